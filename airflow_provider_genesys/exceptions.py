@@ -1,0 +1,198 @@
+"""Every error that the package raises, and what happens after it.
+
+::
+
+    GenesysError
+    ├── ConfigurationError        fails the task     a connection, argument or contract has to be changed
+    │   ├── WindowError           fails the task     no usable window: missing, reversed, or without length
+    │   ├── ContractError         fails the task     the contract is not valid
+    │   └── MissingExtraError     fails the task     an optional package is not installed
+    ├── CloudError                                   the Genesys Cloud API
+    │   ├── AuthenticationError   fails the task     client id, secret or region are wrong
+    │   ├── PermissionDeniedError fails the task     the OAuth client's role lacks a permission
+    │   ├── NotFoundError         fails the task     no such export, for this client
+    │   ├── RequestRefusedError   fails the task     any other 4xx
+    │   └── CloudUnavailableError retried            429, 5xx, no connection, when the client's own retries are spent
+    │       └── CircuitOpenError  retried            the token endpoint failed several times in a row; paused
+    ├── ExportError                                  the job at Genesys
+    │   ├── ExportFailedError     fails the task     FAILED or CANCELLED: the create step has to be cleared
+    │   ├── ExportGoneError       fails the task     EXPIRED or deleted: the create step has to be cleared
+    │   └── ExportTimeoutError    fails the task     it did not end within the time allowed
+    ├── SourceError                                  the archive's download
+    │   ├── SourceUnavailableError retried           network, 5xx, truncation, when in-process retries are spent
+    │   ├── UrlExpiredError       retried            the URL died and no new one could be had
+    │   ├── SourceRefusedError    fails the task     the store answers with a status that no retry heals
+    │   ├── SourceChangedError    fails the task     evidence that the bytes belong to another archive
+    │   ├── NotAnArchiveError     fails the task     HTML, XML, an unknown format, or no bytes at all
+    │   └── UntrustedHostError    fails the task     the URL leads to a host that the connection does not allow
+    ├── RecordError               dead letter        one record cannot be read or breaks the contract
+    ├── DeadLetterBudgetError     fails the task     more records were set aside than allowed
+    ├── SinkError
+    │   ├── SinkUnavailableError  retried            the batch was retried and is still not in; nothing of it is visible
+    │   ├── SinkRefusedError      fails the task     no such table or bucket, no permission
+    │   ├── FencedError           fails the task     a newer attempt of the same load has taken over
+    │   └── CheckpointError       fails the task     the checkpoint cannot be read, or belongs to something else
+    └── AccountError              fails the task     read, written, set aside and duplicates do not add up
+
+"Retried" means by Airflow, as the task's ``retries`` say. What fails the task at once carries ``retryable = False``,
+and the operators turn it into ``AirflowFailException``: another try would meet the same error.
+"""
+
+from __future__ import annotations
+
+
+class GenesysError(Exception):
+    """Base of every error of this package."""
+
+    retryable: bool = False
+    """Whether another try of the task can succeed without anybody changing something."""
+
+
+class ConfigurationError(GenesysError):
+    """A connection, an argument or a file has to be changed before another try makes sense."""
+
+
+class WindowError(ConfigurationError):
+    """The window to export is missing, reversed, or has no length."""
+
+
+class ContractError(ConfigurationError):
+    """A contract is not valid; the message names the place."""
+
+
+class MissingExtraError(ConfigurationError):
+    """An optional package is not installed; the message holds the pip command."""
+
+
+class CloudError(GenesysError):
+    """The Genesys Cloud API answered with an error.
+
+    :param message: what happened, where, and what to do.
+    :param status: HTTP status, or None where no answer came.
+    :param code: Genesys' own error code (``ErrorBody.code``), where the answer had one.
+    :param correlation_id: value of the ``ININ-Correlation-Id`` header, which Genesys' support asks for.
+    """
+
+    def __init__(
+        self, message: str, *, status: int | None = None, code: str | None = None, correlation_id: str | None = None
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.correlation_id = correlation_id
+
+
+class AuthenticationError(CloudError):
+    """The token endpoint refuses the client, or the API refuses a fresh token."""
+
+
+class PermissionDeniedError(CloudError):
+    """The OAuth client's role lacks a permission; the message names it where Genesys does."""
+
+
+class NotFoundError(CloudError):
+    """The resource does not exist for this OAuth client."""
+
+
+class RequestRefusedError(CloudError):
+    """The API refuses the request as it is (any 4xx without a class of its own)."""
+
+
+class CloudUnavailableError(CloudError):
+    """The API did not answer, or answered 429 or 5xx, until the client's retries were spent."""
+
+    retryable = True
+
+
+class CircuitOpenError(CloudUnavailableError):
+    """The token endpoint failed several times in a row; no request is made until the pause is over."""
+
+
+class ExportError(GenesysError):
+    """The export job at Genesys ended without a result."""
+
+
+class ExportFailedError(ExportError):
+    """The export ended FAILED or CANCELLED."""
+
+
+class ExportGoneError(ExportError):
+    """The export, or its file, is no longer there."""
+
+
+class ExportTimeoutError(ExportError):
+    """The export did not end within the time allowed."""
+
+
+class SourceError(GenesysError):
+    """The archive cannot be read."""
+
+
+class SourceUnavailableError(SourceError):
+    """The download failed and in-process retries are spent; the next try resumes at the checkpoint."""
+
+    retryable = True
+
+
+class UrlExpiredError(SourceError):
+    """The presigned URL is no longer valid and no fresh one could be had."""
+
+    retryable = True
+
+
+class SourceRefusedError(SourceError):
+    """The object store answers with a status that no retry heals."""
+
+
+class SourceChangedError(SourceError):
+    """Length, ETag or bytes contradict what the checkpoint knows of the archive."""
+
+
+class NotAnArchiveError(SourceError):
+    """What the URL leads to is not an export archive."""
+
+
+class UntrustedHostError(SourceError):
+    """The URL leads to a host or scheme that the connection does not allow."""
+
+
+class RecordError(GenesysError):
+    """One record cannot be read or breaks the contract; it becomes a dead letter.
+
+    :param rule: the short, stable name of what was broken, e.g. ``not-json`` or ``missing-required``.
+    :param message: what is wrong with this record, without its values.
+    """
+
+    def __init__(self, rule: str, message: str) -> None:
+        super().__init__(message)
+        self.rule = rule
+
+
+class DeadLetterBudgetError(GenesysError):
+    """More records were set aside than ``max_dead_letters`` or ``max_dead_letter_ratio`` allow."""
+
+
+class SinkError(GenesysError):
+    """The sink did not take a batch."""
+
+
+class SinkUnavailableError(SinkError):
+    """The sink's retries are spent; what was committed stays, the next try resumes there."""
+
+    retryable = True
+
+
+class SinkRefusedError(SinkError):
+    """The sink refuses: no such table or bucket, no permission, a setting that it does not know."""
+
+
+class FencedError(SinkError):
+    """A newer attempt of the same load has taken over; this one must not write any more."""
+
+
+class CheckpointError(SinkError):
+    """The stored checkpoint cannot be read, is of an unknown version, or belongs to something else."""
+
+
+class AccountError(GenesysError):
+    """The account of the load does not close."""

@@ -1,0 +1,69 @@
+"""The closed account of a load."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import msgspec
+
+from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, Counts, Identity
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """What was loaded, from where, to where, and that the sums agree. Times are ISO 8601 in UTC."""
+
+    load_id: str
+    export_id: str
+    kind: str
+    window_start: str
+    window_end: str
+    contract: str
+    """``name@version#fingerprint``."""
+    source: Identity
+    bytes_read: int
+    """Length of the unpacked document, in bytes."""
+    counts: Counts
+    digest: str
+    """Sum over all records read of a 64-bit hash of (offset, length), 16 hex digits: equal for equal sources."""
+    min_timestamp: str | None = None
+    max_timestamp: str | None = None
+    location: str = ""
+    parts: list[dict[str, Any]] = field(default_factory=list)
+    rules: dict[str, int] = field(default_factory=dict)
+    """Dead letters by rule."""
+    drift: dict[str, int] = field(default_factory=dict)
+    """Fields that the contract does not know, by path, with the number of records that had them."""
+    attempts: int = 1
+    """How often the load was opened: 1, and one more for each resume."""
+    seconds: float = 0.0
+    """Wall time of the last attempt."""
+    peak_memory_mb: float = 0.0
+
+    def to_json(self) -> bytes:
+        """Serialise, keys in the order above."""
+        return msgspec.json.encode(asdict(self))
+
+    def summary(self) -> dict[str, Any]:
+        """Return the part that is small enough for an XCom: everything but the list of parts."""
+        whole = asdict(self)
+        parts = whole.pop("parts")
+        return {**whole, "parts": len(parts)}
+
+
+def closed(checkpoint: Checkpoint, **facts: Any) -> Certificate:
+    """Make the certificate of a load that ended at ``checkpoint``; its account must close."""
+    checkpoint.counts.check(f"the end of export {checkpoint.export_id}")
+    return Certificate(
+        load_id=checkpoint.load_id,
+        export_id=checkpoint.export_id,
+        source=checkpoint.source,
+        counts=checkpoint.counts,
+        digest=f"{checkpoint.digest:016x}",
+        rules=checkpoint.rules,
+        drift=checkpoint.drift,
+        min_timestamp=checkpoint.min_timestamp,
+        max_timestamp=checkpoint.max_timestamp,
+        **facts,
+    )

@@ -1,0 +1,130 @@
+"""How far a load has come: a position in the source, its proof, and the account up to it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from airflow_provider_genesys.exceptions import AccountError, CheckpointError
+
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Position:
+    """Where in an archive the next record is looked for. All offsets are in bytes, from 0.
+
+    ``record_offset`` counts in the unpacked document. A compressed document can only be entered where a member
+    starts: ``source_offset`` is that place in the compressed file, ``entry_offset`` the same place in the unpacked
+    document. In a plain archive the three are equal.
+    """
+
+    record_offset: int = 0
+    source_offset: int = 0
+    entry_offset: int = 0
+
+
+@dataclass(frozen=True)
+class Proof:
+    """Digest of the ``length`` unpacked bytes just before a position; compared before a resumed load commits."""
+
+    length: int = 0
+    sha256: str = ""
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What the object store said of the archive when the load began.
+
+    ``length`` in bytes as stored (compressed), ``etag`` as sent; None where the store sends none.
+    """
+
+    length: int | None = None
+    etag: str | None = None
+
+
+@dataclass(frozen=True)
+class Counts:
+    """The account. It closes when ``read == written + dead_letters + duplicates``."""
+
+    read: int = 0
+    written: int = 0
+    dead_letters: int = 0
+    duplicates: int = 0
+
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(
+            self.read + other.read,
+            self.written + other.written,
+            self.dead_letters + other.dead_letters,
+            self.duplicates + other.duplicates,
+        )
+
+    def check(self, where: str) -> None:
+        """Raise :class:`AccountError`, naming ``where``, unless the account closes."""
+        if self.read != self.written + self.dead_letters + self.duplicates:
+            raise AccountError(
+                f"The account does not close at {where}: {self.read} records read, but {self.written} written, "
+                f"{self.dead_letters} set aside and {self.duplicates} duplicates. Please report this as a bug."
+            )
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a sink commits together with a batch, and what the next attempt continues from."""
+
+    load_id: str
+    export_id: str
+    processed_at: str
+    """ISO 8601, UTC. Fixed when the load first opens, so that whoever resumes or repeats it writes the same bytes."""
+    position: Position = field(default_factory=Position)
+    proof: Proof = field(default_factory=Proof)
+    source: Identity = field(default_factory=Identity)
+    counts: Counts = field(default_factory=Counts)
+    digest: int = 0
+    """Sum over the records read of a 64-bit hash of (offset, length), modulo 2**64."""
+    rules: dict[str, int] = field(default_factory=dict)
+    """Dead letters by rule."""
+    drift: dict[str, int] = field(default_factory=dict)
+    """Fields that the contract does not know, by path: in how many records they were."""
+    min_timestamp: str | None = None
+    max_timestamp: str | None = None
+    last_record_id: str | None = None
+    committed_at: str | None = None
+    fence: int = 0
+    version: int = VERSION
+
+    def to_json(self) -> str:
+        """Serialise; the form is versioned."""
+        return msgspec.json.encode(asdict(self)).decode()
+
+    def at(self, now: datetime, counts: Counts, *, where: str) -> Checkpoint:
+        """Return this checkpoint committed at ``now`` with the account ``counts``, which must close."""
+        counts.check(where)
+        return replace(self, counts=counts, committed_at=now.isoformat())
+
+
+def from_json(text: str | bytes | dict[str, Any], *, where: str) -> Checkpoint:
+    """Read a checkpoint that :meth:`Checkpoint.to_json` wrote.
+
+    :param text: JSON text, or the object as a database driver has already decoded it.
+    :param where: the place that it was read from, for the error.
+    :raises CheckpointError: it cannot be read, or was written by another version of this package.
+    """
+    try:
+        value = text if isinstance(text, dict) else msgspec.json.decode(text)
+        version = value["version"]
+        if version == VERSION:
+            return msgspec.convert(value, Checkpoint)
+    except (msgspec.DecodeError, KeyError, TypeError, UnicodeDecodeError) as error:
+        raise CheckpointError(
+            f"The checkpoint in {where} cannot be read ({error}). Clear the task with on_clear='restart' to load the "
+            "export from its beginning."
+        ) from error
+    raise CheckpointError(
+        f"The checkpoint in {where} has version {version}; this release reads version {VERSION}. Finish the load "
+        "with the release that began it, or clear the task with on_clear='restart'."
+    )

@@ -1,0 +1,109 @@
+"""What every sink promises to the pipeline.
+
+A load is a sequence of batches that meet without gap or overlap. The sink makes each durable *together with* the
+checkpoint that stands behind it: after a crash at any moment, ``open`` returns the last checkpoint whose batches are
+all there, and nothing that lies after it counts. ``finish`` alone makes a load complete.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+from airflow_provider_genesys.pipeline.certificate import Certificate
+from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
+from airflow_provider_genesys.pipeline.contract import Contract
+from airflow_provider_genesys.pipeline.dead_letter import DeadLetter
+
+
+@dataclass(frozen=True)
+class Load:
+    """One window of one kind, read through one contract: what ``load_id`` stands for."""
+
+    load_id: str
+    """Hash of kind, window, filters and contract: the same for every retry, clear and re-run."""
+    export_id: str
+    kind: str
+    window_start: datetime
+    window_end: datetime
+    submitted_at: datetime
+    """When the export was asked for. Of two loads that hold the same key, the later one wins."""
+    contract: Contract
+    run_id: str
+    """Who loads, e.g. ``dag_id/run_id/task_id``; kept with dead letters."""
+    shard: int = 0
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A run of whole records ``[start, end)`` in unpacked bytes, and the checkpoint that stands behind them.
+
+    ``rows`` hold one value per column of ``load.contract.columns``, in that order; ``offsets`` the records' places,
+    one per row. ``dead_letters`` are the records of the same run that were set aside. ``checkpoint.counts`` and
+    ``checkpoint.committed_at`` are the sink's to fill in (:meth:`Checkpoint.at`): only it knows what it wrote.
+    """
+
+    rows: list[tuple[Any, ...]]
+    offsets: list[int]
+    dead_letters: list[DeadLetter]
+    start: int
+    end: int
+    checkpoint: Checkpoint
+
+    @property
+    def records(self) -> int:
+        """Number of records read, whatever became of them."""
+        return len(self.rows) + len(self.dead_letters)
+
+
+@dataclass(frozen=True)
+class Landing:
+    """Where a load lies and what it consists of; goes into the certificate."""
+
+    location: str
+    """For people: ``postgresql://host:port/database/schema.table`` or ``s3://bucket/prefix/...``; no credentials."""
+    parts: list[dict[str, Any]] = field(default_factory=list)
+    """Object stores: one entry per part, {key, start, end, rows, bytes, sha256}."""
+
+
+class Sink(Protocol):
+    """One place to load into. Used by one thread, in the order open, write..., finish or abort."""
+
+    cut_every: int | None
+    """Where not None, batches end at the first record boundary past each multiple of this many unpacked bytes, so
+    that parts are cut by position alone and whoever rewrites a part writes the same bytes."""
+
+    def open(self, load: Load, *, restart: bool) -> Checkpoint | None:
+        """Take a new fence and return where to continue; None when there is nothing to continue.
+
+        There is nothing to continue when ``restart`` is set, when the ledger knows nothing of ``load``, when what it
+        knows is of another export, or when that load is complete already (whoever asks again wants it loaded again).
+        With ``restart`` the ``processed_at`` of the same export is kept: see :attr:`processed_at`.
+
+        :raises CheckpointError: the ledger's checkpoint cannot be read.
+        :raises SinkRefusedError: no such table or bucket, or no permission.
+        :raises SinkUnavailableError: the sink cannot be reached.
+        """
+
+    @property
+    def processed_at(self) -> str | None:
+        """The ``processed_at`` that the ledger holds for this load's export; None before its first batch."""
+
+    def write(self, batch: Batch) -> Checkpoint | None:
+        """Take a batch. Return the newest committed checkpoint where this call committed one, else None.
+
+        A sink may gather several batches into one commit; nothing of them counts until it returns the checkpoint.
+
+        :raises FencedError: a newer attempt has opened the same load; nothing of this batch was written.
+        :raises SinkUnavailableError: retries are spent; the message names export id, offsets and batch.
+        """
+
+    def finish(self, certificate: Certificate) -> Certificate:
+        """Commit what is gathered, check the account against what is really there, and mark the load complete.
+
+        Returns the certificate with what the sink alone knows: counts, landing, parts.
+        """
+
+    def abort(self) -> None:
+        """Let go of connections and unfinished uploads. What was committed stays. Never raises."""
