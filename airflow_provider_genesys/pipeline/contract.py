@@ -12,7 +12,7 @@ import msgspec
 from airflow_provider_genesys.exceptions import ContractError
 
 ColumnType = Literal["string", "integer", "number", "decimal", "boolean", "timestamp", "uuid", "json"]
-"""Value in a row: str · int · float · Decimal · bool · datetime (aware, UTC) · str (canonical) · bytes (compact JSON)."""
+"""Value in a row: str · int · float · Decimal · bool · datetime (aware, UTC) · str (canonical) · bytes (JSON text)."""
 
 PROCESSED_AT = "@processed_at"
 """A path that reads the load's ``processed_at`` instead of a field of the record."""
