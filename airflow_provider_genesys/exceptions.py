@@ -102,6 +102,8 @@ class CloudUnavailableError(CloudError):
     """The API did not answer, or answered 429 or 5xx, until the client's retries were spent."""
 
     retryable = True
+    retry_after: float | None = None
+    """Seconds that Genesys asks to wait before the next try; None where it does not say."""
 
 
 class CircuitOpenError(CloudUnavailableError):

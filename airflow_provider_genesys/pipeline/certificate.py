@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, Counts, Identity
+from airflow_provider_genesys.pipeline.checkpoint import Counts, Identity
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Certificate:
     """Length of the unpacked document, in bytes."""
     counts: Counts
     digest: str
-    """Sum over all records read of a 64-bit hash of (offset, length), 16 hex digits: equal for equal sources."""
+    """See :attr:`Checkpoint.digest`; 16 hex digits. Equal for equal sources, in whatever order they were read."""
     min_timestamp: str | None = None
     max_timestamp: str | None = None
     location: str = ""
@@ -50,20 +50,3 @@ class Certificate:
         whole = asdict(self)
         parts = whole.pop("parts")
         return {**whole, "parts": len(parts)}
-
-
-def closed(checkpoint: Checkpoint, **facts: Any) -> Certificate:
-    """Make the certificate of a load that ended at ``checkpoint``; its account must close."""
-    checkpoint.counts.check(f"the end of export {checkpoint.export_id}")
-    return Certificate(
-        load_id=checkpoint.load_id,
-        export_id=checkpoint.export_id,
-        source=checkpoint.source,
-        counts=checkpoint.counts,
-        digest=f"{checkpoint.digest:016x}",
-        rules=checkpoint.rules,
-        drift=checkpoint.drift,
-        min_timestamp=checkpoint.min_timestamp,
-        max_timestamp=checkpoint.max_timestamp,
-        **facts,
-    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -25,6 +25,10 @@ class Position:
     record_offset: int = 0
     source_offset: int = 0
     entry_offset: int = 0
+    packing: Literal["plain", "gzip"] | None = None
+    """How the archive is packed; None until its first bytes were seen."""
+    shape: Literal["lines", "array"] | None = None
+    """NDJSON or one JSON array; None until the first byte of the document was seen."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +89,7 @@ class Checkpoint:
     source: Identity = field(default_factory=Identity)
     counts: Counts = field(default_factory=Counts)
     digest: int = 0
-    """Sum over the records read of a 64-bit hash of (offset, length), modulo 2**64."""
+    """Sum over the records read of the CRC-32 of (offset, id); of a dead letter its raw bytes stand for the id."""
     rules: dict[str, int] = field(default_factory=dict)
     """Dead letters by rule."""
     drift: dict[str, int] = field(default_factory=dict)

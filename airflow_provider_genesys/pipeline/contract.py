@@ -61,11 +61,21 @@ class Contract:
         repeated = sorted({name for name in names if names.count(name) > 1})
         if repeated:
             raise ContractError(f"Contract {self.name}: column names appear twice: {', '.join(repeated)}.")
+        self._check_paths()
         for role in (self.key, self.timestamp):
             if role not in names:
                 raise ContractError(f"Contract {self.name}: there is no column {role!r}; it has {', '.join(names)}.")
         if not self.columns[names.index(self.key)].required:
             raise ContractError(f"Contract {self.name}: the key column {self.key!r} has to be required.")
+
+    def _check_paths(self) -> None:
+        paths = {column.path for column in self.columns}
+        for path in paths:
+            parent = path.rpartition(".")[0]
+            if parent in paths:
+                raise ContractError(
+                    f"Contract {self.name}: {parent!r} is a column of its own and also read into by {path!r}."
+                )
 
     @cached_property
     def fingerprint(self) -> str:
@@ -92,7 +102,6 @@ RECORDINGS = Contract(
         Column("durationMs", "durationMs", "integer", required=True, description="Length in milliseconds"),
         Column("queueId", "queue.id", "string", description="Queue; null where the conversation met none"),
         Column("queueName", "queue.name", "string", description="The queue's name at the time"),
-        Column("mediaType", "media.type", "string", description="audio, screen, chat, email or message"),
         Column("direction", "direction", "string", description="inbound or outbound"),
         Column("participants", "participants", "json", description="Everybody who took part, as exported"),
         Column("media", "media", "json", description="Media of the recording, as exported"),

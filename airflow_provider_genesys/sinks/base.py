@@ -71,8 +71,9 @@ class Sink(Protocol):
     """One place to load into. Used by one thread, in the order open, write..., finish or abort."""
 
     cut_every: int | None
-    """Where not None, batches end at the first record boundary past each multiple of this many unpacked bytes, so
-    that parts are cut by position alone and whoever rewrites a part writes the same bytes."""
+    """Where not None, a batch ends with the first record that reaches a multiple of this many unpacked bytes, so that
+    parts are cut by position alone: a part is over when ``batch.end // cut_every`` has grown. Whoever rewrites a part
+    writes the same bytes."""
 
     def open(self, load: Load, *, restart: bool) -> Checkpoint | None:
         """Take a new fence and return where to continue; None when there is nothing to continue.

@@ -1,0 +1,123 @@
+"""The document inside an archive, entered at a checkpoint and read as slices of whole records."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Generator, Iterator
+
+from airflow_provider_genesys.exceptions import SourceChangedError
+from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, Position, Proof
+from airflow_provider_genesys.pipeline.download import OVERLAP, Download
+from airflow_provider_genesys.pipeline.handover import Handover
+from airflow_provider_genesys.pipeline.split import MAX_SLICE_BYTES, LineSplitter, Slice, Splitter, shape_of
+from airflow_provider_genesys.pipeline.split_array import ArraySplitter
+from airflow_provider_genesys.pipeline.unpack import Unpacked
+
+
+class Document:
+    """What one download leads to.
+
+    :param download: the archive.
+    :param start: where to go on; before its position, the bytes of its proof are read again and compared.
+    """
+
+    def __init__(self, download: Download, start: Checkpoint, *, max_record_bytes: int) -> None:
+        self._download = download
+        self._start = start
+        self._where = f"The archive of export {start.export_id}"
+        self._max_record_bytes = max_record_bytes
+        self._tail = b""  # the unpacked bytes just before the position, as many as a proof covers
+        self._head = b""  # white space before the first byte that tells the shape
+        position = start.position
+        self._unpacked = Unpacked(
+            download.read(position.source_offset),
+            where=self._where,
+            source_offset=position.source_offset,
+            entry_offset=position.entry_offset,
+            packing=position.packing,
+        )
+        self._splitter: Splitter | None = self._split(position.shape, position.record_offset)
+        self.length = position.record_offset
+        """Unpacked bytes seen so far; at the end, the document's length."""
+
+    def slices(self, limit: int, *, cut_every: int | None, flush_interval: float) -> Generator[Slice, None, None]:
+        """Yield slices of ``limit`` records; of fewer where ``flush_interval`` seconds went by, or a part ends."""
+        position, oldest = self.length, 0.0
+        with Handover(self._proven) as handover:
+            while (chunk := handover.take(flush_interval)) != b"":
+                self._feed(chunk)
+                now = time.monotonic()
+                flush = oldest and now - oldest >= flush_interval
+                for part in self._ready(1 if flush else limit, limit, position, cut_every):
+                    position, oldest = part.end, 0.0
+                    yield part
+                if self._splitter and self._splitter.pending and not oldest:
+                    oldest = now
+            if self._splitter:
+                self._splitter.close()
+            for part in self._ready(1, limit, position, cut_every):
+                position = part.end
+                yield part
+
+    def standing(self, part: Slice) -> tuple[Position, Proof]:
+        """Return the position at the end of ``part``, and its proof. To be called once for each slice, in order."""
+        self._tail = part.data[-OVERLAP:] if len(part.data) >= OVERLAP else (self._tail + part.data)[-OVERLAP:]
+        source_offset, entry_offset = self._unpacked.entry(part.end - len(self._tail))
+        proof = Proof(len(self._tail), hashlib.sha256(self._tail).hexdigest())
+        return Position(part.end, source_offset, entry_offset, self._unpacked.packing, part.shape), proof
+
+    def _proven(self) -> Iterator[bytes]:
+        """Yield the document from the position on, once the bytes just before it were compared."""
+        position, proof = self._start.position, self._start.proof
+        skip = position.record_offset - proof.length - position.entry_offset
+        before = b""
+        for chunk in self._unpacked:
+            rest = chunk[skip:]
+            skip = max(0, skip - len(chunk))
+            if len(before) < proof.length:
+                need = proof.length - len(before)
+                before, rest = before + rest[:need], rest[need:]
+                if len(before) == proof.length:
+                    self._check(before)
+            if rest:
+                yield rest
+        if len(before) < proof.length:
+            self._check(before)
+
+    def _check(self, before: bytes) -> None:
+        proof = self._start.proof
+        if len(before) != proof.length or hashlib.sha256(before).hexdigest() != proof.sha256:
+            raise SourceChangedError(
+                f"{self._where} is not the one that the load began with: the {proof.length} bytes before byte "
+                f"{self._start.position.record_offset} are others now. Nothing was joined to what is loaded. Clear the "
+                "task with on_clear='restart' to load it from its beginning."
+            )
+        self._tail = before
+
+    def _feed(self, chunk: bytes | None) -> None:
+        if chunk is None:
+            return
+        self.length += len(chunk)
+        if self._splitter is None:
+            self._head = chunk = self._head + chunk
+            self._splitter = self._split(shape_of(chunk, where=self._where), 0)
+        if self._splitter is not None:
+            self._splitter.feed(chunk)
+
+    def _split(self, shape: str | None, offset: int) -> Splitter | None:
+        if shape is None:
+            return None
+        if shape == "lines":
+            return LineSplitter(offset, max_record_bytes=self._max_record_bytes)
+        return ArraySplitter(offset, where=self._where, max_record_bytes=self._max_record_bytes)
+
+    def _ready(self, least: int, limit: int, position: int, cut_every: int | None) -> Iterator[Slice]:
+        splitter = self._splitter
+        while splitter and (splitter.pending >= least or (splitter.pending and splitter.buffered >= MAX_SLICE_BYTES)):
+            cut = None if cut_every is None else (position // cut_every + 1) * cut_every
+            part = splitter.take(limit, cut)
+            if part is None:
+                return
+            yield part
+            position = part.end

@@ -1,0 +1,159 @@
+"""Read one record with care: what the compiled way refuses, this names or mends.
+
+A value of another type is taken where nothing is lost by it (``"1500"`` and ``1500.0`` for an integer, a time
+without a zone for one in UTC); otherwise the record is set aside.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from datetime import datetime, timezone
+from decimal import Decimal, InvalidOperation
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from airflow_provider_genesys.exceptions import RecordError
+from airflow_provider_genesys.pipeline.compile import Path
+from airflow_provider_genesys.pipeline.contract import PROCESSED_AT, Column, Contract
+
+_fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_scalar = msgspec.json.Decoder(Any, float_hook=Decimal)
+_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+_INT64 = range(-(2**63), 2**63)
+_DIGITS = 40  # of a number that is given as text; more is no number that anybody counts with
+
+
+def examine(raw: bytes, contract: Contract, processed_at: datetime) -> tuple[tuple[Any, ...], list[Path]]:
+    """Return the row of one record, and the paths of its fields that the contract does not name.
+
+    :raises RecordError: it is no JSON object in UTF-8, or breaks the contract.
+    """
+    try:
+        raw.decode()
+    except UnicodeDecodeError as error:
+        raise RecordError("not-utf8", f"The record is not UTF-8 from its byte {error.start} on.") from None
+    objects = _objects(_object(raw, ()), contract)
+    row = tuple(processed_at if column.path == PROCESSED_AT else _value(column, objects) for column in contract.columns)
+    return row, list(_unnamed(objects, contract))
+
+
+def _object(raw: bytes | msgspec.Raw, path: Path) -> dict[str, msgspec.Raw]:
+    place = ".".join(path) or "the record"
+    try:
+        return _fields.decode(raw)
+    except msgspec.ValidationError:
+        raise RecordError("not-an-object", f"{place} is not a JSON object.") from None
+    except msgspec.DecodeError as error:
+        raise RecordError("not-json", f"{place} is not JSON: {error}.") from None
+    except UnicodeDecodeError:
+        raise RecordError("not-json", f"{place} has a key that is not UTF-8.") from None
+    except RecursionError:
+        raise RecordError("too-deep", f"{place} is nested too deep.") from None
+
+
+def _objects(top: dict[str, msgspec.Raw], contract: Contract) -> dict[Path, dict[str, msgspec.Raw]]:
+    """Return every object that the contract reads from, by path; those that are missing or null are left out."""
+    objects: dict[Path, dict[str, msgspec.Raw]] = {(): top}
+    for path in sorted(_parents(contract), key=len):
+        raw = objects.get(path[:-1], {}).get(path[-1])
+        if raw is not None and bytes(raw) != b"null":
+            objects[path] = _object(raw, path)
+    return objects
+
+
+def _parents(contract: Contract) -> set[Path]:
+    steps = [tuple(column.path.split(".")) for column in contract.columns]
+    return {path[:length] for path in steps for length in range(1, len(path))}
+
+
+def _unnamed(objects: dict[Path, dict[str, msgspec.Raw]], contract: Contract) -> Iterator[Path]:
+    named = {tuple(column.path.split(".")) for column in contract.columns} | _parents(contract)
+    for path, fields in objects.items():
+        for key in fields:
+            if (*path, key) not in named:
+                yield (*path, key)
+
+
+def _value(column: Column, objects: dict[Path, dict[str, msgspec.Raw]]) -> Any:
+    *parent, name = column.path.split(".")
+    raw = objects.get(tuple(parent), {}).get(name)
+    text = b"null" if raw is None else bytes(raw)
+    if text == b"null":
+        if column.required:
+            raise RecordError("missing-required", f"{column.path} is missing or null; the contract requires it.")
+        return None
+    if _NUL.search(text):
+        raise RecordError("nul-character", f"{column.path} holds a NUL character, which PostgreSQL cannot store.")
+    if column.type == "json":
+        return text
+    return _coerced(column, text)
+
+
+def _coerced(column: Column, text: bytes) -> Any:
+    try:
+        value = _scalar.decode(text)
+        return _COERCIONS[column.type](value)
+    except (msgspec.MsgspecError, ValueError, TypeError, InvalidOperation, RecursionError, OverflowError):
+        raise RecordError("wrong-type", f"{column.path} is not of type {column.type}.") from None
+
+
+def _string(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError
+    return str(value)
+
+
+def _integer(value: Any) -> int:
+    number = _decimal(value)
+    if number != number.to_integral_value() or int(number) not in _INT64:
+        raise ValueError
+    return int(number)
+
+
+def _decimal(value: Any) -> Decimal:
+    if isinstance(value, bool) or not isinstance(value, (int, Decimal, str)):
+        raise TypeError
+    number = Decimal(value.strip() if isinstance(value, str) else value)
+    if not number.is_finite() or abs(number.adjusted()) > _DIGITS:
+        raise ValueError
+    return number
+
+
+def _number(value: Any) -> float:
+    number = _decimal(value)
+    if isinstance(value, (int, str)) and Decimal(float(number)) != number and number == number.to_integral_value():
+        raise ValueError  # an integer that a float changes
+    return float(number)
+
+
+def _boolean(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    return {"true": True, "false": False}[value] if value in ("true", "false") else _fail()
+
+
+def _fail() -> bool:
+    raise ValueError
+
+
+def _timestamp(value: Any) -> datetime:
+    if not isinstance(value, str):
+        raise TypeError
+    moment = msgspec.convert(value.strip(), datetime)
+    return moment.replace(tzinfo=timezone.utc) if moment.tzinfo is None else moment.astimezone(timezone.utc)
+
+
+_COERCIONS: dict[str, Callable[[Any], Any]] = {
+    "string": _string,
+    "integer": _integer,
+    "number": _number,
+    "decimal": _decimal,
+    "boolean": _boolean,
+    "timestamp": _timestamp,
+    "uuid": lambda value: str(UUID(value)),
+}

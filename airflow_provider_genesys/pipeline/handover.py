@@ -1,0 +1,94 @@
+"""Read ahead in a thread, as far as a bound: download and unpacking overlap with decoding and the sink's writes."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from types import TracebackType
+
+
+class Handover:
+    """Runs ``source`` in a thread and hands its bytes over.
+
+    :param source: makes the iterator to run; called and closed in the thread.
+    :param limit: bytes held at most (and one chunk more): the source is read only as fast as they are taken.
+    :param piece: bytes given out at a time at most, where more have gathered.
+    """
+
+    def __init__(
+        self, source: Callable[[], Iterator[bytes]], *, limit: int = 2 * 1024 * 1024, piece: int = 256 * 1024
+    ) -> None:
+        self._source = source
+        self._limit = limit
+        self._piece = piece
+        self._chunks: deque[bytes] = deque()
+        self._held = 0
+        self._ended = False
+        self._stopped = False
+        self._error: BaseException | None = None
+        self._changed = threading.Condition()
+        self._thread = threading.Thread(target=self._run, name="genesys-read-ahead", daemon=True)
+
+    def __enter__(self) -> Handover:  # noqa: PYI034 - Python 3.10 has no typing.Self
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self._changed:
+            self._stopped = True
+            self._chunks.clear()
+            self._changed.notify_all()
+        self._thread.join(timeout=5)  # a thread that waits for the network ends by its own time-out
+
+    def take(self, timeout: float) -> bytes | None:
+        """Return the next bytes; None where none came within ``timeout`` seconds, ``b""`` at the end.
+
+        :raises Exception: what the source raised, once all bytes before it were taken.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._chunks or self._ended, timeout)
+            if self._chunks:
+                return self._gathered()
+            if not self._ended:
+                return None
+            if self._error:
+                raise self._error
+            return b""
+
+    def _gathered(self) -> bytes:
+        taken = [self._chunks.popleft()]
+        size = len(taken[0])
+        while self._chunks and size + len(self._chunks[0]) <= self._piece:
+            size += len(self._chunks[0])
+            taken.append(self._chunks.popleft())
+        self._held -= size
+        self._changed.notify_all()
+        return b"".join(taken)
+
+    def _run(self) -> None:
+        try:
+            source = self._source()
+            try:
+                for chunk in source:
+                    if not self._put(chunk):
+                        break
+            finally:
+                if close := getattr(source, "close", None):
+                    close()
+        except BaseException as error:  # noqa: BLE001 - it is raised again where the bytes are taken
+            self._error = error
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+
+    def _put(self, chunk: bytes) -> bool:
+        with self._changed:
+            self._changed.wait_for(lambda: self._held < self._limit or self._stopped)
+            if not self._stopped and chunk:
+                self._chunks.append(chunk)
+                self._held += len(chunk)
+                self._changed.notify_all()
+            return not self._stopped

@@ -1,0 +1,61 @@
+"""What a person sees while a load runs: one line every few seconds."""
+
+from __future__ import annotations
+
+import logging
+import resource
+import sys
+import time
+
+from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
+
+log = logging.getLogger(__name__)
+
+
+def peak_memory_mb() -> float:
+    """Return the most memory that this process ever held, in MB (10**6 bytes); the system's own figure."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
+
+
+class Progress:
+    """Logs how a load goes on.
+
+    :param start: where it began.
+    :param every: seconds between two lines.
+    """
+
+    def __init__(self, start: Checkpoint, *, every: float = 5.0) -> None:
+        self._began = self._logged = time.monotonic()
+        self._start = start
+        self._every = every
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since the load began, or went on."""
+        return time.monotonic() - self._began
+
+    def committed(self, checkpoint: Checkpoint) -> None:
+        """Log a line, if the last is old enough."""
+        if time.monotonic() - self._logged >= self._every:
+            self._logged = time.monotonic()
+            log.info(self.line(checkpoint))
+
+    def line(self, checkpoint: Checkpoint) -> str:
+        """Return the line for ``checkpoint``."""
+        seconds = max(self.seconds, 1e-9)
+        done = checkpoint.position.record_offset - self._start.position.record_offset
+        records = checkpoint.counts.read - self._start.counts.read
+        parts = [
+            f"{checkpoint.counts.read:,} records",
+            f"{checkpoint.counts.dead_letters:,} set aside",
+            f"{done / seconds / 1e6:.1f} MB/s",
+            f"{records / seconds:,.0f} records/s",
+            f"peak memory {peak_memory_mb():.0f} MB",
+        ]
+        length = checkpoint.source.length
+        if length and checkpoint.position.packing == "plain":
+            left = length - checkpoint.position.record_offset
+            parts.insert(0, f"{100 * checkpoint.position.record_offset / length:.0f} % of {length / 1e6:,.1f} MB")
+            parts.append(f"{left / max(done / seconds, 1):.0f} s left")
+        return f"Export {checkpoint.export_id}: {', '.join(parts)}"

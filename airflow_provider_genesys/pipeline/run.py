@@ -1,0 +1,154 @@
+"""Load one export into one sink. This is the product: everything else serves these lines.
+
+A document is read from the checkpoint on, cut into slices of whole records, turned into rows by the contract, and
+given to the sink batch by batch, each together with the checkpoint that stands behind it. What cannot be a row is set
+aside. When the document has ended, the account is closed and the sink marks the load complete.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+
+from airflow_provider_genesys.exceptions import AccountError, NotAnArchiveError
+from airflow_provider_genesys.pipeline.batch import Batcher
+from airflow_provider_genesys.pipeline.budget import Budget
+from airflow_provider_genesys.pipeline.certificate import Certificate
+from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
+from airflow_provider_genesys.pipeline.document import Document
+from airflow_provider_genesys.pipeline.download import Download
+from airflow_provider_genesys.pipeline.progress import Progress, peak_memory_mb
+from airflow_provider_genesys.pipeline.split import MAX_RECORD_BYTES
+from airflow_provider_genesys.sinks.base import Load, Sink
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a load is run.
+
+    :param batch_size: records in a batch, at most.
+    :param flush_interval: seconds after which a batch is given to the sink though it is not full.
+    :param max_dead_letters: records that may be set aside before the load fails; None for any number.
+    :param max_dead_letter_ratio: share of the records that may be set aside, 0 to 1; None for any share.
+    :param allow_empty: whether an export without any record is a success.
+    :param restart: load from the beginning, whatever the sink remembers.
+    :param max_record_bytes: a longer record is set aside.
+    """
+
+    batch_size: int = 500
+    flush_interval: float = 0.05
+    max_dead_letters: int | None = None
+    max_dead_letter_ratio: float | None = 0.1
+    allow_empty: bool = False
+    restart: bool = False
+    max_record_bytes: int = MAX_RECORD_BYTES
+
+
+def run(
+    load: Load,
+    download: Callable[[Checkpoint], Download],
+    sink: Sink,
+    options: Options,
+    watch: Callable[[Checkpoint], None] = lambda _: None,
+) -> Certificate:
+    """Load the export, from where the sink remembers, to the end.
+
+    :param load: what is loaded.
+    :param download: makes the download for the checkpoint that the load goes on from.
+    :param sink: where to; it is opened here, and closed whatever happens.
+    :param watch: is told every committed checkpoint.
+    :raises GenesysError: see :mod:`airflow_provider_genesys.exceptions`; what is committed stays, and nothing that is
+        not complete is marked as complete.
+    """
+    try:
+        start = sink.open(load, restart=options.restart) or _beginning(load, sink.processed_at)
+        _announce(load, start)
+        return _load(load, download(start), start, sink, options, watch)
+    except BaseException:
+        sink.abort()
+        raise
+
+
+def _load(
+    load: Load,
+    source: Download,
+    start: Checkpoint,
+    sink: Sink,
+    options: Options,
+    watch: Callable[[Checkpoint], None],
+) -> Certificate:
+    document = Document(source, start, max_record_bytes=options.max_record_bytes)
+    batcher, progress = Batcher(load, start), Progress(start)
+    budget = Budget(options.max_dead_letters, options.max_dead_letter_ratio)
+    slices = document.slices(options.batch_size, cut_every=sink.cut_every, flush_interval=options.flush_interval)
+    with closing(slices):
+        for part in slices:
+            position, proof = document.standing(part)
+            committed = sink.write(batcher.batch(part, position, proof, source.known))
+            if committed is not None:
+                budget.check(committed.counts.read, committed.counts.dead_letters, committed)
+                progress.committed(committed)
+                watch(committed)
+    if not batcher.read and not options.allow_empty:
+        raise _empty(load, document.length)
+    budget.check(batcher.read, batcher.dead_letters, batcher.last, ended=True)
+    certificate = sink.finish(_described(load, batcher.last, document, progress))
+    _check(certificate, batcher.read)
+    log.info(progress.line(replace(batcher.last, counts=certificate.counts)))
+    return certificate
+
+
+def _beginning(load: Load, processed_at: str | None) -> Checkpoint:
+    now = datetime.now(timezone.utc).replace(microsecond=0).isoformat()
+    return Checkpoint(load_id=load.load_id, export_id=load.export_id, processed_at=processed_at or now)
+
+
+def _announce(load: Load, start: Checkpoint) -> None:
+    how = f"with contract {load.contract}"
+    if start.position.record_offset:
+        how = f"going on at byte {start.position.record_offset:,}, after {start.counts.read:,} records"
+    log.info("Export %s (%s to %s): %s", load.export_id, load.window_start, load.window_end, how)
+
+
+def _empty(load: Load, length: int) -> NotAnArchiveError:
+    return NotAnArchiveError(
+        f"The archive of export {load.export_id} holds no record ({length} bytes) for {load.window_start} to "
+        f"{load.window_end}. Check the window and the filters; where a window without records is normal, set "
+        "allow_empty=True."
+    )
+
+
+def _described(load: Load, last: Checkpoint, document: Document, progress: Progress) -> Certificate:
+    return Certificate(
+        load_id=load.load_id,
+        export_id=load.export_id,
+        kind=load.kind,
+        window_start=load.window_start.isoformat(),
+        window_end=load.window_end.isoformat(),
+        contract=str(load.contract),
+        source=last.source,
+        bytes_read=document.length,
+        counts=last.counts,
+        digest=f"{last.digest:016x}",
+        min_timestamp=last.min_timestamp,
+        max_timestamp=last.max_timestamp,
+        rules=last.rules,
+        drift=last.drift,
+        seconds=round(progress.seconds, 3),
+        peak_memory_mb=round(peak_memory_mb(), 1),
+    )
+
+
+def _check(certificate: Certificate, read: int) -> None:
+    """Hold the sink's account against what was read; the two were counted apart."""
+    certificate.counts.check(f"the end of export {certificate.export_id}")
+    if certificate.counts.read != read:
+        raise AccountError(
+            f"{read} records of export {certificate.export_id} were read, but the sink accounts for "
+            f"{certificate.counts.read}. The load is not complete; please report this as a bug."
+        )
