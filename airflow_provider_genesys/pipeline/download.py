@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta, timezone
 from typing import Protocol
 
 import httpx
@@ -31,6 +31,8 @@ from airflow_provider_genesys.pipeline.checkpoint import Identity
 
 log = logging.getLogger(__name__)
 
+MARGIN = timedelta(minutes=1)
+"""A URL that dies within this is replaced before another request is made with it."""
 OVERLAP = 64 * 1024
 """So many bytes before a break are read again and compared."""
 _RETRIED = frozenset({408, 421, 425, 429, 500, 502, 503, 504})
@@ -92,6 +94,7 @@ class Download:
 
     def __post_init__(self) -> None:
         self.requests = 0
+        self._signed: SignedUrl | None = None
         self._renew = False
         self._tail = b""
 
@@ -150,10 +153,15 @@ class Download:
             headers["Range"] = f"bytes={first}-"
         if self.known.etag and not self.known.etag.startswith("W/"):
             headers["If-Match"] = self.known.etag
-        signed = self.open_url(self._renew)
-        self._renew = False
         self.requests += 1
-        return client.send(client.build_request("GET", signed.url, headers=headers), stream=True)
+        return client.send(client.build_request("GET", self._url(), headers=headers), stream=True)
+
+    def _url(self) -> str:
+        """Return the URL in use; another where it was refused, or is about to die."""
+        if self._signed is None or self._renew or self._signed.expires_at - datetime.now(timezone.utc) < MARGIN:
+            self._signed = self.open_url(self._renew or self._signed is not None)
+            self._renew = False
+        return self._signed.url
 
     def _verified(self, response: httpx.Response, first: int) -> int:
         """Hold the answer's head against what is known. Return how many bytes of the body lie before ``first``."""

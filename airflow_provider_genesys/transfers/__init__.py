@@ -1,0 +1,1 @@
+"""Operators that load an export into a sink."""

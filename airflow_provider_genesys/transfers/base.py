@@ -1,0 +1,226 @@
+"""What every loading operator does, whatever the sink."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from abc import abstractmethod
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
+
+from airflow.sdk import BaseOperator, BaseOperatorLink, Context
+
+from airflow_provider_genesys.exceptions import ConfigurationError, WindowError
+from airflow_provider_genesys.links.genesys import GenesysExportLink
+from airflow_provider_genesys.operators.failures import failing_fast
+from airflow_provider_genesys.transfers.handle import read_handle
+from airflow_provider_genesys.transfers.mirror import CheckpointMirror
+from airflow_provider_genesys.window import read_window
+
+if TYPE_CHECKING:
+    from airflow_provider_genesys.hooks.genesys import GenesysCloudHook
+    from airflow_provider_genesys.pipeline.certificate import Certificate
+    from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
+    from airflow_provider_genesys.pipeline.contract import Contract
+    from airflow_provider_genesys.pipeline.download import Download
+    from airflow_provider_genesys.pipeline.run import Options
+    from airflow_provider_genesys.sinks.base import Load, Sink
+
+_Number = TypeVar("_Number", int, float)
+
+
+class GenesysExportTransferOperator(BaseOperator):
+    """Load an export into a sink, from the last committed checkpoint to the end.
+
+    A *retry* continues where the try before it stopped: the checkpoint is kept with the data. A *cleared* task loads
+    from the beginning, unless ``on_clear="resume"``; the result is the same.
+
+    XCom ``return_value`` is the certificate's summary. XCom ``checkpoint`` is kept current while the task runs, about
+    every 5 seconds; on Airflow 3.3 the task's state store shows the same.
+
+    :param handle: what the sensor returned, or the id of an export that has ended. (templated)
+    :param kind: kind of the export, where ``handle`` is an id. (templated)
+    :param window_start: start of the window, where the handle has none. (templated)
+    :param window_end: end of the window, where the handle has none. (templated)
+    :param filters: the filters that the export was asked with, if any: loads of one window with different filters are
+        different loads. (templated)
+    :param contract: name of the contract to read the records by; default: the built-in contract of the kind.
+        (templated)
+    :param batch_size: records in a batch, at most.
+    :param flush_interval: seconds after which a batch is handed to the sink though it is not full.
+    :param max_dead_letters: records that may be set aside before the load fails; None for any number. (templated)
+    :param max_dead_letter_ratio: share of the records that may be set aside, 0 to 1; None for any share. (templated)
+    :param dead_letter_raw: what is kept of a record that is set aside: ``encrypt`` (its bytes, encrypted with the
+        connection's client secret), ``keep`` (its bytes as they are) or ``drop``.
+    :param allow_empty: whether an export without a single record is a success.
+    :param on_clear: ``restart`` or ``resume``.
+    :param genesys_conn_id: the Genesys connection. (templated)
+    """
+
+    template_fields: Sequence[str] = (
+        "handle",
+        "kind",
+        "window_start",
+        "window_end",
+        "filters",
+        "contract",
+        "max_dead_letters",
+        "max_dead_letter_ratio",
+        "genesys_conn_id",
+    )
+    template_fields_renderers: ClassVar[dict[str, str]] = {"handle": "json", "filters": "json"}
+    operator_extra_links: Collection[BaseOperatorLink] = (GenesysExportLink(),)
+    ui_color = "#e0f0ff"
+
+    def __init__(  # noqa: PLR0913 - Airflow operators take what a user may set as keywords
+        self,
+        *,
+        handle: dict[str, Any] | str,
+        kind: str = "recordings",
+        window_start: datetime | str | None = None,
+        window_end: datetime | str | None = None,
+        filters: dict[str, Any] | None = None,
+        contract: str | Contract | None = None,
+        batch_size: int = 500,
+        flush_interval: float = 0.05,
+        max_dead_letters: int | None = None,
+        max_dead_letter_ratio: float | None = 0.1,
+        dead_letter_raw: Literal["encrypt", "keep", "drop"] = "encrypt",
+        allow_empty: bool = False,
+        on_clear: Literal["restart", "resume"] = "restart",
+        genesys_conn_id: str = "genesys_default",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.handle = handle
+        self.kind = kind
+        self.window_start = window_start
+        self.window_end = window_end
+        self.filters = filters
+        self.contract = contract
+        self.batch_size = batch_size
+        self.flush_interval = flush_interval
+        self.max_dead_letters = max_dead_letters
+        self.max_dead_letter_ratio = max_dead_letter_ratio
+        self.dead_letter_raw = dead_letter_raw
+        self.allow_empty = allow_empty
+        self.on_clear = on_clear
+        self.genesys_conn_id = genesys_conn_id
+
+    @abstractmethod
+    def make_sink(self) -> Sink:
+        """Return the sink, not opened."""
+
+    @cached_property
+    def hook(self) -> GenesysCloudHook:
+        """The hook of ``genesys_conn_id``."""
+        from airflow_provider_genesys.hooks.genesys import GenesysCloudHook  # noqa: PLC0415 - pulls in httpx
+
+        return GenesysCloudHook(self.genesys_conn_id)
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Load the export and return the certificate's summary."""
+        from airflow_provider_genesys.pipeline.run import run  # noqa: PLC0415 - pulls in httpx
+
+        with failing_fast():
+            handle = read_handle(self.handle, self.kind, self.hook)
+            GenesysExportLink.persist(context, self.hook.config.api_url)
+            with CheckpointMirror(context, handle) as mirror:
+                certificate = run(
+                    self._load(handle, context),
+                    lambda start: self._download(handle, start),
+                    self.make_sink(),
+                    self._options(context),
+                    mirror.committed,
+                )
+        self._announce(context, certificate)
+        return certificate.summary()
+
+    def encrypt(self, raw: bytes) -> bytes:
+        """Encrypt the bytes of a dead letter with a key of the Genesys connection."""
+        return self.hook.cipher("dead letters").encrypt(raw)
+
+    def _load(self, handle: dict[str, Any], context: Context) -> Load:
+        from airflow_provider_genesys.pipeline.contract import resolve  # noqa: PLC0415 - pulls in msgspec
+        from airflow_provider_genesys.sinks.base import Load  # noqa: PLC0415 - as above
+
+        contract = resolve(self.contract, kind=handle["kind"])
+        window = read_window("the operator's arguments", self.window_start, self.window_end) or read_window(
+            "the handle", handle.get("window_start"), handle.get("window_end")
+        )
+        if window is None:
+            raise WindowError(
+                f"Neither Genesys nor the handle says which window export {handle['export_id']} has. Give the operator "
+                "window_start and window_end."
+            )
+        ti = context["ti"]
+        identity = [handle["kind"], str(window.start), str(window.end), self.filters or {}, contract.fingerprint]
+        return Load(
+            load_id=hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16],
+            export_id=handle["export_id"],
+            kind=handle["kind"],
+            window_start=window.start,
+            window_end=window.end,
+            submitted_at=self._submitted_at(handle, context),
+            contract=contract,
+            run_id=f"{ti.dag_id}/{ti.run_id}/{ti.task_id}",
+        )
+
+    @staticmethod
+    def _submitted_at(handle: dict[str, Any], context: Context) -> datetime:
+        """Return when the export was asked for; where Genesys does not tell, when this DAG run was to begin."""
+        told = handle.get("submitted_at")
+        return datetime.fromisoformat(told.replace("Z", "+00:00")) if told else context["dag_run"].run_after
+
+    def _download(self, handle: dict[str, Any], start: Checkpoint) -> Download:
+        from airflow_provider_genesys.pipeline.download import (  # noqa: PLC0415 - pulls in httpx
+            Download,
+            DownloadSettings,
+        )
+
+        config = self.hook.config
+        return Download(
+            lambda fresh: self.hook.open_file_uri(handle, fresh=fresh),
+            handle["export_id"],
+            known=start.source,
+            settings=DownloadSettings(timeout=config.timeout, verify=config.verify),
+        )
+
+    def _options(self, context: Context) -> Options:
+        from airflow_provider_genesys.pipeline.run import Options  # noqa: PLC0415 - pulls in httpx
+
+        return Options(
+            batch_size=self.batch_size,
+            flush_interval=self.flush_interval,
+            max_dead_letters=number(self.max_dead_letters, int),
+            max_dead_letter_ratio=number(self.max_dead_letter_ratio, float),
+            allow_empty=self.allow_empty,
+            restart=self.on_clear == "restart" and self._is_first_try(context),
+        )
+
+    def _is_first_try(self, context: Context) -> bool:
+        """Whether this is the first try since the task was created or cleared.
+
+        A clear sets ``max_tries`` to the tries made so far plus ``retries``; a retry leaves it as it is.
+        """
+        ti = context["ti"]
+        return bool(ti.try_number > ti.max_tries - (self.retries or 0))
+
+    def _announce(self, context: Context, certificate: Certificate) -> None:
+        """Give the certificate to whoever is scheduled on the task's assets."""
+        for outlet in self.outlets:
+            context["outlet_events"][outlet].extra.update(certificate.summary())
+
+
+def required(value: Any, name: str) -> Any:
+    """Return ``value``; a template that rendered to nothing is an error that names the argument."""
+    if value in (None, "", "None"):
+        raise ConfigurationError(f"{name} is empty after rendering; give it a value.")
+    return value
+
+
+def number(value: Any, kind: type[_Number]) -> _Number | None:
+    """Return a number that a template may have made text of; None where it is empty."""
+    return None if value in (None, "", "None") else kind(value)

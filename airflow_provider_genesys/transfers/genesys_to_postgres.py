@@ -1,0 +1,80 @@
+"""Load an export into PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_genesys.exceptions import MissingExtraError
+from airflow_provider_genesys.transfers.base import GenesysExportTransferOperator, required
+
+if TYPE_CHECKING:
+    import psycopg
+
+    from airflow_provider_genesys.sinks.base import Sink
+
+
+class GenesysExportToPostgresOperator(GenesysExportTransferOperator):
+    """Load an export into a PostgreSQL table, one row per record id.
+
+    Each batch, its dead letters and its checkpoint are one transaction. See ``docs/postgres.md`` for the tables and
+    the rights that are needed.
+
+    For the other parameters see :class:`.base.GenesysExportTransferOperator`.
+
+    :param table: name of the table. (templated)
+    :param schema: schema of the table, its ledger and its dead letters. (templated)
+    :param create_table: create the tables where they do not exist; without it, no right to create is needed.
+    :param postgres_conn_id: the PostgreSQL connection. (templated)
+    """
+
+    template_fields: Sequence[str] = (
+        *GenesysExportTransferOperator.template_fields,
+        "table",
+        "schema",
+        "postgres_conn_id",
+    )
+
+    def __init__(
+        self,
+        *,
+        table: str,
+        schema: str = "public",
+        create_table: bool = True,
+        postgres_conn_id: str = "postgres_default",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.table = table
+        self.schema = schema
+        self.create_table = create_table
+        self.postgres_conn_id = postgres_conn_id
+
+    def make_sink(self) -> Sink:
+        """Return the sink, not opened."""
+        from airflow_provider_genesys.sinks.postgres import PostgresSink  # noqa: PLC0415 - pulls in psycopg
+
+        return PostgresSink(
+            self._connect,
+            required(self.table, "table"),
+            schema=required(self.schema, "schema"),
+            create_table=self.create_table,
+            dead_letter_raw=self.dead_letter_raw,
+            encrypt=self.encrypt,
+        )
+
+    def _connect(self) -> psycopg.Connection:
+        """Open a connection as PostgresHook does, with psycopg 3 even where the hook still uses psycopg2."""
+        try:
+            import psycopg  # noqa: PLC0415 - an extra
+            from airflow.providers.postgres.hooks.postgres import PostgresHook  # noqa: PLC0415 - an extra
+        except ImportError as error:
+            raise MissingExtraError(
+                f"{error}. Loading into PostgreSQL needs: pip install 'airflow-provider-genesys[postgres]'"
+            ) from error
+        connection: Any = PostgresHook(postgres_conn_id=self.postgres_conn_id).get_conn()
+        if isinstance(connection, psycopg.Connection):
+            return connection
+        parameters, password = connection.info.dsn_parameters, connection.info.password
+        connection.close()
+        return psycopg.connect(**parameters, password=password)
