@@ -42,7 +42,6 @@ with DAG(
     default_args={
         "owner": "data",
         "retries": 3,
-        "retry_delay": timedelta(minutes=1),
         "retry_exponential_backoff": True,
         "max_retry_delay": timedelta(minutes=30),
     },

@@ -1,0 +1,184 @@
+"""OAuth tokens: had from the token endpoint, kept, and renewed before they die.
+
+A process has one :class:`TokenSource` per OAuth client (:mod:`airflow_provider_genesys.cloud.shared`).
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import re
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import httpx
+
+from airflow_provider_genesys.cloud.circuit import Circuit
+from airflow_provider_genesys.cloud.config import CloudConfig
+from airflow_provider_genesys.cloud.errors import make_error, read_refusal
+from airflow_provider_genesys.cloud.transport import fetch, open_http, unreachable
+from airflow_provider_genesys.exceptions import (
+    AuthenticationError,
+    CloudError,
+    CloudUnavailableError,
+    GenesysError,
+)
+
+log = logging.getLogger(__name__)
+
+SHORTEST_LIFETIME = 300.0
+"""Seconds: the shortest that Genesys can be set to; assumed where the answer does not say."""
+LONGEST_LIFETIME = 172_800.0
+"""Seconds: the longest, but for clients that may only use SCIM."""
+EARLY_RETRY = 15.0
+"""Seconds between attempts to renew a token that still serves."""
+
+
+@dataclass(frozen=True)
+class Grant:
+    """A token and for how many seconds it is good."""
+
+    token: str = field(repr=False)
+    lifetime: float
+
+
+@dataclass(frozen=True)
+class _Held:
+    token: str = field(repr=False)
+    renew_from: float
+    expires: float
+
+
+class TokenSource:
+    """Gives out tokens. Thread-safe; one thread asks Genesys while those that have no token wait for it.
+
+    :param ask: gets a new token from Genesys.
+    :param clock: monotonic seconds, so that a corrected wall clock neither kills a token nor keeps a dead one.
+    """
+
+    def __init__(
+        self, ask: Callable[[], Grant], *, clock: Callable[[], float] = time.monotonic, circuit: Circuit | None = None
+    ) -> None:
+        self._ask = ask
+        self._clock = clock
+        self._circuit = circuit or Circuit("Genesys Cloud's token endpoint", clock=clock)
+        self._asking = threading.Lock()
+        self._held: _Held | None = None
+
+    def token(self) -> str:
+        """Return a token that is still good, renewing it first when little of its life remains.
+
+        :raises AuthenticationError: client id, secret or region are wrong.
+        :raises CircuitOpenError: there is no token, and the endpoint failed too often to be asked now.
+        :raises CloudUnavailableError: there is no token, and the endpoint gives none.
+        """
+        held, now = self._held, self._clock()
+        if held is None or now >= held.expires:
+            return self._replace(held.token if held else None)
+        if now >= held.renew_from and self._asking.acquire(blocking=False):
+            try:
+                return self._renew_early(held)
+            finally:
+                self._asking.release()
+        return held.token
+
+    def renew(self, stale: str) -> str:
+        """Return another token than ``stale``, which the API has refused. Raises as :meth:`token` does."""
+        return self._replace(stale)
+
+    def _replace(self, stale: str | None) -> str:
+        with self._asking:
+            # While we waited for the lock, its holder may have done our work.
+            held = self._held
+            return held.token if held and held.token != stale else self._new().token
+
+    def _renew_early(self, held: _Held) -> str:
+        if self._held is not held:
+            return held.token
+        try:
+            return self._new().token
+        except GenesysError as error:
+            log.warning("The token could not be renewed early and serves until it expires: %s", error)
+            self._held = replace(held, renew_from=self._clock() + EARLY_RETRY)
+            return held.token
+
+    def _new(self) -> _Held:
+        self._circuit.check()
+        asked = self._clock()
+        try:
+            grant = self._ask()
+        except CloudUnavailableError:
+            self._circuit.failed()
+            raise
+        self._circuit.succeeded()
+        margin = min(max(60.0, grant.lifetime / 10), grant.lifetime / 2)
+        self._held = _Held(grant.token, asked + grant.lifetime - margin, asked + grant.lifetime)
+        return self._held
+
+
+def request_token(config: CloudConfig) -> Grant:
+    """Ask the token endpoint, once, with the client credentials grant.
+
+    :raises AuthenticationError: it refuses the client.
+    :raises CloudUnavailableError: no answer, 429 (which this endpoint sends as 400), 5xx, or not a token.
+    """
+    url = f"{config.login_url}/oauth/token"
+    try:
+        with open_http(config) as http:
+            response = fetch(
+                http,
+                "POST",
+                url,
+                auth=(config.client_id, config.client_secret),
+                data={"grant_type": "client_credentials"},
+            )
+    except httpx.RequestError as error:
+        raise unreachable(f"POST {url}", error, config) from error
+    if response.status_code != httpx.codes.OK:
+        raise _refused(response, url)
+    return _read_grant(response, url)
+
+
+def _refused(response: httpx.Response, url: str) -> CloudError:
+    refusal = read_refusal(response)
+    throttled = "rate limit" in f"{refusal.code} {refusal.message}".lower()
+    if throttled or refusal.status in {408, 425, 429} or refusal.status >= httpx.codes.INTERNAL_SERVER_ERROR:
+        status = httpx.codes.TOO_MANY_REQUESTS if throttled else refusal.status
+        return make_error(
+            CloudUnavailableError, replace(refusal, status=int(status)), f"POST {url}", "No token can be had now."
+        )
+    return make_error(
+        AuthenticationError,
+        refusal,
+        f"POST {url}",
+        "Check the connection's OAuth client id (login), client secret (password) AND region: a client exists in its "
+        "own region only. Its grant type must be Client Credentials.",
+    )
+
+
+def _read_grant(response: httpx.Response, url: str) -> Grant:
+    try:
+        body = response.json()
+        token = body["access_token"]
+    except (ValueError, RecursionError, KeyError, TypeError):
+        token = None
+    # Visible ASCII only: it goes into a header.
+    if not isinstance(token, str) or not re.fullmatch(r"[\x21-\x7e]+", token):
+        raise CloudUnavailableError(
+            f"POST {url} was answered {response.status_code} without a token ({len(response.content)} bytes of "
+            f"{response.headers.get('Content-Type', 'no content type')}). Something other than Genesys may be "
+            "answering: check the connection's region or login_url, and the proxy.",
+            status=response.status_code,
+        )
+    return Grant(token, _lifetime(body.get("expires_in")))
+
+
+def _lifetime(expires_in: Any) -> float:
+    try:
+        seconds = math.nan if isinstance(expires_in, bool) else float(expires_in)
+    except (TypeError, ValueError, OverflowError):
+        seconds = math.nan
+    return min(seconds, LONGEST_LIFETIME) if seconds > 0 else SHORTEST_LIFETIME

@@ -1,0 +1,182 @@
+"""What a connection says: who we are, which Genesys Cloud we talk to, and how."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, NoReturn
+from urllib.parse import urlsplit
+
+from airflow_provider_genesys.cloud.extras import Extras, wrong
+from airflow_provider_genesys.cloud.regions import base_urls
+from airflow_provider_genesys.exceptions import ConfigurationError
+
+DOWNLOAD_HOSTS = (
+    "*.amazonaws.com",
+    "*.amazonaws.eu",
+    "*.mypurecloud.com",
+    "*.mypurecloud.ie",
+    "*.mypurecloud.de",
+    "*.mypurecloud.com.au",
+    "*.mypurecloud.jp",
+    "*.pure.cloud",
+    "*.us-gov-pure.cloud",
+    "*.eusc-pure.cloud",
+)
+"""Where Genesys Cloud keeps exports: S3 (``.eu`` is AWS' European Sovereign Cloud) and its own domains."""
+
+
+@dataclass(frozen=True)
+class ArchiveApi:
+    """Path and field names of the archive export, for organisations that have it behind a gateway of their own.
+
+    ``*_field`` are names of members: of the request's body up to ``include_field``, of the answers after it.
+    """
+
+    path: str = "/api/v2/recordings/exports"
+    type_field: str = "exportType"
+    export_type: str = "recordings"
+    filter_field: str = "filter"
+    from_field: str = "dateFrom"
+    to_field: str = "dateTo"
+    format_field: str = "format"
+    include_field: str = "include"
+    id_field: str = "exportId"
+    state_field: str = "status"
+    uri_field: str = "fileUri"
+    expires_field: str = "expiresAt"
+    size_field: str = "fileSize"
+    etag_field: str = "etag"
+    records_field: str = "recordCount"
+    submitted_field: str = "submittedDate"
+    progress_field: str = "percentComplete"
+    message_field: str = "errorMessage"
+
+
+@dataclass(frozen=True)
+class CloudConfig:
+    """Everything that a :class:`~airflow_provider_genesys.cloud.client.CloudClient` needs to know."""
+
+    client_id: str
+    client_secret: str = field(repr=False)
+    api_url: str
+    """Base URL of the API, no trailing slash."""
+    login_url: str
+    """Base URL of the token endpoint, no trailing slash; ``/oauth/token`` is added."""
+    timeout: float = 60.0
+    """Seconds to wait for a connection, and for each next byte."""
+    verify: bool | str = True
+    """Whether to check certificates; or the path of a file or folder of certificates to trust."""
+    requests_per_minute: int = 300
+    """Budget of this process for this OAuth client."""
+    allowed_download_hosts: tuple[str, ...] = DOWNLOAD_HOSTS
+    """Host names, or ``*.domain`` for every host below it."""
+    allow_insecure: bool = False
+    """Whether ``http://`` is accepted."""
+    archive: ArchiveApi = ArchiveApi()
+
+    @classmethod
+    def from_connection(
+        cls,
+        *,
+        login: str | None,
+        password: str | None,
+        host: str | None = None,
+        schema: str | None = None,
+        port: int | None = None,
+        extra: Mapping[str, Any] | None = None,
+    ) -> CloudConfig:
+        """Read the parts of an Airflow connection; extras may be text, as forms and URIs deliver them.
+
+        :param host: API base URL, or a bare host name (then ``schema``, ``https`` by default, and ``port`` count).
+        :raises ConfigurationError: a part is missing or wrong; the message names it.
+        """
+        given = Extras(extra)
+        insecure = given.flag("allow_insecure", default=False)
+        api_url, login_url = _urls(_base_url(host, schema, port), given, insecure=insecure)
+        return cls(
+            client_id=_required("OAuth client id (login)", login),
+            client_secret=_required("OAuth client secret (password)", password),
+            api_url=api_url,
+            login_url=login_url,
+            timeout=given.number("timeout", 60.0, least=0.001),
+            verify=given.flag_or_path("verify_tls", default=True),
+            requests_per_minute=int(given.number("requests_per_minute", 300, least=1)),
+            allowed_download_hosts=given.host_names("allowed_download_hosts", DOWNLOAD_HOSTS),
+            allow_insecure=insecure,
+            archive=_archive(given.mapping("archive")),
+        )
+
+
+def _required(name: str, value: str | None) -> str:
+    if not value or not value.strip():
+        raise ConfigurationError(f"The Genesys connection has no {name}.")
+    return value.strip()
+
+
+def _base_url(host: str | None, schema: str | None, port: int | None) -> str:
+    host = (host or "").strip().rstrip("/")
+    if not host or "://" in host:
+        return host
+    return f"{schema or 'https'}://{host}{f':{port}' if port else ''}"
+
+
+def _urls(api_url: str, given: Extras, *, insecure: bool) -> tuple[str, str]:
+    """Return (api_url, login_url); what is written out wins over what follows from the region."""
+    region = given.text("region")
+    of_region = base_urls(region) if region else ("", "")
+    api_url = _checked("API base URL (host)", api_url or of_region[0] or _nowhere(), insecure=insecure)
+    login_url = given.text("login_url").rstrip("/") or of_region[1] or _derived_login(api_url)
+    return api_url, _checked("login_url", login_url, insecure=insecure)
+
+
+def _nowhere() -> NoReturn:
+    raise ConfigurationError(
+        "The Genesys connection does not say where your organisation is. Set extra 'region' (e.g. eu-central-1), "
+        "or host to the API base URL (e.g. https://api.mypurecloud.de)."
+    )
+
+
+def _derived_login(api_url: str) -> str:
+    login_url = api_url.replace("//api.", "//login.", 1)
+    if login_url == api_url:
+        raise ConfigurationError(
+            f"No login host follows from the Genesys connection's host {api_url}, because its name does not begin "
+            "with 'api.'. Set extra 'login_url' to the base URL of the token endpoint."
+        )
+    return login_url
+
+
+def _checked(name: str, url: str, *, insecure: bool) -> str:
+    if not _is_base_url(url):
+        raise ConfigurationError(
+            f"The Genesys connection's {name} must be a base URL such as https://api.mypurecloud.com: http or https, "
+            "a host, perhaps a port and a path, and no user name, '?' or '#'."
+        )
+    if url.startswith("http://") and not insecure:
+        raise ConfigurationError(
+            f"The Genesys connection's {name} is http://, which would send the client secret in the clear. Use "
+            "https://, or, for a test server only, set extra 'allow_insecure' to true."
+        )
+    return url
+
+
+def _is_base_url(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        extras = parts.query or parts.fragment or "@" in parts.netloc or parts.port == 0
+    except ValueError:
+        return False
+    return url.startswith(("http://", "https://")) and bool(parts.hostname) and not extras
+
+
+def _archive(settings: dict[str, Any]) -> ArchiveApi:
+    known = [one.name for one in fields(ArchiveApi)]
+    texts = all(isinstance(value, str) and value for value in settings.values())
+    if not texts or not set(settings) <= set(known):
+        raise wrong("archive", f"an object of texts with members out of {', '.join(known)}", settings)
+    archive = ArchiveApi(**settings)
+    if not re.fullmatch(r"/[^?#]*[^?#/]", archive.path):
+        raise wrong("archive.path", "a path that begins with '/', such as /api/v2/recordings/exports", archive.path)
+    return archive

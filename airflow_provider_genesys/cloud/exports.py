@@ -1,0 +1,127 @@
+"""Export jobs: what is asked for, what Genesys says of it, and which families of exports there are."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Protocol
+
+from airflow_provider_genesys.cloud.config import CloudConfig
+from airflow_provider_genesys.cloud.times import iso_time
+from airflow_provider_genesys.exceptions import ConfigurationError, WindowError
+
+if TYPE_CHECKING:
+    from airflow_provider_genesys.cloud.client import CloudClient
+
+
+class ExportState(str, Enum):
+    """Where an export stands, in one vocabulary for all families."""
+
+    QUEUED = "QUEUED"
+    RUNNING = "RUNNING"
+    COMPLETED = "COMPLETED"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+    EXPIRED = "EXPIRED"
+    UNKNOWN = "UNKNOWN"
+    """Genesys names a state that this release does not know; ``raw_state`` has it. Not terminal."""
+
+    @property
+    def terminal(self) -> bool:
+        """Whether the export stays in this state."""
+        return self in {self.COMPLETED, self.FAILED, self.CANCELLED, self.EXPIRED}
+
+
+@dataclass(frozen=True)
+class ExportStatus:
+    """What Genesys says of an export. What it does not say is None."""
+
+    export_id: str
+    kind: str
+    state: ExportState
+    raw_state: str
+    """The state in Genesys' own words."""
+    file_uri: str | None = field(default=None, repr=False)
+    """Presigned URL of the archive: a secret."""
+    expires_at: datetime | None = None
+    """When the answer says that the file goes, aware; the URL itself may say otherwise."""
+    size: int | None = None
+    """Bytes, as stored."""
+    etag: str | None = None
+    records: int | None = None
+    submitted_at: datetime | None = None
+    window_start: datetime | None = None
+    window_end: datetime | None = None
+    progress: float | None = None
+    """Percent, 0 to 100."""
+    message: str | None = None
+    """Why it failed, in Genesys' words."""
+
+
+@dataclass(frozen=True)
+class ExportRequest:
+    """What to export: everything of ``window_start <= t < window_end`` (aware) that the filters let through."""
+
+    window_start: datetime
+    window_end: datetime
+    filters: dict[str, Any] = field(default_factory=dict)
+    include: tuple[str, ...] = ()
+    file_format: str = "ndjson"
+    options: dict[str, Any] = field(default_factory=dict)
+    """Further members of the request's body."""
+
+    def __post_init__(self) -> None:
+        if self.window_start.tzinfo is None or self.window_end.tzinfo is None:
+            raise WindowError(f"The window {self._window} has no time zone. Give aware datetimes.")
+        if self.window_start >= self.window_end:
+            raise WindowError(f"The window {self._window} is empty: its start must come before its end.")
+
+    @property
+    def _window(self) -> str:
+        return f"{self.window_start.isoformat()} to {self.window_end.isoformat()}"
+
+    def fingerprint(self, kind: str) -> str:
+        """Return 32 hex digits that are the same for every request for the same data."""
+        asked = {
+            "kind": kind,
+            "window": [iso_time(self.window_start), iso_time(self.window_end)],
+            "filters": self.filters,
+            "include": sorted(self.include),
+            "file_format": self.file_format,
+            "options": self.options,
+        }
+        return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:32]
+
+
+class ExportFamily(Protocol):
+    """One kind of export: how it is created, asked after and cancelled."""
+
+    kind: str
+
+    def create(self, client: CloudClient, request: ExportRequest) -> str:
+        """Create an export and return its id. Not repeatable: whoever asks twice has two exports."""
+
+    def status(self, client: CloudClient, export_id: str) -> ExportStatus:
+        """Ask how the export stands.
+
+        :raises NotFoundError: Genesys does not know it (any more).
+        """
+
+    def cancel(self, client: CloudClient, export_id: str) -> bool:
+        """Cancel the export. Return False where there is nothing to cancel, or the API cannot."""
+
+
+def family(kind: str, config: CloudConfig) -> ExportFamily:
+    """Return the family that ``kind`` names.
+
+    :raises ConfigurationError: there is none of that name; the message lists those there are.
+    """
+    from airflow_provider_genesys.cloud.recordings import Recordings  # noqa: PLC0415 -- it imports this module
+
+    families: dict[str, ExportFamily] = {Recordings.kind: Recordings(config.archive)}
+    if kind not in families:
+        raise ConfigurationError(f"There is no kind of export named {kind!r}. Known kinds: {', '.join(families)}.")
+    return families[kind]

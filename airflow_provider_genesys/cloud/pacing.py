@@ -1,0 +1,131 @@
+"""When the next request may be sent: our own budget, what Genesys reports of its limits, and what it asks for."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Callable, Mapping
+from datetime import datetime, timezone
+from email.utils import parsedate_to_datetime
+
+from airflow_provider_genesys.exceptions import CloudUnavailableError
+
+WINDOW = 60.0
+"""Seconds over which Genesys counts requests."""
+LONGEST_RETRY_AFTER = 3600.0
+"""Seconds; who asks for more is asked again after this."""
+LONGEST_RESET = 2 * WINDOW
+
+_IN_TEXT = re.compile(r"retry the request in \[?(\d+(?:\.\d+)?)\]? ?s", re.IGNORECASE)
+
+
+def retry_after(headers: Mapping[str, str], body: str = "") -> float | None:
+    """Return the seconds that an answer asks to wait, between 0 and an hour; None where it does not say.
+
+    Read from ``Retry-After`` (seconds or a date), else from the text of Genesys' 429, else from
+    ``inin-ratelimit-reset``.
+    """
+    given = headers.get("Retry-After", "").strip()
+    text = _IN_TEXT.search(body)
+    found = (_seconds(given), _until(given), _seconds(text[1] if text else ""), _seconds(_reset(headers)))
+    wait = next((one for one in found if one is not None), None)
+    return None if wait is None else min(max(wait, 0.0), LONGEST_RETRY_AFTER)
+
+
+def _reset(headers: Mapping[str, str]) -> str:
+    return headers.get("inin-ratelimit-reset", "")
+
+
+def _seconds(text: str) -> float | None:
+    return float(text) if re.fullmatch(r"\d{1,12}(\.\d{1,12})?", text.strip(), re.ASCII) else None
+
+
+def _until(date: str) -> float | None:
+    try:
+        moment = parsedate_to_datetime(date)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
+    return (aware - datetime.now(timezone.utc)).total_seconds()
+
+
+class Pacer:
+    """A token bucket that all threads and clients of one OAuth client share.
+
+    :param per_minute: requests per minute, of which two seconds' worth may follow one another at once.
+    :param clock: monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        per_minute: int,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._budget = float(per_minute)
+        self._rate = self._budget
+        self._clock = clock
+        self._sleep = sleep
+        self._lock = threading.Lock()
+        self._slot = clock() - WINDOW
+        self._paused_until = clock() - WINDOW
+
+    def acquire(self, longest: float) -> None:
+        """Wait for a slot.
+
+        :param longest: seconds that the caller can wait.
+        :raises CloudUnavailableError: it would take longer; carries ``retry_after``. No slot is taken.
+        """
+        with self._lock:
+            now = self._clock()
+            interval = WINDOW / self._rate
+            burst = max(1.0, self._rate // 30)
+            slot = max(self._slot, now - (burst - 1) * interval, self._paused_until)
+            wait = max(0.0, slot - now)
+            if wait <= longest:
+                self._slot = slot + interval
+        if wait > longest:
+            raise _exhausted(wait)
+        if wait:
+            self._sleep(wait)
+
+    def budget(self, per_minute: int) -> None:
+        """Set the requests per minute anew, as the connection of the newest client says."""
+        with self._lock:
+            self._budget = float(per_minute)
+            self._rate = min(self._rate, self._budget)
+
+    def pause(self, seconds: float) -> None:
+        """Let nobody start for ``seconds``: Genesys said so to one of us."""
+        with self._lock:
+            self._paused_until = max(self._paused_until, self._clock() + seconds)
+
+    def observe(self, headers: Mapping[str, str]) -> None:
+        """Steer by the ``inin-ratelimit-*`` headers, so that what is left lasts until the window ends.
+
+        They count every process that uses the OAuth client, which our own budget cannot know.
+        """
+        allowed = _seconds(headers.get("inin-ratelimit-allowed", ""))
+        count = _seconds(headers.get("inin-ratelimit-count", ""))
+        reset = _seconds(_reset(headers))
+        if not allowed or count is None or not reset:
+            return
+        reset = min(reset, LONGEST_RESET)
+        left = allowed - count
+        if left < 1:
+            self.pause(reset)
+            return
+        with self._lock:
+            self._rate = min(self._budget, allowed, left / reset * WINDOW)
+
+
+def _exhausted(wait: float) -> CloudUnavailableError:
+    error = CloudUnavailableError(
+        f"The request limit of this OAuth client is used up for another {wait:.0f} s. Lower the number of tasks that "
+        "use the connection at once, or raise its requests_per_minute if Genesys allows you more.",
+        status=429,
+    )
+    error.retry_after = wait
+    return error

@@ -1,0 +1,164 @@
+"""Presigned URLs: when they die, where they may lead, and how they are shown and stored without giving them away."""
+
+from __future__ import annotations
+
+import base64
+import ipaddress
+import socket
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+from urllib.parse import parse_qsl, urlsplit
+
+import httpx
+from cryptography.fernet import Fernet, InvalidToken
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from airflow_provider_genesys.cloud.config import CloudConfig
+from airflow_provider_genesys.cloud.times import parse_time
+from airflow_provider_genesys.exceptions import UntrustedHostError
+
+LIFETIME = timedelta(hours=24)
+"""How long an archive's URL lives where neither it nor the answer says."""
+
+_NOT_SECRET = frozenset(
+    {
+        "awsaccesskeyid",
+        "expires",
+        "key-pair-id",
+        "response-content-disposition",
+        "response-content-type",
+        "se",
+        "sp",
+        "sr",
+        "st",
+        "sv",
+        "x-amz-algorithm",
+        "x-amz-credential",
+        "x-amz-date",
+        "x-amz-expires",
+        "x-amz-signedheaders",
+        "x-id",
+    }
+)
+_SHORTEST_SECRET = 5  # Airflow's masker ignores shorter ones, for they are in everything.
+
+
+@dataclass(frozen=True)
+class PresignedUrl:
+    """A URL that whoever holds it may read, until ``expires_at`` at the latest."""
+
+    url: str = field(repr=False)
+    expires_at: datetime
+
+
+def expires_at(url: str, *, now: datetime, fallback: datetime | None = None) -> datetime:
+    """Return when ``url`` dies at the latest, aware: as the URL itself says, else ``fallback``, else in 24 h.
+
+    Understood are ``X-Amz-Date`` with ``X-Amz-Expires``, ``Expires`` (seconds since 1970) and ``se`` (Azure). A URL
+    that was signed with temporary credentials may die earlier.
+    """
+    query = {name.lower(): value for name, value in _query(url)}
+    found = _amazon(query) or parse_time(query.get("expires")) or parse_time(query.get("se"))
+    return found or fallback or now + LIFETIME
+
+
+def _amazon(query: dict[str, str]) -> datetime | None:
+    try:
+        signed = datetime.strptime(query["x-amz-date"], "%Y%m%dT%H%M%SZ").replace(tzinfo=timezone.utc)
+        return signed + timedelta(seconds=int(query["x-amz-expires"]))
+    except (KeyError, ValueError, OverflowError):
+        return None
+
+
+def _query(url: str) -> list[tuple[str, str]]:
+    try:
+        return parse_qsl(urlsplit(url).query, keep_blank_values=True)
+    except ValueError:
+        return []
+
+
+def signatures(url: str) -> list[str]:
+    """Return the secret values of the URL's query, encoded as they stand in it and decoded."""
+    raw = [part.partition("=")[::2] for part in url.partition("?")[2].partition("#")[0].split("&")]
+    values = [value for name, value in (*raw, *_query(url)) if name.lower() not in _NOT_SECRET]
+    return [value for value in dict.fromkeys(values) if len(value) >= _SHORTEST_SECRET]
+
+
+def redact(url: str) -> str:
+    """Return scheme, host and path of ``url``: what a log or a message may show."""
+    try:
+        parts = urlsplit(url)
+        host = parts.netloc.rpartition("@")[2]
+    except ValueError:
+        return "(not a URL)"
+    return f"{parts.scheme}://{host}{parts.path}" if parts.scheme else f"{host}{parts.path}"
+
+
+def check_host(url: str, config: CloudConfig) -> None:
+    """Let only those URLs through that lead where the connection allows downloads from.
+
+    A host matches by its name, or by ``*.domain``. One whose address is private must be listed by its name: a
+    wildcard, which covers names that others can register, does not open the network that the worker stands in.
+
+    :raises UntrustedHostError: any other scheme or host; the message says what to set.
+    """
+    try:
+        parts = httpx.URL(url)  # the parser that will also open it
+    except (httpx.InvalidURL, TypeError, ValueError):
+        raise UntrustedHostError("Genesys gave a file URL that is not a URL at all.") from None
+    host = parts.raw_host.decode("ascii").rstrip(".").lower()
+    if parts.scheme not in ({"https", "http"} if config.allow_insecure else {"https"}):
+        raise UntrustedHostError(
+            f"The archive's URL is {parts.scheme}://{host}, and only https:// is accepted. For a test server, set the "
+            "connection's extra 'allow_insecure' to true."
+        )
+    if parts.userinfo or not host:
+        raise UntrustedHostError("The archive's URL has a user name or no host, which no object store's has.")
+    if host in config.allowed_download_hosts:
+        return
+    if not any(one.startswith("*.") and host.endswith(one[1:]) for one in config.allowed_download_hosts):
+        raise UntrustedHostError(_not_allowed(host, "is not among the hosts that the connection allows downloads from"))
+    if _is_private(host):
+        raise UntrustedHostError(_not_allowed(host, "has a private address and is not listed by its name"))
+
+
+def _not_allowed(host: str, why: str) -> str:
+    return (
+        f"The archive's URL leads to {host}, which {why}. If it is the object store of your organisation, add "
+        f"{host} to the connection's extra 'allowed_download_hosts'."
+    )
+
+
+def _is_private(host: str) -> bool:
+    """Whether ``host`` is, or resolves to, an address that is not of the public internet."""
+    try:
+        found = {str(entry[4][0]) for entry in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)}
+    except (OSError, UnicodeError):
+        return False  # unknown here; a proxy may know it, and the download will tell
+    return any(not ipaddress.ip_address(address.partition("%")[0]).is_global for address in found)
+
+
+def cipher(secret: str, purpose: str) -> Fernet:
+    """Return a cipher whose key follows from the client secret; each ``purpose`` has a key of its own."""
+    key = HKDF(SHA256(), length=32, salt=None, info=f"airflow-provider-genesys {purpose}".encode()).derive(
+        secret.encode()
+    )
+    return Fernet(base64.urlsafe_b64encode(key))
+
+
+def seal(url: str, secret: str) -> str:
+    """Return ``url`` with scheme, host and path legible and all else encrypted, for XCom.
+
+    Whoever may use the connection, and nobody else, can :func:`unseal` it.
+    """
+    return f"{redact(url)}?sealed={cipher(secret, 'file_uri').encrypt(url.encode()).decode()}"
+
+
+def unseal(sealed: str, secret: str) -> str | None:
+    """Return the URL that :func:`seal` hid; None when this secret does not open it, e.g. because it was rotated."""
+    token = sealed.rpartition("?sealed=")[2]
+    try:
+        return cipher(secret, "file_uri").decrypt(token.encode()).decode()
+    except (InvalidToken, UnicodeError):
+        return None

@@ -1,0 +1,56 @@
+"""Points in time as Genesys, the object stores and Airflow write them."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timezone
+from typing import Any
+
+_ISO = re.compile(
+    r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d)(:\d\d)?(?:[.,](\d{1,9}))?\s*(?:Z|([+-]\d\d):?(\d\d))?", re.IGNORECASE
+)
+_MILLISECONDS_FROM = 100_000_000_000
+"""A larger number is milliseconds: as seconds it would be past the year 5138, as milliseconds it is past 1973."""
+
+
+def parse_time(value: Any) -> datetime | None:
+    """Read an ISO 8601 text, seconds or milliseconds since 1970, or a datetime; as UTC where no zone is given.
+
+    Return None for anything else: what others report about time is never worth a failure.
+    """
+    try:
+        if isinstance(value, datetime):
+            return value.astimezone(timezone.utc) if value.tzinfo else value.replace(tzinfo=timezone.utc)
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            return _from_epoch(value) if value > 0 else None
+        return _from_text(value.strip()) if isinstance(value, str) else None
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def _from_epoch(value: float) -> datetime:
+    return datetime.fromtimestamp(value / 1000 if value >= _MILLISECONDS_FROM else value, timezone.utc)
+
+
+def _from_text(text: str) -> datetime | None:
+    if text.isascii() and text.isdigit():
+        return _from_epoch(int(text))
+    match = _ISO.fullmatch(text)
+    if match is None:
+        return None
+    # Python 3.10's fromisoformat knows neither Z nor fractions of other than 3 or 6 digits.
+    date, minutes, seconds, fraction, hours_off, minutes_off = match.groups()
+    micros = (fraction or "").ljust(6, "0")[:6]
+    zone = f"{hours_off}:{minutes_off}" if hours_off else "+00:00"
+    moment = datetime.fromisoformat(f"{date}T{minutes}{seconds or ':00'}.{micros}{zone}")
+    return moment.astimezone(timezone.utc)
+
+
+def api_time(moment: datetime) -> str:
+    """Write ``moment`` as the API wants it: UTC, milliseconds, ``Z``."""
+    return moment.astimezone(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def iso_time(moment: datetime | None) -> str | None:
+    """Write ``moment`` as the ``datetime.fromisoformat`` of every supported Python reads it: UTC, ``+00:00``."""
+    return moment.astimezone(timezone.utc).isoformat() if moment else None

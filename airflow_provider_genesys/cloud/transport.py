@@ -1,0 +1,103 @@
+"""HTTP as every part of this package speaks it to Genesys: identified, bounded in time, and discreet in its logs."""
+
+from __future__ import annotations
+
+import logging
+import ssl
+import time
+from collections.abc import Iterator
+from http.cookiejar import DefaultCookiePolicy
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from airflow_provider_genesys import __version__
+from airflow_provider_genesys.cloud.config import CloudConfig
+from airflow_provider_genesys.exceptions import CloudError, CloudUnavailableError, ConfigurationError
+
+USER_AGENT = f"airflow-provider-genesys/{__version__}"
+
+NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError, httpx.UnsupportedProtocol)
+"""Errors after which the server cannot have acted on the request."""
+
+SLOWEST = 5
+"""An answer may take this many times the timeout in all; the timeout alone bounds only the wait for each byte."""
+
+
+class _HideQueries(logging.Filter):
+    """httpx logs every URL; the query of a presigned one is a secret."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if isinstance(record.args, tuple):
+            record.args = tuple(_without_query(one) for one in record.args)
+        return True
+
+
+def _without_query(value: Any) -> Any:
+    if isinstance(value, httpx.URL) and value.query:
+        return f"{value.copy_with(query=None, fragment=None, userinfo=b'')}?..."
+    return value
+
+
+logging.getLogger("httpx").addFilter(_HideQueries())
+
+
+def open_http(config: CloudConfig) -> httpx.Client:
+    """Return a pooled client with the connection's timeout and certificates, and no cookies. The caller closes it."""
+    http = httpx.Client(verify=_trust(config), timeout=config.timeout, headers={"User-Agent": USER_AGENT})
+    # Several OAuth clients may share the connections: nothing that a server sets for one may reach it from another.
+    http.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+    return http
+
+
+def _trust(config: CloudConfig) -> ssl.SSLContext | bool:
+    verify = config.verify
+    if isinstance(verify, bool):
+        return verify
+    try:
+        folder = Path(verify).is_dir()
+        return ssl.create_default_context(cafile=None if folder else verify, capath=verify if folder else None)
+    except OSError as error:  # ssl.SSLError is one
+        raise ConfigurationError(
+            f"The Genesys connection's extra 'verify_tls' is {verify!r}, where no certificates can be read ({error}). "
+            "Give true, false, or the path of a PEM file on the machine that runs the task."
+        ) from error
+
+
+def fetch(http: httpx.Client, method: str, url: str, **options: Any) -> httpx.Response:
+    """Send one request and read the whole answer, for at most :data:`SLOWEST` times the client's timeout.
+
+    :raises httpx.RequestError: no answer, or not a whole one.
+    """
+    limit = time.monotonic() + SLOWEST * (http.timeout.read or 60.0)
+    with http.stream(method, url, **options) as response:
+        content = b"".join(_within(response, limit))
+    # The body is unpacked by now, and the header that says it was packed would have it unpacked again.
+    headers = [one for one in response.headers.raw if one[0].lower() not in {b"content-encoding", b"content-length"}]
+    return httpx.Response(response.status_code, headers=headers, content=content, request=response.request)
+
+
+def _within(response: httpx.Response, limit: float) -> Iterator[bytes]:
+    for chunk in response.iter_bytes():
+        if time.monotonic() > limit:
+            raise httpx.ReadTimeout("the answer trickled in too slowly", request=response.request)
+        yield chunk
+
+
+def unreachable(what: str, error: httpx.RequestError, config: CloudConfig) -> CloudError | ConfigurationError:
+    """Return the error for a request that got no answer."""
+    if _untrusted(error):
+        return ConfigurationError(
+            f"{what}: the server's certificate is not trusted ({error}). If your organisation has a certificate "
+            f"authority of its own, set extra 'verify_tls' (now {config.verify!r}) to the path of its PEM file."
+        )
+    return CloudUnavailableError(f"{what} got no answer: {type(error).__name__}: {error}.")
+
+
+def _untrusted(error: BaseException | None) -> bool:
+    while error is not None:
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

@@ -1,0 +1,178 @@
+"""From an Airflow connection to a Genesys Cloud client."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from functools import cached_property
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseHook
+from airflow.sdk.log import mask_secret
+
+from airflow_provider_genesys.cloud.config import CloudConfig
+from airflow_provider_genesys.cloud.exports import ExportRequest, ExportStatus, family
+from airflow_provider_genesys.exceptions import (
+    ConfigurationError,
+    GenesysError,
+    NotFoundError,
+    PermissionDeniedError,
+)
+from airflow_provider_genesys.get_provider_info import CONNECTION_FIELDS, FIELD_BEHAVIOUR
+
+if TYPE_CHECKING:
+    from cryptography.fernet import Fernet
+
+    from airflow_provider_genesys.cloud.client import CloudClient
+    from airflow_provider_genesys.cloud.presigned import PresignedUrl
+
+
+class GenesysCloudHook(BaseHook):
+    """
+    Talk to Genesys Cloud with the OAuth client of a connection.
+
+    Nothing is read or opened before the first call. The connection, its extras and the permissions that the OAuth
+    client needs are described in ``docs/connection.md``.
+
+    :param genesys_conn_id: the connection to Genesys Cloud.
+    :param patience: seconds over which one call retries. Triggers, which poll again anyway, want few.
+    """
+
+    conn_name_attr = "genesys_conn_id"
+    default_conn_name = "genesys_default"
+    conn_type = "genesys_cloud"
+    hook_name = "Genesys Cloud"
+
+    def __init__(self, genesys_conn_id: str = default_conn_name, *, patience: float = 120.0) -> None:
+        super().__init__()
+        self.genesys_conn_id = genesys_conn_id
+        self.patience = patience
+
+    @cached_property
+    def config(self) -> CloudConfig:
+        """
+        What the connection says.
+
+        :raises ConfigurationError: a field is missing or wrong; the message names the connection and the field.
+        """
+        connection = self.get_connection(self.genesys_conn_id)
+        try:
+            return CloudConfig.from_connection(
+                login=connection.login,
+                password=connection.password,
+                host=connection.host,
+                schema=connection.schema,
+                port=connection.port,
+                extra=connection.extra_dejson,
+            )
+        except ConfigurationError as error:
+            raise ConfigurationError(f"Connection {self.genesys_conn_id!r}: {error}") from None
+
+    @cached_property
+    def _client(self) -> CloudClient:
+        from airflow_provider_genesys.cloud.client import CloudClient  # noqa: PLC0415 -- pulls in httpx
+
+        return CloudClient(self.config, on_secret=mask_secret, patience=self.patience)
+
+    def get_conn(self) -> CloudClient:
+        """Return the client, always the same one. Its secrets are masked in the task's log as they come."""
+        return self._client
+
+    def create_export(self, kind: str, request: ExportRequest) -> str:
+        """
+        Ask Genesys for an export and return its id.
+
+        :param kind: the kind of export, e.g. ``recordings``.
+        :param request: window, filters and format.
+        """
+        return family(kind, self.config).create(self._client, request)
+
+    def get_export(self, export_id: str, kind: str) -> ExportStatus:
+        """
+        Ask how an export stands.
+
+        :raises NotFoundError: Genesys does not know it, or not for this OAuth client.
+        """
+        return family(kind, self.config).status(self._client, export_id)
+
+    def cancel_export(self, export_id: str, kind: str) -> bool:
+        """Cancel an export. Return False where there is nothing to cancel, or the API cannot."""
+        return family(kind, self.config).cancel(self._client, export_id)
+
+    def make_handle(
+        self, status: ExportStatus, *, window_start: datetime | None = None, window_end: datetime | None = None
+    ) -> dict[str, Any]:
+        """
+        Return what an XCom may hold of an export: JSON-serialisable, times in ISO 8601 UTC, the file's URL sealed.
+
+        {export_id, kind, state, window_start, window_end, file_uri, expires_at, size, etag, records, submitted_at};
+        what Genesys does not say is None.
+
+        :param status: the export.
+        :param window_start: start of its window, aware; None for what Genesys says.
+        :param window_end: end of its window, aware; None for what Genesys says.
+        """
+        from airflow_provider_genesys.cloud.handle import make_handle  # noqa: PLC0415 -- pulls in httpx
+
+        return make_handle(status, self.config.client_secret, window_start=window_start, window_end=window_end)
+
+    def open_file_uri(self, handle: dict[str, Any], *, fresh: bool = False) -> PresignedUrl:
+        """
+        Return the clear URL of an export's file; it is masked in the task's log.
+
+        :param handle: from :meth:`make_handle`; ``export_id`` and ``kind`` are enough. Its URL serves while it has
+            more than 5 minutes to live and the client secret is still the one that sealed it.
+        :param fresh: ask Genesys for a new URL in any case.
+        :raises ExportGoneError: the export has expired or was deleted.
+        :raises ExportFailedError: the export ended without a file.
+        :raises UrlExpiredError: Genesys knows the export but gives a dead URL.
+        :raises UntrustedHostError: the URL leads where the connection allows no downloads from.
+        """
+        from airflow_provider_genesys.cloud.handle import open_handle  # noqa: PLC0415 -- pulls in httpx
+
+        return open_handle(handle, self._client, fresh=fresh)
+
+    def cipher(self, purpose: str) -> Fernet:
+        """Return a cipher that only this connection's client secret opens; each ``purpose`` has its own key."""
+        from airflow_provider_genesys.cloud.presigned import cipher  # noqa: PLC0415 -- pulls in httpx
+
+        return cipher(self.config.client_secret, purpose)
+
+    def test_connection(self) -> tuple[bool, str]:
+        """Get a token and make one request. Return whether that worked, and what to tell the user."""
+        try:
+            return True, self._greet()
+        except GenesysError as error:
+            return False, str(error)
+
+    def _greet(self) -> str:
+        try:
+            organization = self._client.request("GET", "/api/v2/organizations/me")
+        except (NotFoundError, PermissionDeniedError):
+            # A gateway may offer exports only. The token was accepted all the same.
+            organization = None
+        name = organization.get("name") if isinstance(organization, dict) else None
+        of = f" of organisation {name}" if name else ""
+        return f"Genesys Cloud at {self.config.api_url} accepts the OAuth client{of}."
+
+    @classmethod
+    def get_connection_form_widgets(cls) -> dict[str, Any]:
+        """Return the extra fields of the form for Airflow 3.1; newer ones read them from the provider's metadata."""
+        forms, validators = import_module("wtforms"), import_module("wtforms.validators")
+        classes = {"boolean": forms.BooleanField, "integer": forms.IntegerField, "string": forms.StringField}
+        widgets = {}
+        for name, field in CONNECTION_FIELDS.items():
+            schema = field["schema"]
+            checks = [validators.any_of(schema["enum"])] if "enum" in schema else []
+            widgets[name] = classes[schema["type"][0]](
+                field["label"],
+                validators=[validators.Optional(), *checks],
+                description=field["description"],
+                default=schema["default"],
+            )
+        return widgets
+
+    @classmethod
+    def get_ui_field_behaviour(cls) -> dict[str, Any]:
+        """Return how the standard fields of the form look in Airflow 3.1."""
+        return {name.replace("-", "_"): value for name, value in FIELD_BEHAVIOUR.items()}

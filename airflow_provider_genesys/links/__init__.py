@@ -1,0 +1,1 @@
+"""Links from a task in the Airflow UI to the systems that it works with."""

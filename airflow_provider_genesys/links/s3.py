@@ -1,0 +1,35 @@
+"""The link from a load to what it wrote in S3."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+from urllib.parse import quote, urlsplit
+
+from airflow.sdk import BaseOperator, BaseOperatorLink
+from airflow.sdk.execution_time.xcom import XCom
+
+
+class GenesysS3PrefixLink(BaseOperatorLink):
+    """Leads to the load's prefix in the S3 console; while there is no certificate, to that of the operator."""
+
+    name: ClassVar[str] = "S3 prefix"
+
+    def get_link(self, operator: BaseOperator, *, ti_key: Any) -> str:
+        """Return the URL, or an empty text when neither certificate nor operator names a bucket."""
+        certificate = XCom.get_value(key="return_value", ti_key=ti_key)
+        location = certificate.get("location") if isinstance(certificate, dict) else None
+        return console_url(location or _location_of(operator))
+
+
+def _location_of(operator: Any) -> str:
+    return f"s3://{getattr(operator, 's3_bucket', '')}/{getattr(operator, 's3_prefix', '')}"
+
+
+def console_url(location: str) -> str:
+    """Return the URL of the S3 console for ``s3://bucket/prefix``, empty for anything else."""
+    parts = urlsplit(location)
+    if parts.scheme != "s3" or not parts.netloc:
+        return ""
+    prefix = parts.path.strip("/")
+    query = f"?prefix={quote(prefix)}/" if prefix else ""
+    return f"https://console.aws.amazon.com/s3/buckets/{parts.netloc}{query}"

@@ -1,0 +1,1 @@
+"""Airflow operators, and what they share."""

@@ -1,0 +1,183 @@
+"""Creates an export at Genesys Cloud."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta, timezone
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from airflow.configuration import conf
+from airflow.sdk import BaseOperator, Context
+
+from airflow_provider_genesys.cloud.exports import ExportRequest, ExportState
+from airflow_provider_genesys.exceptions import ExportFailedError, ExportGoneError, NotFoundError
+from airflow_provider_genesys.links.genesys import GenesysExportLink
+from airflow_provider_genesys.operators.failures import AirflowException, failing_fast
+from airflow_provider_genesys.operators.task_state import TaskState
+from airflow_provider_genesys.operators.wait import DAY, wait_for_export
+from airflow_provider_genesys.window import resolve_window
+
+if TYPE_CHECKING:
+    from airflow_provider_genesys.hooks.genesys import GenesysCloudHook
+
+LOST = frozenset({ExportState.FAILED, ExportState.CANCELLED, ExportState.EXPIRED})
+"""States in which an export has no result, and never will."""
+
+
+class GenesysCreateExportOperator(BaseOperator):
+    """Ask Genesys Cloud for an export of one window, once.
+
+    Creating is not repeatable, so the export's id is kept as soon as it is known (Airflow 3.3 and later, in the task's
+    state store): a *retry* adopts the export of an earlier try while that is alive, a *clear* always creates.
+
+    XCom ``return_value`` is the export's id; XCom ``export`` is {export_id, kind, window_start, window_end,
+    submitted_at, fingerprint}, times in ISO 8601, UTC.
+
+    :param kind: what to export: ``recordings`` (the archive), ``conversation_details``, ``user_details``,
+        ``recording_media`` or ``recording_bulk``. (templated)
+    :param window_start: first moment that belongs to the export: a datetime or ISO 8601, read as UTC where no zone is
+        given. Default: the run's conf or params ``window_start``, else the start of its data interval. (templated)
+    :param window_end: first moment that no longer does; given together with ``window_start``. (templated)
+    :param filters: further conditions, as the API of this kind takes them. (templated)
+    :param include: the parts of a recording that the archive holds. (templated)
+    :param file_format: ``ndjson`` or ``json``. (templated)
+    :param options: further settings of this kind of export. (templated)
+    :param genesys_conn_id: the Genesys connection. (templated)
+    :param cancel_on_kill: cancel the export when Airflow ends the task in a worker. Off by default, because Airflow
+        does that on eviction and timeout as well, when the next try wants the export.
+    :param wait_for_completion: wait for the export to end, too. An export that fails or expires then fails the try,
+        and the next one creates it anew; give the task ``retries``.
+    :param deferrable: wait in the triggerer rather than in a worker.
+        Default: ``[operators] default_deferrable`` of airflow.cfg.
+    :param poll_interval: seconds before the first poll; later pauses double, with jitter.
+    :param max_poll_interval: the longest pause between two polls, in seconds.
+    :param timeout: seconds (or timedelta) that the wait may last, from its beginning and over all retries.
+    """
+
+    template_fields: Sequence[str] = (
+        "kind",
+        "window_start",
+        "window_end",
+        "filters",
+        "include",
+        "file_format",
+        "options",
+        "genesys_conn_id",
+    )
+    template_fields_renderers: ClassVar[dict[str, str]] = {"filters": "json", "options": "json"}
+    operator_extra_links = (GenesysExportLink(),)
+    ui_color = "#ffe9e0"
+
+    def __init__(  # noqa: PLR0913 -- Airflow operators take what a user may set as keywords
+        self,
+        *,
+        kind: str = "recordings",
+        window_start: datetime | str | None = None,
+        window_end: datetime | str | None = None,
+        filters: dict[str, Any] | None = None,
+        include: Sequence[str] = ("media", "participants", "metadata"),
+        file_format: str = "ndjson",
+        options: dict[str, Any] | None = None,
+        genesys_conn_id: str = "genesys_default",
+        cancel_on_kill: bool = False,
+        wait_for_completion: bool = False,
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        poll_interval: float = 5,
+        max_poll_interval: float = 60,
+        timeout: float | timedelta = DAY,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.kind = kind
+        self.window_start = window_start
+        self.window_end = window_end
+        self.filters = filters
+        self.include = include
+        self.file_format = file_format
+        self.options = options
+        self.genesys_conn_id = genesys_conn_id
+        self.cancel_on_kill = cancel_on_kill
+        self.wait_for_completion = wait_for_completion
+        self.deferrable = deferrable
+        self.poll_interval = poll_interval
+        self.max_poll_interval = max_poll_interval
+        self.timeout = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
+        self._export_id: str | None = None
+
+    @cached_property
+    def hook(self) -> GenesysCloudHook:
+        """The hook of ``genesys_conn_id``."""
+        from airflow_provider_genesys.hooks.genesys import GenesysCloudHook  # noqa: PLC0415 -- pulls in httpx
+
+        return GenesysCloudHook(self.genesys_conn_id)
+
+    def execute(self, context: Context) -> str:
+        """Create the export, or adopt that of an earlier try, and return its id."""
+        state = TaskState(context, "export")
+        with failing_fast(), state.one_try():
+            export = self._obtain(context, state)
+            context["ti"].xcom_push(key="export", value=export)
+            GenesysExportLink.persist(context, self.hook.config.api_url)
+            return self._finish(context, export["export_id"])
+
+    def resume(self, context: Context, event: dict[str, Any] | None = None, **_: Any) -> str:
+        """Go on after the trigger's ``event``; without one, begin as :meth:`execute` does."""
+        if not event:
+            return self.execute(context)
+        with failing_fast(), TaskState(context, "export").one_try():
+            return self._finish(context, event["export_id"], event)
+
+    def on_kill(self) -> None:
+        """Cancel the export, where that is wanted and there is one."""
+        if self.cancel_on_kill and self._export_id:
+            self.hook.cancel_export(self._export_id, self.kind)
+
+    def _obtain(self, context: Context, state: TaskState) -> dict[str, Any]:
+        window = resolve_window(self.window_start, self.window_end, context)
+        if window.end > datetime.now(timezone.utc):
+            self.log.warning("The window %s is not over: what comes later will be missing from this export.", window)
+        request = ExportRequest(
+            window.start, window.end, self.filters or {}, tuple(self.include), self.file_format, self.options or {}
+        )
+        export = self._adopt(state.recall(), request.fingerprint(self.kind)) or self._create(request)
+        # The id is worth nothing until it is kept: nothing comes between.
+        state.keep(export)
+        return export
+
+    def _adopt(self, kept: dict[str, Any] | None, fingerprint: str) -> dict[str, Any] | None:
+        """Return the export of an earlier try, if it is of the same request and not lost."""
+        if not kept or kept["fingerprint"] != fingerprint:
+            return None
+        try:
+            status = self.hook.get_export(kept["export_id"], self.kind)
+        except (NotFoundError, ExportGoneError):
+            self.log.info("Export %s of an earlier try is gone.", kept["export_id"])
+            return None
+        if status.state in LOST:
+            self.log.info("Export %s of an earlier try is %s.", kept["export_id"], status.raw_state)
+            return None
+        self.log.info("Adopting export %s, which an earlier try created.", kept["export_id"])
+        return kept
+
+    def _create(self, request: ExportRequest) -> dict[str, Any]:
+        submitted_at = datetime.now(timezone.utc)
+        export_id = self.hook.create_export(self.kind, request)
+        self.log.info("Created export %s.", export_id)
+        return {
+            "export_id": export_id,
+            "kind": self.kind,
+            "window_start": request.window_start.isoformat(),
+            "window_end": request.window_end.isoformat(),
+            "submitted_at": submitted_at.isoformat(),
+            "fingerprint": request.fingerprint(self.kind),
+        }
+
+    def _finish(self, context: Context, export_id: str, event: dict[str, Any] | None = None) -> str:
+        self._export_id = export_id
+        if self.wait_for_completion:
+            try:
+                wait_for_export(self, context, export_id, event)
+            except (ExportFailedError, ExportGoneError) as error:
+                raise AirflowException(f"{error} The next try of this task creates it anew.") from error
+        return export_id

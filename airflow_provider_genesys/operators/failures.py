@@ -1,0 +1,39 @@
+"""What becomes of this package's errors when they leave an operator."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from airflow_provider_genesys.exceptions import GenesysError
+
+try:
+    from airflow.sdk.exceptions import (
+        AirflowException,
+        AirflowFailException,
+        AirflowSensorTimeout,
+        AirflowSkipException,
+    )
+except ImportError:  # Airflow 3.1
+    from airflow.exceptions import (  # type: ignore[attr-defined,no-redef]
+        AirflowException,
+        AirflowFailException,
+        AirflowSensorTimeout,
+        AirflowSkipException,
+    )
+
+__all__ = ["AirflowException", "AirflowFailException", "AirflowSensorTimeout", "AirflowSkipException", "failing_fast"]
+
+
+@contextmanager
+def failing_fast() -> Iterator[None]:
+    """Let an error that another try can heal pass, and turn every other into one that Airflow does not retry.
+
+    :raises AirflowFailException: for a :class:`GenesysError` with ``retryable = False``, with its message.
+    """
+    try:
+        yield
+    except GenesysError as error:
+        if error.retryable:
+            raise
+        raise AirflowFailException(str(error)) from error

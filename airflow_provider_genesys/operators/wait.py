@@ -1,0 +1,144 @@
+"""The wait for an export, as the sensor and the create operator do it: deferred, or polling in the worker."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+
+from airflow.sdk import Context
+
+from airflow_provider_genesys.cloud.exports import ExportState, ExportStatus
+from airflow_provider_genesys.exceptions import (
+    CloudUnavailableError,
+    ExportFailedError,
+    ExportGoneError,
+    ExportTimeoutError,
+    NotFoundError,
+)
+from airflow_provider_genesys.operators.task_state import TaskState
+from airflow_provider_genesys.triggers.export import GenesysExportTrigger
+from airflow_provider_genesys.waiting import Watch, seconds_left
+
+if TYPE_CHECKING:
+    from airflow_provider_genesys.hooks.genesys import GenesysCloudHook
+
+DAY = 24 * 60 * 60
+"""In seconds: how long a wait may last unless the user says otherwise."""
+
+FILE_POLLS = 4
+"""How often to ask a COMPLETED archive for its file before that counts as an error."""
+
+TRIGGER_GRACE = 60
+"""Seconds after the deadline at which Airflow ends a trigger that has not done so itself."""
+
+
+class WaitingTask(Protocol):
+    """What :func:`wait_for_export` needs of the operator that waits; intervals and timeout in seconds."""
+
+    @property
+    def kind(self) -> str: ...  # noqa: D102 -- said by the class, here and below
+    @property
+    def genesys_conn_id(self) -> str: ...  # noqa: D102
+    @property
+    def poll_interval(self) -> float: ...  # noqa: D102
+    @property
+    def max_poll_interval(self) -> float: ...  # noqa: D102
+    @property
+    def timeout(self) -> float: ...  # noqa: D102
+    @property
+    def deferrable(self) -> bool: ...  # noqa: D102
+    @property
+    def hook(self) -> GenesysCloudHook: ...  # noqa: D102
+    @property
+    def log(self) -> Any: ...  # noqa: D102
+
+    def defer(self, *, trigger: Any, method_name: str, timeout: timedelta) -> NoReturn: ...  # noqa: D102
+
+
+def wait_for_export(
+    task: WaitingTask, context: Context, export_id: str, event: dict[str, Any] | None = None
+) -> ExportStatus:
+    """Return the export once it is COMPLETED and, if it is an archive, has its file.
+
+    Defers where the task is deferrable; Airflow then calls the task's method ``resume`` with the trigger's event, and
+    that calls this again.
+
+    :raises ExportFailedError: it ended FAILED or CANCELLED.
+    :raises ExportGoneError: it is EXPIRED, unknown to Genesys, or has no file.
+    :raises ExportTimeoutError: it did not end within ``task.timeout``, counted from the first try.
+    :raises CloudUnavailableError: the API failed too often in a row.
+    """
+    watch = Watch(export_id, task.poll_interval, task.max_poll_interval, task.log)
+    deadline = _started(context, export_id) + timedelta(seconds=task.timeout)
+    status = _look(task, watch, patient=event is None)
+    if status is None and task.deferrable and seconds_left(deadline) > 0:
+        _defer(task, export_id, deadline)
+    return _with_file(task, watch, _completed(status or _poll(task, watch, deadline)))
+
+
+def _started(context: Context, export_id: str) -> datetime:
+    """Return when the first try began to wait for this export; a clear begins anew."""
+    state = TaskState(context, "wait")
+    kept = state.recall()
+    if kept and kept["export_id"] == export_id:
+        return datetime.fromisoformat(kept["since"])
+    since: datetime = context["ti"].start_date or datetime.now(timezone.utc)
+    state.keep({"export_id": export_id, "since": since.isoformat()})
+    return since
+
+
+def _look(task: WaitingTask, watch: Watch, *, patient: bool) -> ExportStatus | None:
+    """Ask once; return None while the export runs and, when ``patient``, where an error may heal."""
+    try:
+        status = task.hook.get_export(watch.export_id, task.kind)
+    except NotFoundError as error:
+        raise ExportGoneError(f"Genesys does not know export {watch.export_id}: it is gone. {error}") from error
+    except CloudUnavailableError as error:
+        if patient and watch.tolerates(error):
+            return None
+        raise
+    return status if watch.ended(status) else None
+
+
+def _defer(task: WaitingTask, export_id: str, deadline: datetime) -> NoReturn:
+    trigger = GenesysExportTrigger(
+        export_id=export_id,
+        deadline=deadline.isoformat(),
+        kind=task.kind,
+        genesys_conn_id=task.genesys_conn_id,
+        poll_interval=task.poll_interval,
+        max_poll_interval=task.max_poll_interval,
+    )
+    timeout = timedelta(seconds=seconds_left(deadline) + TRIGGER_GRACE)
+    task.defer(trigger=trigger, method_name="resume", timeout=timeout)
+
+
+def _poll(task: WaitingTask, watch: Watch, deadline: datetime) -> ExportStatus:
+    while (left := seconds_left(deadline)) > 0:
+        time.sleep(min(watch.pause(), left))
+        if status := _look(task, watch, patient=True):
+            return status
+    raise ExportTimeoutError(
+        f"Export {watch.export_id} has not ended within {task.timeout:g} s; its last state was "
+        f"{watch.seen or 'not to be had'}. If Genesys Cloud shows it as still running, clear this task to wait on, or "
+        "give it a longer timeout."
+    )
+
+
+def _completed(status: ExportStatus) -> ExportStatus:
+    reason = f" {status.message}" if status.message else ""
+    if status.state is ExportState.EXPIRED:
+        raise ExportGoneError(f"Export {status.export_id} has expired at Genesys.{reason}")
+    if status.state is not ExportState.COMPLETED:
+        raise ExportFailedError(f"Export {status.export_id} ended {status.raw_state} at Genesys.{reason}")
+    return status
+
+
+def _with_file(task: WaitingTask, watch: Watch, status: ExportStatus) -> ExportStatus:
+    for _ in range(FILE_POLLS):
+        if status.file_uri or task.kind != "recordings":
+            return status
+        time.sleep(watch.pause())
+        status = _completed(task.hook.get_export(watch.export_id, task.kind))
+    raise ExportGoneError(f"Export {watch.export_id} is COMPLETED, but Genesys gives no file for it.")

@@ -1,0 +1,156 @@
+"""Waits until an export at Genesys Cloud has ended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from airflow.configuration import conf
+from airflow.sdk import BaseSensorOperator, Context
+
+from airflow_provider_genesys.cloud.exports import ExportStatus
+from airflow_provider_genesys.exceptions import (
+    ConfigurationError,
+    ExportFailedError,
+    ExportGoneError,
+    ExportTimeoutError,
+)
+from airflow_provider_genesys.links.genesys import GenesysExportLink
+from airflow_provider_genesys.operators.failures import (
+    AirflowFailException,
+    AirflowSensorTimeout,
+    AirflowSkipException,
+    failing_fast,
+)
+from airflow_provider_genesys.operators.wait import DAY, wait_for_export
+from airflow_provider_genesys.window import Window, read_window
+
+if TYPE_CHECKING:
+    from airflow_provider_genesys.hooks.genesys import GenesysCloudHook
+
+CREATE_ANEW = "Clear the task that created it, with its downstream tasks, to export the window anew."
+
+
+class GenesysExportSensor(BaseSensorOperator):
+    """Wait until an export has ended, and hand on where its result is.
+
+    Looks once, and returns at once when the export has ended. Otherwise it defers or, when not ``deferrable``, polls
+    in the worker; either way with exponential backoff and jitter, through rate limits and outages of the API.
+
+    XCom ``return_value`` is the handle: {export_id, kind, state, window_start, window_end, file_uri, expires_at, size,
+    etag, records, submitted_at}. The signature in ``file_uri`` is encrypted; ``GenesysCloudHook.open_file_uri`` gives
+    the URL in clear.
+
+    An export that failed or expired fails the task at once, whatever its ``retries``: it has to be created anew.
+
+    :param export_id: id of the export, e.g. ``create.output``. (templated)
+    :param kind: the kind of export, as given to the operator that created it. (templated)
+    :param window_start: start of the window, for the handle. Default: what Genesys, else XCom ``export`` of an upstream
+        task says of this export. (templated)
+    :param window_end: end of the window, given together with ``window_start``. (templated)
+    :param poll_interval: seconds before the first poll after the first look; later pauses double, with jitter.
+    :param max_poll_interval: the longest pause between two polls, in seconds.
+    :param timeout: seconds (or timedelta) that the whole wait may last. On Airflow 3.3 and later it counts from the
+        first try, before from the begin of each try. Not retried, and a skip with ``soft_fail``.
+    :param deferrable: wait in the triggerer rather than in a worker.
+        Default: ``[operators] default_deferrable`` of airflow.cfg.
+    :param genesys_conn_id: the Genesys connection. (templated)
+    """
+
+    template_fields: Sequence[str] = ("export_id", "kind", "window_start", "window_end", "genesys_conn_id")
+    operator_extra_links = (GenesysExportLink(),)
+    ui_color = "#fff4e5"
+
+    def __init__(  # noqa: PLR0913 -- Airflow operators take what a user may set as keywords
+        self,
+        *,
+        export_id: str,
+        kind: str = "recordings",
+        window_start: datetime | str | None = None,
+        window_end: datetime | str | None = None,
+        poll_interval: float = 5,
+        max_poll_interval: float = 60,
+        timeout: float | timedelta = DAY,
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        genesys_conn_id: str = "genesys_default",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(poke_interval=poll_interval, timeout=timeout, **kwargs)
+        if self.reschedule:
+            raise ValueError("GenesysExportSensor has no mode='reschedule'. Use deferrable=True: it holds no worker.")
+        self.export_id = export_id
+        self.kind = kind
+        self.window_start = window_start
+        self.window_end = window_end
+        self.poll_interval = poll_interval
+        self.max_poll_interval = max_poll_interval
+        self.deferrable = deferrable
+        self.genesys_conn_id = genesys_conn_id
+
+    @cached_property
+    def hook(self) -> GenesysCloudHook:
+        """The hook of ``genesys_conn_id``."""
+        from airflow_provider_genesys.hooks.genesys import GenesysCloudHook  # noqa: PLC0415 -- pulls in httpx
+
+        return GenesysCloudHook(self.genesys_conn_id)
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Wait, and return the handle."""
+        return self.resume(context)
+
+    def resume(self, context: Context, event: dict[str, Any] | None = None, **_: Any) -> dict[str, Any]:
+        """Go on after the trigger's ``event``; without one, begin. What the event says is not relied on."""
+        with self._failing_softly(), failing_fast(), _with_advice():
+            self._check()
+            GenesysExportLink.persist(context, self.hook.config.api_url)
+            status = wait_for_export(self, context, self.export_id, event)
+            window = self._window(context, status)
+            start, end = (window.start, window.end) if window else (None, None)
+            return self.hook.make_handle(status, window_start=start, window_end=end)
+
+    def _check(self) -> None:
+        if not self.export_id or self.export_id == "None":
+            raise ConfigurationError(
+                "The sensor got no export_id. Did the task that creates the export run, and push its return value?"
+            )
+
+    def _window(self, context: Context, status: ExportStatus) -> Window | None:
+        """Return the window: as given, as Genesys reports it, or as the task upstream that made the export says."""
+        for source, start, end in (
+            ("the sensor's arguments", self.window_start, self.window_end),
+            ("the answer of Genesys", status.window_start, status.window_end),
+            *self._upstream(context),
+        ):
+            if window := read_window(source, start, end):
+                return window
+        return None
+
+    def _upstream(self, context: Context) -> Iterator[tuple[str, str, str]]:
+        for task_id in sorted(self.upstream_task_ids):
+            pulled = context["ti"].xcom_pull(task_ids=task_id, key="export")
+            # A mapped task upstream gives a list, with one element for each of its exports.
+            for export in pulled if isinstance(pulled, list) else [pulled]:
+                if isinstance(export, dict) and export.get("export_id") == self.export_id:
+                    yield f"XCom 'export' of task {task_id}", export["window_start"], export["window_end"]
+
+    @contextmanager
+    def _failing_softly(self) -> Iterator[None]:
+        try:
+            yield
+        except (AirflowFailException, AirflowSensorTimeout) as error:
+            if self.soft_fail or self.never_fail:
+                raise AirflowSkipException(str(error)) from error
+            raise
+
+
+@contextmanager
+def _with_advice() -> Iterator[None]:
+    try:
+        yield
+    except (ExportFailedError, ExportGoneError) as error:
+        raise AirflowFailException(f"{error} {CREATE_ANEW}") from error
+    except ExportTimeoutError as error:
+        raise AirflowSensorTimeout(str(error)) from error

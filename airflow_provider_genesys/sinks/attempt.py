@@ -1,0 +1,229 @@
+"""One attempt at a load into an object store: parts as they fill, a ledger entry behind each, a manifest at the end."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timezone
+from typing import Any
+
+import msgspec
+
+from airflow_provider_genesys.exceptions import AccountError, SinkUnavailableError
+from airflow_provider_genesys.pipeline.certificate import Certificate
+from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, Counts
+from airflow_provider_genesys.sinks.base import Batch, Load
+from airflow_provider_genesys.sinks.formats import PACKERS, DeadLetterEncoder, Plain, RowEncoder
+from airflow_provider_genesys.sinks.layout import Layout, tag
+from airflow_provider_genesys.sinks.ledger import Entry, Ledger
+from airflow_provider_genesys.sinks.object_settings import ObjectSettings
+from airflow_provider_genesys.sinks.object_store import ObjectStore, Stored
+from airflow_provider_genesys.sinks.parts import Part, PartWriter
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class _Gathered:
+    """What is gathered for the next commit: rows and dead letters of the records in ``[start, end)``."""
+
+    start: int
+    end: int
+    cut: int
+    rows: PartWriter
+    letters: PartWriter
+    checkpoint: Checkpoint
+
+    def close(self) -> tuple[list[Part], list[Part]]:
+        """Make both objects appear; the one that has no rows does not."""
+        rows, letters = (writer.close(self.start, self.end) for writer in (self.rows, self.letters))
+        return [rows] if rows else [], [letters] if letters else []
+
+
+class Attempt:
+    """Holds the newest ledger entry, which it wrote itself, and what is gathered behind it.
+
+    Making one claims the ledger: from then on every earlier attempt is fenced.
+    """
+
+    def __init__(self, load: Load, settings: ObjectSettings, store: ObjectStore, *, restart: bool) -> None:
+        self.load = load
+        self._settings = settings
+        self._store = store
+        self._rows = RowEncoder(load.contract)
+        self._letters = DeadLetterEncoder(load, settings.dead_letter_raw, settings.encrypt)
+        self._layout = Layout(settings.prefix, load, settings.output_format)
+        self._ledger = Ledger(store, self._layout.ledger, settings.fencing)
+        name = uuid.uuid4().hex
+        self.entry = self._ledger.claim(lambda latest: _claim(latest, load, name, restart=restart))
+        self._abort_uploads()
+        self._gathered: _Gathered | None = None
+        self._next = self.entry.checkpoint.position.record_offset if self.entry.checkpoint else None
+
+    def gather(self, batch: Batch) -> bool:
+        """Add ``batch``; return whether it reaches the cut, so that a commit is due."""
+        if self._next not in {None, batch.start}:
+            raise AccountError(
+                f"Export {self.load.export_id}: a batch starts at byte {batch.start}, but the load has come to byte "
+                f"{self._next}. Please report this as a bug."
+            )
+        gathered = self._gathered = self._gathered or self._begin(batch)
+        gathered.rows.write(self._rows.encode(batch.rows), len(batch.rows))
+        gathered.letters.write(self._letters.encode(batch.dead_letters), len(batch.dead_letters))
+        gathered.checkpoint = batch.checkpoint
+        gathered.end = self._next = batch.end
+        return batch.end >= gathered.cut
+
+    def commit(self) -> Checkpoint | None:
+        """Make what is gathered appear, then count; None where there is nothing."""
+        gathered = self._gathered
+        if gathered is None:
+            return None
+        self._ledger.confirm(self.entry)
+        rows, letters = gathered.close()
+        checkpoint = self._committed(gathered)
+        self._append(
+            processed_at=checkpoint.processed_at,
+            checkpoint=checkpoint,
+            parts=[*self.entry.parts, *rows],
+            dead_letters=[*self.entry.dead_letters, *letters],
+        )
+        self._gathered = None
+        return checkpoint
+
+    def finish(self, certificate: Certificate) -> Certificate:
+        """Compare the ledger with what is there, write the manifest, remove what it does not list."""
+        self._check_account()
+        stored = self._stored()
+        listed = [*self.entry.parts, *self.entry.dead_letters]
+        for part in listed:
+            self._check(part, stored.get(part.key))
+        # What is stale was listed before this: objects of a newer attempt cannot be among it.
+        self._ledger.confirm(self.entry)
+        closed = self._landed(certificate)
+        self._store.put(self._layout.manifest, _manifest(closed, self.entry))
+        for key in stored.keys() - {part.key for part in listed}:
+            self._store.delete(key)
+        self._abort_uploads()
+        self._append(state="complete")
+        return closed
+
+    def abort(self) -> None:
+        """Throw away what is gathered. Never raises."""
+        gathered, self._gathered = self._gathered, None
+        for writer in (gathered.rows, gathered.letters) if gathered else ():
+            try:
+                writer.abort()
+            except Exception as error:  # noqa: BLE001 - whatever led to the abort is the error to report
+                log.warning("The unfinished upload of %s is left to the next attempt: %s", writer.key, error)
+
+    def check_fence(self) -> None:
+        """Raise :class:`FencedError` where a newer attempt has taken over; silent where the store does not say.
+
+        For use after an error: a newer attempt aborts our uploads, so that the store knows them no more.
+        """
+        with suppress(SinkUnavailableError):
+            self._ledger.confirm(self.entry)
+
+    def _abort_uploads(self) -> None:
+        for prefix in (self._layout.parts, self._layout.dead_letters):
+            self._store.abort_uploads(prefix)
+
+    def _begin(self, batch: Batch) -> _Gathered:
+        start, size = batch.start, self._settings.part_size
+        cut = (start // size + 1) * size
+        same_bytes = tag(self.load.export_id, batch.checkpoint.processed_at)
+        # Encryption makes other bytes each time, so dead letters have keys of this attempt's own.
+        own_bytes = tag(self.entry.attempt)
+        packer = PACKERS[self._settings.output_format]()
+        rows = PartWriter(self._store, self._layout.part(start, cut, same_bytes), packer)
+        letters = PartWriter(self._store, self._layout.dead_letter(start, cut, own_bytes), Plain())
+        return _Gathered(start, start, cut, rows, letters, batch.checkpoint)
+
+    def _committed(self, gathered: _Gathered) -> Checkpoint:
+        written, dead_letters = gathered.rows.rows, gathered.letters.rows
+        before = self.entry.checkpoint.counts if self.entry.checkpoint else Counts()
+        counts = before + Counts(read=written + dead_letters, written=written, dead_letters=dead_letters)
+        where = f"export {self.load.export_id}, byte {gathered.end}"
+        return replace(gathered.checkpoint.at(_now(), counts, where=where), fence=self.entry.fence)
+
+    def _append(self, **changes: Any) -> None:
+        entry = replace(self.entry, number=self.entry.number + 1, written_at=_now().isoformat(), **changes)
+        self._ledger.append(entry)
+        self.entry = entry
+
+    def _check_account(self) -> None:
+        counts = self.entry.checkpoint.counts if self.entry.checkpoint else Counts()
+        listed = (_rows(self.entry.parts), _rows(self.entry.dead_letters))
+        if listed != (counts.written, counts.dead_letters):
+            raise AccountError(
+                f"Export {self.load.export_id}: the parts hold {listed[0]} rows and {listed[1]} dead letters, but the "
+                f"account says {counts.written} and {counts.dead_letters}. Please report this as a bug."
+            )
+
+    def _stored(self) -> dict[str, Stored]:
+        prefixes = (self._layout.parts, self._layout.dead_letters)
+        return {stored.key: stored for prefix in prefixes for stored in self._store.list_objects(prefix)}
+
+    def _check(self, part: Part, found: Stored | None) -> None:
+        if found and (found.size, found.etag) == (part.bytes, part.etag):
+            return
+        # Another ETag need not be other bytes: with KMS each write makes a new one.
+        if found and found.size == part.bytes and self._is_same(part):
+            return
+        state = f"has {found.size} bytes" if found else "is not there"
+        raise AccountError(
+            f"Export {self.load.export_id}: {self._store.url}/{part.key} should have {part.bytes} bytes with SHA-256 "
+            f"{part.sha256}, but it {state}{' and other contents' if found else ''}. Something else writes to or "
+            "expires objects below this prefix: find it, then clear the task with on_clear='restart'."
+        )
+
+    def _is_same(self, part: Part) -> bool:
+        found = self._store.read_back(part.key)
+        return found is not None and found.sha256 == part.sha256
+
+    def _landed(self, certificate: Certificate) -> Certificate:
+        return replace(
+            certificate,
+            counts=self.entry.checkpoint.counts if self.entry.checkpoint else Counts(),
+            location=f"{self._store.url}/{self._layout.load}",
+            parts=[asdict(part) for part in self.entry.parts],
+            attempts=self.entry.attempts,
+        )
+
+
+def _claim(latest: Entry | None, load: Load, attempt: str, *, restart: bool) -> Entry:
+    """Return the entry that takes over from ``latest``: going on from its checkpoint, or from nothing."""
+    now = _now().isoformat()
+    if latest is None:
+        return Entry(1, 1, attempt, load.load_id, load.export_id, written_at=now)
+    number, fence, same = latest.number + 1, latest.fence + 1, latest.export_id == load.export_id
+    if same and latest.checkpoint and latest.state == "loading" and not restart:
+        checkpoint = replace(latest.checkpoint, fence=fence)
+        return replace(
+            latest,
+            number=number,
+            fence=fence,
+            attempt=attempt,
+            attempts=latest.attempts + 1,
+            checkpoint=checkpoint,
+            written_at=now,
+        )
+    processed_at = latest.processed_at if same else None
+    return Entry(number, fence, attempt, load.load_id, load.export_id, processed_at=processed_at, written_at=now)
+
+
+def _manifest(certificate: Certificate, entry: Entry) -> bytes:
+    letters = [asdict(part) for part in entry.dead_letters]
+    return msgspec.json.format(msgspec.json.encode({**asdict(certificate), "dead_letters": letters}))
+
+
+def _rows(parts: Iterable[Part]) -> int:
+    return sum(part.rows for part in parts)
+
+
+def _now() -> datetime:
+    return datetime.now(timezone.utc)

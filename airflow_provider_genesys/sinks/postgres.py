@@ -1,0 +1,222 @@
+"""PostgreSQL as a sink: each batch, its dead letters and its checkpoint in one transaction.
+
+A batch is copied into a temporary table and upserted from there. Nothing but the data outlives the transaction, so it
+works behind pgbouncer in transaction mode. ``docs/postgres.md`` shows the tables and the rights that are needed.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timezone
+from typing import Any, Literal
+
+from airflow_provider_genesys.exceptions import AccountError, ConfigurationError, MissingExtraError
+
+try:
+    import psycopg
+except ImportError as error:
+    raise MissingExtraError(
+        "Loading into PostgreSQL needs psycopg 3. Run: pip install 'airflow-provider-genesys[postgres]'"
+    ) from error
+
+from psycopg import sql
+
+from airflow_provider_genesys.pipeline.certificate import Certificate
+from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, Counts
+from airflow_provider_genesys.pipeline.dead_letter import DeadLetter
+from airflow_provider_genesys.sinks.base import Batch, Load
+from airflow_provider_genesys.sinks.postgres_columns import LONGEST_NAME
+from airflow_provider_genesys.sinks.postgres_errors import is_of_a_row
+from airflow_provider_genesys.sinks.postgres_ledger import Claim, Ledger
+from airflow_provider_genesys.sinks.postgres_poison import search
+from airflow_provider_genesys.sinks.postgres_schema import check, create_target, ensure
+from airflow_provider_genesys.sinks.postgres_session import Connection, Cursor, Session
+from airflow_provider_genesys.sinks.postgres_table import Landed, Table
+
+log = logging.getLogger(__name__)
+
+# A former attempt may hang in its transaction; whoever opens the load waits that long for it, once per try.
+_PATIENCE = "SET LOCAL lock_timeout = '30s'"
+
+_RAW_FORMS = {"encrypt": "encrypted", "keep": "plain", "drop": "dropped"}
+
+
+class PostgresSink:
+    """Loads into one table, with ``genesys_ledger`` and ``genesys_dead_letters`` beside it in the same schema.
+
+    :param connect: opens a connection (psycopg 3); called again after each failure.
+    :param table: name of the table, without schema.
+    :param schema: it has to exist.
+    :param create_table: create the tables that are not there. With False, and for a role that may not, the error
+        holds the SQL to run.
+    :param dead_letter_raw: what is stored of a dead letter's bytes: encrypted, as they are, or nothing.
+    :param encrypt: for ``dead_letter_raw="encrypt"``.
+    :param retries: how often a batch is tried again after connection loss, deadlock, timeout or shutdown.
+    :param retry_wait: seconds before the first retry; doubled, with jitter, for each one more.
+    """
+
+    cut_every: int | None = None
+
+    def __init__(
+        self,
+        connect: Callable[[], Connection],
+        table: str,
+        *,
+        schema: str = "public",
+        create_table: bool = True,
+        dead_letter_raw: Literal["encrypt", "keep", "drop"] = "encrypt",
+        encrypt: Callable[[bytes], bytes] | None = None,
+        retries: int = 3,
+        retry_wait: float = 1.0,
+    ) -> None:
+        for name in (schema, table):
+            if not name or len(name.encode()) > LONGEST_NAME or re.search("[%\0]", name):
+                raise ConfigurationError(f"{name!r} cannot name a table or schema: 1 to {LONGEST_NAME} bytes, no '%'.")
+        if dead_letter_raw not in _RAW_FORMS:
+            raise ConfigurationError(f"dead_letter_raw is one of {', '.join(_RAW_FORMS)}, not {dead_letter_raw!r}.")
+        if dead_letter_raw == "encrypt" and encrypt is None:
+            raise ConfigurationError("dead_letter_raw='encrypt' needs a function that encrypts; 'drop' needs none.")
+        self._session = Session(connect, retries=retries, retry_wait=retry_wait)
+        self._schema = schema
+        self._name = table
+        self._create_table = create_table
+        self._raw_form = _RAW_FORMS[dead_letter_raw]
+        self._encrypt = encrypt
+
+    def open(self, load: Load, *, restart: bool) -> Checkpoint | None:
+        """See :meth:`Sink.open`. A checkpoint of another export or another contract is not continued."""
+        self._load = load
+        self._identifier = sql.Identifier(self._schema, self._name)
+        self._table = Table(self._identifier, load)
+        self._ledger = Ledger(self._schema, self._name, load)
+        self._rules: Counter[str] = Counter()
+        self._claim = self._session.retried(lambda: self._open(restart=restart), self._doing("opening it"))
+        return self._claim.checkpoint
+
+    @property
+    def processed_at(self) -> str | None:
+        """See :attr:`Sink.processed_at`."""
+        return self._claim.processed_at
+
+    def write(self, batch: Batch) -> Checkpoint:
+        """See :meth:`Sink.write`: one transaction. Rows that PostgreSQL refuses are set aside in the same one."""
+        poison: dict[int, DeadLetter] = {}
+        doing = self._doing(f"bytes {batch.start} to {batch.end}, {batch.records} records")
+        checkpoint = self._session.retried(lambda: self._write(batch, poison), doing)
+        self._rules.update(letter.rule for letter in poison.values())
+        return checkpoint
+
+    def finish(self, certificate: Certificate) -> Certificate:
+        """See :meth:`Sink.finish`. The certificate's one part tells how many of the load's rows the table holds."""
+        final = self._session.retried(lambda: self._finish(certificate), self._doing("completing it"))
+        self._session.close()
+        return final
+
+    def abort(self) -> None:
+        """See :meth:`Sink.abort`."""
+        self._session.close()
+
+    def _open(self, *, restart: bool) -> Claim:
+        with self._session.transaction() as cursor:
+            cursor.execute(_PATIENCE)
+            for identifier, definition in self._ledger.definitions():
+                ensure(cursor, identifier, definition, create=self._create_table)
+            definition = create_target(self._identifier, self._load.contract)
+            columns = ensure(cursor, self._identifier, definition, create=self._create_table)
+            check(self._identifier, self._load.contract, columns)
+            claim = self._ledger.claim(cursor, restart=restart)
+            self._table.rehearse(cursor)
+            self._set_aside(cursor, [])
+        return claim
+
+    def _write(self, batch: Batch, poison: dict[int, DeadLetter]) -> Checkpoint:
+        while True:
+            try:
+                return self._commit(batch, poison)
+            except psycopg.Error as error:
+                if not is_of_a_row(error):
+                    raise
+                found = self._search(batch, poison)
+                if not found:
+                    raise
+                poison.update(found)
+
+    def _commit(self, batch: Batch, poison: dict[int, DeadLetter]) -> Checkpoint:
+        rows, offsets = _without(batch, poison)
+        with self._session.transaction(self._ledger.lock, self._table.stage) as cursor:
+            held = self._ledger.held(cursor, self._claim.fence)
+            if held.checkpoint and held.checkpoint.position == batch.checkpoint.position:
+                return held.checkpoint  # It landed on a former try, and only the answer to COMMIT was lost.
+            landed = self._table.land(cursor, rows, offsets) if rows else Landed()
+            letters = [*batch.dead_letters, *poison.values()]
+            if letters:
+                self._set_aside(cursor, letters)
+            tally = Counts(batch.records, landed.written, len(letters), landed.duplicates)
+            checkpoint = self._checkpoint(batch, held.counts + tally, poison)
+            self._ledger.advance(cursor, checkpoint, Counter(held.taken_over) + Counter(landed.taken_over))
+        return checkpoint
+
+    def _search(self, batch: Batch, poison: dict[int, DeadLetter]) -> dict[int, DeadLetter]:
+        with self._session.transaction() as cursor:
+            cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+            found = search(cursor, self._table, self._load.contract, *_without(batch, poison))
+            cursor.execute("ROLLBACK")
+        return found
+
+    def _checkpoint(self, batch: Batch, counts: Counts, poison: dict[int, DeadLetter]) -> Checkpoint:
+        rules = Counter(batch.checkpoint.rules) + self._rules + Counter(letter.rule for letter in poison.values())
+        checkpoint = replace(batch.checkpoint, fence=self._claim.fence, rules=dict(rules))
+        return checkpoint.at(datetime.now(timezone.utc), counts, where=f"byte {batch.end} of {self._doing('a batch')}")
+
+    def _set_aside(self, cursor: Cursor, letters: list[DeadLetter]) -> None:
+        raws = [self._kept(letter.raw) for letter in letters]
+        self._ledger.set_aside(cursor, letters, raws, self._raw_form)
+
+    def _kept(self, raw: bytes) -> bytes | None:
+        if self._raw_form == "dropped":
+            return None
+        return self._encrypt(raw) if self._raw_form == "encrypted" and self._encrypt else raw
+
+    def _finish(self, certificate: Certificate) -> Certificate:
+        with self._session.transaction(self._ledger.lock) as cursor:
+            held = self._ledger.held(cursor, self._claim.fence)
+            present, taken = self._ledger.audit(cursor, held)
+            self._check(held.counts.written, present, taken)
+            target = f"{self._schema}.{self._name}"
+            info = cursor.connection.info
+            final = replace(
+                certificate,
+                counts=held.counts,
+                rules=held.checkpoint.rules if held.checkpoint else {},
+                location=f"postgresql://{info.host}:{info.port}/{info.dbname}/{target}",
+                parts=[{"key": target, "rows": present, "taken_over": held.counts.written - present}],
+                attempts=self._claim.attempts,
+            )
+            self._ledger.complete(cursor, final, self._claim.fence)
+        return final
+
+    def _check(self, written: int, present: int, taken: int) -> None:
+        """Compare what was written with what the table holds; a newer export may have taken rows over since."""
+        if not written - taken <= present <= written:
+            raise AccountError(
+                f"Export {self._load.export_id}: {written} rows were written to {self._schema}.{self._name}, but it "
+                f"holds {present} of them, and other loads took over at most {taken}. Somebody else deletes or changes "
+                "rows there. Clear the task with on_clear='restart' to load the export again."
+            )
+        if present < written:
+            log.warning("%d rows of export %s belong to newer loads by now.", written - present, self._load.export_id)
+
+    def _doing(self, what: str) -> str:
+        return f"export {self._load.export_id} into {self._schema}.{self._name} ({what})"
+
+
+def _without(batch: Batch, poison: dict[int, DeadLetter]) -> tuple[list[tuple[Any, ...]], list[int]]:
+    """Return rows and offsets of the batch, without those that were set aside."""
+    if not poison:
+        return batch.rows, batch.offsets
+    good = [place for place, offset in enumerate(batch.offsets) if offset not in poison]
+    return [batch.rows[place] for place in good], [batch.offsets[place] for place in good]

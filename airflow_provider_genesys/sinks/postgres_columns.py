@@ -1,0 +1,67 @@
+"""How a contract's columns are named and typed in PostgreSQL, and what stands beside them."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from airflow_provider_genesys.exceptions import ContractError
+from airflow_provider_genesys.pipeline.contract import ColumnType, Contract
+
+LONGEST_NAME = 63
+"""Bytes; PostgreSQL would cut what is longer."""
+
+TYPES: dict[ColumnType, str] = {
+    "string": "text",
+    "integer": "bigint",
+    "number": "double precision",
+    "decimal": "numeric",
+    "boolean": "boolean",
+    "timestamp": "timestamptz",
+    "uuid": "uuid",
+    "json": "jsonb",
+}
+
+
+class _Lineage(NamedTuple):
+    name: str
+    type: str
+    description: str
+
+
+EXPORT, SUBMITTED, SHARD, OFFSET, CONTRACT, LOADED = LINEAGE = (
+    _Lineage("_genesys_export_id", "text", "Export that the row comes from"),
+    _Lineage("_genesys_submitted_at", "timestamptz", "When that export was asked for; of equal keys the later wins"),
+    _Lineage("_source_shard", "integer", "File of the export that the record was in, from 0"),
+    _Lineage("_source_offset", "bigint", "Byte of the unpacked file at which the record begins"),
+    _Lineage("_contract_version", "text", "Contract that the record was read through"),
+    _Lineage("_loaded_at", "timestamptz", "When the row was written"),
+)
+
+
+def column_names(contract: Contract) -> list[str]:
+    """Return the contract's columns as PostgreSQL's users write them: ``queueId`` becomes ``queue_id``.
+
+    :raises ContractError: a name is empty or too long then, or two are the same.
+    """
+    names = [snake_case(column.name) for column in contract.columns]
+    taken = {column.name: "the lineage" for column in LINEAGE}
+    for column, name in zip(contract.columns, names, strict=True):
+        if not name.strip("_") or len(name.encode()) > LONGEST_NAME:
+            raise ContractError(
+                f"Contract {contract.name}: column {column.name!r} would be {name!r} in PostgreSQL, where a name has "
+                f"1 to {LONGEST_NAME} bytes. Rename it in the contract."
+            )
+        if name in taken:
+            raise ContractError(
+                f"Contract {contract.name}: column {column.name!r} would be {name!r} in PostgreSQL, as {taken[name]} "
+                "already is. Rename one of them in the contract."
+            )
+        taken[name] = repr(column.name)
+    return names
+
+
+def snake_case(name: str) -> str:
+    """Return ``name`` in lower case, words parted by underscores: ``HTTPStatus.codeIds`` → ``http_status_code_ids``."""
+    parted = re.sub(r"(?<=[a-z\d])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name)
+    return re.sub(r"\W", "_", parted).lower()

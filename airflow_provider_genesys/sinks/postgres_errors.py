@@ -1,0 +1,73 @@
+"""What an error of PostgreSQL means for a load: try again, set a row aside, or give up.
+
+Only the first line of a server's message is ever shown: its details and its context quote the row.
+"""
+
+from __future__ import annotations
+
+import re
+
+import psycopg
+
+from airflow_provider_genesys.exceptions import SinkRefusedError
+
+_TRANSIENT = (
+    "08",  # the connection broke
+    "25P03",  # ended for having been idle in a transaction
+    "40",  # deadlock, serialisation failure
+    "53",  # too many connections, out of memory, disk full
+    "55P03",  # lock timeout
+    "57",  # shutdown, start-up, statement timeout
+)
+_ROW = (
+    "22",  # a value that its type does not take
+    "23",  # a constraint
+    "54",  # a limit: a key too long for an index, JSON nested too deep
+)
+# A connection that the server refuses comes without SQLSTATE. Where the server speaks another language than English,
+# these are tried again before they are reported, which only costs time.
+_NO_ENTRY = re.compile(
+    "authentication failed|no pg_hba.conf entry|no password supplied|not permitted to log in|no such (user|database)"
+    '|(database|role) ".*" does not exist'
+)
+_HINTS = {
+    "25006": "The connection leads to a server that is read-only; point it at the primary.",
+    "3F000": "Create the schema, or name another one.",
+    "42501": "Grant the role what docs/postgres.md lists under 'Rights'.",
+    "42804": "The table was made with other types than the contract has; alter the column, or load into another table.",
+}
+
+
+def is_transient(error: BaseException) -> bool:
+    """Tell whether another try, on a new connection, may succeed."""
+    if not isinstance(error, psycopg.Error):
+        return False
+    if error.sqlstate:
+        return error.sqlstate.startswith(_TRANSIENT)
+    lost = isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError))
+    return lost and not _NO_ENTRY.search(str(error))
+
+
+def is_of_a_row(error: psycopg.Error) -> bool:
+    """Tell whether a row is to blame, so that the others can land without it."""
+    if error.sqlstate:
+        return error.sqlstate.startswith(_ROW)
+    return isinstance(error, psycopg.DataError)
+
+
+def rule_of(error: psycopg.Error) -> str:
+    """Return the condition's name as PostgreSQL's manual has it, e.g. ``numeric-value-out-of-range``."""
+    return re.sub("(?<=[a-z])(?=[A-Z])", "-", type(error).__name__).lower()
+
+
+def describe(error: psycopg.Error) -> str:
+    """Return what happened, without values of the row."""
+    if error.sqlstate:
+        return f"{error.diag.message_primary} (SQLSTATE {error.sqlstate})"
+    return " ".join(str(error).split())
+
+
+def refusal(error: psycopg.Error, doing: str) -> SinkRefusedError:
+    """Make the error for what no retry heals."""
+    hint = _HINTS.get(error.sqlstate or "", "Correct it, then clear the task with on_clear='resume'.")
+    return SinkRefusedError(f"PostgreSQL refuses {doing}: {describe(error)}. {hint}")

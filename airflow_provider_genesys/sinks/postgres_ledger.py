@@ -1,0 +1,269 @@
+"""The two tables beside the target: ``genesys_ledger``, one row per load, and ``genesys_dead_letters``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from functools import cached_property
+from typing import Any
+
+from psycopg import sql
+
+from airflow_provider_genesys.exceptions import FencedError
+from airflow_provider_genesys.pipeline.certificate import Certificate
+from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, Counts, from_json
+from airflow_provider_genesys.pipeline.dead_letter import DeadLetter
+from airflow_provider_genesys.sinks.base import Load
+from airflow_provider_genesys.sinks.postgres_columns import CONTRACT, EXPORT, LOADED, SHARD
+from airflow_provider_genesys.sinks.postgres_schema import create_table
+from airflow_provider_genesys.sinks.postgres_session import Cursor
+
+LEDGER = "genesys_ledger"
+DEAD_LETTERS = "genesys_dead_letters"
+
+_LEDGER_COLUMNS = (
+    "load_id text NOT NULL",
+    "target text NOT NULL",
+    "shard integer NOT NULL",
+    "fence bigint NOT NULL",
+    "state text NOT NULL CHECK (state IN ('loading', 'complete'))",
+    "export_id text NOT NULL",
+    "kind text NOT NULL",
+    "window_start timestamptz NOT NULL",
+    "window_end timestamptz NOT NULL",
+    "contract text NOT NULL",
+    "run_id text NOT NULL",
+    "processed_at timestamptz",
+    "checkpoint jsonb",
+    "taken_over jsonb NOT NULL DEFAULT '{}'",
+    "certificate jsonb",
+    "attempts integer NOT NULL",
+    "begun_at timestamptz NOT NULL",
+    "opened_at timestamptz NOT NULL",
+    "completed_at timestamptz",
+    "PRIMARY KEY (load_id, target, shard)",
+)
+_DEAD_LETTER_COLUMNS = (
+    "load_id text NOT NULL",
+    "target text NOT NULL",
+    "shard integer NOT NULL",
+    "source_offset bigint NOT NULL",
+    "export_id text NOT NULL",
+    "contract text NOT NULL",
+    "run_id text NOT NULL",
+    "stage text NOT NULL",
+    "rule text NOT NULL",
+    "message text NOT NULL",
+    "raw bytea",
+    "raw_form text NOT NULL CHECK (raw_form IN ('encrypted', 'plain', 'dropped'))",
+    "created_at timestamptz NOT NULL",
+    "PRIMARY KEY (load_id, target, shard, source_offset)",
+)
+
+_CLAIM = """
+INSERT INTO {ledger} AS l (load_id, target, shard, fence, state, export_id, kind, window_start, window_end, contract,
+    run_id, attempts, begun_at, opened_at)
+VALUES (%(load_id)s, %(target)s, %(shard)s, 1, 'loading', %(export_id)s, %(kind)s, %(window_start)s, %(window_end)s,
+    %(contract)s, %(run_id)s, 1, now(), now())
+ON CONFLICT (load_id, target, shard)
+    DO UPDATE SET fence = l.fence + 1, attempts = l.attempts + 1, run_id = excluded.run_id, opened_at = now()
+RETURNING fence, attempts, checkpoint, state = 'loading' AND export_id = %(export_id)s
+    AND contract = %(contract)s
+"""
+# Another shard of the same load may have fixed the time already.
+_PROCESSED_AT = """
+SELECT min(processed_at) FROM {ledger} WHERE load_id = %(load_id)s AND target = %(target)s
+    AND export_id = %(export_id)s
+"""
+_BEGIN = """
+UPDATE {ledger} SET state = 'loading', contract = %(contract)s, kind = %(kind)s, window_start = %(window_start)s,
+    window_end = %(window_end)s, processed_at = CASE WHEN export_id = %(export_id)s THEN processed_at END,
+    export_id = %(export_id)s, checkpoint = NULL, certificate = NULL, attempts = 1, begun_at = now(),
+    completed_at = NULL
+WHERE load_id = %(load_id)s AND target = %(target)s AND shard = %(shard)s
+"""
+_FORGET = "DELETE FROM {dead_letters} WHERE load_id = %(load_id)s AND target = %(target)s AND shard = %(shard)s"
+_LOCK = """
+SELECT fence, checkpoint, taken_over, begun_at FROM {ledger}
+WHERE load_id = {load_id} AND target = {target} AND shard = {number} FOR UPDATE
+"""
+_ADVANCE = """
+UPDATE {ledger} SET checkpoint = %(checkpoint)s, processed_at = %(processed_at)s, taken_over = %(taken_over)s
+WHERE load_id = %(load_id)s AND target = %(target)s AND shard = %(shard)s AND fence = %(fence)s
+"""
+_SET_ASIDE = """
+INSERT INTO {dead_letters} (load_id, target, shard, export_id, contract, run_id, source_offset, stage, rule, message,
+    raw, raw_form, created_at)
+SELECT %(load_id)s, %(target)s, %(shard)s, %(export_id)s, %(contract)s, %(run_id)s, letter.*, %(raw_form)s, now()
+FROM unnest(%(offsets)s::bigint[], %(stages)s::text[], %(rules)s::text[], %(messages)s::text[], %(raws)s::bytea[])
+    AS letter
+ON CONFLICT (load_id, target, shard, source_offset) DO UPDATE SET export_id = excluded.export_id,
+    contract = excluded.contract, run_id = excluded.run_id, stage = excluded.stage, rule = excluded.rule,
+    message = excluded.message, raw = excluded.raw, raw_form = excluded.raw_form, created_at = excluded.created_at
+"""
+# One statement, hence one snapshot: whoever takes rows over says so in the same transaction.
+# An hour, because after a failover another server's clock tells the time.
+_AUDIT = """
+SELECT (SELECT count(*) FROM {table} WHERE {export} = %(export_id)s AND {shard} = %(shard)s
+        AND {contract} = %(contract)s AND {loaded} >= %(begun_at)s - interval '1 hour'),
+    (SELECT coalesce(sum((taken_over ->> %(export_id)s)::bigint), 0)::bigint FROM {ledger}
+        WHERE target = %(target)s)
+"""
+_COMPLETE = """
+UPDATE {ledger} SET state = 'complete', certificate = %(certificate)s, completed_at = now()
+WHERE load_id = %(load_id)s AND target = %(target)s AND shard = %(shard)s AND fence = %(fence)s
+"""
+
+
+@dataclass
+class Claim:
+    """What an attempt gets when it opens the load."""
+
+    fence: int
+    attempts: int
+    checkpoint: Checkpoint | None = None
+    processed_at: str | None = None
+
+
+@dataclass(frozen=True)
+class Held:
+    """What the row says when a batch begins."""
+
+    checkpoint: Checkpoint | None
+    taken_over: dict[str, int]
+    """By export id: rows of other exports that this load has replaced, ever."""
+    begun_at: datetime
+
+    @property
+    def counts(self) -> Counts:
+        """The account up to the checkpoint."""
+        return self.checkpoint.counts if self.checkpoint else Counts()
+
+
+class Ledger:
+    """The ledger's row and the dead letters of one load into one table.
+
+    Every method runs in the transaction of the cursor that it is given.
+    """
+
+    def __init__(self, schema: str, table: str, load: Load) -> None:
+        self.identifier = sql.Identifier(schema, LEDGER)
+        self.dead_letters = sql.Identifier(schema, DEAD_LETTERS)
+        self._load = load
+        self._row: dict[str, Any] = {
+            "load_id": load.load_id,
+            "target": f"{schema}.{table}",
+            "shard": load.shard,
+            "export_id": load.export_id,
+            "kind": load.kind,
+            "window_start": load.window_start,
+            "window_end": load.window_end,
+            "contract": str(load.contract),
+            "run_id": load.run_id,
+        }
+        self._names = {
+            "ledger": self.identifier,
+            "dead_letters": self.dead_letters,
+            "table": sql.Identifier(schema, table),
+            "export": sql.Identifier(EXPORT.name),
+            "shard": sql.Identifier(SHARD.name),
+            "contract": sql.Identifier(CONTRACT.name),
+            "loaded": sql.Identifier(LOADED.name),
+        }
+
+        self._composed: dict[str, bytes] = {}
+
+    def definitions(self) -> list[tuple[sql.Identifier, sql.Composed]]:
+        """Return both tables, each with the statement that creates it."""
+        tables = ((self.identifier, _LEDGER_COLUMNS), (self.dead_letters, _DEAD_LETTER_COLUMNS))
+        return [(name, create_table(name, [sql.SQL(column) for column in columns])) for name, columns in tables]
+
+    def claim(self, cursor: Cursor, *, restart: bool) -> Claim:
+        """Take a new fence. The claim holds a checkpoint where the load can be continued; else it begins anew.
+
+        A load that begins anew has no dead letters: those of its former attempt are deleted.
+        """
+        fence, attempts, checkpoint, continuable = _only(self._run(cursor, _CLAIM))
+        (processed_at,) = _only(self._run(cursor, _PROCESSED_AT))
+        claim = Claim(fence, attempts)
+        claim.processed_at = processed_at and processed_at.astimezone(timezone.utc).isoformat()
+        if checkpoint and continuable and not restart:
+            claim.checkpoint = self._read(checkpoint)
+        else:
+            claim.attempts = 1
+            self._run(cursor, _BEGIN)
+            self._run(cursor, _FORGET)
+        return claim
+
+    @cached_property
+    def lock(self) -> bytes:
+        """The statement that locks the row, so that no other attempt writes meanwhile; sent along with BEGIN."""
+        key = {"load_id": self._row["load_id"], "target": self._row["target"], "number": self._row["shard"]}
+        literals = {name: sql.Literal(value) for name, value in key.items()}
+        return sql.SQL(_LOCK).format(ledger=self.identifier, **literals).as_bytes()
+
+    def held(self, cursor: Cursor, fence: int) -> Held:
+        """Return what the row said when :attr:`lock` was executed, which came second.
+
+        :raises FencedError: another attempt has claimed the load.
+        """
+        cursor.nextset()
+        newest, checkpoint, taken_over, begun_at = cursor.fetchone() or (None, None, {}, None)
+        if newest != fence:
+            raise self._fenced(fence)
+        return Held(self._read(checkpoint) if checkpoint else None, taken_over, begun_at)
+
+    def advance(self, cursor: Cursor, checkpoint: Checkpoint, taken_over: dict[str, int]) -> None:
+        """Commit ``checkpoint`` with what else the transaction holds."""
+        new = {
+            "checkpoint": checkpoint.to_json(),
+            "processed_at": checkpoint.processed_at,
+            "taken_over": json.dumps(taken_over),
+        }
+        if not self._run(cursor, _ADVANCE, **new, fence=checkpoint.fence).rowcount:
+            raise self._fenced(checkpoint.fence)
+
+    def set_aside(self, cursor: Cursor, letters: Sequence[DeadLetter], raws: Sequence[bytes | None], form: str) -> None:
+        """Keep dead letters; one that is there already is replaced. ``raws`` are what is stored of their bytes."""
+        self._run(
+            cursor,
+            _SET_ASIDE,
+            offsets=[letter.offset for letter in letters],
+            stages=[letter.stage for letter in letters],
+            rules=[letter.rule for letter in letters],
+            messages=[letter.message for letter in letters],
+            raws=list(raws),
+            raw_form=form,
+        )
+
+    def audit(self, cursor: Cursor, held: Held) -> tuple[int, int]:
+        """Count the rows of this load that the table holds, and those that other loads took over from its export."""
+        present, taken = _only(self._run(cursor, _AUDIT, begun_at=held.begun_at))
+        return present, taken
+
+    def complete(self, cursor: Cursor, certificate: Certificate, fence: int) -> None:
+        """Mark the load complete."""
+        if not self._run(cursor, _COMPLETE, certificate=certificate.to_json().decode(), fence=fence).rowcount:
+            raise self._fenced(fence)
+
+    def _run(self, cursor: Cursor, statement: str, **parameters: Any) -> Cursor:
+        if statement not in self._composed:
+            self._composed[statement] = sql.SQL(statement).format(**self._names).as_bytes()
+        return cursor.execute(self._composed[statement], {**self._row, **parameters})
+
+    def _read(self, checkpoint: dict[str, Any]) -> Checkpoint:
+        return from_json(checkpoint, where=f"{self.identifier.as_string()}, load_id {self._load.load_id}")
+
+    def _fenced(self, fence: int) -> FencedError:
+        return FencedError(
+            f"Export {self._load.export_id}: a newer attempt loads it into {self._row['target']} (this one holds fence "
+            f"{fence} of load {self._load.load_id}). This attempt has stopped; leave the newer one to finish."
+        )
+
+
+def _only(cursor: Cursor) -> tuple[Any, ...]:
+    """Return the one row of a statement that always has one."""
+    (row,) = cursor.fetchall()
+    return row

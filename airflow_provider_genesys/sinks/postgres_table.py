@@ -1,0 +1,202 @@
+"""The upsert of a batch.
+
+Rows are ranked: of two exports the one submitted later is newer, within an export the greater place (shard, offset).
+One row per key stays, the newest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from psycopg import errors, sql
+from psycopg.adapt import Dumper
+from psycopg.postgres import types
+from psycopg.pq import Format
+
+from airflow_provider_genesys.sinks.base import Load
+from airflow_provider_genesys.sinks.postgres_columns import (
+    CONTRACT,
+    EXPORT,
+    LOADED,
+    OFFSET,
+    SHARD,
+    SUBMITTED,
+    TYPES,
+    column_names,
+)
+from airflow_provider_genesys.sinks.postgres_schema import no_unique_key
+from airflow_provider_genesys.sinks.postgres_session import Connection, Cursor
+
+_STAGE = "CREATE TEMPORARY TABLE genesys_stage ({columns}) ON COMMIT DROP"
+_UNSTAGE = "DROP TABLE {stage}"
+_COPY = "COPY {stage} FROM STDIN (FORMAT BINARY)"
+
+_INSERT = """
+INSERT INTO {target} ({own}, {offset}, {export}, {submitted}, {shard}, {contract}, {loaded})
+SELECT {own}, {offset}, %(export)s, %(submitted)s, %(shard)s, %(contract)s, now() FROM {stage}
+ON CONFLICT ({key}) DO NOTHING
+"""
+
+_IS_OWN = "t.{export} IS NOT DISTINCT FROM %(export)s"
+
+# Rows from before this provider have no lineage; they count as older than any export.
+_IS_OLDER = """
+CASE WHEN {is_own} THEN coalesce((t.{shard}, t.{offset}) <= (%(shard)s, s.{offset}), true)
+ELSE coalesce((t.{submitted}, t.{export}) < (%(submitted)s, %(export)s), true) END
+"""
+
+# Locked, so that what is counted here is what is replaced next.
+_SURVEY = """
+WITH held AS MATERIALIZED (
+    SELECT t.{export} AS export,
+        {is_own} AS own,
+        {is_older} AS older,
+        (t.{shard}, t.{offset}) = (%(shard)s, s.{offset}) AS same,
+        t.{contract} IS NOT DISTINCT FROM %(contract)s AS same_contract
+    FROM {stage} AS s JOIN {target} AS t USING ({key}) ORDER BY {key} FOR UPDATE OF t
+)
+SELECT export,
+    count(*) FILTER (WHERE CASE WHEN own THEN same ELSE older END),
+    count(*) FILTER (WHERE older AND NOT (own AND same_contract))
+FROM held GROUP BY export
+"""
+
+# now() is the transaction's: what it has just inserted is left alone.
+_REPLACE = """
+UPDATE {target} AS t SET {assigned}, {offset} = s.{offset}, {export} = %(export)s, {submitted} = %(submitted)s,
+    {shard} = %(shard)s, {contract} = %(contract)s, {loaded} = now()
+FROM {stage} AS s WHERE t.{key} = s.{key} AND t.{loaded} IS DISTINCT FROM now() AND {is_older}
+"""
+
+
+@dataclass(frozen=True)
+class Landed:
+    """What became of the rows of a batch: ``written + duplicates`` are all of them."""
+
+    written: int = 0
+    duplicates: int = 0
+    taken_over: dict[str, int] = field(default_factory=dict)
+    """By export id: how many rows of an older export, or of another contract, were replaced."""
+
+
+class Table:
+    """Writes a load's rows to one table, in the transaction of the cursor that it is given."""
+
+    def __init__(self, identifier: sql.Identifier, load: Load) -> None:
+        self._identifier = identifier
+        self._key_name = column_names(load.contract)[load.contract.index(load.contract.key)]
+        self._key = load.contract.index(load.contract.key)
+        self._types = [*(TYPES[column.type] for column in load.contract.columns), OFFSET.type]
+        self._lineage = {
+            "export": load.export_id,
+            "submitted": load.submitted_at,
+            "shard": load.shard,
+            "contract": str(load.contract),
+        }
+        names = _names(identifier, column_names(load.contract), self._types, self._key_name)
+        names["is_own"] = sql.SQL(_IS_OWN).format(**names)
+        names["is_older"] = sql.SQL(_IS_OLDER).format(**names)
+        self.stage, self._unstage, self._copy, self._insert, self._survey, self._replace = (
+            sql.SQL(text).format(**names).as_bytes() for text in (_STAGE, _UNSTAGE, _COPY, _INSERT, _SURVEY, _REPLACE)
+        )
+
+    def rehearse(self, cursor: Cursor) -> None:
+        """Run every statement on no rows, so that what is not allowed shows before anything is downloaded.
+
+        :raises SinkRefusedError: the table has no unique key to tell duplicates by.
+        """
+        cursor.execute(self.stage)
+        try:
+            self.land(cursor, [], [])
+        except errors.InvalidColumnReference:
+            raise no_unique_key(self._identifier, self._key_name) from None
+        self._settle(cursor)
+
+    def land(self, cursor: Cursor, rows: Sequence[tuple[Any, ...]], offsets: Sequence[int]) -> Landed:
+        """Upsert ``rows``, whose records begin at ``offsets``; of their own duplicates, too, the newest stays.
+
+        ``stage`` has to have been executed in the same transaction.
+        """
+        kept = newest([row[self._key] for row in rows], offsets)
+        self._fill_stage(cursor.connection, [(*rows[place], offsets[place]) for place in kept])
+        inserted = cursor.execute(self._insert, self._lineage).rowcount
+        if inserted == len(kept):
+            return Landed(inserted, len(rows) - inserted)
+        written, taken_over = self._settle(cursor)
+        return Landed(written, len(rows) - written, taken_over)
+
+    def unstage(self, cursor: Cursor) -> None:
+        """Make room for another ``stage`` in the same transaction."""
+        cursor.execute(self._unstage)
+
+    def _fill_stage(self, connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
+        with connection.cursor() as cursor:
+            cursor.adapters.register_dumper(bytes, _JsonDumper)
+            cursor.adapters.register_dumper(str, _UuidDumper)
+            with cursor.copy(self._copy) as copy:
+                copy.set_types(self._types)
+                try:
+                    for row in rows:
+                        copy.write_row(row)
+                except (ValueError, TypeError, OverflowError) as error:
+                    raise psycopg.DataError(type(error).__name__) from None
+
+    def _settle(self, cursor: Cursor) -> tuple[int, dict[str, int]]:
+        """Replace what is older; return how many rows are written, new ones included, and whose were taken over."""
+        survey = cursor.execute(self._survey, self._lineage).fetchall()
+        cursor.execute(self._replace, self._lineage)
+        taken_over = {export: taken for export, _, taken in survey if export and taken}
+        return sum(written for _, written, _ in survey), taken_over
+
+
+class _JsonDumper(Dumper):
+    """JSON text as it is; psycopg's own would make a JSON string of it."""
+
+    format = Format.BINARY
+    oid = types["jsonb"].oid
+
+    def dump(self, obj: bytes) -> bytes:
+        return b"\x01" + obj
+
+
+class _UuidDumper(Dumper):
+    format = Format.BINARY
+    oid = types["uuid"].oid
+
+    def dump(self, obj: str) -> bytes:
+        return UUID(obj).bytes
+
+
+def newest(keys: Sequence[Any], offsets: Sequence[int]) -> list[int]:
+    """Return the places of the rows to keep: of equal keys the one with the greatest offset.
+
+    They are in the order of the keys, so that two loads which share keys insert them in the same order.
+    """
+    places: Iterable[int] = range(len(keys))
+    if len(set(keys)) < len(keys):
+        places = {keys[place]: place for place in sorted(places, key=offsets.__getitem__)}.values()
+    return sorted(places, key=keys.__getitem__)
+
+
+def _names(table: sql.Identifier, own: Sequence[str], kinds: Sequence[str], key: str) -> dict[str, sql.Composable]:
+    """Return what stands in the braces of the statements above."""
+    columns = zip([*own, OFFSET.name], kinds, strict=True)
+    assigned = [sql.SQL("{0} = s.{0}").format(sql.Identifier(name)) for name in own]
+    return {
+        "target": table,
+        "stage": sql.Identifier("pg_temp", "genesys_stage"),
+        "columns": sql.SQL(", ").join(sql.SQL("{} {}").format(sql.Identifier(n), sql.SQL(k)) for n, k in columns),
+        "own": sql.SQL(", ").join(map(sql.Identifier, own)),
+        "assigned": sql.SQL(", ").join(assigned),
+        "key": sql.Identifier(key),
+        "export": sql.Identifier(EXPORT.name),
+        "submitted": sql.Identifier(SUBMITTED.name),
+        "shard": sql.Identifier(SHARD.name),
+        "offset": sql.Identifier(OFFSET.name),
+        "contract": sql.Identifier(CONTRACT.name),
+        "loaded": sql.Identifier(LOADED.name),
+    }

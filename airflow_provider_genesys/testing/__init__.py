@@ -1,0 +1,1 @@
+"""What users test their own DAGs with; nothing here is needed in production."""

@@ -1,0 +1,51 @@
+"""Everything about the fake that can be chosen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from airflow_provider_genesys.testing.fake_genesys.archive import FileFormat
+from airflow_provider_genesys.testing.fake_genesys.stored import Compression
+
+
+@dataclass(kw_only=True)
+class Settings:
+    """What the fake holds and how it behaves. All but ``host`` and ``port`` may be changed while it runs.
+
+    :param records: records in every export, whatever its window.
+    :param size: bytes of an uncompressed NDJSON archive, about; takes the place of ``records``.
+    :param seed: the same seed and window give the same bytes, on every machine.
+    :param file_format: what to deliver whatever was asked for; None delivers what was asked for.
+    :param compression: None, ``gzip`` or ``gzip-members``. An export stays RUNNING until its file is written.
+    :param on_disk: True writes an uncompressed archive to a temporary file first, to serve it with ``sendfile``: for
+        benchmarks, where making it up on the way would cost a core.
+    :param broken: how many records are broken: a number, or a share as a float between 0 and 1.
+    :param duplicates: how many records repeat the id before them: a number, or a share; at most half.
+    :param balanced: False cuts truncated records of a JSON array short as in NDJSON, brackets open.
+    :param job_seconds: how long an export is QUEUED and RUNNING; 0 ends it at the first look.
+    :param job_polls: instead of a time: how many looks at an export find it unfinished.
+    :param outcome: the state that exports end in: COMPLETED, FAILED, CANCELLED, EXPIRED, or any other word.
+    :param token_seconds: lifetime of a token.
+    :param url_seconds: lifetime of a presigned URL.
+    :param requests_per_minute: what one token may spend in a minute before it gets 429.
+    :param host: address to listen on.
+    :param port: 0 takes a free one.
+    """
+
+    records: int = 1_000
+    size: int | None = None
+    seed: int = 1
+    file_format: FileFormat | None = None
+    compression: Compression | None = None
+    on_disk: bool = False
+    broken: float = 0
+    duplicates: float = 0
+    balanced: bool = True
+    job_seconds: float = 0
+    job_polls: int | None = None
+    outcome: str = "COMPLETED"
+    token_seconds: float = 86_400
+    url_seconds: int = 86_400
+    requests_per_minute: int = 300
+    host: str = "127.0.0.1"
+    port: int = 0

@@ -1,0 +1,109 @@
+"""Which window a task exports: start ≤ t < end, in UTC."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from airflow_provider_genesys.cloud.times import parse_time
+from airflow_provider_genesys.exceptions import WindowError
+
+GIVE_ONE = (
+    "Give the operator window_start and window_end, or trigger the run with the conf "
+    '{"window_start": "2026-11-22T00:00:00Z", "window_end": "2026-11-23T00:00:00Z"}.'
+)
+
+_DATE = re.compile(r"\d{4}-\d\d-\d\d")
+
+
+@dataclass(frozen=True)
+class Window:
+    """The half-open interval of a load: ``start`` ≤ t < ``end``, both aware and in UTC."""
+
+    start: datetime
+    end: datetime
+
+    def __str__(self) -> str:
+        return f"{self.start.isoformat()} to {self.end.isoformat()}"
+
+
+def resolve_window(start: Any, end: Any, context: Mapping[str, Any]) -> Window:
+    """Return the window of this task run, from the first of these that gives one.
+
+    1. the operator's arguments ``start`` and ``end``;
+    2. ``window_start`` and ``window_end`` in the conf of the DAG run, then in its params;
+    3. the data interval of the DAG run, when it has a length.
+
+    A time is a datetime or a text in ISO 8601, with or without a time of day. One without a zone is read as UTC.
+    ``None``, an empty text and ``"None"`` (what a template makes of it) count as not given.
+
+    :param context: the context of an Airflow task; any key may be absent.
+    :raises WindowError: nobody gives a window, or only one end of it; it is reversed or empty; a time cannot be read.
+    """
+    conf = getattr(context.get("dag_run"), "conf", None) or {}
+    params = context.get("params") or {}
+    for source, one, other in (
+        ("the operator's arguments", start, end),
+        ("the conf of the DAG run", conf.get("window_start"), conf.get("window_end")),
+        ("the params of the DAG", params.get("window_start"), params.get("window_end")),
+    ):
+        if window := read_window(source, one, other):
+            return window
+    return _data_interval(context)
+
+
+def read_window(source: str, start: Any, end: Any) -> Window | None:
+    """Read what one ``source`` (a phrase for messages) gives, as :func:`resolve_window` does; None where nothing is."""
+    if _absent(start) and _absent(end):
+        return None
+    if _absent(start) or _absent(end):
+        missing, other = ("window_start", "window_end") if _absent(start) else ("window_end", "window_start")
+        raise WindowError(f"In {source}, {other} is given and {missing} is not. Give both, or neither.")
+    window = Window(_moment(source, start), _moment(source, end))
+    if window.start >= window.end:
+        wrong = "is empty" if window.start == window.end else "ends before it starts"
+        raise WindowError(
+            f"The window from {source}, {window} (times without a zone are read as UTC), {wrong}. The start belongs "
+            "to the window, the end does not: one day is 2026-11-22T00:00:00Z to 2026-11-23T00:00:00Z."
+        )
+    return window
+
+
+def _absent(value: Any) -> bool:
+    return value is None or (isinstance(value, str) and value.strip() in ("", "None"))
+
+
+def _moment(source: str, value: Any) -> datetime:
+    text = value.strip() if isinstance(value, str) else value
+    if isinstance(text, str) and _DATE.fullmatch(text):
+        text += "T00:00"
+    # Digits alone would be read as seconds since 1970, and 20261122 as a day in August 1970.
+    readable = isinstance(text, datetime) or (isinstance(text, str) and not text.isdigit())
+    moment = parse_time(text) if readable else None
+    if moment is None:
+        raise WindowError(
+            f"In {source}, {value!r} is not a time. Write ISO 8601, e.g. 2026-11-22T00:00:00Z or 2026-11-22."
+        )
+    return moment
+
+
+def _data_interval(context: Mapping[str, Any]) -> Window:
+    run = context.get("dag_run")
+    start = parse_time(context.get("data_interval_start") or getattr(run, "data_interval_start", None))
+    end = parse_time(context.get("data_interval_end") or getattr(run, "data_interval_end", None))
+    if start is None or end is None:
+        raise WindowError(
+            "There is no window to export: this DAG run has no data interval, because it was triggered without a "
+            f"logical date or by an asset. {GIVE_ONE}"
+        )
+    if start >= end:
+        raise WindowError(
+            f"There is no window to export: the data interval of this DAG run is {Window(start, end)}, which has no "
+            "length. In Airflow 3 that is what schedule='@daily', a cron text or a timedelta give, and a run triggered "
+            "by hand. Use schedule=CronDataIntervalTimetable('0 0 * * *', timezone='UTC') (from airflow.sdk, or "
+            f"airflow.timetables.interval before 3.3). {GIVE_ONE}"
+        )
+    return Window(start, end)

@@ -1,0 +1,76 @@
+"""Everything that the provider talks to, on free loopback ports, and the Airflow environment that points at it."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
+from airflow_provider_genesys.testing.services import PostgresServer, S3Server
+
+ROOT = Path(__file__).resolve().parent.parent
+BUCKET = "genesys"
+"""The bucket that the example DAGs write to unless told otherwise."""
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """The running services."""
+
+    genesys: FakeGenesys
+    postgres: PostgresServer
+    s3: S3Server
+    home: Path
+    """AIRFLOW_HOME."""
+
+    @property
+    def metadata_dsn(self) -> str:
+        """Where Airflow keeps its own data: another database of the same server."""
+        return self.postgres.dsn.rpartition("/")[0] + "/airflow"
+
+    def environment(self) -> dict[str, str]:
+        """Return the environment in which Airflow finds its home, the DAGs and the three connections."""
+        connections = {
+            "AIRFLOW_CONN_GENESYS_DEFAULT": self.genesys.connection(),
+            "AIRFLOW_CONN_POSTGRES_DEFAULT": self.postgres.connection(),
+            "AIRFLOW_CONN_AWS_DEFAULT": self.s3.connection(),
+        }
+        settings = {
+            "AIRFLOW_HOME": str(self.home),
+            "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+            "AIRFLOW__CORE__PARALLELISM": "4",
+            "AIRFLOW__CORE__DEFAULT_TASK_RETRY_DELAY": "2",
+            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
+            "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": self.metadata_dsn.replace("postgresql://", "postgresql+psycopg2://"),
+            "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+            "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
+            "NO_COLOR": "1",
+        }
+        own = {key: value for key, value in os.environ.items() if not key.startswith("AIRFLOW")}
+        return own | settings | {name: json.dumps(connection) for name, connection in connections.items()}
+
+
+@contextmanager
+def embedded(*, records: int, broken: float, seed: int = 7, job_seconds: float = 3) -> Iterator[Embedded]:
+    """Start the services; stop them, and remove what they wrote, at the end.
+
+    :param records: recordings in each export.
+    :param broken: share of them that are broken, 0 to 1.
+    """
+    with ExitStack() as stack:
+        home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="genesys-airflow-")))
+        postgres = stack.enter_context(PostgresServer())
+        postgres.create_database("airflow")
+        s3 = stack.enter_context(S3Server())
+        s3.create_bucket(BUCKET)
+        genesys = stack.enter_context(FakeGenesys(records=records, broken=broken, seed=seed, job_seconds=job_seconds))
+        yield Embedded(genesys, postgres, s3, home)

@@ -1,0 +1,81 @@
+"""An Airflow of this test session's own: a temporary AIRFLOW_HOME with SQLite.
+
+Import this, in a conftest.py, before airflow: it sets the environment that Airflow reads once, when first imported.
+"""
+
+# ruff: noqa: PLC0415 -- airflow is imported where it is used, when its environment is set
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import sys
+import tempfile
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from airflow.models.dagrun import DagRun
+    from airflow.sdk import DAG
+
+if "airflow" in sys.modules:
+    raise RuntimeError("airflow is imported already: import airflow_home first, in a conftest.py")
+
+HOME = Path(tempfile.mkdtemp(prefix="airflow-home-"))
+atexit.register(shutil.rmtree, HOME, ignore_errors=True)
+BUNDLE = "dags-folder"
+
+os.environ |= {
+    "AIRFLOW_HOME": str(HOME),
+    "AIRFLOW__CORE__DAGS_FOLDER": str(HOME / "dags"),
+    "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+    "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{HOME}/airflow.db",
+    "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+}
+
+
+@pytest.fixture(scope="session")
+def airflow_db() -> Path:
+    """Make the metadata database; return AIRFLOW_HOME."""
+    from airflow.dag_processing.bundles.manager import DagBundlesManager
+    from airflow.utils.db import initdb
+
+    (HOME / "dags").mkdir(exist_ok=True)
+    initdb()
+    DagBundlesManager().sync_bundles_to_db()
+    return HOME
+
+
+def run_dag(dag: DAG, logical_date: datetime | None, **conf: Any) -> DagRun:
+    """Run ``dag`` once, in this process, with its retries and with triggers inline.
+
+    :param logical_date: the data interval is the one that a run triggered by hand at that time has; None for a run
+        without one.
+    :param conf: the conf of the run.
+    """
+    from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
+
+    bag = DagBag(dag_folder=os.devnull, collect_dags=False)
+    bag.bag_dag(dag)
+    sync_bag_to_db(bag, BUNDLE, None)
+    run: DagRun = dag.test(logical_date=logical_date, run_conf=conf or None)
+    return run
+
+
+def states(run: DagRun) -> dict[str, str]:
+    """Return the state of each task of ``run``."""
+    return {ti.task_id: str(ti.state) for ti in run.get_task_instances()}
+
+
+def xcoms(run: DagRun, task_id: str) -> dict[str, Any]:
+    """Return what a task of ``run`` pushed, by key."""
+    from airflow.models.xcom import XComModel
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    query = select(XComModel).where(XComModel.run_id == run.run_id, XComModel.task_id == task_id)
+    with create_session() as session:
+        return {row.key: XComModel.deserialize_value(row) for row in session.scalars(query)}

@@ -1,0 +1,39 @@
+"""Servers that tests share: one PostgreSQL and one S3 endpoint for the session, a database or bucket for each test."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from airflow_provider_genesys.testing.services import PostgresServer, S3Server
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """One cluster for the session. Tests that kill or restart it start one of their own."""
+    with PostgresServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[S3Server]:
+    """One S3 endpoint for the session."""
+    with S3Server() as server:
+        yield server
+
+
+@pytest.fixture
+def database(postgres: PostgresServer) -> str:
+    """DSN of an empty database of this test's own."""
+    return postgres.create_database(f"test_{next(_numbers)}")
+
+
+@pytest.fixture
+def bucket(s3: S3Server) -> str:
+    """Name of an empty bucket of this test's own."""
+    return s3.create_bucket(f"test-{os.getpid()}-{next(_numbers)}")

@@ -1,0 +1,103 @@
+"""A proxy in front of an S3 endpoint that fails requests as a test says."""
+
+from __future__ import annotations
+
+import http.client
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+Fault = Literal["refuse", "slow-down", "lose-answer", "error-in-200"]
+FAULTS: tuple[Fault, ...] = ("refuse", "slow-down", "lose-answer")
+"""Those that every request can meet; only CompleteMultipartUpload answers 200 before its work is done."""
+
+Rule = Callable[[str, str], Fault | None]
+"""Told method and path with query, says what happens to the request; None lets it through."""
+
+_SLOW_DOWN = b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
+_ERROR = b"<Error><Code>InternalError</Code><Message>We encountered an internal error.</Message></Error>"
+
+
+class FlakyProxy:
+    """``rule`` decides about every request; ``seen`` holds them."""
+
+    def __init__(self, upstream: str) -> None:
+        self.upstream = urlsplit(upstream).netloc
+        self.rule: Rule = lambda _method, _path: None
+        self.seen: list[tuple[str, str]] = []
+        self.endpoint_url = ""
+
+    def fail(self, method: str, part: str, fault: Fault, times: int = 1) -> None:
+        """Fail the next ``times`` requests of ``method`` whose path or query has ``part``."""
+        left = iter(range(times))
+        self.rule = lambda m, path: fault if m == method and part in path and next(left, None) is not None else None
+
+    def count(self, method: str, part: str) -> int:
+        """Return how many such requests there were."""
+        return sum(m == method and part in path for m, path in self.seen)
+
+
+@contextmanager
+def flaky_proxy(upstream: str) -> Iterator[FlakyProxy]:
+    """Serve on a free loopback port."""
+    proxy = FlakyProxy(upstream)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"proxy": proxy}))
+    proxy.endpoint_url = f"http://127.0.0.1:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield proxy
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    proxy: FlakyProxy
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+
+    def _handle(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self.proxy.seen.append((self.command, self.path))
+        fault = self.proxy.rule(self.command, self.path)
+        if fault == "slow-down":
+            self._answer(503, _SLOW_DOWN)
+        elif fault == "error-in-200":
+            self._answer(200, _ERROR)
+        elif fault == "refuse":
+            self.close_connection = True
+        else:
+            self._forward(body, lose=fault == "lose-answer")
+
+    def _forward(self, body: bytes, *, lose: bool) -> None:
+        upstream = http.client.HTTPConnection(self.proxy.upstream, timeout=30)
+        upstream.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
+        for name, value in self.headers.items():
+            upstream.putheader(name, value)
+        upstream.endheaders(body or None)
+        answer = upstream.getresponse()
+        content = answer.read()
+        upstream.close()
+        if lose:
+            self.close_connection = True
+        else:
+            self._answer(answer.status, content, answer.getheaders())
+
+    def _answer(self, status: int, content: bytes, headers: list[tuple[str, str]] | None = None) -> None:
+        self.send_response(status)
+        for name, value in headers or [("Content-Type", "application/xml")]:
+            if name.lower() not in {"content-length", "connection", "transfer-encoding", "server", "date"}:
+                self.send_header(name, value)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(b"" if self.command == "HEAD" else content)
+
+    do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = _handle  # noqa: N815 - the names that http.server calls
+
+    def log_message(self, *_: Any) -> None:
+        """Say nothing."""

@@ -1,0 +1,151 @@
+"""An S3 endpoint that fails."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import pytest
+
+from airflow_provider_genesys.exceptions import SinkRefusedError, SinkUnavailableError
+from tests.sinks.batches import LENGTH, make_load
+from tests.sinks.flaky import FAULTS, Fault, FlakyProxy
+from tests.sinks.lake import CUT, LOAD, Bucket, batches_of, bulky, client_for, ids, run
+
+
+@pytest.mark.usefixtures("_small_pieces")
+def test_abort_leaves_no_upload_and_is_silent_when_the_store_is_gone(
+    new_sink: Any, lake: Bucket, proxy: FlakyProxy
+) -> None:
+    load = make_load()
+    settings = {"output_format": "ndjson", "part_size": 20 * LENGTH, "client": client_for(proxy.endpoint_url)}
+    sink = new_sink(**settings)
+    for answer in ("whole", "none"):
+        sink.open(load, restart=True)
+        for batch in bulky(load, 7, size=7):
+            sink.write(batch)
+        assert len(lake.uploads()) == 1
+        if answer == "none":
+            proxy.rule = lambda _method, _path: "refuse"
+        sink.abort()
+        assert len(lake.uploads()) == (1 if answer == "none" else 0)
+    sink.abort()
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize(
+    "request_",
+    [
+        ("PUT", "/_ledger/load-1/00000/00000001.json"),  # claim
+        ("PUT", "/_ledger/load-1/00000/00000002.json"),  # entry behind a part
+        ("PUT", "-000000000120000-"),  # part
+        ("PUT", "_manifest.json"),
+        ("GET", "/_ledger/load-1/00000/00000002.json"),  # fence
+        ("GET", "list-type=2"),
+        ("GET", "uploads"),
+        ("DELETE", "stale"),
+    ],
+)
+def test_a_request_that_fails_once_is_repeated(
+    new_sink: Any, lake: Bucket, bucket: str, proxy: FlakyProxy, request_: tuple[str, str], fault: Fault
+) -> None:
+    client = client_for(proxy.endpoint_url)
+    load = make_load()
+    client.put_object(Bucket=bucket, Key=f"{LOAD}00000/stale.ndjson", Body=b"{}")
+    proxy.fail(*request_, fault)
+
+    certificate = run(new_sink(client=client), load, batches_of(load, 130, dead={3}))
+
+    assert proxy.count(*request_) >= 2
+    assert certificate.counts.read == 130
+    assert [row["recordingId"] for row in lake.rows()] == ids(number for number in range(130) if number != 3)
+    assert len(lake.parts()) == 2
+    assert [entry["fence"] for entry in lake.ledger()] == [1, 1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("request_", "fault"),
+    [
+        *itertools.product(
+            [("POST", "uploads"), ("PUT", "partNumber=1"), ("PUT", "partNumber=2"), ("POST", "uploadId=")], FAULTS
+        ),
+        (("POST", "uploadId="), "error-in-200"),
+    ],
+)
+@pytest.mark.usefixtures("_small_pieces")
+def test_a_multipart_request_that_fails_once_is_repeated(
+    new_sink: Any, lake: Bucket, proxy: FlakyProxy, request_: tuple[str, str], fault: Fault
+) -> None:
+    load = make_load()
+    proxy.fail(*request_, fault)
+
+    sink = new_sink(client=client_for(proxy.endpoint_url), output_format="ndjson", part_size=20 * LENGTH)
+    run(sink, load, bulky(load, 12, size=6))
+
+    assert proxy.count(*request_) >= 2
+    assert [row["recordingId"] for row in lake.rows()] == ids(range(12))
+    assert lake.uploads() == []
+
+
+@pytest.mark.usefixtures("_small_pieces")
+def test_an_upload_whose_completion_is_never_answered_is_read_back(
+    new_sink: Any, lake: Bucket, proxy: FlakyProxy
+) -> None:
+    load = make_load()
+    proxy.rule = lambda method, path: "lose-answer" if method == "POST" and "uploadId=" in path else None
+
+    sink = new_sink(client=client_for(proxy.endpoint_url), output_format="ndjson", part_size=20 * LENGTH)
+    run(sink, load, bulky(load, 12, size=6))
+
+    assert len(lake.rows()) == 12
+
+
+def test_a_store_that_stays_away_fails_the_write_and_names_export_and_bytes(
+    new_sink: Any, lake: Bucket, proxy: FlakyProxy
+) -> None:
+    load = make_load()
+    batches = list(batches_of(load, 200))
+    sink = new_sink(client=client_for(proxy.endpoint_url), retries=2)
+    sink.open(load, restart=False)
+    for batch in batches[:3]:
+        sink.write(batch)
+    proxy.fail("PUT", "-000000000240000-", "slow-down", times=99)
+
+    with pytest.raises(SinkUnavailableError, match=r"export-1, bytes 180000 to 240000: put_object .*SlowDown"):
+        sink.write(batches[3])
+
+    assert proxy.count("PUT", "-000000000240000-") == 3
+    with pytest.raises(RuntimeError, match="not open"):
+        sink.write(batches[3])
+    proxy.fail("PUT", "nothing", "refuse")
+    assert run(new_sink(), load, batches).counts.read == 200
+    assert len(lake.rows()) == 200
+
+
+@pytest.mark.parametrize("fault", ["lose-answer", "refuse"])
+def test_nothing_counts_before_its_ledger_entry(new_sink: Any, lake: Bucket, proxy: FlakyProxy, fault: Fault) -> None:
+    load = make_load()
+    batches = list(batches_of(load, 200))
+    sink = new_sink(client=client_for(proxy.endpoint_url), retries=0)
+    sink.open(load, restart=False)
+    sink.write(batches[0])
+    proxy.fail("PUT", "00000002.json", fault)
+
+    with pytest.raises(SinkUnavailableError):
+        sink.write(batches[1])
+
+    # Where only the answer was lost, the entry is there: the next attempt continues behind it, and repeats nothing.
+    checkpoint = new_sink().open(load, restart=False)
+    assert (checkpoint.position.record_offset if checkpoint else 0) == (CUT if fault == "lose-answer" else 0)
+    run(new_sink(), load, batches)
+    assert [row["recordingId"] for row in lake.rows()] == ids(range(200))
+
+
+def test_a_bucket_that_is_not_there_is_refused_with_what_to_do(new_sink: Any) -> None:
+    with pytest.raises(SinkRefusedError, match=r"export-1.*NoSuchBucket.*Create the bucket"):
+        new_sink(bucket="nowhere").open(make_load(), restart=False)
+
+
+def test_a_bucket_name_that_cannot_be_one_is_refused(new_sink: Any) -> None:
+    with pytest.raises(SinkRefusedError, match="Invalid bucket name"):
+        new_sink(bucket="s3://lake/raw").open(make_load(), restart=False)

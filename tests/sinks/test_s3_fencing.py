@@ -1,0 +1,111 @@
+"""Two attempts at one load that are alive at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from airflow_provider_genesys.exceptions import FencedError, SinkRefusedError
+from tests.sinks.batches import LENGTH, make_certificate, make_checkpoint, make_load
+from tests.sinks.lake import Bucket, batches_of, bulky, run
+
+
+def test_of_two_live_attempts_the_older_one_stops(new_sink: Any, lake: Bucket) -> None:
+    load = make_load()
+    batches = list(batches_of(load, 200))
+    old, new = new_sink(), new_sink()
+    old.open(load, restart=False)
+    old.write(batches[0])
+
+    new.open(load, restart=False)
+    with pytest.raises(FencedError, match="fence 2"):
+        old.write(batches[1])
+
+    for batch in batches:
+        new.write(batch)
+    new.finish(make_certificate(load, make_checkpoint(load, 200)))
+    assert len(lake.rows()) == 200
+
+
+def test_a_fenced_attempt_writes_no_manifest_and_removes_nothing(new_sink: Any, lake: Bucket) -> None:
+    load = make_load()
+    old, new = new_sink(), new_sink()
+    old.open(load, restart=False)
+    for batch in batches_of(load, 100):
+        old.write(batch)
+    new.open(load, restart=True)
+    for batch in batches_of(load, 200):
+        new.write(batch)
+    before = lake.listed()
+
+    with pytest.raises(FencedError):
+        old.finish(make_certificate(load, make_checkpoint(load, 100)))
+
+    assert lake.listed() == before
+
+
+def test_attempts_that_race_for_an_entry_do_not_both_get_it(new_sink: Any, client: Any, bucket: str) -> None:
+    """Both have looked and seen that nobody is ahead: the conditional create alone decides."""
+    load = make_load()
+    batches = list(batches_of(load, 100))
+    old, new = new_sink(), new_sink()
+    old.open(load, restart=False)
+    old.write(batches[0])
+    ledger = old._attempt._ledger
+    confirm = ledger.confirm
+    ledger.confirm = lambda entry: (confirm(entry), new.open(load, restart=False))
+
+    with pytest.raises(FencedError):
+        old.write(batches[1])
+
+    assert len(Bucket(client, bucket).ledger()) == 2
+
+
+@pytest.mark.usefixtures("_small_pieces")
+def test_a_new_attempt_aborts_the_uploads_of_the_old_one_which_then_learns_that_it_is_fenced(
+    new_sink: Any, lake: Bucket
+) -> None:
+    load = make_load()
+    batches = list(bulky(load, 15, size=5))
+    settings = {"output_format": "ndjson", "part_size": 20 * LENGTH}
+    old = new_sink(**settings)
+    old.open(load, restart=False)
+    for batch in batches[:2]:
+        old.write(batch)
+    assert len(lake.uploads()) == 1
+
+    new = new_sink(**settings)
+    new.open(load, restart=False)
+
+    assert lake.uploads() == []
+    with pytest.raises(FencedError):
+        old.write(batches[2])
+    for batch in batches:
+        new.write(batch)
+    new.finish(make_certificate(load, make_checkpoint(load, 15)))
+    assert len(lake.rows()) == 15
+
+
+def test_a_store_that_ignores_if_none_match_is_refused_unless_fencing_is_off(new_sink: Any, client: Any) -> None:
+    def forget(params: dict[str, Any], **_: Any) -> None:
+        params["headers"].pop("If-None-Match", None)
+
+    client.meta.events.register("before-call.s3.PutObject", forget)
+
+    with pytest.raises(SinkRefusedError, match="fencing='none'"):
+        new_sink().open(make_load(), restart=False)
+    load = make_load()
+    assert run(new_sink(fencing="none"), load, batches_of(load, 120)).counts.read == 120
+
+
+def test_without_fencing_an_older_attempt_still_stops_when_it_looks(new_sink: Any) -> None:
+    load = make_load()
+    batches = list(batches_of(load, 100))
+    old = new_sink(fencing="none")
+    old.open(load, restart=False)
+    old.write(batches[0])
+    new_sink(fencing="none").open(load, restart=False)
+
+    with pytest.raises(FencedError):
+        old.write(batches[1])

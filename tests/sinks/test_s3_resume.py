@@ -1,0 +1,143 @@
+"""What the S3 sink goes on from, and what it replaces."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from airflow_provider_genesys.exceptions import AccountError, CheckpointError
+from tests.sinks.batches import make_batch, make_certificate, make_checkpoint, make_load
+from tests.sinks.lake import CUT, LEDGER, Bucket, batches_of, ids, run
+
+
+def test_it_resumes_behind_the_last_whole_part(new_sink: Any, lake: Bucket) -> None:
+    load = make_load()
+    lost = new_sink()
+    lost.open(load, restart=False)
+    for batch in batches_of(load, 150, dead={3}):
+        lost.write(batch)  # and then the process is gone: no abort
+
+    sink = new_sink()
+    checkpoint = sink.open(load, restart=False)
+
+    assert checkpoint.position.record_offset == CUT
+    assert (checkpoint.counts.read, checkpoint.fence) == (100, 2)
+    assert sink.processed_at == checkpoint.processed_at
+    certificate = run(new_sink(), load, batches_of(load, 230, dead={3}))
+    assert certificate.attempts == 3
+    assert certificate.counts.read == 230
+    assert [row["recordingId"] for row in lake.rows()] == ids(number for number in range(230) if number != 3)
+
+
+def test_a_crashed_load_ends_with_the_parts_of_a_perfect_one(new_sink: Any, lake: Bucket, client: Any) -> None:
+    load = make_load()
+    for crash_after in (1, 2, 3, 5):
+        sink = new_sink()
+        checkpoint = sink.open(load, restart=False)
+        begin = checkpoint.position.record_offset if checkpoint else 0
+        for batch in [batch for batch in batches_of(load, 370) if batch.start >= begin][:crash_after]:
+            sink.write(batch)
+    run(new_sink(), load, batches_of(load, 370))
+
+    perfect = Bucket(client, client.create_bucket(Bucket="perfect") and "perfect")
+    run(new_sink(bucket="perfect"), load, batches_of(load, 370))
+
+    assert lake.parts() == perfect.parts()
+
+
+def test_restart_begins_anew_and_keeps_processed_at(new_sink: Any, lake: Bucket) -> None:
+    load = make_load()
+    sink = new_sink()
+    sink.open(load, restart=False)
+    assert sink.processed_at is None
+    for batch in batches_of(load, 100):
+        sink.write(batch)
+    before = sink.processed_at
+
+    again = new_sink()
+    assert again.open(load, restart=True) is None
+
+    assert again.processed_at == before
+    assert before
+    certificate = run(new_sink(), load, batches_of(load, 120), restart=True)
+    assert certificate.counts.read == 120
+    assert certificate.attempts == 1
+    assert len(lake.rows()) == 120
+
+
+def test_a_complete_load_and_another_export_begin_anew(new_sink: Any) -> None:
+    load = make_load()
+    run(new_sink(), load, batches_of(load, 100))
+
+    assert new_sink().open(load, restart=False) is None
+    other = new_sink()
+    assert other.open(make_load("export-2"), restart=False) is None
+    assert other.processed_at is None
+
+
+def test_a_new_export_replaces_the_parts_of_the_old_one(new_sink: Any, lake: Bucket) -> None:
+    old, new = make_load("export-1"), make_load("export-2")
+    run(new_sink(), old, batches_of(old, 230, dead={3}))
+    before = lake.parts()
+
+    sink = new_sink()
+    sink.open(new, restart=False)
+    for batch in batches_of(new, 100, dead={4}):
+        sink.write(batch)
+    # Until the new load is complete, the old manifest and all that it lists stay as they were.
+    assert len(lake.rows()) == 229
+    assert before.items() <= lake.parts().items()
+    sink.finish(make_certificate(new, make_checkpoint(new, 100)))
+
+    assert len(lake.rows()) == 99
+    assert len(lake.parts()) == 1
+    assert len(lake.listed("raw/_dead_letters/")) == 1
+    assert lake.manifest()["export_id"] == "export-2"
+
+
+def test_other_loads_and_shards_are_left_alone(new_sink: Any, lake: Bucket) -> None:
+    for other in (make_load(load_id="load-10"), make_load(load_id="load-1", shard=1)):
+        run(new_sink(), other, batches_of(other, 60))
+    before = set(lake.listed())
+
+    run(new_sink(), make_load(), batches_of(make_load(), 60))
+
+    assert before < set(lake.listed())
+
+
+def test_a_resumed_load_has_to_go_on_where_the_checkpoint_stands(new_sink: Any) -> None:
+    load, sink = make_load(), new_sink()
+    sink.open(load, restart=False)
+    for batch in batches_of(load, 100):
+        sink.write(batch)
+    again = new_sink()
+    again.open(load, restart=False)
+
+    with pytest.raises(AccountError):
+        again.write(make_batch(load, range(50)))
+
+
+@pytest.mark.parametrize(
+    ("body", "error"),
+    [
+        (b"{", "cannot be read"),
+        (b"[]", "cannot be read"),
+        (b"{}", "cannot be read"),
+        (b'{"version": 2, "checkpoint": null}', "version 2"),
+    ],
+)
+def test_a_ledger_that_cannot_be_read_is_an_error_and_no_new_load(
+    new_sink: Any, client: Any, bucket: str, body: bytes, error: str
+) -> None:
+    client.put_object(Bucket=bucket, Key=LEDGER + "00000001.json", Body=body)
+
+    with pytest.raises(CheckpointError, match=error):
+        new_sink().open(make_load(), restart=False)
+
+
+def test_foreign_objects_in_the_ledger_folder_are_ignored(new_sink: Any, client: Any, bucket: str) -> None:
+    client.put_object(Bucket=bucket, Key=LEDGER + "notes.txt", Body=b"hello")
+    client.put_object(Bucket=bucket, Key=LEDGER, Body=b"")
+
+    assert new_sink().open(make_load(), restart=False) is None

@@ -1,0 +1,39 @@
+"""Fixtures of the unit tests. airflow_home comes first: it decides which Airflow the tests import."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+from airflow_home import airflow_db
+
+from airflow_provider_genesys.cloud import shared
+from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
+
+__all__ = ["airflow_db"]
+
+
+@pytest.fixture
+def start_genesys(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., FakeGenesys]]:
+    """Start a fake Genesys Cloud with the given settings, and let ``genesys_default`` lead to it."""
+    # A fake on a port that an earlier one had must not meet that one's token and request budget.
+    shared._known.clear()
+    with ExitStack() as stack:
+
+        def start(**settings: Any) -> FakeGenesys:
+            genesys = stack.enter_context(FakeGenesys(**{"records": 5, "requests_per_minute": 100_000} | settings))
+            connection = genesys.connection()
+            connection["extra"]["requests_per_minute"] = 100_000
+            monkeypatch.setenv("AIRFLOW_CONN_GENESYS_DEFAULT", json.dumps(connection))
+            return genesys
+
+        yield start
+
+
+@pytest.fixture
+def genesys(start_genesys: Callable[..., FakeGenesys]) -> FakeGenesys:
+    """A fake Genesys Cloud whose exports are complete at the first look."""
+    return start_genesys()

@@ -1,0 +1,19 @@
+from __future__ import annotations
+
+import pytest
+
+from airflow_provider_genesys.exceptions import CloudUnavailableError, WindowError
+from airflow_provider_genesys.operators.failures import AirflowFailException, failing_fast
+
+
+def test_what_another_try_cannot_heal_is_not_retried() -> None:
+    with pytest.raises(AirflowFailException, match="no window") as caught, failing_fast():
+        raise WindowError("no window")
+    assert isinstance(caught.value.__cause__, WindowError)
+
+
+@pytest.mark.parametrize("error", [CloudUnavailableError("later"), KeyError("a bug")])
+def test_everything_else_is_left_to_airflow(error: Exception) -> None:
+    with pytest.raises(type(error)) as caught, failing_fast():
+        raise error
+    assert caught.value is error

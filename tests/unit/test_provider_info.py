@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import importlib
+import json
+import subprocess
+import sys
+from importlib import resources
+from importlib.metadata import entry_points
+from typing import Any
+
+import pytest
+from jsonschema import Draft7Validator
+
+from airflow_provider_genesys import __version__
+from airflow_provider_genesys.cloud.config import CloudConfig
+from airflow_provider_genesys.cloud.regions import DOMAINS
+from airflow_provider_genesys.get_provider_info import get_provider_info
+
+
+def schema(name: str) -> dict[str, Any]:
+    return dict(json.loads(resources.files("airflow").joinpath(name).read_text()))
+
+
+def config(**extra: Any) -> CloudConfig:
+    return CloudConfig.from_connection(login="id", password="of nobody", extra={"region": "us-east-1", **extra})  # noqa: S106 -- no secret
+
+
+def connection_type() -> dict[str, Any]:
+    (only,) = get_provider_info()["connection-types"]
+    return dict(only)
+
+
+def test_it_is_what_airflow_expects() -> None:
+    Draft7Validator(schema("provider_info.schema.json")).validate(get_provider_info())
+    assert json.loads(json.dumps(get_provider_info())) == get_provider_info()
+
+
+def test_it_is_found_under_the_name_of_the_distribution() -> None:
+    (entry,) = (
+        one
+        for one in entry_points(group="apache_airflow_provider")
+        if one.value.startswith("airflow_provider_genesys.")
+    )
+    assert entry.load() is get_provider_info
+    assert entry.dist is not None
+    assert entry.dist.name == get_provider_info()["package-name"]
+    assert get_provider_info()["versions"] == [__version__]
+
+
+def named_modules() -> list[str]:
+    info = get_provider_info()
+    rooms = [entry for room in ("hooks", "operators", "sensors", "triggers") for entry in info[room]]
+    return [name for entry in rooms for name in entry["python-modules"]] + [
+        entry["python-module"] for entry in info["transfers"]
+    ]
+
+
+@pytest.mark.parametrize("module", named_modules())
+def test_every_module_that_it_names_exists(module: str) -> None:
+    importlib.import_module(module)
+
+
+@pytest.mark.parametrize("path", get_provider_info()["extra-links"] + [connection_type()["hook-class-name"]])
+def test_every_class_that_it_names_exists(path: str) -> None:
+    module, _, name = path.rpartition(".")
+    assert isinstance(getattr(importlib.import_module(module), name), type)
+
+
+def test_the_hook_agrees() -> None:
+    module, _, name = connection_type()["hook-class-name"].rpartition(".")
+    hook = getattr(importlib.import_module(module), name)
+    assert (hook.conn_type, hook.hook_name) == (connection_type()["connection-type"], connection_type()["hook-name"])
+    assert (hook.conn_name_attr, hook.default_conn_name) == ("genesys_conn_id", "genesys_default")
+
+
+def test_integrations_are_named_as_airflow_names_them() -> None:
+    from airflow.providers.amazon.get_provider_info import get_provider_info as amazon  # noqa: PLC0415
+    from airflow.providers.postgres.get_provider_info import get_provider_info as postgres  # noqa: PLC0415
+
+    infos = (get_provider_info(), amazon(), postgres())
+    known = {entry["integration-name"] for info in infos for entry in info["integrations"]}
+    for transfer in get_provider_info()["transfers"]:
+        assert {transfer["source-integration-name"], transfer["target-integration-name"]} <= known
+
+
+def test_airflow_shows_the_whole_form() -> None:
+    from airflow.api_fastapi.core_api.services.ui.connections import HookMetaService  # noqa: PLC0415
+
+    (form,) = (one for one in HookMetaService.hook_meta_data() if one.connection_type == "genesys_cloud")
+    assert form.hook_name == "Genesys Cloud"
+    assert form.standard_fields is not None
+    assert form.standard_fields.login is not None
+    assert form.standard_fields.login.title == "OAuth client ID"
+    assert form.standard_fields.port is not None
+    assert form.standard_fields.port.hidden
+    extras: dict[str, Any] = dict(form.extra_fields or {})
+    assert list(extras) == list(connection_type()["conn-fields"])
+    assert extras["region"]["schema"]["enum"] == [*DOMAINS, None]
+    assert extras["requests_per_minute"]["value"] == 300
+
+
+def test_every_field_of_the_form_is_read_and_none_holds_a_secret() -> None:
+    fields = connection_type()["conn-fields"]
+    typed = {
+        "region": "eu-west-1",
+        "login_url": "https://login.example.com",
+        "timeout": 61,
+        "verify_tls": "false",
+        "requests_per_minute": 301,
+        "allowed_download_hosts": "a.example.com",
+        "allow_insecure": True,
+    }
+    assert set(typed) == set(fields)
+    for name, value in typed.items():
+        assert config(**{name: value}) != config(), name
+    assert not any(field["schema"].get("format") == "password" for field in fields.values())
+
+
+def test_the_defaults_that_the_form_shows_are_those_of_an_empty_extra() -> None:
+    shown = {name: field["schema"]["default"] for name, field in connection_type()["conn-fields"].items()}
+    assert config(**{**shown, "region": "us-east-1"}) == config()
+
+
+def test_reading_it_imports_nothing_else() -> None:
+    script = (
+        "import sys; before = set(sys.modules); import airflow_provider_genesys.get_provider_info as g;"
+        "g.get_provider_info(); print([m for m in sys.modules if m not in before and '.' not in m])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)  # noqa: S603
+    assert not {"airflow", "httpx", "cryptography", "tenacity", "msgspec", "boto3"} & set(eval(done.stdout))  # noqa: S307
+    assert "airflow_provider_genesys" in done.stdout

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from airflow_provider_genesys.exceptions import WindowError
+from airflow_provider_genesys.window import Window, resolve_window
+
+START = datetime(2026, 11, 22, tzinfo=timezone.utc)
+END = datetime(2026, 11, 23, tzinfo=timezone.utc)
+DAY = Window(START, END)
+OTHER = (datetime(2026, 1, 1, tzinfo=timezone.utc), datetime(2026, 1, 2, tzinfo=timezone.utc))
+TEXTS = {"window_start": "2026-11-22T00:00:00Z", "window_end": "2026-11-23T00:00:00Z"}
+
+
+def run_context(
+    interval: tuple[datetime | None, datetime | None] = (None, None),
+    conf: dict[str, Any] | None = None,
+    params: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    run = SimpleNamespace(conf=conf, data_interval_start=interval[0], data_interval_end=interval[1])
+    return {"dag_run": run, "params": params or {}}
+
+
+@pytest.mark.parametrize(
+    ("start", "end"),
+    [
+        (START, END),
+        ("2026-11-22T00:00:00Z", "2026-11-23T00:00:00+00:00"),
+        ("2026-11-22T01:00:00+01:00", "2026-11-22T19:00:00-05:00"),
+        (" 2026-11-22 00:00:00 ", "2026-11-23T00:00"),
+        ("2026-11-22", "2026-11-23"),
+        (datetime(2026, 11, 22), datetime(2026, 11, 23)),  # noqa: DTZ001 -- without a zone: read as UTC
+        (START.astimezone(timezone(timedelta(hours=9))), "2026-11-23T00:00:00.000000Z"),
+    ],
+)
+def test_arguments_are_read_as_utc(start: Any, end: Any) -> None:
+    window = resolve_window(start, end, run_context())
+    assert window == DAY
+    assert window.start.tzinfo is timezone.utc
+
+
+@pytest.mark.parametrize("absent", [None, "", " ", "None"])
+def test_what_an_empty_template_gives_counts_as_absent(absent: str | None) -> None:
+    assert resolve_window(absent, absent, run_context(interval=(START, END))) == DAY
+
+
+def test_arguments_come_before_conf_params_and_interval() -> None:
+    elsewhere = {"window_start": OTHER[0], "window_end": OTHER[1]}
+    assert resolve_window(START, END, run_context(OTHER, elsewhere, elsewhere)) == DAY
+
+
+def test_conf_comes_before_params_and_interval() -> None:
+    elsewhere = {"window_start": OTHER[0], "window_end": OTHER[1]}
+    assert resolve_window(None, None, run_context(OTHER, TEXTS, elsewhere)) == DAY
+
+
+def test_params_come_before_the_interval() -> None:
+    assert resolve_window(None, None, run_context(OTHER, {}, TEXTS)) == DAY
+
+
+def test_the_interval_is_taken_from_the_context_as_well() -> None:
+    assert resolve_window(None, None, {"data_interval_start": START, "data_interval_end": END}) == DAY
+
+
+def test_zero_length_interval_says_which_timetable_to_use() -> None:
+    with pytest.raises(WindowError, match=r"no length.*@daily.*CronDataIntervalTimetable.*window_start"):
+        resolve_window(None, None, run_context(interval=(START, START)))
+
+
+@pytest.mark.parametrize("empty", [{}, run_context(), {"dag_run": None, "params": None}])
+def test_run_without_interval_says_how_to_give_a_window(empty: dict[str, Any]) -> None:
+    with pytest.raises(WindowError, match=r'no data interval.*\{"window_start": "2026'):
+        resolve_window(None, None, empty)
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "said"),
+    [
+        (END, START, "the operator's arguments, 2026-11-23T00:00:00+00:00 to 2026-11-22.*ends before it starts"),
+        (START, "2026-11-22", "is empty"),
+        (START, None, "window_start is given and window_end is not"),
+        ("", END, "window_end is given and window_start is not"),
+        ("yesterday", END, "'yesterday' is not a time"),
+        ("20261122", "20261123", "'20261122' is not a time"),
+        (1_763_769_600, END, "1763769600 is not a time"),
+        ("2026-02-30", END, "'2026-02-30' is not a time"),
+    ],
+)
+def test_unusable_arguments_are_told(start: Any, end: Any, said: str) -> None:
+    with pytest.raises(WindowError, match=said.replace("+", r"\+")):
+        resolve_window(start, end, run_context(interval=(START, END)))
+
+
+def test_half_a_conf_does_not_fall_back_to_the_interval() -> None:
+    with pytest.raises(WindowError, match="In the conf of the DAG run, window_end is given"):
+        resolve_window(None, None, run_context((START, END), {"window_end": END}))
