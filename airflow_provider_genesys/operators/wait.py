@@ -121,8 +121,8 @@ def _poll(task: WaitingTask, watch: Watch, deadline: datetime) -> ExportStatus:
             return status
     raise ExportTimeoutError(
         f"Export {watch.export_id} has not ended within {task.timeout:g} s; its last state was "
-        f"{watch.seen or 'not to be had'}. If Genesys Cloud shows it as still running, clear this task to wait on, or "
-        "give it a longer timeout."
+        f"{watch.seen or 'not to be had'}. If it still runs in Genesys Cloud, the task needs a longer "
+        "timeout."
     )
 
 

@@ -106,7 +106,7 @@ class GenesysExportSensor(BaseSensorOperator):
         with self._failing_softly(), failing_fast(), _with_advice():
             self._check()
             GenesysExportLink.persist(context, self.hook.config.api_url)
-            status = wait_for_export(self, context, self.export_id, event)
+            status = wait_for_export(self, context, str(self.export_id), event)
             window = self._window(context, status)
             start, end = (window.start, window.end) if window else (None, None)
             return self.hook.make_handle(status, window_start=start, window_end=end)
@@ -133,7 +133,7 @@ class GenesysExportSensor(BaseSensorOperator):
             pulled = context["ti"].xcom_pull(task_ids=task_id, key="export")
             # A mapped task upstream gives a list, with one element for each of its exports.
             for export in pulled if isinstance(pulled, list) else [pulled]:
-                if isinstance(export, dict) and export.get("export_id") == self.export_id:
+                if isinstance(export, dict) and export.get("export_id") == str(self.export_id):
                     yield f"XCom 'export' of task {task_id}", export["window_start"], export["window_end"]
 
     @contextmanager
@@ -153,4 +153,4 @@ def _with_advice() -> Iterator[None]:
     except (ExportFailedError, ExportGoneError) as error:
         raise AirflowFailException(f"{error} {CREATE_ANEW}") from error
     except ExportTimeoutError as error:
-        raise AirflowSensorTimeout(str(error)) from error
+        raise AirflowSensorTimeout(f"{error} Clear this task to wait on.") from error

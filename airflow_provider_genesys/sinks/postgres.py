@@ -161,11 +161,10 @@ class PostgresSink:
         return checkpoint
 
     def _search(self, batch: Batch, poison: dict[int, DeadLetter]) -> dict[int, DeadLetter]:
-        with self._session.transaction() as cursor:
+        rows, offsets = _without(batch, poison)
+        with self._session.transaction() as cursor, cursor.connection.transaction(force_rollback=True):
             cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
-            found = search(cursor, self._table, self._load.contract, *_without(batch, poison))
-            cursor.execute("ROLLBACK")
-        return found
+            return search(cursor, self._table, self._load.contract, rows, offsets)
 
     def _checkpoint(self, batch: Batch, counts: Counts, poison: dict[int, DeadLetter]) -> Checkpoint:
         rules = Counter(batch.checkpoint.rules) + self._rules + Counter(letter.rule for letter in poison.values())

@@ -122,7 +122,7 @@ class Table:
         ``stage`` has to have been executed in the same transaction.
         """
         kept = newest([row[self._key] for row in rows], offsets)
-        self._fill_stage(cursor.connection, [(*rows[place], offsets[place]) for place in kept])
+        self._fill_stage(cursor.connection, ((*rows[place], offsets[place]) for place in kept))
         inserted = cursor.execute(self._insert, self._lineage).rowcount
         if inserted == len(kept):
             return Landed(inserted, len(rows) - inserted)
@@ -133,7 +133,7 @@ class Table:
         """Make room for another ``stage`` in the same transaction."""
         cursor.execute(self._unstage)
 
-    def _fill_stage(self, connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
+    def _fill_stage(self, connection: Connection, rows: Iterable[tuple[Any, ...]]) -> None:
         with connection.cursor() as cursor:
             cursor.adapters.register_dumper(bytes, _JsonDumper)
             cursor.adapters.register_dumper(str, _UuidDumper)

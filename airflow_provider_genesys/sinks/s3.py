@@ -68,6 +68,8 @@ class S3Sink(ObjectSink):
     ) -> None:
         extra = extra_args or {}
         _check_extra_args(extra)
+        if retries < 0:
+            raise ConfigurationError(f"retries is {retries}; it has to be 0 or more.")
         settings = ObjectSettings(prefix, output_format, part_size, fencing, dead_letter_raw, encrypt)
         super().__init__(lambda: S3Store(client(), bucket, retries=retries, extra_args=extra), settings)
 

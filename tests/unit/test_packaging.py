@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -63,6 +64,11 @@ def metadata(wheel: Path) -> Message:
         return Parser().parsestr(archive.read(f"{DIST_INFO}/METADATA").decode())
 
 
+def packages(metadata: Message) -> set[str]:
+    """Names of the packages that the wheel needs, extras included."""
+    return {re.split(r"[<>=;\[ ]", line)[0] for line in metadata.get_all("Requires-Dist", [])}
+
+
 def package_files() -> set[str]:
     files = (ROOT / "airflow_provider_genesys").rglob("*")
     return {str(path.relative_to(ROOT)) for path in files if path.is_file() and path.suffix != ".pyc"}
@@ -116,12 +122,17 @@ def test_sdist_holds_what_is_published_and_nothing_else(sdist_files: set[str]) -
 
 
 def test_metadata_says_what_is_needed(metadata: Message) -> None:
-    needed = {line.split(";")[0].strip() for line in metadata.get_all("Requires-Dist", [])}
-    names = {line.split("[")[0].split("<")[0].split(">")[0] for line in needed}
-    assert {"apache-airflow", "apache-airflow-providers-amazon", "httpx", "ijson", "tenacity"} <= names
+    needed = packages(metadata)
+    assert {"apache-airflow", "apache-airflow-providers-amazon", "httpx", "ijson", "tenacity"} <= needed
     assert {"postgres", "all"} <= set(metadata.get_all("Provides-Extra", []))
     assert metadata["Requires-Python"] == "<3.14,>=3.10"
     assert (metadata["Name"], metadata["Version"]) == ("airflow-provider-genesys", VERSION)
+
+
+def test_contributors_are_told_why_each_package_is_needed(metadata: Message) -> None:
+    told = (ROOT / "CONTRIBUTING.md").read_text()
+    needed = packages(metadata) - {metadata["Name"]}
+    assert {package for package in needed if f"`{package}" not in told} == set()
 
 
 def test_changelog_has_this_version() -> None:

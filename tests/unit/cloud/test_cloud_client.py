@@ -209,6 +209,13 @@ def test_retry_after_counts_for_everybody_who_uses_the_oauth_client(
     assert server.count("GET /other") == 0
 
 
+def test_a_date_that_has_passed_is_not_waited_for(client: CloudClient, server: ScriptedServer) -> None:
+    server.on(f"GET {PATH}", Reply(503, headers={"Retry-After": "Sun, 01 Nov 2015 00:00:00 GMT"}), OK)
+    begun = time.monotonic()
+    client.request("GET", PATH)
+    assert time.monotonic() - begun < 1
+
+
 @pytest.mark.parametrize(("asked", "told"), [("3000", 3000.0), ("999999", 3600.0)])
 def test_what_is_wanted_later_than_we_have_patience_is_handed_up_at_once(
     client: CloudClient, server: ScriptedServer, asked: str, told: float

@@ -3,6 +3,7 @@ from __future__ import annotations
 import base64
 import logging
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -100,6 +101,17 @@ def test_a_token_that_still_lives_serves_even_when_the_secret_was_rotated(
     clock.now += 50.0
     with pytest.raises(AuthenticationError):
         source.token()
+
+
+@pytest.mark.parametrize("jump", [-1e6, 1e6])
+def test_a_wall_clock_that_jumps_changes_nothing(
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch, jump: float
+) -> None:
+    source = TokenSource(endpoint)
+    source.token()
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + jump)
+    assert source.token() == "token 1"
 
 
 def test_a_dead_token_is_never_given_out(source: TokenSource, endpoint: Endpoint, clock: Clock) -> None:

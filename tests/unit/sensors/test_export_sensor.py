@@ -27,7 +27,7 @@ except ImportError:
 Start = Callable[..., FakeGenesys]
 
 
-def sensor(export_id: str, **arguments: Any) -> GenesysExportSensor:
+def sensor(export_id: Any, **arguments: Any) -> GenesysExportSensor:
     given = {"deferrable": False, "poll_interval": 0.01, "timeout": 20, **arguments}
     return GenesysExportSensor(task_id="wait", export_id=export_id, **given)
 
@@ -240,6 +240,11 @@ def test_a_given_window_comes_first(genesys: FakeGenesys) -> None:
     handle = run(sensor(new_export(), window_start="2026-03-01", window_end="2026-03-02"), context(Store()))
     assert handle["window_start"] == "2026-03-01T00:00:00+00:00"
     assert looks(genesys) == 1
+
+
+def test_an_id_that_a_native_template_made_a_number_is_still_an_id(genesys: FakeGenesys) -> None:
+    genesys.exports["4711"] = genesys.exports[new_export()]
+    assert run(sensor(4711), context(Store()))["export_id"] == "4711"
 
 
 def test_reschedule_mode_is_refused_with_what_to_use_instead() -> None:
