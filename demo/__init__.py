@@ -1,1 +1,1 @@
-"""What ``./run demo`` and ``./run up`` do: the provider on real Airflow, with everything it talks to on this machine."""
+"""What ``./run demo`` and ``./run up`` do: the provider on real Airflow, with all it talks to on this machine."""

@@ -82,8 +82,8 @@ def show(report: Report) -> None:
         print(f"\n  {sink}")
         print(f"    lies in  {certificate['location']}")
         print(
-            f"    records  {counts['read']:,} read = {counts['written']:,} written + {counts['dead_letters']:,} set aside"
-            f" + {counts['duplicates']:,} duplicates"
+            f"    records  {counts['read']:,} read = {counts['written']:,} written + {counts['dead_letters']:,} set aside "
+            f"+ {counts['duplicates']:,} duplicates"
         )
         print(
             f"    took     {seconds:.1f} s, {certificate['bytes_read'] / seconds / 1e6:.1f} MB/s, "

@@ -56,7 +56,10 @@ def run_dag(dag: DAG, logical_date: datetime | None, **conf: Any) -> DagRun:
         without one.
     :param conf: the conf of the run.
     """
-    from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
+    try:
+        from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
+    except ImportError:  # before Airflow 3.2
+        from airflow.models.dagbag import DagBag, sync_bag_to_db
 
     bag = DagBag(dag_folder=os.devnull, collect_dags=False)
     bag.bag_dag(dag)

@@ -110,8 +110,8 @@ class TokenSource:
         asked = self._clock()
         try:
             grant = self._ask()
-        except CloudUnavailableError:
-            self._circuit.failed()
+        except CloudUnavailableError as error:
+            self._circuit.failed(error)
             raise
         self._circuit.succeeded()
         margin = min(max(60.0, grant.lifetime / 10), grant.lifetime / 2)

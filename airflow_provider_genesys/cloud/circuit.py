@@ -33,6 +33,7 @@ class Circuit:
         self._longest = longest
         self._clock = clock
         self._failures = 0
+        self._last = ""
         self._open_until = 0.0
 
     def check(self) -> None:
@@ -45,8 +46,8 @@ class Circuit:
             return
         at = datetime.now(timezone.utc) + timedelta(seconds=wait)
         error = CircuitOpenError(
-            f"{self._name} failed {self._failures} times in a row. It is tried again in {wait:.0f} s, at "
-            f"{at:%Y-%m-%d %H:%M:%S} UTC; a retry of the task after that needs nothing else to be done."
+            f"{self._name} failed {self._failures} times in a row and is tried again in {wait:.0f} s, at "
+            f"{at:%Y-%m-%d %H:%M:%S} UTC. The last failure: {self._last}"
         )
         error.retry_after = wait
         raise error
@@ -55,9 +56,10 @@ class Circuit:
         """Close it."""
         self._failures = 0
 
-    def failed(self) -> None:
+    def failed(self, error: Exception) -> None:
         """Count a failure; at the limit, and at every failed probe after it, open."""
         self._failures += 1
+        self._last = str(error)  # not the error itself, whose traceback would keep clients and connections alive
         over = self._failures - self._limit
         if over >= 0:
             # The exponent is bounded so that a service that is down for weeks overflows nothing.

@@ -54,7 +54,7 @@ class CloudClient:
         self.config = config
         self._on_secret = on_secret
         self._patience = patience
-        self._tokens, self._pacer = shared(config).tokens, shared(config).pacer
+        self._shared = shared(config)
         self._pool: Pool | None = pool(config)
         self._token = ""
 
@@ -104,12 +104,11 @@ class CloudClient:
         )
 
     def _attempt(self, call: _Call) -> Any:
-        call.maybe_done = False
-        self._pacer.acquire(self._patience)
-        token = self._noted(self._tokens.token())
+        self._shared.pacer.acquire(self._patience)
+        token = self._noted(self._shared.tokens.token())
         response = self._send(call, token)
         if response.status_code == httpx.codes.UNAUTHORIZED:
-            response = self._send(call, self._noted(self._tokens.renew(token)))
+            response = self._send(call, self._noted(self._shared.tokens.renew(token)))
         return self._read(call, response)
 
     def _noted(self, token: str) -> str:
@@ -120,14 +119,15 @@ class CloudClient:
 
     def _send(self, call: _Call, token: str) -> httpx.Response:
         url = f"{self.config.api_url}{call.path}"
-        http = (self._pool or self._reopened()).http
+        connections = self._pool or self._reopened()
+        headers = {"Authorization": f"Bearer {token}"}
         try:
-            response = fetch(http, call.method, url, headers={"Authorization": f"Bearer {token}"}, **call.options)
+            response = fetch(connections.http, call.method, url, headers=headers, **call.options)
         except httpx.RequestError as error:
             call.maybe_done = not isinstance(error, NOT_SENT)
             raise unreachable(f"{call.method} {url}", error, self.config) from error
         call.maybe_done = response.status_code not in {httpx.codes.UNAUTHORIZED, httpx.codes.TOO_MANY_REQUESTS}
-        self._pacer.observe(response.headers)
+        self._shared.pacer.observe(response.headers)
         return response
 
     def _reopened(self) -> Pool:
@@ -138,7 +138,7 @@ class CloudClient:
         if not response.is_success:
             error = error_from(response, str(call))
             if response.status_code == httpx.codes.TOO_MANY_REQUESTS and isinstance(error, CloudUnavailableError):
-                self._pacer.pause(error.retry_after or 0.0)
+                self._shared.pacer.pause(error.retry_after or 0.0)
             raise error
         if not response.content.strip():
             return None
@@ -157,7 +157,7 @@ _backoff = tenacity.wait_random_exponential(multiplier=1.0, max=30.0)
 
 
 def _wait(state: tenacity.RetryCallState) -> float:
-    """As long as Genesys asks, else an exponential backoff with full jitter."""
+    """As long as Genesys asks, else, and where that is no time at all, an exponential backoff with full jitter."""
     error = state.outcome.exception() if state.outcome else None
     asked = error.retry_after if isinstance(error, CloudUnavailableError) else None
-    return _backoff(state) if asked is None else asked
+    return asked or _backoff(state)

@@ -53,7 +53,13 @@ def open_handle(handle: dict[str, Any], client: CloudClient, *, fresh: bool) -> 
 
     Raises as :meth:`airflow_provider_genesys.hooks.genesys.GenesysCloudHook.open_file_uri` does.
     """
-    return (None if fresh else _own_url(handle, client)) or _new_url(handle["export_id"], handle["kind"], client)
+    try:
+        export_id, kind = handle["export_id"], handle["kind"]
+    except (KeyError, TypeError):
+        raise ConfigurationError(
+            "A handle is what GenesysExportSensor returns, an object with at least 'export_id' and 'kind'."
+        ) from None
+    return (None if fresh else _own_url(handle, client)) or _new_url(export_id, kind, client)
 
 
 def _own_url(handle: dict[str, Any], client: CloudClient) -> PresignedUrl | None:

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from airflow_provider_genesys.cloud.client import CloudClient
     from airflow_provider_genesys.cloud.presigned import PresignedUrl
 
+_BUTTON_PATIENCE = 2.0
+"""Seconds: the person who pressed the button wants to see the first error rather than the last."""
+
 
 class GenesysCloudHook(BaseHook):
     """
@@ -146,8 +149,11 @@ class GenesysCloudHook(BaseHook):
             return False, str(error)
 
     def _greet(self) -> str:
+        from airflow_provider_genesys.cloud.client import CloudClient  # noqa: PLC0415 -- pulls in httpx
+
         try:
-            organization = self._client.request("GET", "/api/v2/organizations/me")
+            with CloudClient(self.config, on_secret=mask_secret, patience=_BUTTON_PATIENCE) as client:
+                organization = client.request("GET", "/api/v2/organizations/me")
         except (NotFoundError, PermissionDeniedError):
             # A gateway may offer exports only. The token was accepted all the same.
             organization = None

@@ -34,8 +34,8 @@ class GenesysCreateExportOperator(BaseOperator):
     XCom ``return_value`` is the export's id; XCom ``export`` is {export_id, kind, window_start, window_end,
     submitted_at, fingerprint}, times in ISO 8601, UTC.
 
-    :param kind: what to export: ``recordings`` (the archive), ``conversation_details``, ``user_details``,
-        ``recording_media`` or ``recording_bulk``. (templated)
+    :param kind: what to export, e.g. ``recordings``, the archive; another that this release does not have fails the
+        task with a list of those it has. (templated)
     :param window_start: first moment that belongs to the export: a datetime or ISO 8601, read as UTC where no zone is
         given. Default: the run's conf or params ``window_start``, else the start of its data interval. (templated)
     :param window_end: first moment that no longer does; given together with ``window_start``. (templated)

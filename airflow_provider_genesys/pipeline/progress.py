@@ -11,6 +11,9 @@ from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
 
 log = logging.getLogger(__name__)
 
+FIRST, EVERY = 1.0, 5.0
+"""Seconds before the first line, and between two."""
+
 
 def peak_memory_mb() -> float:
     """Return the most memory that this process ever held, in MB (10**6 bytes); the system's own figure."""
@@ -21,14 +24,15 @@ def peak_memory_mb() -> float:
 class Progress:
     """Logs how a load goes on.
 
+    The first line comes after a second, so that one sees soon that it runs; later ones every 5 seconds.
+
     :param start: where it began.
-    :param every: seconds between two lines.
     """
 
-    def __init__(self, start: Checkpoint, *, every: float = 5.0) -> None:
+    def __init__(self, start: Checkpoint) -> None:
         self._began = self._logged = time.monotonic()
         self._start = start
-        self._every = every
+        self._pause = FIRST
 
     @property
     def seconds(self) -> float:
@@ -37,8 +41,8 @@ class Progress:
 
     def committed(self, checkpoint: Checkpoint) -> None:
         """Log a line, if the last is old enough."""
-        if time.monotonic() - self._logged >= self._every:
-            self._logged = time.monotonic()
+        if time.monotonic() - self._logged >= self._pause:
+            self._logged, self._pause = time.monotonic(), EVERY
             log.info(self.line(checkpoint))
 
     def line(self, checkpoint: Checkpoint) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timezone
 
 from airflow_provider_genesys.exceptions import AccountError, NotAnArchiveError
@@ -99,7 +99,9 @@ def _load(
     budget.check(batcher.read, batcher.dead_letters, batcher.last, ended=True)
     certificate = sink.finish(_described(load, batcher.last, document, progress))
     _check(certificate, batcher.read)
-    log.info(progress.line(replace(batcher.last, counts=certificate.counts)))
+    done = batcher.last.at(datetime.now(timezone.utc), certificate.counts, where="the end")
+    watch(done)
+    log.info(progress.line(done))
     return certificate
 
 

@@ -95,6 +95,7 @@ class PostgresSink:
         self._ledger = Ledger(self._schema, self._name, load)
         self._rules: Counter[str] = Counter()
         self._claim = self._session.retried(lambda: self._open(restart=restart), self._doing("opening it"))
+        self._position = self._claim.checkpoint.position if self._claim.checkpoint else None
         return self._claim.checkpoint
 
     @property
@@ -107,6 +108,7 @@ class PostgresSink:
         poison: dict[int, DeadLetter] = {}
         doing = self._doing(f"bytes {batch.start} to {batch.end}, {batch.records} records")
         checkpoint = self._session.retried(lambda: self._write(batch, poison), doing)
+        self._position = checkpoint.position
         self._rules.update(letter.rule for letter in poison.values())
         return checkpoint
 
@@ -149,8 +151,10 @@ class PostgresSink:
         rows, offsets = _without(batch, poison)
         with self._session.transaction(self._ledger.lock, self._table.stage) as cursor:
             held = self._ledger.held(cursor, self._claim.fence)
-            if held.checkpoint and held.checkpoint.position == batch.checkpoint.position:
+            if held.checkpoint and held.position == batch.checkpoint.position:
                 return held.checkpoint  # It landed on a former try, and only the answer to COMMIT was lost.
+            if held.position != self._position:
+                raise self._ledger.forgotten()
             landed = self._table.land(cursor, rows, offsets) if rows else Landed()
             letters = [*batch.dead_letters, *poison.values()]
             if letters:
@@ -183,6 +187,8 @@ class PostgresSink:
     def _finish(self, certificate: Certificate) -> Certificate:
         with self._session.transaction(self._ledger.lock) as cursor:
             held = self._ledger.held(cursor, self._claim.fence)
+            if held.position != self._position:
+                raise self._ledger.forgotten()
             present, taken = self._ledger.audit(cursor, held)
             self._check(held.counts.written, present, taken)
             target = f"{self._schema}.{self._name}"

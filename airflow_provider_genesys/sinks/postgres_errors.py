@@ -62,9 +62,11 @@ def rule_of(error: psycopg.Error) -> str:
 
 def describe(error: psycopg.Error) -> str:
     """Return what happened, without values of the row."""
+    if is_of_a_row(error):
+        return f"{rule_of(error)} (SQLSTATE {error.sqlstate})"
     if error.sqlstate:
         return f"{error.diag.message_primary} (SQLSTATE {error.sqlstate})"
-    return " ".join(str(error).split())
+    return " ".join(str(error).split()).rstrip(".")
 
 
 def refusal(error: psycopg.Error, doing: str) -> SinkRefusedError:

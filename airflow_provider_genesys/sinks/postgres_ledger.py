@@ -11,9 +11,9 @@ from typing import Any
 
 from psycopg import sql
 
-from airflow_provider_genesys.exceptions import FencedError
+from airflow_provider_genesys.exceptions import FencedError, SinkUnavailableError
 from airflow_provider_genesys.pipeline.certificate import Certificate
-from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, Counts, from_json
+from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, Counts, Position, from_json
 from airflow_provider_genesys.pipeline.dead_letter import DeadLetter
 from airflow_provider_genesys.sinks.base import Load
 from airflow_provider_genesys.sinks.postgres_columns import CONTRACT, EXPORT, LOADED, SHARD
@@ -104,11 +104,11 @@ ON CONFLICT (load_id, target, shard, source_offset) DO UPDATE SET export_id = ex
     message = excluded.message, raw = excluded.raw, raw_form = excluded.raw_form, created_at = excluded.created_at
 """
 # One statement, hence one snapshot: whoever takes rows over says so in the same transaction.
-# An hour, because after a failover another server's clock tells the time.
+# From begun_at on: what a former attempt landed, and this one did not, is not in this account.
 _AUDIT = """
 SELECT (SELECT count(*) FROM {table} WHERE {export} = %(export_id)s AND {shard} = %(shard)s
-        AND {contract} = %(contract)s AND {loaded} >= %(begun_at)s - interval '1 hour'),
-    (SELECT coalesce(sum((taken_over ->> %(export_id)s)::bigint), 0)::bigint FROM {ledger}
+        AND {contract} = %(contract)s AND {loaded} >= %(begun_at)s),
+    (SELECT coalesce(sum((taken_over ->> %(source)s)::bigint), 0)::bigint FROM {ledger}
         WHERE target = %(target)s)
 """
 _COMPLETE = """
@@ -133,8 +133,13 @@ class Held:
 
     checkpoint: Checkpoint | None
     taken_over: dict[str, int]
-    """By export id: rows of other exports that this load has replaced, ever."""
+    """By source (``export_id/shard``): how many of its rows this load has replaced, ever."""
     begun_at: datetime
+
+    @property
+    def position(self) -> Position | None:
+        """Where the checkpoint stands."""
+        return self.checkpoint.position if self.checkpoint else None
 
     @property
     def counts(self) -> Counts:
@@ -208,12 +213,23 @@ class Ledger:
         """Return what the row said when :attr:`lock` was executed, which came second.
 
         :raises FencedError: another attempt has claimed the load.
+        :raises SinkUnavailableError: the server does not know of this attempt's claim any more.
         """
         cursor.nextset()
-        newest, checkpoint, taken_over, begun_at = cursor.fetchone() or (None, None, {}, None)
-        if newest != fence:
+        newest, checkpoint, taken_over, begun_at = cursor.fetchone() or (0, None, {}, None)
+        if newest > fence:
             raise self._fenced(fence)
+        if newest < fence:
+            raise self.forgotten()
         return Held(self._read(checkpoint) if checkpoint else None, taken_over, begun_at)
+
+    def forgotten(self) -> SinkUnavailableError:
+        """Make the error for a server that has lost what it had confirmed: rows and ledger, the whole transaction."""
+        return SinkUnavailableError(
+            f"Export {self._load.export_id}: the database has lost transactions into {self._row['target']} that it had "
+            "confirmed, as after a failover to a replica that lagged, or a crash with synchronous_commit off. The "
+            "task's next try resumes at what is still there."
+        )
 
     def advance(self, cursor: Cursor, checkpoint: Checkpoint, taken_over: dict[str, int]) -> None:
         """Commit ``checkpoint`` with what else the transaction holds."""
@@ -240,7 +256,8 @@ class Ledger:
 
     def audit(self, cursor: Cursor, held: Held) -> tuple[int, int]:
         """Count the rows of this load that the table holds, and those that other loads took over from its export."""
-        present, taken = _only(self._run(cursor, _AUDIT, begun_at=held.begun_at))
+        source = f"{self._load.export_id}/{self._load.shard}"
+        present, taken = _only(self._run(cursor, _AUDIT, source=source, begun_at=held.begun_at))
         return present, taken
 
     def complete(self, cursor: Cursor, certificate: Certificate, fence: int) -> None:

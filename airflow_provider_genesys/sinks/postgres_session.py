@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import psycopg
 from psycopg.rows import tuple_row
-from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
+from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_exponential, wait_random
 
 from airflow_provider_genesys.exceptions import ConfigurationError, SinkUnavailableError
 from airflow_provider_genesys.sinks.postgres_errors import describe, is_transient, refusal
@@ -51,7 +51,7 @@ class Session:
         """
         retrying = Retrying(
             stop=stop_after_attempt(self._retries + 1),
-            wait=wait_exponential_jitter(initial=self._retry_wait, max=LONGEST_WAIT, jitter=self._retry_wait),
+            wait=wait_exponential(self._retry_wait, max=LONGEST_WAIT) + wait_random(0, self._retry_wait),
             retry=retry_if_exception(is_transient),
             before_sleep=lambda state: _report(state, doing),
             reraise=True,

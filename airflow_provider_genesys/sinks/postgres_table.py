@@ -1,7 +1,8 @@
 """The upsert of a batch.
 
-Rows are ranked: of two exports the one submitted later is newer, within an export the greater place (shard, offset).
-One row per key stays, the newest.
+Rows are ranked: of two sources (an export, or a shard of it) the one submitted later is newer; within a source, the
+record that lies further behind. One row per key stays, the newest. What a source repeats is a duplicate; what it has in
+common with another one is written by the newer of the two and a duplicate in the older, where that comes late.
 """
 
 from __future__ import annotations
@@ -41,28 +42,28 @@ SELECT {own}, {offset}, %(export)s, %(submitted)s, %(shard)s, %(contract)s, now(
 ON CONFLICT ({key}) DO NOTHING
 """
 
-_IS_OWN = "t.{export} IS NOT DISTINCT FROM %(export)s"
+_IS_OWN = "(t.{export}, t.{shard}) IS NOT DISTINCT FROM (%(export)s, %(shard)s)"
 
 # Rows from before this provider have no lineage; they count as older than any export.
 _IS_OLDER = """
-CASE WHEN {is_own} THEN coalesce((t.{shard}, t.{offset}) <= (%(shard)s, s.{offset}), true)
-ELSE coalesce((t.{submitted}, t.{export}) < (%(submitted)s, %(export)s), true) END
+CASE WHEN {is_own} THEN coalesce(t.{offset} <= s.{offset}, true)
+ELSE coalesce((t.{submitted}, t.{export}, t.{shard}) < (%(submitted)s, %(export)s, %(shard)s), true) END
 """
 
 # Locked, so that what is counted here is what is replaced next.
 _SURVEY = """
 WITH held AS MATERIALIZED (
-    SELECT t.{export} AS export,
+    SELECT t.{export} || '/' || t.{shard} AS source,
         {is_own} AS own,
         {is_older} AS older,
-        (t.{shard}, t.{offset}) = (%(shard)s, s.{offset}) AS same,
+        t.{offset} = s.{offset} AS same,
         t.{contract} IS NOT DISTINCT FROM %(contract)s AS same_contract
     FROM {stage} AS s JOIN {target} AS t USING ({key}) ORDER BY {key} FOR UPDATE OF t
 )
-SELECT export,
+SELECT source,
     count(*) FILTER (WHERE CASE WHEN own THEN same ELSE older END),
     count(*) FILTER (WHERE older AND NOT (own AND same_contract))
-FROM held GROUP BY export
+FROM held GROUP BY source
 """
 
 # now() is the transaction's: what it has just inserted is left alone.
@@ -80,7 +81,7 @@ class Landed:
     written: int = 0
     duplicates: int = 0
     taken_over: dict[str, int] = field(default_factory=dict)
-    """By export id: how many rows of an older export, or of another contract, were replaced."""
+    """By source (``export_id/shard``): how many of its rows were replaced, or read through another contract."""
 
 
 class Table:
@@ -149,7 +150,7 @@ class Table:
         """Replace what is older; return how many rows are written, new ones included, and whose were taken over."""
         survey = cursor.execute(self._survey, self._lineage).fetchall()
         cursor.execute(self._replace, self._lineage)
-        taken_over = {export: taken for export, _, taken in survey if export and taken}
+        taken_over = {source: taken for source, _, taken in survey if source and taken}
         return sum(written for _, written, _ in survey), taken_over
 
 

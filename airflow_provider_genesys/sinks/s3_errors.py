@@ -49,6 +49,13 @@ def code_of(error: Exception) -> str:
     return str(error.response["Error"].get("Code", "")) if isinstance(error, ClientError) else type(error).__name__
 
 
+def told(error: BaseException) -> str:
+    """Return what S3 said, without what botocore adds about retries, which are not its own here."""
+    if isinstance(error, ClientError):
+        return f"{code_of(error)}: {error.response['Error'].get('Message', '')}".rstrip(". :")
+    return str(error).rstrip(".")
+
+
 def is_transient(error: BaseException) -> bool:
     """Return whether the same request may succeed a moment later."""
     if isinstance(error, ClientError):
@@ -71,7 +78,7 @@ def explained(error: ClientError | BotoCoreError, request: str) -> SinkError:
         )
     if is_transient(error):
         return SinkUnavailableError(
-            f"{request} failed after all retries: {error}. The next try goes on from the last committed part."
+            f"{request} failed after all retries: {told(error)}. The next try goes on from the last committed part."
         )
     advice = _ADVICE.get(code_of(error), "Another try would meet the same: correct the settings or the store.")
-    return SinkRefusedError(f"{request} was refused: {error}. {advice}")
+    return SinkRefusedError(f"{request} was refused: {told(error)}. {advice}")

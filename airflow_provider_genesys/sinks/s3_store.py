@@ -14,7 +14,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_at
 
 from airflow_provider_genesys.exceptions import SinkUnavailableError
 from airflow_provider_genesys.sinks.object_store import ReadBack, Stored
-from airflow_provider_genesys.sinks.s3_errors import code_of, explained, is_transient
+from airflow_provider_genesys.sinks.s3_errors import code_of, explained, is_transient, told
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -170,5 +170,6 @@ def _crc32(body: bytes) -> str:
 
 def _warn(request: str, state: RetryCallState) -> None:
     error = state.outcome.exception() if state.outcome else None
+    reason = told(error) if error else "no answer"
     wait = state.next_action.sleep if state.next_action else 0
-    log.warning("%s failed (%s); attempt %s follows in %.1f s", request, error, state.attempt_number + 1, wait)
+    log.warning("%s failed (%s); attempt %s follows in %.1f s", request, reason, state.attempt_number + 1, wait)

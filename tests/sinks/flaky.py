@@ -4,21 +4,30 @@ from __future__ import annotations
 
 import http.client
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-Fault = Literal["refuse", "slow-down", "lose-answer", "error-in-200"]
+Fault = Literal["refuse", "slow-down", "lose-answer", "stall", "error-in-200", "deny", "expire", "not-implemented"]
 FAULTS: tuple[Fault, ...] = ("refuse", "slow-down", "lose-answer")
-"""Those that every request can meet; only CompleteMultipartUpload answers 200 before its work is done."""
+"""Those that pass, and that every request can meet."""
 
 Rule = Callable[[str, str], Fault | None]
 """Told method and path with query, says what happens to the request; None lets it through."""
 
-_SLOW_DOWN = b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
-_ERROR = b"<Error><Code>InternalError</Code><Message>We encountered an internal error.</Message></Error>"
+STALL = 0.5
+"""Seconds without an answer."""
+
+_ANSWERS: dict[Fault, tuple[int, str]] = {
+    "slow-down": (503, "SlowDown"),
+    "error-in-200": (200, "InternalError"),
+    "deny": (403, "AccessDenied"),
+    "expire": (400, "ExpiredToken"),
+    "not-implemented": (501, "NotImplemented"),
+}
 
 
 class FlakyProxy:
@@ -65,11 +74,11 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         self.proxy.seen.append((self.command, self.path))
         fault = self.proxy.rule(self.command, self.path)
-        if fault == "slow-down":
-            self._answer(503, _SLOW_DOWN)
-        elif fault == "error-in-200":
-            self._answer(200, _ERROR)
-        elif fault == "refuse":
+        if fault in _ANSWERS:
+            status, code = _ANSWERS[fault]
+            self._answer(status, f"<Error><Code>{code}</Code><Message>told so</Message></Error>".encode())
+        elif fault in {"refuse", "stall"}:
+            time.sleep(STALL if fault == "stall" else 0)
             self.close_connection = True
         else:
             self._forward(body, lose=fault == "lose-answer")

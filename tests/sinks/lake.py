@@ -24,15 +24,15 @@ LEDGER = "raw/_ledger/load-1/00000/"
 MEBIBYTE = 2**20
 
 
-def client_for(endpoint_url: str) -> Any:
-    """Return a client as the operator makes it."""
+def client_for(endpoint_url: str, **config: Any) -> Any:
+    """Return a client as the operator makes it; ``config`` replaces settings by name."""
     return boto3.client(
         "s3",
         endpoint_url=endpoint_url,
         region_name="us-east-1",
         aws_access_key_id="test",
         aws_secret_access_key="testtest",  # noqa: S106 - the endpoint takes any
-        config=Config(**CLIENT_CONFIG),
+        config=Config(**{**CLIENT_CONFIG, **config}),
     )
 
 

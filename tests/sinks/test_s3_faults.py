@@ -9,7 +9,7 @@ import pytest
 
 from airflow_provider_genesys.exceptions import SinkRefusedError, SinkUnavailableError
 from tests.sinks.batches import LENGTH, make_load
-from tests.sinks.flaky import FAULTS, Fault, FlakyProxy
+from tests.sinks.flaky import FAULTS, STALL, Fault, FlakyProxy
 from tests.sinks.lake import CUT, LOAD, Bucket, batches_of, bulky, client_for, ids, run
 
 
@@ -85,6 +85,38 @@ def test_a_multipart_request_that_fails_once_is_repeated(
     assert proxy.count(*request_) >= 2
     assert [row["recordingId"] for row in lake.rows()] == ids(range(12))
     assert lake.uploads() == []
+
+
+def test_a_request_that_stalls_is_repeated(new_sink: Any, lake: Bucket, proxy: FlakyProxy) -> None:
+    load = make_load()
+    proxy.fail("PUT", "-000000000120000-", "stall")
+
+    run(new_sink(client=client_for(proxy.endpoint_url, read_timeout=STALL / 2)), load, batches_of(load, 130))
+
+    assert proxy.count("PUT", "-000000000120000-") == 2
+    assert len(lake.rows()) == 130
+
+
+@pytest.mark.parametrize(
+    ("request_", "fault", "advice"),
+    [
+        (("PUT", "-000000000120000-"), "expire", "ExpiredToken.*Renew the session token"),
+        (("PUT", "-000000000120000-"), "deny", "AccessDenied.*rights"),
+        (("GET", "list-type=2"), "deny", "list_objects_v2 .*AccessDenied"),
+        (("GET", "uploads"), "deny", "list_multipart_uploads .*AccessDenied"),
+        (("PUT", "00000001.json"), "not-implemented", "fencing='none'"),
+    ],
+)
+def test_what_no_retry_heals_is_refused_at_once(
+    new_sink: Any, proxy: FlakyProxy, request_: tuple[str, str], fault: Fault, advice: str
+) -> None:
+    load = make_load()
+    proxy.fail(*request_, fault)
+
+    with pytest.raises(SinkRefusedError, match=f"export-1.*{advice}"):
+        run(new_sink(client=client_for(proxy.endpoint_url)), load, batches_of(load, 130))
+
+    assert proxy.count(*request_) == 1
 
 
 @pytest.mark.usefixtures("_small_pieces")

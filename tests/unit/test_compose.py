@@ -141,10 +141,11 @@ def _check(service: Tree) -> bool:
 
 
 def _airflow_settings(services: Tree) -> list[list[str]]:
-    """Every AIRFLOW__SECTION__KEY but those of the celery provider, which only the image has."""
+    """Every setting of the file and of the guide, but those of the celery provider, which only the image has."""
     names = {name for service in services.values() for name in service.get("environment", {})}
     split = [name.lower().split("__")[1:] for name in sorted(names) if name.startswith("AIRFLOW__")]
-    return [parts for parts in split if not parts[0].startswith("celery")]
+    told = [list(parts) for parts in re.findall(r"\[(\w+)\] (\w+)", GUIDE)]
+    return [parts for parts in (*split, *told) if not parts[0].startswith("celery")]
 
 
 def connection(services: Tree, name: str) -> Tree:
@@ -304,7 +305,7 @@ def test_airflow_has_the_commands_that_are_started_and_asked(airflow_facts: Tree
 
 
 def test_airflow_has_the_settings(airflow_facts: Tree) -> None:
-    assert "[core] execution_api_server_url" in airflow_facts["settings"]
+    assert {"[core] execution_api_server_url", "[core] test_connection"} <= set(airflow_facts["settings"])
     assert [setting for setting, known in airflow_facts["settings"].items() if not known] == []
 
 

@@ -2,18 +2,20 @@ from __future__ import annotations
 
 import importlib
 import json
+import re
 import subprocess
 import sys
 from importlib import resources
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Any
 
 import pytest
 from jsonschema import Draft7Validator
 
 from airflow_provider_genesys import __version__
-from airflow_provider_genesys.cloud.config import CloudConfig
-from airflow_provider_genesys.cloud.regions import DOMAINS
+from airflow_provider_genesys.cloud.config import ArchiveApi, CloudConfig
+from airflow_provider_genesys.cloud.regions import DOMAINS, base_urls
 from airflow_provider_genesys.get_provider_info import get_provider_info
 
 
@@ -119,6 +121,16 @@ def test_every_field_of_the_form_is_read_and_none_holds_a_secret() -> None:
 def test_the_defaults_that_the_form_shows_are_those_of_an_empty_extra() -> None:
     shown = {name: field["schema"]["default"] for name, field in connection_type()["conn-fields"].items()}
     assert config(**{**shown, "region": "us-east-1"}) == config()
+
+
+def test_the_docs_name_every_field_member_and_region() -> None:
+    docs = (Path(__file__).parents[2] / "docs" / "connection.md").read_text()
+    one_of_each = [*connection_type()["conn-fields"], "archive", *vars(ArchiveApi()), "login", "password", "host"]
+    assert [name for name in one_of_each if f"`{name}`" not in docs] == []
+    assert [value for value in vars(ArchiveApi()).values() if f"`{value}`" not in docs] == []
+    for region in DOMAINS:
+        api, login = (url.removeprefix("https://") for url in base_urls(region))
+        assert re.search(rf"`{region}`.* \| {re.escape(api)} \| {re.escape(login)} \|", docs), region
 
 
 def test_reading_it_imports_nothing_else() -> None:

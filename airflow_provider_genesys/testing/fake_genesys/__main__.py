@@ -55,6 +55,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     _add_data(parser.add_argument_group("what an export holds"))
+    _add_defects(parser.add_argument_group("what is wrong with it"))
     _add_behaviour(parser.add_argument_group("how it behaves"))
     _add_server(parser.add_argument_group("where it listens"))
     return parser
@@ -89,6 +90,9 @@ def _add_data(group: argparse._ArgumentGroup) -> None:
         action="store_true",
         help="write archives to a temporary file before they are served: faster, for benchmarks",
     )
+
+
+def _add_defects(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--broken",
         type=_number_or_share,

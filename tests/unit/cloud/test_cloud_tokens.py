@@ -206,7 +206,10 @@ def test_after_five_failures_the_endpoint_is_left_alone_for_a_while(
     for _ in range(5):
         with pytest.raises(CloudUnavailableError, match="down"):
             source.token()
-    with pytest.raises(CircuitOpenError, match=r"failed 5 times in a row.*tried again in 30 s, at \d{4}-") as caught:
+    with pytest.raises(
+        CircuitOpenError,
+        match=r"failed 5 times in a row.*tried again in 30 s, at \d{4}-.* UTC\. The last failure: down",
+    ) as caught:
         source.token()
     assert caught.value.retry_after == 30.0
     assert caught.value.retryable

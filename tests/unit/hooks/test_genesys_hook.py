@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import time
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from types import ModuleType, SimpleNamespace
@@ -242,6 +243,12 @@ def test_no_file_is_told_plainly(server: ScriptedServer, reply: Reply, error: ty
     assert "abcdef" not in str(caught.value)
 
 
+@pytest.mark.parametrize("handle", [{}, {"export_id": "export-1"}, "export-1", None])
+def test_what_is_no_handle_is_named(handle: Any) -> None:
+    with pytest.raises(ConfigurationError, match="A handle is what GenesysExportSensor returns"):
+        GenesysCloudHook().open_file_uri(handle)
+
+
 def test_a_handles_own_url_is_held_to_the_hosts_of_today(connect: Connect) -> None:
     handle = GenesysCloudHook().make_handle(status(file_uri=presigned()))
     connect(allowed_download_hosts="store.example.com")
@@ -297,6 +304,16 @@ def test_a_bad_connection_says_why(server: ScriptedServer, connect: Connect) -> 
     assert GenesysCloudHook().test_connection()[0] is False
 
 
+def test_a_login_host_that_is_down_is_told_soon_and_as_it_is(server: ScriptedServer) -> None:
+    server.on(f"POST {TOKEN_PATH}", Reply(503))
+    begun = time.monotonic()
+    good, message = GenesysCloudHook().test_connection()
+    assert time.monotonic() - begun < 5
+    assert not good
+    assert f"POST {server.url}{TOKEN_PATH} was answered 503" in message
+
+
+@pytest.mark.filterwarnings("ignore:ProvidersManager.hooks is deprecated")  # said of Airflow's own call
 def test_the_button_in_the_airflow_ui_reaches_it(server: ScriptedServer) -> None:
     from airflow.models import Connection  # noqa: PLC0415 -- of this test alone
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from typing import Any
 
 import pytest
 from airflow.sdk import DAG
+from airflow.sdk.execution_time import context as airflow_context
 from airflow_home import run_dag, states, xcoms
 from task_context import looks, posts
 
@@ -41,14 +41,16 @@ def make_dag(dag_id: str, create: dict[str, Any], wait: dict[str, Any] | None = 
     return dag
 
 
-def test_a_day_is_exported_and_waited_for_deferred(start_genesys: Start) -> None:
+def test_a_day_is_exported_and_waited_for_deferred(start_genesys: Start, airflow_db: Path) -> None:
     genesys = start_genesys(job_polls=3)
     run = run_dag(make_dag("deferred", {}, {"deferrable": True}), LOGICAL_DATE)
     assert states(run) == {"create": "success", "wait": "success"}
     export, handle = xcoms(run, "create")["export"], xcoms(run, "wait")["return_value"]
     assert handle["export_id"] == export["export_id"] == xcoms(run, "create")["return_value"]
     assert (handle["window_start"], handle["window_end"]) == ("2026-11-22T00:00:00+00:00", "2026-11-23T00:00:00+00:00")
-    assert "Signature" not in json.dumps([xcoms(run, "create"), xcoms(run, "wait")])
+    stored = b"".join(path.read_bytes() for path in airflow_db.glob("airflow.db*"))
+    assert b"?sealed=" in stored
+    assert b"X-Amz-Signature" not in stored
     assert "Signature=" in GenesysCloudHook().open_file_uri(handle).url
     # one look before the deferral, three of the trigger, one after it
     assert looks(genesys) == 5
@@ -91,8 +93,9 @@ def test_a_retry_adopts_the_export_of_the_first_try(genesys: FakeGenesys) -> Non
     run = run_dag(make_dag("adopting", {"retries": 2, "post_execute": fail_once}), LOGICAL_DATE)
     assert states(run) == {"create": "success"}
     assert run.get_task_instance("create").try_number == 2
-    assert posts(genesys) == 1
-    assert list(genesys.exports) == [xcoms(run, "create")["return_value"]]
+    # Before Airflow 3.3 nothing outlives the try, and a wasted export is accepted.
+    assert posts(genesys) == (1 if hasattr(airflow_context, "TaskStateStoreAccessor") else 2)
+    assert list(genesys.exports)[-1] == xcoms(run, "create")["return_value"]
 
 
 def test_one_retry_remakes_a_failed_export_with_a_deferred_wait(start_genesys: Start) -> None:

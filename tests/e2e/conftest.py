@@ -1,0 +1,72 @@
+"""The daily DAG as it is shipped, on real services. airflow_home comes first: it decides which Airflow is imported."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from airflow_home import airflow_db, run_dag
+from shipped_dag import shipped_dag
+
+from airflow_provider_genesys.cloud import shared
+from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
+from airflow_provider_genesys.testing.services import PostgresServer, S3Server
+
+__all__ = ["airflow_db"]
+
+
+@dataclass(frozen=True)
+class Warehouse:
+    """The services of one test, and what they hold."""
+
+    genesys: FakeGenesys
+    dsn: str
+    s3: S3Server
+    bucket: str
+
+    def rows(self, columns: str = "*") -> list[tuple[Any, ...]]:
+        with psycopg.connect(self.dsn) as connection:
+            return connection.execute(f"SELECT {columns} FROM genesys_recordings ORDER BY recording_id").fetchall()  # noqa: S608
+
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
+        with psycopg.connect(self.dsn) as connection:
+            return connection.execute(sql).fetchall()
+
+    def objects(self, part: str = "") -> dict[str, bytes]:
+        client = self.s3.client()
+        listed = client.list_objects_v2(Bucket=self.bucket).get("Contents", [])
+        keys = [entry["Key"] for entry in listed if part in entry["Key"]]
+        return {key: client.get_object(Bucket=self.bucket, Key=key)["Body"].read() for key in keys}
+
+    def run(self, day: datetime, **conf: Any) -> Any:
+        """Run the shipped DAG for ``day``, with retries that come at once."""
+        dag = shipped_dag("genesys_recordings_daily")
+        return run_dag(dag, day + timedelta(days=1), s3_bucket=self.bucket, **conf)
+
+
+@pytest.fixture
+def warehouse(
+    monkeypatch: pytest.MonkeyPatch,
+    postgres: PostgresServer,
+    database: str,
+    s3: S3Server,
+    bucket: str,
+    airflow_db: Path,
+) -> Iterator[Warehouse]:
+    """Services of this test's own, and connections that lead to them."""
+    shared._known.clear()
+    with FakeGenesys(records=3_000, broken=12, seed=11, requests_per_minute=100_000) as genesys:
+        connections = {
+            "GENESYS_DEFAULT": genesys.connection(),
+            "POSTGRES_DEFAULT": {**postgres.connection(), "schema": database.rpartition("/")[2]},
+            "AWS_DEFAULT": s3.connection(),
+        }
+        for name, connection in connections.items():
+            monkeypatch.setenv(f"AIRFLOW_CONN_{name}", json.dumps(connection))
+        yield Warehouse(genesys, database, s3, bucket)

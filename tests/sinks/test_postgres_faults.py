@@ -1,0 +1,208 @@
+"""Lost connections, restarts, timeouts: a batch is in once or not at all, and the load goes on."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+
+from airflow_provider_genesys.exceptions import SinkUnavailableError
+from airflow_provider_genesys.testing.services import PostgresServer
+from tests.sinks.batches import LENGTH, make_batch, make_batches, make_certificate, make_load, recording_row
+from tests.sinks.severed import Cut, severed
+from tests.sinks.warehouse import Warehouse, counts
+
+_numbers = itertools.count()
+
+
+@pytest.fixture(scope="module")
+def mortal() -> Iterator[PostgresServer]:
+    """A server that may be killed."""
+    with PostgresServer(settings={"wal_writer_delay": "10s"}) as server:
+        yield server
+
+
+@pytest.fixture
+def doomed(mortal: PostgresServer) -> Iterator[Warehouse]:
+    """A database on that server."""
+    mortal.restart()
+    warehouse = Warehouse(mortal.create_database(f"doomed_{next(_numbers)}"))
+    yield warehouse
+    warehouse.close()
+
+
+class Saboteur:
+    """Stands where dead letters are encrypted, hence in the middle of a batch's transaction."""
+
+    def __init__(self, warehouse: Warehouse, times: int) -> None:
+        self.left = times
+        self._warehouse = warehouse
+
+    def __call__(self, plain: bytes) -> bytes:
+        if self.left:
+            self.left -= 1
+            self._warehouse.execute(
+                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
+                " AND datname = current_database()"
+            )
+        return plain
+
+
+def test_a_backend_killed_in_the_middle_of_a_batch_is_replaced(warehouse: Warehouse) -> None:
+    load, saboteur = make_load(), Saboteur(warehouse, times=3)
+    batches = make_batches(load, 40, size=10, dead=[25])
+    certificate = warehouse.load(load, batches, dead_letter_raw="encrypt", encrypt=saboteur)
+    assert saboteur.left == 0
+    assert certificate.counts == counts(40, dead_letters=1)
+    assert len(warehouse.connections) == 4
+    assert len(warehouse.rows()) == 39
+
+
+def test_when_retries_are_spent_the_error_tells_what_to_load_again(warehouse: Warehouse) -> None:
+    load, saboteur = make_load(), Saboteur(warehouse, times=4)
+    sink = warehouse.sink(dead_letter_raw="encrypt", encrypt=saboteur)
+    sink.open(load, restart=False)
+    sink.write(make_batch(load, range(10)))
+    with pytest.raises(SinkUnavailableError) as caught:
+        sink.write(make_batch(load, range(10, 20), dead=[15]))
+    text = str(caught.value)
+    for part in ("export-1", "public.recordings", f"bytes {10 * LENGTH} to {20 * LENGTH}", "10 records", "4 times"):
+        assert part in text
+    assert "recording-00000" not in text
+    assert len(warehouse.rows()) == 10
+    assert warehouse.dead_letters() == []
+    # The sink is as good as before.
+    assert sink.write(make_batch(load, range(10, 20), dead=[15])).counts == counts(20, dead_letters=1)
+
+
+def test_it_waits_for_a_server_that_restarts(doomed: Warehouse, mortal: PostgresServer) -> None:
+    load = make_load()
+    sink = doomed.sink(retry_wait=0.2)
+    sink.open(load, restart=False)
+    sink.write(make_batch(load, range(10)))
+    mortal.kill()
+    revival = threading.Timer(0.3, mortal.restart)
+    revival.start()
+    last = sink.write(make_batch(load, range(10, 20)))
+    revival.join()
+    assert sink.finish(make_certificate(load, last)).counts == counts(20)
+
+
+def test_a_server_that_stays_away_fails_the_batch_and_the_next_attempt_goes_on(
+    doomed: Warehouse, mortal: PostgresServer
+) -> None:
+    load = make_load()
+    sink = doomed.sink()
+    sink.open(load, restart=False)
+    checkpoint = sink.write(make_batch(load, range(10)))
+    mortal.kill()
+    with pytest.raises(SinkUnavailableError, match=f"bytes {10 * LENGTH} to {20 * LENGTH}"):
+        sink.write(make_batch(load, range(10, 20)))
+    with pytest.raises(SinkUnavailableError, match="export-1"):
+        doomed.sink().open(load, restart=False)
+    mortal.restart()
+    assert doomed.sink().open(load, restart=False) == checkpoint
+
+
+@pytest.mark.parametrize("claim_survives", [True, False])
+def test_a_server_that_forgets_what_it_confirmed_is_found_out(
+    doomed: Warehouse, mortal: PostgresServer, *, claim_survives: bool
+) -> None:
+    load = make_load()
+    forgetful = f"{doomed.dsn}?options=-c%20synchronous_commit%3Doff"
+    sink = doomed.sink(connect=lambda: psycopg.connect(forgetful))
+    doomed.sink().open(load, restart=False)
+    sink.open(load, restart=False)
+    if claim_survives:
+        sink.write(make_batch(load, range(10)))
+        doomed.execute("CHECKPOINT")
+    sink.write(make_batch(load, range(10 * claim_survives, 20)))
+    mortal.kill()
+    mortal.restart()
+    with pytest.raises(SinkUnavailableError, match=r"export-1.*has lost transactions into public\.recordings"):
+        sink.write(make_batch(load, range(20, 30)))
+    last = doomed.sink().open(load, restart=False)
+    assert (last.counts if last else None) == (counts(10) if claim_survives else None)
+
+
+@pytest.mark.parametrize("cut", ["before", "after"])
+def test_a_commit_without_an_answer_is_looked_up(postgres: PostgresServer, warehouse: Warehouse, cut: Cut) -> None:
+    load = make_load()
+    with severed(postgres.host, postgres.port) as proxy:
+
+        def connect() -> psycopg.Connection[Any]:
+            connection = psycopg.connect(warehouse.dsn, host="127.0.0.1", port=proxy.port)
+            warehouse.connections.append(connection)
+            return connection
+
+        sink = warehouse.sink(connect=connect)
+        sink.open(load, restart=False)
+        sink.write(make_batch(load, range(10)))
+        proxy.cut = cut
+        checkpoint = sink.write(make_batch(load, range(10, 20), dead=[11]))
+        assert checkpoint.counts == counts(20, dead_letters=1)
+        last = sink.write(make_batch(load, range(20, 30)))
+        proxy.cut = cut
+        certificate = sink.finish(make_certificate(load, last))
+    assert proxy.cuts == 2
+    assert certificate.counts == counts(30, dead_letters=1)
+    # Had the batch been written twice, its rows would stand in a later transaction than its checkpoint.
+    assert len({row["_loaded_at"] for row in warehouse.rows()}) == 3
+
+
+def test_poison_that_landed_without_an_answer_is_counted_once(postgres: PostgresServer, warehouse: Warehouse) -> None:
+    load = make_load()
+    with severed(postgres.host, postgres.port) as proxy:
+        sink = warehouse.sink(connect=lambda: psycopg.connect(warehouse.dsn, host="127.0.0.1", port=proxy.port))
+        sink.open(load, restart=False)
+        proxy.cut = "after"
+
+        def poisoned(number: int) -> tuple[Any, ...]:
+            return recording_row(number, durationMs=2**63 if number == 2 else number)
+
+        checkpoint = sink.write(make_batch(load, range(5), row=poisoned))
+        sink.abort()
+    assert proxy.cuts == 1
+    assert (checkpoint.counts, checkpoint.rules) == (counts(5, dead_letters=1), {"data-error": 1})
+
+
+@pytest.mark.parametrize("setting", ["lock_timeout=50ms", "statement_timeout=50ms"])
+def test_a_timeout_is_tried_again(warehouse: Warehouse, setting: str) -> None:
+    load = make_load()
+    impatient = f"{warehouse.dsn}?options=-c%20{setting.replace('=', '%3D')}"
+    sink = warehouse.sink(connect=lambda: psycopg.connect(impatient), retry_wait=0.05)
+    sink.open(load, restart=False)
+    with warehouse.connect() as blocker:
+        blocker.execute("SELECT * FROM genesys_ledger FOR UPDATE")
+        release = threading.Timer(0.15, blocker.commit)
+        release.start()
+        assert sink.write(make_batch(load, range(10))).counts == counts(10)
+        release.join()
+    sink.abort()
+
+
+def test_a_deadlock_is_tried_again(warehouse: Warehouse) -> None:
+    load = make_load()
+    warehouse.load(load, make_batches(load, 10))
+    sink = warehouse.sink()
+    sink.open(load, restart=True)
+    blocker = warehouse.connect()
+    blocker.execute("SET deadlock_timeout = '10s'")
+    blocker.execute("SELECT * FROM recordings WHERE duration_ms = 63 FOR UPDATE")
+    waiting = threading.Thread(target=lambda: blocker.execute("SELECT * FROM genesys_ledger FOR UPDATE"))
+
+    def close_the_circle() -> None:
+        waiting.start()
+        waiting.join()
+        blocker.rollback()
+
+    circle = threading.Timer(0.1, close_the_circle)
+    circle.start()
+    # It waits for the row, the blocker for the ledger: the server ends one of the two after a second, this one.
+    assert sink.write(make_batch(load, range(10))).counts == counts(10)
+    circle.join()
+    sink.abort()
