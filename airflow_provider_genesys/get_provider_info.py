@@ -96,7 +96,7 @@ def get_provider_info() -> dict[str, Any]:
             }
         ],
         "hooks": _modules("hooks.genesys"),
-        "operators": _modules("operators.export"),
+        "operators": _modules("operators.export", "operators.verify"),
         "sensors": _modules("sensors.export"),
         "triggers": _modules("triggers.export"),
         "transfers": [

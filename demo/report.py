@@ -81,10 +81,8 @@ def show(report: Report) -> None:
         counts, seconds = certificate["counts"], certificate["seconds"]
         print(f"\n  {sink}")
         print(f"    lies in  {certificate['location']}")
-        print(
-            f"    records  {counts['read']:,} read = {counts['written']:,} written + {counts['dead_letters']:,} set aside "
-            f"+ {counts['duplicates']:,} duplicates"
-        )
+        print(f"    records  {counts['read']:,} read = {counts['written']:,} written")
+        print(f"             + {counts['dead_letters']:,} set aside + {counts['duplicates']:,} duplicates")
         print(
             f"    took     {seconds:.1f} s, {certificate['bytes_read'] / seconds / 1e6:.1f} MB/s, "
             f"peak memory {certificate['peak_memory_mb']:.0f} MB (Airflow included)"

@@ -41,7 +41,7 @@ class Standalone:
         self._process: subprocess.Popen[bytes] | None = None
         self._client = httpx.Client(base_url=self.url, timeout=30)
 
-    def __enter__(self) -> Standalone:
+    def __enter__(self) -> Standalone:  # noqa: PYI034 - Python 3.10 has no typing.Self
         """Start it; see :meth:`wait`."""
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(

@@ -45,7 +45,7 @@ def main() -> int:
     return 0
 
 
-def _interrupt(signum: int, frame: FrameType | None) -> None:
+def _interrupt(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001 - what signal.signal calls
     raise KeyboardInterrupt
 
 

@@ -3,7 +3,7 @@
 Import this, in a conftest.py, before airflow: it sets the environment that Airflow reads once, when first imported.
 """
 
-# ruff: noqa: PLC0415 -- airflow is imported where it is used, when its environment is set
+
 from __future__ import annotations
 
 import atexit

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timezone
-from typing import Any, Literal
+from typing import Any
 
 from airflow_provider_genesys.exceptions import AccountError, ConfigurationError, MissingExtraError
 
@@ -30,6 +30,7 @@ from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, Counts
 from airflow_provider_genesys.pipeline.dead_letter import DeadLetter
 from airflow_provider_genesys.sinks.base import Batch, Load
 from airflow_provider_genesys.sinks.postgres_columns import LONGEST_NAME
+from airflow_provider_genesys.sinks.postgres_dead_letters import DeadLetterRaw, DeadLetters, RawBytes
 from airflow_provider_genesys.sinks.postgres_errors import is_of_a_row
 from airflow_provider_genesys.sinks.postgres_ledger import Claim, Ledger
 from airflow_provider_genesys.sinks.postgres_poison import search
@@ -39,10 +40,9 @@ from airflow_provider_genesys.sinks.postgres_table import Landed, Table
 
 log = logging.getLogger(__name__)
 
-# A former attempt may hang in its transaction; whoever opens the load waits that long for it, once per try.
-_PATIENCE = "SET LOCAL lock_timeout = '30s'"
-
-_RAW_FORMS = {"encrypt": "encrypted", "keep": "plain", "drop": "dropped"}
+# A former attempt may hang in its transaction; whoever opens the load waits that long for it, once per try. psycopg
+# reads times in this style alone.
+_SETTINGS = "SET LOCAL lock_timeout = '30s'; SET LOCAL datestyle = 'ISO'"
 
 
 class PostgresSink:
@@ -68,7 +68,7 @@ class PostgresSink:
         *,
         schema: str = "public",
         create_table: bool = True,
-        dead_letter_raw: Literal["encrypt", "keep", "drop"] = "encrypt",
+        dead_letter_raw: DeadLetterRaw = "encrypt",
         encrypt: Callable[[bytes], bytes] | None = None,
         retries: int = 3,
         retry_wait: float = 1.0,
@@ -76,16 +76,11 @@ class PostgresSink:
         for name in (schema, table):
             if not name or len(name.encode()) > LONGEST_NAME or re.search("[%\0]", name):
                 raise ConfigurationError(f"{name!r} cannot name a table or schema: 1 to {LONGEST_NAME} bytes, no '%'.")
-        if dead_letter_raw not in _RAW_FORMS:
-            raise ConfigurationError(f"dead_letter_raw is one of {', '.join(_RAW_FORMS)}, not {dead_letter_raw!r}.")
-        if dead_letter_raw == "encrypt" and encrypt is None:
-            raise ConfigurationError("dead_letter_raw='encrypt' needs a function that encrypts; 'drop' needs none.")
+        self._raw_bytes = RawBytes(dead_letter_raw, encrypt)
         self._session = Session(connect, retries=retries, retry_wait=retry_wait)
         self._schema = schema
         self._name = table
         self._create_table = create_table
-        self._raw_form = _RAW_FORMS[dead_letter_raw]
-        self._encrypt = encrypt
 
     def open(self, load: Load, *, restart: bool) -> Checkpoint | None:
         """See :meth:`Sink.open`. A checkpoint of another export or another contract is not continued."""
@@ -93,6 +88,7 @@ class PostgresSink:
         self._identifier = sql.Identifier(self._schema, self._name)
         self._table = Table(self._identifier, load)
         self._ledger = Ledger(self._schema, self._name, load)
+        self._dead_letters = DeadLetters(self._schema, self._name, load, self._raw_bytes)
         self._rules: Counter[str] = Counter()
         self._claim = self._session.retried(lambda: self._open(restart=restart), self._doing("opening it"))
         self._position = self._claim.checkpoint.position if self._claim.checkpoint else None
@@ -124,16 +120,23 @@ class PostgresSink:
 
     def _open(self, *, restart: bool) -> Claim:
         with self._session.transaction() as cursor:
-            cursor.execute(_PATIENCE)
-            for identifier, definition in self._ledger.definitions():
-                ensure(cursor, identifier, definition, create=self._create_table)
-            definition = create_target(self._identifier, self._load.contract)
-            columns = ensure(cursor, self._identifier, definition, create=self._create_table)
-            check(self._identifier, self._load.contract, columns)
+            cursor.execute(_SETTINGS)
+            self._prepare_tables(cursor)
             claim = self._ledger.claim(cursor, restart=restart)
+            if claim.checkpoint is None:
+                self._dead_letters.forget(cursor)
+            # On no rows, so that what is not allowed shows before anything is downloaded.
+            self._dead_letters.set_aside(cursor, [])
             self._table.rehearse(cursor)
-            self._set_aside(cursor, [])
         return claim
+
+    def _prepare_tables(self, cursor: Cursor) -> None:
+        create = self._create_table
+        ensure(cursor, self._ledger.identifier, self._ledger.definition, create=create)
+        ensure(cursor, self._dead_letters.identifier, self._dead_letters.definition, create=create)
+        definition = create_target(self._identifier, self._load.contract)
+        columns = ensure(cursor, self._identifier, definition, create=create)
+        check(self._identifier, self._load.contract, columns)
 
     def _write(self, batch: Batch, poison: dict[int, DeadLetter]) -> Checkpoint:
         while True:
@@ -158,7 +161,7 @@ class PostgresSink:
             landed = self._table.land(cursor, rows, offsets) if rows else Landed()
             letters = [*batch.dead_letters, *poison.values()]
             if letters:
-                self._set_aside(cursor, letters)
+                self._dead_letters.set_aside(cursor, letters)
             tally = Counts(batch.records, landed.written, len(letters), landed.duplicates)
             checkpoint = self._checkpoint(batch, held.counts + tally, poison)
             self._ledger.advance(cursor, checkpoint, Counter(held.taken_over) + Counter(landed.taken_over))
@@ -175,21 +178,12 @@ class PostgresSink:
         checkpoint = replace(batch.checkpoint, fence=self._claim.fence, rules=dict(rules))
         return checkpoint.at(datetime.now(timezone.utc), counts, where=f"byte {batch.end} of {self._doing('a batch')}")
 
-    def _set_aside(self, cursor: Cursor, letters: list[DeadLetter]) -> None:
-        raws = [self._kept(letter.raw) for letter in letters]
-        self._ledger.set_aside(cursor, letters, raws, self._raw_form)
-
-    def _kept(self, raw: bytes) -> bytes | None:
-        if self._raw_form == "dropped":
-            return None
-        return self._encrypt(raw) if self._raw_form == "encrypted" and self._encrypt else raw
-
     def _finish(self, certificate: Certificate) -> Certificate:
         with self._session.transaction(self._ledger.lock) as cursor:
             held = self._ledger.held(cursor, self._claim.fence)
             if held.position != self._position:
                 raise self._ledger.forgotten()
-            present, taken = self._ledger.audit(cursor, held)
+            present, taken = self._ledger.audit(cursor)
             self._check(held.counts.written, present, taken)
             target = f"{self._schema}.{self._name}"
             info = cursor.connection.info

@@ -1,11 +1,10 @@
-"""The two tables beside the target: ``genesys_ledger``, one row per load, and ``genesys_dead_letters``."""
+"""The table ``genesys_ledger``: one row per load, with the checkpoint that is committed together with each batch."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import timezone
 from functools import cached_property
 from typing import Any
 
@@ -14,16 +13,12 @@ from psycopg import sql
 from airflow_provider_genesys.exceptions import FencedError, SinkUnavailableError
 from airflow_provider_genesys.pipeline.certificate import Certificate
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, Counts, Position, from_json
-from airflow_provider_genesys.pipeline.dead_letter import DeadLetter
 from airflow_provider_genesys.sinks.base import Load
 from airflow_provider_genesys.sinks.postgres_columns import CONTRACT, EXPORT, LOADED, SHARD
 from airflow_provider_genesys.sinks.postgres_schema import create_table
 from airflow_provider_genesys.sinks.postgres_session import Cursor
 
-LEDGER = "genesys_ledger"
-DEAD_LETTERS = "genesys_dead_letters"
-
-_LEDGER_COLUMNS = (
+_COLUMNS = (
     "load_id text NOT NULL",
     "target text NOT NULL",
     "shard integer NOT NULL",
@@ -44,22 +39,6 @@ _LEDGER_COLUMNS = (
     "opened_at timestamptz NOT NULL",
     "completed_at timestamptz",
     "PRIMARY KEY (load_id, target, shard)",
-)
-_DEAD_LETTER_COLUMNS = (
-    "load_id text NOT NULL",
-    "target text NOT NULL",
-    "shard integer NOT NULL",
-    "source_offset bigint NOT NULL",
-    "export_id text NOT NULL",
-    "contract text NOT NULL",
-    "run_id text NOT NULL",
-    "stage text NOT NULL",
-    "rule text NOT NULL",
-    "message text NOT NULL",
-    "raw bytea",
-    "raw_form text NOT NULL CHECK (raw_form IN ('encrypted', 'plain', 'dropped'))",
-    "created_at timestamptz NOT NULL",
-    "PRIMARY KEY (load_id, target, shard, source_offset)",
 )
 
 _CLAIM = """
@@ -84,30 +63,20 @@ UPDATE {ledger} SET state = 'loading', contract = %(contract)s, kind = %(kind)s,
     completed_at = NULL
 WHERE load_id = %(load_id)s AND target = %(target)s AND shard = %(shard)s
 """
-_FORGET = "DELETE FROM {dead_letters} WHERE load_id = %(load_id)s AND target = %(target)s AND shard = %(shard)s"
 _LOCK = """
-SELECT fence, checkpoint, taken_over, begun_at FROM {ledger}
+SELECT fence, checkpoint, taken_over FROM {ledger}
 WHERE load_id = {load_id} AND target = {target} AND shard = {number} FOR UPDATE
 """
 _ADVANCE = """
 UPDATE {ledger} SET checkpoint = %(checkpoint)s, processed_at = %(processed_at)s, taken_over = %(taken_over)s
 WHERE load_id = %(load_id)s AND target = %(target)s AND shard = %(shard)s AND fence = %(fence)s
 """
-_SET_ASIDE = """
-INSERT INTO {dead_letters} (load_id, target, shard, export_id, contract, run_id, source_offset, stage, rule, message,
-    raw, raw_form, created_at)
-SELECT %(load_id)s, %(target)s, %(shard)s, %(export_id)s, %(contract)s, %(run_id)s, letter.*, %(raw_form)s, now()
-FROM unnest(%(offsets)s::bigint[], %(stages)s::text[], %(rules)s::text[], %(messages)s::text[], %(raws)s::bytea[])
-    AS letter
-ON CONFLICT (load_id, target, shard, source_offset) DO UPDATE SET export_id = excluded.export_id,
-    contract = excluded.contract, run_id = excluded.run_id, stage = excluded.stage, rule = excluded.rule,
-    message = excluded.message, raw = excluded.raw, raw_form = excluded.raw_form, created_at = excluded.created_at
-"""
 # One statement, hence one snapshot: whoever takes rows over says so in the same transaction.
 # From begun_at on: what a former attempt landed, and this one did not, is not in this account.
 _AUDIT = """
 SELECT (SELECT count(*) FROM {table} WHERE {export} = %(export_id)s AND {shard} = %(shard)s
-        AND {contract} = %(contract)s AND {loaded} >= %(begun_at)s),
+        AND {contract} = %(contract)s AND {loaded} >= (SELECT begun_at FROM {ledger}
+            WHERE load_id = %(load_id)s AND target = %(target)s AND shard = %(shard)s)),
     (SELECT coalesce(sum((taken_over ->> %(source)s)::bigint), 0)::bigint FROM {ledger}
         WHERE target = %(target)s)
 """
@@ -134,7 +103,6 @@ class Held:
     checkpoint: Checkpoint | None
     taken_over: dict[str, int]
     """By source (``export_id/shard``): how many of its rows this load has replaced, ever."""
-    begun_at: datetime
 
     @property
     def position(self) -> Position | None:
@@ -148,14 +116,11 @@ class Held:
 
 
 class Ledger:
-    """The ledger's row and the dead letters of one load into one table.
-
-    Every method runs in the transaction of the cursor that it is given.
-    """
+    """The ledger's row of one load into one table. Methods run in the transaction of the cursor that they are given."""
 
     def __init__(self, schema: str, table: str, load: Load) -> None:
-        self.identifier = sql.Identifier(schema, LEDGER)
-        self.dead_letters = sql.Identifier(schema, DEAD_LETTERS)
+        self.identifier = sql.Identifier(schema, "genesys_ledger")
+        self.definition = create_table(self.identifier, [sql.SQL(column) for column in _COLUMNS])
         self._load = load
         self._row: dict[str, Any] = {
             "load_id": load.load_id,
@@ -170,7 +135,6 @@ class Ledger:
         }
         self._names = {
             "ledger": self.identifier,
-            "dead_letters": self.dead_letters,
             "table": sql.Identifier(schema, table),
             "export": sql.Identifier(EXPORT.name),
             "shard": sql.Identifier(SHARD.name),
@@ -180,16 +144,8 @@ class Ledger:
 
         self._composed: dict[str, bytes] = {}
 
-    def definitions(self) -> list[tuple[sql.Identifier, sql.Composed]]:
-        """Return both tables, each with the statement that creates it."""
-        tables = ((self.identifier, _LEDGER_COLUMNS), (self.dead_letters, _DEAD_LETTER_COLUMNS))
-        return [(name, create_table(name, [sql.SQL(column) for column in columns])) for name, columns in tables]
-
     def claim(self, cursor: Cursor, *, restart: bool) -> Claim:
-        """Take a new fence. The claim holds a checkpoint where the load can be continued; else it begins anew.
-
-        A load that begins anew has no dead letters: those of its former attempt are deleted.
-        """
+        """Take a new fence. The claim holds a checkpoint where the load can be continued; else it begins anew."""
         fence, attempts, checkpoint, continuable = _only(self._run(cursor, _CLAIM))
         (processed_at,) = _only(self._run(cursor, _PROCESSED_AT))
         claim = Claim(fence, attempts)
@@ -199,7 +155,6 @@ class Ledger:
         else:
             claim.attempts = 1
             self._run(cursor, _BEGIN)
-            self._run(cursor, _FORGET)
         return claim
 
     @cached_property
@@ -216,12 +171,12 @@ class Ledger:
         :raises SinkUnavailableError: the server does not know of this attempt's claim any more.
         """
         cursor.nextset()
-        newest, checkpoint, taken_over, begun_at = cursor.fetchone() or (0, None, {}, None)
+        newest, checkpoint, taken_over = cursor.fetchone() or (0, None, {})
         if newest > fence:
             raise self._fenced(fence)
         if newest < fence:
             raise self.forgotten()
-        return Held(self._read(checkpoint) if checkpoint else None, taken_over, begun_at)
+        return Held(self._read(checkpoint) if checkpoint else None, taken_over)
 
     def forgotten(self) -> SinkUnavailableError:
         """Make the error for a server that has lost what it had confirmed: rows and ledger, the whole transaction."""
@@ -241,23 +196,10 @@ class Ledger:
         if not self._run(cursor, _ADVANCE, **new, fence=checkpoint.fence).rowcount:
             raise self._fenced(checkpoint.fence)
 
-    def set_aside(self, cursor: Cursor, letters: Sequence[DeadLetter], raws: Sequence[bytes | None], form: str) -> None:
-        """Keep dead letters; one that is there already is replaced. ``raws`` are what is stored of their bytes."""
-        self._run(
-            cursor,
-            _SET_ASIDE,
-            offsets=[letter.offset for letter in letters],
-            stages=[letter.stage for letter in letters],
-            rules=[letter.rule for letter in letters],
-            messages=[letter.message for letter in letters],
-            raws=list(raws),
-            raw_form=form,
-        )
-
-    def audit(self, cursor: Cursor, held: Held) -> tuple[int, int]:
+    def audit(self, cursor: Cursor) -> tuple[int, int]:
         """Count the rows of this load that the table holds, and those that other loads took over from its export."""
         source = f"{self._load.export_id}/{self._load.shard}"
-        present, taken = _only(self._run(cursor, _AUDIT, source=source, begun_at=held.begun_at))
+        present, taken = _only(self._run(cursor, _AUDIT, source=source))
         return present, taken
 
     def complete(self, cursor: Cursor, certificate: Certificate, fence: int) -> None:

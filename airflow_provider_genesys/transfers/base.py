@@ -206,7 +206,7 @@ class GenesysExportTransferOperator(BaseOperator):
         A clear sets ``max_tries`` to the tries made so far plus ``retries``; a retry leaves it as it is.
         """
         ti = context["ti"]
-        return bool(ti.try_number > ti.max_tries - (self.retries or 0))
+        return bool(ti.try_number <= ti.max_tries - (self.retries or 0) + 1)
 
     def _announce(self, context: Context, certificate: Certificate) -> None:
         """Give the certificate to whoever is scheduled on the task's assets."""

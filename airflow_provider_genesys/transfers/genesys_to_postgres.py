@@ -66,7 +66,7 @@ class GenesysExportToPostgresOperator(GenesysExportTransferOperator):
     def _connect(self) -> psycopg.Connection:
         """Open a connection as PostgresHook does, with psycopg 3 even where the hook still uses psycopg2."""
         try:
-            import psycopg  # noqa: PLC0415 - an extra
+            import psycopg
             from airflow.providers.postgres.hooks.postgres import PostgresHook  # noqa: PLC0415 - an extra
         except ImportError as error:
             raise MissingExtraError(

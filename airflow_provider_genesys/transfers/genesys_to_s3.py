@@ -83,7 +83,7 @@ class GenesysExportToS3Operator(GenesysExportTransferOperator):
     def _client(self) -> Any:
         """Return a client as S3Hook makes it, with the sink's settings where the connection has none of its own."""
         from airflow.providers.amazon.aws.hooks.s3 import S3Hook  # noqa: PLC0415 - pulls in boto3
-        from botocore.config import Config  # noqa: PLC0415 - pulls in boto3
+        from botocore.config import Config
 
         from airflow_provider_genesys.sinks.s3 import CLIENT_CONFIG  # noqa: PLC0415 - as above
 

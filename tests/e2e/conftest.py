@@ -32,7 +32,7 @@ class Warehouse:
 
     def rows(self, columns: str = "*") -> list[tuple[Any, ...]]:
         with psycopg.connect(self.dsn) as connection:
-            return connection.execute(f"SELECT {columns} FROM genesys_recordings ORDER BY recording_id").fetchall()  # noqa: S608
+            return connection.execute(f"SELECT {columns} FROM genesys_recordings ORDER BY recording_id").fetchall()
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
         with psycopg.connect(self.dsn) as connection:

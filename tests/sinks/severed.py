@@ -14,13 +14,15 @@ Cut = Literal["before", "after"]
 class Severed:
     """Passes everything on, until told to cut.
 
-    :attr:`cut` says what happens to the next COMMIT: with ``before`` the server never sees it, with ``after`` it is
-    carried out and only its answer is lost.
+    :attr:`cut` says what happens to the next COMMIT, after :attr:`spare` of them: with ``before`` the server never
+    sees it, with ``after`` it is carried out and only its answer is lost.
     """
 
     def __init__(self, host: str, port: int) -> None:
         self.cut: Cut | None = None
+        self.spare = 0
         self.cuts = 0
+        self._committing = False
         self._upstream = (host, port)
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
@@ -45,11 +47,15 @@ class Severed:
     def _requests(self, client: socket.socket, server: socket.socket) -> None:
         with suppress(OSError):
             while data := client.recv(65536):
-                if b"COMMIT\0" in data and self.cut == "before":
+                self._committing = self.cut is not None and b"COMMIT\0" in data and self._is_due()
+                if self._committing and self.cut == "before":
                     break
-                self._committing = b"COMMIT\0" in data
                 server.sendall(data)
         self._end(client, server)
+
+    def _is_due(self) -> bool:
+        self.spare -= 1
+        return self.spare < 0
 
     def _answers(self, server: socket.socket, client: socket.socket) -> None:
         with suppress(OSError):

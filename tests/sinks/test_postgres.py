@@ -177,7 +177,8 @@ def test_rows_from_before_this_provider_are_replaced(warehouse: Warehouse) -> No
     load = make_load()
     warehouse.load(load, make_batches(load, 3))
     for column in ("_genesys_export_id", "_genesys_submitted_at", "_source_shard", "_source_offset", "_loaded_at"):
-        warehouse.execute(f"ALTER TABLE recordings ALTER {column} DROP NOT NULL; UPDATE recordings SET {column} = NULL")
+        warehouse.execute(f"ALTER TABLE recordings ALTER {column} DROP NOT NULL")
+        warehouse.execute(f"UPDATE recordings SET {column} = NULL")
     assert warehouse.load(load, make_batches(load, 5)).counts == counts(5)
     assert {row["_genesys_export_id"] for row in warehouse.rows()} == {"export-1"}
 

@@ -154,12 +154,15 @@ def test_a_commit_without_an_answer_is_looked_up(postgres: PostgresServer, wareh
     assert len({row["_loaded_at"] for row in warehouse.rows()}) == 3
 
 
-def test_poison_that_landed_without_an_answer_is_counted_once(postgres: PostgresServer, warehouse: Warehouse) -> None:
+@pytest.mark.parametrize("spare", [0, 1], ids=["in the search", "in the batch"])
+def test_poison_is_counted_once_whichever_answer_is_lost(
+    postgres: PostgresServer, warehouse: Warehouse, spare: int
+) -> None:
     load = make_load()
     with severed(postgres.host, postgres.port) as proxy:
         sink = warehouse.sink(connect=lambda: psycopg.connect(warehouse.dsn, host="127.0.0.1", port=proxy.port))
         sink.open(load, restart=False)
-        proxy.cut = "after"
+        proxy.cut, proxy.spare = "after", spare
 
         def poisoned(number: int) -> tuple[Any, ...]:
             return recording_row(number, durationMs=2**63 if number == 2 else number)
@@ -170,10 +173,12 @@ def test_poison_that_landed_without_an_answer_is_counted_once(postgres: Postgres
     assert (checkpoint.counts, checkpoint.rules) == (counts(5, dead_letters=1), {"data-error": 1})
 
 
-@pytest.mark.parametrize("setting", ["lock_timeout=50ms", "statement_timeout=50ms"])
-def test_a_timeout_is_tried_again(warehouse: Warehouse, setting: str) -> None:
+@pytest.mark.parametrize(("setting", "state"), [("lock_timeout", "55P03"), ("statement_timeout", "57014")])
+def test_a_timeout_is_tried_again(
+    warehouse: Warehouse, setting: str, state: str, caplog: pytest.LogCaptureFixture
+) -> None:
     load = make_load()
-    impatient = f"{warehouse.dsn}?options=-c%20{setting.replace('=', '%3D')}"
+    impatient = f"{warehouse.dsn}?options=-c%20{setting}%3D50ms"
     sink = warehouse.sink(connect=lambda: psycopg.connect(impatient), retry_wait=0.05)
     sink.open(load, restart=False)
     with warehouse.connect() as blocker:
@@ -183,9 +188,10 @@ def test_a_timeout_is_tried_again(warehouse: Warehouse, setting: str) -> None:
         assert sink.write(make_batch(load, range(10))).counts == counts(10)
         release.join()
     sink.abort()
+    assert state in caplog.text
 
 
-def test_a_deadlock_is_tried_again(warehouse: Warehouse) -> None:
+def test_a_deadlock_is_tried_again(warehouse: Warehouse, caplog: pytest.LogCaptureFixture) -> None:
     load = make_load()
     warehouse.load(load, make_batches(load, 10))
     sink = warehouse.sink()
@@ -206,3 +212,4 @@ def test_a_deadlock_is_tried_again(warehouse: Warehouse) -> None:
     assert sink.write(make_batch(load, range(10))).counts == counts(10)
     circle.join()
     sink.abort()
+    assert "40P01" in caplog.text

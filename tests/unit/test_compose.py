@@ -61,7 +61,7 @@ def env_file(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """What the guide's own commands write into .env."""
     folder = tmp_path_factory.mktemp("env")
     block = next(text for text in re.findall(r"```bash\n(.*?)```", GUIDE, re.DOTALL) if "> .env" in text)
-    subprocess.run(["/bin/bash", "-euo", "pipefail", "-c", block], cwd=folder, check=True)  # noqa: S603 - our own docs
+    subprocess.run(["/bin/bash", "-euo", "pipefail", "-c", block], cwd=folder, check=True)
     assert (folder / ".env").stat().st_mode & 0o077 == 0, "others may read .env"
     return dict(line.split("=", 1) for line in (folder / ".env").read_text().split())
 
@@ -90,7 +90,7 @@ def airflow_facts(services: Tree, tmp_path_factory: pytest.TempPathFactory) -> T
 
 def python(*arguments: str, input: str = "", **environment: str) -> subprocess.CompletedProcess[str]:  # noqa: A002 - as in run
     """Run this Python on ``arguments``, with ``environment`` besides the usual one."""
-    return subprocess.run(  # noqa: S603 - what the compose file runs in its containers
+    return subprocess.run(
         [sys.executable, *arguments],
         input=input,
         env={**os.environ, **environment},

@@ -27,7 +27,7 @@ DIST_INFO = f"airflow_provider_genesys-{VERSION}.dist-info"
 
 def run_python(*arguments: str, **environment: str) -> str:
     """Run this Python on ``arguments`` and return what it prints."""
-    done = subprocess.run(  # noqa: S603 - our own command lines
+    done = subprocess.run(
         [sys.executable, *arguments],
         env={**os.environ, **environment},
         capture_output=True,

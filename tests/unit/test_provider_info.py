@@ -76,8 +76,8 @@ def test_the_hook_agrees() -> None:
 
 
 def test_integrations_are_named_as_airflow_names_them() -> None:
-    from airflow.providers.amazon.get_provider_info import get_provider_info as amazon  # noqa: PLC0415
-    from airflow.providers.postgres.get_provider_info import get_provider_info as postgres  # noqa: PLC0415
+    from airflow.providers.amazon.get_provider_info import get_provider_info as amazon
+    from airflow.providers.postgres.get_provider_info import get_provider_info as postgres
 
     infos = (get_provider_info(), amazon(), postgres())
     known = {entry["integration-name"] for info in infos for entry in info["integrations"]}
@@ -86,7 +86,7 @@ def test_integrations_are_named_as_airflow_names_them() -> None:
 
 
 def test_airflow_shows_the_whole_form() -> None:
-    from airflow.api_fastapi.core_api.services.ui.connections import HookMetaService  # noqa: PLC0415
+    from airflow.api_fastapi.core_api.services.ui.connections import HookMetaService
 
     (form,) = (one for one in HookMetaService.hook_meta_data() if one.connection_type == "genesys_cloud")
     assert form.hook_name == "Genesys Cloud"
@@ -138,6 +138,6 @@ def test_reading_it_imports_nothing_else() -> None:
         "import sys; before = set(sys.modules); import airflow_provider_genesys.get_provider_info as g;"
         "g.get_provider_info(); print([m for m in sys.modules if m not in before and '.' not in m])"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)  # noqa: S603
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert not {"airflow", "httpx", "cryptography", "tenacity", "msgspec", "boto3"} & set(eval(done.stdout))  # noqa: S307
     assert "airflow_provider_genesys" in done.stdout

@@ -54,7 +54,7 @@ def test_an_empty_answer_is_none(client: CloudClient, server: ScriptedServer, re
 
 
 def test_a_packed_answer_is_unpacked(client: CloudClient, server: ScriptedServer) -> None:
-    import gzip  # noqa: PLC0415 -- of this test alone
+    import gzip
 
     server.on(f"GET {PATH}", Reply(200, gzip.compress(b'{"ok": 1}'), {"Content-Encoding": "gzip"}))
     assert client.request("GET", PATH) == {"ok": 1}

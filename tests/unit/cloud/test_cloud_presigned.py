@@ -251,10 +251,10 @@ def test_each_purpose_has_its_own_key() -> None:
 
 def test_the_key_is_derived_as_documented() -> None:
     # HKDF-SHA256 without salt (RFC 5869) in plain Python: what is sealed today must open after every release.
-    import base64  # noqa: PLC0415 -- of this test alone
-    import hmac  # noqa: PLC0415
+    import base64
+    import hmac
 
-    from cryptography.fernet import Fernet  # noqa: PLC0415
+    from cryptography.fernet import Fernet
 
     extracted = hmac.digest(b"\0" * 32, b"secret", "sha256")
     key = hmac.digest(extracted, b"airflow-provider-genesys file_uri\x01", "sha256")

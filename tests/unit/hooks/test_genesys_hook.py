@@ -257,7 +257,7 @@ def test_a_handles_own_url_is_held_to_the_hosts_of_today(connect: Connect) -> No
 
 
 def test_the_cipher_opens_with_the_same_connection_and_purpose_only(connect: Connect) -> None:
-    from cryptography.fernet import InvalidToken  # noqa: PLC0415 -- of this test alone
+    from cryptography.fernet import InvalidToken
 
     token = GenesysCloudHook().cipher("dead letters").encrypt(b"raw")
     assert GenesysCloudHook().cipher("dead letters").decrypt(token) == b"raw"
@@ -315,7 +315,7 @@ def test_a_login_host_that_is_down_is_told_soon_and_as_it_is(server: ScriptedSer
 
 @pytest.mark.filterwarnings("ignore:ProvidersManager.hooks is deprecated")  # said of Airflow's own call
 def test_the_button_in_the_airflow_ui_reaches_it(server: ScriptedServer) -> None:
-    from airflow.models import Connection  # noqa: PLC0415 -- of this test alone
+    from airflow.models import Connection
 
     connection = Connection(  # noqa: AIR311 -- the SDK's has no test_connection
         conn_id="genesys_default",

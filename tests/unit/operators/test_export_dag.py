@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from airflow.sdk import DAG
@@ -48,10 +49,10 @@ def test_a_day_is_exported_and_waited_for_deferred(start_genesys: Start, airflow
     export, handle = xcoms(run, "create")["export"], xcoms(run, "wait")["return_value"]
     assert handle["export_id"] == export["export_id"] == xcoms(run, "create")["return_value"]
     assert (handle["window_start"], handle["window_end"]) == ("2026-11-22T00:00:00+00:00", "2026-11-23T00:00:00+00:00")
+    signature = parse_qs(urlsplit(GenesysCloudHook().open_file_uri(handle).url).query)["X-Amz-Signature"][0]
     stored = b"".join(path.read_bytes() for path in airflow_db.glob("airflow.db*"))
-    assert b"?sealed=" in stored
-    assert b"X-Amz-Signature" not in stored
-    assert "Signature=" in GenesysCloudHook().open_file_uri(handle).url
+    assert handle["file_uri"].encode() in stored
+    assert signature.encode() not in stored
     # one look before the deferral, three of the trigger, one after it
     assert looks(genesys) == 5
 
@@ -145,7 +146,5 @@ def test_parsing_a_dag_needs_neither_network_nor_heavy_packages(tmp_path: Path) 
         "print(*sorted({'boto3', 'psycopg', 'pandas', 'pyarrow', 'airflow_provider_genesys.cloud.client',\n"
         "               'airflow_provider_genesys.hooks.genesys'} & set(sys.modules)))\n"
     )
-    done = subprocess.run(  # noqa: S603 -- our own code
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path
-    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
     assert done.stdout.strip() == ""

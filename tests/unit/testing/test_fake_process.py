@@ -30,9 +30,7 @@ WINDOW = datetime(2026, 11, 22, tzinfo=timezone.utc), datetime(2026, 11, 23, tzi
 def process(*options: str) -> Iterator[SimpleNamespace]:
     """Run the fake; yield the process and the connection that it printed, as ``url``, ``client_id`` and so on."""
     command = [sys.executable, "-m", "airflow_provider_genesys.testing.fake_genesys", "--port", "0", *options]
-    with subprocess.Popen(  # noqa: S603 - our own module
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as running:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
         try:
             assert running.stdout
             first, second = running.stdout.readline(), running.stdout.readline()

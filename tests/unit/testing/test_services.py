@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from airflow_provider_genesys.exceptions import MissingExtraError
+from airflow_provider_genesys.testing import services
+from airflow_provider_genesys.testing.services import PostgresServer, S3Server
+
+
+def wait_until_gone(folders: list[Path], pids: list[int]) -> None:
+    deadline = time.monotonic() + 10
+    while any(folder.exists() for folder in folders) or any(is_alive(pid) for pid in pids):
+        assert time.monotonic() < deadline, "the watchdog left something behind"
+        time.sleep(0.05)
+
+
+def is_alive(pid: int) -> bool:
+    """Tell whether a process runs; one that has ended and was not waited for does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_postgres_takes_who_has_the_password_and_nobody_else(postgres: PostgresServer) -> None:
+    with psycopg.connect(postgres.dsn) as connection:
+        assert connection.execute("SELECT current_user, current_database()").fetchone() == (
+            "warehouse_owner",
+            "warehouse",
+        )
+    with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+        psycopg.connect(postgres.dsn, password="wrong")  # noqa: S106 - it is not one
+
+
+def test_postgres_describes_itself_as_an_airflow_connection(postgres: PostgresServer) -> None:
+    fields = postgres.connection()
+    assert fields.pop("conn_type") == "postgres"
+    names = {"host": "host", "port": "port", "login": "user", "password": "password", "schema": "dbname"}
+    with psycopg.connect(**{names[field]: value for field, value in fields.items()}) as connection:
+        assert connection.info.port == postgres.port
+
+
+def test_postgres_keeps_what_was_committed_over_a_restart_and_a_crash() -> None:
+    with PostgresServer(settings={"wal_writer_delay": "10s"}) as server:
+        folder = server._folder
+        with psycopg.connect(server.dsn) as connection:
+            connection.execute("CREATE TABLE kept (n int)")
+            connection.execute("INSERT INTO kept VALUES (1)")
+        server.restart()
+        with psycopg.connect(server.dsn) as connection:
+            connection.execute("INSERT INTO kept VALUES (2)")
+        hanging = psycopg.connect(server.dsn)
+        hanging.execute("INSERT INTO kept VALUES (3)")
+        server.kill()
+        with pytest.raises(psycopg.OperationalError):
+            hanging.execute("SELECT 1")
+        server.restart()
+        with psycopg.connect(server.dsn) as connection:
+            assert connection.execute("SELECT n FROM kept ORDER BY n").fetchall() == [(1,), (2,)]
+    wait_until_gone([folder], [])
+
+
+@pytest.mark.parametrize(("durable", "fsync"), [(True, "on"), (False, "off")])
+def test_postgres_is_durable_only_where_asked(*, durable: bool, fsync: str) -> None:
+    with PostgresServer(durable=durable) as server, psycopg.connect(server.dsn) as connection:
+        assert connection.execute("SHOW fsync").fetchone() == (fsync,)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has to change its user")
+def test_postgres_starts_as_nobody_where_namespaces_are_not_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    ids = str(services.NOBODY)
+    prefix = ["setpriv", f"--reuid={ids}", f"--regid={ids}", "--clear-groups"]
+    binary = services._postgres_binaries() / "postgres"
+    if subprocess.call([*prefix, "test", "-x", binary]):
+        pytest.skip("the environment lies where nobody may not read")
+    monkeypatch.setattr(services, "_unprivileged", lambda: prefix)
+    with PostgresServer() as server, psycopg.connect(server.dsn) as connection:
+        assert connection.execute("SELECT 1").fetchone() == (1,)
+
+
+def test_a_server_that_does_not_start_says_why_and_leaves_nothing() -> None:
+    server = PostgresServer(settings={"shared_buffers": "much"})
+    with pytest.raises(RuntimeError, match="invalid value for parameter"):
+        server.start()
+    wait_until_gone([server._folder], [])
+
+
+def test_s3_stores_and_describes_itself_as_an_airflow_connection(s3: S3Server, bucket: str) -> None:
+    s3.client().put_object(Bucket=bucket, Key="key", Body=b"body")
+    assert s3.client().get_object(Bucket=bucket, Key="key")["Body"].read() == b"body"
+    fields = s3.connection()
+    assert fields["conn_type"] == "aws"
+    assert fields["extra"] == {"endpoint_url": s3.endpoint_url, "region_name": "us-east-1"}
+
+
+def test_nothing_is_left_when_the_parent_is_killed() -> None:
+    program = (
+        "import time\n"
+        "from airflow_provider_genesys.testing.services import PostgresServer, S3Server\n"
+        "with PostgresServer() as one, S3Server() as two:\n"
+        "    print(one._folder, two._folder, one._process.pid, two._process.pid, flush=True)\n"
+        "    time.sleep(60)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        words = parent.stdout.readline().split()
+        folders, pids = [Path(word) for word in words[:2]], [int(word) for word in words[2:]]
+        assert all(folder.exists() for folder in folders)
+        assert all(is_alive(pid) for pid in pids)
+        parent.send_signal(signal.SIGKILL)
+    wait_until_gone(folders, pids)
+
+
+def test_a_missing_package_is_named_with_the_command_that_installs_it() -> None:
+    with pytest.raises(MissingExtraError, match=r"pip install 'some-package\[server\]'"):
+        services._require("no_such_module_at_all", "some-package[server]")
