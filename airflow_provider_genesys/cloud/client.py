@@ -157,7 +157,7 @@ _backoff = tenacity.wait_random_exponential(multiplier=1.0, max=30.0)
 
 
 def _wait(state: tenacity.RetryCallState) -> float:
-    """As long as Genesys asks, else, and where that is no time at all, an exponential backoff with full jitter."""
+    """As long as Genesys asks, else an exponential backoff with full jitter."""
     error = state.outcome.exception() if state.outcome else None
     asked = error.retry_after if isinstance(error, CloudUnavailableError) else None
-    return asked or _backoff(state)
+    return _backoff(state) if asked is None else asked

@@ -24,13 +24,13 @@ def retry_after(headers: Mapping[str, str], body: str = "") -> float | None:
     """Return the seconds that an answer asks to wait, between 0 and an hour; None where it does not say.
 
     Read from ``Retry-After`` (seconds or a date), else from the text of Genesys' 429, else from
-    ``inin-ratelimit-reset``.
+    ``inin-ratelimit-reset``. A date that has passed says nothing: one of the two clocks is wrong.
     """
     given = headers.get("Retry-After", "").strip()
     text = _IN_TEXT.search(body)
     found = (_seconds(given), _until(given), _seconds(text[1] if text else ""), _seconds(_reset(headers)))
     wait = next((one for one in found if one is not None), None)
-    return None if wait is None else min(max(wait, 0.0), LONGEST_RETRY_AFTER)
+    return None if wait is None else min(wait, LONGEST_RETRY_AFTER)
 
 
 def _reset(headers: Mapping[str, str]) -> str:
@@ -47,7 +47,8 @@ def _until(date: str) -> float | None:
     except (ValueError, TypeError, IndexError, OverflowError):
         return None
     aware = moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
-    return (aware - datetime.now(timezone.utc)).total_seconds()
+    wait = (aware - datetime.now(timezone.utc)).total_seconds()
+    return wait if wait > 0 else None
 
 
 class Pacer:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import ssl
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
@@ -15,6 +16,8 @@ import httpx
 from airflow_provider_genesys.cloud.pacing import retry_after
 from airflow_provider_genesys.exceptions import ConfigurationError, SourceChangedError, SourceError, SourceRefusedError
 
+ENOUGH = 64 * 1024
+"""Bytes that a transfer has to bring to count as one that goes on."""
 _CONTENT_RANGE = re.compile(r"bytes ([0-9]+)-([0-9]+)/([0-9]+|\*)", re.IGNORECASE)
 _UNSATISFIED = re.compile(r"bytes \*/([0-9]+)", re.IGNORECASE)
 _S3_CODE = re.compile(r"<Code>([A-Za-z]+)</Code>")
@@ -125,16 +128,17 @@ def _refuse_url(response: httpx.Response, text: str, told: str, where: str, *, s
     if skewed or "not valid yet" in text.lower():
         if clock:
             raise SourceRefusedError(f"{where}: {told}. {clock}")
-        told = f"{told} (the URL is not valid yet)"
+        told = f"{told} (the clock that signed the URL is not the store's)"
     raise UrlRefused(told, expired="expired" in text.lower(), clock=clock)
 
 
 def _clock(response: httpx.Response) -> str:
+    """Return a sentence on this machine's clock where the store's own says another time."""
     try:
-        theirs = parsedate_to_datetime(response.headers.get("Date", "")).replace(tzinfo=timezone.utc)
+        theirs = parsedate_to_datetime(response.headers.get("Date", ""))
     except (ValueError, TypeError, IndexError, OverflowError):
         return ""
-    off = datetime.now(timezone.utc) - theirs
+    off = datetime.now(timezone.utc) - (theirs if theirs.tzinfo else theirs.replace(tzinfo=timezone.utc))
     if abs(off) < _CLOCK_OFF:
         return ""
     way = "ahead of" if off > timedelta() else "behind"
@@ -190,3 +194,25 @@ def _begin_of(response: httpx.Response, patience: float) -> str:
     except (httpx.TransportError, Broken):
         pass  # the status is what counts
     return body.decode("utf-8", "replace")
+
+
+def in_time(chunks: Iterator[bytes], patience: float) -> Iterator[bytes]:
+    """Pass ``chunks`` on, but break a transfer that trickles: every ``patience`` seconds have to bring 64 KiB.
+
+    Only the time spent waiting for the network counts, not what the consumer takes.
+
+    :raises Broken: they did not.
+    """
+    waited, brought = 0.0, 0
+    while True:
+        asked = time.monotonic()
+        chunk = next(chunks, None)
+        if chunk is None:
+            return
+        waited += time.monotonic() - asked
+        brought += len(chunk)
+        if waited > patience:
+            if brought < ENOUGH:
+                raise Broken(f"only {brought} bytes came in {waited:.1f} s")
+            waited, brought = 0.0, 0
+        yield chunk

@@ -10,22 +10,37 @@ from __future__ import annotations
 import logging
 import random
 import re
-import time
+import socket
+import ssl
+import threading
+from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 from typing import Protocol
 
 import httpx
 
+from airflow_provider_genesys.cloud.transport import USER_AGENT  # which also keeps URLs out of httpx's log
 from airflow_provider_genesys.exceptions import (
-    NotAnArchiveError,
-    SourceChangedError,
+    ConfigurationError,
     SourceError,
     SourceRefusedError,
     SourceUnavailableError,
     UrlExpiredError,
+)
+from airflow_provider_genesys.pipeline.answer import (
+    ENOUGH,
+    Broken,
+    Span,
+    UrlRefused,
+    cannot_read,
+    changed,
+    in_time,
+    lost_cause,
+    span_of,
 )
 from airflow_provider_genesys.pipeline.checkpoint import Identity
 
@@ -35,12 +50,12 @@ MARGIN = timedelta(minutes=1)
 """A URL that dies within this is replaced before another request is made with it."""
 OVERLAP = 64 * 1024
 """So many bytes before a break are read again and compared."""
-_RETRIED = frozenset({408, 421, 425, 429, 500, 502, 503, 504})
-_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
-_S3_CODE = re.compile(r"<Code>([A-Za-z]+)</Code>")
-_LONGEST_PAUSE = 60.0
-_SLOW_WINDOW = 60.0  # seconds over which a transfer has to bring at least _SLOW_BYTES
-_SLOW_BYTES = 64 * 1024
+RENEWALS = 2
+"""So many URLs newly asked from Genesys may be refused in a row."""
+LONGEST_PAUSE = 300.0
+"""Seconds; where the store asks to wait longer, the task's next try is the better wait."""
+_LONGEST_BACKOFF = 60.0
+_STRONG_ETAG = re.compile(r'"[\x21\x23-\x7e]*"')
 
 
 class SignedUrl(Protocol):
@@ -59,22 +74,14 @@ class SignedUrl(Protocol):
 class DownloadSettings:
     """How hard a download tries.
 
-    :param retries: attempts in a row that bring no new byte before the task gives up.
-    :param timeout: seconds without a byte, and for connecting.
+    :param retries: attempts in a row after the first that may bring less than 64 KiB each.
+    :param timeout: seconds for connecting, without a byte, and in which at least 64 KiB have to come.
     :param verify: verify TLS certificates, or the path of a CA bundle.
     """
 
     retries: int = 5
     timeout: float = 60.0
     verify: bool | str = True
-
-
-class _Broken(Exception):  # noqa: N818 - never leaves this module
-    """The transfer broke; another request may go on. ``pause`` is what the server asked for, in seconds."""
-
-    def __init__(self, reason: str, pause: float | None = None) -> None:
-        super().__init__(reason)
-        self.pause = pause
 
 
 @dataclass
@@ -84,188 +91,209 @@ class Download:
     :param open_url: gives the presigned URL; called with True for one newly asked from Genesys.
     :param export_id: for messages.
     :param known: what an earlier attempt learned of the archive.
+    :param sleep: waits so many seconds; None to wait until :meth:`stop`, at most.
     """
 
     open_url: Callable[[bool], SignedUrl]
     export_id: str
     known: Identity = field(default_factory=Identity)
     settings: DownloadSettings = field(default_factory=DownloadSettings)
-    sleep: Callable[[float], None] = time.sleep
+    sleep: Callable[[float], object] | None = None
 
     def __post_init__(self) -> None:
-        self.requests = 0
         self._signed: SignedUrl | None = None
-        self._renew = False
-        self._tail = b""
+        self._refusals = 0  # of URLs, in a row
+        self._encoding: str | None = None
+        self._recent: deque[bytes] = deque()  # the chunks just before the offset, OVERLAP bytes or a little more
+        self._held = 0
+        self._ended = False
+        self._end_seen: int | None = None
+        self._response: httpx.Response | None = None
+        self._stopped = threading.Event()
 
     def read(self, start: int) -> Iterator[bytes]:
-        """Yield the archive's bytes from ``start`` to its end.
+        """Yield the archive's bytes from ``start`` to its end. To be called once.
 
-        :raises SourceError: one of its leaves; the message names the export and the offset.
+        :raises SourceError: one of its leaves; the message names the export, the offset and what to do.
+        :raises ConfigurationError: TLS or the HTTP proxy has to be set up.
+        :raises GenesysError: what ``open_url`` raises.
         """
         offset, failures = start, 0
-        with httpx.Client(timeout=self.settings.timeout, verify=self.settings.verify, follow_redirects=False) as client:
-            while self.known.length is None or offset < self.known.length:
+        self._ended = self.known.length is not None and start >= self.known.length
+        with self._client() as client:
+            while not self._ended:
+                begun = offset
                 try:
                     for chunk in self._transfer(client, offset):
                         offset += len(chunk)
-                        failures = 0
-                        self._tail = (self._tail + chunk)[-OVERLAP:]
                         yield chunk
-                except (httpx.TransportError, _Broken) as error:
-                    failures += 1
+                except UrlRefused as refusal:
+                    self._renew(refusal, offset)
+                except (httpx.TransportError, Broken) as error:
+                    failures = 1 if offset - begun >= ENOUGH else failures + 1
                     self._pause(error, failures, offset)
-                else:
-                    return
 
-    def _pause(self, error: Exception, failures: int, offset: int) -> None:
-        reason = str(error) or type(error).__name__
-        if failures > self.settings.retries:
-            kind = UrlExpiredError if self._renew else SourceUnavailableError
-            raise kind(
-                f"The archive of export {self.export_id} cannot be read on from byte {offset}: {reason}. "
-                f"{failures} attempts in a row brought nothing; the next try of the task continues from the checkpoint."
-            ) from error
-        wanted = getattr(error, "pause", None)
-        pause = min(2.0 ** (failures - 1), _LONGEST_PAUSE) * random.uniform(0.5, 1.0)  # noqa: S311 - jitter
-        pause = pause if wanted is None else min(wanted, 2 * _LONGEST_PAUSE)
-        log.warning("Download broke at byte %s (%s); going on in %.1f s.", f"{offset:,}", reason, pause)
-        self.sleep(pause)
+    def stop(self) -> None:
+        """End :meth:`read`, which runs in another thread: no pause and no transfer outlasts this."""
+        self._stopped.set()
+        response = self._response
+        connection = response and response.extensions["network_stream"].get_extra_info("socket")
+        if connection:
+            with suppress(OSError):  # it has ended by itself
+                socket.socket.shutdown(connection, socket.SHUT_RDWR)  # under TLS, whose own way is not thread-safe
+
+    def _client(self) -> httpx.Client:
+        return httpx.Client(
+            timeout=self.settings.timeout,
+            verify=_trust(self.settings.verify),
+            headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity"},
+            follow_redirects=False,
+            # What is left over of one answer must never be taken for the next.
+            limits=httpx.Limits(max_keepalive_connections=0),
+        )
 
     def _transfer(self, client: httpx.Client, offset: int) -> Iterator[bytes]:
         """Make one request and yield what it brings, verified, from ``offset`` on."""
-        overlap = min(len(self._tail), offset)
-        first = offset - overlap
-        received = offset
-        with closing(self._requested(client, first)) as response:
-            skip = self._verified(response, first)
-            for chunk in self._compared(_in_time(response.iter_raw()), skip, overlap):
+        before = b"".join(self._recent)[-OVERLAP:]
+        first, received = offset - len(before), offset
+        with closing(self._requested(client, first)) as self._response:
+            span = self._verified(self._response, first)
+            body = in_time(self._response.iter_raw(), self.settings.timeout) if span.stop != span.start else iter(())
+            for chunk in self._compared(body, first - span.start, before):
                 received += len(chunk)
-                if self.known.length is not None and received > self.known.length:
-                    raise self._changed(f"it has more than the {self.known.length} bytes that were announced")
+                self._check_length(received, span)
+                self._remember(chunk)
                 yield chunk
-        if self.known.length is not None and received < self.known.length:
-            raise _Broken(f"the connection ended at byte {received} of {self.known.length}")
+        self._conclude(offset, received, span, self._response)
 
     def _requested(self, client: httpx.Client, first: int) -> httpx.Response:
-        headers = {"Accept-Encoding": "identity"}
-        if first:
-            headers["Range"] = f"bytes={first}-"
-        if self.known.etag and not self.known.etag.startswith("W/"):
+        if self._stopped.is_set():
+            raise SourceUnavailableError(f"{cannot_read(self.export_id, first)}: the task is being stopped.")
+        headers = {"Range": f"bytes={first}-"} if first else {}
+        if self.known.etag and _STRONG_ETAG.fullmatch(self.known.etag):
             headers["If-Match"] = self.known.etag
-        self.requests += 1
         return client.send(client.build_request("GET", self._url(), headers=headers), stream=True)
 
     def _url(self) -> str:
         """Return the URL in use; another where it was refused, or is about to die."""
-        if self._signed is None or self._renew or self._signed.expires_at - datetime.now(timezone.utc) < MARGIN:
-            self._signed = self.open_url(self._renew or self._signed is not None)
-            self._renew = False
-        return self._signed.url
+        signed = self._signed
+        if signed is None or self._refusals or signed.expires_at - datetime.now(timezone.utc) < MARGIN:
+            self._signed = signed = self.open_url(signed is not None)
+        return signed.url
 
-    def _verified(self, response: httpx.Response, first: int) -> int:
-        """Hold the answer's head against what is known. Return how many bytes of the body lie before ``first``."""
-        if response.status_code not in (200, 206):
-            self._refused(response, first)
-        total = self._total(response, first)
-        etag = response.headers.get("ETag")
-        if self.known.length is not None and total is not None and total != self.known.length:
-            raise self._changed(f"it has {total} bytes now, and had {self.known.length}")
-        if self.known.etag and etag and etag != self.known.etag:
+    def _verified(self, response: httpx.Response, first: int) -> Span:
+        """Hold the answer's head against what is known."""
+        span = span_of(response, first=first, export_id=self.export_id, patience=self.settings.timeout)
+        self._refusals = 0
+        known, etag = self.known, response.headers.get("ETag")
+        if known.length is not None and span.total is not None and span.total != known.length:
+            raise self._changed(f"it has {span.total} bytes now, and had {known.length}")
+        if known.etag and etag and etag.removeprefix("W/") != known.etag.removeprefix("W/"):
             raise self._changed("its ETag is another one")
         encoding = response.headers.get("Content-Encoding", "identity")
-        if first and encoding != "identity":
-            raise self._changed(f"a part of it was sent with Content-Encoding {encoding!r}")
-        self.known = Identity(total if self.known.length is None else self.known.length, self.known.etag or etag)
-        return first if response.status_code == httpx.codes.OK else 0
+        if self._encoding not in (None, encoding):
+            raise self._changed(f"its Content-Encoding is {encoding!r} now, and was {self._encoding!r}")
+        self._encoding = encoding
+        self.known = Identity(span.total if known.length is None else known.length, known.etag or etag)
+        return span
 
-    def _total(self, response: httpx.Response, first: int) -> int | None:
-        """Return the archive's length as the answer gives it."""
-        if response.status_code == httpx.codes.OK:
-            return int(length) if (length := response.headers.get("Content-Length", "")).isdigit() else None
-        text = response.headers.get("Content-Range", "")
-        match = _CONTENT_RANGE.fullmatch(text)
-        if not match or int(match.group(1)) != first:
-            raise self._changed(f"bytes from {first} on were asked for, and the answer is Content-Range {text!r}")
-        return None if match.group(3) == "*" else int(match.group(3))
-
-    def _compared(self, chunks: Iterator[bytes], skip: int, overlap: int) -> Iterator[bytes]:
-        """Drop ``skip`` bytes, compare ``overlap`` bytes with what was read before, and yield the rest."""
-        before, wanted = b"", self._tail[len(self._tail) - overlap :]
+    def _compared(self, chunks: Iterator[bytes], skip: int, before: bytes) -> Iterator[bytes]:
+        """Drop ``skip`` bytes, hold those that follow against ``before``, and yield the rest."""
+        seen = b""
         for chunk in chunks:
             rest = chunk[skip:]
             skip = max(0, skip - len(chunk))
-            if len(before) < overlap:
-                need = overlap - len(before)
-                before, rest = before + rest[:need], rest[need:]
-                if before != wanted[: len(before)]:
+            if len(seen) < len(before):
+                need = len(before) - len(seen)
+                seen, rest = seen + rest[:need], rest[need:]
+                if not before.startswith(seen):
                     raise self._changed("the bytes before the break are others now")
             if rest:
                 yield rest
+        if skip or len(seen) < len(before):
+            raise Broken("the connection ended before the place where the archive goes on")
 
-    def _refused(self, response: httpx.Response, first: int) -> None:
-        """Raise what an answer without content means."""
-        status = response.status_code
-        text = _begin_of(response)
-        code = match.group(1) if (match := _S3_CODE.search(text)) else ""
-        told = f"HTTP {status} {code or response.reason_phrase}".strip()
-        if code == "RequestTimeTooSkewed" or (code == "AccessDenied" and "not valid yet" in text.lower()):
-            raise SourceRefusedError(f"{self._where(first)}: {told}. The clock of this machine is wrong; set it (NTP).")
-        if status in (401, 403):
-            self._renew = True
-            raise _Broken(f"{told}: the URL is not accepted any more; asking Genesys for a new one", pause=0.5)
-        if status in _RETRIED:
-            raise _Broken(told, _retry_after(response))
-        if status in (412, 416):
-            raise self._changed(f"the store answers {told}")
-        if 300 <= status < 400:  # noqa: PLR2004 - the redirects
-            raise SourceRefusedError(
-                f"{self._where(first)}: {told}, a redirect. Presigned URLs do not redirect; a proxy may be in the way."
-            )
-        raise SourceRefusedError(
-            f"{self._where(first)}: {told}. The file is not there for this URL; clear the create task to have the "
-            "export made again."
+    def _check_length(self, received: int, span: Span) -> None:
+        for end in (span.stop, self.known.length):
+            if end is not None and received > end:
+                raise self._changed(f"more came than the {end} bytes that were announced")
+
+    def _remember(self, chunk: bytes) -> None:
+        self._recent.append(chunk)
+        self._held += len(chunk)
+        while self._held - len(self._recent[0]) >= OVERLAP:
+            self._held -= len(self._recent.popleft())
+
+    def _conclude(self, offset: int, received: int, span: Span, response: httpx.Response) -> None:
+        """Judge a transfer that came to its end: was that the archive's?"""
+        if span.stop is not None and received < span.stop:
+            raise Broken(f"the connection ended at byte {received} of {span.stop}")
+        if self.known.length is not None:
+            self._ended = received == self.known.length
+            if not self._ended and received == offset:
+                raise Broken("the answer brought nothing new")
+            return
+        # Without a length, a cut looks like the end: it is believed when a second request comes to the same one.
+        chunked = "chunked" in response.headers.get("Transfer-Encoding", "").lower()
+        self._ended = received == self._end_seen or (chunked and response.status_code == httpx.codes.OK)
+        self._end_seen = received
+
+    def _renew(self, refusal: UrlRefused, offset: int) -> None:
+        """Let the next request have another URL, unless other ones were refused as well."""
+        self._refusals += 1
+        if self._refusals > RENEWALS:
+            kind = UrlExpiredError if refusal.expired else SourceRefusedError
+            raise kind(
+                f"{cannot_read(self.export_id, offset)}: {refusal}, also for {RENEWALS} URLs newly asked from Genesys. "
+                f"{refusal.clock or _REFUSED}"
+            ) from refusal
+        log.info("Export %s: %s; asking Genesys for another URL.", self.export_id, refusal)
+        if self._refusals > 1:
+            self._wait(1.0)
+
+    def _pause(self, error: Exception, failures: int, offset: int) -> None:
+        """Wait before the next request, or give up."""
+        if cause := lost_cause(error):
+            raise ConfigurationError(f"{cannot_read(self.export_id, offset)}: {cause}") from error
+        asked = (error.pause if isinstance(error, Broken) else None) or 0.0
+        reason = str(error) if isinstance(error, Broken) else f"{type(error).__name__}: {error}"
+        if failures > self.settings.retries or asked > LONGEST_PAUSE:
+            raise self._given_up(reason, failures, asked, offset) from error
+        backoff = min(2.0 ** (failures - 1), _LONGEST_BACKOFF) * random.uniform(0.5, 1.0)  # noqa: S311 - jitter
+        pause = max(asked, backoff)
+        log.warning(
+            "Export %s: the download broke at byte %s (%s); going on in %.1f s.",
+            self.export_id,
+            f"{offset:,}",
+            reason,
+            pause,
         )
+        self._wait(pause)
+
+    def _given_up(self, reason: str, failures: int, asked: float, offset: int) -> SourceError:
+        host = httpx.URL(self._signed.url).host if self._signed else "the object store"
+        spent = f"{failures} attempts in a row brought next to nothing"
+        wait = f"{host} asks to wait {asked:.0f} s"
+        return SourceUnavailableError(
+            f"{cannot_read(self.export_id, offset)}: {reason}. {wait if asked > LONGEST_PAUSE else spent}. The next "
+            f"try of the task goes on from the checkpoint; if that fails too, see whether the worker reaches {host}."
+        )
+
+    def _wait(self, seconds: float) -> None:
+        (self.sleep or self._stopped.wait)(seconds)
 
     def _changed(self, how: str) -> SourceError:
-        if self.requests <= 1 and self.known == Identity():
-            return NotAnArchiveError(f"{self._where(0)}: {how}.")
-        return SourceChangedError(
-            f"The archive of export {self.export_id} is not the one that the load began with: {how}. Nothing of it was "
-            "joined to what was read before. Clear the task with on_clear='restart' to load it from its beginning."
-        )
-
-    def _where(self, offset: int) -> str:
-        return f"The archive of export {self.export_id} cannot be read from byte {offset}"
+        return changed(self.export_id, how)
 
 
-def _begin_of(response: httpx.Response) -> str:
-    try:
-        return next(response.iter_raw(4096), b"").decode("utf-8", "replace")
-    except httpx.TransportError:
-        return ""
+_REFUSED = (
+    "The store does not let this machine read: look for a proxy that changes URLs, and for a policy of the bucket or "
+    "of the VPC endpoint that allows only other networks."
+)
 
 
-def _retry_after(response: httpx.Response) -> float | None:
-    text = response.headers.get("Retry-After", "")
-    try:
-        return max(0.0, float(text))
-    except ValueError:
-        return None
-
-
-def _in_time(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """Pass ``chunks`` on, but break a transfer that trickles. Only the time spent waiting for the network counts."""
-    waited, brought = 0.0, 0
-    while True:
-        asked = time.monotonic()
-        chunk = next(chunks, None)
-        if chunk is None:
-            return
-        waited += time.monotonic() - asked
-        brought += len(chunk)
-        if waited > _SLOW_WINDOW:
-            if brought < _SLOW_BYTES:
-                raise _Broken(f"only {brought} bytes came in {waited:.0f} s")
-            waited, brought = 0.0, 0
-        yield chunk
+def _trust(verify: bool | str) -> ssl.SSLContext | bool:  # noqa: FBT001 - what a setting holds
+    if isinstance(verify, bool):
+        return verify
+    folder = Path(verify).is_dir()
+    return ssl.create_default_context(cafile=None if folder else verify, capath=verify if folder else None)

@@ -65,7 +65,7 @@ def describe(error: psycopg.Error) -> str:
     if is_of_a_row(error):
         return f"{rule_of(error)} (SQLSTATE {error.sqlstate})"
     if error.sqlstate:
-        return f"{error.diag.message_primary} (SQLSTATE {error.sqlstate})"
+        return f"{error.diag.message_primary or error} (SQLSTATE {error.sqlstate})"
     return " ".join(str(error).split()).rstrip(".")
 
 

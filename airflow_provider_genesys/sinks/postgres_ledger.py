@@ -141,7 +141,6 @@ class Ledger:
             "contract": sql.Identifier(CONTRACT.name),
             "loaded": sql.Identifier(LOADED.name),
         }
-
         self._composed: dict[str, bytes] = {}
 
     def claim(self, cursor: Cursor, *, restart: bool) -> Claim:

@@ -25,7 +25,7 @@ def search(
             table.land(cursor, rows, offsets)
             table.unstage(cursor)
     except psycopg.Error as error:
-        if not is_of_a_row(error):
+        if not rows or not is_of_a_row(error):
             raise
         if len(rows) == 1:
             return {offsets[0]: _dead_letter(contract, rows[0], offsets[0], error)}

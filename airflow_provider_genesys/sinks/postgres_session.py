@@ -76,7 +76,8 @@ class Session:
         """
         try:
             if self._connection is None:
-                self._connection = _made_ready(self._connect())
+                self._connection = self._connect()
+                _make_ready(self._connection)
             with self._connection.cursor(row_factory=tuple_row) as cursor:
                 cursor.execute(b";".join([_BEGIN, *first]))
                 yield cursor
@@ -93,7 +94,7 @@ class Session:
                 connection.close()
 
 
-def _made_ready(connection: Connection) -> Connection:
+def _make_ready(connection: Connection) -> None:
     """Put aside whatever the connection was set up for, and what pgbouncer cannot carry from one use to the next."""
     if not isinstance(connection, psycopg.Connection):
         raise ConfigurationError(
@@ -105,7 +106,6 @@ def _made_ready(connection: Connection) -> Connection:
     connection.prepare_threshold = None
     if connection.info.encoding != "utf-8":
         connection.execute("SET client_encoding TO 'UTF8'")
-    return connection
 
 
 def _report(state: RetryCallState, doing: str) -> None:

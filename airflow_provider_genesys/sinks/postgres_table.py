@@ -62,7 +62,8 @@ WITH held AS MATERIALIZED (
 )
 SELECT source,
     count(*) FILTER (WHERE CASE WHEN own THEN same ELSE older END),
-    count(*) FILTER (WHERE older AND NOT (own AND same_contract))
+    count(*) FILTER (WHERE older AND NOT (own AND same_contract)),
+    count(*)
 FROM held GROUP BY source
 """
 
@@ -127,7 +128,9 @@ class Table:
         inserted = cursor.execute(self._insert, self._lineage).rowcount
         if inserted == len(kept):
             return Landed(inserted, len(rows) - inserted)
-        written, taken_over = self._settle(cursor)
+        found, written, taken_over = self._settle(cursor)
+        if found != len(kept):
+            raise errors.SerializationFailure("rows are gone that the same transaction has inserted or met")
         return Landed(written, len(rows) - written, taken_over)
 
     def unstage(self, cursor: Cursor) -> None:
@@ -146,12 +149,16 @@ class Table:
                 except (ValueError, TypeError, OverflowError) as error:
                     raise psycopg.DataError(type(error).__name__) from None
 
-    def _settle(self, cursor: Cursor) -> tuple[int, dict[str, int]]:
-        """Replace what is older; return how many rows are written, new ones included, and whose were taken over."""
+    def _settle(self, cursor: Cursor) -> tuple[int, int, dict[str, int]]:
+        """Replace what is older.
+
+        Return how many of the stage's keys the table holds, how many are written, those just inserted included, and
+        whose rows were taken over.
+        """
         survey = cursor.execute(self._survey, self._lineage).fetchall()
         cursor.execute(self._replace, self._lineage)
-        taken_over = {source: taken for source, _, taken in survey if source and taken}
-        return sum(written for _, written, _ in survey), taken_over
+        taken_over = {source: taken for source, _, taken, _ in survey if source and taken}
+        return sum(row[3] for row in survey), sum(row[1] for row in survey), taken_over
 
 
 class _JsonDumper(Dumper):

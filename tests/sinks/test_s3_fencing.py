@@ -64,7 +64,7 @@ def test_attempts_that_race_for_an_entry_do_not_both_get_it(new_sink: Any, clien
 
 @pytest.mark.usefixtures("_small_pieces")
 def test_a_new_attempt_aborts_the_uploads_of_the_old_one_which_then_learns_that_it_is_fenced(
-    new_sink: Any, lake: Bucket
+    new_sink: Any, lake: Bucket, caplog: pytest.LogCaptureFixture
 ) -> None:
     load = make_load()
     batches = list(bulky(load, 15, size=5))
@@ -81,6 +81,7 @@ def test_a_new_attempt_aborts_the_uploads_of_the_old_one_which_then_learns_that_
     assert lake.uploads() == []
     with pytest.raises(FencedError):
         old.write(batches[2])
+    assert "left to the next attempt" not in caplog.text
     for batch in batches:
         new.write(batch)
     new.finish(make_certificate(load, make_checkpoint(load, 15)))

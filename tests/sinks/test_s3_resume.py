@@ -136,6 +136,20 @@ def test_a_ledger_that_cannot_be_read_is_an_error_and_no_new_load(
         new_sink().open(make_load(), restart=False)
 
 
+def test_a_ledger_whose_sums_do_not_agree_closes_no_load(new_sink: Any, lake: Bucket, client: Any, bucket: str) -> None:
+    load, sink = make_load(), new_sink()
+    sink.open(load, restart=False)
+    for batch in batches_of(load, 100):
+        sink.write(batch)
+    key = LEDGER + "00000002.json"
+    client.put_object(Bucket=bucket, Key=key, Body=lake.read(key).replace(b'"rows":100', b'"rows":99'))
+
+    with pytest.raises(
+        AccountError, match="the parts hold 149 rows and 0 dead letters, but the account says 150 and 0"
+    ):
+        run(new_sink(), load, batches_of(load, 150))
+
+
 def test_foreign_objects_in_the_ledger_folder_are_ignored(new_sink: Any, client: Any, bucket: str) -> None:
     client.put_object(Bucket=bucket, Key=LEDGER + "notes.txt", Body=b"hello")
     client.put_object(Bucket=bucket, Key=LEDGER, Body=b"")

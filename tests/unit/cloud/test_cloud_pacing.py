@@ -151,7 +151,8 @@ def test_retry_after_as_a_date() -> None:
     now = datetime.now(timezone.utc)
     soon, past, far = (format_datetime(now + timedelta(seconds=s), usegmt=True) for s in (30, -30, 10**6))
     assert retry_after({"Retry-After": soon}) == pytest.approx(30, abs=2)
-    assert retry_after({"Retry-After": past}) == 0.0
+    assert retry_after({"Retry-After": past}) is None
+    assert retry_after({"Retry-After": past, "inin-ratelimit-reset": "20"}) == 20.0
     assert retry_after({"Retry-After": far}) == 3600.0
 
 
