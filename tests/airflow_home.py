@@ -3,7 +3,6 @@
 Import this, in a conftest.py, before airflow: it sets the environment that Airflow reads once, when first imported.
 """
 
-
 from __future__ import annotations
 
 import atexit

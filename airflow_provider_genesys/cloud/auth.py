@@ -96,8 +96,8 @@ class TokenSource:
             return held.token if held and held.token != stale else self._new().token
 
     def _renew_early(self, held: _Held) -> str:
-        if self._held is not held:
-            return held.token
+        if self._held and self._held is not held:  # whoever held the lock before us did it
+            return self._held.token
         try:
             return self._new().token
         except GenesysError as error:

@@ -72,7 +72,11 @@ class CloudClient:
         if not path.startswith("/"):
             raise ConfigurationError(f"The API path must begin with '/': {path!r}.")
         call = _Call(method.upper(), path, {"json": json, "params": params})
-        return self._retrying(call)(self._attempt, call)
+        answer = None
+        for attempt in self._retrying(call):
+            with attempt:
+                answer = self._attempt(call)
+        return answer
 
     def note_url(self, url: str) -> None:
         """Tell ``on_secret`` the signature in a presigned URL."""

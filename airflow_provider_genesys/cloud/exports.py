@@ -32,7 +32,7 @@ class ExportState(str, Enum):
     @property
     def terminal(self) -> bool:
         """Whether the export stays in this state."""
-        return self in {self.COMPLETED, self.FAILED, self.CANCELLED, self.EXPIRED}
+        return self not in {ExportState.QUEUED, ExportState.RUNNING, ExportState.UNKNOWN}
 
 
 @dataclass(frozen=True)

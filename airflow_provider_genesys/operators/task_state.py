@@ -44,7 +44,8 @@ class TaskState:
         try:
             yield
         except Exception:
-            if kept := self._kept():
+            kept = self._kept()
+            if kept and not self._was_cleared_since(kept):
                 self._write({**kept, "ended": True})
             raise
 

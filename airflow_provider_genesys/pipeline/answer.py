@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
-from typing import NoReturn
 
 import httpx
 
@@ -62,11 +61,12 @@ class Span:
     total: int | None
 
 
-def span_of(response: httpx.Response, *, first: int, export_id: str, patience: float) -> Span:
+def span_of(response: httpx.Response, *, first: int, begun: bool, export_id: str, patience: float) -> Span:
     """Return which bytes ``response`` brings, when those from ``first`` on were asked for.
 
     The archive's end is an empty span: then the body is not part of the archive.
 
+    :param begun: whether an earlier answer was the archive's: then an error page is no archive, whatever its status.
     :param patience: seconds that reading the body of an error may take.
     :raises Broken: another request may bring them.
     :raises UrlRefused: another URL may.
@@ -76,11 +76,11 @@ def span_of(response: httpx.Response, *, first: int, export_id: str, patience: f
     if response.status_code == httpx.codes.PARTIAL_CONTENT:
         return _part(response, first)
     if response.status_code == httpx.codes.OK:
-        return _whole(response, first)
+        return _whole(response, first, begun=begun)
     text = _begin_of(response, patience)
     if response.status_code == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE and _length(response, text) == first:
         return Span(first, first, first)
-    _refuse(response, text, first, export_id)
+    raise _refusal(response, text, first, export_id)
 
 
 def _part(response: httpx.Response, first: int) -> Span:
@@ -92,9 +92,9 @@ def _part(response: httpx.Response, first: int) -> Span:
     raise Broken(f"bytes from {first} on were asked for, and the answer has {got}")
 
 
-def _whole(response: httpx.Response, first: int) -> Span:
+def _whole(response: httpx.Response, first: int, *, begun: bool) -> Span:
     media = response.headers.get("Content-Type", "")
-    if first and _ERROR_PAGE.match(media):
+    if begun and _ERROR_PAGE.match(media):
         raise Broken(f"bytes from {first} on were asked for, and the answer is HTTP 200 with {media[:80]}")
     length = response.headers.get("Content-Length", "")
     total = int(length) if length.isdecimal() and "Transfer-Encoding" not in response.headers else None
@@ -107,29 +107,30 @@ def _length(response: httpx.Response, text: str) -> int | None:
     return int(match[1]) if match else None
 
 
-def _refuse(response: httpx.Response, text: str, first: int, export_id: str) -> NoReturn:
-    """Raise what an answer without content means."""
+def _refusal(response: httpx.Response, text: str, first: int, export_id: str) -> Exception:
+    """Return what an answer without content means."""
     status = response.status_code
     code = match[1] if (match := _S3_CODE.search(text)) else ""
     told = f"HTTP {status} {code or response.reason_phrase}".strip()
+    where = cannot_read(export_id, first)
     if status in (401, 403):
-        _refuse_url(response, text, told, cannot_read(export_id, first), skewed=code == "RequestTimeTooSkewed")
+        return _url_refusal(response, text, told, where)
     if status in _HEALING or status >= 500:  # noqa: PLR2004 - the server's own errors
-        raise Broken(told, retry_after(response.headers))
+        return Broken(told, retry_after(response.headers))
     if status == httpx.codes.PROXY_AUTHENTICATION_REQUIRED:
-        raise ConfigurationError(f"{cannot_read(export_id, first)}: {_PROXY}")
+        return ConfigurationError(f"{where}: {_PROXY}")
     if status in (412, 416):
-        raise changed(export_id, f"the store answers {told} to a request for the bytes from {first} on")
-    raise SourceRefusedError(f"{cannot_read(export_id, first)}: {told}. {_advice(response)}")
+        return changed(export_id, f"the store answers {told} to a request for the bytes from {first} on")
+    return SourceRefusedError(f"{where}: {told}. {_advice(response)}")
 
 
-def _refuse_url(response: httpx.Response, text: str, told: str, where: str, *, skewed: bool) -> NoReturn:
+def _url_refusal(response: httpx.Response, text: str, told: str, where: str) -> Exception:
     clock = _clock(response)
-    if skewed or "not valid yet" in text.lower():
+    if "RequestTimeTooSkewed" in text or "not valid yet" in text.lower():
         if clock:
-            raise SourceRefusedError(f"{where}: {told}. {clock}")
+            return SourceRefusedError(f"{where}: {told}. {clock}")
         told = f"{told} (the clock that signed the URL is not the store's)"
-    raise UrlRefused(told, expired="expired" in text.lower(), clock=clock)
+    return UrlRefused(told, expired="expired" in text.lower(), clock=clock)
 
 
 def _clock(response: httpx.Response) -> str:

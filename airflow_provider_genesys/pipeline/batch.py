@@ -7,9 +7,15 @@ from dataclasses import replace
 from datetime import datetime
 
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, Identity, Position, Proof
+from airflow_provider_genesys.pipeline.compile import Path
 from airflow_provider_genesys.pipeline.split import Slice
 from airflow_provider_genesys.pipeline.transform import Rows, Transform
 from airflow_provider_genesys.sinks.base import Batch, Load
+
+MOST_NAMES = 500
+"""So many fields that the contract does not name are counted each; then all others together, as :data:`OTHERS`."""
+LONGEST_NAME = 200
+OTHERS = "(other fields)"
 
 
 class Batcher:
@@ -43,11 +49,22 @@ class Batcher:
             last,
             digest=(last.digest + self._transform.digest(rows)) % 2**63,
             rules=_sum(last.rules, Counter(letter.rule for letter in rows.dead_letters)),
-            drift=_sum(last.drift, Counter({".".join(path): count for path, count in rows.drift.items()})),
+            drift=_drifted(last.drift, rows.drift),
             min_timestamp=min(filter(None, [last.min_timestamp, *times]), default=None),
             max_timestamp=max(filter(None, [last.max_timestamp, *times]), default=None),
             last_record_id=self._transform.last_key(rows) or last.last_record_id,
         )
+
+
+def _drifted(before: dict[str, int], more: Counter[Path]) -> dict[str, int]:
+    """Return the sums by name; a checkpoint has no room for records that use ids as field names."""
+    sums = dict(before)
+    for path, count in sorted(more.items()):
+        name = ".".join(path)[:LONGEST_NAME].replace("\0", "\ufffd")  # PostgreSQL's JSON has no NUL
+        if name not in sums and len(sums) >= MOST_NAMES:
+            name = OTHERS
+        sums[name] = sums.get(name, 0) + count
+    return sums
 
 
 def _sum(before: dict[str, int], more: Counter[str]) -> dict[str, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -30,6 +31,8 @@ _TYPES: dict[str, Any] = {
     "uuid": UUID,
     "json": msgspec.Raw,
 }
+_NAMEABLE = re.compile(r'[^"\\\x00-\x1f]{0,200}')
+_DIGITS = 40  # before or behind the point; more is no number that anybody counts with
 _UNNAMED = object()  # stands in the tree for a field that the contract does not name
 _SEEN = msgspec.Raw | msgspec.UnsetType
 _NOTHING = msgspec.Raw(b"")
@@ -41,13 +44,18 @@ Tree = dict[str, Any]
 class Compiled:
     """A contract, and the unnamed fields seen so far, made into code.
 
-    ``decode(body, shape)`` gives one struct per record, or raises; ``rows(structs, processed_at)`` the rows;
-    ``drift(structs)`` how many records hold each unnamed field.
+    ``decode(body, shape)`` gives one struct per record, or raises; ``rows(structs, processed_at)`` the rows, or
+    raises; ``drift(structs)`` how many records hold each unnamed field.
     """
 
     decode: Callable[[bytes, Literal["lines", "array"]], list[Any]]
     rows: Callable[[list[Any], datetime], list[tuple[Any, ...]]]
     drift: Callable[[list[Any]], Counter[Path]]
+
+
+def nameable(path: Path) -> bool:
+    """Whether a struct can have a field of this name."""
+    return _NAMEABLE.fullmatch(path[-1]) is not None
 
 
 def compiled(contract: Contract, known: Iterable[Path]) -> Compiled:
@@ -100,7 +108,10 @@ def _field(name: str, node: Any) -> Any:
 
 
 def _requires(tree: Tree) -> bool:
-    return any(node.required if isinstance(node, Column) else _requires(node) for node in tree.values())
+    return any(
+        node.required if isinstance(node, Column) else node is not _UNNAMED and _requires(node)
+        for node in tree.values()
+    )
 
 
 def _place(path: Path, tree: Tree) -> str:
@@ -120,18 +131,15 @@ def _row_function(contract: Contract, tree: Tree) -> Callable[[list[Any], dateti
     values = ", ".join(_value(column, tree) for column in contract.columns)
     source = f"lambda records, processed_at: [({values},) for r in records]"
     # The source holds nothing but generated names: no text of a contract or a record gets into it.
-    return eval(source, {"_utc": _utc, "_text": _text, "_uuid": _uuid, "UTC": timezone.utc})  # type: ignore[no-any-return]  # noqa: S307
+    return eval(source, _READERS)  # type: ignore[no-any-return]  # noqa: S307
 
 
 def _value(column: Column, tree: Tree) -> str:
     if column.path == PROCESSED_AT:
         return "processed_at"
     place = _place(tuple(column.path.split(".")), tree)
-    if column.type == "timestamp":
-        return f"_utc({place})"
-    if column.type == "json":
-        return f"_text({place})"
-    return f"_uuid({place})" if column.type == "uuid" else place
+    reader = "required_json" if column.type == "json" and column.required else column.type
+    return f"{reader}({place})" if reader in _READERS else place
 
 
 def _drift_function(unnamed: list[Path], tree: Tree) -> Callable[[list[Any]], Counter[Path]]:
@@ -149,17 +157,40 @@ def _present(read: Callable[[Any], Any], records: list[Any]) -> int:
     return sum(value is not msgspec.UNSET and value is not None for value in map(read, records))
 
 
-def _utc(value: datetime | None) -> datetime | None:
+def _timestamp(value: datetime | None) -> datetime | None:
     """Return ``value`` in UTC. Genesys gives every time in UTC, so a time without a zone is one in UTC."""
     if value is None or value.tzinfo is timezone.utc:
         return value
     return value.replace(tzinfo=timezone.utc) if value.tzinfo is None else value.astimezone(timezone.utc)
 
 
-def _text(value: msgspec.Raw | None) -> bytes | None:
+def _json(value: msgspec.Raw | None) -> bytes | None:
     text = b"" if value is None else bytes(value)
     return None if text in {b"", b"null"} else text
 
 
+def _required_json(value: msgspec.Raw) -> bytes:
+    text = _json(value)
+    if text is None:
+        raise ValueError
+    return text
+
+
 def _uuid(value: UUID | None) -> str | None:
     return None if value is None else str(value)
+
+
+def counted(value: Decimal | None) -> Decimal | None:
+    """Return ``value``; raise :class:`ValueError` where it is no number, or one of absurd size."""
+    if value is not None and (not value.is_finite() or abs(value.adjusted()) > _DIGITS):
+        raise ValueError
+    return value
+
+
+_READERS: dict[str, Callable[..., Any]] = {
+    "timestamp": _timestamp,
+    "json": _json,
+    "required_json": _required_json,
+    "uuid": _uuid,
+    "decimal": counted,
+}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Generator, Iterator
+from contextlib import closing
 
 from airflow_provider_genesys.exceptions import SourceChangedError
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, Position, Proof
@@ -28,7 +29,7 @@ class Document:
         self._where = f"The archive of export {start.export_id}"
         self._max_record_bytes = max_record_bytes
         self._tail = b""  # the unpacked bytes just before the position, as many as a proof covers
-        self._head = b""  # white space before the first byte that tells the shape
+        self._head = b""  # the first bytes, until they tell the shape
         position = start.position
         self._unpacked = Unpacked(
             download.read(position.source_offset),
@@ -38,27 +39,23 @@ class Document:
             packing=position.packing,
         )
         self._splitter: Splitter | None = self._split(position.shape, position.record_offset)
+        self._position = position.record_offset  # where the last slice ended
         self.length = position.record_offset
         """Unpacked bytes seen so far; at the end, the document's length."""
 
     def slices(self, limit: int, *, cut_every: int | None, flush_interval: float) -> Generator[Slice, None, None]:
         """Yield slices of ``limit`` records; of fewer where ``flush_interval`` seconds went by, or a part ends."""
-        position, oldest = self.length, 0.0
-        with Handover(self._proven) as handover:
-            while (chunk := handover.take(flush_interval)) != b"":
+        oldest = None  # when the first of the pending records came
+        with Handover(self._proven, stop=self._download.stop) as handover:
+            while (chunk := handover.take(_left(oldest, flush_interval))) != b"":
                 self._feed(chunk)
-                now = time.monotonic()
-                flush = oldest and now - oldest >= flush_interval
-                for part in self._ready(1 if flush else limit, limit, position, cut_every):
-                    position, oldest = part.end, 0.0
+                flush = oldest is not None and not _left(oldest, flush_interval)
+                for part in self._ready(1 if flush else limit, limit, cut_every):
+                    oldest = None
                     yield part
-                if self._splitter and self._splitter.pending and not oldest:
-                    oldest = now
-            if self._splitter:
-                self._splitter.close()
-            for part in self._ready(1, limit, position, cut_every):
-                position = part.end
-                yield part
+                if oldest is None and self._splitter and self._splitter.pending:
+                    oldest = time.monotonic()
+            yield from self._rest(limit, cut_every)
 
     def standing(self, part: Slice) -> tuple[Position, Proof]:
         """Return the position at the end of ``part``, and its proof. To be called once for each slice, in order."""
@@ -72,16 +69,17 @@ class Document:
         position, proof = self._start.position, self._start.proof
         skip = position.record_offset - proof.length - position.entry_offset
         before = b""
-        for chunk in self._unpacked:
-            rest = chunk[skip:]
-            skip = max(0, skip - len(chunk))
-            if len(before) < proof.length:
-                need = proof.length - len(before)
-                before, rest = before + rest[:need], rest[need:]
-                if len(before) == proof.length:
-                    self._check(before)
-            if rest:
-                yield rest
+        with closing(iter(self._unpacked)) as chunks:
+            for chunk in chunks:
+                rest = chunk[skip:]
+                skip = max(0, skip - len(chunk))
+                if len(before) < proof.length:
+                    need = proof.length - len(before)
+                    before, rest = before + rest[:need], rest[need:]
+                    if len(before) == proof.length:
+                        self._check(before)
+                if rest:
+                    yield rest
         if len(before) < proof.length:
             self._check(before)
 
@@ -100,10 +98,16 @@ class Document:
             return
         self.length += len(chunk)
         if self._splitter is None:
-            self._head = chunk = self._head + chunk
-            self._splitter = self._split(shape_of(chunk, where=self._where), 0)
-        if self._splitter is not None:
+            self._head += chunk
+            self._begin()
+        else:
             self._splitter.feed(chunk)
+
+    def _begin(self, *, ended: bool = False) -> None:
+        self._splitter = self._split(shape_of(self._head, where=self._where, ended=ended), 0)
+        if self._splitter:
+            self._splitter.feed(self._head)
+            self._head = b""
 
     def _split(self, shape: str | None, offset: int) -> Splitter | None:
         if shape is None:
@@ -112,12 +116,26 @@ class Document:
             return LineSplitter(offset, max_record_bytes=self._max_record_bytes)
         return ArraySplitter(offset, where=self._where, max_record_bytes=self._max_record_bytes)
 
-    def _ready(self, least: int, limit: int, position: int, cut_every: int | None) -> Iterator[Slice]:
+    def _ready(self, least: int, limit: int, cut_every: int | None) -> Iterator[Slice]:
         splitter = self._splitter
         while splitter and (splitter.pending >= least or (splitter.pending and splitter.buffered >= MAX_SLICE_BYTES)):
-            cut = None if cut_every is None else (position // cut_every + 1) * cut_every
+            cut = None if cut_every is None else (self._position // cut_every + 1) * cut_every
             part = splitter.take(limit, cut)
             if part is None:
                 return
+            self._position = part.end
             yield part
-            position = part.end
+
+    def _rest(self, limit: int, cut_every: int | None) -> Iterator[Slice]:
+        """Yield what is left when the document has ended."""
+        if self._splitter is None:
+            self._begin(ended=True)
+        yield from self._ready(1, limit, cut_every)
+        if self._splitter:
+            self._splitter.close()
+        yield from self._ready(1, limit, cut_every)
+
+
+def _left(since: float | None, seconds: float) -> float:
+    """Return how much of ``seconds`` is left ``since`` a moment; all of it where there is none."""
+    return seconds if since is None else max(0.0, since + seconds - time.monotonic())

@@ -130,7 +130,7 @@ class Download:
                 except UrlRefused as refusal:
                     self._renew(refusal, offset)
                 except (httpx.TransportError, Broken) as error:
-                    failures = 1 if offset - begun >= ENOUGH else failures + 1
+                    failures = 0 if offset - begun >= ENOUGH else failures + 1
                     self._pause(error, failures, offset)
 
     def stop(self) -> None:
@@ -157,7 +157,7 @@ class Download:
         before = b"".join(self._recent)[-OVERLAP:]
         first, received = offset - len(before), offset
         with closing(self._requested(client, first)) as self._response:
-            span = self._verified(self._response, first)
+            span = self._verified(self._response, first, offset)
             body = in_time(self._response.iter_raw(), self.settings.timeout) if span.stop != span.start else iter(())
             for chunk in self._compared(body, first - span.start, before):
                 received += len(chunk)
@@ -181,18 +181,19 @@ class Download:
             self._signed = signed = self.open_url(signed is not None)
         return signed.url
 
-    def _verified(self, response: httpx.Response, first: int) -> Span:
+    def _verified(self, response: httpx.Response, first: int, offset: int) -> Span:
         """Hold the answer's head against what is known."""
-        span = span_of(response, first=first, export_id=self.export_id, patience=self.settings.timeout)
-        self._refusals = 0
         known, etag = self.known, response.headers.get("ETag")
-        if known.length is not None and span.total is not None and span.total != known.length:
-            raise self._changed(f"it has {span.total} bytes now, and had {known.length}")
-        if known.etag and etag and etag.removeprefix("W/") != known.etag.removeprefix("W/"):
-            raise self._changed("its ETag is another one")
+        begun = known != Identity()
+        span = span_of(response, first=first, begun=begun, export_id=self.export_id, patience=self.settings.timeout)
+        self._refusals = 0
         encoding = response.headers.get("Content-Encoding", "identity")
         if self._encoding not in (None, encoding):
             raise self._changed(f"its Content-Encoding is {encoding!r} now, and was {self._encoding!r}")
+        if span.total is not None and (span.total < offset or span.total != (known.length or span.total)):
+            raise self._changed(f"it has {span.total} bytes now, and had {known.length or f'{offset} or more'}")
+        if known.etag and etag and etag.removeprefix("W/") != known.etag.removeprefix("W/"):
+            raise self._changed("its ETag is another one")
         self._encoding = encoding
         self.known = Identity(span.total if known.length is None else known.length, known.etag or etag)
         return span
@@ -225,7 +226,7 @@ class Download:
             self._held -= len(self._recent.popleft())
 
     def _conclude(self, offset: int, received: int, span: Span, response: httpx.Response) -> None:
-        """Judge a transfer that came to its end: was that the archive's?"""
+        """Judge a transfer that came to its end: whether that is the archive's too."""
         if span.stop is not None and received < span.stop:
             raise Broken(f"the connection ended at byte {received} of {span.stop}")
         if self.known.length is not None:
@@ -253,13 +254,15 @@ class Download:
 
     def _pause(self, error: Exception, failures: int, offset: int) -> None:
         """Wait before the next request, or give up."""
+        if self._stopped.is_set():
+            return
         if cause := lost_cause(error):
             raise ConfigurationError(f"{cannot_read(self.export_id, offset)}: {cause}") from error
         asked = (error.pause if isinstance(error, Broken) else None) or 0.0
         reason = str(error) if isinstance(error, Broken) else f"{type(error).__name__}: {error}"
         if failures > self.settings.retries or asked > LONGEST_PAUSE:
             raise self._given_up(reason, failures, asked, offset) from error
-        backoff = min(2.0 ** (failures - 1), _LONGEST_BACKOFF) * random.uniform(0.5, 1.0)  # noqa: S311 - jitter
+        backoff = min(2.0 ** max(failures - 1, 0), _LONGEST_BACKOFF) * random.uniform(0.5, 1.0)  # noqa: S311 - jitter
         pause = max(asked, backoff)
         log.warning(
             "Export %s: the download broke at byte %s (%s); going on in %.1f s.",

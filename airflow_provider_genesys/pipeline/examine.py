@@ -9,21 +9,21 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
+from math import isfinite
 from typing import Any
 from uuid import UUID
 
 import msgspec
 
 from airflow_provider_genesys.exceptions import RecordError
-from airflow_provider_genesys.pipeline.compile import Path
+from airflow_provider_genesys.pipeline.compile import Path, counted
 from airflow_provider_genesys.pipeline.contract import PROCESSED_AT, Column, Contract
 
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _scalar = msgspec.json.Decoder(Any, float_hook=Decimal)
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _INT64 = range(-(2**63), 2**63)
-_DIGITS = 40  # of a number that is given as text; more is no number that anybody counts with
 
 
 def examine(raw: bytes, contract: Contract, processed_at: datetime) -> tuple[tuple[Any, ...], list[Path]]:
@@ -96,7 +96,7 @@ def _coerced(column: Column, text: bytes) -> Any:
     try:
         value = _scalar.decode(text)
         return _COERCIONS[column.type](value)
-    except (msgspec.MsgspecError, ValueError, TypeError, InvalidOperation, RecursionError, OverflowError):
+    except (msgspec.MsgspecError, ValueError, TypeError, ArithmeticError, RecursionError):
         raise RecordError("wrong-type", f"{column.path} is not of type {column.type}.") from None
 
 
@@ -118,17 +118,19 @@ def _integer(value: Any) -> int:
 def _decimal(value: Any) -> Decimal:
     if isinstance(value, bool) or not isinstance(value, (int, Decimal, str)):
         raise TypeError
-    number = Decimal(value.strip() if isinstance(value, str) else value)
-    if not number.is_finite() or abs(number.adjusted()) > _DIGITS:
-        raise ValueError
+    number = Decimal(value)
+    counted(number)
     return number
 
 
 def _number(value: Any) -> float:
-    number = _decimal(value)
-    if isinstance(value, (int, str)) and Decimal(float(number)) != number and number == number.to_integral_value():
-        raise ValueError  # an integer that a float changes
-    return float(number)
+    """Return the nearest float; that is what the type says, whatever the literal looks like."""
+    if isinstance(value, bool) or not isinstance(value, (int, Decimal, str)):
+        raise TypeError
+    number = float(value)
+    if not isfinite(number):
+        raise ValueError
+    return number
 
 
 def _boolean(value: Any) -> bool:
@@ -148,6 +150,12 @@ def _timestamp(value: Any) -> datetime:
     return moment.replace(tzinfo=timezone.utc) if moment.tzinfo is None else moment.astimezone(timezone.utc)
 
 
+def _uuid(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return str(UUID(value))
+
+
 _COERCIONS: dict[str, Callable[[Any], Any]] = {
     "string": _string,
     "integer": _integer,
@@ -155,5 +163,5 @@ _COERCIONS: dict[str, Callable[[Any], Any]] = {
     "decimal": _decimal,
     "boolean": _boolean,
     "timestamp": _timestamp,
-    "uuid": lambda value: str(UUID(value)),
+    "uuid": _uuid,
 }

@@ -12,14 +12,21 @@ class Handover:
     """Runs ``source`` in a thread and hands its bytes over.
 
     :param source: makes the iterator to run; called and closed in the thread.
+    :param stop: ends what the thread waits for, so that it is gone when the block is left.
     :param limit: bytes held at most (and one chunk more): the source is read only as fast as they are taken.
     :param piece: bytes given out at a time at most, where more have gathered.
     """
 
     def __init__(
-        self, source: Callable[[], Iterator[bytes]], *, limit: int = 2 * 1024 * 1024, piece: int = 256 * 1024
+        self,
+        source: Callable[[], Iterator[bytes]],
+        *,
+        stop: Callable[[], None] = lambda: None,
+        limit: int = 2 * 1024 * 1024,
+        piece: int = 256 * 1024,
     ) -> None:
         self._source = source
+        self._stop = stop
         self._limit = limit
         self._piece = piece
         self._chunks: deque[bytes] = deque()
@@ -41,7 +48,10 @@ class Handover:
             self._stopped = True
             self._chunks.clear()
             self._changed.notify_all()
-        self._thread.join(timeout=5)  # a thread that waits for the network ends by its own time-out
+            ended = self._ended
+        if not ended:
+            self._stop()
+        self._thread.join(timeout=5)  # one that cannot be woken, because it connects, ends by its own time-out
 
     def take(self, timeout: float) -> bytes | None:
         """Return the next bytes; None where none came within ``timeout`` seconds, ``b""`` at the end.

@@ -61,13 +61,15 @@ def run(
     :param load: what is loaded.
     :param download: makes the download for the checkpoint that the load goes on from.
     :param sink: where to; it is opened here, and closed whatever happens.
-    :param watch: is told every committed checkpoint.
+    :param watch: is told every committed checkpoint, first the one that the load goes on from.
     :raises GenesysError: see :mod:`airflow_provider_genesys.exceptions`; what is committed stays, and nothing that is
         not complete is marked as complete.
     """
     try:
         start = sink.open(load, restart=options.restart) or _beginning(load, sink.processed_at)
         _announce(load, start)
+        if start.committed_at is not None:
+            watch(start)
         return _load(load, download(start), start, sink, options, watch)
     except BaseException:
         sink.abort()

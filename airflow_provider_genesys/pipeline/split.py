@@ -19,9 +19,12 @@ MAX_SLICE_BYTES = 8 * 1024 * 1024
 """A slice ends before it grows past this, whatever the number of records; one record alone may be longer."""
 KEPT_OF_OVERSIZE = 64 * 1024
 """So many bytes of an oversize record are kept in its dead letter."""
-_BOM = b"\xef\xbb\xbf"
+BOM = b"\xef\xbb\xbf"
 _WIDE_BOMS = (b"\xff\xfe", b"\xfe\xff")
 _WHITESPACE = b" \t\r\n"
+_GZIP = b"\x1f\x8b"
+_TELLING = 4  # so many bytes tell the encoding
+_MAX_BLANK = 64 * 1024
 
 
 @dataclass(frozen=True)
@@ -29,8 +32,8 @@ class Slice:
     """A run of whole records: the bytes ``[start, end)`` of the document.
 
     ``starts`` and ``ends`` are the records' offsets in the document, one each per record; ``data`` begins at
-    ``start``. An oversize record comes as a slice of its own: no record in it, ``data`` cut to the bytes just before
-    ``end``, and the dead letter in ``refused``.
+    ``start``. An oversize record is not among them: its dead letter is in ``refused``. Where it came in pieces it has a
+    slice of its own, with ``data`` cut to the bytes just before ``end``.
     """
 
     start: int
@@ -75,23 +78,31 @@ def oversize(start: int, kept: bytes, length: int, limit: int) -> DeadLetter:
     return DeadLetter(start, kept, "split", "record-too-large", message)
 
 
-def shape_of(head: bytes, *, where: str) -> Literal["lines", "array"] | None:
+def shape_of(head: bytes, *, where: str, ended: bool = False) -> Literal["lines", "array"] | None:
     """Tell the shape of the document that begins with ``head``; None where more bytes are needed.
 
-    :raises NotAnArchiveError: it is HTML, XML, or UTF-16.
+    :param ended: whether ``head`` is all there is.
+    :raises NotAnArchiveError: it is HTML, XML, UTF-16, packed twice, or blank for longer than any archive.
     """
-    if head.startswith(_WIDE_BOMS):
-        raise NotAnArchiveError(f"{where} is UTF-16 or UTF-32; an archive is UTF-8.")
-    body = head.removeprefix(_BOM).lstrip(_WHITESPACE)
-    if not body:
+    body = head.removeprefix(BOM).lstrip(_WHITESPACE)
+    if len(head) < _TELLING and not (ended and body):
         return None
+    if head.startswith(_WIDE_BOMS) or b"\0" in head[:_TELLING]:
+        raise NotAnArchiveError(f"{where} is UTF-16 or UTF-32; an archive is UTF-8.")
+    if head.startswith(_GZIP):
+        raise NotAnArchiveError(f"{where} is packed with gzip twice; unpack it once before it is loaded.")
     if body.startswith(b"<"):
-        excerpt = body[:120].decode("ascii", "replace")
         raise NotAnArchiveError(
-            f"{where} is HTML or XML, not an archive; it begins {excerpt!r}. Open the export in Genesys Cloud, or "
-            "clear the create task to make it again."
+            f"{where} is HTML or XML, not an archive; it begins {_excerpt(body)!r}. Open the export in Genesys Cloud, "
+            "or clear the create task to make it again."
         )
-    return "array" if body.startswith(b"[") else "lines"
+    if not body and len(head) > _MAX_BLANK:
+        raise NotAnArchiveError(f"{where} begins with more than {_MAX_BLANK} bytes of white space.")
+    return ("array" if body.startswith(b"[") else "lines") if body else None
+
+
+def _excerpt(body: bytes) -> str:
+    return body[:120].decode("ascii", "replace")
 
 
 def fitting(start: int, ends: list[int], limit: int, cut: int | None) -> int:
@@ -138,8 +149,8 @@ class LineSplitter:
             ends.append(position + index)
             index = find(b"\n", index) + 1
         if not ends and len(self._buffer) > self._max:  # the pipeline has taken the whole lines before it
-            self._oversize = (self._base, bytes(self._buffer[:KEPT_OF_OVERSIZE]))
-            self._drop(len(self._buffer) - KEPT_OF_OVERSIZE)
+            self._oversize = (self._base, self._kept(self._buffer))
+            self._drop(max(0, len(self._buffer) - KEPT_OF_OVERSIZE))
 
     def close(self) -> None:
         """Say that the document has ended: the last line needs no newline."""
@@ -161,12 +172,32 @@ class LineSplitter:
         del self._line_ends[:count]
         data = self._drop(ends[-1] - start)
         starts = [start, *ends[:-1]]
-        if start == 0 and data.startswith(_BOM):
-            starts[0] = len(_BOM)
+        refused: list[DeadLetter] = []
+        if len(data) > self._max:
+            starts, ends, refused = self._sorted_out(data, starts, ends)
+        if start == 0 and data.startswith(BOM) and starts[:1] == [0]:
+            starts[0] = len(BOM)
         if b"\n\n" in data or b"\n\r\n" in data or data[:1] in (b"\n", b"\r"):
-            filled = [i for i in range(count) if data[starts[i] - start : ends[i] - start].strip(_WHITESPACE)]
+            filled = [i for i in range(len(ends)) if data[starts[i] - start : ends[i] - start].strip(_WHITESPACE)]
             starts, ends = [starts[i] for i in filled], [ends[i] for i in filled]
-        return Slice(start, start + len(data), data, starts, ends, "lines")
+        return Slice(start, start + len(data), data, starts, ends, "lines", refused)
+
+    def _sorted_out(
+        self, data: bytes, starts: list[int], ends: list[int]
+    ) -> tuple[list[int], list[int], list[DeadLetter]]:
+        """Return where the lines begin and end that are not oversize, and the dead letters of those that are."""
+        base, lines = starts[0], list(zip(starts, ends, strict=True))
+        taken = [(start, end) for start, end in lines if end - start <= self._max]
+        refused = [
+            oversize(start, self._kept(data[start - base : end - base]), end - start, self._max)
+            for start, end in lines
+            if end - start > self._max
+        ]
+        return [start for start, _ in taken], [end for _, end in taken], refused
+
+    def _kept(self, line: bytes | bytearray) -> bytes:
+        """Return what is kept of an oversize line: as much, however the line came."""
+        return bytes(line[: min(self._max, KEPT_OF_OVERSIZE)])
 
     def _drop(self, length: int) -> bytes:
         with memoryview(self._buffer) as view:

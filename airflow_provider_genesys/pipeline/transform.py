@@ -13,17 +13,17 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from operator import itemgetter
-from typing import Any
+from typing import Any, Literal
 from zlib import crc32
 
 import msgspec
 
 from airflow_provider_genesys.exceptions import RecordError
-from airflow_provider_genesys.pipeline.compile import MOST_KNOWN, Compiled, Path, compiled
+from airflow_provider_genesys.pipeline.compile import MOST_KNOWN, Compiled, Path, compiled, nameable
 from airflow_provider_genesys.pipeline.contract import Contract
 from airflow_provider_genesys.pipeline.dead_letter import DeadLetter
 from airflow_provider_genesys.pipeline.examine import examine
-from airflow_provider_genesys.pipeline.split import Slice
+from airflow_provider_genesys.pipeline.split import BOM, Slice
 
 
 @dataclass
@@ -48,7 +48,7 @@ class Transform:
         self._known: frozenset[Path] = frozenset()  # fields that are not in the contract but were seen
         self._compiled: Compiled = compiled(contract, self._known)
         self._key: Callable[[tuple[Any, ...]], str] = itemgetter(contract.index(contract.key))
-        self._timestamp: Callable[[tuple[Any, ...]], datetime] = itemgetter(contract.index(contract.timestamp))
+        self._timestamp: Callable[[tuple[Any, ...]], datetime | None] = itemgetter(contract.index(contract.timestamp))
 
     def apply(self, part: Slice) -> Rows:
         """Return the rows of ``part``; records that cannot be rows come as dead letters, none is lost."""
@@ -68,33 +68,40 @@ class Transform:
 
     def span(self, result: Rows) -> tuple[datetime, datetime] | None:
         """Return the least and the greatest timestamp."""
-        times = list(map(self._timestamp, result.rows))
+        times = [moment for moment in map(self._timestamp, result.rows) if moment is not None]
         return (min(times), max(times)) if times else None
 
     def _at_once(self, part: Slice) -> Rows | None:
         """Decode the whole slice in one call; None where a record in it needs a closer look."""
-        if not part.starts or not _is_plain(part.data):
+        if not part.starts or part.refused or not _is_plain(part.data):
             return None
         body = part.data[part.starts[0] - part.start : part.ends[-1] - part.start]
+        if part.shape == "lines" and not _is_one_a_line(body, len(part.starts)):
+            return None
+        decoded = self._decoded(body, part.shape, len(part.starts))
+        return None if decoded is None else Rows(decoded.rows, part.starts, [], decoded.drift)
+
+    def _decoded(self, body: bytes, shape: Literal["lines", "array"], count: int) -> Rows | None:
+        """Return the rows and the drift of ``count`` records; None where they are not exactly as compiled."""
         try:
-            records = self._compiled.decode(body, part.shape)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError):
+            records = self._compiled.decode(body, shape)
+            rows = self._compiled.rows(records, self._processed_at)
+        except (msgspec.MsgspecError, ValueError, ArithmeticError, RecursionError):
             return None
-        if len(records) != len(part.starts):
-            return None
-        return Rows(self._compiled.rows(records, self._processed_at), part.starts, [], self._compiled.drift(records))
+        return Rows(rows, drift=self._compiled.drift(records)) if len(records) == count else None
 
     def _one_by_one(self, part: Slice) -> Rows:
         result = Rows()
         seen: set[Path] = set()
         for start, end in zip(part.starts, part.ends, strict=True):
-            raw = part.raw(start, end)
-            if not raw.strip():
+            raw = part.raw(start, end).rstrip()
+            record = raw.removeprefix(BOM)  # files that were joined have one at every seam
+            if not record.strip():
                 continue
             try:
-                row, unknown = self._record(raw)
+                row, unknown = self._record(record)
             except RecordError as error:
-                result.dead_letters.append(DeadLetter(start, raw.strip(), "contract", error.rule, str(error)))
+                result.dead_letters.append(DeadLetter(start, raw, "contract", error.rule, str(error)))
                 continue
             result.rows.append(row)
             result.offsets.append(start)
@@ -104,21 +111,20 @@ class Transform:
         return result
 
     def _record(self, raw: bytes) -> tuple[tuple[Any, ...], Iterable[Path]]:
-        if _is_plain(raw):
-            try:
-                records = self._compiled.decode(raw, "lines")
-            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError):
-                pass
-            else:
-                if len(records) == 1:
-                    return self._compiled.rows(records, self._processed_at)[0], self._compiled.drift(records)
+        if _is_plain(raw) and (decoded := self._decoded(raw, "lines", 1)):
+            return decoded.rows[0], decoded.drift
         return examine(raw, self._contract, self._processed_at)
 
     def _learn(self, seen: set[Path]) -> None:
-        new = seen - self._known
+        new = set(filter(nameable, seen)) - self._known
         if new and len(self._known | new) <= MOST_KNOWN:
             self._known = self._known | new
             self._compiled = compiled(self._contract, self._known)
+
+
+def _is_one_a_line(body: bytes, count: int) -> bool:
+    """Whether every line end lies between two objects; the decoder would also take two on a line, or one on two."""
+    return body.count(b"}\n{") + body.count(b"}\r\n{") == count - 1
 
 
 def _is_plain(data: bytes) -> bool:

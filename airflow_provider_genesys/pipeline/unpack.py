@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Literal
 
 from isal import isal_zlib
@@ -46,9 +46,14 @@ class Unpacked:
         self._offset = entry_offset  # place in the document up to which it was handed on
         self.packing = packing
 
-    def __iter__(self) -> Iterator[bytes]:
-        chunks = self._recognised() if self.packing is None else self._chunks
-        return self._gunzipped(chunks) if self.packing == "gzip" else chunks
+    def __iter__(self) -> Generator[bytes, None, None]:
+        """Yield the document; when this is closed, ``chunks`` are closed too."""
+        try:
+            chunks = self._recognised() if self.packing is None else self._chunks
+            yield from self._gunzipped(chunks) if self.packing == "gzip" else chunks
+        finally:
+            if close := getattr(self._chunks, "close", None):
+                close()
 
     def entry(self, offset: int) -> tuple[int, int]:
         """Return the last place, as (offset in the archive, offset in the document), to enter before ``offset``.

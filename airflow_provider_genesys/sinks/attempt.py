@@ -161,8 +161,8 @@ class Attempt:
         if listed != (counts.written, counts.dead_letters):
             raise AccountError(
                 f"Export {self.load.export_id}: the parts hold {listed[0]} rows and {listed[1]} dead letters, but the "
-                f"account says {counts.written} and {counts.dead_letters}. If nobody edited the ledger, please report this "
-                "as a bug; clear the task with on_clear='restart'."
+                f"account says {counts.written} and {counts.dead_letters}. Unless somebody edited the ledger this is a "
+                "bug: please report it, and clear the task with on_clear='restart'."
             )
 
     def _stored(self) -> dict[str, Stored]:

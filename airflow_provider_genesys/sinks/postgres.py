@@ -86,7 +86,6 @@ class PostgresSink:
         """See :meth:`Sink.open`. A checkpoint of another export or another contract is not continued."""
         self._load = load
         self._identifier = sql.Identifier(self._schema, self._name)
-        self._table = Table(self._identifier, load)
         self._ledger = Ledger(self._schema, self._name, load)
         self._dead_letters = DeadLetters(self._schema, self._name, load, self._raw_bytes)
         self._rules: Counter[str] = Counter()
@@ -127,6 +126,7 @@ class PostgresSink:
                 self._dead_letters.forget(cursor)
             # On no rows, so that what is not allowed shows before anything is downloaded.
             self._dead_letters.set_aside(cursor, [])
+            self._table = Table(self._identifier, self._load, claim.begun_at)
             self._table.rehearse(cursor)
         return claim
 
@@ -183,7 +183,7 @@ class PostgresSink:
             held = self._ledger.held(cursor, self._claim.fence)
             if held.position != self._position:
                 raise self._ledger.forgotten()
-            present, taken = self._ledger.audit(cursor)
+            present, taken = self._ledger.audit(cursor, self._claim.begun_at)
             self._check(held.counts.written, present, taken)
             target = f"{self._schema}.{self._name}"
             info = cursor.connection.info

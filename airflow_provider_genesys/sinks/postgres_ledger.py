@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from datetime import timezone
+from datetime import datetime, timezone
 from functools import cached_property
 from typing import Any
 
@@ -48,7 +48,7 @@ VALUES (%(load_id)s, %(target)s, %(shard)s, 1, 'loading', %(export_id)s, %(kind)
     %(contract)s, %(run_id)s, 1, now(), now())
 ON CONFLICT (load_id, target, shard)
     DO UPDATE SET fence = l.fence + 1, attempts = l.attempts + 1, run_id = excluded.run_id, opened_at = now()
-RETURNING fence, attempts, checkpoint, state = 'loading' AND export_id = %(export_id)s
+RETURNING fence, attempts, begun_at, opened_at, checkpoint, state = 'loading' AND export_id = %(export_id)s
     AND contract = %(contract)s
 """
 # Another shard of the same load may have fixed the time already.
@@ -75,8 +75,7 @@ WHERE load_id = %(load_id)s AND target = %(target)s AND shard = %(shard)s AND fe
 # From begun_at on: what a former attempt landed, and this one did not, is not in this account.
 _AUDIT = """
 SELECT (SELECT count(*) FROM {table} WHERE {export} = %(export_id)s AND {shard} = %(shard)s
-        AND {contract} = %(contract)s AND {loaded} >= (SELECT begun_at FROM {ledger}
-            WHERE load_id = %(load_id)s AND target = %(target)s AND shard = %(shard)s)),
+        AND {contract} = %(contract)s AND {loaded} >= %(begun_at)s),
     (SELECT coalesce(sum((taken_over ->> %(source)s)::bigint), 0)::bigint FROM {ledger}
         WHERE target = %(target)s)
 """
@@ -92,6 +91,8 @@ class Claim:
 
     fence: int
     attempts: int
+    begun_at: datetime
+    """When the load began: opened for the first time, or again with nothing to continue."""
     checkpoint: Checkpoint | None = None
     processed_at: str | None = None
 
@@ -145,14 +146,14 @@ class Ledger:
 
     def claim(self, cursor: Cursor, *, restart: bool) -> Claim:
         """Take a new fence. The claim holds a checkpoint where the load can be continued; else it begins anew."""
-        fence, attempts, checkpoint, continuable = _only(self._run(cursor, _CLAIM))
+        fence, attempts, begun_at, opened_at, checkpoint, continuable = _only(self._run(cursor, _CLAIM))
         (processed_at,) = _only(self._run(cursor, _PROCESSED_AT))
-        claim = Claim(fence, attempts)
+        claim = Claim(fence, attempts, begun_at)
         claim.processed_at = processed_at and processed_at.astimezone(timezone.utc).isoformat()
         if checkpoint and continuable and not restart:
             claim.checkpoint = self._read(checkpoint)
         else:
-            claim.attempts = 1
+            claim.attempts, claim.begun_at = 1, opened_at
             self._run(cursor, _BEGIN)
         return claim
 
@@ -195,10 +196,10 @@ class Ledger:
         if not self._run(cursor, _ADVANCE, **new, fence=checkpoint.fence).rowcount:
             raise self._fenced(checkpoint.fence)
 
-    def audit(self, cursor: Cursor) -> tuple[int, int]:
-        """Count the rows of this load that the table holds, and those that other loads took over from its export."""
+    def audit(self, cursor: Cursor, begun_at: datetime) -> tuple[int, int]:
+        """Count the rows of this load that the table holds, and those that other loads took over from its source."""
         source = f"{self._load.export_id}/{self._load.shard}"
-        present, taken = _only(self._run(cursor, _AUDIT, source=source))
+        present, taken = _only(self._run(cursor, _AUDIT, source=source, begun_at=begun_at))
         return present, taken
 
     def complete(self, cursor: Cursor, certificate: Certificate, fence: int) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -42,11 +43,12 @@ SELECT {own}, {offset}, %(export)s, %(submitted)s, %(shard)s, %(contract)s, now(
 ON CONFLICT ({key}) DO NOTHING
 """
 
-_IS_OWN = "(t.{export}, t.{shard}) IS NOT DISTINCT FROM (%(export)s, %(shard)s)"
-
-# Rows from before this provider have no lineage; they count as older than any export.
+# What an attempt before this load began anew has left counts as if it were not there. So do rows from before this
+# provider, which have no lineage.
+_IS_OURS = "(t.{export}, t.{shard}) IS NOT DISTINCT FROM (%(export)s, %(shard)s)"
+_IS_STALE = "coalesce(t.{loaded} < %(begun_at)s, true)"
 _IS_OLDER = """
-CASE WHEN {is_own} THEN coalesce(t.{offset} <= s.{offset}, true)
+CASE WHEN {is_ours} THEN {is_stale} OR t.{offset} <= s.{offset}
 ELSE coalesce((t.{submitted}, t.{export}, t.{shard}) < (%(submitted)s, %(export)s, %(shard)s), true) END
 """
 
@@ -54,15 +56,16 @@ ELSE coalesce((t.{submitted}, t.{export}, t.{shard}) < (%(submitted)s, %(export)
 _SURVEY = """
 WITH held AS MATERIALIZED (
     SELECT t.{export} || '/' || t.{shard} AS source,
-        {is_own} AS own,
+        {is_ours} AS ours,
+        {is_ours} AND NOT {is_stale} AS seen,
         {is_older} AS older,
         t.{offset} = s.{offset} AS same,
         t.{contract} IS NOT DISTINCT FROM %(contract)s AS same_contract
     FROM {stage} AS s JOIN {target} AS t USING ({key}) ORDER BY {key} FOR UPDATE OF t
 )
 SELECT source,
-    count(*) FILTER (WHERE CASE WHEN own THEN same ELSE older END),
-    count(*) FILTER (WHERE older AND NOT (own AND same_contract)),
+    count(*) FILTER (WHERE CASE WHEN seen THEN same ELSE older END),
+    count(*) FILTER (WHERE older AND NOT (ours AND same_contract)),
     count(*)
 FROM held GROUP BY source
 """
@@ -71,7 +74,7 @@ FROM held GROUP BY source
 _REPLACE = """
 UPDATE {target} AS t SET {assigned}, {offset} = s.{offset}, {export} = %(export)s, {submitted} = %(submitted)s,
     {shard} = %(shard)s, {contract} = %(contract)s, {loaded} = now()
-FROM {stage} AS s WHERE t.{key} = s.{key} AND t.{loaded} IS DISTINCT FROM now() AND {is_older}
+FROM {stage} AS s WHERE t.{key} = s.{key} AND t.{loaded} IS DISTINCT FROM now() AND ({is_older})
 """
 
 
@@ -86,9 +89,12 @@ class Landed:
 
 
 class Table:
-    """Writes a load's rows to one table, in the transaction of the cursor that it is given."""
+    """Writes a load's rows to one table, in the transaction of the cursor that it is given.
 
-    def __init__(self, identifier: sql.Identifier, load: Load) -> None:
+    :param begun_at: when the load began, by the server's clock; see :class:`Claim`.
+    """
+
+    def __init__(self, identifier: sql.Identifier, load: Load, begun_at: datetime) -> None:
         self._identifier = identifier
         self._key_name = column_names(load.contract)[load.contract.index(load.contract.key)]
         self._key = load.contract.index(load.contract.key)
@@ -98,9 +104,11 @@ class Table:
             "submitted": load.submitted_at,
             "shard": load.shard,
             "contract": str(load.contract),
+            "begun_at": begun_at,
         }
         names = _names(identifier, column_names(load.contract), self._types, self._key_name)
-        names["is_own"] = sql.SQL(_IS_OWN).format(**names)
+        names["is_ours"] = sql.SQL(_IS_OURS).format(**names)
+        names["is_stale"] = sql.SQL(_IS_STALE).format(**names)
         names["is_older"] = sql.SQL(_IS_OLDER).format(**names)
         self.stage, self._unstage, self._copy, self._insert, self._survey, self._replace = (
             sql.SQL(text).format(**names).as_bytes() for text in (_STAGE, _UNSTAGE, _COPY, _INSERT, _SURVEY, _REPLACE)

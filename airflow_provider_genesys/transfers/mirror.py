@@ -16,15 +16,14 @@ EVERY = 5.0
 
 
 class CheckpointMirror:
-    """Writes the newest checkpoint to XCom ``checkpoint`` and, on Airflow 3.3, to the task's state store.
+    """Writes the newest checkpoint to XCom ``checkpoint`` and, on Airflow 3.3, to the task's state store."""
 
-    :param handle: of the export; its ``file_uri`` is sealed.
-    """
-
-    def __init__(self, context: Context, handle: dict[str, Any]) -> None:
+    def __init__(self, context: Context) -> None:
         self._ti = context["ti"]
         self._store: Any = context.get("task_state_store")
-        self._shared = {"file_uri": handle.get("file_uri"), "expires_at": handle.get("expires_at")}
+        self._shared: dict[str, Any] = {}
+        self.committed_at: str | None = None
+        """When the sink last committed something, ISO 8601; None where nothing is known."""
         self._written = 0.0
         self._newest: dict[str, Any] | None = None
 
@@ -36,8 +35,13 @@ class CheckpointMirror:
     ) -> None:
         self._write()
 
+    def show(self, handle: dict[str, Any]) -> None:
+        """Show the export's file with each checkpoint; its ``file_uri`` is sealed."""
+        self._shared = {"file_uri": handle.get("file_uri"), "expires_at": handle.get("expires_at")}
+
     def committed(self, checkpoint: Checkpoint) -> None:
         """Note ``checkpoint``, and write it if the last write is old enough."""
+        self.committed_at = checkpoint.committed_at
         self._newest = {
             "byte_offset": checkpoint.position.record_offset,
             "record_index": checkpoint.counts.read,

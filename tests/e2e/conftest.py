@@ -44,9 +44,12 @@ class Warehouse:
         keys = [entry["Key"] for entry in listed if part in entry["Key"]]
         return {key: client.get_object(Bucket=self.bucket, Key=key)["Body"].read() for key in keys}
 
-    def run(self, day: datetime, **conf: Any) -> Any:
-        """Run the shipped DAG for ``day``, with retries that come at once."""
+    def run(self, day: datetime, *, loads: dict[str, Any] | None = None, **conf: Any) -> Any:
+        """Run the shipped DAG for ``day``, with retries that come at once; ``loads`` sets up the loading tasks."""
         dag = shipped_dag("genesys_recordings_daily")
+        for task in dag.tasks:
+            if task.task_id.startswith("load_into_"):
+                vars(task).update(loads or {})
         return run_dag(dag, day + timedelta(days=1), s3_bucket=self.bucket, **conf)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import psycopg
 import pytest
+
 from demo.embedded import BUCKET, Embedded, embedded
 from demo.standalone import Standalone
 
@@ -102,8 +103,7 @@ def test_a_killed_load_continues_in_the_next_try_for_both_sinks(airflow: Standal
     certificate = entry["value"] if isinstance(entry["value"], dict) else json.loads(entry["value"])
     assert certificate["read"] == BIG
     assert all(
-        counts == {"written": BIG - 50, "dead_letters": 50, "duplicates": 0}
-        for counts in certificate["sinks"].values()
+        counts == {"written": BIG - 50, "dead_letters": 50, "duplicates": 0} for counts in certificate["sinks"].values()
     )
     assert rows_loaded(services) == BIG - 50
     checkpoint = airflow.call("GET", f"{DAG}/dagRuns/{run_id}/taskInstances/load_into_postgres/xcomEntries/checkpoint")

@@ -86,6 +86,7 @@ def test_the_account_closes_and_the_ledger_holds_the_certificate(warehouse: Ware
     assert (ledger["state"], ledger["attempts"], ledger["run_id"]) == ("complete", 1, "dag/run/task")
     assert ledger["certificate"]["counts"] == {"read": 1200, "written": 1198, "dead_letters": 2, "duplicates": 0}
     assert ledger["completed_at"] > ledger["begun_at"]
+    assert all(connection.closed for connection in warehouse.connections)
 
 
 def test_an_export_without_records_is_complete(warehouse: Warehouse) -> None:
@@ -105,6 +106,8 @@ def test_a_checkpoint_stands_behind_every_batch(warehouse: Warehouse) -> None:
     assert (checkpoint.position, checkpoint.counts) == (batch.checkpoint.position, counts(500, dead_letters=1))
     assert checkpoint.fence == 1
     sink.abort()
+    sink.abort()
+    assert all(connection.closed for connection in warehouse.connections)
     again = warehouse.sink()
     assert again.open(load, restart=False) == checkpoint
     assert again.processed_at == PROCESSED_AT.isoformat()

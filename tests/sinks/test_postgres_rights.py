@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,8 @@ from airflow_provider_genesys.sinks.postgres import PostgresSink
 from airflow_provider_genesys.testing.services import PostgresServer
 from tests.sinks.batches import make_batch, make_batches, make_certificate, make_load
 from tests.sinks.warehouse import Warehouse, counts
+
+PAGE = Path(__file__).parents[2] / "docs" / "postgres.md"
 
 
 @pytest.fixture
@@ -43,8 +47,7 @@ def create_tables(warehouse: Warehouse) -> None:
 
 def grant(warehouse: Warehouse, loader: str, *, but: str = "") -> None:
     """Grant what docs/postgres.md lists."""
-    page = (Path(__file__).parents[2] / "docs" / "postgres.md").read_text(encoding="utf-8")
-    statements = re.findall(r"^GRANT [^;]+;", page, re.MULTILINE)
+    statements = re.findall(r"^GRANT [^;]+;", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
     role, database = loader.split("/")[2].partition(":")[0], loader.rpartition("/")[2]
     for statement in statements:
         if not but or but not in statement:
@@ -59,6 +62,16 @@ def test_the_rights_in_the_docs_are_enough(warehouse: Warehouse, loader: str) ->
     for restart in (False, True):
         batches = make_batches(load, 20, size=10, dead=[1])
         assert warehouse.load(load, batches, restart=restart, **options).counts == counts(20, dead_letters=1)
+
+
+def test_the_queries_in_the_docs_run(warehouse: Warehouse) -> None:
+    load = make_load()
+    warehouse.load(load, make_batches(load, 20, dead=[1]))
+    queries = re.findall(r"^```sql\n(SELECT.+?)^```", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    complete, progress, _, why, _ = [warehouse.execute(query) for query in queries]
+    assert len(complete) == 19
+    assert [(row["state"], row["read"], row["dead_letters"]) for row in progress] == [("complete", "20", "1")]
+    assert [(row["rule"], row["count"]) for row in why] == [("missing-required", 1)]
 
 
 @pytest.mark.parametrize("but", ["genesys_ledger", "genesys_dead_letters", "ON public.recordings", "TEMPORARY"])
@@ -252,6 +265,13 @@ def test_settings_of_the_connection_do_not_matter(warehouse: Warehouse) -> None:
     sink.abort()
     fixed = [{**row, "_loaded_at": None} for row in warehouse.rows()]
     assert fixed == [{**row, "_loaded_at": None} for row in expected]
+
+
+def test_without_psycopg_the_error_says_what_to_install() -> None:
+    program = "import sys; sys.modules['psycopg'] = None; import airflow_provider_genesys.sinks.postgres"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert "MissingExtraError" in done.stderr
+    assert "pip install 'airflow-provider-genesys[postgres]'" in done.stderr
 
 
 def test_another_driver_is_refused(postgres: PostgresServer) -> None:

@@ -21,6 +21,7 @@ from airflow_provider_genesys.testing.fault_proxy.answer import Answer, Headers,
 from airflow_provider_genesys.testing.fault_proxy.fault import Ending, Fault
 
 _NO_LINGER = struct.pack("ii", 1, 0)
+_TAKEN_WITHIN = 0.5  # seconds in which a client that reads takes something
 _TICK = 0.05  # seconds between two pieces of a body that goes out slowly
 
 
@@ -156,13 +157,15 @@ class _Handler(BaseHTTPRequestHandler):
             self.connection.close()
 
     def _drain(self) -> None:
-        """Wait until the client's side has all that was sent, or cannot take more: a reset throws away the rest."""
-        queued, last = -1, -2
+        """Wait until the client's side has all that was sent, as long as it takes any: a reset throws away the rest."""
+        last, since = None, time.monotonic()
         with suppress(OSError):  # not every system tells
-            while queued != last and queued:
-                last = queued
-                queued = struct.unpack("i", ioctl(self.connection, TIOCOUTQ, b"\0" * 4))[0]
-                time.sleep(0.002)
+            while queued := struct.unpack("i", ioctl(self.connection, TIOCOUTQ, b"\0" * 4))[0]:
+                if queued != last:
+                    last, since = queued, time.monotonic()
+                if time.monotonic() - since > _TAKEN_WITHIN:
+                    return
+                time.sleep(0.001)
 
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = _answer  # noqa: N815 - names given by http.server
 

@@ -39,9 +39,9 @@ def test_a_request_carries_its_token_its_sender_and_its_arguments(
     client: CloudClient, server: ScriptedServer, secrets: list[str]
 ) -> None:
     server.on(f"POST {PATH}", Reply(202, {"id": "x"}))
-    assert client.request("post", PATH, json={"a": ["ü"]}, params={"q": "1 2"}) == {"id": "x"}
+    assert client.request("post", PATH, json={"a": ["ü"]}, params={"q": "1&2"}) == {"id": "x"}
     _, request = server.requests
-    assert (request.method, request.path, request.json) == ("POST", f"{PATH}?q=1+2", {"a": ["ü"]})
+    assert (request.method, request.path, request.json) == ("POST", f"{PATH}?q=1%262", {"a": ["ü"]})
     assert request.headers["Authorization"] == "Bearer token-1"
     assert request.headers["User-Agent"] == f"airflow-provider-genesys/{__version__}"
     assert secrets == ["token-1"]
@@ -191,7 +191,7 @@ def test_retry_after_is_waited_for(client: CloudClient, server: ScriptedServer) 
     server.on(f"GET {PATH}", Reply(429, headers={"Retry-After": "0.3"}), OK)
     begun = time.monotonic()
     client.request("GET", PATH)
-    assert 0.3 <= time.monotonic() - begun < 2
+    assert 0.3 <= time.monotonic() - begun < 5
 
 
 def test_retry_after_counts_for_everybody_who_uses_the_oauth_client(
@@ -209,15 +209,15 @@ def test_retry_after_counts_for_everybody_who_uses_the_oauth_client(
     assert server.count("GET /other") == 0
 
 
-@pytest.mark.parametrize(("asked", "least"), [("0", 0.0), ("Sun, 01 Nov 2015 00:00:00 GMT", 0.2)])
+@pytest.mark.parametrize(("asked", "least"), [("0", 0.0), ("Sun, 01 Nov 2015 00:00:00 GMT", 0.8)])
 def test_a_date_that_has_passed_is_no_leave_to_hammer(
     client: CloudClient, server: ScriptedServer, monkeypatch: pytest.MonkeyPatch, asked: str, least: float
 ) -> None:
-    monkeypatch.setattr(client_module, "_backoff", tenacity.wait_fixed(0.2))
+    monkeypatch.setattr(client_module, "_backoff", tenacity.wait_fixed(0.8))
     server.on(f"GET {PATH}", Reply(503, headers={"Retry-After": asked}), OK)
     begun = time.monotonic()
     client.request("GET", PATH)
-    assert least <= time.monotonic() - begun < least + 0.15
+    assert least <= time.monotonic() - begun < least + 0.7
 
 
 @pytest.mark.parametrize(("asked", "told"), [("3000", 3000.0), ("999999", 3600.0)])
@@ -239,7 +239,7 @@ def test_patience_bounds_the_whole_call(
     begun = time.monotonic()
     with CloudClient(config, patience=0.5) as client, pytest.raises(CloudUnavailableError):
         client.request("GET", PATH)
-    assert time.monotonic() - begun < 0.9
+    assert time.monotonic() - begun < 5
     assert 1 < server.count(f"GET {PATH}") <= 3, "patience would not end it before the sixth"
 
 
@@ -255,14 +255,14 @@ def test_without_retry_after_the_pauses_grow_and_differ(monkeypatch: pytest.Monk
 
 
 def test_an_answer_that_trickles_is_cut(make_config: Callable[..., CloudConfig], server: ScriptedServer) -> None:
-    server.on(f"POST {PATH}", Reply(200, b" " * 100 + b"{}", drip=0.05))
+    server.on(f"POST {PATH}", Reply(200, b" " * 100 + b"{}", drip=0.05))  # 5 s in all
     begun = time.monotonic()
     with (
         CloudClient(make_config(timeout=0.1)) as client,
         pytest.raises(CloudUnavailableError, match="trickled"),
     ):
         client.request("POST", PATH)
-    assert time.monotonic() - begun < 2
+    assert time.monotonic() - begun < 4
 
 
 def test_the_budget_paces_requests(make_config: Callable[..., CloudConfig], server: ScriptedServer) -> None:

@@ -103,6 +103,18 @@ def test_a_token_that_still_lives_serves_even_when_the_secret_was_rotated(
         source.token()
 
 
+def test_who_comes_late_to_an_early_renewal_takes_the_new_token(
+    source: TokenSource, endpoint: Endpoint, clock: Clock
+) -> None:
+    source.token()
+    seen = source._held
+    clock.now += 950.0
+    source.token()
+    assert seen is not None
+    assert source._renew_early(seen) == "token 2"
+    assert endpoint.asked == 2
+
+
 @pytest.mark.parametrize("jump", [-1e6, 1e6])
 def test_a_wall_clock_that_jumps_changes_nothing(
     endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch, jump: float

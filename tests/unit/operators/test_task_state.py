@@ -43,6 +43,13 @@ def test_a_clear_while_it_ran_raises_the_clear_number_and_finds_nothing(store: S
     assert TaskState(context(store, clear_number=1), "export").recall() is None
 
 
+def test_a_clear_is_not_forgotten_when_the_next_try_fails_before_it_keeps_anything(store: Store) -> None:
+    kept(store)
+    with pytest.raises(OSError, match="failed"), TaskState(context(store, clear_number=1), "export").one_try():
+        raise OSError("failed")
+    assert TaskState(context(store, clear_number=1), "export").recall() is None
+
+
 def test_a_clear_of_another_task_between_two_tries_changes_nothing(store: Store) -> None:
     kept(store, failed=True)
     assert TaskState(context(store, clear_number=1), "export").recall() == VALUE

@@ -1,0 +1,85 @@
+"""Any exports, in any order, cut in any way, with any crashes: the table holds what the rule says, and counts it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from airflow_provider_genesys.pipeline.checkpoint import Counts
+from tests.sinks.batches import DAY, LENGTH, make_batch, make_batches, make_certificate, make_load, recording_row
+from tests.sinks.warehouse import Warehouse, write_all
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """How a load is run until it ends or is stopped."""
+
+    size: int
+    stop_after: int
+    restart: bool
+
+
+@dataclass(frozen=True)
+class Export:
+    """An export whose record ``i`` has the key ``keys[i]``."""
+
+    submitted: int
+    keys: tuple[int, ...]
+    attempts: tuple[Attempt, ...]
+
+
+ATTEMPTS = st.builds(Attempt, st.integers(1, 7), st.integers(0, 3), st.booleans())
+EXPORTS = st.builds(
+    Export,
+    st.integers(0, 2),
+    st.lists(st.integers(0, 9), min_size=1, max_size=20).map(tuple),
+    st.lists(ATTEMPTS, max_size=3).map(tuple),
+)
+
+
+@given(st.lists(EXPORTS, min_size=1, max_size=4))
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_the_newest_of_each_key_stays_and_everything_else_is_counted(
+    warehouse: Warehouse, exports: Sequence[Export]
+) -> None:
+    warehouse.execute("DROP TABLE IF EXISTS recordings, genesys_ledger, genesys_dead_letters")
+    expected: dict[int, tuple[int, str, int]] = {}
+    for number, export in enumerate(exports):
+        name = f"export-{number}"
+        ranks = {key: (export.submitted, name, offset) for offset, key in enumerate(export.keys)}
+        won = {key: rank for key, rank in ranks.items() if key not in expected or expected[key] < rank}
+        expected |= won
+        counts = load(warehouse, name, export)
+        assert counts == Counts(len(export.keys), len(won), 0, len(export.keys) - len(won))
+    held = {
+        int(row["recording_id"][-7:]): (row["_genesys_export_id"], row["_source_offset"]) for row in warehouse.rows()
+    }
+    assert held == {key: (name, offset * LENGTH) for key, (_, name, offset) in expected.items()}
+
+
+def load(warehouse: Warehouse, name: str, export: Export) -> Counts:
+    """Run the export's attempts, each of which stops, and then one that ends."""
+    submitted_at = DAY + timedelta(hours=export.submitted)
+    load = make_load(name, load_id=f"load-{name}", submitted_at=submitted_at)
+    numbers = range(len(export.keys))
+
+    def row(number: int) -> tuple:
+        return recording_row(export.keys[number], durationMs=number)
+
+    for attempt in export.attempts:
+        sink = warehouse.sink()
+        start = sink.open(load, restart=attempt.restart)
+        rest = numbers[start.position.record_offset // LENGTH :] if start else numbers
+        for batch in list(make_batches(load, rest, size=attempt.size, row=row))[: attempt.stop_after]:
+            sink.write(batch)
+        sink.abort()
+    sink = warehouse.sink()
+    start = sink.open(load, restart=False)
+    rest = numbers[start.position.record_offset // LENGTH :] if start else numbers
+    last = write_all(sink, [make_batch(load, rest, row=row)]) if rest else start
+    assert last is not None
+    return sink.finish(make_certificate(load, last)).counts
