@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import msgspec
 
+from airflow_provider_genesys.exceptions import AccountError
 from airflow_provider_genesys.pipeline.checkpoint import Counts, Identity
 
 
@@ -25,6 +26,7 @@ class Certificate:
     bytes_read: int
     """Length of the unpacked document, in bytes."""
     counts: Counts
+    """Until the sink has added its account (:meth:`accounted`), only the number of records read."""
     digest: str
     """See :attr:`Checkpoint.digest`; 16 hex digits. Equal for equal sources, in whatever order they were read."""
     min_timestamp: str | None = None
@@ -40,6 +42,19 @@ class Certificate:
     seconds: float = 0.0
     """Wall time of the last attempt."""
     peak_memory_mb: float = 0.0
+
+    def accounted(self, counts: Counts, **facts: Any) -> Certificate:
+        """Return the certificate with a sink's account and what else only the sink knows.
+
+        :raises AccountError: the account does not close, or is of another number of records than were read.
+        """
+        counts.check(f"the end of export {self.export_id}")
+        if counts.read != self.counts.read:
+            raise AccountError(
+                f"{self.counts.read} records of export {self.export_id} were read, but the sink accounts for "
+                f"{counts.read}. The load is not complete; please report this as a bug."
+            )
+        return replace(self, counts=counts, **facts)
 
     def to_json(self) -> bytes:
         """Serialise, keys in the order above."""

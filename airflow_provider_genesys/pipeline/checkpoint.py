@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal
 
@@ -103,7 +103,7 @@ class Checkpoint:
 
     def to_json(self) -> str:
         """Serialise; the form is versioned."""
-        return msgspec.json.encode(asdict(self)).decode()
+        return msgspec.json.encode(self).decode()
 
     def at(self, now: datetime, counts: Counts, *, where: str) -> Checkpoint:
         """Return this checkpoint committed at ``now`` with the account ``counts``, which must close."""

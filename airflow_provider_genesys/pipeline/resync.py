@@ -16,8 +16,9 @@ import msgspec
 
 REACH = 64 * 1024
 """So many bytes behind the break brackets have to balance."""
-_OPENER = re.compile(rb'\{\s*"[^"\\]{1,200}"')
+_OPENER = re.compile(rb'\{\s*"[^"\\{}\[\],:]{1,200}"')  # a key, and nothing that looks like one where a quote is missing
 _STRING_OR_BRACKET = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|["{}\[\]]', re.DOTALL)
+_CLOSING = {b"}": b"{", b"]": b"["}
 _SEPARATORS = b", \t\r\n"
 _object = msgspec.json.Decoder(msgspec.Raw)
 
@@ -50,25 +51,35 @@ def broken_end(buffer: bytearray, begin: int, broken: int, stop: int, opener: by
     reach = min(broken + REACH, stop)
     following = _following(buffer, begin, broken, stop, opener)
     if buffer[begin] in b"{[":
-        return balanced_end(buffer, begin, reach) or following
+        return balanced_end(buffer, begin, reach, opener) or following
     if following is not None and following < reach:
         return following
-    return balanced_end(buffer, begin, reach) or following
+    return balanced_end(buffer, begin, reach, opener) or following
 
 
-def balanced_end(buffer: bytearray, begin: int, stop: int) -> int | None:
+def balanced_end(buffer: bytearray, begin: int, stop: int, opener: bytes | None) -> int | None:
     """Return where the brackets from ``begin`` on balance, or where one closes that was not opened there."""
-    depth = 0
+    opened: list[bytes] = []
     for token in _STRING_OR_BRACKET.finditer(buffer, begin, stop):
-        if token.group() == b'"':
-            return None  # a string that does not end
-        depth += token.group() in (b"{", b"[")
-        depth -= token.group() in (b"}", b"]")
-        if depth < 0:
-            return max(stripped(buffer, begin, token.start()), begin + 1)
-        if depth == 0 and (token.start() == begin or token.group() in (b"}", b"]")):
+        text = token.group()
+        if text == b'"' or _holds(buffer, token, opener):
+            return None  # a quote is missing
+        if text in _CLOSING:
+            if not opened:
+                return max(stripped(buffer, begin, token.start()), begin + 1)
+            if opened.pop() != _CLOSING[text]:
+                return None  # a bracket is missing
+        elif text in _CLOSING.values():
+            opened.append(text)
+        if not opened and (text in _CLOSING or token.start() == begin):
             return token.end()
     return None
+
+
+def _holds(buffer: bytearray, string: re.Match[bytes], opener: bytes | None) -> bool:
+    """Whether what looks like a string ends in the midst of another record's opener."""
+    at = string.group().rfind(b"{", 1)
+    return at > 0 and opener is not None and buffer.startswith(opener, string.start() + at)
 
 
 def unclosed_end(buffer: bytearray, begin: int, stop: int, opener: bytes | None) -> int | None:

@@ -128,8 +128,10 @@ class ArraySplitter:
                 self._check_gap(begin)
                 return
             if not self._opened:
-                self._opened = True
-                self._parsed = self._buffer.index(b"[", begin) + 1
+                self._parsed = self._buffer.find(b"[", begin) + 1
+                self._opened = self._parsed > 0
+                if not self._opened:
+                    return
             elif self._buffer[begin] == ord("]"):
                 self._closed = True
                 self._check_rest(bytes(self._buffer[begin + 1 :]))
@@ -220,13 +222,13 @@ class ArraySplitter:
         except msgspec.DecodeError as error:
             at, message = _byte_of(error), str(error)
         except RecursionError:
-            return balanced_end(self._buffer, begin, stop)
+            return balanced_end(self._buffer, begin, stop, self._opener)
         else:  # a number may go on
             whole = final or length < held or self._buffer[begin + length - 1] in b'}]"'
             return begin + length if whole and length <= self._max else None
         if at is None:  # cut off, so far, or a surrogate without the other
             lone = _SURROGATE.search(self._buffer, begin, stop)
-            return balanced_end(self._buffer, begin, stop) if lone else None
+            return balanced_end(self._buffer, begin, stop, self._opener) if lone else None
         if "trailing characters" in message:  # it counts from one here
             return stripped(self._buffer, begin, begin + at - 1)
         if at >= held - 1 or (held < min(at + REACH, self._max) and not final):

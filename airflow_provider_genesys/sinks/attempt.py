@@ -187,9 +187,8 @@ class Attempt:
         return found is not None and found.sha256 == part.sha256
 
     def _landed(self, certificate: Certificate) -> Certificate:
-        return replace(
-            certificate,
-            counts=self.entry.checkpoint.counts if self.entry.checkpoint else Counts(),
+        return certificate.accounted(
+            self.entry.checkpoint.counts if self.entry.checkpoint else Counts(),
             location=f"{self._store.url}/{self._layout.load}",
             parts=[asdict(part) for part in self.entry.parts],
             attempts=self.entry.attempts,

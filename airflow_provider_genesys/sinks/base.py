@@ -7,7 +7,7 @@ all there, and nothing that lies after it counts. ``finish`` alone makes a load 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -57,16 +57,6 @@ class Batch:
         return len(self.rows) + len(self.dead_letters)
 
 
-@dataclass(frozen=True)
-class Landing:
-    """Where a load lies and what it consists of; goes into the certificate."""
-
-    location: str
-    """For people: ``postgresql://host:port/database/schema.table`` or ``s3://bucket/prefix/...``; no credentials."""
-    parts: list[dict[str, Any]] = field(default_factory=list)
-    """Object stores: one entry per part, {key, start, end, rows, bytes, sha256}."""
-
-
 class Sink(Protocol):
     """One place to load into. Used by one thread, in the order open, write..., finish or abort."""
 
@@ -103,7 +93,8 @@ class Sink(Protocol):
     def finish(self, certificate: Certificate) -> Certificate:
         """Commit what is gathered, check the account against what is really there, and mark the load complete.
 
-        Returns the certificate with what the sink alone knows: counts, landing, parts.
+        Returns the certificate with what the sink alone knows (:meth:`Certificate.accounted`): counts, location,
+        parts, attempts. An account that is not that of the records read fails before the load is marked complete.
         """
 
     def abort(self) -> None:

@@ -187,9 +187,8 @@ class PostgresSink:
             self._check(held.counts.written, present, taken)
             target = f"{self._schema}.{self._name}"
             info = cursor.connection.info
-            final = replace(
-                certificate,
-                counts=held.counts,
+            final = certificate.accounted(
+                held.counts,
                 rules=held.checkpoint.rules if held.checkpoint else {},
                 location=f"postgresql://{info.host}:{info.port}/{info.dbname}/{target}",
                 parts=[{"key": target, "rows": present, "taken_over": held.counts.written - present}],

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
 
+from airflow_provider_genesys.pipeline.download import OVERLAP
 from airflow_provider_genesys.testing.fault_proxy import Fault, s3_error
 
 PLACES = ("start", "inside", "boundary", "end")
@@ -87,7 +88,11 @@ OUTCOMES: dict[str, Outcome] = {
     "206-wrong-total": _part(
         "206 with another total", _header(Content_Range="bytes {first}-{last}/99999999"), ends=CHANGED, says="bytes now"
     ),
-    "206-less-than-asked": _part("206 with less than was asked for", Fault(request_headers={"Range": "bytes=0-0"})),
+    "206-less-than-asked": Outcome(
+        "206 with less than was asked for",
+        lambda at: [Fault(after=at), Fault(request_headers={"Range": f"bytes={at - OVERLAP}-{at + 9_999}"})],
+        places=PLACES[1:3],
+    ),
     "206-unasked": Outcome(
         "206 to a request without Range",
         lambda _: [Fault(status=206, headers={"Content-Range": "bytes {first}-{last}/{total}"})],
@@ -101,7 +106,7 @@ OUTCOMES: dict[str, Outcome] = {
         "the same ETag and length, other bytes",
         Fault(form="garbled"),
         ends=CHANGED,
-        says="before the break",
+        says="others now",
         start="DeadLetterBudgetError",  # nothing was read yet: it is loaded as what it is
     ),
     "encoded": _next("Content-Encoding: gzip appears", Fault(form="gzip"), ends=CHANGED, says="Content-Encoding"),
@@ -162,3 +167,11 @@ OUTCOMES: dict[str, Outcome] = {
     "503-for-good": _next("503 SlowDown, for good", *[_BUSY] * 6, ends=UNAVAILABLE, says="HTTP 503 SlowDown"),
 }
 """By a short name, which is the test's id."""
+
+NEXT_TRY = {
+    name: outcome for name, outcome in OUTCOMES.items() if "inside" in outcome.places and "end" not in outcome.places
+}
+"""Those that can also meet the next try of the task, which goes on from the checkpoint; it ends in the same way."""
+
+NEXT_TRY_OF_GZIP = {"206-multipart": CHANGED, "206-wrong-total": RECOVERS, "other-bytes": "NotAnArchiveError"}
+"""But for these: a gzip of one member is read again from its first byte, without a Range."""

@@ -53,7 +53,8 @@ def run(sink: S3Sink, load: Load, batches: Iterable[Batch], *, restart: bool = F
     last = checkpoint or make_checkpoint(load, 0)
     for batch in batches:
         if batch.start >= begin:
-            last = sink.write(batch) or last
+            sink.write(batch)
+            last = batch.checkpoint
     return sink.finish(make_certificate(load, last))
 
 

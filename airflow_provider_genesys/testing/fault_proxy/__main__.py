@@ -98,10 +98,12 @@ def parse(text: str) -> Fault | None:
         name, _, value = word.partition("=")
         if name == "pass":
             return None
-        if name not in _READ:
-            raise argparse.ArgumentTypeError(f"{name!r} is no setting of a fault; there are {', '.join(_READ)}, pass")
+        if name not in SETTINGS:
+            raise argparse.ArgumentTypeError(
+                f"{name!r} is no setting of a fault; there are {', '.join(SETTINGS)}, pass"
+            )
         try:
-            field, read = _READ[name]
+            field, read = SETTINGS[name]
             found = read(value)
         except ValueError:
             raise argparse.ArgumentTypeError(f"{value!r} is no value for {name}") from None
@@ -123,7 +125,7 @@ def _header(value: str) -> dict[str, str | None]:
     return {name: text if colon else None}
 
 
-_READ: dict[str, tuple[str, Callable[[str], Any]]] = {
+SETTINGS: dict[str, tuple[str, Callable[[str], Any]]] = {
     "after": ("after", int),
     "then": ("then", _one_of(Ending)),
     "no_head": ("no_head", lambda _: True),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Literal
 
 from airflow_provider_genesys.testing.fake_genesys import messages
@@ -50,6 +50,14 @@ class Fault:
     after: int | None = None
     then: Ending = "reset"
     no_head: bool = False
+
+    def __str__(self) -> str:
+        """Return what is not as usual."""
+        values = [(one.name, getattr(self, one.name)) for one in fields(self)]
+        return " ".join(f"{name}={value!r}" for name, value in values if value != getattr(_USUAL, name)) or "as usual"
+
+
+_USUAL = Fault()
 
 
 def s3_error(

@@ -533,7 +533,7 @@ def test_clients_share_connections_and_the_last_one_closes_them(
     make_config: Callable[..., CloudConfig], server: ScriptedServer
 ) -> None:
     server.on(f"GET {PATH}", OK)
-    clients = [CloudClient(make_config(client_id=str(number))) for number in range(3)]
+    clients = [CloudClient(make_config(client_id=str(number), timeout=7.0)) for number in range(3)]
     for client in clients:
         client.request("GET", PATH)
     http = clients[0]._pool.http
@@ -544,6 +544,17 @@ def test_clients_share_connections_and_the_last_one_closes_them(
     clients[1].close()
     del client
     assert http.is_closed
+
+
+def test_clients_of_one_oauth_client_share_its_budget_and_the_newest_one_counts(
+    make_config: Callable[..., CloudConfig],
+) -> None:
+    with (
+        CloudClient(make_config(requests_per_minute=600)) as one,
+        CloudClient(make_config(requests_per_minute=30)) as two,
+    ):
+        assert one._shared.pacer is two._shared.pacer
+        assert one._shared.pacer._budget == 30
 
 
 def test_a_closed_client_opens_again_when_it_is_used(client: CloudClient, server: ScriptedServer) -> None:

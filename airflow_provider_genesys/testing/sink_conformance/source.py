@@ -1,0 +1,208 @@
+"""Loads and batches as the pipeline makes them, from numbers alone: record ``i`` lies at byte ``i * LENGTH``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection, Iterator
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from airflow_provider_genesys.pipeline.certificate import Certificate
+from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, Counts, Identity, Position, Proof
+from airflow_provider_genesys.pipeline.contract import RECORDINGS, Contract
+from airflow_provider_genesys.pipeline.dead_letter import DeadLetter
+from airflow_provider_genesys.sinks.base import Batch, Load, Sink
+from airflow_provider_genesys.testing.sink_conformance.place import Contents
+
+LENGTH = 1200
+"""Bytes of one record in the imagined archive."""
+
+PART_SIZE = 10 * LENGTH
+"""For a sink that cuts parts: so few records to a part that the suite's loads have several."""
+
+RECORDS = 60
+DEAD = frozenset({3, 17, 41})
+"""Of the suite's loads: how many records they have, and the numbers of those that are set aside."""
+
+DAY = datetime(2026, 11, 1, tzinfo=timezone.utc)
+PROCESSED_AT = DAY + timedelta(days=1, hours=3)
+
+
+def make_load(
+    export_id: str = "export-1",
+    *,
+    load_id: str = "load-1",
+    submitted_at: datetime = DAY + timedelta(days=1),
+    contract: Contract = RECORDINGS,
+    run_id: str = "dag/run/task",
+    shard: int = 0,
+) -> Load:
+    """One day of recordings."""
+    return Load(
+        load_id=load_id,
+        export_id=export_id,
+        kind="recordings",
+        window_start=DAY,
+        window_end=DAY + timedelta(days=1),
+        submitted_at=submitted_at,
+        contract=contract,
+        run_id=run_id,
+        shard=shard,
+    )
+
+
+def recording_row(number: int, **columns: Any) -> tuple[Any, ...]:
+    """Row ``number`` of the recordings contract, about 1.2 KB; ``columns`` replace values by column name."""
+    participant = {"id": f"user-{number % 97}", "purpose": "agent", "notes": "x" * 240}
+    values: dict[str, Any] = {
+        "recordingId": f"recording-{number:07}",
+        "conversationId": f"conversation-{number:07}",
+        "timestamp": DAY + timedelta(milliseconds=number * 100),
+        "durationMs": number * 7,
+        "queueId": f"queue-{number % 5}" if number % 3 else None,
+        "queueName": "Claims" if number % 3 else None,
+        "mediaType": "audio",
+        "direction": "inbound",
+        "participants": json.dumps([participant, participant]).encode(),
+        "media": json.dumps({"type": "audio", "codec": "opus", "url": "m" * 150}).encode(),
+        "metadata": json.dumps({"number": number, "tags": ["a", "b"], "text": "y" * 120}).encode(),
+        "processedAt": PROCESSED_AT,
+        **columns,
+    }
+    return tuple(values[column.name] for column in RECORDINGS.columns)
+
+
+def make_batches(
+    load: Load,
+    records: int | range,
+    *,
+    size: int = 500,
+    dead: Collection[int] = (),
+    row: Callable[[int], tuple[Any, ...]] = recording_row,
+) -> Iterator[Batch]:
+    """Cut records (a number of them, or a range of numbers) into batches of ``size``.
+
+    :param dead: numbers of the records that were set aside.
+    :param row: makes the row of a number; equal keys are duplicates.
+    """
+    numbers = range(records) if isinstance(records, int) else records
+    for first in range(numbers.start, numbers.stop, size):
+        yield make_batch(load, range(first, min(first + size, numbers.stop)), dead=dead, row=row)
+
+
+def cut_batches(
+    load: Load, begin: int, *, until: int = RECORDS, size: int = 7, cut_every: int | None = None
+) -> Iterator[Batch]:
+    """Cut the suite's records from byte ``begin`` on, ending a batch where a part has to end, as the pipeline does."""
+    number = begin // LENGTH
+    while number < until:
+        stop = min(number + size, until)
+        if cut_every:
+            cut = (number * LENGTH // cut_every + 1) * cut_every
+            stop = min(stop, -(-cut // LENGTH))
+        yield make_batch(load, range(number, stop), dead=DEAD)
+        number = stop
+
+
+def make_batch(
+    load: Load,
+    numbers: range,
+    *,
+    dead: Collection[int] = (),
+    row: Callable[[int], tuple[Any, ...]] = recording_row,
+) -> Batch:
+    """Make one batch of the records ``numbers``."""
+    good = [number for number in numbers if number not in dead]
+    return Batch(
+        rows=[row(number) for number in good],
+        offsets=[number * LENGTH for number in good],
+        dead_letters=[make_dead_letter(number) for number in numbers if number in dead],
+        start=numbers.start * LENGTH,
+        end=numbers.stop * LENGTH,
+        checkpoint=make_checkpoint(load, numbers.stop),
+    )
+
+
+def make_dead_letter(number: int) -> DeadLetter:
+    """Record ``number``, set aside for a missing field."""
+    return DeadLetter(
+        offset=number * LENGTH,
+        raw=json.dumps({"recordingId": f"recording-{number:07}"}).encode(),
+        stage="contract",
+        rule="missing-required",
+        message="durationMs is missing",
+    )
+
+
+def make_checkpoint(load: Load, records: int) -> Checkpoint:
+    """Make the checkpoint after ``records`` records, as the pipeline hands it over: without counts."""
+    end = records * LENGTH
+    return Checkpoint(
+        load_id=load.load_id,
+        export_id=load.export_id,
+        processed_at=PROCESSED_AT.isoformat(),
+        position=Position(end, end, end),
+        proof=Proof(length=64, sha256=f"{end:064x}"),
+        source=Identity(length=1_000_000_000, etag='"archive"'),
+        digest=records,
+        last_record_id=f"recording-{records - 1:07}",
+    )
+
+
+def make_certificate(load: Load, checkpoint: Checkpoint) -> Certificate:
+    """Describe a load that ended at ``checkpoint``, as the pipeline hands it to ``finish``."""
+    return Certificate(
+        load_id=load.load_id,
+        export_id=load.export_id,
+        kind=load.kind,
+        window_start=load.window_start.isoformat(),
+        window_end=load.window_end.isoformat(),
+        contract=str(load.contract),
+        source=checkpoint.source,
+        bytes_read=checkpoint.position.record_offset,
+        counts=Counts(read=checkpoint.digest),
+        digest=f"{checkpoint.digest:016x}",
+        rules=checkpoint.rules,
+    )
+
+
+def write_all(
+    sink: Sink, load: Load, start: Checkpoint | None, *, until: int = RECORDS, size: int = 7
+) -> list[Checkpoint]:
+    """Write from ``start`` to record ``until``; return every checkpoint that was committed on the way."""
+    begin = start.position.record_offset if start else 0
+    committed = [
+        sink.write(batch) for batch in cut_batches(load, begin, until=until, size=size, cut_every=sink.cut_every)
+    ]
+    return [checkpoint for checkpoint in committed if checkpoint]
+
+
+def write_until_committed(sink: Sink, load: Load, start: Checkpoint | None, *, size: int = 7) -> Checkpoint | None:
+    """Write from ``start`` until a commit, and one batch more; return the newest checkpoint, None at the end."""
+    begin = start.position.record_offset if start else 0
+    committed = None
+    for batch in cut_batches(load, begin, size=size, cut_every=sink.cut_every):
+        newest, before = sink.write(batch), committed
+        committed = newest or committed
+        if before:
+            break
+    return committed
+
+
+def finish(sink: Sink, load: Load) -> Certificate:
+    """Finish a load whose records are all written."""
+    return sink.finish(make_certificate(load, make_checkpoint(load, RECORDS)))
+
+
+def load_all(sink: Sink, load: Load, *, restart: bool = False, size: int = 7) -> Certificate:
+    """Load everything from where ``open`` says, to the end."""
+    write_all(sink, load, sink.open(load, restart=restart), size=size)
+    return finish(sink, load)
+
+
+def expected(load: Load) -> Contents:
+    """Return what a complete load of the suite's records holds."""
+    names = [column.name for column in load.contract.columns]
+    whole = make_batch(load, range(RECORDS), dead=DEAD)
+    rows = [dict(zip(names, row, strict=True)) for row in whole.rows]
+    return Contents(rows, [{"offset": letter.offset, "rule": letter.rule} for letter in whole.dead_letters])
