@@ -137,8 +137,11 @@ def _row_function(contract: Contract, tree: Tree) -> Callable[[list[Any], dateti
 def _value(column: Column, tree: Tree) -> str:
     if column.path == PROCESSED_AT:
         return "processed_at"
-    place = _place(tuple(column.path.split(".")), tree)
+    path = tuple(column.path.split("."))
+    place = _place(path, tree)
     reader = "required_json" if column.type == "json" and column.required else column.type
+    if len(path) == 1 and reader in _INLINE:
+        return _INLINE[reader].format(place)
     return f"{reader}({place})" if reader in _READERS else place
 
 
@@ -166,7 +169,7 @@ def _timestamp(value: datetime | None) -> datetime | None:
 
 def _json(value: msgspec.Raw | None) -> bytes | None:
     text = b"" if value is None else bytes(value)
-    return None if text in {b"", b"null"} else text
+    return text if text and text != b"null" else None
 
 
 def _required_json(value: msgspec.Raw) -> bytes:
@@ -187,10 +190,16 @@ def counted(value: Decimal | None) -> Decimal | None:
     return value
 
 
-_READERS: dict[str, Callable[..., Any]] = {
+_READERS: dict[str, Any] = {
     "timestamp": _timestamp,
     "json": _json,
     "required_json": _required_json,
     "uuid": _uuid,
     "decimal": counted,
+    "UTC": timezone.utc,
 }
+_INLINE = {
+    "timestamp": "(t if (t := {0}) is None or t.tzinfo is UTC else timestamp(t))",
+    "json": "(t if (t := bytes({0})) and t != b'null' else None)",
+}
+"""The usual case of a reader without a call, which three times a record is a sixth of all time."""

@@ -16,7 +16,8 @@ import msgspec
 
 REACH = 64 * 1024
 """So many bytes behind the break brackets have to balance."""
-_OPENER = re.compile(rb'\{\s*"[^"\\{}\[\],:]{1,200}"')  # a key, and nothing that looks like one where a quote is missing
+LONGEST_OPENER = 512
+_OPENER = re.compile(rb'\{\s{0,200}"[^"\\{}\[\],:]{1,200}"')  # a key, but none that a missing quote made up
 _STRING_OR_BRACKET = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|["{}\[\]]', re.DOTALL)
 _CLOSING = {b"}": b"{", b"]": b"["}
 _SEPARATORS = b", \t\r\n"

@@ -22,6 +22,7 @@ from airflow_provider_genesys.pipeline.document import Document
 from airflow_provider_genesys.pipeline.download import Download
 from airflow_provider_genesys.pipeline.progress import Progress, peak_memory_mb
 from airflow_provider_genesys.pipeline.split import MAX_RECORD_BYTES
+from airflow_provider_genesys.pipeline.steps import COMMITTED, COMPLETE, FINISHING, OPENED, REPORTED, SPLIT, reached
 from airflow_provider_genesys.sinks.base import Load, Sink
 
 log = logging.getLogger(__name__)
@@ -67,6 +68,7 @@ def run(
     """
     try:
         start = sink.open(load, restart=options.restart) or _beginning(load, sink.processed_at)
+        reached(OPENED)
         _announce(load, start)
         if start.committed_at is not None:
             watch(start)
@@ -90,16 +92,21 @@ def _load(
     slices = document.slices(options.batch_size, cut_every=sink.cut_every, flush_interval=options.flush_interval)
     with closing(slices):
         for part in slices:
+            reached(SPLIT)
             position, proof = document.standing(part)
             committed = sink.write(batcher.batch(part, position, proof, source.known))
             if committed is not None:
+                reached(COMMITTED)
                 budget.check(committed.counts.read, committed.counts.dead_letters, committed)
                 progress.committed(committed)
                 watch(committed)
+                reached(REPORTED)
     if not batcher.read and not options.allow_empty:
         raise _empty(load, document.length)
     budget.check(batcher.read, batcher.dead_letters, batcher.last, ended=True)
+    reached(FINISHING)
     certificate = sink.finish(_described(load, batcher, document, progress))
+    reached(COMPLETE)
     done = batcher.last.at(datetime.now(timezone.utc), certificate.counts, where="the end")
     watch(done)
     log.info(progress.line(done))
@@ -146,4 +153,3 @@ def _described(load: Load, batcher: Batcher, document: Document, progress: Progr
         seconds=round(progress.seconds, 3),
         peak_memory_mb=round(peak_memory_mb(), 1),
     )
-

@@ -177,7 +177,7 @@ class LineSplitter:
             starts, ends, refused = self._sorted_out(data, starts, ends)
         if start == 0 and data.startswith(BOM) and starts[:1] == [0]:
             starts[0] = len(BOM)
-        if b"\n\n" in data or b"\n\r\n" in data or data[:1] in (b"\n", b"\r"):
+        if ends and min(map(int.__sub__, ends, starts)) <= len(b"\r\n"):
             filled = [i for i in range(len(ends)) if data[starts[i] - start : ends[i] - start].strip(_WHITESPACE)]
             starts, ends = [starts[i] for i in filled], [ends[i] for i in filled]
         return Slice(start, start + len(data), data, starts, ends, "lines", refused)

@@ -19,6 +19,7 @@ import msgspec
 
 from airflow_provider_genesys.exceptions import NotAnArchiveError
 from airflow_provider_genesys.pipeline.resync import (
+    LONGEST_OPENER,
     REACH,
     balanced_end,
     broken_end,
@@ -201,6 +202,7 @@ class ArraySplitter:
         self._look_at = begin + min(held + int(held * _GROWTH if held > _SMALL else 0), self._max) + 1
         if not final and (held <= self._max or self._ends):  # the pipeline takes the records before it first
             return False
+        self._opener = self._opener or opener_after(self._buffer, begin, begin + self._max)
         end = unclosed_end(self._buffer, begin, begin + self._max, self._opener)
         if end is not None:
             return self._add(begin, end)
@@ -210,7 +212,7 @@ class ArraySplitter:
         self._opener = self._opener or opener_at(self._buffer, begin)
         self._starts.append(self._base + begin)
         self._ends.append(self._base + end)
-        self._parsed = end
+        self._parsed, self._look_at = end, 0
         return True
 
     def _end_of(self, begin: int, *, final: bool) -> int | None:
@@ -238,20 +240,20 @@ class ArraySplitter:
 
     def _skip(self, begin: int) -> bool:
         """Begin to throw away an oversize record."""
-        self._opener = self._opener or opener_at(self._buffer, begin)
         kept = bytes(self._buffer[begin : begin + min(self._max, KEPT_OF_OVERSIZE)])
         self._skipped = (self._base + begin, kept)
-        self._parsed = begin + self._max - len(self._opener or b"") + 1
+        self._parsed = begin + self._max - (len(self._opener) - 1 if self._opener else 0)
         self._look_at = 0
         return self._end_skip()
 
     def _end_skip(self) -> bool:
         """Throw away an oversize record up to the next opener; False where that is not in the buffer yet."""
+        self._opener = self._opener or opener_after(self._buffer, self._parsed, len(self._buffer))
         end = self._buffer.find(self._opener, self._parsed) if self._opener else -1
         if end >= 0:
             self._refuse(stripped(self._buffer, 0, end))
             return True
-        self._parsed = max(self._parsed, len(self._buffer) - len(self._opener or b"") + 1)
+        self._parsed = max(self._parsed, len(self._buffer) - LONGEST_OPENER)
         self._drop(max(0, len(self._buffer) - KEPT_OF_OVERSIZE))
         return False
 

@@ -25,6 +25,8 @@ from airflow_provider_genesys.pipeline.dead_letter import DeadLetter
 from airflow_provider_genesys.pipeline.examine import examine
 from airflow_provider_genesys.pipeline.split import BOM, Slice
 
+_OPENING, _CLOSING, _RETURN = set(b"{"), set(b"}"), set(b"\r")
+
 
 @dataclass
 class Rows:
@@ -57,10 +59,12 @@ class Transform:
         return result
 
     def digest(self, result: Rows) -> int:
-        """Return the sum of CRC-32 over (offset, id), or (offset, raw bytes) for what was set aside."""
-        ids = (self._key(row).encode() for row in result.rows)
-        read = sum(crc32(key, offset & 0xFFFFFFFF) for key, offset in zip(ids, result.offsets, strict=True))
-        return read + sum(crc32(letter.raw, letter.offset & 0xFFFFFFFF) for letter in result.dead_letters)
+        """Return the sum of CRC-32 over (offset, id), or (offset, raw bytes) for what was set aside.
+
+        The offset is what the CRC begins with; its lowest 32 bits count.
+        """
+        read = sum(map(crc32, map(str.encode, map(self._key, result.rows)), result.offsets))
+        return read + sum(crc32(letter.raw, letter.offset) for letter in result.dead_letters)
 
     def last_key(self, result: Rows) -> str | None:
         """Return the id of the last row."""
@@ -76,7 +80,7 @@ class Transform:
         if not part.starts or part.refused or not _is_plain(part.data):
             return None
         body = part.data[part.starts[0] - part.start : part.ends[-1] - part.start]
-        if part.shape == "lines" and not _is_one_a_line(body, len(part.starts)):
+        if part.shape == "lines" and not _is_one_a_line(part):
             return None
         decoded = self._decoded(body, part.shape, len(part.starts))
         return None if decoded is None else Rows(decoded.rows, part.starts, [], decoded.drift)
@@ -122,9 +126,17 @@ class Transform:
             self._compiled = compiled(self._contract, self._known)
 
 
-def _is_one_a_line(body: bytes, count: int) -> bool:
-    """Whether every line end lies between two objects; the decoder would also take two on a line, or one on two."""
-    return body.count(b"}\n{") + body.count(b"}\r\n{") == count - 1
+def _is_one_a_line(part: Slice) -> bool:
+    """Whether each line looks like an object; the decoder would also take two on a line, or one on two.
+
+    Where a closing brace, a line end and an opening brace follow each other, no JSON value can go on.
+    """
+    at, base = part.data.__getitem__, part.start
+    firsts = set(map(at, [start - base for start in part.starts]))
+    lasts = set(map(at, [end - base - 2 for end in part.ends[:-1]]))
+    if lasts == _RETURN:
+        lasts = set(map(at, [end - base - 3 for end in part.ends[:-1]]))
+    return firsts == _OPENING and lasts <= _CLOSING
 
 
 def _is_plain(data: bytes) -> bool:

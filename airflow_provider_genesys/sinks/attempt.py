@@ -15,6 +15,18 @@ import msgspec
 from airflow_provider_genesys.exceptions import AccountError, SinkUnavailableError
 from airflow_provider_genesys.pipeline.certificate import Certificate
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, Counts
+from airflow_provider_genesys.pipeline.steps import (
+    CHECKED,
+    CLAIMED,
+    CLEANED,
+    COMMITTING,
+    GATHERED,
+    LEDGER_WRITTEN,
+    MANIFEST_WRITTEN,
+    PART_UPLOADED,
+    WRITING,
+    reached,
+)
 from airflow_provider_genesys.sinks.base import Batch, Load
 from airflow_provider_genesys.sinks.formats import PACKERS, DeadLetterEncoder, Plain, RowEncoder
 from airflow_provider_genesys.sinks.layout import Layout, tag
@@ -59,12 +71,14 @@ class Attempt:
         self._ledger = Ledger(store, self._layout.ledger, settings.fencing)
         name = uuid.uuid4().hex
         self.entry = self._ledger.claim(lambda latest: _claim(latest, load, name, restart=restart))
+        reached(CLAIMED)
         self._abort_uploads()
         self._gathered: _Gathered | None = None
         self._next = self.entry.checkpoint.position.record_offset if self.entry.checkpoint else None
 
     def gather(self, batch: Batch) -> bool:
         """Add ``batch``; return whether it reaches the cut, so that a commit is due."""
+        reached(WRITING)
         if self._next not in {None, batch.start}:
             raise AccountError(
                 f"Export {self.load.export_id}: a batch starts at byte {batch.start}, but the load has come to byte "
@@ -75,6 +89,7 @@ class Attempt:
         gathered.letters.write(self._letters.encode(batch.dead_letters), len(batch.dead_letters))
         gathered.checkpoint = batch.checkpoint
         gathered.end = self._next = batch.end
+        reached(GATHERED)
         return batch.end >= gathered.cut
 
     def commit(self) -> Checkpoint | None:
@@ -83,7 +98,9 @@ class Attempt:
         if gathered is None:
             return None
         self._ledger.confirm(self.entry)
+        reached(COMMITTING)
         rows, letters = gathered.close()
+        reached(PART_UPLOADED)
         checkpoint = self._committed(gathered)
         self._append(
             processed_at=checkpoint.processed_at,
@@ -103,11 +120,14 @@ class Attempt:
             self._check(part, stored.get(part.key))
         # What is stale was listed before this: objects of a newer attempt cannot be among it.
         self._ledger.confirm(self.entry)
+        reached(CHECKED)
         closed = self._landed(certificate)
         self._store.put(self._layout.manifest, _manifest(closed, self.entry))
+        reached(MANIFEST_WRITTEN)
         for key in stored.keys() - {part.key for part in listed}:
             self._store.delete(key)
         self._abort_uploads()
+        reached(CLEANED)
         self._append(state="complete")
         return closed
 
@@ -153,6 +173,7 @@ class Attempt:
     def _append(self, **changes: Any) -> None:
         entry = replace(self.entry, number=self.entry.number + 1, written_at=_now().isoformat(), **changes)
         self._ledger.append(entry)
+        reached(LEDGER_WRITTEN)
         self.entry = entry
 
     def _check_account(self) -> None:

@@ -28,6 +28,7 @@ from psycopg import sql
 from airflow_provider_genesys.pipeline.certificate import Certificate
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, Counts
 from airflow_provider_genesys.pipeline.dead_letter import DeadLetter
+from airflow_provider_genesys.pipeline.steps import CHECKED, CLAIMING, COMMITTING, WRITING, reached
 from airflow_provider_genesys.sinks.base import Batch, Load
 from airflow_provider_genesys.sinks.postgres_columns import LONGEST_NAME
 from airflow_provider_genesys.sinks.postgres_dead_letters import DeadLetterRaw, DeadLetters, RawBytes
@@ -100,6 +101,7 @@ class PostgresSink:
 
     def write(self, batch: Batch) -> Checkpoint:
         """See :meth:`Sink.write`: one transaction. Rows that PostgreSQL refuses are set aside in the same one."""
+        reached(WRITING)
         poison: dict[int, DeadLetter] = {}
         doing = self._doing(f"bytes {batch.start} to {batch.end}, {batch.records} records")
         checkpoint = self._session.retried(lambda: self._write(batch, poison), doing)
@@ -128,6 +130,7 @@ class PostgresSink:
             self._dead_letters.set_aside(cursor, [])
             self._table = Table(self._identifier, self._load, claim.begun_at)
             self._table.rehearse(cursor)
+            reached(CLAIMING)
         return claim
 
     def _prepare_tables(self, cursor: Cursor) -> None:
@@ -165,6 +168,7 @@ class PostgresSink:
             tally = Counts(batch.records, landed.written, len(letters), landed.duplicates)
             checkpoint = self._checkpoint(batch, held.counts + tally, poison)
             self._ledger.advance(cursor, checkpoint, Counter(held.taken_over) + Counter(landed.taken_over))
+            reached(COMMITTING)
         return checkpoint
 
     def _search(self, batch: Batch, poison: dict[int, DeadLetter]) -> dict[int, DeadLetter]:
@@ -195,6 +199,7 @@ class PostgresSink:
                 attempts=self._claim.attempts,
             )
             self._ledger.complete(cursor, final, self._claim.fence)
+            reached(CHECKED)
         return final
 
     def _check(self, written: int, present: int, taken: int) -> None:

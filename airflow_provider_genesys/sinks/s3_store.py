@@ -13,6 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_exponential, wait_random
 
 from airflow_provider_genesys.exceptions import SinkUnavailableError
+from airflow_provider_genesys.pipeline.steps import COMPLETING, PIECE_SENT, PUTTING, reached
 from airflow_provider_genesys.sinks.object_store import ReadBack, Stored
 from airflow_provider_genesys.sinks.s3_errors import code_of, explained, is_transient, told
 
@@ -42,6 +43,7 @@ class S3Store:
 
     def put(self, key: str, body: bytes) -> str:
         """Write an object at once."""
+        reached(PUTTING)
         return str(self._put(key, body)["ETag"])
 
     def put_if_absent(self, key: str, body: bytes) -> bool:
@@ -137,9 +139,11 @@ class S3Upload:
         numbered: dict[str, Any] = {"PartNumber": len(self._pieces) + 1, "ChecksumCRC32": _crc32(piece)}
         answer = self._store.call("upload_part", Body=piece, **self._target, **numbered)
         self._pieces.append({**numbered, "ETag": answer["ETag"]})
+        reached(PIECE_SENT)
 
     def complete(self, sha256: str) -> str:
         """Make the object appear."""
+        reached(COMPLETING)
         try:
             answer = self._store.call(
                 "complete_multipart_upload", **self._target, MultipartUpload={"Parts": self._pieces}

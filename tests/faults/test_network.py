@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -22,7 +24,7 @@ from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
 from airflow_provider_genesys.pipeline.contract import RECORDINGS
 from airflow_provider_genesys.pipeline.download import Download, DownloadSettings
 from airflow_provider_genesys.pipeline.run import Options, run
-from airflow_provider_genesys.sinks.base import Load
+from airflow_provider_genesys.sinks.base import Batch, Load
 from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
 from airflow_provider_genesys.testing.fault_proxy import Fault, FaultProxy
 
@@ -207,6 +209,23 @@ def test_a_source_that_only_trickles_is_given_up(source: Source) -> None:
     source.proxy.plan(Fault(rate=20_000), forever=True)
     with pytest.raises(exceptions.SourceUnavailableError, match=r"only \d+ bytes came in 0\.\d s. 2 attempts in a row"):
         source.load(MemorySink(), timeout=0.1, retries=1)
+
+
+class FailingSink(MemorySink):
+    """Does not take the first batch."""
+
+    def write(self, batch: Batch) -> Checkpoint:
+        raise exceptions.SinkUnavailableError(f"no room for {batch.records} records")
+
+
+def test_a_sink_that_fails_ends_a_download_that_stalls(source: Source) -> None:
+    source.proxy.plan(Fault(after=source.places["inside"], then="stall"))
+    began = time.monotonic()
+    with pytest.raises(exceptions.SinkUnavailableError):
+        source.load(FailingSink(), timeout=60.0)
+    assert time.monotonic() - began < 3
+    assert not [thread for thread in threading.enumerate() if thread.name == "genesys-read-ahead"]
+    assert len(source.proxy.requests) == 1
 
 
 def test_every_name_is_of_an_outcome() -> None:

@@ -1,5 +1,5 @@
 """The suite: one test for each promise, named after it."""
-# ruff: noqa: S101 - these are tests, though they are shipped
+# ruff: noqa: D102, S101 - these are tests, though they are shipped: they assert, and their names say what they show
 
 from __future__ import annotations
 
@@ -39,24 +39,21 @@ _WAYS_TO_STOP: dict[str, Callable[[Sink], None]] = {"aborted": lambda sink: sink
 """How an attempt ends early: with abort, or without a word, as when its process dies."""
 
 
-@pytest.fixture(params=_WAYS_TO_STOP)
-def stop(request: pytest.FixtureRequest) -> Callable[[Sink], None]:
-    """Return what ends an attempt early."""
-    return _WAYS_TO_STOP[request.param]
-
-
 class SinkConformance:
     """Subclass it, as ``class TestMySink(SinkConformance)``, and give it the fixture ``place``.
 
     A sink that cuts parts has to be made with a part size of about :data:`~.source.PART_SIZE`.
     """
 
-    stop = staticmethod(stop)
-
     @pytest.fixture
     def place(self) -> Place:
         """Return an empty place; each test gets one of its own."""
         raise NotImplementedError("Give your class a fixture 'place': see docs/custom-sink.md.")
+
+    @pytest.fixture(params=_WAYS_TO_STOP)
+    def stop(self, request: pytest.FixtureRequest) -> Callable[[Sink], None]:
+        """Return what ends an attempt early."""
+        return _WAYS_TO_STOP[request.param]
 
     # ── a load without trouble ──
 
@@ -141,8 +138,7 @@ class SinkConformance:
         sink.open(LOAD, restart=False)
         for batch in cut_batches(LOAD, 0, cut_every=sink.cut_every):
             nothing = replace(batch, rows=[], offsets=[], dead_letters=[], end=batch.start)
-            place_before = make_checkpoint(LOAD, batch.start // LENGTH)
-            sink.write(replace(nothing, checkpoint=place_before))
+            sink.write(replace(nothing, checkpoint=make_checkpoint(LOAD, batch.start // LENGTH)))
             sink.write(batch)
         assert finish(sink, LOAD).counts == ACCOUNT
         _assert_whole(place)
@@ -188,7 +184,7 @@ class SinkConformance:
         assert load_all(place.make_sink(), LOAD, size=1).counts == ACCOUNT
         _assert_whole(place)
 
-    def test_what_is_gathered_after_all_batches_is_committed_by_finish_alone(
+    def test_a_load_that_stops_before_finish_goes_on_from_its_last_checkpoint(
         self, place: Place, stop: Callable[[Sink], None]
     ) -> None:
         sink = place.make_sink()
@@ -236,7 +232,6 @@ class SinkConformance:
     def test_processed_at_stays(self, place: Place, stop: Callable[[Sink], None]) -> None:
         sink = place.make_sink()
         write_until_committed(sink, LOAD, sink.open(LOAD, restart=False))
-        assert sink.processed_at in (None, PROCESSED_AT.isoformat())
         stop(sink)
         for restart in (False, True, False):
             sink = place.make_sink()
@@ -268,8 +263,7 @@ class SinkConformance:
         newer = place.make_sink()
         write_all(newer, LOAD, newer.open(LOAD, restart=False))
         with pytest.raises(FencedError):
-            older.write(make_batch(LOAD, range(RECORDS - 1, RECORDS)))
-            finish(older, LOAD)
+            _write_last_and_finish(older)
         older.abort()
         assert finish(newer, LOAD).counts == ACCOUNT
         _assert_whole(place)
@@ -334,6 +328,11 @@ def _cut_every(sink: Sink) -> int:
     if sink.cut_every is None:
         pytest.skip("the sink cuts no parts")
     return sink.cut_every
+
+
+def _write_last_and_finish(sink: Sink) -> None:
+    sink.write(make_batch(LOAD, range(RECORDS - 1, RECORDS)))
+    finish(sink, LOAD)
 
 
 def _contents(place: Place, load: Load = LOAD) -> Contents:

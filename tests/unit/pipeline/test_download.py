@@ -190,6 +190,13 @@ def test_answers_shorter_than_asked_are_joined_without_a_pause(store: Store) -> 
     assert store.pauses == []
 
 
+def test_a_part_cut_in_its_middle_is_a_break(store: Store) -> None:
+    span = {"Content-Range": "bytes 0-199999/*"}
+    cut = Fault(status=206, headers=span, body=ARCHIVE, framing="close", after=100_000, then="close")
+    assert store.read(cut, part(100_000 - OVERLAP)) == ARCHIVE
+    assert len(store.pauses) == 1
+
+
 def test_an_answer_with_nothing_new_does_not_go_on_for_ever(store: Store) -> None:
     again = part(100_000 - OVERLAP, 100_000)
     with pytest.raises(SourceUnavailableError, match="nothing new"):

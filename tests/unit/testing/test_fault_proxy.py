@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import gzip
+import re
 import signal
 import socket
 import subprocess
@@ -11,6 +12,8 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -380,3 +383,23 @@ def test_a_port_that_is_taken_is_an_error_of_usage(behind: Behind, capsys: pytes
         main(["--origin", behind.genesys.url, "--port", port])
     assert ended.value.code == 2
     assert "in use" in capsys.readouterr().err
+
+
+# The documentation
+
+PAGE = (Path(__file__).parents[3] / "docs" / "fault-proxy.md").read_text()
+
+
+def test_the_page_names_every_setting() -> None:
+    assert [name for name in SETTINGS if f"`{name}" not in PAGE] == []
+    assert [one.name for one in fields(Fault) if f"`{one.name}=" not in PAGE] == []
+
+
+def test_every_recipe_can_be_planned() -> None:
+    names = {"proxy": FaultProxy("http://127.0.0.1:9"), "Fault": Fault, "s3_error": s3_error}
+    _, *rows = PAGE.partition("## Recipes\n\n")[2].partition("\n\n")[0].split("\n|")
+    for row in rows[1:]:
+        found = re.findall(r"`((?:proxy\.plan|Fault|s3_error)\(.+?\))`", row)
+        assert found, row
+        for recipe in found:
+            eval(recipe, names)  # noqa: S307 - our own page

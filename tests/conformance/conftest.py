@@ -1,0 +1,120 @@
+"""Places to hold the sinks against, each empty and of one test's own."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_provider_genesys.pipeline.contract import Contract
+from airflow_provider_genesys.sinks.base import Load, Sink
+from airflow_provider_genesys.sinks.formats import OutputFormat
+from airflow_provider_genesys.sinks.local import LocalSink
+from airflow_provider_genesys.sinks.postgres import PostgresSink
+from airflow_provider_genesys.sinks.postgres_columns import column_names
+from airflow_provider_genesys.sinks.s3 import S3Sink
+from airflow_provider_genesys.testing.services import S3Server
+from airflow_provider_genesys.testing.sink_conformance import PART_SIZE, Contents
+from tests.sinks.lake import client_for, unpacked
+from tests.sinks.warehouse import Warehouse
+
+
+@dataclass
+class Table:
+    """A PostgreSQL table."""
+
+    warehouse: Warehouse
+
+    def make_sink(self) -> PostgresSink:
+        return self.warehouse.sink()
+
+    def read_back(self, load: Load) -> Contents | None:
+        found = self.warehouse.execute("SELECT state FROM genesys_ledger WHERE load_id = %s", load.load_id)
+        if [row["state"] for row in found] != ["complete"]:
+            return None
+        return Contents(
+            [_by_column(row, load.contract) for row in self.warehouse.rows()],
+            [{"offset": row["source_offset"], "rule": row["rule"]} for row in self.warehouse.dead_letters()],
+        )
+
+
+def _by_column(row: dict[str, Any], contract: Contract) -> dict[str, Any]:
+    names = zip(contract.columns, column_names(contract), strict=True)
+    return {column.name: row[name] for column, name in names}
+
+
+class Objects:
+    """What the manifest of a bucket or folder lists."""
+
+    def read(self, key: str) -> bytes | None:
+        raise NotImplementedError
+
+    def read_back(self, load: Load) -> Contents | None:
+        manifest = self.read(f"dt={load.window_start.date()}/{load.load_id}/_manifest.json")
+        if manifest is None:
+            return None
+        listed = json.loads(manifest)
+        parts = {part["key"]: self.read(part["key"]) or b"" for part in listed["parts"]}
+        letters = [self.read(part["key"]) or b"" for part in listed["dead_letters"]]
+        return Contents(
+            [json.loads(line) for key, body in parts.items() for line in unpacked(key, body).splitlines()],
+            [_letter(line) for body in letters for line in body.splitlines()],
+            parts,
+        )
+
+
+def _letter(line: bytes) -> dict[str, Any]:
+    letter = json.loads(line)
+    return {"offset": letter["source_offset"], "rule": letter["rule"]}
+
+
+@dataclass
+class Bucket(Objects):
+    """An S3 bucket."""
+
+    client: Any
+    name: str
+
+    def make_sink(self) -> Sink:
+        return S3Sink(lambda: self.client, self.name, "", part_size=PART_SIZE, dead_letter_raw="keep")
+
+    def read(self, key: str) -> bytes | None:
+        try:
+            return bytes(self.client.get_object(Bucket=self.name, Key=key)["Body"].read())
+        except self.client.exceptions.NoSuchKey:
+            return None
+
+
+@dataclass
+class Folder(Objects):
+    """A local folder."""
+
+    path: Path
+    output_format: OutputFormat
+
+    def make_sink(self) -> Sink:
+        return LocalSink(self.path, self.output_format, part_size=PART_SIZE, dead_letter_raw="keep")
+
+    def read(self, key: str) -> bytes | None:
+        path = self.path / key
+        return path.read_bytes() if path.exists() else None
+
+
+@pytest.fixture
+def table(database: str) -> Any:
+    warehouse = Warehouse(database)
+    yield Table(warehouse)
+    warehouse.close()
+
+
+@pytest.fixture(scope="session")
+def client(s3: S3Server) -> Any:
+    return client_for(s3.endpoint_url)
+
+
+@pytest.fixture
+def empty_bucket(client: Any, bucket: str) -> Bucket:
+    return Bucket(client, bucket)
