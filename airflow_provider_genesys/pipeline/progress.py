@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import resource
-import sys
 import time
+from pathlib import Path
 
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
 
@@ -17,8 +17,12 @@ FIRST, EVERY = 1.0, 5.0
 
 def peak_memory_mb() -> float:
     """Return the most memory that this process ever held, in MB (10**6 bytes); the system's own figure."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
+    try:
+        # Linux; getrusage would count what the parent held before this process was made from it.
+        text = Path("/proc/self/status").read_text()
+        return int(text.partition("VmHWM:")[2].split()[0]) * 1024 / 1e6
+    except (OSError, IndexError, ValueError):
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
 
 
 class Progress:

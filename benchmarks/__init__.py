@@ -1,0 +1,1 @@
+"""Throughput and memory of the whole path, measured in processes of their own."""

@@ -1,0 +1,160 @@
+"""Runs loads in child processes that can be killed at any step.
+
+It is started once, imports everything, and forks a child for each job: a fork costs milliseconds, the imports half a
+second. It starts no thread and opens no connection itself, so that a fork takes nothing along that it should not.
+
+Jobs come as lines of JSON on stdin, and for each of them one answer goes to stdout.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from datetime import datetime, timezone
+from typing import Any
+
+import psycopg
+
+from airflow_provider_genesys.cloud.client import CloudClient
+from airflow_provider_genesys.cloud.config import CloudConfig
+from airflow_provider_genesys.cloud.exports import family
+from airflow_provider_genesys.cloud.handle import make_handle, open_handle
+from airflow_provider_genesys.pipeline import run, steps
+from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
+from airflow_provider_genesys.pipeline.contract import RECORDINGS
+from airflow_provider_genesys.pipeline.download import Download, DownloadSettings
+from airflow_provider_genesys.sinks import parts
+from airflow_provider_genesys.sinks.base import Load, Sink
+from airflow_provider_genesys.sinks.local import LocalSink
+from airflow_provider_genesys.sinks.postgres import PostgresSink
+from airflow_provider_genesys.sinks.s3 import S3Sink
+from tests.sinks.lake import client_for
+
+DAY = datetime(2026, 11, 22, tzinfo=timezone.utc), datetime(2026, 11, 23, tzinfo=timezone.utc)
+
+
+def main() -> None:
+    client_for("http://127.0.0.1:9")  # botocore reads its description of S3 once for all forks
+    print("ready", flush=True)  # noqa: T201 - the answer
+    for line in sys.stdin:
+        print(json.dumps(forked(json.loads(line))), flush=True)  # noqa: T201 - the answer
+
+
+def forked(job: dict[str, Any]) -> dict[str, Any]:
+    """Run ``job`` in a child; return its answer and the signal that ended it."""
+    answer, child_end = os.pipe()
+    child = os.fork()
+    if not child:
+        os.close(answer)
+        work(job, child_end)
+    os.close(child_end)
+    if seconds := job.get("seconds"):
+        select.select([answer], [], [], seconds)  # it is readable when the child has answered or died
+        os.kill(child, signal.SIGKILL)
+    with os.fdopen(answer, "rb") as pipe:
+        text = pipe.read()
+    _, status = os.waitpid(child, 0)
+    return {"signal": os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0, **(json.loads(text) if text else {})}
+
+
+def work(job: dict[str, Any], answer: int) -> None:
+    """Load, answer, and end without any of the parent's leave-taking."""
+    begun = time.monotonic()
+    try:
+        done = asdict(load(job))
+    except BaseException as error:  # noqa: BLE001 - the test shows it
+        done = {"error": f"{type(error).__name__}: {error}"}
+    os.write(answer, json.dumps({**done, "steps": Counter(seen), "took": time.monotonic() - begun}).encode())
+    os._exit(0)
+
+
+seen: list[str] = []
+
+
+def listener(job: dict[str, Any]) -> Callable[[str], None]:
+    """Return what kills this process at the job's step."""
+
+    def hear(step: str) -> None:
+        seen.append(step)
+        if step == job.get("step") and seen.count(step) == job["nth"]:
+            die()
+
+    return hear
+
+
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+class DyingDownload(Download):
+    """Dies, in the thread that reads ahead, when so many bytes have come."""
+
+    dies_after: int | None = None
+
+    def read(self, start: int) -> Iterator[bytes]:
+        received = 0
+        for chunk in super().read(start):
+            received += len(chunk)
+            if self.dies_after is not None and received > self.dies_after:
+                die()
+            yield chunk
+
+
+def load(job: dict[str, Any]) -> Any:
+    steps.hook = listener(job)
+    parts.PIECE = 5 * 2**20
+    DyingDownload.dies_after = job.get("bytes")
+    # Each attempt would begin with a time of its own; only the first that commits may leave it in the rows.
+    run._beginning = lambda load, processed_at: Checkpoint(
+        load.load_id, load.export_id, processed_at or job["processed_at"]
+    )
+    config = CloudConfig.from_connection(**job["connection"])
+    with CloudClient(config) as client:
+        status = family("recordings", config).status(client, job["export_id"])
+        handle = make_handle(status, config.client_secret)
+
+        def download(start: Checkpoint) -> Download:
+            return DyingDownload(
+                lambda fresh: open_handle(handle, client, fresh=fresh),
+                job["export_id"],
+                start.source,
+                DownloadSettings(timeout=10, verify=False),
+            )
+
+        options = run.Options(batch_size=job["batch_size"], flush_interval=10)
+        whole = Load("load", job["export_id"], "recordings", *DAY, DAY[1], RECORDINGS, "test")
+        return run.run(whole, download, SINKS[job["sink"]](job["place"]), options)
+
+
+def postgres(place: dict[str, Any]) -> Sink:
+    return PostgresSink(
+        lambda: psycopg.connect(place["dsn"]), "recordings", schema=place["schema"], dead_letter_raw="keep"
+    )
+
+
+def s3(place: dict[str, Any]) -> Sink:
+    return S3Sink(
+        lambda: client_for(place["endpoint_url"]),
+        place["bucket"],
+        place["prefix"],
+        output_format=place["output_format"],
+        part_size=place["part_size"],
+        dead_letter_raw="keep",
+    )
+
+
+def local(place: dict[str, Any]) -> Sink:
+    return LocalSink(place["folder"], place["output_format"], part_size=place["part_size"], dead_letter_raw="keep")
+
+
+SINKS: dict[str, Callable[[dict[str, Any]], Sink]] = {"postgres": postgres, "s3": s3, "local": local}
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,165 @@
+"""Places that crash tests load into, the process that loads, and what is compared afterwards."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from airflow_provider_genesys.cloud.client import CloudClient
+from airflow_provider_genesys.cloud.config import CloudConfig
+from airflow_provider_genesys.cloud.exports import ExportRequest, family
+from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
+from airflow_provider_genesys.testing.services import S3Server
+from tests.faults.crash_child import DAY
+from tests.sinks.lake import Bucket, unpacked
+
+ROOT = Path(__file__).parents[2]
+_numbers = itertools.count(1)
+
+Contents = dict[str, Any]
+Place = tuple[dict[str, Any], Callable[[], Contents]]
+"""How the child makes its sink, and what reads everything that the sink holds."""
+
+
+class Loader:
+    """Runs loads in children of :mod:`.crash_child`."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+
+    def load(self, **job: Any) -> dict[str, Any]:
+        """Run one attempt; return its certificate, or {signal} where it was killed."""
+        assert self._process.stdin
+        assert self._process.stdout
+        self._process.stdin.write(json.dumps(job) + "\n")
+        self._process.stdin.flush()
+        return dict(json.loads(self._process.stdout.readline()))
+
+
+@contextmanager
+def loader() -> Iterator[Loader]:
+    command = [sys.executable, "-m", "tests.faults.crash_child"]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "ready\n"
+        yield Loader(process)
+        assert process.stdin
+        process.stdin.close()
+
+
+@dataclass
+class Source:
+    """An export, and how a client gets it."""
+
+    export_id: str
+    connection: dict[str, Any]
+    size: int
+
+    def job(self) -> dict[str, Any]:
+        return {"export_id": self.export_id, "connection": self.connection}
+
+
+def make_source(genesys: FakeGenesys, **settings: Any) -> Source:
+    for name, value in settings.items():
+        setattr(genesys, name, value)
+    connection = {"host": genesys.url, **genesys.connection()}
+    connection = {name: connection[name] for name in ("login", "password", "host", "extra")}
+    connection["extra"] = connection["extra"] | {"requests_per_minute": 1_000_000}
+    config = CloudConfig.from_connection(**connection)
+    with CloudClient(config) as client:
+        recordings = family("recordings", config)
+        export_id = recordings.create(client, ExportRequest(*DAY))
+        while not recordings.status(client, export_id).state.terminal:
+            pass
+    return Source(export_id, connection, genesys.exports[export_id].delivered.size)
+
+
+@dataclass
+class Places:
+    """Makes places of one sink, each empty."""
+
+    dsn: str
+    s3: S3Server
+    bucket: str
+    folder: Path
+    part_size: int = 300_000
+    output_format: str = "ndjson.gz"
+    client: Any = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.client = self.s3.client()
+
+    def new(self, sink: str, **settings: Any) -> Place:
+        settings = {"part_size": self.part_size, "output_format": self.output_format, **settings}
+        return {"postgres": self._schema, "s3": self._prefix, "local": self._folder}[sink](settings)
+
+    def _schema(self, _: dict[str, Any]) -> Place:
+        schema = f"s{next(_numbers)}"
+        with psycopg.connect(self.dsn, autocommit=True) as connection:
+            connection.execute(f"CREATE SCHEMA {schema}")
+        return {"dsn": self.dsn, "schema": schema}, lambda: tables(self.dsn, schema)
+
+    def _prefix(self, settings: dict[str, Any]) -> Place:
+        prefix = f"p{next(_numbers)}/"
+        bucket = Bucket(self.client, self.bucket)
+
+        def read() -> Contents:
+            assert [key for key in bucket.uploads() if key.startswith(prefix)] == []
+            return objects({key[len(prefix) :]: bucket.read(key) for key in bucket.listed(prefix)}, prefix)
+
+        place = {"endpoint_url": self.s3.endpoint_url, "bucket": self.bucket, "prefix": prefix}
+        return {**place, **settings}, read
+
+    def _folder(self, settings: dict[str, Any]) -> Place:
+        folder = self.folder / f"f{next(_numbers)}"
+        folder.mkdir()
+
+        def read() -> Contents:
+            files = (path for path in folder.rglob("*") if path.is_file())
+            return objects({path.relative_to(folder).as_posix(): path.read_bytes() for path in files}, "")
+
+        return {"folder": str(folder), **settings}, read
+
+
+_ROWS = "SELECT to_jsonb(row) - '_loaded_at' FROM {}.recordings AS row ORDER BY recording_id"
+_LETTERS = """
+SELECT to_jsonb(letter) - '{{created_at,target}}'::text[] FROM {}.genesys_dead_letters AS letter ORDER BY source_offset
+"""
+_LEDGER = "SELECT state, to_jsonb(processed_at) FROM {}.genesys_ledger"
+
+
+def tables(dsn: str, schema: str) -> Contents:
+    """Return every row, dead letter and the state that a schema holds."""
+    with psycopg.connect(dsn) as connection:
+        rows, letters = (connection.execute(text.format(schema)).fetchall() for text in (_ROWS, _LETTERS))
+        [(state, processed_at)] = connection.execute(_LEDGER.format(schema)).fetchall()
+    assert state == "complete"
+    return {"rows": rows, "letters": letters, "processed_at": processed_at}
+
+
+def objects(held: dict[str, bytes], prefix: str) -> Contents:
+    """Return the parts and the dead letters, byte by byte; there is nothing that the manifest does not list."""
+    [name] = [key for key in held if key.endswith("_manifest.json")]
+    manifest = json.loads(held[name])
+    parts, letters = ([part["key"].removeprefix(prefix) for part in manifest[of]] for of in ("parts", "dead_letters"))
+    ledger = sorted(key for key in held if key.startswith("_ledger/") and "/." not in key)
+    assert held.keys() - {name, *parts, *letters, *ledger} - {key for key in held if "/.unfinished-" in key} == set()
+    newest = json.loads(held[ledger[-1]])
+    assert newest["state"] == "complete"
+    return {
+        "parts": {key: held[key] for key in parts},
+        # The keys of dead letters are each attempt's own.
+        "letters": [held[key] for key in letters],
+        "offsets": sorted(json.loads(line)["source_offset"] for key in letters for line in held[key].splitlines()),
+        "rows": sum(len(unpacked(key, held[key]).splitlines()) for key in parts),
+        "processed_at": newest["processed_at"],
+    }

@@ -1,0 +1,164 @@
+"""A load that is killed at any step, or anywhere, and taken up again leaves what one perfect run leaves.
+
+Every attempt is a process of its own, ended by SIGKILL. What the sink holds in the end is compared row by row, and
+part by part in bytes, with what a run without a crash has left in another place.
+"""
+
+from __future__ import annotations
+
+import random
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+import pytest
+
+from airflow_provider_genesys.pipeline import steps
+from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
+from airflow_provider_genesys.testing.services import PostgresServer, S3Server
+from tests.faults.crash_scene import Contents, Loader, Places, Source, loader, make_source
+
+SINKS = ("postgres", "s3", "local")
+EVERYWHERE = {
+    steps.OPENED: (1,),
+    steps.SPLIT: (1, 4),
+    steps.WRITING: (1, 4),
+    steps.COMMITTING: (1, 3),
+    steps.COMMITTED: (1, 3),
+    steps.REPORTED: (1, 3),
+    steps.FINISHING: (1,),
+    steps.CHECKED: (1,),
+    steps.COMPLETE: (1,),
+}
+"""At which of the times that it is reached a step is deadly."""
+OF_TABLES = {steps.CLAIMING: (1,)}
+OF_OBJECTS = {
+    steps.CLAIMED: (1,),
+    steps.GATHERED: (1, 4),
+    steps.PUTTING: (1, 2, 5),
+    steps.PART_UPLOADED: (1, 3),
+    steps.LEDGER_WRITTEN: (1, 3),
+    steps.MANIFEST_WRITTEN: (1,),
+    steps.CLEANED: (1,),
+}
+OF_LARGE_PARTS = {steps.PIECE_SENT: (1, 2), steps.COMPLETING: (1,)}
+RESUMED = {steps.COMMITTED, steps.REPORTED, steps.FINISHING, steps.CHECKED, steps.MANIFEST_WRITTEN, steps.CLEANED}
+"""After these there is a checkpoint to go on from, and the next attempt has to."""
+STEPS = [
+    *((sink, step, nth) for sink in SINKS for step, times in EVERYWHERE.items() for nth in times),
+    *(("postgres", step, nth) for step, times in OF_TABLES.items() for nth in times),
+    *((sink, step, nth) for sink in ("s3", "local") for step, times in OF_OBJECTS.items() for nth in times),
+]
+LARGE = [(sink, step, nth) for sink in ("s3", "local") for step, times in OF_LARGE_PARTS.items() for nth in times]
+
+PROCESSED_AT = [f"2026-11-23T0{attempt}:00:00+00:00" for attempt in range(1, 6)]
+"""The times at which the attempts would begin: the one that commits first leaves its own in every row."""
+OWN = {"attempts", "location", "parts", "peak_memory_mb", "seconds", "signal", "steps", "took"}
+"""What differs between certificates of equal loads."""
+
+
+@dataclass
+class Scene:
+    """One export, one kind of place, and what perfect runs leave in such places."""
+
+    loader: Loader
+    places: Places
+    source: Source
+    batch_size: int
+    settings: dict[str, Any] = field(default_factory=dict)
+    perfect: dict[tuple[str, str], tuple[dict[str, Any], Contents]] = field(default_factory=dict)
+
+    def killed_and_taken_up(self, sink: str, *kills: dict[str, Any]) -> list[dict[str, Any]]:
+        """Load with these kills, one for each attempt, then without; compare what is there; return all answers."""
+        place, read = self.places.new(sink, **self.settings)
+        attempts = zip([*kills, {}], PROCESSED_AT, strict=False)
+        answers = [self._attempt(sink, place, processed_at, **kill) for kill, processed_at in attempts]
+        assert answers[-1].get("error") is None
+        found = read()
+        certificate, contents = self.perfect_run(sink, found["processed_at"])
+        assert found == contents
+        assert _lasting(answers[-1]) == _lasting(certificate)
+        return answers
+
+    def perfect_run(self, sink: str, processed_at: str) -> tuple[dict[str, Any], Contents]:
+        if (sink, processed_at) not in self.perfect:
+            place, read = self.places.new(sink, **self.settings)
+            certificate = self._attempt(sink, place, processed_at)
+            assert certificate.get("error") is None
+            self.perfect[sink, processed_at] = certificate, read()
+        return self.perfect[sink, processed_at]
+
+    def _attempt(self, sink: str, place: dict[str, Any], processed_at: str, **kill: Any) -> dict[str, Any]:
+        job = {"sink": sink, "place": place, "processed_at": processed_at, "batch_size": self.batch_size}
+        return self.loader.load(**job, **self.source.job(), **kill)
+
+
+def _lasting(certificate: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in certificate.items() if name not in OWN}
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[tuple[FakeGenesys, Loader]]:
+    with FakeGenesys(requests_per_minute=1_000_000) as genesys, loader() as children:
+        yield genesys, children
+
+
+@pytest.fixture(scope="module")
+def places(postgres: PostgresServer, s3: S3Server, tmp_path_factory: pytest.TempPathFactory) -> Places:
+    return Places(
+        postgres.create_database("crashes"), s3, s3.create_bucket("crashes"), tmp_path_factory.mktemp("crashes")
+    )
+
+
+@pytest.fixture(scope="module")
+def scene(running: tuple[FakeGenesys, Loader], places: Places) -> Scene:
+    genesys, children = running
+    source = make_source(genesys, records=1500, broken=20, duplicates=30)
+    return Scene(children, places, source, batch_size=150)
+
+
+@pytest.fixture(scope="module")
+def large_parts(running: tuple[FakeGenesys, Loader], places: Places) -> Scene:
+    genesys, children = running
+    source = make_source(genesys, records=12_000, broken=20, duplicates=30)
+    return Scene(children, places, source, 2000, {"part_size": 2**30, "output_format": "ndjson"})
+
+
+@pytest.mark.parametrize(("sink", "step", "nth"), STEPS)
+def test_killed_at_a_step(scene: Scene, sink: str, step: str, nth: int) -> None:
+    killed, resumed = scene.killed_and_taken_up(sink, {"step": step, "nth": nth})
+    assert killed["signal"] == signal.SIGKILL, f"{step} is not reached {nth} times"
+    if step in RESUMED:
+        assert resumed["attempts"] == 2
+
+
+@pytest.mark.parametrize(("sink", "step", "nth"), LARGE)
+def test_killed_within_a_large_part(large_parts: Scene, sink: str, step: str, nth: int) -> None:
+    killed, _ = large_parts.killed_and_taken_up(sink, {"step": step, "nth": nth})
+    assert killed["signal"] == signal.SIGKILL, f"{step} is not reached {nth} times"
+
+
+def test_every_step_is_killed_at() -> None:
+    """A step that somebody adds is one more to be killed at."""
+    named = {value for name, value in vars(steps).items() if name.isupper()}
+    assert named == {step for _, step, _ in (*STEPS, *LARGE)}
+
+
+@cache
+def random_kills(seed: int) -> list[dict[str, Any]]:
+    """Return one to three kills: after a share of the archive's bytes, or of the time that a perfect run takes."""
+    chance = random.Random(seed)  # noqa: S311 - the same each time
+    return [{chance.choice(["bytes", "seconds"]): chance.random()} for _ in range(chance.randint(1, 3))]
+
+
+@pytest.mark.parametrize("sink", SINKS)
+@pytest.mark.parametrize(
+    "seed", [*range(20), *(pytest.param(seed, marks=pytest.mark.long) for seed in range(20, 300))]
+)
+def test_killed_anywhere(scene: Scene, sink: str, seed: int) -> None:
+    certificate, _ = scene.perfect_run(sink, PROCESSED_AT[0])
+    whole = {"bytes": scene.source.size, "seconds": certificate["took"]}
+    kills = [{of: share * whole[of] for of, share in kill.items()} for kill in random_kills(seed)]
+    scene.killed_and_taken_up(sink, *kills)
