@@ -1,6 +1,7 @@
 """OAuth tokens: had from the token endpoint, kept, and renewed before they die.
 
-A process has one :class:`TokenSource` per OAuth client (:mod:`airflow_provider_genesys.cloud.shared`).
+A process has one :class:`TokenSource` per OAuth client (:mod:`airflow_provider_genesys.cloud.shared`). While clients
+use it, a thread keeps its token fresh (:mod:`airflow_provider_genesys.cloud.refresh`).
 """
 
 from __future__ import annotations
@@ -34,7 +35,9 @@ SHORTEST_LIFETIME = 300.0
 LONGEST_LIFETIME = 172_800.0
 """Seconds: the longest, but for clients that may only use SCIM."""
 EARLY_RETRY = 15.0
-"""Seconds between attempts to renew a token that still serves."""
+"""Seconds between attempts to renew a token that still serves, unless the endpoint asks for more."""
+REFUSED_RETRY = 300.0
+"""The same, where the last attempt failed in a way that does not heal by itself."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,21 @@ class Grant:
 class _Held:
     token: str = field(repr=False)
     renew_from: float
+    """From when the refresher renews it."""
+    overdue_from: float
+    """From when whoever asks for a token renews it: the refresher has not managed to, or there is none."""
     expires: float
+
+    @classmethod
+    def of(cls, grant: Grant, asked: float) -> _Held:
+        """Return what to hold of a grant, whose life is counted from when it was asked for."""
+        margin = min(max(60.0, grant.lifetime / 10), grant.lifetime / 2)
+        expires = asked + grant.lifetime
+        return cls(grant.token, expires - margin, expires - margin / 2, expires)
+
+    def later(self, now: float, delay: float) -> _Held:
+        """Return the same with the next early renewal ``delay`` seconds from now, the refresher's before others'."""
+        return replace(self, renew_from=now + delay, overdue_from=max(self.overdue_from, now + 2 * delay))
 
 
 class TokenSource:
@@ -67,18 +84,20 @@ class TokenSource:
         self._circuit = circuit or Circuit("Genesys Cloud's token endpoint", clock=clock)
         self._asking = threading.Lock()
         self._held: _Held | None = None
+        self._last_use = clock()
 
     def token(self) -> str:
-        """Return a token that is still good, renewing it first when little of its life remains.
+        """Return a token that is still good, renewing it first when very little of its life remains.
 
         :raises AuthenticationError: client id, secret or region are wrong.
         :raises CircuitOpenError: there is no token, and the endpoint failed too often to be asked now.
         :raises CloudUnavailableError: there is no token, and the endpoint gives none.
         """
         held, now = self._held, self._clock()
+        self._last_use = now
         if held is None or now >= held.expires:
             return self._replace(held.token if held else None)
-        if now >= held.renew_from and self._asking.acquire(blocking=False):
+        if now >= held.overdue_from and self._asking.acquire(blocking=False):
             try:
                 return self._renew_early(held)
             finally:
@@ -88,6 +107,26 @@ class TokenSource:
     def renew(self, stale: str) -> str:
         """Return another token than ``stale``, which the API has refused. Raises as :meth:`token` does."""
         return self._replace(stale)
+
+    def refresh(self) -> None:
+        """Renew the token if it is time. A failure is logged, and when to try again is in :meth:`due_in`."""
+        with self._asking:
+            held = self._held
+            if held and self._clock() >= held.renew_from:
+                self._renew_early(held)
+
+    def due_in(self) -> float:
+        """Return the seconds until :meth:`refresh` has something to do: 0 for now, infinity without a token."""
+        held = self._held
+        return max(0.0, held.renew_from - self._clock()) if held else math.inf
+
+    def idle(self) -> float:
+        """Return the seconds since somebody asked for a token."""
+        return self._clock() - self._last_use
+
+    def forked(self) -> None:
+        """In a child process, do without the lock, which a thread of the parent may hold. The token serves on."""
+        self._asking = threading.Lock()
 
     def _replace(self, stale: str | None) -> str:
         with self._asking:
@@ -100,10 +139,22 @@ class TokenSource:
             return self._held.token
         try:
             return self._new().token
-        except GenesysError as error:
-            log.warning("The token could not be renewed early and serves until it expires: %s", error)
-            self._held = replace(held, renew_from=self._clock() + EARLY_RETRY)
+        except Exception as error:  # noqa: BLE001 -- a thread may end by none; who finds no token meets it in clear
+            self._put_off(held, error)
             return held.token
+
+    def _put_off(self, held: _Held, error: Exception) -> None:
+        now = self._clock()
+        delay = _delay(error)
+        self._held = held.later(now, delay)
+        log.warning(
+            "The token could not be renewed. The one at hand is good for another %.0f s; the next attempt is in "
+            "%.0f s. %s",
+            max(0.0, held.expires - now),
+            delay,
+            # Our own errors hold no secret; of others only the class is known to be harmless.
+            error if isinstance(error, GenesysError) else type(error).__name__,
+        )
 
     def _new(self) -> _Held:
         self._circuit.check()
@@ -114,9 +165,14 @@ class TokenSource:
             self._circuit.failed(error)
             raise
         self._circuit.succeeded()
-        margin = min(max(60.0, grant.lifetime / 10), grant.lifetime / 2)
-        self._held = _Held(grant.token, asked + grant.lifetime - margin, asked + grant.lifetime)
+        self._held = _Held.of(grant, asked)
         return self._held
+
+
+def _delay(error: Exception) -> float:
+    if isinstance(error, CloudUnavailableError):
+        return max(EARLY_RETRY, error.retry_after or 0.0)
+    return REFUSED_RETRY
 
 
 def request_token(config: CloudConfig) -> Grant:

@@ -13,7 +13,8 @@ import tenacity
 from airflow_provider_genesys.cloud.config import CloudConfig
 from airflow_provider_genesys.cloud.errors import error_from
 from airflow_provider_genesys.cloud.presigned import signatures
-from airflow_provider_genesys.cloud.shared import Pool, pool, shared
+from airflow_provider_genesys.cloud.refresh import Refresher
+from airflow_provider_genesys.cloud.shared import Pool, pool, refresher, shared
 from airflow_provider_genesys.cloud.transport import NOT_SENT, fetch, unreachable
 from airflow_provider_genesys.exceptions import CircuitOpenError, CloudUnavailableError, ConfigurationError
 
@@ -56,6 +57,7 @@ class CloudClient:
         self._patience = patience
         self._shared = shared(config)
         self._pool: Pool | None = pool(config)
+        self._refresher: Refresher | None = None
         self._token = ""
 
     def request(
@@ -78,14 +80,26 @@ class CloudClient:
                 answer = self._attempt(call)
         return answer
 
+    def token(self) -> str:
+        """Return a token that is still good; from now until :meth:`close` it is kept fresh in the background.
+
+        :raises AuthenticationError: client id, secret or region are wrong.
+        :raises CloudUnavailableError: there is none, and the token endpoint gives none.
+        """
+        tokens = self._refresher or self._started()
+        return self._noted(tokens.token())
+
     def note_url(self, url: str) -> None:
         """Tell ``on_secret`` the signature in a presigned URL."""
         for secret in signatures(url):
             self._on_secret(secret)
 
     def close(self) -> None:
-        """Let go of the connections, which the last client of the process closes. The token stays for the next."""
-        self._pool = None
+        """Let go of what clients share: the last one of the process closes the connections and ends the refresher.
+
+        The token stays for the next.
+        """
+        self._pool = self._refresher = None
 
     def __enter__(self) -> CloudClient:  # noqa: PYI034 -- typing.Self is of Python 3.11
         return self
@@ -109,7 +123,7 @@ class CloudClient:
 
     def _attempt(self, call: _Call) -> Any:
         self._shared.pacer.acquire(self._patience)
-        token = self._noted(self._shared.tokens.token())
+        token = self.token()
         response = self._send(call, token)
         if response.status_code == httpx.codes.UNAUTHORIZED:
             response = self._send(call, self._noted(self._shared.tokens.renew(token)))
@@ -133,6 +147,10 @@ class CloudClient:
         call.maybe_done = response.status_code not in {httpx.codes.UNAUTHORIZED, httpx.codes.TOO_MANY_REQUESTS}
         self._shared.pacer.observe(response.headers)
         return response
+
+    def _started(self) -> Refresher:
+        self._refresher = refresher(self._shared.tokens)
+        return self._refresher
 
     def _reopened(self) -> Pool:
         self._pool = pool(self.config)

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from airflow_provider_genesys.cloud.auth import TokenSource, request_token
 from airflow_provider_genesys.cloud.config import CloudConfig
 from airflow_provider_genesys.cloud.pacing import Pacer
+from airflow_provider_genesys.cloud.refresh import Refresher
 from airflow_provider_genesys.cloud.transport import open_http
 
 
@@ -37,6 +38,7 @@ class Pool:
 
 _known: dict[Hashable, Shared] = {}
 _pools: weakref.WeakValueDictionary[Hashable, Pool] = weakref.WeakValueDictionary()
+_refreshers: weakref.WeakValueDictionary[TokenSource, Refresher] = weakref.WeakValueDictionary()
 _lock = threading.Lock()
 
 
@@ -60,3 +62,24 @@ def pool(config: CloudConfig) -> Pool:
         if found is None:
             found = _pools[key] = Pool(config)
     return found
+
+
+def refresher(tokens: TokenSource) -> Refresher:
+    """Return what keeps ``tokens`` fresh in this process; it ends when nobody refers to it any more."""
+    with _lock:
+        found = _refreshers.get(tokens)
+        if found is None:
+            found = _refreshers[tokens] = Refresher(tokens)
+    return found
+
+
+def _forked() -> None:
+    global _lock  # noqa: PLW0603 -- a lock that a thread of the parent holds would never be released in the child
+    _lock = threading.Lock()
+    for one in _known.values():
+        one.tokens.forked()
+    for busy in list(_refreshers.values()):
+        busy.forked()
+
+
+os.register_at_fork(after_in_child=_forked)

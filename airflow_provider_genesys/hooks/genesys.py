@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from functools import cached_property
 from importlib import import_module
+from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseHook
@@ -35,7 +37,7 @@ class GenesysCloudHook(BaseHook):
     Talk to Genesys Cloud with the OAuth client of a connection.
 
     Nothing is read or opened before the first call. The connection, its extras and the permissions that the OAuth
-    client needs are described in ``docs/connection.md``.
+    client needs are described in ``docs/connection.md``. Use it in a ``with`` statement, or :meth:`close` it.
 
     :param genesys_conn_id: the connection to Genesys Cloud.
     :param patience: seconds over which one call retries. Triggers, which poll again anyway, want few.
@@ -80,6 +82,39 @@ class GenesysCloudHook(BaseHook):
     def get_conn(self) -> CloudClient:
         """Return the client, always the same one. Its secrets are masked in the task's log as they come."""
         return self._client
+
+    def close(self) -> None:
+        """
+        Let go of connections and of the refresh of tokens, which end with their last user in the process.
+
+        A hook that is used again opens again.
+        """
+        if "_client" in vars(self):
+            self._client.close()
+
+    def __enter__(self) -> GenesysCloudHook:  # noqa: PYI034 -- typing.Self is of Python 3.11
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def get_token(self) -> str:
+        """
+        Return an OAuth token for a request of your own to Genesys Cloud; it is masked in the task's log.
+
+        It is good for at least half a minute more, unless the token endpoint has failed for a while. From the first
+        call until :meth:`close` it is renewed in the background: ask for it before each request and keep none.
+
+        :raises AuthenticationError: client id, secret or region are wrong.
+        :raises CloudUnavailableError: there is no token, and the token endpoint gives none.
+        """
+        return self._client.token()
+
+    def token_provider(self) -> Callable[[], str]:
+        """Return :meth:`get_token` as a function, for whoever wants to be given a token before each request."""
+        return self.get_token
 
     def create_export(self, kind: str, request: ExportRequest) -> str:
         """

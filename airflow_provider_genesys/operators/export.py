@@ -115,7 +115,7 @@ class GenesysCreateExportOperator(BaseOperator):
     def execute(self, context: Context) -> str:
         """Create the export, or adopt that of an earlier try, and return its id."""
         state = TaskState(context, "export")
-        with failing_fast(), state.one_try():
+        with failing_fast(), state.one_try(), self.hook:
             export = self._obtain(context, state)
             context["ti"].xcom_push(key="export", value=export)
             GenesysExportLink.persist(context, self.hook.config.api_url)
@@ -125,13 +125,14 @@ class GenesysCreateExportOperator(BaseOperator):
         """Go on after the trigger's ``event``; without one, begin as :meth:`execute` does."""
         if not event:
             return self.execute(context)
-        with failing_fast(), TaskState(context, "export").one_try():
+        with failing_fast(), TaskState(context, "export").one_try(), self.hook:
             return self._finish(context, event["export_id"], event)
 
     def on_kill(self) -> None:
         """Cancel the export, where that is wanted and there is one."""
         if self.cancel_on_kill and self._export_id:
-            self.hook.cancel_export(self._export_id, self.kind)
+            with self.hook as hook:
+                hook.cancel_export(self._export_id, self.kind)
 
     def _obtain(self, context: Context, state: TaskState) -> dict[str, Any]:
         window = resolve_window(self.window_start, self.window_end, context)

@@ -103,7 +103,7 @@ class GenesysExportSensor(BaseSensorOperator):
 
     def resume(self, context: Context, event: dict[str, Any] | None = None, **_: Any) -> dict[str, Any]:
         """Go on after the trigger's ``event``; without one, begin. What the event says is not relied on."""
-        with self._failing_softly(), failing_fast(), _with_advice():
+        with self._failing_softly(), failing_fast(), _with_advice(), self.hook:
             self._check()
             GenesysExportLink.persist(context, self.hook.config.api_url)
             status = wait_for_export(self, context, str(self.export_id), event)

@@ -156,7 +156,7 @@ class GenesysExportTransferOperator(BaseOperator):
         while True:
             mirror = CheckpointMirror(context)
             try:
-                with failing_fast(), mirror:
+                with failing_fast(), mirror, self.hook:
                     return self._load_once(context, mirror, restart=restart)
             except (SourceUnavailableError, UrlExpiredError, CloudUnavailableError) as error:
                 outage = outage.after(mirror.committed_at)

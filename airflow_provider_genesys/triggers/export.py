@@ -75,7 +75,10 @@ class GenesysExportTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yield one event."""
-        state, message = await self._outcome()
+        try:
+            state, message = await self._outcome()
+        finally:
+            await self.cleanup()  # dag.test() does not call it
         event = {"export_id": self.export_id, "state": state, "message": message}
         yield TriggerEvent(event)  # type: ignore[no-untyped-call]
 
@@ -87,7 +90,7 @@ class GenesysExportTrigger(BaseTrigger):
     async def cleanup(self) -> None:
         """Close the connections to Genesys."""
         if "_hook" in vars(self):
-            await _in_thread(lambda: self._hook.get_conn().close())
+            self._hook.close()
 
     async def _outcome(self) -> tuple[str, str]:
         watch = Watch(self.export_id, self.poll_interval, self.max_poll_interval, self.log)
@@ -107,7 +110,8 @@ class GenesysExportTrigger(BaseTrigger):
         return self._hook.get_export(self.export_id, self.kind)
 
     def _cancel(self) -> bool:
-        return self._hook.cancel_export(self.export_id, self.kind)
+        with self._hook as hook:
+            return hook.cancel_export(self.export_id, self.kind)
 
     @cached_property
     def _hook(self) -> GenesysCloudHook:

@@ -1,0 +1,176 @@
+"""The promise of :mod:`.base`, for any store that can replace an entry on the condition that it is as it was read.
+
+Every write names the revision that it replaces. A request that is sent again after its answer was lost, or that a
+dying connection delivers late, therefore changes nothing; the entry is read again, and says whose it is.
+"""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_exception_type,
+    stop_after_attempt,
+    wait_exponential,
+    wait_random,
+)
+
+from airflow_provider_genesys.checkpoints.base import Claim, Key, State
+from airflow_provider_genesys.checkpoints.entry import Entry, first_entry, from_fields
+from airflow_provider_genesys.exceptions import (
+    CheckpointError,
+    ConfigurationError,
+    FencedError,
+    SinkRefusedError,
+    SinkUnavailableError,
+)
+from airflow_provider_genesys.pipeline.certificate import Certificate
+from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+LONGEST_WAIT = 20.0
+"""Seconds between two tries of a request, at most."""
+_ROUNDS = 50
+"""How often an entry is read anew because somebody else has replaced it meanwhile."""
+
+
+class ConditionalStore(ABC):
+    """Implements :class:`.base.CheckpointStore` on two requests.
+
+    :param retries: how often a request is tried again after what may pass.
+    :param retry_wait: seconds before the first retry; doubled, with jitter, for each one more.
+    """
+
+    def __init__(self, *, retries: int, retry_wait: float) -> None:
+        if retries < 0:
+            raise ConfigurationError(f"retries is {retries}; it has to be 0 or more.")
+        self._attempts = retries + 1
+        self._retry_wait = retry_wait
+
+    @abstractmethod
+    def where(self, key: Key) -> str:
+        """Name the place of ``key``'s entry, for messages."""
+
+    @abstractmethod
+    def prepare(self) -> None:
+        """Make the store ready, and refuse one that does not keep what it is given. Raises as :meth:`get` does."""
+
+    @abstractmethod
+    def get(self, key: Key) -> dict[str, str] | None:
+        """Read the newest entry; None where there is none.
+
+        :raises SinkUnavailableError: it may work a moment later; the message says no more than what happened.
+        :raises SinkRefusedError: it will not; the message says what happened and what to do.
+        """
+
+    @abstractmethod
+    def put(self, key: Key, fields: dict[str, str], *, replacing: int) -> bool:
+        """Write an entry if the one that is there has the revision ``replacing`` (0: there is none), else return False.
+
+        Raises as :meth:`get` does.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of the connection. Never raises."""
+
+    def claim(self, key: Key, export_id: str, *, restart: bool) -> Claim:
+        """Take a new fence and tell where to continue."""
+        attempt, doing = uuid.uuid4().hex, f"the claim of export {export_id}"
+        self._retried(self.prepare, key, doing)
+        state: State | None = None
+        for _ in range(_ROUNDS):
+            held = self._read(key, doing)
+            if held and held.attempt == attempt:
+                return held.claim(state, self.where(key))
+            state = held.state if held else None
+            taken = held.claimed(export_id, attempt, restart=restart) if held else first_entry(key, export_id, attempt)
+            claim = taken.claim(state, self.where(key))
+            if self._write(key, taken, held, doing):
+                return claim
+        raise self._crowded(key, doing)
+
+    def commit(self, claim: Claim, checkpoint: Checkpoint) -> Checkpoint:
+        """Make ``checkpoint`` the one to continue from."""
+        if (checkpoint.load_id, checkpoint.export_id) != (claim.key.load_id, claim.export_id):
+            raise CheckpointError(
+                f"A checkpoint of export {checkpoint.export_id}, load {checkpoint.load_id}, was to be kept for export "
+                f"{claim.export_id}, load {claim.key.load_id}. Please report this as a bug."
+            )
+        fenced = replace(checkpoint, fence=claim.fence)
+        doing = f"the checkpoint of export {claim.export_id} at byte {checkpoint.position.record_offset}"
+        self._change(claim, doing, checkpoint=fenced.to_json(), processed_at=fenced.processed_at)
+        return fenced
+
+    def complete(self, claim: Claim, certificate: Certificate) -> None:
+        """Mark the load complete."""
+        doing = f"the end of export {claim.export_id}"
+        self._change(claim, doing, state="complete", certificate=certificate.to_json().decode())
+
+    def _change(self, claim: Claim, doing: str, **changes: Any) -> None:
+        for _ in range(_ROUNDS):
+            held = self._read(claim.key, doing)
+            if held is None or held.attempt != claim.attempt:
+                raise self._lost(claim, held)
+            if self._write(claim.key, held.changed(**changes), held, doing):
+                return
+        raise self._crowded(claim.key, doing)
+
+    def _read(self, key: Key, doing: str) -> Entry | None:
+        fields = self._retried(lambda: self.get(key), key, doing)
+        return from_fields(fields, key, self.where(key)) if fields else None
+
+    def _write(self, key: Key, entry: Entry, held: Entry | None, doing: str) -> bool:
+        replacing = held.revision if held else 0
+        return self._retried(lambda: self.put(key, entry.to_fields(), replacing=replacing), key, doing)
+
+    def _retried(self, request: Callable[[], T], key: Key, doing: str) -> T:
+        retrying = Retrying(
+            stop=stop_after_attempt(self._attempts),
+            wait=wait_exponential(self._retry_wait, max=LONGEST_WAIT) + wait_random(0, self._retry_wait),
+            retry=retry_if_exception_type(SinkUnavailableError),
+            before_sleep=lambda state: _report(state, doing),
+            reraise=True,
+        )
+        try:
+            return retrying(request)
+        except SinkUnavailableError as error:
+            raise SinkUnavailableError(
+                f"{self.where(key)} did not take {doing}. Tried {self._attempts} times; the last error: {error}. The "
+                "task's next try resumes at the checkpoint before."
+            ) from error
+        except SinkRefusedError as error:
+            raise SinkRefusedError(f"{self.where(key)} refuses {doing}: {error}") from error
+
+    def _lost(self, claim: Claim, held: Entry | None) -> FencedError | SinkUnavailableError:
+        if held and held.fence >= claim.fence:
+            return FencedError(
+                f"Export {claim.export_id}: a newer attempt has claimed {self.where(claim.key)} (fence {held.fence}; "
+                f"this one holds {claim.fence}). This attempt has stopped; leave the newer one to finish."
+            )
+        return SinkUnavailableError(
+            f"Export {claim.export_id}: {self.where(claim.key)} has lost what it had confirmed: it was deleted, "
+            "expired or evicted, or a failover went to a replica that lagged. The task's next try resumes at what is "
+            "still there, and sends again what came after it."
+        )
+
+    def _crowded(self, key: Key, doing: str) -> SinkUnavailableError:
+        return SinkUnavailableError(
+            f"{self.where(key)} did not take {doing}: {_ROUNDS} times somebody else was first. Look for tasks that "
+            "load the same window at once."
+        )
+
+
+def _report(state: RetryCallState, doing: str) -> None:
+    error = state.outcome and state.outcome.exception()
+    pause = state.next_action.sleep if state.next_action else 0
+    log.warning("The checkpoint store did not take %s: %s. Trying again in %.1f s.", doing, error, pause)

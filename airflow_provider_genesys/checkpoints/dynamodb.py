@@ -1,0 +1,151 @@
+"""Checkpoints in Amazon DynamoDB: one item to a load. See ``docs/checkpoints.md`` for the table and the rights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError, WaiterError
+
+from airflow_provider_genesys.checkpoints.base import Key
+from airflow_provider_genesys.checkpoints.conditional import ConditionalStore
+from airflow_provider_genesys.checkpoints.entry import NUMBERS
+from airflow_provider_genesys.exceptions import SinkRefusedError, SinkUnavailableError
+from airflow_provider_genesys.sinks.s3_errors import code_of, is_transient, told
+
+HASH_KEY = "id"
+_TRANSIENT_CODES = {
+    "LimitExceededException",  # too many tables are being created
+    "ProvisionedThroughputExceededException",
+    "RequestLimitExceeded",
+    "ThrottlingException",
+    "TransactionConflictException",
+}
+_CREDENTIALS = "Correct the credentials of the AWS connection."
+_ADVICE = {
+    "AccessDeniedException": "Give the role the rights on the table that docs/checkpoints.md lists.",
+    "ExpiredTokenException": "Renew the session token of the AWS connection, or let it assume a role, which renews "
+    "itself; then clear the task with on_clear='resume'.",
+    "InvalidSignatureException": _CREDENTIALS,
+    "NoCredentialsError": _CREDENTIALS,
+    "ResourceNotFoundException": "Create the table as docs/checkpoints.md shows, set create_table=True, or correct its "
+    "name and the connection's region_name.",
+    "UnrecognizedClientException": _CREDENTIALS,
+}
+
+
+class DynamoDBCheckpointStore(ConditionalStore):
+    """Implements :class:`.base.CheckpointStore`.
+
+    :param client: makes a boto3 DynamoDB client; called once, when the store is first used.
+    :param table: its partition key is the string ``id``; it has no sort key.
+    :param create_table: create the table where it is not there, with on-demand capacity.
+    :param retries: how often a request is tried again after throttling, 500, 503 and connection loss.
+    :param retry_wait: seconds before the first retry; doubled, with jitter, for each one more.
+    """
+
+    def __init__(
+        self,
+        client: Callable[[], Any],
+        *,
+        table: str = "genesys_checkpoints",
+        create_table: bool = False,
+        retries: int = 3,
+        retry_wait: float = 0.5,
+    ) -> None:
+        super().__init__(retries=retries, retry_wait=retry_wait)
+        self._make_client = client
+        self._made: Any = None
+        self._table = table
+        self._create_table = create_table
+
+    def where(self, key: Key) -> str:
+        """Name table and item."""
+        return f"DynamoDB table {self._table}, {HASH_KEY} {key}"
+
+    def prepare(self) -> None:
+        """Create the table if asked to. That another does so at the same moment is as good."""
+        if not self._create_table:
+            return
+        with _explained():
+            if self._described() is None:
+                self._create()
+            self._client.get_waiter("table_exists").wait(
+                TableName=self._table, WaiterConfig={"Delay": 2, "MaxAttempts": 30}
+            )
+
+    def get(self, key: Key) -> dict[str, str] | None:
+        """Read the item as the last write left it."""
+        with _explained():
+            answer = self._client.get_item(TableName=self._table, Key=_key(key), ConsistentRead=True)
+        # Every attribute is {type: value}.
+        attributes = answer.get("Item", {}).items()
+        return {name: str(*value.values()) for name, value in attributes if name != HASH_KEY} or None
+
+    def put(self, key: Key, fields: dict[str, str], *, replacing: int) -> bool:
+        """Replace the item."""
+        item = {name: {"N" if name in NUMBERS else "S": value} for name, value in fields.items()}
+        condition: dict[str, Any] = {"ConditionExpression": f"attribute_not_exists({HASH_KEY})"}
+        if replacing:
+            condition = {
+                "ConditionExpression": "revision = :read",
+                "ExpressionAttributeValues": {":read": {"N": str(replacing)}},
+            }
+        try:
+            with _explained():
+                self._client.put_item(TableName=self._table, Item={**item, **_key(key)}, **condition)
+        except _Changed:
+            return False
+        return True
+
+    def close(self) -> None:
+        """Close the client's connections. Never raises."""
+        made, self._made = self._made, None
+        with suppress(Exception):
+            made.close()
+
+    @property
+    def _client(self) -> Any:
+        if self._made is None:
+            self._made = self._make_client()
+        return self._made
+
+    def _described(self) -> Any:
+        with suppress(self._client.exceptions.ResourceNotFoundException):
+            return self._client.describe_table(TableName=self._table)
+        return None
+
+    def _create(self) -> None:
+        with suppress(self._client.exceptions.ResourceInUseException):
+            self._client.create_table(
+                TableName=self._table,
+                AttributeDefinitions=[{"AttributeName": HASH_KEY, "AttributeType": "S"}],
+                KeySchema=[{"AttributeName": HASH_KEY, "KeyType": "HASH"}],
+                BillingMode="PAY_PER_REQUEST",
+            )
+
+
+class _Changed(Exception):  # noqa: N818 - an answer rather than an error
+    """The item is not as it was read."""
+
+
+def _key(key: Key) -> dict[str, dict[str, str]]:
+    return {HASH_KEY: {"S": str(key)}}
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Turn errors of botocore into those of this package."""
+    try:
+        yield
+    except WaiterError as error:
+        raise SinkUnavailableError("the table is still being created") from error
+    except (ClientError, BotoCoreError) as error:
+        code = code_of(error)
+        if code == "ConditionalCheckFailedException":
+            raise _Changed from error
+        if code in _TRANSIENT_CODES or is_transient(error):
+            raise SinkUnavailableError(told(error)) from error
+        advice = _ADVICE.get(code, "Another try would meet the same: correct the settings or the table.")
+        raise SinkRefusedError(f"{told(error)}. {advice}") from error
