@@ -110,6 +110,26 @@ def test_a_killed_load_continues_in_the_next_try_for_both_sinks(airflow: Standal
     assert str(BIG) in str(checkpoint["value"])
 
 
+def test_a_cleared_task_loads_from_the_beginning_and_changes_nothing(airflow: Standalone, services: Embedded) -> None:
+    run_id = airflow.call("GET", f"{DAG}/dagRuns")["dag_runs"][0]["dag_run_id"]
+    loaded = (
+        f"SELECT md5(string_agg(t::text, '' ORDER BY recording_id)) FROM (SELECT {COLUMNS} FROM genesys_recordings) t"
+    )
+    before, asked = query(services.postgres.dsn, loaded), len(services.genesys.requests)
+    clear = {"dry_run": False, "dag_run_id": run_id, "task_ids": ["load_into_postgres"], "only_failed": False}
+    airflow.call("POST", f"{DAG}/clearTaskInstances", json=clear)
+    ti = f"{DAG}/dagRuns/{run_id}/taskInstances/load_into_postgres"
+
+    def loaded_again() -> bool:
+        found = airflow.call("GET", ti)
+        return bool(found["try_number"] == 3 and found["state"] == "success")
+
+    until(loaded_again, what="the cleared task's end")
+    fetched = [seen for seen in list(services.genesys.requests)[asked:] if seen.path.startswith("/archive/")]
+    assert [seen.range for seen in fetched] == [None]
+    assert query(services.postgres.dsn, loaded) == before
+
+
 def test_a_backfill_and_its_repetition_give_the_same_rows(airflow: Standalone, services: Embedded) -> None:
     services.genesys.records, services.genesys.broken = SMALL, 5
     services.genesys.job_seconds = 0
