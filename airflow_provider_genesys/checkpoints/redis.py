@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
@@ -30,22 +31,19 @@ redis.call('HSET', KEYS[1], unpack(ARGV, 3))
 if ARGV[2] == '0' then redis.call('PERSIST', KEYS[1]) else redis.call('EXPIRE', KEYS[1], ARGV[2]) end
 return 1
 """
-_TRANSIENT = (
-    "BUSY",
-    "CLUSTERDOWN",
-    "LOADING",
-    "MASTERDOWN",
-    "MISCONF",
-    "NOREPLICAS",
-    "OOM",
-    "READONLY",
-    "TRYAGAIN",
-    "UNBLOCKED",
+_LASTING = (redis.AuthenticationError, redis.exceptions.AuthorizationError)
+"""These are ConnectionErrors to the client, because it logs in while it connects."""
+_PASSING = (
+    redis.ConnectionError,
+    redis.TimeoutError,
+    redis.ReadOnlyError,
+    redis.exceptions.ClusterDownError,
+    redis.exceptions.OutOfMemoryError,
+    redis.exceptions.TryAgainError,
 )
-_ADVICE = {
-    "NOPERM": "Give the user the rights that docs/checkpoints.md lists.",
-    "WRONGTYPE": "Something else keeps a value under this key: choose another prefix.",
-}
+# Codes for which the client has no class, and those that Redis before 7 wraps when a script meets them.
+_PASSING_CODE = re.compile(r"(^|[ -])(BUSY|MISCONF|NOREPLICAS|OOM|READONLY|UNBLOCKED)\b")
+_NO_PERMISSION = re.compile(r"NOPERM|ACL failure|can't run this command|has no permissions")
 
 
 class RedisCheckpointStore(ConditionalStore):
@@ -133,17 +131,21 @@ def _explained() -> Iterator[None]:
         yield
     except redis.RedisError as error:
         told = " ".join(str(error).split()).rstrip(".") or type(error).__name__
-        if _is_transient(error, told):
+        if _passes(error, told):
             raise SinkUnavailableError(told) from error
-        advice = _ADVICE.get(told.partition(" ")[0], "Correct the connection to Redis or the server.")
-        raise SinkRefusedError(f"{told}. {advice}") from error
+        raise SinkRefusedError(f"{told}. {_advice(error, told)}") from error
 
 
-def _is_transient(error: redis.RedisError, told: str) -> bool:
-    # Wrong credentials are a ConnectionError to the client, because it logs in while it connects.
-    if isinstance(error, (redis.AuthenticationError, redis.exceptions.AuthorizationError)):
+def _passes(error: redis.RedisError, told: str) -> bool:
+    """Return whether the same request may succeed a moment later."""
+    if isinstance(error, _LASTING):
         return False
-    if isinstance(error, (redis.ConnectionError, redis.TimeoutError)):
-        return True
-    kept = (redis.ReadOnlyError, redis.exceptions.OutOfMemoryError, redis.exceptions.TryAgainError)
-    return isinstance(error, kept) or told.startswith(_TRANSIENT)
+    return isinstance(error, _PASSING) or _PASSING_CODE.search(told) is not None
+
+
+def _advice(error: redis.RedisError, told: str) -> str:
+    if isinstance(error, redis.exceptions.NoPermissionError) or _NO_PERMISSION.search(told):
+        return "Give the user the rights that docs/checkpoints.md lists."
+    if told.startswith("WRONGTYPE"):
+        return "Something else keeps a value under this key: choose another prefix."
+    return "Correct the connection to Redis or the server."

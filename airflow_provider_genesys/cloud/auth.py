@@ -145,7 +145,7 @@ class TokenSource:
 
     def _put_off(self, held: _Held, error: Exception) -> None:
         now = self._clock()
-        delay = _delay(error)
+        delay = max(_delay(error), self._circuit.wait())
         self._held = held.later(now, delay)
         log.warning(
             "The token could not be renewed. The one at hand is good for another %.0f s; the next attempt is in "

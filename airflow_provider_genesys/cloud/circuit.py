@@ -36,13 +36,17 @@ class Circuit:
         self._last = ""
         self._open_until = 0.0
 
+    def wait(self) -> float:
+        """Return the seconds for which it is still open; 0 when a call may be made."""
+        return max(0.0, self._open_until - self._clock()) if self._failures >= self._limit else 0.0
+
     def check(self) -> None:
         """Let a call through when closed, and one probe when the pause is over.
 
         :raises CircuitOpenError: the pause is not over; says when it is, and carries ``retry_after``.
         """
-        wait = self._open_until - self._clock()
-        if self._failures < self._limit or wait <= 0:
+        wait = self.wait()
+        if not wait:
             return
         at = datetime.now(timezone.utc) + timedelta(seconds=wait)
         error = CircuitOpenError(

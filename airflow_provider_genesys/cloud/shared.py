@@ -13,6 +13,8 @@ import weakref
 from collections.abc import Hashable
 from dataclasses import dataclass
 
+import httpx
+
 from airflow_provider_genesys.cloud.auth import TokenSource, request_token
 from airflow_provider_genesys.cloud.config import CloudConfig
 from airflow_provider_genesys.cloud.pacing import Pacer
@@ -32,8 +34,29 @@ class Pool:
     """Open connections; closed when nobody refers to it any more."""
 
     def __init__(self, config: CloudConfig) -> None:
-        self.http = open_http(config)
-        weakref.finalize(self, self.http.close)
+        self._config = config
+        self._http: httpx.Client | None = None
+        self._end: weakref.finalize[..., Pool] | None = None
+        self._open()
+
+    @property
+    def http(self) -> httpx.Client:
+        """The connections."""
+        return self._http or self._open()
+
+    def forked(self) -> None:
+        """In a child process, forget the parent's connections: both would read each other's answers.
+
+        They are not closed in order, for which a lock would be needed that a thread of the parent may hold.
+        """
+        if self._end:
+            self._end.detach()
+        self._http = None
+
+    def _open(self) -> httpx.Client:
+        self._http = http = open_http(self._config)
+        self._end = weakref.finalize(self, http.close)
+        return http
 
 
 _known: dict[Hashable, Shared] = {}
@@ -76,8 +99,10 @@ def refresher(tokens: TokenSource) -> Refresher:
 def _forked() -> None:
     global _lock  # noqa: PLW0603 -- a lock that a thread of the parent holds would never be released in the child
     _lock = threading.Lock()
-    for one in _known.values():
-        one.tokens.forked()
+    for known in _known.values():
+        known.tokens.forked()
+    for connections in list(_pools.values()):
+        connections.forked()
     for busy in list(_refreshers.values()):
         busy.forked()
 

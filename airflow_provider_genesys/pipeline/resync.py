@@ -63,7 +63,7 @@ def balanced_end(buffer: bytearray, begin: int, stop: int, opener: bytes | None)
     opened: list[bytes] = []
     for token in _STRING_OR_BRACKET.finditer(buffer, begin, stop):
         text = token.group()
-        if text == b'"' or _holds(buffer, token, opener):
+        if text == b'"' or _holds(buffer, token, stop, opener):
             return None  # a quote is missing
         if text in _CLOSING:
             if not opened:
@@ -77,10 +77,10 @@ def balanced_end(buffer: bytearray, begin: int, stop: int, opener: bytes | None)
     return None
 
 
-def _holds(buffer: bytearray, string: re.Match[bytes], opener: bytes | None) -> bool:
+def _holds(buffer: bytearray, string: re.Match[bytes], stop: int, opener: bytes | None) -> bool:
     """Whether what looks like a string ends in the midst of another record's opener."""
     at = string.group().rfind(b"{", 1)
-    return at > 0 and opener is not None and buffer.startswith(opener, string.start() + at)
+    return at > 0 and opener is not None and buffer.startswith(opener, string.start() + at, stop)
 
 
 def unclosed_end(buffer: bytearray, begin: int, stop: int, opener: bytes | None) -> int | None:

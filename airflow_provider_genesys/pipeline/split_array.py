@@ -228,11 +228,11 @@ class ArraySplitter:
         else:  # a number may go on
             whole = final or length < held or self._buffer[begin + length - 1] in b'}]"'
             return begin + length if whole and length <= self._max else None
-        if at is None:  # cut off, so far, or a surrogate without the other
-            lone = _SURROGATE.search(self._buffer, begin, stop)
-            return balanced_end(self._buffer, begin, stop, self._opener) if lone else None
         if "trailing characters" in message:  # it counts from one here
-            return stripped(self._buffer, begin, begin + at - 1)
+            return stripped(self._buffer, begin, begin + (at or 0) - 1)
+        if at is None:  # cut off, so far; or a lone surrogate, which it calls so, too, where little comes after it
+            lone = _SURROGATE.search(self._buffer, max(begin, len(self._buffer) - 12)) if final else None
+            at = lone.start() - begin if lone else held
         if at >= held - 1 or (held < min(at + REACH, self._max) and not final):
             return None
         self._opener = self._opener or opener_after(self._buffer, begin, min(begin + at + REACH, stop))

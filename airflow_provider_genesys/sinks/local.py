@@ -22,7 +22,11 @@ from airflow_provider_genesys.sinks.object_sink import ObjectSink
 from airflow_provider_genesys.sinks.object_store import ReadBack, Stored
 
 _UNFINISHED = ".unfinished-"
-"""How the name of a file begins that is being written. No object's name begins with a dot."""
+"""How the name of a file begins that is being written. No object's name begins with a dot.
+
+Those of parts are removed by the next attempt. One that a kill has left of a ledger entry or a manifest stays: it is
+small, and nobody reads it.
+"""
 
 _TRANSIENT = {errno.EAGAIN, errno.EDQUOT, errno.EINTR, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOSPC}
 _TRANSIENT |= {errno.ENOENT, errno.ESTALE, errno.ETIMEDOUT}

@@ -8,6 +8,7 @@ Jobs come as lines of JSON on stdin, and for each of them one answer goes to std
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import select
@@ -18,6 +19,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from datetime import datetime, timezone
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -26,10 +28,11 @@ from airflow_provider_genesys.cloud.client import CloudClient
 from airflow_provider_genesys.cloud.config import CloudConfig
 from airflow_provider_genesys.cloud.exports import family
 from airflow_provider_genesys.cloud.handle import make_handle, open_handle
-from airflow_provider_genesys.pipeline import run, steps
+from airflow_provider_genesys.pipeline import document, run, steps
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
 from airflow_provider_genesys.pipeline.contract import RECORDINGS
 from airflow_provider_genesys.pipeline.download import Download, DownloadSettings
+from airflow_provider_genesys.pipeline.handover import Handover
 from airflow_provider_genesys.sinks import parts
 from airflow_provider_genesys.sinks.base import Load, Sink
 from airflow_provider_genesys.sinks.local import LocalSink
@@ -38,10 +41,14 @@ from airflow_provider_genesys.sinks.s3 import S3Sink
 from tests.sinks.lake import client_for
 
 DAY = datetime(2026, 11, 22, tzinfo=timezone.utc), datetime(2026, 11, 23, tzinfo=timezone.utc)
+LONGEST = 60.0
+"""Seconds after which a child that hangs is ended, so that none is left behind."""
 
 
 def main() -> None:
     client_for("http://127.0.0.1:9")  # botocore reads its description of S3 once for all forks
+    gc.disable()
+    gc.freeze()  # else the first collection in each fork would copy every page
     print("ready", flush=True)  # noqa: T201 - the answer
     for line in sys.stdin:
         print(json.dumps(forked(json.loads(line))), flush=True)  # noqa: T201 - the answer
@@ -55,8 +62,8 @@ def forked(job: dict[str, Any]) -> dict[str, Any]:
         os.close(answer)
         work(job, child_end)
     os.close(child_end)
-    if seconds := job.get("seconds"):
-        select.select([answer], [], [], seconds)  # it is readable when the child has answered or died
+    # It is readable when the child has answered or died.
+    if not select.select([answer], [], [], job.get("seconds", LONGEST))[0]:
         os.kill(child, signal.SIGKILL)
     with os.fdopen(answer, "rb") as pipe:
         text = pipe.read()
@@ -110,6 +117,8 @@ class DyingDownload(Download):
 def load(job: dict[str, Any]) -> Any:
     steps.hook = listener(job)
     parts.PIECE = 5 * 2**20
+    # So that bytes come as fast as they are written, and a kill at any of them finds the sink at work.
+    document.Handover = partial(Handover, limit=64 * 1024, piece=32 * 1024)
     DyingDownload.dies_after = job.get("bytes")
     # Each attempt would begin with a time of its own; only the first that commits may leave it in the rows.
     run._beginning = lambda load, processed_at: Checkpoint(

@@ -73,7 +73,7 @@ def make_source(genesys: FakeGenesys, **settings: Any) -> Source:
         setattr(genesys, name, value)
     connection = {"host": genesys.url, **genesys.connection()}
     connection = {name: connection[name] for name in ("login", "password", "host", "extra")}
-    connection["extra"] = connection["extra"] | {"requests_per_minute": 1_000_000}
+    connection["extra"] = connection["extra"] | {"requests_per_minute": 1_000_000, "verify_tls": False}
     config = CloudConfig.from_connection(**connection)
     with CloudClient(config) as client:
         recordings = family("recordings", config)
@@ -91,7 +91,7 @@ class Places:
     s3: S3Server
     bucket: str
     folder: Path
-    part_size: int = 300_000
+    part_size: int = 200_000
     output_format: str = "ndjson.gz"
     client: Any = field(init=False)
 
@@ -151,8 +151,9 @@ def objects(held: dict[str, bytes], prefix: str) -> Contents:
     [name] = [key for key in held if key.endswith("_manifest.json")]
     manifest = json.loads(held[name])
     parts, letters = ([part["key"].removeprefix(prefix) for part in manifest[of]] for of in ("parts", "dead_letters"))
-    ledger = sorted(key for key in held if key.startswith("_ledger/") and "/." not in key)
-    assert held.keys() - {name, *parts, *letters, *ledger} - {key for key in held if "/.unfinished-" in key} == set()
+    hidden = {key for key in held if "/." in key}  # a folder's ledger entry or manifest that was not whole
+    ledger = sorted(key for key in held.keys() - hidden if key.startswith("_ledger/"))
+    assert held.keys() - hidden == {name, *parts, *letters, *ledger}
     newest = json.loads(held[ledger[-1]])
     assert newest["state"] == "complete"
     return {

@@ -24,10 +24,10 @@ SINKS = ("postgres", "s3", "local")
 EVERYWHERE = {
     steps.OPENED: (1,),
     steps.SPLIT: (1, 4),
-    steps.WRITING: (1, 4),
+    steps.WRITING: (4,),
     steps.COMMITTING: (1, 3),
-    steps.COMMITTED: (1, 3),
-    steps.REPORTED: (1, 3),
+    steps.COMMITTED: (3,),
+    steps.REPORTED: (1,),
     steps.FINISHING: (1,),
     steps.CHECKED: (1,),
     steps.COMPLETE: (1,),
@@ -36,14 +36,14 @@ EVERYWHERE = {
 OF_TABLES = {steps.CLAIMING: (1,)}
 OF_OBJECTS = {
     steps.CLAIMED: (1,),
-    steps.GATHERED: (1, 4),
-    steps.PUTTING: (1, 2, 5),
+    steps.GATHERED: (4,),
+    steps.PUTTING: (1, 6),
     steps.PART_UPLOADED: (1, 3),
     steps.LEDGER_WRITTEN: (1, 3),
     steps.MANIFEST_WRITTEN: (1,),
     steps.CLEANED: (1,),
 }
-OF_LARGE_PARTS = {steps.PIECE_SENT: (1, 2), steps.COMPLETING: (1,)}
+OF_LARGE_PARTS = {steps.PIECE_SENT: (1,), steps.COMPLETING: (1,)}
 RESUMED = {steps.COMMITTED, steps.REPORTED, steps.FINISHING, steps.CHECKED, steps.MANIFEST_WRITTEN, steps.CLEANED}
 """After these there is a checkpoint to go on from, and the next attempt has to."""
 STEPS = [
@@ -75,7 +75,7 @@ class Scene:
         place, read = self.places.new(sink, **self.settings)
         attempts = zip([*kills, {}], PROCESSED_AT, strict=False)
         answers = [self._attempt(sink, place, processed_at, **kill) for kill, processed_at in attempts]
-        assert answers[-1].get("error") is None
+        assert "counts" in answers[-1], answers[-1]
         found = read()
         certificate, contents = self.perfect_run(sink, found["processed_at"])
         assert found == contents
@@ -86,7 +86,7 @@ class Scene:
         if (sink, processed_at) not in self.perfect:
             place, read = self.places.new(sink, **self.settings)
             certificate = self._attempt(sink, place, processed_at)
-            assert certificate.get("error") is None
+            assert "counts" in certificate, certificate
             self.perfect[sink, processed_at] = certificate, read()
         return self.perfect[sink, processed_at]
 
@@ -115,14 +115,14 @@ def places(postgres: PostgresServer, s3: S3Server, tmp_path_factory: pytest.Temp
 @pytest.fixture(scope="module")
 def scene(running: tuple[FakeGenesys, Loader], places: Places) -> Scene:
     genesys, children = running
-    source = make_source(genesys, records=1500, broken=20, duplicates=30)
-    return Scene(children, places, source, batch_size=150)
+    source = make_source(genesys, records=700, broken=20, duplicates=30)
+    return Scene(children, places, source, batch_size=80)
 
 
 @pytest.fixture(scope="module")
 def large_parts(running: tuple[FakeGenesys, Loader], places: Places) -> Scene:
     genesys, children = running
-    source = make_source(genesys, records=12_000, broken=20, duplicates=30)
+    source = make_source(genesys, records=6000, broken=20, duplicates=30)
     return Scene(children, places, source, 2000, {"part_size": 2**30, "output_format": "ndjson"})
 
 
@@ -148,15 +148,13 @@ def test_every_step_is_killed_at() -> None:
 
 @cache
 def random_kills(seed: int) -> list[dict[str, Any]]:
-    """Return one to three kills: after a share of the archive's bytes, or of the time that a perfect run takes."""
+    """Return one or two kills: after a share of the archive's bytes, or of the time that a perfect run takes."""
     chance = random.Random(seed)  # noqa: S311 - the same each time
-    return [{chance.choice(["bytes", "seconds"]): chance.random()} for _ in range(chance.randint(1, 3))]
+    return [{chance.choice(["bytes", "seconds"]): chance.random()} for _ in range(chance.randint(1, 2))]
 
 
 @pytest.mark.parametrize("sink", SINKS)
-@pytest.mark.parametrize(
-    "seed", [*range(20), *(pytest.param(seed, marks=pytest.mark.long) for seed in range(20, 300))]
-)
+@pytest.mark.parametrize("seed", [*range(20), *(pytest.param(seed, marks=pytest.mark.long) for seed in range(20, 300))])
 def test_killed_anywhere(scene: Scene, sink: str, seed: int) -> None:
     certificate, _ = scene.perfect_run(sink, PROCESSED_AT[0])
     whole = {"bytes": scene.source.size, "seconds": certificate["took"]}

@@ -6,10 +6,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
-from airflow_provider_genesys.exceptions import FencedError
+from airflow_provider_genesys.exceptions import AccountError, FencedError
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, Counts
 from airflow_provider_genesys.sinks.base import Load, Sink
 from airflow_provider_genesys.testing.sink_conformance.place import Contents, Place, compared
@@ -73,8 +74,8 @@ class SinkConformance:
         described = make_certificate(LOAD, make_checkpoint(LOAD, RECORDS))
         assert certificate.location
         assert certificate.counts == ACCOUNT
-        kept = {"location": "", "parts": [], "counts": Counts(), "rules": {}, "attempts": 1}
-        assert replace(certificate, **kept) == replace(described, **kept)
+        own: dict[str, Any] = {"location": "", "parts": [], "counts": Counts(), "rules": {}, "attempts": 1}
+        assert replace(certificate, **own) == replace(described, **own)
 
     def test_finish_alone_makes_a_load_complete(self, place: Place) -> None:
         sink = place.make_sink()
@@ -100,8 +101,16 @@ class SinkConformance:
         for checkpoint in write_all(sink, LOAD, sink.open(LOAD, restart=False)):
             said = make_checkpoint(LOAD, checkpoint.position.record_offset // LENGTH)
             assert checkpoint.committed_at
-            own = {"counts": Counts(), "committed_at": None, "fence": 0}
+            own: dict[str, Any] = {"counts": Counts(), "committed_at": None, "fence": 0}
             assert replace(checkpoint, **own) == replace(said, **own)
+        sink.abort()
+
+    def test_an_account_of_other_records_than_were_read_is_refused(self, place: Place) -> None:
+        sink = place.make_sink()
+        write_all(sink, LOAD, sink.open(LOAD, restart=False))
+        with pytest.raises(AccountError):
+            sink.finish(make_certificate(LOAD, make_checkpoint(LOAD, RECORDS + 1)))
+        assert place.read_back(LOAD) is None
         sink.abort()
 
     def test_equal_records_are_kept_or_counted_as_duplicates(self, place: Place) -> None:

@@ -86,6 +86,7 @@ class ScriptedServer:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True  # or each answer waits 40 ms for the client to acknowledge its headers
 
             def handle_one_request(self) -> None:
                 try:

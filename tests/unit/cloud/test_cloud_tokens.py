@@ -47,19 +47,19 @@ def down() -> CloudUnavailableError:
     return CloudUnavailableError("down", status=503)
 
 
-def test_a_token_is_kept_until_little_of_its_life_remains(
+def test_a_token_is_kept_until_very_little_of_its_life_remains(
     source: TokenSource, endpoint: Endpoint, clock: Clock
 ) -> None:
     assert source.token() == "token 1"
-    clock.now += 899.0  # a tenth of 1000 s remains from 900 on
+    clock.now += 949.0  # a twentieth of 1000 s remains from 950 on
     assert source.token() == "token 1"
     clock.now += 1.0
     assert source.token() == "token 2"
     assert endpoint.asked == 2
 
 
-@pytest.mark.parametrize(("lifetime", "renewed_after"), [(86_400.0, 77_760.0), (300.0, 240.0), (40.0, 20.0)])
-def test_a_token_is_renewed_in_its_last_tenth_or_minute_but_not_in_its_first_half(
+@pytest.mark.parametrize(("lifetime", "renewed_after"), [(86_400.0, 82_080.0), (300.0, 270.0), (40.0, 30.0)])
+def test_who_asks_renews_in_the_second_half_of_the_margin(
     endpoint: Endpoint, clock: Clock, lifetime: float, renewed_after: float
 ) -> None:
     endpoint.lifetime = lifetime
@@ -73,21 +73,46 @@ def test_a_token_is_renewed_in_its_last_tenth_or_minute_but_not_in_its_first_hal
     assert endpoint.asked == 2
 
 
+@pytest.mark.parametrize(("lifetime", "refreshed_after"), [(86_400.0, 77_760.0), (300.0, 240.0), (40.0, 20.0)])
+def test_a_refresh_comes_in_the_last_tenth_or_minute_but_not_in_the_first_half(
+    endpoint: Endpoint, clock: Clock, lifetime: float, refreshed_after: float
+) -> None:
+    endpoint.lifetime = lifetime
+    source = TokenSource(endpoint, clock=clock)
+    source.token()
+    assert source.due_in() == pytest.approx(refreshed_after)
+    clock.now += refreshed_after - 0.1
+    source.refresh()
+    assert endpoint.asked == 1
+    clock.now += 0.2
+    assert source.due_in() == 0.0
+    source.refresh()
+    assert endpoint.asked == 2
+    assert source.due_in() == pytest.approx(refreshed_after)
+
+
+def test_a_source_without_a_token_has_nothing_to_refresh(source: TokenSource, endpoint: Endpoint) -> None:
+    assert source.due_in() == float("inf")
+    source.refresh()
+    assert endpoint.asked == 0
+
+
 def test_a_token_that_still_lives_serves_while_the_endpoint_is_down(
     source: TokenSource, endpoint: Endpoint, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
+    endpoint.lifetime = 2000.0
     source.token()
     endpoint.broken = down()
-    clock.now += 950.0
+    clock.now += 1900.0
     with caplog.at_level(logging.WARNING):
         assert [source.token() for _ in range(20)] == ["token 1"] * 20
     assert endpoint.asked == 2, "the endpoint is not asked again with every request"
-    assert "serves until it expires: down" in caplog.text
-    clock.now += 16.0
+    assert "is good for another 100 s; the next attempt is in 15 s. down" in caplog.text
+    clock.now += 31.0
     assert source.token() == "token 1"
     assert endpoint.asked == 3
     endpoint.broken = None
-    clock.now += 16.0
+    clock.now += 31.0
     assert source.token() == "token 4"
 
 

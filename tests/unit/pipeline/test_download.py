@@ -28,7 +28,7 @@ from airflow_provider_genesys.exceptions import (
     SourceUnavailableError,
     UrlExpiredError,
 )
-from airflow_provider_genesys.pipeline.answer import in_time
+from airflow_provider_genesys.pipeline.answer import Broken, in_time
 from airflow_provider_genesys.pipeline.checkpoint import Identity
 from airflow_provider_genesys.pipeline.download import OVERLAP, Download, DownloadSettings
 from airflow_provider_genesys.testing.fault_proxy import Fault, FaultProxy, s3_error
@@ -184,6 +184,16 @@ def test_a_chunked_body_says_itself_that_it_is_whole(store: Store) -> None:
     assert len(store.ranges) == 1
 
 
+def test_chunks_count_for_more_than_a_length_beside_them(store: Store) -> None:
+    download = store.download(Fault(body=ARCHIVE, framing="chunked", headers={"Content-Length": "7"}))
+    assert b"".join(download.read(0)) == ARCHIVE
+    assert download.known.length is None
+
+
+def test_a_unit_in_capitals_is_bytes_all_the_same(store: Store) -> None:
+    assert store.read(part(1000, Content_Range="Bytes 1000-199999/200000"), start=1000) == ARCHIVE[1000:]
+
+
 def test_answers_shorter_than_asked_are_joined_without_a_pause(store: Store) -> None:
     answers = [part(0, 80_000), part(80_000 - OVERLAP, 160_000), part(160_000 - OVERLAP)]
     assert store.read(*answers) == ARCHIVE
@@ -322,6 +332,16 @@ def test_a_trickle_breaks(store: Store) -> None:
         store.read(*[Fault(body=ARCHIVE, rate=20_000)] * 2, timeout=0.2, retries=1)
 
 
+def test_a_trickle_is_noticed_however_much_came_before() -> None:
+    def slow() -> Iterator[bytes]:
+        for chunk in (b"x" * 200_000, b"y", b"y", b"y"):
+            time.sleep(0.02)
+            yield chunk
+
+    with pytest.raises(Broken, match="only 1 bytes came"):
+        list(in_time(slow(), patience=0.01))
+
+
 def test_the_consumers_own_time_is_no_trickle() -> None:
     passed = []
     for chunk in in_time(iter([b"a", b"b", b"c"]), patience=0.01):
@@ -404,8 +424,9 @@ def test_a_redirect_is_not_followed(store: Store, fault_proxy: Callable[..., Fau
 
 
 @contextmanager
-def raw_server(answer: bytes) -> Iterator[int]:
-    """Give ``answer`` to everybody who connects and says something; yield the port."""
+def raw_server(answer: bytes) -> Iterator[tuple[int, list[bytes]]]:
+    """Give ``answer`` to everybody who connects and says something; yield the port and what was said."""
+    asked: list[bytes] = []
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def serve() -> None:
@@ -415,14 +436,16 @@ def raw_server(answer: bytes) -> Iterator[int]:
                 except OSError:
                     return  # closed
                 with connection:
-                    connection.recv(4096)
+                    asked.append(connection.recv(4096))
                     connection.sendall(answer)
 
         thread = threading.Thread(target=serve)
         thread.start()
-        yield server.getsockname()[1]
-        server.shutdown(socket.SHUT_RDWR)
-        thread.join()
+        try:
+            yield server.getsockname()[1], asked
+        finally:
+            server.shutdown(socket.SHUT_RDWR)
+            thread.join()
 
 
 def read_from(url: str, **settings: Any) -> bytes:
@@ -443,7 +466,7 @@ def test_a_host_without_a_name_in_dns_is_named(monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_tls_alert_is_retried() -> None:
     handshake_failure = bytes([21, 3, 3, 0, 2, 2, 40])
-    with raw_server(handshake_failure) as port, pytest.raises(SourceUnavailableError, match="HANDSHAKE_FAILURE"):
+    with raw_server(handshake_failure) as (port, _), pytest.raises(SourceUnavailableError, match="HANDSHAKE_FAILURE"):
         read_from(f"https://127.0.0.1:{port}")
 
 
@@ -481,7 +504,7 @@ def test_a_folder_of_certificates_may_be_given(secure: FaultProxy, authority: tu
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_a_proxy_that_wants_a_password_is_told_from_the_store(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
     answer = b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-    with raw_server(answer) as port:
+    with raw_server(answer) as (port, _):
         monkeypatch.setenv(f"{scheme}_proxy", f"http://127.0.0.1:{port}")
         with pytest.raises(ConfigurationError, match="HTTP proxy wants a user name and a password"):
             read_from(f"{scheme}://store.example")
@@ -523,7 +546,7 @@ def assert_ends(download: Download, store: Store) -> None:
         except GenesysError as error:
             errors.append(error)
 
-    thread = threading.Thread(target=read)
+    thread = threading.Thread(target=read, daemon=True)
     thread.start()
     time.sleep(0.2)
     assert thread.is_alive()
@@ -586,6 +609,19 @@ def test_httpx_logs_no_query(store: Store, caplog: pytest.LogCaptureFixture) -> 
     store.read(whole())
     assert [record.name for record in caplog.records if "/archive/day?..." in record.getMessage()] == ["httpx"]
     assert SECRET not in caplog.text
+
+
+def test_a_first_answer_in_html_is_passed_on(store: Store) -> None:
+    # It is no archive; whoever looks at its first bytes says so, and shows them.
+    assert store.read(whole(b"<html>Sign in</html>", Content_Type="text/html")) == b"<html>Sign in</html>"
+
+
+def test_nothing_packed_is_asked_for() -> None:
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+    with raw_server(answer) as (port, asked):
+        assert read_from(f"http://127.0.0.1:{port}") == b"ok"
+    assert b"Accept-Encoding: identity\r\n" in asked[0]
+    assert b"User-Agent: airflow-provider-genesys/" in asked[0]
 
 
 def test_a_gzip_is_passed_on_as_it_is(store: Store) -> None:
