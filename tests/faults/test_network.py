@@ -64,7 +64,7 @@ class Source:
         load = Load("load", self.handle["export_id"], "recordings", *DAY, DAY[1], RECORDINGS, "test")
         run(load, download, sink, Options(batch_size=20))
 
-    def open_url(self, fresh: bool) -> PresignedUrl:  # noqa: FBT001 - as the download calls it
+    def open_url(self, fresh: bool) -> PresignedUrl:
         return open_handle(self.handle, self.client, fresh=fresh)
 
 

@@ -24,7 +24,6 @@ from airflow_provider_genesys.cloud.handle import make_handle, open_handle
 from airflow_provider_genesys.exceptions import FencedError, SourceChangedError
 from airflow_provider_genesys.pipeline.certificate import Certificate
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
-from airflow_provider_genesys.pipeline.contract import RECORDINGS
 from airflow_provider_genesys.pipeline.download import Download
 from airflow_provider_genesys.pipeline.run import Options, run
 from airflow_provider_genesys.sinks.base import Batch, Load

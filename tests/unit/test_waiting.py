@@ -91,7 +91,7 @@ def test_an_error_that_does_not_heal_is_not_tolerated() -> None:
         ("EXPIRED", True),
     ],
 )
-def test_what_ends_a_wait(state: str, ended: bool) -> None:  # noqa: FBT001 -- a table of cases
+def test_what_ends_a_wait(state: str, ended: bool) -> None:
     assert watch().ended(status(state)) is ended
 
 

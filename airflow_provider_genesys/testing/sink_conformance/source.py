@@ -20,9 +20,10 @@ LENGTH = 1200
 PART_SIZE = 10 * LENGTH
 """For a sink that cuts parts: so few records to a part that the suite's loads have several."""
 
-RECORDS = 60
-DEAD = frozenset({3, 17, 41})
-"""Of the suite's loads: how many records they have, and the numbers of those that are set aside."""
+RECORDS = 64
+DEAD = frozenset({3, 17, 41, 62})
+"""Of the suite's loads: how many records they have, and the numbers of those that are set aside. The last part is not
+full, so that something is left for ``finish`` to commit."""
 
 DAY = datetime(2026, 11, 1, tzinfo=timezone.utc)
 PROCESSED_AT = DAY + timedelta(days=1, hours=3)

@@ -117,7 +117,8 @@ class SinkConformance:
         sink = place.make_sink()
         sink.open(LOAD, restart=False)
         for first in range(0, RECORDS, 10):
-            sink.write(make_batch(LOAD, range(first, first + 10), row=lambda number: recording_row(number // 4)))
+            numbers = range(first, min(first + 10, RECORDS))
+            sink.write(make_batch(LOAD, numbers, row=lambda number: recording_row(number // 4)))
         certificate = finish(sink, LOAD)
         certificate.counts.check("the end")
         assert certificate.counts.read == RECORDS

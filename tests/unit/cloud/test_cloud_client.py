@@ -465,7 +465,7 @@ def tls_server(authority: trustme.CA) -> Iterator[ScriptedServer]:
     server.close()
 
 
-def over_tls(server: ScriptedServer, verify: bool | str) -> CloudClient:  # noqa: FBT001 -- as the setting is
+def over_tls(server: ScriptedServer, verify: bool | str) -> CloudClient:
     url = server.url.replace("http://", "https://")
     return CloudClient(CloudConfig("client", "secret", url, url, timeout=5, verify=verify))
 

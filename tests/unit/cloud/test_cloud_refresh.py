@@ -566,3 +566,17 @@ def test_the_end_of_a_child_leaves_the_parents_refresher_alone(
     clock.now += HALF_HOUR - 100
     settle(tokens_of(client))
     assert client.token() == "token-2"
+
+
+@forks
+def test_a_child_does_not_read_from_its_parents_connections(client: CloudClient, server: Organisation) -> None:
+    client.request("GET", PATH)
+    assert client._pool is not None
+    parents = client._pool.http
+
+    def in_child() -> bool:
+        assert client.request("GET", PATH) == {"ok": True}
+        return client._pool is not None and client._pool.http is not parents and not parents.is_closed
+
+    assert Forked(in_child).result() is True
+    assert client.request("GET", PATH) == {"ok": True}

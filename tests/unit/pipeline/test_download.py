@@ -57,7 +57,7 @@ class Store:
         """How URLs were asked for."""
         self.pauses: list[float] = []
 
-    def open_url(self, fresh: bool) -> Signed:  # noqa: FBT001 - as the download calls it
+    def open_url(self, fresh: bool) -> Signed:
         self.opened.append(fresh)
         return Signed(f"{self.proxy.url}/archive/day?X-Amz-Signature={SECRET}&n={len(self.opened)}")
 
@@ -188,6 +188,11 @@ def test_chunks_count_for_more_than_a_length_beside_them(store: Store) -> None:
     download = store.download(Fault(body=ARCHIVE, framing="chunked", headers={"Content-Length": "7"}))
     assert b"".join(download.read(0)) == ARCHIVE
     assert download.known.length is None
+
+
+def test_another_part_than_the_one_asked_for_is_not_used(store: Store) -> None:
+    assert store.read(part(1001), part(999), part(1000), start=1000) == ARCHIVE[1000:]
+    assert len(store.pauses) == 2
 
 
 def test_a_unit_in_capitals_is_bytes_all_the_same(store: Store) -> None:
@@ -519,9 +524,10 @@ def test_stop_ends_a_pause(store: Store) -> None:
     assert_ends(download, store)
 
 
-def test_stop_ends_a_transfer_that_stalls(store: Store) -> None:
+def test_stop_ends_a_transfer_that_stalls(store: Store, caplog: pytest.LogCaptureFixture) -> None:
     download = store.download(Fault(body=ARCHIVE, after=100_000, then="stall"), timeout=60.0)
     assert_ends(download, store)
+    assert "going on" not in caplog.text
 
 
 def test_stop_ends_a_transfer_under_tls(secure: FaultProxy, authority: tuple[trustme.CA, Path]) -> None:

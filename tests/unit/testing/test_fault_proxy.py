@@ -114,7 +114,7 @@ def test_clean_answers_share_a_connection_and_spoilt_ones_end_it(behind: Behind)
 
 @pytest.mark.parametrize("keep_host", [True, False])
 def test_the_origin_sees_one_host_or_the_other(
-    keep_host: bool,  # noqa: FBT001 - a parameter of the test
+    keep_host: bool,
     start: Callable[..., Client],
     fault_proxy: Callable[..., FaultProxy],  # noqa: F811
 ) -> None:
