@@ -11,6 +11,8 @@ from isal import isal_zlib
 from airflow_provider_genesys.exceptions import NotAnArchiveError
 
 GZIP = b"\x1f\x8b"
+_FIXED_HEAD, _LONGEST_HEAD = 10, 128 * 1024
+_CHECKSUM, _EXTRA, _NAME, _COMMENT = 2, 4, 8, 16  # flags in a member's head
 _OTHERS = {
     b"PK\x03\x04": "a zip file",
     b"\x28\xb5\x2f\xfd": "a zstd file",
@@ -91,9 +93,9 @@ class Unpacked:
             while packed or more:
                 if member is None:
                     packed = packed.lstrip(b"\0")  # padding between members
-                    if len(packed) < len(GZIP):
-                        break
                     member = self._member(packed, received - len(packed))
+                    if member is None:
+                        break
                 piece, packed, more = self._inflated(member, packed)
                 if piece:
                     self._offset += len(piece)
@@ -105,9 +107,12 @@ class Unpacked:
         if member is not None or rest.strip(b"\0"):
             raise self._damaged("it ends in the middle of its packed data")
 
-    def _member(self, packed: bytes, source_offset: int) -> isal_zlib.Decompress:
-        if not packed.startswith(GZIP):
+    def _member(self, packed: bytes, source_offset: int) -> isal_zlib.Decompress | None:
+        """Begin the member that ``packed`` starts with; None where its head is not there as a whole."""
+        if not packed.startswith(GZIP[: len(packed)]):
             raise self._damaged(f"from byte {source_offset} on it is not gzip any more")
+        if not _has_head(packed):
+            return None
         if source_offset != self._entries[-1][0]:
             self._entries.append((source_offset, self._offset))
         return isal_zlib.decompressobj(wbits=31)
@@ -133,3 +138,16 @@ class Unpacked:
             f"{self._where} is damaged: {how} (byte {self._offset} of the unpacked document). Clear the create task "
             "to have the export made again."
         )
+
+
+def _has_head(packed: bytes) -> bool:
+    """Whether the head of a gzip member is there as a whole: isal misreads some that come in pieces."""
+    if len(packed) < _FIXED_HEAD:
+        return False
+    flags, end = packed[3], _FIXED_HEAD
+    if flags & _EXTRA:
+        end += 2 + int.from_bytes(packed[end : end + 2], "little")
+    for _ in range((flags & _NAME > 0) + (flags & _COMMENT > 0)):
+        end = packed.find(b"\0", end) + 1 or _LONGEST_HEAD
+    end += 2 if flags & _CHECKSUM else 0
+    return len(packed) >= min(end, _LONGEST_HEAD)

@@ -34,14 +34,11 @@ class Answer:
     chunks: Iterator[bytes]
     framing: Literal["length", "chunked", "close"] = "length"
 
-    def head(self, fault: Fault) -> bytes:
-        """Return status line and headers as they go to the client."""
-        framed = {
-            "length": ("Content-Length", str(self.length)),
-            "chunked": ("Transfer-Encoding", "chunked"),
-            "close": ("Connection", "close"),
-        }
-        headers = changed([*self.headers, framed[self.framing]], self._filled(fault.headers))
+    def head(self, fault: Fault, *, last: bool) -> bytes:
+        """Return status line and headers as they go to the client; the connection ends where this is the ``last``."""
+        framed = {"length": {"Content-Length": str(self.length)}, "chunked": {"Transfer-Encoding": "chunked"}}
+        headers = [*self.headers, *framed.get(self.framing, {}).items()]
+        headers = changed([*headers, *([("Connection", "close")] if last else [])], self._filled(fault.headers))
         lines = [f"HTTP/1.1 {self.status} {self.reason}", *(f"{name}: {value}" for name, value in headers), "", ""]
         return "\r\n".join(lines).encode("latin-1")
 

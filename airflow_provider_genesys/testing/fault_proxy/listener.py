@@ -37,7 +37,7 @@ class Seen:
     status: int | None = None
     """Status that was sent; None as long as there is none."""
     sent: int = 0
-    """Bytes of the body that were sent."""
+    """Bytes of the body that were sent, the last piece perhaps in vain."""
 
 
 class Listener(Server):
@@ -118,14 +118,14 @@ class _Handler(BaseHTTPRequestHandler):
             return made_up(Fault(status=502, body=text), self.date_time_string())
 
     def _send(self, answer: Answer, fault: Fault, seen: Seen) -> None:
-        self.connection.sendall(answer.head(fault))
-        seen.status = answer.status
+        self.close_connection = self.close_connection or answer.framing == "close"
+        seen.status = answer.status  # noted before it is sent: whoever has the answer finds it in the log
+        self.connection.sendall(answer.head(fault, last=self.close_connection))
         if self.command != "HEAD" and answer.status not in (204, 304) and not self._send_body(answer, fault, seen):
             self._end(fault.then)
             return
         self.connection.sendall(fault.extra)
         self.server.closing.wait(fault.linger)
-        self.close_connection = self.close_connection or answer.framing == "close"
 
     def _send_body(self, answer: Answer, fault: Fault, seen: Seen) -> bool:
         """Send the body, or as much of it as the fault lets through. Return whether it was all."""
@@ -133,8 +133,8 @@ class _Handler(BaseHTTPRequestHandler):
         for piece in _pieces(answer.chunks, fault.rate):
             room = len(piece) if fault.after is None else min(len(piece), fault.after - seen.sent)
             start, end = (b"%x\r\n" % len(piece), b"\r\n") if chunked and room else (b"", b"")
-            self.connection.sendall(start + piece[:room] + (end if room == len(piece) else b""))
             seen.sent += room
+            self.connection.sendall(start + piece[:room] + (end if room == len(piece) else b""))
             if room < len(piece):
                 return False
             if fault.rate:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -193,6 +194,17 @@ def write_until_committed(sink: Sink, load: Load, start: Checkpoint | None, *, s
 def finish(sink: Sink, load: Load) -> Certificate:
     """Finish a load whose records are all written."""
     return sink.finish(make_certificate(load, make_checkpoint(load, RECORDS)))
+
+
+def write_last_and_finish(sink: Sink, load: Load) -> None:
+    """Write the last record and finish, where all others are written."""
+    sink.write(make_batch(load, range(RECORDS - 1, RECORDS)))
+    finish(sink, load)
+
+
+def without_fence(checkpoint: Checkpoint | None) -> Checkpoint | None:
+    """Return what of a checkpoint is the same for the attempt that wrote it and for the one that goes on from it."""
+    return checkpoint and replace(checkpoint, fence=0)
 
 
 def load_all(sink: Sink, load: Load, *, restart: bool = False, size: int = 7) -> Certificate:
