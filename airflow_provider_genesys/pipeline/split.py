@@ -87,10 +87,10 @@ def shape_of(head: bytes, *, where: str, ended: bool = False) -> Literal["lines"
     body = head.removeprefix(BOM).lstrip(_WHITESPACE)
     if len(head) < _TELLING and not (ended and body):
         return None
-    if head.startswith(_WIDE_BOMS) or b"\0" in head[:_TELLING]:
-        raise NotAnArchiveError(f"{where} is UTF-16 or UTF-32; an archive is UTF-8.")
     if head.startswith(_GZIP):
         raise NotAnArchiveError(f"{where} is packed with gzip twice; unpack it once before it is loaded.")
+    if head.startswith(_WIDE_BOMS) or b"\0" in head[:_TELLING]:
+        raise NotAnArchiveError(f"{where} is UTF-16 or UTF-32; an archive is UTF-8.")
     if body.startswith(b"<"):
         raise NotAnArchiveError(
             f"{where} is HTML or XML, not an archive; it begins {_excerpt(body)!r}. Open the export in Genesys Cloud, "

@@ -31,7 +31,7 @@ from airflow_provider_genesys.pipeline.resync import (
 from airflow_provider_genesys.pipeline.split import KEPT_OF_OVERSIZE, MAX_RECORD_BYTES, Slice, fitting, oversize
 
 _GAP = re.compile(rb"[\s,]*")
-_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+_LONE_SURROGATE = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}(?:[^\\]|\\[^u])")
 _LAST = re.compile(rb"\}([\s,]*)\]\s*\Z")
 _BYTE = re.compile(r"\(byte (\d+)\)")
 _SMALL = 64 * 1024  # an unfinished record is looked at whenever bytes come; a longer one ...
@@ -60,6 +60,7 @@ class ArraySplitter:
         self._where = where
         self._max = max_record_bytes
         self._opener: bytes | None = None
+        self._nested = False  # whether records hold objects that begin as records do
         self._alone_until = 0  # in the document: records before it are taken one by one
         self._look_at = 0  # length of the buffer at which an unfinished record is looked at again
         self._skipped: tuple[int, bytes] | None = None  # start and kept bytes of an oversize record
@@ -177,6 +178,7 @@ class ArraySplitter:
     def _place(self, begin: int, end: int, body: bytes, raws: list[msgspec.Raw]) -> bool:
         """Note where each of ``raws`` starts and ends; False where one is longer than a record may be."""
         lengths = list(map(len, raws))
+        self._note_nesting(begin, end, len(raws))
         if len(body) > self._max and max(lengths) > self._max:
             return False
         if sum(lengths) + len(lengths) - 1 == len(body):  # one byte between two: it can only be the comma
@@ -202,6 +204,8 @@ class ArraySplitter:
         self._look_at = begin + min(held + int(held * _GROWTH if held > _SMALL else 0), self._max) + 1
         if not final and (held <= self._max or self._ends):  # the pipeline takes the records before it first
             return False
+        if final and self._nested:  # the next "record" may be inside this one, and the document be cut off
+            return False
         self._opener = self._opener or opener_after(self._buffer, begin, begin + self._max)
         end = unclosed_end(self._buffer, begin, begin + self._max, self._opener)
         if end is not None:
@@ -210,10 +214,15 @@ class ArraySplitter:
 
     def _add(self, begin: int, end: int) -> bool:
         self._opener = self._opener or opener_at(self._buffer, begin)
+        self._note_nesting(begin, end, 1)
         self._starts.append(self._base + begin)
         self._ends.append(self._base + end)
         self._parsed, self._look_at = end, 0
         return True
+
+    def _note_nesting(self, begin: int, end: int, records: int) -> None:
+        if self._opener and not self._nested:
+            self._nested = self._buffer.count(self._opener, begin, end) > records
 
     def _end_of(self, begin: int, *, final: bool) -> int | None:
         """Return where the element at ``begin`` ends; None where that is not in sight."""
@@ -231,7 +240,7 @@ class ArraySplitter:
         if "trailing characters" in message:  # it counts from one here
             return stripped(self._buffer, begin, begin + (at or 0) - 1)
         if at is None:  # cut off, so far; or a lone surrogate, which it calls so, too, where little comes after it
-            lone = _SURROGATE.search(self._buffer, max(begin, len(self._buffer) - 12)) if final else None
+            lone = _LONE_SURROGATE.search(self._buffer, max(begin, len(self._buffer) - 12)) if final else None
             at = lone.start() - begin if lone else held
         if at >= held - 1 or (held < min(at + REACH, self._max) and not final):
             return None

@@ -74,7 +74,9 @@ def pieces(slices: list[Slice]) -> list[Piece]:
     found = []
     for part in slices:
         found += [Piece(start, end, part.raw(start, end)) for start, end in zip(part.starts, part.ends, strict=True)]
-        found += [Piece(letter.offset, letter.offset + told(letter), letter.raw, letter.rule) for letter in part.refused]
+        found += [
+            Piece(letter.offset, letter.offset + told(letter), letter.raw, letter.rule) for letter in part.refused
+        ]
     return sorted(found, key=lambda piece: piece.start)
 
 
@@ -96,7 +98,9 @@ def assert_contiguous(slices: list[Slice], document: bytes, start: int = 0) -> N
 
 chunkings = st.lists(st.integers(1, 40) | st.sampled_from([1, 2, 3, 7, 1 << 20]), min_size=1, max_size=6)
 
-texts = st.text(st.characters(exclude_categories=("Cs",)) | st.sampled_from('{}[]",:\\/\n\t\u20ac\U0001f600'), max_size=12)
+texts = st.text(
+    st.characters(exclude_categories=("Cs",)) | st.sampled_from('{}[]",:\\/\n\t\u20ac\U0001f600'), max_size=12
+)
 scalars = (
     st.none()
     | st.booleans()
@@ -148,7 +152,9 @@ def array_documents(draw: st.DrawFn) -> tuple[bytes, list[tuple[int, bytes]]]:
     """One JSON array, and where each of its records is."""
     document = draw(st.sampled_from([b"", b"\xef\xbb\xbf", b" ", b"\n\t"])) + b"[" + draw(spaces)
     places = []
-    for number, record in enumerate(draw(st.lists(records(lines=False) | st.sampled_from([b"12", b'"x"', b"[]"]), max_size=8))):
+    for number, record in enumerate(
+        draw(st.lists(records(lines=False) | st.sampled_from([b"12", b'"x"', b"[]"]), max_size=8))
+    ):
         if number:
             document += draw(spaces) + b"," + draw(spaces)
         places.append((len(document), record))

@@ -99,7 +99,11 @@ def test_every_line_is_a_record_whatever_is_in_it(made: tuple[list[bytes], list[
 
 @given(made=mixed(), chunks=chunkings, separator=st.sampled_from([b",", b",\n", b" , "]))
 @settings(max_examples=400, deadline=None)
-@example(made=([b'{"id": 1}', b'{"id": 2, "text": "a, b, "more": {"n": 1}}', b'{"id": 3}'], [False, True, False]), chunks=[1], separator=b",")
+@example(
+    made=([b'{"id": 1}', b'{"id": 2, "text": "a, b, "more": {"n": 1}}', b'{"id": 3}'], [False, True, False]),
+    chunks=[1],
+    separator=b",",
+)
 def test_good_elements_are_found_behind_broken_ones(
     made: tuple[list[bytes], list[bool]], chunks: list[int], separator: bytes
 ) -> None:

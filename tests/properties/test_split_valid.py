@@ -51,8 +51,9 @@ def test_elements_are_found_in_any_document_under_any_chunking(
 @given(made=array_documents(), data=st.data())
 @settings(max_examples=150, deadline=None)
 def test_an_array_that_is_cut_off_is_never_taken_for_a_whole_one(made: Document, data: st.DataObject) -> None:
-    document = made[0].rstrip()
-    place = data.draw(st.integers(document.index(b"[") + 1, len(document) - 1))
+    # The first record tells that there are objects in records that begin as records do.
+    document = made[0].rstrip().replace(b"[", b'[{"id": 0, "parts": [{"id": 0}]},', 1)
+    place = data.draw(st.integers(document.index(b"}]}") + 3, len(document) - 1))
     with pytest.raises(NotAnArchiveError, match="cut off"):
         cut(document[:place], "array", data.draw(chunkings))
 
@@ -65,7 +66,7 @@ def test_slices_are_cut_where_a_part_ends_and_at_no_other_place(
     document, _ = made
     shape = "array" if document.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(b"[") else "lines"
     every = data.draw(st.integers(1, 100))
-    ends = [piece.end for piece in pieces(cut(document, shape, [1 << 20], limit=500))]
+    ends = [part.end for part in cut(document, shape, [1 << 20], limit=1)]  # blank lines included
     wanted, position = [], 0
     for end in ends:
         if end // every > position // every:
@@ -73,4 +74,5 @@ def test_slices_are_cut_where_a_part_ends_and_at_no_other_place(
             position = end
     got = [part.end for part in cut(document, shape, chunks, limit=1, cut_every=every)]
     assert set(wanted) <= set(got)
-    assert [part.end for part in cut(document, shape, chunks, limit=500, cut_every=every) if part.end in wanted] == wanted
+    whole = [part.end for part in cut(document, shape, chunks, limit=500, cut_every=every)]
+    assert [end for end in whole if end in wanted] == wanted

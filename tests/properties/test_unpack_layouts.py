@@ -37,7 +37,9 @@ def _headed(part: bytes) -> bytes:
     return head + body + zlib.crc32(part).to_bytes(4, "little") + len(part).to_bytes(4, "little")
 
 
-packing = st.sampled_from([gzip.compress, lambda part: gzip.compress(part, 1), lambda part: gzip.compress(part, 0), _headed])
+packing = st.sampled_from(
+    [gzip.compress, lambda part: gzip.compress(part, 1), lambda part: gzip.compress(part, 0), _headed]
+)
 
 
 @given(made=archives(), chunks=chunkings)
