@@ -87,8 +87,8 @@ def fields(draw: st.DrawFn, contract: Contract, parent: tuple[str, ...]) -> str:
             continue
         leaf = next((column for column in contract.columns if column.path == ".".join(step)), None)
         parts.append((step[-1], draw(leaf_values(leaf) if leaf else objects(contract, step))))
-    for name in draw(st.sets(st.sampled_from(ODD if draw(rarely) else UNKNOWN), max_size=2)):
-        parts.append((name, draw(st.sampled_from(OTHERS + NUMBERS[:3]))))
+    unknown = draw(st.sets(st.sampled_from(ODD if draw(rarely) else UNKNOWN), max_size=2))
+    parts += [(name, draw(st.sampled_from(OTHERS + NUMBERS[:3]))) for name in unknown]
     if parts and draw(rarely):
         parts.append((parts[0][0], draw(st.sampled_from(OTHERS + TEXTS))))  # a key that comes twice
     return "{" + ", ".join(f"{json.dumps(name)}:{value}" for name, value in draw(st.permutations(parts))) + "}"
