@@ -226,3 +226,29 @@ def test_a_deadlock_is_tried_again(warehouse: Warehouse, caplog: pytest.LogCaptu
     circle.join()
     sink.abort()
     assert "40P01" in caplog.text
+
+
+def test_a_full_disk_ends_the_try_and_the_next_one_goes_on(warehouse: Warehouse) -> None:
+    """The server's own error of a full disk, raised where a table grows; a disk of our own to fill would need root."""
+    load = make_load()
+    sink = warehouse.sink()
+    sink.open(load, restart=False)
+    committed = sink.write(make_batch(load, range(10)))
+    warehouse.execute(
+        "CREATE FUNCTION disk_is_full() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+        " RAISE EXCEPTION 'could not extend file: No space left on device' USING ERRCODE = 'disk_full'; END $$"
+    )
+    warehouse.execute("CREATE TRIGGER growing BEFORE INSERT ON recordings EXECUTE FUNCTION disk_is_full()")
+    with pytest.raises(SinkUnavailableError, match="No space left on device"):
+        sink.write(make_batch(load, range(10, 20)))
+    sink.abort()
+    assert len(warehouse.rows()) == 10
+    warehouse.execute("DROP TRIGGER growing ON recordings")
+    again = warehouse.sink()
+    found = again.open(load, restart=False)
+    assert found is not None
+    assert committed is not None
+    assert found.position == committed.position
+    last = again.write(make_batch(load, range(10, 20)))
+    assert last is not None
+    assert again.finish(make_certificate(load, last)).counts == counts(20)
