@@ -162,7 +162,7 @@ def make_certificate(load: Load, checkpoint: Checkpoint) -> Certificate:
         contract=str(load.contract),
         source=checkpoint.source,
         bytes_read=checkpoint.position.record_offset,
-        counts=Counts(read=checkpoint.digest),
+        counts=Counts(read=checkpoint.counts.read or checkpoint.digest),
         digest=f"{checkpoint.digest:016x}",
         rules=checkpoint.rules,
     )
