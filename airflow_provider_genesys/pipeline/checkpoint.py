@@ -29,6 +29,8 @@ class Position:
     """How the archive is packed; None until its first bytes were seen."""
     shape: Literal["lines", "array"] | None = None
     """NDJSON or one JSON array; None until the first byte of the document was seen."""
+    opener: str | None = None
+    """What the records of an array begin with: whoever goes on has to find them behind broken ones as before."""
 
 
 @dataclass(frozen=True)

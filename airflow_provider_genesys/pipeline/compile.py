@@ -33,6 +33,7 @@ _TYPES: dict[str, Any] = {
 }
 _NAMEABLE = re.compile(r'[^"\\\x00-\x1f]{0,200}')
 _DIGITS = 40  # before or behind the point; more is no number that anybody counts with
+_ID = Annotated[str, msgspec.Meta(min_length=1)]
 _UNNAMED = object()  # stands in the tree for a field that the contract does not name
 _SEEN = msgspec.Raw | msgspec.UnsetType
 _NOTHING = msgspec.Raw(b"")
@@ -62,7 +63,7 @@ def compiled(contract: Contract, known: Iterable[Path]) -> Compiled:
     """Compile ``contract``; ``known`` are paths of fields that it does not name but that were seen."""
     unnamed = sorted(known)
     tree = _tree(contract, unnamed)
-    record = _struct(tree)
+    record = _struct(tree, contract.key)
     lines, array = msgspec.json.Decoder(record), msgspec.json.Decoder(list[record])  # type: ignore[valid-type]
 
     def decode(body: bytes, shape: Literal["lines", "array"]) -> list[Any]:
@@ -87,23 +88,23 @@ def _put(tree: Tree, path: Path, leaf: Any) -> None:
     tree[path[-1]] = leaf
 
 
-def _struct(tree: Tree) -> Any:
-    fields = [_field(f"f{index}", node) for index, node in enumerate(tree.values())]
+def _struct(tree: Tree, key: str) -> Any:
+    fields = [_field(f"f{index}", node, key) for index, node in enumerate(tree.values())]
     names = {f"f{index}": key for index, key in enumerate(tree)}
     return msgspec.defstruct(
         "Record", fields, rename=names, forbid_unknown_fields=True, kw_only=True, gc=False, frozen=False
     )
 
 
-def _field(name: str, node: Any) -> Any:
+def _field(name: str, node: Any, key: str) -> Any:
     if node is _UNNAMED:
         return (name, _SEEN, msgspec.UNSET)
     if isinstance(node, Column):
-        kind = _TYPES[node.type]
+        kind = _ID if node.name == key and node.type == "string" else _TYPES[node.type]
         if node.required:
             return (name, kind)
         return (name, kind, _NOTHING) if node.type == "json" else (name, kind | None, None)
-    struct = _struct(node)
+    struct = _struct(node, key)
     return (name, struct) if _requires(node) else (name, struct | None, None)
 
 

@@ -62,7 +62,8 @@ class Document:
         self._tail = part.data[-OVERLAP:] if len(part.data) >= OVERLAP else (self._tail + part.data)[-OVERLAP:]
         source_offset, entry_offset = self._unpacked.entry(part.end - len(self._tail))
         proof = Proof(len(self._tail), hashlib.sha256(self._tail).hexdigest())
-        return Position(part.end, source_offset, entry_offset, self._unpacked.packing, part.shape), proof
+        opener = self._splitter.opener if self._splitter else None
+        return Position(part.end, source_offset, entry_offset, self._unpacked.packing, part.shape, opener), proof
 
     def _proven(self) -> Iterator[bytes]:
         """Yield the document from the position on, once the bytes just before it were compared."""
@@ -114,7 +115,8 @@ class Document:
             return None
         if shape == "lines":
             return LineSplitter(offset, max_record_bytes=self._max_record_bytes)
-        return ArraySplitter(offset, where=self._where, max_record_bytes=self._max_record_bytes)
+        opener = self._start.position.opener
+        return ArraySplitter(offset, where=self._where, opener=opener, max_record_bytes=self._max_record_bytes)
 
     def _ready(self, least: int, limit: int, cut_every: int | None) -> Iterator[Slice]:
         splitter = self._splitter

@@ -23,6 +23,8 @@ from airflow_provider_genesys.pipeline.contract import PROCESSED_AT, Column, Con
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _scalar = msgspec.json.Decoder(Any, float_hook=Decimal)
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+_HALF_PAIR = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])")
+_CUT = "truncated"  # what the decoder says of half a surrogate pair near the end, too
 _INT64 = range(-(2**63), 2**63)
 
 
@@ -37,6 +39,8 @@ def examine(raw: bytes, contract: Contract, processed_at: datetime) -> tuple[tup
         raise RecordError("not-utf8", f"The record is not UTF-8 from its byte {error.start} on.") from None
     objects = _objects(_object(raw, ()), contract)
     row = tuple(processed_at if column.path == PROCESSED_AT else _value(column, objects) for column in contract.columns)
+    if row[contract.index(contract.key)] == "":
+        raise RecordError("missing-required", f"{contract.key} is empty; it has to tell one record from another.")
     return row, list(_unnamed(objects, contract))
 
 
@@ -47,7 +51,8 @@ def _object(raw: bytes | msgspec.Raw, path: Path) -> dict[str, msgspec.Raw]:
     except msgspec.ValidationError:
         raise RecordError("not-an-object", f"{place} is not a JSON object.") from None
     except msgspec.DecodeError as error:
-        raise RecordError("not-json", f"{place} is not JSON: {error}.") from None
+        why = "half a surrogate pair" if _HALF_PAIR.search(raw) and _CUT in str(error) else error
+        raise RecordError("not-json", f"{place} is not JSON: {why}.") from None
     except UnicodeDecodeError:
         raise RecordError("not-json", f"{place} has a key that is not UTF-8.") from None
     except RecursionError:

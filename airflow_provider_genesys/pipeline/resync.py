@@ -5,7 +5,8 @@ resumed has to cut the same records as one that was not. So where an answer need
 is none.
 
 Where the record has brackets, its end is where they balance; where that fails, because it is cut short or a quote is
-missing, the next record begins where it looks like one: with the *opener* (``{"recordingId"``), learned from the first.
+missing, the next record begins where it looks like one: with the *opener* (``{"recordingId"``), learned from the first
+few.
 """
 
 from __future__ import annotations

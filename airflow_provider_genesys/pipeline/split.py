@@ -55,6 +55,10 @@ class Splitter(Protocol):
     shape: Literal["lines", "array"]
 
     @property
+    def opener(self) -> str | None:
+        """What records of an array begin with, as far as that is known."""
+
+    @property
     def pending(self) -> int:
         """Records that can be taken now."""
 
@@ -119,6 +123,7 @@ class LineSplitter:
     """NDJSON: one record a line. Blank lines and a byte-order mark are no records."""
 
     shape: Literal["lines", "array"] = "lines"
+    opener = None
 
     def __init__(self, offset: int = 0, *, max_record_bytes: int = MAX_RECORD_BYTES) -> None:
         self._buffer = bytearray()

@@ -1,7 +1,7 @@
 """Find the records of one multi-GB JSON array.
 
 The fast way decodes a whole region of the buffer in one call. Where it ends is a guess: the last place that looks
-like the beginning of a record (``{"recordingId"``, learned from the first one). The guess needs no trust: a JSON
+like the beginning of a record (``{"recordingId"``, learned from the first few). The guess needs no trust: a JSON
 object is never a proper prefix of another, so a region that begins at a known boundary and decodes, ends on one.
 
 Where a region does not decode, it is cut just before the record that breaks it, and that record alone is looked at.
@@ -12,6 +12,7 @@ are not checked: one too many or too few loses no record.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from itertools import accumulate
 from typing import Literal
 
@@ -34,6 +35,7 @@ _GAP = re.compile(rb"[\s,]*")
 _LONE_SURROGATE = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}(?:[^\\]|\\[^u])")
 _LAST = re.compile(rb"\}([\s,]*)\]\s*\Z")
 _BYTE = re.compile(r"\(byte (\d+)\)")
+_DECIDING = 3  # so many records that are JSON tell the opener: one of them may be odd
 _SMALL = 64 * 1024  # an unfinished record is looked at whenever bytes come; a longer one ...
 _GROWTH = 0.25  # ... when it has grown by so much
 _array = msgspec.json.Decoder(list[msgspec.Raw])
@@ -45,11 +47,14 @@ class ArraySplitter:
 
     :param offset: where the document is entered, between two records; 0 is before the opening bracket.
     :param where: the archive, for errors.
+    :param opener: as an earlier splitter of this document learned it.
     """
 
     shape: Literal["lines", "array"] = "array"
 
-    def __init__(self, offset: int = 0, *, where: str, max_record_bytes: int = MAX_RECORD_BYTES) -> None:
+    def __init__(
+        self, offset: int = 0, *, where: str, opener: str | None = None, max_record_bytes: int = MAX_RECORD_BYTES
+    ) -> None:
         self._buffer = bytearray()
         self._base = offset  # of the buffer's first byte
         self._parsed = 0  # the buffer up to here is cut into records, or searched for the end of an oversize one
@@ -59,12 +64,19 @@ class ArraySplitter:
         self._closed = False
         self._where = where
         self._max = max_record_bytes
-        self._opener: bytes | None = None
+        self._opener = opener.encode() if opener else None
+        self._openers: list[bytes] = []  # of the first records that are JSON, until they tell which it is
         self._nested = False  # whether records hold objects that begin as records do
         self._alone_until = 0  # in the document: records before it are taken one by one
         self._look_at = 0  # length of the buffer at which an unfinished record is looked at again
-        self._skipped: tuple[int, bytes] | None = None  # start and kept bytes of an oversize record
+        self._skipped: tuple[int, bytes, bytes | None] | None = None  # an oversize record: start, kept bytes, opener
         self._refused: list[Slice] = []
+
+    @property
+    def opener(self) -> str | None:
+        """What records begin with, as far as that is known."""
+        opener = self._opener or next(iter(self._openers), None)
+        return opener.decode(errors="ignore") if opener else None
 
     @property
     def pending(self) -> int:
@@ -206,14 +218,24 @@ class ArraySplitter:
             return False
         if final and self._nested:  # the next "record" may be inside this one, and the document be cut off
             return False
-        self._opener = self._opener or opener_after(self._buffer, begin, begin + self._max)
-        end = unclosed_end(self._buffer, begin, begin + self._max, self._opener)
+        opener = self._supposed(begin, begin + self._max)
+        end = unclosed_end(self._buffer, begin, begin + self._max, opener)
         if end is not None:
             return self._add(begin, end)
-        return held > self._max and not self._ends and self._skip(begin)
+        return held > self._max and not self._ends and self._skip(begin, opener)
+
+    def _learn(self, begin: int) -> None:
+        """Note what the record at ``begin``, which is JSON, begins with; the first few decide."""
+        if self._opener is None and (found := opener_at(self._buffer, begin)):
+            self._openers.append(found)
+            if len(self._openers) == _DECIDING:
+                self._opener = Counter(self._openers).most_common(1)[0][0]
+
+    def _supposed(self, begin: int, stop: int) -> bytes | None:
+        """Return what records begin with; where none was seen yet, what the next object in ``[begin, stop)`` does."""
+        return self._opener or next(iter(self._openers), None) or opener_after(self._buffer, begin, stop)
 
     def _add(self, begin: int, end: int) -> bool:
-        self._opener = self._opener or opener_at(self._buffer, begin)
         self._note_nesting(begin, end, 1)
         self._starts.append(self._base + begin)
         self._ends.append(self._base + end)
@@ -221,8 +243,8 @@ class ArraySplitter:
         return True
 
     def _note_nesting(self, begin: int, end: int, records: int) -> None:
-        if self._opener and not self._nested:
-            self._nested = self._buffer.count(self._opener, begin, end) > records
+        if not self._nested and (opener := self._supposed(begin, begin)):
+            self._nested = self._buffer.count(opener, begin, end) > records
 
     def _end_of(self, begin: int, *, final: bool) -> int | None:
         """Return where the element at ``begin`` ends; None where that is not in sight."""
@@ -233,32 +255,37 @@ class ArraySplitter:
         except msgspec.DecodeError as error:
             at, message = _byte_of(error), str(error)
         except RecursionError:
-            return balanced_end(self._buffer, begin, stop, self._opener)
+            return balanced_end(self._buffer, begin, stop, self._supposed(begin, begin))
         else:  # a number may go on
             whole = final or length < held or self._buffer[begin + length - 1] in b'}]"'
-            return begin + length if whole and length <= self._max else None
+            if not whole or length > self._max:
+                return None
+            self._learn(begin)
+            return begin + length
         if "trailing characters" in message:  # it counts from one here
+            self._learn(begin)
             return stripped(self._buffer, begin, begin + (at or 0) - 1)
         if at is None:  # cut off, so far; or a lone surrogate, which it calls so, too, where little comes after it
             lone = _LONE_SURROGATE.search(self._buffer, max(begin, len(self._buffer) - 12)) if final else None
             at = lone.start() - begin if lone else held
         if at >= held - 1 or (held < min(at + REACH, self._max) and not final):
             return None
-        self._opener = self._opener or opener_after(self._buffer, begin, min(begin + at + REACH, stop))
-        return broken_end(self._buffer, begin, begin + at, stop, self._opener)
+        opener = self._supposed(begin, min(begin + at + REACH, stop))
+        return broken_end(self._buffer, begin, begin + at, stop, opener)
 
-    def _skip(self, begin: int) -> bool:
+    def _skip(self, begin: int, opener: bytes | None) -> bool:
         """Begin to throw away an oversize record."""
         kept = bytes(self._buffer[begin : begin + min(self._max, KEPT_OF_OVERSIZE)])
-        self._skipped = (self._base + begin, kept)
-        self._parsed = max(begin + 1, begin + self._max - (len(self._opener) - 1 if self._opener else 0))
+        self._skipped = (self._base + begin, kept, opener)
+        self._parsed = max(begin + 1, begin + self._max - (len(opener) - 1 if opener else 0))
         self._look_at = 0
         return self._end_skip()
 
     def _end_skip(self) -> bool:
         """Throw away an oversize record up to the next opener; False where that is not in the buffer yet."""
-        self._opener = self._opener or opener_after(self._buffer, self._parsed, len(self._buffer))
-        end = self._buffer.find(self._opener, self._parsed) if self._opener else -1
+        assert self._skipped is not None  # noqa: S101 - only called while skipping
+        opener = self._skipped[2] or opener_after(self._buffer, self._parsed, len(self._buffer))
+        end = self._buffer.find(opener, self._parsed) if opener else -1
         if end >= 0:
             self._refuse(stripped(self._buffer, 0, end))
             return True
@@ -268,7 +295,7 @@ class ArraySplitter:
 
     def _refuse(self, end: int) -> None:
         assert self._skipped is not None  # noqa: S101 - only called while skipping
-        start, kept = self._skipped
+        start, kept, _ = self._skipped
         tail = self._drop(end)[-KEPT_OF_OVERSIZE:]
         letter = oversize(start, kept, self._base - start, self._max)
         self._refused.append(Slice(start, self._base, tail, [], [], "array", [letter]))

@@ -15,6 +15,7 @@ _FIXED_HEAD, _LONGEST_HEAD = 10, 128 * 1024
 _CHECKSUM, _EXTRA, _NAME, _COMMENT = 2, 4, 8, 16  # flags in a member's head
 _OTHERS = {
     b"PK\x03\x04": "a zip file",
+    b"PK\x05\x06": "a zip file without entries",
     b"\x28\xb5\x2f\xfd": "a zstd file",
     b"BZh": "a bzip2 file",
     b"\xfd7zXZ": "an xz file",

@@ -36,12 +36,13 @@ def cut(
     limit: int = 500,
     cut_every: int | None = None,
     most: int = MAX_RECORD_BYTES,
+    opener: str | None = None,
 ) -> list[Slice]:
     """Cut ``document`` from ``start`` on, fed in chunks of the sizes ``chunks`` again and again, into slices."""
     made: Splitter = (
         LineSplitter(start, max_record_bytes=most)
         if shape == "lines"
-        else ArraySplitter(start, where="It", max_record_bytes=most)
+        else ArraySplitter(start, where="It", opener=opener, max_record_bytes=most)
     )
     slices: list[Slice] = []
     for chunk in in_chunks(document[start:], chunks):

@@ -144,7 +144,7 @@ def assert_same(result: Rows, part: Slice, contract: Contract) -> None:
 
 
 @given(data=st.data(), contract=contracts(), shape=st.sampled_from(["lines", "array"]))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_compiled_reading_equals_careful_reading(data: st.DataObject, contract: Contract, shape: str) -> None:
     transform = Transform(contract, NOW)
     for _ in range(2):  # the second slice is read with what the first one taught
@@ -155,7 +155,7 @@ def test_compiled_reading_equals_careful_reading(data: st.DataObject, contract: 
 
 
 @given(data=st.data(), shape=st.sampled_from(["lines", "array"]))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_drift_is_counted_exactly(data: st.DataObject, shape: str) -> None:
     """Held against the standard library, in as many records as hold each unknown field, in whatever order they come."""
     contract = Contract(

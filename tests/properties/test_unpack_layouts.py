@@ -43,7 +43,7 @@ packing = st.sampled_from(
 
 
 @given(made=archives(), chunks=chunkings)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_the_document_is_the_sum_of_the_members(
     made: tuple[bytes, bytes, list[tuple[int, int]]], chunks: list[int]
 ) -> None:
@@ -54,7 +54,7 @@ def test_the_document_is_the_sum_of_the_members(
 
 
 @given(made=archives(), chunks=chunkings, data=st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_any_offset_can_be_entered_at_a_member_before_it(
     made: tuple[bytes, bytes, list[tuple[int, int]]], chunks: list[int], data: st.DataObject
 ) -> None:
@@ -75,7 +75,7 @@ def test_any_offset_can_be_entered_at_a_member_before_it(
 
 
 @given(made=archives(), chunks=chunkings, data=st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_an_archive_that_ends_inside_a_member_is_damaged(
     made: tuple[bytes, bytes, list[tuple[int, int]]], chunks: list[int], data: st.DataObject
 ) -> None:

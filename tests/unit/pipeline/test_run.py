@@ -1,0 +1,454 @@
+"""Whole loads, over HTTP, into a sink in memory."""
+
+from __future__ import annotations
+
+import gc
+import json
+import socket
+import threading
+import time
+import tracemalloc
+from collections import Counter
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from zlib import crc32
+
+import pytest
+
+from airflow_provider_genesys.exceptions import (
+    AccountError,
+    DeadLetterBudgetError,
+    NotAnArchiveError,
+    SinkUnavailableError,
+    SourceChangedError,
+)
+from airflow_provider_genesys.pipeline.certificate import Certificate
+from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, Counts
+from airflow_provider_genesys.pipeline.contract import RECORDINGS
+from airflow_provider_genesys.pipeline.run import Options, run
+from airflow_provider_genesys.sinks.base import Batch
+from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
+from tests.unit.pipeline.memory_sink import MemorySink, Shelf
+from tests.unit.pipeline.sources import InMemory, Writer, a_load, download_of, ordered, served
+
+RULES = {
+    "not-json": "not-json",
+    "truncated": "not-json",
+    "missing-id": "missing-required",
+    "duration-text": "wrong-type",
+    "invalid-utf8": "not-utf8",
+    "nul-escape": "nul-character",
+}
+"""What the contract calls the faults of the fake's broken records."""
+
+ARCHIVES: dict[str, dict[str, Any]] = {
+    "lines": {},
+    "array": {"file_format": "json"},
+    "indented array": {"file_format": "json-pretty"},
+    "lines in gzip": {"compression": "gzip"},
+    "array in gzip": {"file_format": "json", "compression": "gzip"},
+    "lines in gzip members": {"compression": "gzip-members"},
+}
+SMALL = {"batch_size": 7, "flush_interval": 60.0, "max_dead_letter_ratio": None}
+
+
+@pytest.fixture
+def genesys() -> Any:
+    """A fake with few records, a third of them broken; tests change it before they order an export."""
+    with FakeGenesys(records=66, broken=22, duplicates=4, requests_per_minute=100_000) as fake:
+        yield fake
+
+
+def export_of(genesys: FakeGenesys, **settings: Any) -> tuple[str, str]:
+    for name, value in settings.items():
+        setattr(genesys, name, value)
+    return ordered(genesys)
+
+
+def load(
+    export: tuple[str, str], shelf: Shelf, sink: dict[str, Any] | None = None, **options: Any
+) -> tuple[Certificate, MemorySink]:
+    made = MemorySink(shelf, **(sink or {}))
+    return run(a_load(export[0]), download_of(*export), made, Options(**{**SMALL, **options})), made
+
+
+def as_row(record: dict[str, Any], processed_at: datetime) -> tuple[Any, ...]:
+    """The row of one good record, made by the standard library alone; JSON columns stay values."""
+    queue = record.get("queue") or {}
+    read: dict[str, Any] = {
+        "timestamp": datetime.fromisoformat(record["timestamp"].replace("Z", "+00:00")),
+        "queueId": queue.get("id"),
+        "queueName": queue.get("name"),
+        "processedAt": processed_at,
+    }
+    return tuple(read.get(column.name, record.get(column.name)) for column in RECORDINGS.columns)
+
+
+def shown(row: tuple[Any, ...]) -> tuple[Any, ...]:
+    return tuple(json.loads(value) if isinstance(value, bytes) else value for value in row)
+
+
+def account(shelf: Shelf) -> tuple[Any, ...]:
+    """Everything that has to be the same however often a load was interrupted."""
+    made = shelf.certificate
+    assert made is not None
+    letters = [(letter.offset, letter.raw, letter.stage, letter.rule, letter.message) for letter in shelf.letters]
+    sums = (made.counts, made.digest, made.rules, made.drift, made.min_timestamp, made.max_timestamp, made.bytes_read)
+    return ([row[:-1] for row in shelf.rows], shelf.offsets, sorted(letters), *sums)
+
+
+@pytest.mark.parametrize("name", ARCHIVES)
+def test_a_load_finds_what_the_archive_holds(genesys: FakeGenesys, name: str) -> None:
+    export, shelf = export_of(genesys, **ARCHIVES[name]), Shelf()
+    certificate, _ = load(export, shelf)
+    archive, tally = genesys.exports[export[0]].archive, genesys.expected()
+    processed_at = datetime.fromisoformat(shelf.checkpoint.processed_at)  # type: ignore[union-attr]
+    document = archive.read()
+
+    assert [shown(row) for row in shelf.rows] == [as_row(record, processed_at) for record in archive.good_records()]
+    assert certificate.counts == Counts(tally.records, tally.good, sum(tally.broken.values()))
+    expected: Counter[str] = Counter()
+    for rule, count in tally.broken.items():
+        expected[RULES[rule]] += count
+    assert certificate.rules == expected
+    assert certificate.bytes_read == len(document)
+    assert [document[at : at + 1] for at in shelf.offsets] == [b"{"] * tally.good
+    assert all(row[0].encode() in document[at : at + 100] for row, at in zip(shelf.rows, shelf.offsets, strict=True))
+    assert all(document.startswith(letter.raw, letter.offset) for letter in shelf.letters)
+    digest = sum(crc32(row[0].encode(), at) for row, at in zip(shelf.rows, shelf.offsets, strict=True))
+    digest += sum(crc32(letter.raw, letter.offset) for letter in shelf.letters)
+    assert certificate.digest == f"{digest:016x}"
+    times = [row[RECORDINGS.index("timestamp")].isoformat() for row in shelf.rows]
+    assert (certificate.min_timestamp, certificate.max_timestamp) == (min(times), max(times))
+
+
+@pytest.mark.parametrize("cut_every", [None, 9_000])
+@pytest.mark.parametrize("answered", [True, False])
+@pytest.mark.parametrize("name", ARCHIVES)
+def test_a_load_that_is_resumed_at_any_batch_equals_one_run(
+    genesys: FakeGenesys, name: str, answered: bool, cut_every: int | None
+) -> None:
+    export, whole = export_of(genesys, **ARCHIVES[name]), Shelf()
+    _, sink = load(export, whole, {"cut_every": cut_every})
+    for fail_at in range(sink.batches):
+        shelf = Shelf()
+        with pytest.raises(SinkUnavailableError):
+            load(export, shelf, {"cut_every": cut_every, "fail_at": fail_at, "answered": answered})
+        assert shelf.certificate is None
+        load(export, shelf, {"cut_every": cut_every})
+        assert account(shelf) == account(whole)
+        assert shelf.commits[-1] == whole.commits[-1]
+        if cut_every:
+            assert set(shelf.commits) == set(whole.commits)
+
+
+def test_a_load_that_breaks_down_at_every_batch_ends_all_the_same(genesys: FakeGenesys) -> None:
+    export, whole, shelf = export_of(genesys, file_format="json", compression="gzip"), Shelf(), Shelf()
+    load(export, whole)
+    attempts = 0
+    while shelf.certificate is None:
+        attempts += 1
+        try:
+            load(export, shelf, {"fail_at": 1}, batch_size=10)
+        except SinkUnavailableError:
+            continue
+    assert attempts >= 7
+    assert account(shelf) == account(whole)
+    assert shelf.spans == [(0, shelf.spans[0][1]), *zip(shelf.commits[:-2], shelf.commits[1:-1], strict=True)]
+
+
+def test_processed_at_is_fixed_by_the_first_attempt(genesys: FakeGenesys) -> None:
+    export, shelf = export_of(genesys), Shelf()
+    with pytest.raises(SinkUnavailableError):
+        load(export, shelf, {"fail_at": 3})
+    shelf.checkpoint = Checkpoint(**{**vars(shelf.checkpoint), "processed_at": "2001-02-03T04:05:06+00:00"})
+    shelf.processed_at[export[0]] = "2001-02-03T04:05:06+00:00"
+    load(export, shelf)
+    assert shelf.rows[-1][-1].isoformat() == "2001-02-03T04:05:06+00:00"
+    load(export, shelf, restart=True)
+    assert {row[-1].isoformat() for row in shelf.rows} == {"2001-02-03T04:05:06+00:00"}
+
+
+def test_restart_loads_from_the_beginning(genesys: FakeGenesys) -> None:
+    export, shelf = export_of(genesys), Shelf()
+    with pytest.raises(SinkUnavailableError):
+        load(export, shelf, {"fail_at": 3})
+    certificate, _ = load(export, shelf, restart=True)
+    assert shelf.spans[0][0] == 0
+    assert certificate.counts.read == len(shelf.rows) + len(shelf.letters) == 66
+
+
+@pytest.mark.parametrize("compression", [None, "gzip"])
+def test_a_load_never_goes_on_with_another_archive(genesys: FakeGenesys, compression: str | None) -> None:
+    export, shelf = export_of(genesys, compression=compression), Shelf()
+    with pytest.raises(SinkUnavailableError):
+        load(export, shelf, {"fail_at": 3})
+    before = list(shelf.rows)
+    genesys.replace_archive(export[0])
+    with pytest.raises(SourceChangedError):
+        load(export, shelf)
+    assert shelf.rows == before
+    assert shelf.certificate is None
+
+
+def test_every_commit_is_told_and_the_end_too(genesys: FakeGenesys) -> None:
+    export, told, shelf = export_of(genesys), list[Checkpoint](), Shelf()
+    run(a_load(export[0]), download_of(*export), MemorySink(shelf), Options(**SMALL), told.append)
+    assert [checkpoint.position.record_offset for checkpoint in told] == [*shelf.commits[:-1], shelf.commits[-1]]
+    assert [checkpoint.counts.read for checkpoint in told] == [*range(7, 66, 7), 66, 66]
+    assert all(checkpoint.committed_at for checkpoint in told)
+
+
+def test_a_load_that_goes_on_tells_first_where(genesys: FakeGenesys) -> None:
+    export, told, shelf = export_of(genesys), list[Checkpoint](), Shelf()
+    with pytest.raises(SinkUnavailableError):
+        load(export, shelf, {"fail_at": 3})
+    run(a_load(export[0]), download_of(*export), MemorySink(shelf), Options(**SMALL), told.append)
+    assert told[0].counts.read == 21
+
+
+def test_a_sink_whose_account_is_another_is_not_believed(genesys: FakeGenesys) -> None:
+    class Forgetful(MemorySink):
+        def write(self, batch: Batch) -> Checkpoint | None:
+            batch.rows.pop()
+            batch.offsets.pop()
+            return super().write(batch)
+
+    export, shelf = export_of(genesys, broken=0), Shelf()
+    with pytest.raises(AccountError):
+        run(a_load(export[0]), download_of(*export), Forgetful(shelf), Options(**SMALL))
+    assert shelf.certificate is None
+
+
+def sockets() -> set[str]:
+    """This process's open sockets."""
+    found = set()
+    for number in Path("/proc/self/fd").iterdir():
+        try:
+            target = str(number.readlink())
+        except FileNotFoundError:
+            continue
+        if target.startswith("socket:"):
+            found.add(target)
+    return found
+
+
+@pytest.mark.parametrize("error", [SinkUnavailableError("gone"), KeyboardInterrupt(), SystemExit(1)])
+def test_a_sink_that_fails_ends_the_download_at_once(error: BaseException) -> None:
+    class Failing(MemorySink):
+        def write(self, batch: Batch) -> Checkpoint | None:
+            raise error
+
+    going, ended = threading.Event(), threading.Event()
+
+    def endless(send: Writer, connection: socket.socket) -> None:
+        record = b'{"recordingId": "x", "timestamp": "2026-11-22T00:00:00Z", "durationMs": 1}\n' * 1_000
+        try:
+            while True:
+                send(record)
+                going.set()
+        except OSError:
+            ended.set()
+
+    with served(endless) as url:
+        before, sink = sockets(), Failing(Shelf())
+        with pytest.raises(type(error)) as caught:
+            run(a_load(), download_of("export-1", url), sink, Options())
+        assert ended.wait(1)  # the server saw the connection end, while the error is still held
+        gc.collect()
+        assert [thread.name for thread in threading.enumerate() if "read-ahead" in thread.name] == []
+        assert sockets() - before <= connected(before, caught)
+    assert going.is_set()
+    assert sink.aborted
+
+
+def connected(before: set[str], caught: object) -> set[str]:
+    """Nothing: a place to hold ``caught``, whose frames keep alive whatever was not closed."""
+    assert caught
+    return set()
+
+
+def test_a_source_that_stalls_does_not_hold_up_the_end() -> None:
+    class Failing(MemorySink):
+        def write(self, batch: Batch) -> Checkpoint | None:
+            raise SinkUnavailableError("gone")
+
+    ended = threading.Event()
+
+    def stalling(send: Writer, connection: socket.socket) -> None:
+        send(b'{"recordingId": "x", "timestamp": "2026-11-22T00:00:00Z", "durationMs": 1}\n' * 10)
+        connection.settimeout(10)
+        if connection.recv(1) == b"":
+            ended.set()
+
+    with served(stalling, length=1_000_000) as url:
+        began = time.monotonic()
+        with pytest.raises(SinkUnavailableError):
+            run(a_load(), download_of("export-1", url), Failing(Shelf()), Options())
+        assert time.monotonic() - began < 1
+        assert ended.wait(1)
+        assert [thread.name for thread in threading.enumerate() if "read-ahead" in thread.name] == []
+
+
+@pytest.mark.parametrize("shape", ["lines", "array"])
+def test_records_that_come_slowly_are_flushed_in_time(shape: str) -> None:
+    """Each record is with the sink within 100 ms, though the batch is not full and nothing comes behind it."""
+    sent: list[float] = []
+    written: list[float] = []
+
+    class Timed(MemorySink):
+        def write(self, batch: Batch) -> Checkpoint | None:
+            written.extend([time.monotonic()] * batch.records)
+            return super().write(batch)
+
+    def slowly(send: Writer, _: socket.socket) -> None:
+        send(b"[" if shape == "array" else b"")
+        for number in range(5):
+            comma = b"," if number and shape == "array" else b""
+            record = b'{"recordingId": "%d", "timestamp": "2026-11-22T00:00:00Z", "durationMs": 1}' % number
+            send(comma + record + (b"\n" if shape == "lines" else b""))
+            sent.append(time.monotonic())
+            time.sleep(0.15)
+        send(b"]" if shape == "array" else b"")
+
+    with served(slowly) as url:
+        run(a_load(), download_of("export-1", url), Timed(Shelf()), Options(flush_interval=0.05))
+    waited = [after - before for before, after in zip(sent, written, strict=True)]
+    assert max(waited) < 0.13
+    assert sorted(waited)[2] < 0.1
+
+
+def test_dead_letters_end_a_load_when_there_are_too_many(genesys: FakeGenesys) -> None:
+    export, shelf = export_of(genesys), Shelf()
+    with pytest.raises(DeadLetterBudgetError, match=r"max_dead_letters=5 allows\. Most frequent: not-json \(\d\)"):
+        load(export, shelf, max_dead_letters=5)
+    assert shelf.certificate is None
+    assert 5 < len(shelf.letters) < 10
+    with pytest.raises(DeadLetterBudgetError, match=r"22 of 66 .* max_dead_letter_ratio=0\.3 "):
+        load(export, Shelf(), max_dead_letter_ratio=0.3)
+    load(export, Shelf(), max_dead_letters=22, max_dead_letter_ratio=0.34)
+
+
+@pytest.mark.parametrize("settings", [{}, {"file_format": "json"}, {"compression": "gzip"}], ids=str)
+def test_an_archive_without_records_is_an_error_unless_allowed(genesys: FakeGenesys, settings: Any) -> None:
+    export = export_of(genesys, records=0, broken=0, duplicates=0, **settings)
+    with pytest.raises(NotAnArchiveError, match="allow_empty=True"):
+        load(export, Shelf())
+    certificate, sink = load(export, Shelf(), allow_empty=True)
+    assert certificate.counts == Counts()
+    assert not sink.aborted
+
+
+@pytest.mark.parametrize(
+    ("document", "says"),
+    [
+        (b"<html><head><title>Sign in</title></head></html>", "HTML or XML"),
+        (b"\n <?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>", "HTML or XML"),
+        (b'[{"recordingId": "1", "timestamp": "2026-11-22T00:00:00Z", "durationMs": 1}', "cut off"),
+        (b'[{"recordingId": "1", "timestamp": "2026-11-22T00:00:00Z", "durationMs": 1}][]', "goes on after"),
+    ],
+)
+def test_what_is_no_archive_is_told_apart(document: bytes, says: str) -> None:
+    shelf = Shelf()
+    with served(lambda send, _: send(document), len(document)) as url:
+        sink = MemorySink(shelf)
+        with pytest.raises(NotAnArchiveError, match=says):
+            run(a_load(), download_of("export-1", url), sink, Options())
+    assert shelf.certificate is None
+    assert sink.aborted
+
+
+@pytest.mark.parametrize("shape", ["lines", "array"])
+def test_records_of_ten_megabytes_need_bounded_memory(shape: str) -> None:
+    count, size = 24, 10_000_000
+    head = b'{"recordingId": "%d", "timestamp": "2026-11-22T00:00:00Z", "durationMs": 1, "metadata": {"note": "'
+
+    class Forgetting(MemorySink):
+        def write(self, batch: Batch) -> Checkpoint | None:
+            committed = super().write(batch)
+            self.shelf.rows.clear()
+            return committed
+
+    def large(send: Writer, _: socket.socket) -> None:
+        filling = b"x" * 100_000
+        for number in range(count):
+            send((b"[" if not number else b",") if shape == "array" else b"")
+            send(head % number)
+            for _ in range(size // len(filling)):
+                send(filling)
+            send(b'"}}\n')
+        send(b"]" if shape == "array" else b"")
+
+    tracemalloc.start()
+    try:
+        with served(large) as url:
+            certificate = run(a_load(), download_of("export-1", url), Forgetting(Shelf()), Options())
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert certificate.counts == Counts(count, count)
+    assert certificate.bytes_read > count * size
+    assert peak < 100_000_000
+
+
+def with_oversize(shape: str) -> bytes:
+    def record(number: int) -> bytes:
+        note = "x" * (300_000 if number in (3, 4, 11) else 50)
+        fields = {"recordingId": f"r{number}", "timestamp": "2026-11-22T00:00:00Z", "durationMs": 1, "metadata": note}
+        return json.dumps(fields).encode()
+
+    records = [record(number) for number in range(12)]
+    return b"\n".join(records) if shape == "lines" else b"[" + b" ,\n ".join(records) + b"\n]\n"
+
+
+@pytest.mark.parametrize("chunk", [999, 64 * 1024, 10_000_000])
+@pytest.mark.parametrize("shape", ["lines", "array"])
+def test_oversize_records_are_set_aside_among_others_and_loads_resume_around_them(shape: str, chunk: int) -> None:
+    document, whole = with_oversize(shape), Shelf()
+    options = Options(batch_size=5, flush_interval=60, max_dead_letter_ratio=None, max_record_bytes=100_000)
+    sink = MemorySink(whole)
+    certificate = run(a_load(), InMemory(document, chunk), sink, options)
+    assert [row[0] for row in whole.rows] == [f"r{number}" for number in range(12) if number not in (3, 4, 11)]
+    assert certificate.rules == {"record-too-large": 3}
+    assert [letter.offset for letter in whole.letters] == [
+        document.index(b'{"recordingId": "r%d"' % n) for n in (3, 4, 11)
+    ]
+    assert [letter.raw for letter in whole.letters] == [
+        document[at : at + 65536] for at in (x.offset for x in whole.letters)
+    ]
+    assert certificate.counts == Counts(12, 9, 3)
+    for fail_at in range(sink.batches):
+        shelf = Shelf()
+        with pytest.raises(SinkUnavailableError):
+            run(a_load(), InMemory(document, chunk), MemorySink(shelf, fail_at=fail_at), options)
+        run(a_load(), InMemory(document, 70_000), MemorySink(shelf), options)
+        assert account(shelf) == account(whole)
+
+
+def test_the_source_is_not_read_faster_than_the_sink_takes() -> None:
+    sent = 0
+    stop = threading.Event()
+
+    def endless(send: Writer, connection: socket.socket) -> None:
+        nonlocal sent
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
+        record = b'{"recordingId": "x", "timestamp": "2026-11-22T00:00:00Z", "durationMs": 1}\n' * 1_000
+        while not stop.is_set():
+            send(record)
+            sent += len(record)
+
+    class Slow(MemorySink):
+        def write(self, batch: Batch) -> Checkpoint | None:
+            if self.batches == 3:
+                time.sleep(0.5)
+                self.seen = sent
+                raise SinkUnavailableError("enough")
+            return super().write(batch)
+
+    with served(endless) as url:
+        sink = Slow(Shelf())
+        with pytest.raises(SinkUnavailableError):
+            run(a_load(), download_of("export-1", url), sink, Options())
+        stop.set()
+    assert sink.seen < 16_000_000  # what the pipeline and the sockets between hold
