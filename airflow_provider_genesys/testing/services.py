@@ -223,6 +223,10 @@ class RedisServer(ServerProcess):
         """URL with the password, as redis-py takes it."""
         return f"redis://:{self.password}@{self.host}:{self.port}/0"
 
+    def connection(self) -> dict[str, Any]:
+        """Return the fields of an Airflow connection to it."""
+        return {"conn_type": "redis", "host": self.host, "port": self.port, "password": self.password}
+
     def start(self) -> None:
         """Serve. Returns when commands are taken."""
         _redis_binary(self.flavour)

@@ -1,0 +1,89 @@
+"""From an Airflow connection to a checkpoint store: Redis (or Valkey) or DynamoDB, as the connection's type says."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseHook, Connection
+
+from airflow_provider_genesys.exceptions import ConfigurationError
+
+if TYPE_CHECKING:
+    from airflow_provider_genesys.checkpoints.conditional import ConditionalStore
+
+TABLE = "genesys_checkpoints"
+"""The DynamoDB table, unless another is named."""
+CONNECT_SECONDS = 10
+ANSWER_SECONDS = 10
+REDIS_EXTRAS = ("ssl_cert_reqs", "ssl_ca_certs", "ssl_keyfile", "ssl_certfile", "ssl_check_hostname")
+
+
+def open_store(conn_id: str, *, table: str = TABLE) -> ConditionalStore:
+    """Return the checkpoint store that a connection leads to. It connects when it is first used; close it.
+
+    :param conn_id: a connection of the type ``redis`` (as the redis provider reads it) or ``aws``.
+    :param table: the DynamoDB table; not used with Redis.
+    :raises ConfigurationError: the connection is of another type, or a setting in it cannot be read.
+    :raises MissingExtraError: the Redis client is not installed.
+    """
+    connection = BaseHook.get_connection(conn_id)
+    if connection.conn_type == "redis":
+        return _redis(connection)
+    if connection.conn_type == "aws":
+        return _dynamodb(conn_id, table)
+    raise ConfigurationError(
+        f"Connection {conn_id!r} is of the type {connection.conn_type!r}; checkpoints can be kept in Redis (type "
+        "'redis') and in DynamoDB (type 'aws')."
+    )
+
+
+def _redis(connection: Connection) -> ConditionalStore:
+    from airflow_provider_genesys.checkpoints.redis import RedisCheckpointStore  # noqa: PLC0415 - an extra
+
+    settings = _redis_settings(connection)
+    return RedisCheckpointStore(lambda: _redis_client(settings))
+
+
+def _redis_settings(connection: Connection) -> dict[str, Any]:
+    """Read the connection as RedisHook does; its password and extras go nowhere else."""
+    extra = connection.extra_dejson
+    database = extra.get("db") or connection.schema or 0
+    if not str(database).isdigit():
+        raise ConfigurationError(f"Connection {connection.conn_id!r}: the database {database!r} is no number.")
+    return {
+        "host": connection.host or "localhost",
+        "port": connection.port or 6379,
+        "username": connection.login or None,
+        "password": connection.password or None,
+        "db": int(database),
+        "ssl": str(extra.get("ssl", False)).lower() == "true",
+        **{name: extra[name] for name in REDIS_EXTRAS if name in extra},
+    }
+
+
+def _redis_client(settings: dict[str, Any]) -> Any:
+    import redis  # noqa: PLC0415 - an extra
+    from redis.backoff import NoBackoff  # noqa: PLC0415 - as above
+    from redis.retry import Retry  # noqa: PLC0415 - as above
+
+    # The store retries; the client's own retries would multiply with its.
+    once = Retry(NoBackoff(), 0)
+    return redis.Redis(**settings, retry=once, socket_connect_timeout=CONNECT_SECONDS, socket_timeout=ANSWER_SECONDS)
+
+
+def _dynamodb(conn_id: str, table: str) -> ConditionalStore:
+    from airflow_provider_genesys.checkpoints.dynamodb import (  # noqa: PLC0415 - pulls in boto3
+        DynamoDBCheckpointStore,
+    )
+
+    return DynamoDBCheckpointStore(lambda: _dynamodb_client(conn_id), table=table)
+
+
+def _dynamodb_client(conn_id: str) -> Any:
+    from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook  # noqa: PLC0415 - pulls in boto3
+    from botocore.config import Config
+
+    once = Config(retries={"total_max_attempts": 1}, connect_timeout=CONNECT_SECONDS, read_timeout=ANSWER_SECONDS)
+    chosen = AwsBaseHook(conn_id, client_type="dynamodb").conn_config.botocore_config
+    config = once.merge(chosen) if chosen else once
+    return AwsBaseHook(conn_id, client_type="dynamodb", config=config).get_conn()
