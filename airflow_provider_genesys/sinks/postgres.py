@@ -34,8 +34,9 @@ from airflow_provider_genesys.sinks.postgres_columns import LONGEST_NAME
 from airflow_provider_genesys.sinks.postgres_dead_letters import DeadLetterRaw, DeadLetters, RawBytes
 from airflow_provider_genesys.sinks.postgres_errors import is_of_a_row
 from airflow_provider_genesys.sinks.postgres_ledger import Claim, Ledger
+from airflow_provider_genesys.sinks.postgres_partitions import PartitionBy, Partitions
 from airflow_provider_genesys.sinks.postgres_poison import search
-from airflow_provider_genesys.sinks.postgres_schema import check, create_target, ensure
+from airflow_provider_genesys.sinks.postgres_schema import check, create_target, ensure, ensure_schema, find_key
 from airflow_provider_genesys.sinks.postgres_session import Connection, Cursor, Session
 from airflow_provider_genesys.sinks.postgres_table import Landed, Table
 
@@ -51,9 +52,11 @@ class PostgresSink:
 
     :param connect: opens a connection (psycopg 3); called again after each failure.
     :param table: name of the table, without schema.
-    :param schema: it has to exist.
     :param create_table: create the tables that are not there. With False, and for a role that may not, the error
         holds the SQL to run.
+    :param create_schema: create the schema, too, if it is not there.
+    :param partition_by: ``day`` or ``month``: create the table partitioned by the contract's timestamp, and the
+        partitions of a load's window as it opens. None for a table that is not, or whose partitions others create.
     :param dead_letter_raw: what is stored of a dead letter's bytes: encrypted, as they are, or nothing.
     :param encrypt: for ``dead_letter_raw="encrypt"``.
     :param retries: how often a batch is tried again after connection loss, deadlock, timeout or shutdown.
@@ -62,13 +65,15 @@ class PostgresSink:
 
     cut_every: int | None = None
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a user may set, as keywords
         self,
         connect: Callable[[], Connection],
         table: str,
         *,
         schema: str = "public",
         create_table: bool = True,
+        create_schema: bool = False,
+        partition_by: PartitionBy | None = None,
         dead_letter_raw: DeadLetterRaw = "encrypt",
         encrypt: Callable[[bytes], bytes] | None = None,
         retries: int = 3,
@@ -82,6 +87,8 @@ class PostgresSink:
         self._schema = schema
         self._name = table
         self._create_table = create_table
+        self._create_schema = create_schema
+        self._partitions = Partitions(schema, table, partition_by) if partition_by else None
 
     def open(self, load: Load, *, restart: bool) -> Checkpoint | None:
         """See :meth:`Sink.open`. A checkpoint of another export or another contract is not continued."""
@@ -128,18 +135,26 @@ class PostgresSink:
                 self._dead_letters.forget(cursor)
             # On no rows, so that what is not allowed shows before anything is downloaded.
             self._dead_letters.set_aside(cursor, [])
-            self._table = Table(self._identifier, self._load, claim.begun_at)
+            key = find_key(cursor, self._identifier, self._load.contract)
+            self._table = Table(self._identifier, key, self._load, claim.begun_at)
             self._table.rehearse(cursor)
             reached(CLAIMING)
         return claim
 
     def _prepare_tables(self, cursor: Cursor) -> None:
         create = self._create_table
+        if self._create_schema:
+            ensure_schema(cursor, self._schema)
         ensure(cursor, self._ledger.identifier, self._ledger.definition, create=create)
         ensure(cursor, self._dead_letters.identifier, self._dead_letters.definition, create=create)
-        definition = create_target(self._identifier, self._load.contract)
-        columns = ensure(cursor, self._identifier, definition, create=create)
-        check(self._identifier, self._load.contract, columns)
+        self._prepare_target(cursor, create=create)
+
+    def _prepare_target(self, cursor: Cursor, *, create: bool) -> None:
+        contract, partitions = self._load.contract, self._partitions
+        definition = partitions.create_target(contract) if partitions else create_target(self._identifier, contract)
+        check(self._identifier, contract, ensure(cursor, self._identifier, definition, create=create))
+        if partitions:
+            partitions.ensure(cursor, self._load.window_start, self._load.window_end, create=create)
 
     def _write(self, batch: Batch, poison: dict[int, DeadLetter]) -> Checkpoint:
         while True:
@@ -175,7 +190,7 @@ class PostgresSink:
         rows, offsets = _without(batch, poison)
         with self._session.transaction() as cursor, cursor.connection.transaction(force_rollback=True):
             cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
-            return search(cursor, self._table, self._load.contract, rows, offsets)
+            return search(cursor, self._table, self._load, rows, offsets)
 
     def _checkpoint(self, batch: Batch, counts: Counts, poison: dict[int, DeadLetter]) -> Checkpoint:
         rules = Counter(batch.checkpoint.rules) + self._rules + Counter(letter.rule for letter in poison.values())

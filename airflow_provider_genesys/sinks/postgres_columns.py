@@ -61,6 +61,18 @@ def column_names(contract: Contract) -> list[str]:
     return names
 
 
+def key_choices(contract: Contract) -> list[tuple[str, ...]]:
+    """Return the columns that may tell one row from another, the choice for a partitioned table last.
+
+    PostgreSQL wants the partition's column in every unique key, hence the timestamp beside the contract's key. It has
+    to be required: a unique key takes any number of nulls.
+    """
+    names = column_names(contract)
+    key, timestamp = (contract.index(role) for role in (contract.key, contract.timestamp))
+    alone = (names[key],)
+    return [alone, (names[key], names[timestamp])] if contract.columns[timestamp].required else [alone]
+
+
 def snake_case(name: str) -> str:
     """Return ``name`` in lower case, words parted by underscores: ``HTTPStatus.codeIds`` → ``http_status_code_ids``."""
     parted = re.sub(r"(?<=[a-z\d])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name)

@@ -55,8 +55,15 @@ def is_of_a_row(error: psycopg.Error) -> bool:
     return isinstance(error, psycopg.DataError)
 
 
+def lacks_partition(error: psycopg.Error) -> bool:
+    """Tell whether the target is partitioned, and no partition takes the row: a check without a constraint."""
+    return isinstance(error, psycopg.errors.CheckViolation) and not error.diag.constraint_name
+
+
 def rule_of(error: psycopg.Error) -> str:
     """Return the condition's name as PostgreSQL's manual has it, e.g. ``numeric-value-out-of-range``."""
+    if lacks_partition(error):
+        return "missing-partition"
     return re.sub("(?<=[a-z])(?=[A-Z])", "-", type(error).__name__).lower()
 
 

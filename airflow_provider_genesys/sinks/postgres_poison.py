@@ -8,17 +8,22 @@ from typing import Any
 import msgspec
 import psycopg
 
+from airflow_provider_genesys.exceptions import SinkRefusedError
 from airflow_provider_genesys.pipeline.contract import Contract
 from airflow_provider_genesys.pipeline.dead_letter import DeadLetter
-from airflow_provider_genesys.sinks.postgres_errors import is_of_a_row, rule_of
+from airflow_provider_genesys.sinks.base import Load
+from airflow_provider_genesys.sinks.postgres_errors import is_of_a_row, lacks_partition, rule_of
 from airflow_provider_genesys.sinks.postgres_session import Cursor
 from airflow_provider_genesys.sinks.postgres_table import Table
 
 
 def search(
-    cursor: Cursor, table: Table, contract: Contract, rows: Sequence[tuple[Any, ...]], offsets: Sequence[int]
+    cursor: Cursor, table: Table, load: Load, rows: Sequence[tuple[Any, ...]], offsets: Sequence[int]
 ) -> dict[int, DeadLetter]:
-    """Land what can be landed, in halves of halves; return a dead letter by offset for each row that cannot."""
+    """Land what can be landed, in halves of halves; return a dead letter by offset for each row that cannot.
+
+    :raises SinkRefusedError: the target lacks a partition that the load's window needs: that is of no row's making.
+    """
     try:
         with cursor.connection.transaction():
             cursor.execute(table.stage)
@@ -28,13 +33,24 @@ def search(
         if not rows or not is_of_a_row(error):
             raise
         if len(rows) == 1:
-            return {offsets[0]: _dead_letter(contract, rows[0], offsets[0], error)}
+            if lacks_partition(error):
+                _check_outside(load, rows[0])
+            return {offsets[0]: _dead_letter(load.contract, rows[0], offsets[0], error)}
         middle = len(rows) // 2
         return {
-            **search(cursor, table, contract, rows[:middle], offsets[:middle]),
-            **search(cursor, table, contract, rows[middle:], offsets[middle:]),
+            **search(cursor, table, load, rows[:middle], offsets[:middle]),
+            **search(cursor, table, load, rows[middle:], offsets[middle:]),
         }
     return {}
+
+
+def _check_outside(load: Load, row: tuple[Any, ...]) -> None:
+    moment = row[load.contract.index(load.contract.timestamp)]
+    if load.window_start <= moment < load.window_end:
+        raise SinkRefusedError(
+            f"The target of export {load.export_id} has no partition for {moment.date()}, which its window needs. "
+            "Create it, or add a default partition; then clear the task with on_clear='resume'."
+        )
 
 
 def _dead_letter(contract: Contract, row: tuple[Any, ...], offset: int, error: psycopg.Error) -> DeadLetter:

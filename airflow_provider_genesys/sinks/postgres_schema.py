@@ -8,7 +8,7 @@ from psycopg import errors, sql
 
 from airflow_provider_genesys.exceptions import SinkRefusedError
 from airflow_provider_genesys.pipeline.contract import Contract
-from airflow_provider_genesys.sinks.postgres_columns import LINEAGE, LOADED, TYPES, column_names
+from airflow_provider_genesys.sinks.postgres_columns import LINEAGE, LOADED, TYPES, column_names, key_choices
 from airflow_provider_genesys.sinks.postgres_session import Cursor
 
 # Any number, as long as all who create these tables take the same.
@@ -18,6 +18,16 @@ _COLUMNS = """
 SELECT attname, attnotnull AND NOT atthasdef AND attidentity = '' FROM pg_catalog.pg_attribute
 WHERE attrelid = to_regclass(%s) AND attnum > 0 AND NOT attisdropped
 """
+# Of each unique index that is sure to hold when ON CONFLICT looks at it: the names of its columns.
+_UNIQUE = """
+SELECT array_agg(attname::text) FROM pg_catalog.pg_index AS i
+JOIN pg_catalog.pg_attribute AS a ON a.attrelid = i.indrelid
+    AND a.attnum = ANY ((i.indkey::smallint[])[0:i.indnkeyatts - 1])
+WHERE i.indrelid = to_regclass(%s) AND i.indisunique AND i.indisvalid AND i.indimmediate
+    AND i.indpred IS NULL AND i.indexprs IS NULL
+GROUP BY i.indexrelid
+"""
+_IS_PARTITIONED = "SELECT EXISTS (SELECT FROM pg_catalog.pg_partitioned_table WHERE partrelid = to_regclass(%s))"
 
 
 def create_table(table: sql.Identifier, definitions: Sequence[sql.Composable]) -> sql.Composed:
@@ -25,8 +35,11 @@ def create_table(table: sql.Identifier, definitions: Sequence[sql.Composable]) -
     return sql.SQL("CREATE TABLE {} (\n    {}\n)").format(table, sql.SQL(",\n    ").join(definitions))
 
 
-def create_target(table: sql.Identifier, contract: Contract) -> sql.Composed:
-    """Compose what creates the table of a contract: its key, a cheap index for the count at the end, comments."""
+def create_target(table: sql.Identifier, contract: Contract, *, partitioned: bool = False) -> sql.Composed:
+    """Compose what creates the table of a contract: its key, a cheap index for the count at the end, comments.
+
+    :param partitioned: by range of the contract's timestamp, which then is part of the key.
+    """
     names = column_names(contract)
     required = {name for name, column in zip(names, contract.columns, strict=True) if column.required}
     required |= {column.name for column in LINEAGE}
@@ -34,16 +47,42 @@ def create_target(table: sql.Identifier, contract: Contract) -> sql.Composed:
         sql.SQL("{} {}{}").format(sql.Identifier(name), sql.SQL(kind), sql.SQL(" NOT NULL" * (name in required)))
         for name, kind, _ in _described(contract)
     ]
-    key = sql.SQL("PRIMARY KEY ({})").format(sql.Identifier(names[contract.index(contract.key)]))
+    key = key_choices(contract)[-1 if partitioned else 0]
+    columns.append(sql.SQL("PRIMARY KEY ({})").format(sql.SQL(", ").join(map(sql.Identifier, key))))
+    body = create_table(table, columns)
+    if partitioned:
+        body += sql.SQL(" PARTITION BY RANGE ({})").format(sql.Identifier(key[-1]))
     index = sql.SQL("CREATE INDEX ON {} USING brin ({})").format(table, sql.Identifier(LOADED.name))
+    return sql.SQL(";\n").join([body, index, *_comments(table, contract)])
+
+
+def _comments(table: sql.Identifier, contract: Contract) -> list[sql.Composed]:
     about = sql.Literal(f"Genesys Cloud: {contract.name}, version {contract.version} of the contract")
-    comments = [
+    columns = [
         sql.SQL("COMMENT ON COLUMN {}.{} IS {}").format(table, sql.Identifier(name), sql.Literal(text))
         for name, _, text in _described(contract)
         if text
     ]
-    comments.insert(0, sql.SQL("COMMENT ON TABLE {} IS {}").format(table, about))
-    return sql.SQL(";\n").join([create_table(table, [*columns, key]), index, *comments])
+    return [sql.SQL("COMMENT ON TABLE {} IS {}").format(table, about), *columns]
+
+
+def ensure_schema(cursor: Cursor, schema: str) -> None:
+    """Create ``schema`` unless it is there.
+
+    :raises SinkRefusedError: it is not there and the role may not create it; the message holds the SQL.
+    """
+    present = "SELECT to_regnamespace(quote_ident(%s)) IS NOT NULL"
+    if cursor.execute(present, [schema]).fetchall() == [(True,)]:
+        return
+    definition = sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(schema))
+    cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_CREATING])
+    try:
+        cursor.execute(definition)
+    except errors.InsufficientPrivilege:
+        raise SinkRefusedError(
+            f"There is no schema {schema!r}, and the role may not create it. Have somebody who may run:\n"
+            f"{definition.as_string()};"
+        ) from None
 
 
 def ensure(cursor: Cursor, table: sql.Identifier, definition: sql.Composed, *, create: bool) -> dict[str, bool]:
@@ -85,10 +124,24 @@ def check(table: sql.Identifier, contract: Contract, present: dict[str, bool]) -
         raise _unfit(table, f"has columns that the contract cannot fill: {', '.join(demanding)}", remedies)
 
 
-def no_unique_key(table: sql.Identifier, key: str) -> SinkRefusedError:
-    """Make the error for a table without a unique key on ``key`` alone."""
-    remedy = sql.SQL("ALTER TABLE {} ADD UNIQUE ({})").format(table, sql.Identifier(key))
-    return _unfit(table, f"has no unique key on {key} alone, by which duplicates could be told", [remedy])
+def find_key(cursor: Cursor, table: sql.Identifier, contract: Contract) -> tuple[str, ...]:
+    """Return the columns by which the table tells duplicates: those of its unique key.
+
+    :raises SinkRefusedError: it has no unique key of the columns that :func:`key_choices` names.
+    """
+    unique = [set(names) for (names,) in cursor.execute(_UNIQUE, [table.as_string()]).fetchall()]
+    choices = key_choices(contract)
+    for key in choices:
+        if set(key) in unique:
+            return key
+    wanted = choices[-1 if is_partitioned(cursor, table) else 0]
+    remedy = sql.SQL("ALTER TABLE {} ADD UNIQUE ({})").format(table, sql.SQL(", ").join(map(sql.Identifier, wanted)))
+    raise _unfit(table, f"has no unique key on {', '.join(wanted)} alone, by which duplicates could be told", [remedy])
+
+
+def is_partitioned(cursor: Cursor, table: sql.Identifier) -> bool:
+    """Tell whether ``table`` is there and has partitions."""
+    return cursor.execute(_IS_PARTITIONED, [table.as_string()]).fetchall() == [(True,)]
 
 
 def _described(contract: Contract) -> list[tuple[str, str, str]]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from operator import itemgetter
 from typing import Any
 from uuid import UUID
 
@@ -30,7 +31,6 @@ from airflow_provider_genesys.sinks.postgres_columns import (
     TYPES,
     column_names,
 )
-from airflow_provider_genesys.sinks.postgres_schema import no_unique_key
 from airflow_provider_genesys.sinks.postgres_session import Connection, Cursor
 
 _STAGE = "CREATE TEMPORARY TABLE genesys_stage ({columns}) ON COMMIT DROP"
@@ -40,7 +40,7 @@ _COPY = "COPY {stage} FROM STDIN (FORMAT BINARY)"
 _INSERT = """
 INSERT INTO {target} ({own}, {offset}, {export}, {submitted}, {shard}, {contract}, {loaded})
 SELECT {own}, {offset}, %(export)s, %(submitted)s, %(shard)s, %(contract)s, now() FROM {stage}
-ON CONFLICT ({key}) DO NOTHING
+ON CONFLICT ({keys}) DO NOTHING
 """
 
 # What an attempt before this load began anew has left counts as if it were not there. So do rows from before this
@@ -61,7 +61,7 @@ WITH held AS MATERIALIZED (
         {is_older} AS older,
         t.{offset} = s.{offset} AS same,
         t.{contract} IS NOT DISTINCT FROM %(contract)s AS same_contract
-    FROM {stage} AS s JOIN {target} AS t USING ({key}) ORDER BY {key} FOR UPDATE OF t
+    FROM {stage} AS s JOIN {target} AS t USING ({keys}) ORDER BY {keys} FOR UPDATE OF t
 )
 SELECT source,
     count(*) FILTER (WHERE CASE WHEN seen THEN same ELSE older END),
@@ -74,7 +74,7 @@ FROM held GROUP BY source
 _REPLACE = """
 UPDATE {target} AS t SET {assigned}, {offset} = s.{offset}, {export} = %(export)s, {submitted} = %(submitted)s,
     {shard} = %(shard)s, {contract} = %(contract)s, {loaded} = now()
-FROM {stage} AS s WHERE t.{key} = s.{key} AND t.{loaded} IS DISTINCT FROM now() AND ({is_older})
+FROM {stage} AS s WHERE {matched} AND t.{loaded} IS DISTINCT FROM now() AND ({is_older})
 """
 
 
@@ -91,13 +91,12 @@ class Landed:
 class Table:
     """Writes a load's rows to one table, in the transaction of the cursor that it is given.
 
+    :param key: names of the columns of its unique key; of equal ones the newest row stays.
     :param begun_at: when the load began, by the server's clock; see :class:`Claim`.
     """
 
-    def __init__(self, identifier: sql.Identifier, load: Load, begun_at: datetime) -> None:
-        self._identifier = identifier
-        self._key_name = column_names(load.contract)[load.contract.index(load.contract.key)]
-        self._key = load.contract.index(load.contract.key)
+    def __init__(self, identifier: sql.Identifier, key: Sequence[str], load: Load, begun_at: datetime) -> None:
+        self._key = itemgetter(*(column_names(load.contract).index(name) for name in key))
         self._types = [*(TYPES[column.type] for column in load.contract.columns), OFFSET.type]
         self._lineage = {
             "export": load.export_id,
@@ -106,7 +105,7 @@ class Table:
             "contract": str(load.contract),
             "begun_at": begun_at,
         }
-        names = _names(identifier, column_names(load.contract), self._types, self._key_name)
+        names = _names(identifier, column_names(load.contract), self._types, key)
         names["is_ours"] = sql.SQL(_IS_OURS).format(**names)
         names["is_stale"] = sql.SQL(_IS_STALE).format(**names)
         names["is_older"] = sql.SQL(_IS_OLDER).format(**names)
@@ -115,15 +114,9 @@ class Table:
         )
 
     def rehearse(self, cursor: Cursor) -> None:
-        """Run every statement on no rows, so that what is not allowed shows before anything is downloaded.
-
-        :raises SinkRefusedError: the table has no unique key to tell duplicates by.
-        """
+        """Run every statement on no rows, so that what is not allowed shows before anything is downloaded."""
         cursor.execute(self.stage)
-        try:
-            self.land(cursor, [], [])
-        except errors.InvalidColumnReference:
-            raise no_unique_key(self._identifier, self._key_name) from None
+        self.land(cursor, [], [])
         self._settle(cursor)
 
     def land(self, cursor: Cursor, rows: Sequence[tuple[Any, ...]], offsets: Sequence[int]) -> Landed:
@@ -131,7 +124,7 @@ class Table:
 
         ``stage`` has to have been executed in the same transaction.
         """
-        kept = newest([row[self._key] for row in rows], offsets)
+        kept = newest(list(map(self._key, rows)), offsets)
         self._fill_stage(cursor.connection, ((*rows[place], offsets[place]) for place in kept))
         inserted = cursor.execute(self._insert, self._lineage).rowcount
         if inserted == len(kept):
@@ -198,7 +191,9 @@ def newest(keys: Sequence[Any], offsets: Sequence[int]) -> list[int]:
     return sorted(places, key=keys.__getitem__)
 
 
-def _names(table: sql.Identifier, own: Sequence[str], kinds: Sequence[str], key: str) -> dict[str, sql.Composable]:
+def _names(
+    table: sql.Identifier, own: Sequence[str], kinds: Sequence[str], key: Sequence[str]
+) -> dict[str, sql.Composable]:
     """Return what stands in the braces of the statements above."""
     columns = zip([*own, OFFSET.name], kinds, strict=True)
     assigned = [sql.SQL("{0} = s.{0}").format(sql.Identifier(name)) for name in own]
@@ -208,7 +203,8 @@ def _names(table: sql.Identifier, own: Sequence[str], kinds: Sequence[str], key:
         "columns": sql.SQL(", ").join(sql.SQL("{} {}").format(sql.Identifier(n), sql.SQL(k)) for n, k in columns),
         "own": sql.SQL(", ").join(map(sql.Identifier, own)),
         "assigned": sql.SQL(", ").join(assigned),
-        "key": sql.Identifier(key),
+        "keys": sql.SQL(", ").join(map(sql.Identifier, key)),
+        "matched": sql.SQL(" AND ").join(sql.SQL("t.{0} = s.{0}").format(sql.Identifier(name)) for name in key),
         "export": sql.Identifier(EXPORT.name),
         "submitted": sql.Identifier(SUBMITTED.name),
         "shard": sql.Identifier(SHARD.name),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_genesys.exceptions import MissingExtraError
 from airflow_provider_genesys.transfers.base import GenesysExportTransferOperator, required
@@ -25,6 +25,9 @@ class GenesysExportToPostgresOperator(GenesysExportTransferOperator):
     :param table: name of the table. (templated)
     :param schema: schema of the table, its ledger and its dead letters. (templated)
     :param create_table: create the tables where they do not exist; without it, no right to create is needed.
+    :param create_schema: create the schema, too, where it does not exist.
+    :param partition_by: ``day`` or ``month``: create the table partitioned by the contract's timestamp, and the
+        partitions of each load's window. None for a table that is not, or whose partitions others create.
     :param postgres_conn_id: the PostgreSQL connection. (templated)
     """
 
@@ -41,6 +44,8 @@ class GenesysExportToPostgresOperator(GenesysExportTransferOperator):
         table: str,
         schema: str = "public",
         create_table: bool = True,
+        create_schema: bool = False,
+        partition_by: Literal["day", "month"] | None = None,
         postgres_conn_id: str = "postgres_default",
         **kwargs: Any,
     ) -> None:
@@ -48,6 +53,8 @@ class GenesysExportToPostgresOperator(GenesysExportTransferOperator):
         self.table = table
         self.schema = schema
         self.create_table = create_table
+        self.create_schema = create_schema
+        self.partition_by = partition_by
         self.postgres_conn_id = postgres_conn_id
 
     def make_sink(self) -> Sink:
@@ -59,6 +66,8 @@ class GenesysExportToPostgresOperator(GenesysExportTransferOperator):
             required(self.table, "table"),
             schema=required(self.schema, "schema"),
             create_table=self.create_table,
+            create_schema=self.create_schema,
+            partition_by=self.partition_by,
             dead_letter_raw=self.dead_letter_raw,
             encrypt=self.encrypt,
         )
