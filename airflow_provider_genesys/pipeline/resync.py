@@ -18,6 +18,8 @@ import msgspec
 REACH = 64 * 1024
 """So many bytes behind the break brackets have to balance."""
 LONGEST_OPENER = 512
+DEEPEST = 100_000
+"""Brackets that are nested deeper are not balanced: a bomb of them would be counted again whenever it has grown."""
 _OPENER = re.compile(rb'\{\s{0,200}"[^"\\{}\[\],:]{1,200}"')  # a key, but none that a missing quote made up
 _STRING_OR_BRACKET = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|["{}\[\]]', re.DOTALL)
 _CLOSING = {b"}": b"{", b"]": b"["}
@@ -64,8 +66,8 @@ def balanced_end(buffer: bytearray, begin: int, stop: int, opener: bytes | None)
     opened: list[bytes] = []
     for token in _STRING_OR_BRACKET.finditer(buffer, begin, stop):
         text = token.group()
-        if text == b'"' or _holds(buffer, token, stop, opener):
-            return None  # a quote is missing
+        if text == b'"' or _holds(buffer, token, stop, opener) or len(opened) > DEEPEST:
+            return None  # a quote is missing, or nobody would count them
         if opened[-1:] == [b"{"] and _follows(buffer, token, stop, opener):
             return None  # a bracket is missing
         if text in _CLOSING:

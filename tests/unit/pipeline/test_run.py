@@ -340,25 +340,6 @@ def test_an_archive_without_records_is_an_error_unless_allowed(genesys: FakeGene
     assert not sink.aborted
 
 
-@pytest.mark.parametrize(
-    ("document", "says"),
-    [
-        (b"<html><head><title>Sign in</title></head></html>", "HTML or XML"),
-        (b"\n <?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>", "HTML or XML"),
-        (b'[{"recordingId": "1", "timestamp": "2026-11-22T00:00:00Z", "durationMs": 1}', "cut off"),
-        (b'[{"recordingId": "1", "timestamp": "2026-11-22T00:00:00Z", "durationMs": 1}][]', "goes on after"),
-    ],
-)
-def test_what_is_no_archive_is_told_apart(document: bytes, says: str) -> None:
-    shelf = Shelf()
-    with served(lambda send, _: send(document), len(document)) as url:
-        sink = MemorySink(shelf)
-        with pytest.raises(NotAnArchiveError, match=says):
-            run(a_load(), download_of("export-1", url), sink, Options())
-    assert shelf.certificate is None
-    assert sink.aborted
-
-
 @pytest.mark.parametrize("shape", ["lines", "array"])
 def test_records_of_ten_megabytes_need_bounded_memory(shape: str) -> None:
     count, size = 24, 10_000_000

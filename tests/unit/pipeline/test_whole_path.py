@@ -1,11 +1,10 @@
-"""From the archive to the batch: every shape and packing, resumed at every batch, and what may end a load."""
+"""From the archive to the batch: every shape and packing, resumed at every batch."""
 
 from __future__ import annotations
 
 import gzip
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from airflow_provider_genesys.exceptions import DeadLetterBudgetError, NotAnArchiveError, SourceChangedError
+from airflow_provider_genesys.exceptions import SourceChangedError
 from airflow_provider_genesys.pipeline.certificate import Certificate
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, Counts, Identity
 from airflow_provider_genesys.pipeline.contract import RECORDINGS
@@ -209,156 +208,7 @@ def test_parts_end_at_the_first_record_past_each_multiple(shape: str) -> None:
     assert ends[100] == ends[100_000]
 
 
-def test_a_slow_source_is_flushed_in_time() -> None:
-    sink, times = Memory(), []
-    sink.write = lambda batch, write=sink.write: times.append(time.monotonic()) or write(batch)  # type: ignore[method-assign]
-    began = time.monotonic()
-    document = b"\n".join(record(number) for number in range(10))
-    load(Bytes(document, chunk=300, pause=0.06), sink, batch_size=500, flush_interval=0.02)
-    assert len(times) >= 3
-    assert times[0] - began < 0.5
-
-
-def test_the_source_is_read_no_faster_than_the_sink_takes() -> None:
-    class Counting(Bytes):
-        given = 0
-
-        def read(self, start: int) -> Iterator[bytes]:
-            for chunk in super().read(start):
-                self.given += len(chunk)
-                yield chunk
-
-    source = Counting(LINES * 2000, chunk=64 * 1024)
-    sink = Memory(stop=1)
-    with pytest.raises(Stop):
-        load(source, sink, batch_size=500)
-    assert source.given < 6 * 1024 * 1024 < len(source.data)
-
-
-def test_nothing_is_left_behind_when_the_sink_fails() -> None:
-    before = threading.active_count()
-    with pytest.raises(Stop):
-        load(Bytes(LINES * 1000, chunk=64 * 1024), Memory(stop=1))
-    assert threading.active_count() == before
-
-
-@pytest.mark.parametrize("shape", ["lines", "array"])
-def test_an_oversize_record_is_set_aside_between_others(shape: str) -> None:
-    records = [record(1), record(2), record(3, metadata={"note": "x" * 50_000}), record(4), record(5)]
-    document = b"\n".join(records) if shape == "lines" else b"[" + b",".join(records) + b"]"
-    for chunk in (100, 100_000):
-        sink = Memory()
-        load(Bytes(document, chunk=chunk), sink, max_record_bytes=10_000, max_dead_letter_ratio=None)
-        assert [row[0] for row in sink.rows] == ["r00001", "r00002", "r00004", "r00005"]
-        assert [rule for _, rule in sink.letters] == ["record-too-large"]
-
-
 def test_unknown_fields_are_counted_on_every_record() -> None:
     records = [record(i, new=1, queue={"id": "q", "colour": "red"}) if i % 2 else record(i) for i in range(40)]
     certificate = load(Bytes(b"\n".join(records)), Memory())
     assert certificate.drift == {"new": 20, "queue.colour": 20}
-
-
-@pytest.mark.parametrize(
-    ("document", "error", "says"),
-    [
-        (b"", NotAnArchiveError, "allow_empty=True"),
-        (b" \n", NotAnArchiveError, "allow_empty=True"),
-        (b"[]", NotAnArchiveError, "allow_empty=True"),
-        (b"<html><body>Sign in</body></html>", NotAnArchiveError, "HTML or XML"),
-        (b"<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>", NotAnArchiveError, "HTML or XML"),
-        (b"PK\x03\x04 and more", NotAnArchiveError, "a zip file"),
-        (LINES.decode().encode("utf-16"), NotAnArchiveError, "UTF-16"),
-        (ARRAY[:-200], NotAnArchiveError, "cut off"),
-        (gzip.compress(LINES)[:-20], NotAnArchiveError, "damaged"),
-        (gzip.compress(LINES) + b"more", NotAnArchiveError, "damaged"),
-        (gzip.compress(gzip.compress(LINES)), NotAnArchiveError, "twice"),
-        (gzip.compress(b"0" * 100_000_000, 9), NotAnArchiveError, "swells"),
-        (b"\x28\xb5\x2f\xfd and more", NotAnArchiveError, "a zstd file"),
-        (b'{"error": "expired"}', DeadLetterBudgetError, "missing-required"),
-        (b"[[1, 2], [3]]", DeadLetterBudgetError, "not-an-object"),
-    ],
-)
-def test_what_is_no_archive_ends_with_what_to_do(document: bytes, error: type[Exception], says: str) -> None:
-    sink = Memory()
-    with pytest.raises(error, match=says):
-        load(Bytes(document), sink)
-    assert sink.aborted
-
-
-def test_an_empty_window_may_be_a_success() -> None:
-    assert load(Bytes(b"[]"), Memory(), allow_empty=True).counts == Counts()
-
-
-def test_too_many_dead_letters_end_the_load_with_the_reasons() -> None:
-    with pytest.raises(DeadLetterBudgetError, match=r"max_dead_letters=2 .*not-json \(1\)"):
-        load(Bytes(LINES), Memory(), max_dead_letters=2)
-    with pytest.raises(DeadLetterBudgetError, match=r"max_dead_letter_ratio=0.02"):
-        load(Bytes(LINES), Memory(), max_dead_letter_ratio=0.02)
-    load(Bytes(LINES), Memory(), max_dead_letters=3, max_dead_letter_ratio=0.03)
-
-
-STATED: dict[bytes, str | Callable[[tuple[Any, ...]], bool]] = {
-    # what stands in a record, and what becomes of it: the rule of its dead letter, or what holds for its row
-    b'"durationMs": "15"': lambda row: row[3] == 15,
-    b'"durationMs": 15.0': lambda row: row[3] == 15,
-    b'"durationMs": 1e3': lambda row: row[3] == 1000,
-    b'"durationMs": 15.5': "wrong-type",
-    b'"durationMs": true': "wrong-type",
-    b'"durationMs": null': "missing-required",
-    b'"durationMs": NaN': "not-json",
-    b'"durationMs": 01': "not-json",
-    b'"durationMs": 9007199254740993': lambda row: row[3] == 9007199254740993,
-    b'"durationMs": 9223372036854775807': lambda row: row[3] == 2**63 - 1,
-    b'"durationMs": 9223372036854775808': "wrong-type",
-    b'"durationMs": ' + b"1" * 5000: "wrong-type",
-    b'"durationMs": 1e99999999999999999999': "wrong-type",
-    b'"durationMs": 1, "durationMs": 2': lambda row: row[3] == 2,
-    b'"durationMs": 1, "conversationId": "a\\u0000b"': "nul-character",
-    b'"durationMs": 1, "metadata": {"a\\u0000": 1}': "nul-character",
-    b'"durationMs": 1, "metadata": {"a": "\\\\u0000"}': lambda row: True,
-    b'"durationMs": 1, "conversationId": "\\ud800"': "not-json",
-    b'"durationMs": 1, "metadata": {"a": "\\udc00"}': "not-json",
-    b'"durationMs": 1, "conversationId": "\\ud83d\\ude00"': lambda row: row[1] == "😀",
-    b'"durationMs": 1, "conversationId": "\xff"': "not-utf8",
-    b'"durationMs": 1, "metadata": {"a": "\xc0\xaf"}': "not-utf8",
-    b'"durationMs": 1, "conversationId": 12345678901234567890123': lambda row: row[1] == "12345678901234567890123",
-    b'"durationMs": 1, "conversationId": {"a": 1}': "wrong-type",
-    b'"durationMs": 1, "queue": "none"': "not-an-object",
-    b'"durationMs": 1, "metadata": {"n": 1.10}': lambda row: b"1.10" in row[9],
-    b'"durationMs": 1,': "not-json",
-    b'"durationMs": 1, /* note */ "a": 1': "not-json",
-    b'"durationMs": 1, "participants": ' + b"[" * 20_000 + b"]" * 20_000: "too-deep",
-    b'"durationMs": 1, "timestamp": "2026-11-22T10:00:60Z"': "wrong-type",
-    b'"durationMs": 1, "timestamp": "2026-11-22T12:00:00+02:00"': lambda row: row[2].hour == 10,
-    b'"durationMs": 1, "timestamp": "2026-11-22T10:00:00"': lambda row: row[2].utcoffset() == timedelta(0),
-    b'"durationMs": 1, "timestamp": "0000-01-01T00:00:00Z"': "wrong-type",
-    b'"durationMs": 1, "timestamp": "9999-12-31T23:59:59Z"': lambda row: row[2].year == 9999,
-}
-
-
-@pytest.mark.parametrize("shape", ["lines", "array"])
-@pytest.mark.parametrize("inside", STATED, ids=lambda inside: inside[:60].decode("latin-1"))
-def test_each_odd_record_has_its_stated_outcome_and_no_other_record_suffers(inside: bytes, shape: str) -> None:
-    odd = b'{"recordingId": "odd", "timestamp": "2026-11-22T00:00:00Z", ' + inside + b"}"
-    records = [record(1), record(2), odd, record(4), record(5)]
-    document = b"\n".join(records) if shape == "lines" else b"[" + b",".join(records) + b"]"
-    sink, stated = Memory(), STATED[inside]
-    load(Bytes(document), sink, max_dead_letter_ratio=None)
-    assert [row[0] for row in sink.rows if row[0] != "odd"] == ["r00001", "r00002", "r00004", "r00005"]
-    if isinstance(stated, str):
-        assert [rule for _, rule in sink.letters] == [stated]
-    else:
-        assert [stated(row) for row in sink.rows if row[0] == "odd"] == [True]
-        assert sink.letters == []
-
-
-def test_two_objects_in_the_place_of_one() -> None:
-    both = record(3) + b' {"a": 1}'
-    lines, array = Memory(), Memory()
-    load(Bytes(b"\n".join([record(1), both])), lines, max_dead_letter_ratio=None)
-    assert ([row[0] for row in lines.rows], [rule for _, rule in lines.letters]) == (["r00001"], ["not-json"])
-    # in an array a comma that is missing loses no record
-    load(Bytes(b"[" + record(1) + b"," + both + b"]"), array, max_dead_letter_ratio=None)
-    assert [row[0] for row in array.rows] == ["r00001", "r00003"]
-    assert [rule for _, rule in array.letters] == ["missing-required"]

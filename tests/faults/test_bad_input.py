@@ -1,0 +1,291 @@
+"""Everything that is wrong with an archive or a record, through the whole pipeline: the outcome is the one stated.
+
+The files are in bad_input/, and what becomes of them in bad_input/expected.yaml.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import logging
+import sys
+import tracemalloc
+import zlib
+from collections import Counter
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from airflow_provider_genesys.exceptions import GenesysError, NotAnArchiveError
+from airflow_provider_genesys.pipeline.certificate import Certificate
+from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, Counts, Identity
+from airflow_provider_genesys.pipeline.contract import RECORDINGS
+from airflow_provider_genesys.pipeline.run import Options, run
+from tests.faults.bad_input_table import EXPECTED, FILES, PAGE, TEXTS, with_tables
+from tests.unit.pipeline.memory_sink import MemorySink, Shelf
+from tests.unit.pipeline.sources import InMemory, a_load
+
+CHUNKS = [1, 7, 64 * 1024]
+SHAPES = {"lines": "in lines", "array": "in an array"}
+PERSONAL = "PERSONAL"
+"""Stands in the files wherever personal data may be; no message and no log line may show it."""
+
+
+def good(number: int) -> bytes:
+    fields = {
+        "recordingId": f"good-{number}",
+        "timestamp": f"2026-11-22T0{number}:00:00Z",
+        "durationMs": number,
+        "metadata": {"note": PERSONAL},
+    }
+    return json.dumps(fields).encode()
+
+
+def among_good(record: bytes, shape: str) -> bytes:
+    """A document with ``record`` in the middle of four good ones."""
+    records = [good(1), good(2), record, good(3), good(4)]
+    return b"\n".join(records) if shape == "lines" else b"[" + b",\n".join(records) + b"]"
+
+
+def load(document: Any, **options: Any) -> tuple[Shelf, Certificate]:
+    shelf = Shelf()
+    given = {"batch_size": 3, "flush_interval": 60.0, **options}
+    return shelf, run(a_load(), document, MemorySink(shelf), Options(**given))
+
+
+def assert_outcome(expected: dict[str, Any], shape: str, shelf: Shelf, certificate: Certificate) -> None:
+    """The record in the middle became what ``expected`` says, and the good ones around it are loaded."""
+    rules = expected.get("rules", {})
+    rules = rules.get(SHAPES[shape], rules)
+    is_loaded = expected.get("loaded", {}).get(SHAPES[shape], expected["outcome"] == "recovers")
+    ids = [row[0] for row in shelf.rows]
+    assert certificate.rules == rules == Counter(letter.rule for letter in shelf.letters)
+    assert ids[:2] + ids[-2:] == ["good-1", "good-2", "good-3", "good-4"]
+    assert (set(ids[2:-2]) == {expected.get("id", "odd")}) if is_loaded else ids[2:-2] == []
+    for column, value in expected.get("holds", {}).items():
+        assert shown(shelf.rows[2][RECORDINGS.index(column)]) == value
+    assert certificate.counts == Counts(len(ids) + len(shelf.letters), len(ids), len(shelf.letters))
+
+
+def shown(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return value.decode() if isinstance(value, bytes) else value
+
+
+def assert_discreet(shelf: Shelf, caplog: pytest.LogCaptureFixture, *more: str) -> None:
+    checkpoint = shelf.checkpoint.to_json() if shelf.checkpoint else ""
+    for text in (*(letter.message for letter in shelf.letters), caplog.text, checkpoint, *more):
+        assert PERSONAL not in text
+
+
+@pytest.mark.parametrize("chunk", CHUNKS)
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("name", EXPECTED["records"])
+def test_a_record_becomes_what_is_stated(name: str, shape: str, chunk: int, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    record = (FILES / "records" / f"{name}.json").read_bytes()
+    document = among_good(record, shape)
+    shelf, certificate = load(InMemory(document, chunk), max_dead_letter_ratio=None)
+    assert_outcome(EXPECTED["records"][name], shape, shelf, certificate)
+    assert all(document.startswith(letter.raw, letter.offset) for letter in shelf.letters)
+    assert_discreet(shelf, caplog)
+
+
+@pytest.mark.parametrize("chunk", CHUNKS)
+@pytest.mark.parametrize("name", EXPECTED["archives"])
+def test_an_archive_becomes_what_is_stated(name: str, chunk: int, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    expected, source, shelf = (
+        EXPECTED["archives"][name],
+        InMemory((FILES / "archives" / name).read_bytes(), chunk),
+        Shelf(),
+    )
+    sink = MemorySink(shelf)
+    if expected["outcome"] == "recovers":
+        certificate = run(a_load(), source, sink, Options(flush_interval=60))
+        assert [row[0] for row in shelf.rows] == ["good-1", "good-2", "good-3", "good-4"]
+        assert certificate.counts == Counts(4, 4)
+        return
+    with pytest.raises(GenesysError, match=expected["says"]) as caught:
+        run(a_load(), source, sink, Options(flush_interval=60))
+    assert type(caught.value).__name__ == expected["error"]
+    assert shelf.certificate is None
+    assert sink.aborted
+    assert_discreet(shelf, caplog, str(caught.value))
+
+
+@pytest.mark.parametrize("name", ["empty.ndjson", "white-space.ndjson", "bom-only.ndjson", "empty-array.json"])
+def test_an_archive_without_records_may_be_allowed(name: str) -> None:
+    _, certificate = load(InMemory((FILES / "archives" / name).read_bytes()), allow_empty=True)
+    assert certificate.counts == Counts()
+
+
+def test_every_file_has_its_outcome_and_every_outcome_its_file() -> None:
+    assert {path.stem for path in (FILES / "records").iterdir()} == set(EXPECTED["records"])
+    assert {path.name for path in (FILES / "archives").iterdir()} == set(EXPECTED["archives"])
+
+
+def test_the_table_is_read_as_it_is_meant() -> None:
+    known = {"what", "outcome", "rules", "holds", "loaded", "id", "error", "says", "note"}
+    assert {key for section in EXPECTED.values() for entry in section.values() for key in entry} <= known
+
+
+def fields(**more: Any) -> bytes:
+    return json.dumps({"recordingId": "odd", "timestamp": "2026-11-22T10:00:00Z", "durationMs": 1, **more}).encode()
+
+
+GENERATED = {
+    "huge-record": lambda: fields(metadata="x" * 17_000_000),
+    "huge-string-that-fits": lambda: fields(metadata="x" * 15_000_000),
+    "huge-key": lambda: fields(**{"k" * 1_000_000: 1}),
+    "ten-thousand-keys": lambda: fields(**{f"key-{number}": number for number in range(10_000)}),
+    "depth-20000-in-40-kb": lambda: in_a_field(b"[" * 20_000 + b"]" * 20_000),
+    "depth-20000": lambda: in_a_field(b'[{"a":' * 10_000 + b"1" + b"}]" * 10_000),
+    "depth-20000-not-closed": lambda: fields()[:-1] + b', "metadata": ' + b'[{"a":' * 10_000,
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("name", EXPECTED["generated"])
+def test_a_monster_becomes_what_is_stated(name: str, shape: str) -> None:
+    document = among_good(GENERATED[name](), shape)
+    for chunk in (64 * 1024, len(document)):
+        shelf, certificate = load(InMemory(document, chunk), max_dead_letter_ratio=None)
+        assert_outcome(EXPECTED["generated"][name], shape, shelf, certificate)
+        assert len(shelf.checkpoint.to_json()) < 20_000  # type: ignore[union-attr]  # whatever keys there were
+    if name == "ten-thousand-keys":
+        assert sum(certificate.drift.values()) == 10_000
+        assert len(certificate.drift) == 501
+
+
+class Endless:
+    """A source of bytes without end, as far as it is read."""
+
+    def __init__(self, begin: bytes, more: bytes, length: int, *, packed: bool = False) -> None:
+        self.begin, self.more, self.length, self.packed = begin, more, length, packed
+        self.known = Identity()
+
+    def __call__(self, _: Checkpoint) -> Any:
+        return self
+
+    def stop(self) -> None:
+        """Nothing is under way."""
+
+    def read(self, _: int) -> Iterator[bytes]:
+        packer = zlib.compressobj(9, zlib.DEFLATED, 31)
+        yield packer.compress(self.begin) if self.packed else self.begin
+        for _ in range(self.length // len(self.more)):
+            if chunk := packer.compress(self.more) if self.packed else self.more:
+                yield chunk
+        if self.packed:
+            yield packer.flush()
+
+
+FIRST = good(1)
+BOMBS = {
+    "gzip-of-one-endless-string": Endless(b'{"a": "', b"x" * 1_000_000, 200_000_000, packed=True),
+    "gzip-of-blank-lines": Endless(FIRST, b"\n" + b" " * 1_000_000, 200_000_000, packed=True),
+    "gzip-of-white-space": Endless(b" ", b" " * 1_000_000, 200_000_000, packed=True),
+    "gzip-of-white-space-in-an-array": Endless(b"[" + FIRST, b" " * 1_000_000, 60_000_000, packed=True),
+    "gzip-of-brackets": Endless(b"[" + FIRST + b",", b"[" * 1_000_000, 200_000_000, packed=True),
+    "endless-line": Endless(FIRST + b"\n", b"x" * 1_000_000, 100_000_000),
+    "endless-element": Endless(b"[" + FIRST + b', {"a": "', b"x" * 1_000_000, 100_000_000),
+}
+
+
+@pytest.mark.parametrize("name", EXPECTED["bombs"])
+def test_a_bomb_does_not_go_off(name: str) -> None:
+    expected = EXPECTED["bombs"][name]
+    tracemalloc.start()
+    try:
+        with pytest.raises(GenesysError, match=expected["says"]) as caught:
+            load(BOMBS[name], batch_size=500)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert type(caught.value).__name__ == expected["error"]
+    assert peak < 100_000_000
+
+
+def in_a_field(text: bytes) -> bytes:
+    return fields()[:-1] + b', "metadata": ' + text + b"}"
+
+
+def as_bytes(text: str) -> bytes:
+    return text.encode("latin-1")
+
+
+def is_json(text: bytes) -> bool:
+    """Whether the standard library takes ``text`` for JSON, without what it takes beyond the standard."""
+    try:
+        json.loads(text, parse_constant=lambda _: 1 / 0)
+    except (ValueError, ZeroDivisionError):
+        return False
+    return True
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("text", TEXTS["accepted"])
+def test_whatever_is_json_is_kept_as_it_is_written(text: str, shape: str) -> None:
+    raw = as_bytes(text)
+    assert is_json(raw)
+    shelf, _ = load(InMemory(among_good(in_a_field(raw), shape), 50))
+    assert shelf.rows[2][RECORDINGS.index("metadata")] == raw
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("text", TEXTS["refused"])
+def test_whatever_is_not_json_makes_a_dead_letter_and_hurts_no_other_record(text: str, shape: str) -> None:
+    assert not is_json(as_bytes(text))
+    document = among_good(in_a_field(as_bytes(text)), shape)
+    shelf, certificate = load(InMemory(document, 50), max_dead_letter_ratio=None)
+    assert set(certificate.rules) == {"not-json"}
+    assert [row[0] for row in shelf.rows if row[0] != "odd"] == ["good-1", "good-2", "good-3", "good-4"]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("case", TEXTS["ours"], ids=lambda case: ascii(case["text"])[:40])
+def test_where_a_decoder_may_choose_ours_does_what_is_stated(case: dict[str, str], shape: str) -> None:
+    raw = as_bytes(case["text"])
+    shelf, certificate = load(InMemory(among_good(in_a_field(raw), shape), 50), max_dead_letter_ratio=None)
+    if case["answer"] == "kept":
+        assert shelf.rows[2][RECORDINGS.index("metadata")] == raw
+    else:
+        assert certificate.rules == {case["answer"]: 1}
+        assert len(shelf.rows) == 4
+
+
+@pytest.mark.parametrize(("depth", "outcome"), [(500, {}), (1_500, {"too-deep": 1})])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_how_deep_a_record_may_be(shape: str, depth: int, outcome: dict[str, int]) -> None:
+    raw = in_a_field(b"[" * depth + b"]" * depth)
+    _, certificate = load(InMemory(among_good(raw, shape), 5_000), max_dead_letter_ratio=None)
+    assert certificate.rules == outcome
+    assert sys.getrecursionlimit() == 1_000  # which is what decides
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_an_archive_that_is_cut_at_any_byte_is_never_taken_for_the_whole(shape: str, packed: bool) -> None:
+    records = [good(number) for number in range(1, 5)]
+    document = b"\n".join(records) + b"\n" if shape == "lines" else b"[" + b",".join(records) + b"]"
+    archive = gzip.compress(document, mtime=0) if packed else document
+    for length in range(len(archive)):
+        try:
+            shelf, certificate = load(InMemory(archive[:length]), max_dead_letter_ratio=None)
+        except NotAnArchiveError:
+            continue
+        # Nothing but the length, which the store tells, shows that NDJSON was cut: whole lines, and one at most broken.
+        whole = document[:length].count(b"}}")
+        assert shape == "lines" or archive[:length] == b"\x1f"
+        assert not packed or length < 2
+        assert len(shelf.rows) == whole
+        assert certificate.counts.dead_letters == (0 if document[:length].endswith((b"}}", b"}}\n")) else 1)
+
+
+def test_the_tables_of_the_page_are_the_ones_that_are_tested() -> None:
+    page = PAGE.read_text()
+    assert page == with_tables(page), "run: python -m tests.faults.bad_input_table"
