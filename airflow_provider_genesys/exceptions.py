@@ -57,7 +57,14 @@ class WindowError(ConfigurationError):
 
 
 class ContractError(ConfigurationError):
-    """A contract is not valid; the message names the place."""
+    """A contract is not valid; the message names the place.
+
+    :param about: the setting that is wrong (``key``, ``columns.queueId``), for whoever knows its line in a file.
+    """
+
+    def __init__(self, message: str, *, about: str | None = None) -> None:
+        super().__init__(message)
+        self.about = about
 
 
 class MissingExtraError(ConfigurationError):

@@ -25,6 +25,7 @@ class Batcher:
     """
 
     def __init__(self, load: Load, start: Checkpoint) -> None:
+        self._contract = load.contract
         self._transform = Transform(load.contract, datetime.fromisoformat(start.processed_at))
         self.last = start
         """The newest checkpoint, committed or not."""
@@ -39,7 +40,7 @@ class Batcher:
         self.read += len(rows.rows) + len(rows.dead_letters)
         self.dead_letters += len(rows.dead_letters)
         self.last = replace(self._added(rows), position=position, proof=proof, source=source)
-        return Batch(rows.rows, rows.offsets, rows.dead_letters, begin, part.end, self.last)
+        return Batch(rows.rows, rows.offsets, rows.dead_letters, begin, part.end, self.last, self._contract)
 
     def _added(self, rows: Rows) -> Checkpoint:
         last = self.last

@@ -13,7 +13,9 @@ from uuid import UUID
 
 import msgspec
 
-from airflow_provider_genesys.pipeline.contract import PROCESSED_AT, Column, Contract
+from airflow_provider_genesys.pipeline.coerce import counted
+from airflow_provider_genesys.pipeline.column import PROCESSED_AT, Column
+from airflow_provider_genesys.pipeline.contract import Contract
 
 Path = tuple[str, ...]
 """Keys from the record's top to a field."""
@@ -32,7 +34,6 @@ _TYPES: dict[str, Any] = {
     "json": msgspec.Raw,
 }
 _NAMEABLE = re.compile(r'[^"\\\x00-\x1f]{0,200}')
-_DIGITS = 40  # before or behind the point; more is no number that anybody counts with
 _ID = Annotated[str, msgspec.Meta(min_length=1)]
 _UNNAMED = object()  # stands in the tree for a field that the contract does not name
 _SEEN = msgspec.Raw | msgspec.UnsetType
@@ -182,13 +183,6 @@ def _required_json(value: msgspec.Raw) -> bytes:
 
 def _uuid(value: UUID | None) -> str | None:
     return None if value is None else str(value)
-
-
-def counted(value: Decimal | None) -> Decimal | None:
-    """Return ``value``; raise :class:`ValueError` where it is no number, or one of absurd size."""
-    if value is not None and (not value.is_finite() or abs(value.adjusted()) > _DIGITS):
-        raise ValueError
-    return value
 
 
 _READERS: dict[str, Any] = {

@@ -1,45 +1,25 @@
-"""What a record becomes: source path to column, type, and whether it may be missing."""
+"""What a record becomes: the columns of one kind of export, and what is done where a record differs."""
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict, dataclass
-from functools import cached_property
-from typing import Literal, get_args
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from airflow_provider_genesys.exceptions import ContractError
+from airflow_provider_genesys.pipeline.coerce import coerced
+from airflow_provider_genesys.pipeline.column import PROCESSED_AT, Column, ColumnType
+from airflow_provider_genesys.pipeline.contract_file import read_file
+from airflow_provider_genesys.pipeline.modes import Modes
 
-ColumnType = Literal["string", "integer", "number", "decimal", "boolean", "timestamp", "uuid", "json"]
-"""Value in a row: str · int · float · Decimal · bool · datetime (aware, UTC) · str (canonical) · bytes (JSON text)."""
+__all__ = ["PROCESSED_AT", "RECORDINGS", "Column", "ColumnType", "Contract", "Modes", "built_in_names", "resolve"]
 
-PROCESSED_AT = "@processed_at"
-"""A path that reads the load's ``processed_at`` instead of a field of the record."""
-
-
-@dataclass(frozen=True)
-class Column:
-    """One column of the result.
-
-    :param name: its name in the output, as the record's own style has it (``recordingId``).
-    :param path: dotted path in the record (``queue.id``), or :data:`PROCESSED_AT`.
-    :param type: see :data:`ColumnType`.
-    :param required: a record without it is set aside. Other columns become null.
-    :param description: for the table's comment and the docs.
-    """
-
-    name: str
-    path: str
-    type: ColumnType
-    required: bool = False
-    description: str = ""
-
-    def __post_init__(self) -> None:
-        if self.type not in get_args(ColumnType):
-            raise ContractError(f"Column {self.name!r}: unknown type {self.type!r}; one of {get_args(ColumnType)}.")
-        if not self.path or not all(self.path.split(".")):
-            raise ContractError(f"Column {self.name!r}: the path {self.path!r} has an empty step.")
+_BUILT_IN = Path(__file__).parents[1] / "contracts"
 
 
 @dataclass(frozen=True)
@@ -48,6 +28,10 @@ class Contract:
 
     :param key: name of the column that identifies a record; required and of type string or uuid.
     :param timestamp: name of the column that places a record in the window.
+    :param columns: the columns that land, in the order of a row. Those with ``pii="drop"`` are moved to ``dropped``.
+    :param modes: what is done where a record differs.
+    :param pii_key: where the key of ``pii="hash"`` is kept: ``connection:<id>`` (its password) or ``variable:<key>``.
+    :param dropped: columns that are known and do not land.
     """
 
     name: str
@@ -55,32 +39,33 @@ class Contract:
     key: str
     timestamp: str
     columns: tuple[Column, ...]
+    modes: Modes = field(default_factory=Modes)
+    pii_key: str | None = None
+    dropped: tuple[Column, ...] = ()
 
     def __post_init__(self) -> None:
-        names = [column.name for column in self.columns]
-        repeated = sorted({name for name in names if names.count(name) > 1})
-        if repeated:
-            raise ContractError(f"Contract {self.name}: column names appear twice: {', '.join(repeated)}.")
+        self._check_names()
         self._check_paths()
-        for role in (self.key, self.timestamp):
-            if role not in names:
-                raise ContractError(f"Contract {self.name}: there is no column {role!r}; it has {', '.join(names)}.")
-        if not self.columns[names.index(self.key)].required:
-            raise ContractError(f"Contract {self.name}: the key column {self.key!r} has to be required.")
-
-    def _check_paths(self) -> None:
-        paths = {column.path for column in self.columns}
-        for path in paths:
-            parent = path.rpartition(".")[0]
-            if parent in paths:
-                raise ContractError(
-                    f"Contract {self.name}: {parent!r} is a column of its own and also read into by {path!r}."
-                )
+        self._check_roles()
+        for column in self.columns:
+            self._check_default(column)
+        landing = tuple(self._demanding(column) for column in self.columns if column.pii != "drop")
+        dropped = tuple(column for column in self.columns if column.pii == "drop")
+        object.__setattr__(self, "columns", landing)
+        object.__setattr__(self, "dropped", (*self.dropped, *dropped))
 
     @cached_property
     def fingerprint(self) -> str:
         """Hash of everything that changes what a record becomes; 16 hex digits."""
-        return hashlib.sha256(msgspec.json.encode(asdict(self))).hexdigest()[:16]
+        facts = asdict(self)
+        for column in (*facts["columns"], *facts["dropped"]):
+            del column["description"]
+        return hashlib.sha256(msgspec.json.encode(facts)).hexdigest()[:16]
+
+    @property
+    def hashes(self) -> bool:
+        """Whether a value is hashed, so that a key is needed."""
+        return any("hash" in (column.pii, *(action for _, action in column.pii_inside)) for column in self.columns)
 
     def __str__(self) -> str:
         return f"{self.name}@{self.version}#{self.fingerprint}"
@@ -89,38 +74,132 @@ class Contract:
         """Return the place of ``column`` in a row."""
         return [c.name for c in self.columns].index(column)
 
+    def with_modes(self, changes: Mapping[str, Any]) -> Contract:
+        """Return the contract with other modes, by kind.
 
-RECORDINGS = Contract(
-    name="recordings",
-    version=1,
-    key="recordingId",
-    timestamp="timestamp",
-    columns=(
-        Column("recordingId", "recordingId", "string", required=True, description="Id of the recording"),
-        Column("conversationId", "conversationId", "string", description="Conversation that was recorded"),
-        Column("timestamp", "timestamp", "timestamp", required=True, description="Start of the recording, UTC"),
-        Column("durationMs", "durationMs", "integer", required=True, description="Length in milliseconds"),
-        Column("queueId", "queue.id", "string", description="Queue; null where the conversation met none"),
-        Column("queueName", "queue.name", "string", description="The queue's name at the time"),
-        Column("direction", "direction", "string", description="inbound or outbound"),
-        Column("participants", "participants", "json", description="Everybody who took part, as exported"),
-        Column("media", "media", "json", description="Media of the recording, as exported"),
-        Column("metadata", "metadata", "json", description="The conversation's own metadata, as exported"),
-        Column("processedAt", PROCESSED_AT, "timestamp", required=True, description="When the load began, UTC"),
-    ),
-)
+        :raises ContractError: a kind or a mode is unknown.
+        """
+        return replace(self, modes=self.modes.changed(changes))
 
-BUILT_IN = {RECORDINGS.name: RECORDINGS}
+    def evolved(self, columns: Sequence[Column]) -> Contract:
+        """Return the contract with ``columns``: each replaces that of its name, or comes after all others."""
+        changed = {column.name: column for column in columns}
+        kept = [changed.pop(column.name, column) for column in self.columns]
+        return replace(self, columns=(*kept, *changed.values()))
+
+    def _check_names(self) -> None:
+        names = [column.name for column in (*self.columns, *self.dropped)]
+        for name in names:
+            if names.count(name) > 1:
+                raise self._error(f"columns.{name}", f"two columns have the name {name!r}")
+
+    def _check_paths(self) -> None:
+        """Objects and lists that are read into cannot be columns of their own; a list as a whole can."""
+        columns = [c for c in (*self.columns, *self.dropped) if c.path != PROCESSED_AT and not c.variant]
+        objects = {column.keys[:length] for column in columns for length in range(1, len(column.keys))}
+        paths: dict[str, str] = {}
+        for column in columns:
+            if column.path in paths:
+                raise self._error(
+                    f"columns.{column.name}", f"{paths[column.path]!r} and {column.name!r} have the same path"
+                )
+            if column.keys in objects:
+                raise self._error(
+                    f"columns.{column.name}", f"{column.path!r} is a column, and another one reads a field inside it"
+                )
+            paths[column.path] = column.name
+        self._check_lists(columns)
+
+    def _check_lists(self, columns: list[Column]) -> None:
+        lists = {column.keys for column in columns if column.inside}
+        for column in columns:
+            if not column.inside and column.keys in lists and column.type != "json":
+                raise self._error(
+                    f"columns.{column.name}", f"{column.path!r} is read as a list, so its own column has to be json"
+                )
+
+    def _check_roles(self) -> None:
+        roles = {column.name: column for column in self.columns}
+        for role, name in (("key", self.key), ("timestamp", self.timestamp)):
+            if name not in roles:
+                raise self._error(role, f"there is no column {name!r}; it has {', '.join(roles)}")
+        key, timestamp = roles[self.key], roles[self.timestamp]
+        if not key.required or key.type not in ("string", "uuid"):
+            raise self._error(
+                f"columns.{self.key}", f"the key column {self.key!r} has to be required, of type string or uuid"
+            )
+        if key.pii not in ("keep", "hash"):
+            raise self._error(
+                f"columns.{self.key}", f"the key column {self.key!r} has to tell records apart: keep or hash it"
+            )
+        if timestamp.type != "timestamp" or timestamp.pii != "keep":
+            raise self._error(
+                f"columns.{self.timestamp}", f"the column {self.timestamp!r} has to be a timestamp that is kept"
+            )
+
+    def _check_default(self, column: Column) -> None:
+        if column.default is None:
+            return
+        try:
+            coerced(column.type, msgspec.json.encode(column.default))
+        except ValueError:
+            raise self._error(
+                f"columns.{column.name}", f"the default of {column.name!r} is not of type {column.type}"
+            ) from None
+
+    def _demanding(self, column: Column) -> Column:
+        """Return ``column`` as the mode of missing values has it: with ``discard_value`` it may be null."""
+        wanted = column.required or column.expected
+        relaxed = wanted and self.modes.missing == "discard_value" and column.name != self.key
+        return replace(column, required=wanted and not relaxed, expected=relaxed)
+
+    def _error(self, about: str, what: str) -> ContractError:
+        return ContractError(f"Contract {self.name}: {what}.", about=about)
 
 
-def resolve(contract: str | Contract | None, *, kind: str) -> Contract:
-    """Return the contract that ``contract`` names; None stands for the built-in contract of ``kind``.
+def load_contract(path: Path) -> Contract:
+    """Read the contract in a YAML file.
 
-    :raises ContractError: there is none of that name.
+    :raises ContractError: it cannot be read or is not valid; the message names the file and the line.
+    """
+    written = read_file(path)
+    try:
+        return Contract(**written.arguments)
+    except ContractError as error:
+        raise written.located(error) from None
+
+
+def built_in_names() -> list[str]:
+    """Return the names of the contracts that come with the package."""
+    return sorted(path.stem for path in _BUILT_IN.glob("*.yaml"))
+
+
+@cache
+def built_in(name: str) -> Contract:
+    """Return the contract of that name that comes with the package.
+
+    :raises ContractError: there is none.
+    """
+    if name not in built_in_names():
+        raise ContractError(
+            f"There is no contract {name!r}. Built in are: {', '.join(built_in_names())}. A contract file is named by "
+            "its path, which ends in .yaml or .yml."
+        )
+    return load_contract(_BUILT_IN / f"{name}.yaml")
+
+
+def resolve(contract: str | Contract | None, *, kind: str, folder: str | Path = ".") -> Contract:
+    """Return the contract that ``contract`` stands for.
+
+    :param contract: itself, the path of a YAML file, the name of a built-in one, or None for that of ``kind``.
+    :param folder: what a relative path begins at.
+    :raises ContractError: there is none, or it is not valid.
     """
     if isinstance(contract, Contract):
         return contract
-    name = contract or kind
-    if name not in BUILT_IN:
-        raise ContractError(f"There is no contract {name!r}; built in are: {', '.join(sorted(BUILT_IN))}.")
-    return BUILT_IN[name]
+    if contract and contract.endswith((".yaml", ".yml")):
+        return load_contract(Path(folder) / contract)
+    return built_in(contract or kind)
+
+
+RECORDINGS = built_in("recordings")

@@ -7,25 +7,22 @@ without a zone for one in UTC); otherwise the record is set aside.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from datetime import datetime, timezone
-from decimal import Decimal
-from math import isfinite
+from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
-from uuid import UUID
 
 import msgspec
 
 from airflow_provider_genesys.exceptions import RecordError
-from airflow_provider_genesys.pipeline.compile import Path, counted
-from airflow_provider_genesys.pipeline.contract import PROCESSED_AT, Column, Contract
+from airflow_provider_genesys.pipeline.coerce import coerced
+from airflow_provider_genesys.pipeline.column import PROCESSED_AT, Column
+from airflow_provider_genesys.pipeline.compile import Path
+from airflow_provider_genesys.pipeline.contract import Contract
 
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_scalar = msgspec.json.Decoder(Any, float_hook=Decimal)
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _HALF_PAIR = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])")
 _CUT = "truncated"  # what the decoder says of half a surrogate pair near the end, too
-_INT64 = range(-(2**63), 2**63)
 
 
 def examine(raw: bytes, contract: Contract, processed_at: datetime) -> tuple[tuple[Any, ...], list[Path]]:
@@ -92,81 +89,11 @@ def _value(column: Column, objects: dict[Path, dict[str, msgspec.Raw]]) -> Any:
         return None
     if _NUL.search(text):
         raise RecordError("nul-character", f"{column.path} holds a NUL character, which PostgreSQL cannot store.")
-    if column.type == "json":
-        return text
     return _coerced(column, text)
 
 
 def _coerced(column: Column, text: bytes) -> Any:
     try:
-        value = _scalar.decode(text)
-        return _COERCIONS[column.type](value)
-    except (msgspec.MsgspecError, ValueError, TypeError, ArithmeticError, RecursionError):
+        return coerced(column.type, text)
+    except ValueError:
         raise RecordError("wrong-type", f"{column.path} is not of type {column.type}.") from None
-
-
-def _string(value: Any) -> str:
-    if isinstance(value, str):
-        return value
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError
-    return str(value)
-
-
-def _integer(value: Any) -> int:
-    number = _decimal(value)
-    if number != number.to_integral_value() or int(number) not in _INT64:
-        raise ValueError
-    return int(number)
-
-
-def _decimal(value: Any) -> Decimal:
-    if isinstance(value, bool) or not isinstance(value, (int, Decimal, str)):
-        raise TypeError
-    number = Decimal(value)
-    counted(number)
-    return number
-
-
-def _number(value: Any) -> float:
-    """Return the nearest float; that is what the type says, whatever the literal looks like."""
-    if isinstance(value, bool) or not isinstance(value, (int, Decimal, str)):
-        raise TypeError
-    number = float(value)
-    if not isfinite(number):
-        raise ValueError
-    return number
-
-
-def _boolean(value: Any) -> bool:
-    if isinstance(value, bool):
-        return value
-    return {"true": True, "false": False}[value] if value in ("true", "false") else _fail()
-
-
-def _fail() -> bool:
-    raise ValueError
-
-
-def _timestamp(value: Any) -> datetime:
-    if not isinstance(value, str):
-        raise TypeError
-    moment = msgspec.convert(value.strip(), datetime)
-    return moment.replace(tzinfo=timezone.utc) if moment.tzinfo is None else moment.astimezone(timezone.utc)
-
-
-def _uuid(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError
-    return str(UUID(value))
-
-
-_COERCIONS: dict[str, Callable[[Any], Any]] = {
-    "string": _string,
-    "integer": _integer,
-    "number": _number,
-    "decimal": _decimal,
-    "boolean": _boolean,
-    "timestamp": _timestamp,
-    "uuid": _uuid,
-}

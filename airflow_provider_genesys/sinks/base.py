@@ -39,8 +39,9 @@ class Load:
 class Batch:
     """A run of whole records ``[start, end)`` in unpacked bytes, and the checkpoint that stands behind them.
 
-    ``rows`` hold one value per column of ``load.contract.columns``, in that order; ``offsets`` the records' places,
-    one per row. ``dead_letters`` are the records of the same run that were set aside. ``checkpoint.counts`` and
+    ``rows`` hold one value per column of ``contract.columns``, in that order; ``offsets`` the records' places, one per
+    row. ``contract`` is ``load.contract`` until it evolves; a batch ends before the record that makes it evolve.
+    ``dead_letters`` are the records of the same run that were set aside. ``checkpoint.counts`` and
     ``checkpoint.committed_at`` are the sink's to fill in (:meth:`Checkpoint.at`): only it knows what it wrote.
     """
 
@@ -50,6 +51,7 @@ class Batch:
     start: int
     end: int
     checkpoint: Checkpoint
+    contract: Contract
 
     @property
     def records(self) -> int:

@@ -56,8 +56,11 @@ class GenesysExportTransferOperator(BaseOperator):
     :param window_end: end of the window, where the handle has none. (templated)
     :param filters: the filters that the export was asked with, if any: loads of one window with different filters are
         different loads. (templated)
-    :param contract: name of the contract to read the records by; default: the built-in contract of the kind.
-        (templated)
+    :param contract: what the records are read by: the name of a built-in contract, the path of a YAML file (a relative
+        one begins at the DAG file's folder), or a :class:`~airflow_provider_genesys.pipeline.contract.Contract`.
+        Default: the built-in contract of the kind. A file is checked when the DAG is parsed. (templated)
+    :param contract_modes: other modes than the contract has, by kind of surprise (``unknown``, ``type``, ``missing``):
+        ``evolve``, ``freeze``, ``discard_value`` or ``quarantine``. (templated)
     :param batch_size: records in a batch, at most.
     :param flush_interval: seconds after which a batch is handed to the sink though it is not full.
     :param max_dead_letters: records that may be set aside before the load fails; None for any number. (templated)
@@ -80,11 +83,16 @@ class GenesysExportTransferOperator(BaseOperator):
         "window_end",
         "filters",
         "contract",
+        "contract_modes",
         "max_dead_letters",
         "max_dead_letter_ratio",
         "genesys_conn_id",
     )
-    template_fields_renderers: ClassVar[dict[str, str]] = {"handle": "json", "filters": "json"}
+    template_fields_renderers: ClassVar[dict[str, str]] = {
+        "handle": "json",
+        "filters": "json",
+        "contract_modes": "json",
+    }
     operator_extra_links: Collection[BaseOperatorLink] = (GenesysExportLink(),)
     ui_color = "#e0f0ff"
     outage_pause: ClassVar[tuple[float, float]] = (30.0, 600.0)
@@ -99,6 +107,7 @@ class GenesysExportTransferOperator(BaseOperator):
         window_end: datetime | str | None = None,
         filters: dict[str, Any] | None = None,
         contract: str | Contract | None = None,
+        contract_modes: dict[str, str] | None = None,
         batch_size: int = 500,
         flush_interval: float = 0.05,
         max_dead_letters: int | None = None,
@@ -118,6 +127,7 @@ class GenesysExportTransferOperator(BaseOperator):
         self.window_end = window_end
         self.filters = filters
         self.contract = contract
+        self.contract_modes = contract_modes
         self.batch_size = batch_size
         self.flush_interval = flush_interval
         self.max_dead_letters = max_dead_letters
@@ -128,6 +138,7 @@ class GenesysExportTransferOperator(BaseOperator):
         self.deferrable = deferrable
         self.max_outage = max_outage.total_seconds() if isinstance(max_outage, timedelta) else max_outage
         self.genesys_conn_id = genesys_conn_id
+        self._check_contract()
 
     @abstractmethod
     def make_sink(self) -> Sink:
@@ -195,10 +206,9 @@ class GenesysExportTransferOperator(BaseOperator):
         return self.hook.cipher("dead letters").encrypt(raw)
 
     def _load(self, handle: dict[str, Any], context: Context) -> Load:
-        from airflow_provider_genesys.pipeline.contract import resolve  # noqa: PLC0415 - pulls in msgspec
-        from airflow_provider_genesys.sinks.base import Load  # noqa: PLC0415 - as above
+        from airflow_provider_genesys.sinks.base import Load  # noqa: PLC0415 - pulls in msgspec
 
-        contract = resolve(self.contract, kind=handle["kind"])
+        contract = self._resolved(handle["kind"])
         window = read_window("the operator's arguments", self.window_start, self.window_end) or read_window(
             "the handle", handle.get("window_start"), handle.get("window_end")
         )
@@ -219,6 +229,23 @@ class GenesysExportTransferOperator(BaseOperator):
             contract=contract,
             run_id=f"{ti.dag_id}/{ti.run_id}/{ti.task_id}",
         )
+
+    def _check_contract(self) -> None:
+        """Read the contract while the DAG is parsed, where no template has to be rendered before."""
+        given = (self.contract, self.contract_modes)
+        if (
+            given != (None, None)
+            and isinstance(self.kind, str)
+            and not any(map(_is_rendered_later, (*given, self.kind)))
+        ):
+            self._resolved(self.kind)
+
+    def _resolved(self, kind: str) -> Contract:
+        from airflow_provider_genesys.pipeline.contract import resolve  # noqa: PLC0415 - pulls in msgspec
+
+        folder = self.dag.folder if self.get_dag() else "."
+        named = self.contract or None  # a template may render to nothing
+        return resolve(named, kind=kind, folder=folder).with_modes(self.contract_modes or {})
 
     @staticmethod
     def _submitted_at(handle: dict[str, Any], context: Context) -> datetime:
@@ -264,6 +291,13 @@ class GenesysExportTransferOperator(BaseOperator):
         """Give the certificate to whoever is scheduled on the task's assets."""
         for outlet in self.outlets:
             context["outlet_events"][outlet].extra.update(certificate.summary())
+
+
+def _is_rendered_later(value: Any) -> bool:
+    """Whether ``value`` holds a template, or is what another task returns."""
+    if isinstance(value, dict):
+        return any(map(_is_rendered_later, value.values()))
+    return hasattr(value, "resolve") or (isinstance(value, str) and ("{{" in value or "{%" in value))
 
 
 def required(value: Any, name: str) -> Any:

@@ -122,6 +122,7 @@ def make_batch(
         start=numbers.start * LENGTH,
         end=numbers.stop * LENGTH,
         checkpoint=make_checkpoint(load, numbers.stop),
+        contract=load.contract,
     )
 
 
