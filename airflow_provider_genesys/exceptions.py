@@ -23,6 +23,7 @@
     │   ├── UrlExpiredError       retried            the URL died and no new one could be had
     │   ├── SourceRefusedError    fails the task     the store answers with a status that no retry heals
     │   ├── SourceChangedError    fails the task     evidence that the bytes belong to another archive
+    │   ├── CursorLostError       fails the task     the cursor of a page is not valid, although the job is there
     │   ├── NotAnArchiveError     fails the task     HTML, XML, an unknown format, or no bytes at all
     │   └── UntrustedHostError    fails the task     the URL leads to a host that the connection does not allow
     ├── RecordError               dead letter        one record cannot be read or breaks the contract
@@ -155,6 +156,10 @@ class SourceRefusedError(SourceError):
 
 class SourceChangedError(SourceError):
     """Length, ETag or bytes contradict what the checkpoint knows of the archive."""
+
+
+class CursorLostError(SourceError):
+    """Genesys does not accept a cursor that it gave; the pages before it can be read again."""
 
 
 class NotAnArchiveError(SourceError):

@@ -14,12 +14,35 @@ VERSION = 1
 
 
 @dataclass(frozen=True)
-class Position:
-    """Where in an archive the next record is looked for. All offsets are in bytes, from 0.
+class PagePlace:
+    """Where in the pages of a job the next record is looked for."""
 
-    ``record_offset`` counts in the unpacked document. A compressed document can only be entered where a member
-    starts: ``source_offset`` is that place in the compressed file, ``entry_offset`` the same place in the unpacked
-    document. In a plain archive the three are equal.
+    job: int = 0
+    """Place of the job among those that the export consists of."""
+    ordinal: int = 0
+    """Pages before this one, over all jobs."""
+    first: int = 0
+    """Ordinal of the job's first page."""
+    cursor: str | None = None
+    """What the page is asked for with; None for the first of a job."""
+    before: str = ""
+    """Digest of the ids on all pages of the job before this one."""
+    index: int = 0
+    """Records on the page before the next one."""
+    digest: str = ""
+    """Digest of their ids; empty where there are none."""
+
+
+@dataclass(frozen=True)
+class Position:
+    """Where in a source the next record is looked for. All offsets are in bytes, from 0.
+
+    ``record_offset`` counts in the unpacked document; of positions in one source, the greater lies further behind. To
+    sinks that is all that a position says.
+
+    In pages, it counts in their records, joined by commas, and ``page`` has the rest. In an archive, a compressed
+    document can only be entered where a member starts: ``source_offset`` is that place in the compressed file,
+    ``entry_offset`` the same place in the unpacked document. In a plain archive the three are equal.
     """
 
     record_offset: int = 0
@@ -31,6 +54,8 @@ class Position:
     """NDJSON or one JSON array; None until the first byte of the document was seen."""
     opener: str | None = None
     """What the records of an array begin with: whoever goes on has to find them behind broken ones as before."""
+    page: PagePlace | None = None
+    """Where in the pages of a job; None in an archive."""
 
 
 @dataclass(frozen=True)

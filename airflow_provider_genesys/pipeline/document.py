@@ -8,7 +8,7 @@ from collections.abc import Generator, Iterator
 from contextlib import closing
 
 from airflow_provider_genesys.exceptions import SourceChangedError
-from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, Position, Proof
+from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, Identity, Position, Proof
 from airflow_provider_genesys.pipeline.download import OVERLAP, Download
 from airflow_provider_genesys.pipeline.handover import Handover
 from airflow_provider_genesys.pipeline.split import MAX_SLICE_BYTES, LineSplitter, Slice, Splitter, shape_of
@@ -42,6 +42,11 @@ class Document:
         self._position = position.record_offset  # where the last slice ended
         self.length = position.record_offset
         """Unpacked bytes seen so far; at the end, the document's length."""
+
+    @property
+    def known(self) -> Identity:
+        """What the object store said of the archive."""
+        return self._download.known
 
     def slices(self, limit: int, *, cut_every: int | None, flush_interval: float) -> Generator[Slice, None, None]:
         """Yield slices of ``limit`` records; of fewer where ``flush_interval`` seconds went by, or a part ends."""

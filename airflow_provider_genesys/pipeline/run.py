@@ -1,8 +1,8 @@
 """Load one export into one sink. This is the product: everything else serves these lines.
 
-A document is read from the checkpoint on, cut into slices of whole records, turned into rows by the contract, and
+A source is read from the checkpoint on, in slices of whole records, which are turned into rows by the contract, and
 given to the sink batch by batch, each together with the checkpoint that stands behind it. What cannot be a row is set
-aside. When the document has ended, the account is closed and the sink marks the load complete.
+aside. When the source has ended, the account is closed and the sink marks the load complete.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from airflow_provider_genesys.pipeline.batch import Batcher
 from airflow_provider_genesys.pipeline.budget import Budget
 from airflow_provider_genesys.pipeline.certificate import Certificate
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, Counts
-from airflow_provider_genesys.pipeline.document import Document
 from airflow_provider_genesys.pipeline.download import Download
+from airflow_provider_genesys.pipeline.pages import Pages
 from airflow_provider_genesys.pipeline.progress import Progress, peak_memory_mb
+from airflow_provider_genesys.pipeline.source import Source, entered
 from airflow_provider_genesys.pipeline.split import MAX_RECORD_BYTES
 from airflow_provider_genesys.pipeline.steps import COMMITTED, COMPLETE, FINISHING, OPENED, REPORTED, SPLIT, reached
 from airflow_provider_genesys.sinks.base import Load, Sink
@@ -52,7 +53,7 @@ class Options:
 
 def run(
     load: Load,
-    download: Callable[[Checkpoint], Download],
+    result: Callable[[Checkpoint], Download | Pages],
     sink: Sink,
     options: Options,
     watch: Callable[[Checkpoint], None] = lambda _: None,
@@ -60,7 +61,7 @@ def run(
     """Load the export, from where the sink remembers, to the end.
 
     :param load: what is loaded.
-    :param download: makes the download for the checkpoint that the load goes on from.
+    :param result: opens the export's result, an archive or pages, for the checkpoint that the load goes on from.
     :param sink: where to; it is opened here, and closed whatever happens.
     :param watch: is told every committed checkpoint, first the one that the load goes on from.
     :raises GenesysError: see :mod:`airflow_provider_genesys.exceptions`; what is committed stays, and nothing that is
@@ -72,7 +73,8 @@ def run(
         _announce(load, start)
         if start.committed_at is not None:
             watch(start)
-        return _load(load, download(start), start, sink, options, watch)
+        source = entered(result(start), start, max_record_bytes=options.max_record_bytes)
+        return _load(load, source, start, sink, options, watch)
     except BaseException:
         sink.abort()
         raise
@@ -80,20 +82,19 @@ def run(
 
 def _load(
     load: Load,
-    source: Download,
+    source: Source,
     start: Checkpoint,
     sink: Sink,
     options: Options,
     watch: Callable[[Checkpoint], None],
 ) -> Certificate:
-    document = Document(source, start, max_record_bytes=options.max_record_bytes)
     batcher, progress = Batcher(load, start), Progress(start)
     budget = Budget(options.max_dead_letters, options.max_dead_letter_ratio)
-    slices = document.slices(options.batch_size, cut_every=sink.cut_every, flush_interval=options.flush_interval)
+    slices = source.slices(options.batch_size, cut_every=sink.cut_every, flush_interval=options.flush_interval)
     with closing(slices):
         for part in slices:
             reached(SPLIT)
-            position, proof = document.standing(part)
+            position, proof = source.standing(part)
             committed = sink.write(batcher.batch(part, position, proof, source.known))
             if committed is not None:
                 reached(COMMITTED)
@@ -102,10 +103,10 @@ def _load(
                 watch(committed)
                 reached(REPORTED)
     if not batcher.read and not options.allow_empty:
-        raise _empty(load, document.length)
+        raise _empty(load, source.length)
     budget.check(batcher.read, batcher.dead_letters, batcher.last, ended=True)
     reached(FINISHING)
-    certificate = sink.finish(_described(load, batcher, document, progress))
+    certificate = sink.finish(_described(load, batcher, source, progress))
     reached(COMPLETE)
     done = batcher.last.at(datetime.now(timezone.utc), certificate.counts, where="the end")
     watch(done)
@@ -127,13 +128,13 @@ def _announce(load: Load, start: Checkpoint) -> None:
 
 def _empty(load: Load, length: int) -> NotAnArchiveError:
     return NotAnArchiveError(
-        f"The archive of export {load.export_id} holds no record ({length} bytes) for {load.window_start} to "
+        f"Export {load.export_id} holds no record ({length} bytes) for {load.window_start} to "
         f"{load.window_end}. Check the window and the filters; where a window without records is normal, set "
         "allow_empty=True."
     )
 
 
-def _described(load: Load, batcher: Batcher, document: Document, progress: Progress) -> Certificate:
+def _described(load: Load, batcher: Batcher, source: Source, progress: Progress) -> Certificate:
     last = batcher.last
     return Certificate(
         load_id=load.load_id,
@@ -143,7 +144,7 @@ def _described(load: Load, batcher: Batcher, document: Document, progress: Progr
         window_end=load.window_end.isoformat(),
         contract=str(load.contract),
         source=last.source,
-        bytes_read=document.length,
+        bytes_read=source.length,
         counts=Counts(read=batcher.read),
         digest=f"{last.digest:016x}",
         min_timestamp=last.min_timestamp,
