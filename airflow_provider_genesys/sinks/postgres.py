@@ -38,7 +38,9 @@ from airflow_provider_genesys.sinks.postgres_partitions import PartitionBy, Part
 from airflow_provider_genesys.sinks.postgres_poison import search
 from airflow_provider_genesys.sinks.postgres_schema import check, create_target, ensure, ensure_schema, find_key
 from airflow_provider_genesys.sinks.postgres_session import Connection, Cursor, Session
-from airflow_provider_genesys.sinks.postgres_table import Landed, Table
+from airflow_provider_genesys.sinks.postgres_table import Table
+from airflow_provider_genesys.sinks.postgres_unchanged import Unchanged, prepare_unchanged
+from airflow_provider_genesys.sinks.postgres_upsert import Landed, lineage
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +59,7 @@ class PostgresSink:
     :param create_schema: create the schema, too, if it is not there.
     :param partition_by: ``day`` or ``month``: create the table partitioned by the contract's timestamp, and the
         partitions of a load's window as it opens. None for a table that is not, or whose partitions others create.
+    :param skip_unchanged: do not rewrite a row of another export that the table holds just as it is.
     :param dead_letter_raw: what is stored of a dead letter's bytes: encrypted, as they are, or nothing.
     :param encrypt: for ``dead_letter_raw="encrypt"``.
     :param retries: how often a batch is tried again after connection loss, deadlock, timeout or shutdown.
@@ -74,6 +77,7 @@ class PostgresSink:
         create_table: bool = True,
         create_schema: bool = False,
         partition_by: PartitionBy | None = None,
+        skip_unchanged: bool = False,
         dead_letter_raw: DeadLetterRaw = "encrypt",
         encrypt: Callable[[bytes], bytes] | None = None,
         retries: int = 3,
@@ -88,6 +92,7 @@ class PostgresSink:
         self._name = table
         self._create_table = create_table
         self._create_schema = create_schema
+        self._skip_unchanged = skip_unchanged
         self._partitions = Partitions(schema, table, partition_by) if partition_by else None
 
     def open(self, load: Load, *, restart: bool) -> Checkpoint | None:
@@ -135,8 +140,7 @@ class PostgresSink:
                 self._dead_letters.forget(cursor)
             # On no rows, so that what is not allowed shows before anything is downloaded.
             self._dead_letters.set_aside(cursor, [])
-            key = find_key(cursor, self._identifier, self._load.contract)
-            self._table = Table(self._identifier, key, self._load, claim.begun_at)
+            self._table = self._make_table(cursor, claim)
             self._table.rehearse(cursor)
             reached(CLAIMING)
         return claim
@@ -148,6 +152,14 @@ class PostgresSink:
         ensure(cursor, self._ledger.identifier, self._ledger.definition, create=create)
         ensure(cursor, self._dead_letters.identifier, self._dead_letters.definition, create=create)
         self._prepare_target(cursor, create=create)
+
+    def _make_table(self, cursor: Cursor, claim: Claim) -> Table:
+        contract, identifier = self._load.contract, sql.Identifier(self._schema, "genesys_unchanged")
+        present = prepare_unchanged(cursor, identifier, skip=self._skip_unchanged, create=self._create_table)
+        key = find_key(cursor, self._identifier, contract)
+        self._unchanged = Unchanged(identifier, contract, key, skip=self._skip_unchanged, present=present)
+        self._lineage = lineage(self._load, f"{self._schema}.{self._name}", claim.begun_at)
+        return Table(self._identifier, contract, key, self._unchanged, self._lineage)
 
     def _prepare_target(self, cursor: Cursor, *, create: bool) -> None:
         contract, partitions = self._load.contract, self._partitions
@@ -182,7 +194,7 @@ class PostgresSink:
                 self._dead_letters.set_aside(cursor, letters)
             tally = Counts(batch.records, landed.written, len(letters), landed.duplicates)
             checkpoint = self._checkpoint(batch, held.counts + tally, poison)
-            self._ledger.advance(cursor, checkpoint, Counter(held.taken_over) + Counter(landed.taken_over))
+            self._ledger.advance(cursor, checkpoint, held, landed)
             reached(COMMITTING)
         return checkpoint
 
@@ -202,15 +214,17 @@ class PostgresSink:
             held = self._ledger.held(cursor, self._claim.fence)
             if held.position != self._position:
                 raise self._ledger.forgotten()
+            found = self._unchanged.count(cursor, self._identifier, self._lineage)
             present, taken = self._ledger.audit(cursor, self._claim.begun_at)
+            present += found
             self._check(held.counts.written, present, taken)
-            target = f"{self._schema}.{self._name}"
+            part = {"key": f"{self._schema}.{self._name}", "rows": present}
             info = cursor.connection.info
             final = certificate.accounted(
                 held.counts,
                 rules=held.checkpoint.rules if held.checkpoint else {},
-                location=f"postgresql://{info.host}:{info.port}/{info.dbname}/{target}",
-                parts=[{"key": target, "rows": present, "taken_over": held.counts.written - present}],
+                location=f"postgresql://{info.host}:{info.port}/{info.dbname}/{part['key']}",
+                parts=[{**part, "taken_over": held.counts.written - present, "unchanged": held.unchanged}],
                 attempts=self._claim.attempts,
             )
             self._ledger.complete(cursor, final, self._claim.fence)

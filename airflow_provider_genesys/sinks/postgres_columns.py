@@ -6,7 +6,7 @@ import re
 from typing import NamedTuple
 
 from airflow_provider_genesys.exceptions import ContractError
-from airflow_provider_genesys.pipeline.contract import ColumnType, Contract
+from airflow_provider_genesys.pipeline.contract import PROCESSED_AT, ColumnType, Contract
 
 LONGEST_NAME = 63
 """Bytes; PostgreSQL would cut what is longer."""
@@ -59,6 +59,12 @@ def column_names(contract: Contract) -> list[str]:
             )
         taken[name] = repr(column.name)
     return names
+
+
+def compared_names(contract: Contract) -> list[str]:
+    """Return the columns in which two rows of one record differ, where they do: all but when it was processed."""
+    columns = zip(column_names(contract), contract.columns, strict=True)
+    return [name for name, column in columns if column.path != PROCESSED_AT]
 
 
 def key_choices(contract: Contract) -> list[tuple[str, ...]]:

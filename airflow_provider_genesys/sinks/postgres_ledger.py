@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import cached_property
@@ -17,6 +18,7 @@ from airflow_provider_genesys.sinks.base import Load
 from airflow_provider_genesys.sinks.postgres_columns import CONTRACT, EXPORT, LOADED, SHARD
 from airflow_provider_genesys.sinks.postgres_schema import create_table
 from airflow_provider_genesys.sinks.postgres_session import Cursor
+from airflow_provider_genesys.sinks.postgres_upsert import Landed
 
 _COLUMNS = (
     "load_id text NOT NULL",
@@ -33,6 +35,7 @@ _COLUMNS = (
     "processed_at timestamptz",
     "checkpoint jsonb",
     "taken_over jsonb NOT NULL DEFAULT '{}'",
+    "unchanged bigint NOT NULL DEFAULT 0",
     "certificate jsonb",
     "attempts integer NOT NULL",
     "begun_at timestamptz NOT NULL",
@@ -59,16 +62,17 @@ SELECT min(processed_at) FROM {ledger} WHERE load_id = %(load_id)s AND target = 
 _BEGIN = """
 UPDATE {ledger} SET state = 'loading', contract = %(contract)s, kind = %(kind)s, window_start = %(window_start)s,
     window_end = %(window_end)s, processed_at = CASE WHEN export_id = %(export_id)s THEN processed_at END,
-    export_id = %(export_id)s, checkpoint = NULL, certificate = NULL, attempts = 1, begun_at = now(),
-    completed_at = NULL
+    export_id = %(export_id)s, checkpoint = NULL, unchanged = 0, certificate = NULL, attempts = 1,
+    begun_at = now(), completed_at = NULL
 WHERE load_id = %(load_id)s AND target = %(target)s AND shard = %(shard)s
 """
 _LOCK = """
-SELECT fence, checkpoint, taken_over FROM {ledger}
+SELECT fence, checkpoint, taken_over, unchanged FROM {ledger}
 WHERE load_id = {load_id} AND target = {target} AND shard = {number} FOR UPDATE
 """
 _ADVANCE = """
-UPDATE {ledger} SET checkpoint = %(checkpoint)s, processed_at = %(processed_at)s, taken_over = %(taken_over)s
+UPDATE {ledger} SET checkpoint = %(checkpoint)s, processed_at = %(processed_at)s, taken_over = %(taken_over)s,
+    unchanged = %(unchanged)s
 WHERE load_id = %(load_id)s AND target = %(target)s AND shard = %(shard)s AND fence = %(fence)s
 """
 # One statement, hence one snapshot: whoever takes rows over says so in the same transaction.
@@ -103,7 +107,9 @@ class Held:
 
     checkpoint: Checkpoint | None
     taken_over: dict[str, int]
-    """By source (``export_id/shard``): how many of its rows this load has replaced, ever."""
+    """By source (``export_id/shard``): how many of its rows this load has replaced or confirmed, ever."""
+    unchanged: int
+    """How many of the rows written the table held already, just as they are."""
 
     @property
     def position(self) -> Position | None:
@@ -171,12 +177,12 @@ class Ledger:
         :raises SinkUnavailableError: the server does not know of this attempt's claim any more.
         """
         cursor.nextset()
-        newest, checkpoint, taken_over = cursor.fetchone() or (0, None, {})
+        newest, checkpoint, taken_over, unchanged = cursor.fetchone() or (0, None, {}, 0)
         if newest > fence:
             raise self._fenced(fence)
         if newest < fence:
             raise self.forgotten()
-        return Held(self._read(checkpoint) if checkpoint else None, taken_over)
+        return Held(self._read(checkpoint) if checkpoint else None, taken_over, unchanged)
 
     def forgotten(self) -> SinkUnavailableError:
         """Make the error for a server that has lost what it had confirmed: rows and ledger, the whole transaction."""
@@ -186,12 +192,13 @@ class Ledger:
             "task's next try resumes at what is still there."
         )
 
-    def advance(self, cursor: Cursor, checkpoint: Checkpoint, taken_over: dict[str, int]) -> None:
-        """Commit ``checkpoint`` with what else the transaction holds."""
+    def advance(self, cursor: Cursor, checkpoint: Checkpoint, held: Held, landed: Landed) -> None:
+        """Commit ``checkpoint`` with what else the transaction holds: what ``landed`` since ``held``."""
         new = {
             "checkpoint": checkpoint.to_json(),
             "processed_at": checkpoint.processed_at,
-            "taken_over": json.dumps(taken_over),
+            "taken_over": json.dumps(Counter(held.taken_over) + landed.taken_over),
+            "unchanged": held.unchanged + landed.unchanged,
         }
         if not self._run(cursor, _ADVANCE, **new, fence=checkpoint.fence).rowcount:
             raise self._fenced(checkpoint.fence)

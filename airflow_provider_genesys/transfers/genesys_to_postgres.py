@@ -28,6 +28,7 @@ class GenesysExportToPostgresOperator(GenesysExportTransferOperator):
     :param create_schema: create the schema, too, where it does not exist.
     :param partition_by: ``day`` or ``month``: create the table partitioned by the contract's timestamp, and the
         partitions of each load's window. None for a table that is not, or whose partitions others create.
+    :param skip_unchanged: do not rewrite a row of another export that the table holds just as it is.
     :param postgres_conn_id: the PostgreSQL connection. (templated)
     """
 
@@ -46,6 +47,7 @@ class GenesysExportToPostgresOperator(GenesysExportTransferOperator):
         create_table: bool = True,
         create_schema: bool = False,
         partition_by: Literal["day", "month"] | None = None,
+        skip_unchanged: bool = False,
         postgres_conn_id: str = "postgres_default",
         **kwargs: Any,
     ) -> None:
@@ -55,6 +57,7 @@ class GenesysExportToPostgresOperator(GenesysExportTransferOperator):
         self.create_table = create_table
         self.create_schema = create_schema
         self.partition_by = partition_by
+        self.skip_unchanged = skip_unchanged
         self.postgres_conn_id = postgres_conn_id
 
     def make_sink(self) -> Sink:
@@ -68,6 +71,7 @@ class GenesysExportToPostgresOperator(GenesysExportTransferOperator):
             create_table=self.create_table,
             create_schema=self.create_schema,
             partition_by=self.partition_by,
+            skip_unchanged=self.skip_unchanged,
             dead_letter_raw=self.dead_letter_raw,
             encrypt=self.encrypt,
         )

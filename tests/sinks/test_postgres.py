@@ -81,7 +81,7 @@ def test_the_account_closes_and_the_ledger_holds_the_certificate(warehouse: Ware
     certificate = warehouse.load(load, make_batches(load, 1200, dead=[7, 1100]))
     assert certificate.counts == counts(1200, dead_letters=2)
     assert certificate.location == f"postgresql://{warehouse.dsn.partition('@')[2]}/public.recordings"
-    assert certificate.parts == [{"key": "public.recordings", "rows": 1198, "taken_over": 0}]
+    assert certificate.parts == [{"key": "public.recordings", "rows": 1198, "taken_over": 0, "unchanged": 0}]
     ledger = warehouse.ledger()
     assert (ledger["state"], ledger["attempts"], ledger["run_id"]) == ("complete", 1, "dag/run/task")
     assert ledger["certificate"]["counts"] == {"read": 1200, "written": 1198, "dead_letters": 2, "duplicates": 0}
@@ -454,7 +454,7 @@ def test_rows_that_a_newer_load_took_over_do_not(warehouse: Warehouse) -> None:
     last = sink.write(make_batch(old, range(10)))
     warehouse.load(new, make_batches(new, range(6, 8)))
     (part,) = sink.finish(make_certificate(old, last)).parts
-    assert part == {"key": "public.recordings", "rows": 8, "taken_over": 2}
+    assert part == {"key": "public.recordings", "rows": 8, "taken_over": 2, "unchanged": 0}
 
 
 def test_the_same_export_through_another_contract_has_an_account_of_its_own(warehouse: Warehouse) -> None:
