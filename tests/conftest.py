@@ -1,4 +1,4 @@
-"""Servers that tests share: one PostgreSQL and one S3 endpoint for the session, a database or bucket for each test."""
+"""Servers that tests share, one of each for the session; a database, bucket or container for each test."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from airflow_provider_genesys.testing.services import PostgresServer, S3Server
+from airflow_provider_genesys.testing.services import AzuriteServer, PostgresServer, S3Server
 
 _numbers = itertools.count(1)
 
@@ -38,6 +38,13 @@ def s3() -> Iterator[S3Server]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def azurite() -> Iterator[AzuriteServer]:
+    """One Azure Blob endpoint for the session."""
+    with AzuriteServer() as server:
+        yield server
+
+
 @pytest.fixture
 def database(postgres: PostgresServer) -> str:
     """DSN of an empty database of this test's own."""
@@ -48,3 +55,9 @@ def database(postgres: PostgresServer) -> str:
 def bucket(s3: S3Server) -> str:
     """Name of an empty bucket of this test's own."""
     return s3.create_bucket(f"test-{os.getpid()}-{next(_numbers)}")
+
+
+@pytest.fixture
+def container(azurite: AzuriteServer) -> str:
+    """Name of an empty container of this test's own."""
+    return azurite.create_container(f"test-{os.getpid()}-{next(_numbers)}")

@@ -7,7 +7,10 @@ pipe: the server then lives until that one has ended, too.
 
 from __future__ import annotations
 
+import importlib.util
+import os
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -16,12 +19,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from airflow_provider_genesys.exceptions import MissingExtraError
+
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 HOST = "127.0.0.1"
 START_TIMEOUT = 60.0
 """Seconds that a server may take to start or to stop."""
+
+C_LOCALE = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC"}
 
 # $1 is the folder; each line read names the process group to end, an empty one that there is none.
 _WATCHDOG = """
@@ -30,6 +37,24 @@ while read -r group; do last=$group; done
 if [ -n "$last" ]; then kill -s QUIT -- "-$last"; sleep 0.3; kill -s KILL -- "-$last"; fi 2>/dev/null
 rm -rf -- "$1"
 """
+
+
+def free_port() -> int:
+    """Return a TCP port on which nothing listens at the moment."""
+    with socket.socket() as listener:
+        listener.bind((HOST, 0))
+        port: int = listener.getsockname()[1]
+    return port
+
+
+def require(module: str, package: str) -> Path:
+    """Return the folder of an installed module, without importing it."""
+    spec = importlib.util.find_spec(module)
+    if spec is None or spec.origin is None:
+        raise MissingExtraError(
+            f"The embedded server needs the package {module!r}, which is not installed. Run: pip install '{package}'"
+        )
+    return Path(spec.origin).parent
 
 
 class ServerProcess:
@@ -99,6 +124,14 @@ class ServerProcess:
     def log(self) -> str:
         """Return what the server has written so far to its output."""
         return (self._folder / "log").read_text(errors="replace")
+
+    def _accepts(self) -> bool:
+        """Return whether somebody listens at the port."""
+        try:
+            socket.create_connection((self.host, self.port), timeout=1).close()
+        except OSError:
+            return False
+        return True
 
     def _leave(self, signum: signal.Signals) -> None:
         self._end(signum)

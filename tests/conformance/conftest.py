@@ -8,15 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from azure.core.exceptions import ResourceNotFoundError
 
 from airflow_provider_genesys.pipeline.contract import Contract
+from airflow_provider_genesys.sinks.azure_blob import AzureBlobSink
 from airflow_provider_genesys.sinks.base import Load, Sink
 from airflow_provider_genesys.sinks.formats import OutputFormat
 from airflow_provider_genesys.sinks.local import LocalSink
 from airflow_provider_genesys.sinks.postgres import PostgresSink
 from airflow_provider_genesys.sinks.postgres_columns import column_names
 from airflow_provider_genesys.sinks.s3 import S3Sink
-from airflow_provider_genesys.testing.services import S3Server
+from airflow_provider_genesys.testing.services import AzuriteServer, S3Server
 from airflow_provider_genesys.testing.sink_conformance import PART_SIZE, Contents
 from tests.sinks.lake import client_for, unpacked
 from tests.sinks.warehouse import Warehouse
@@ -89,6 +91,22 @@ class Bucket(Objects):
 
 
 @dataclass
+class Container(Objects):
+    """An Azure Blob container; ``client`` is a ``ContainerClient``."""
+
+    client: Any
+
+    def make_sink(self) -> Sink:
+        return AzureBlobSink(lambda: self.client, "", part_size=PART_SIZE, dead_letter_raw="keep")
+
+    def read(self, key: str) -> bytes | None:
+        try:
+            return bytes(self.client.download_blob(key).readall())
+        except ResourceNotFoundError:
+            return None
+
+
+@dataclass
 class Folder(Objects):
     """A local folder."""
 
@@ -118,3 +136,8 @@ def client(s3: S3Server) -> Any:
 @pytest.fixture
 def empty_bucket(client: Any, bucket: str) -> Bucket:
     return Bucket(client, bucket)
+
+
+@pytest.fixture
+def empty_container(azurite: AzuriteServer, container: str) -> Container:
+    return Container(azurite.client().get_container_client(container))

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_genesys.testing.sink_conformance import SinkConformance
-from tests.conformance.conftest import Bucket, Folder, Table
+from tests.conformance.conftest import Bucket, Container, Folder, Table
 
 
 class TestPostgresSink(SinkConformance):
@@ -21,6 +21,12 @@ class TestS3Sink(SinkConformance):
     @pytest.fixture
     def place(self, empty_bucket: Bucket) -> Bucket:
         return empty_bucket
+
+
+class TestAzureBlobSink(SinkConformance):
+    @pytest.fixture
+    def place(self, empty_container: Container) -> Container:
+        return empty_container
 
 
 class TestLocalSink(SinkConformance):

@@ -22,7 +22,7 @@ AIRFLOW_ROOMS = ("hooks", "operators", "sensors", "triggers", "transfers", "link
 PLAIN_MODULES = ("__init__.py", "exceptions.py", "get_provider_info.py", "waiting.py", "window.py")
 """What lies beside the rooms needs no Airflow either."""
 
-HEAVY = {"boto3", "botocore", "httpx", "pandas", "psycopg", "pyarrow"}
+HEAVY = {"azure", "boto3", "botocore", "httpx", "pandas", "psycopg", "pyarrow"}
 """What no DAG file may load when it is parsed, which happens every few seconds."""
 
 MAX_LINES = 350

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from airflow_provider_genesys.exceptions import MissingExtraError
-from airflow_provider_genesys.testing import services
+from airflow_provider_genesys.testing import process, services
 from airflow_provider_genesys.testing.services import PostgresServer, S3Server
 
 
@@ -76,12 +76,12 @@ def test_postgres_is_durable_only_where_asked(*, durable: bool, fsync: str) -> N
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root has to change its user")
 def test_postgres_starts_as_nobody_where_namespaces_are_not_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
-    ids = str(services.NOBODY)
+    ids = str(services.postgres.NOBODY)
     prefix = ["setpriv", f"--reuid={ids}", f"--regid={ids}", "--clear-groups"]
-    binary = services._postgres_binaries() / "postgres"
+    binary = services.postgres._postgres_binaries() / "postgres"
     if subprocess.call([*prefix, "test", "-x", binary]):
         pytest.skip("the environment lies where nobody may not read")
-    monkeypatch.setattr(services, "_unprivileged", lambda: prefix)
+    monkeypatch.setattr(services.postgres, "_unprivileged", lambda: prefix)
     with PostgresServer() as server, psycopg.connect(server.dsn) as connection:
         assert connection.execute("SELECT 1").fetchone() == (1,)
 
@@ -121,4 +121,4 @@ def test_nothing_is_left_when_the_parent_is_killed() -> None:
 
 def test_a_missing_package_is_named_with_the_command_that_installs_it() -> None:
     with pytest.raises(MissingExtraError, match=r"pip install 'some-package\[server\]'"):
-        services._require("no_such_module_at_all", "some-package[server]")
+        process.require("no_such_module_at_all", "some-package[server]")
