@@ -77,9 +77,10 @@ def test_the_hook_agrees() -> None:
 
 def test_integrations_are_named_as_airflow_names_them() -> None:
     from airflow.providers.amazon.get_provider_info import get_provider_info as amazon
+    from airflow.providers.microsoft.azure.get_provider_info import get_provider_info as azure
     from airflow.providers.postgres.get_provider_info import get_provider_info as postgres
 
-    infos = (get_provider_info(), amazon(), postgres())
+    infos = (get_provider_info(), amazon(), azure(), postgres())
     known = {entry["integration-name"] for info in infos for entry in info["integrations"]}
     for transfer in get_provider_info()["transfers"]:
         assert {transfer["source-integration-name"], transfer["target-integration-name"]} <= known
