@@ -36,6 +36,7 @@ _LONE_SURROGATE = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}(?:[^\\]|\\[^u])")
 _LAST = re.compile(rb"\}([\s,]*)\]\s*\Z")
 _BYTE = re.compile(r"\(byte (\d+)\)")
 _DECIDING = 3  # so many records that are JSON tell the opener: one of them may be odd
+_LOOKED_INTO = 1000  # so many tell whether records are nested: to look into all is a quarter of the splitting
 _SMALL = 64 * 1024  # an unfinished record is looked at whenever bytes come; a longer one ...
 _GROWTH = 0.25  # ... when it has grown by so much
 _array = msgspec.json.Decoder(list[msgspec.Raw])
@@ -67,6 +68,7 @@ class ArraySplitter:
         self._opener = opener.encode() if opener else None
         self._openers: list[bytes] = []  # of the first records that are JSON, until they tell which it is
         self._nested = False  # whether records hold objects that begin as records do
+        self._looked_into = 0  # records that this was seen from
         self._alone_until = 0  # in the document: records before it are taken one by one
         self._look_at = 0  # length of the buffer at which an unfinished record is looked at again
         self._skipped: tuple[int, bytes, bytes | None] | None = None  # an oversize record: start, kept bytes, opener
@@ -170,30 +172,42 @@ class ArraySplitter:
 
     def _region(self, begin: int) -> bool:
         """Cut the buffer from ``begin`` to its last opener into records in one call; False where that fails."""
-        if self._opener is None or self._base + begin < self._alone_until:
+        if self._opener is None or self._base + begin < self._alone_until or not begin:
             return False
         last = end = self._buffer.rfind(self._opener, begin + 1)
         while end > begin:
-            body = bytes(self._buffer[begin:end]).rstrip(b", \t\r\n")
+            stop = stripped(self._buffer, begin, end)
             try:
-                raws = _array.decode(b"".join((b"[", body, b"]")))
+                lengths = self._lengths(begin, stop)
             except msgspec.MsgspecError as error:
                 broken = _byte_of(error)
                 end = self._buffer.rfind(self._opener, begin, begin + broken) if broken is not None else -1
             except RecursionError:
                 break
             else:
-                return self._place(begin, end, body, raws)
+                return self._place(begin, stop, end, lengths)
         self._alone_until = self._base + last
         return False
 
-    def _place(self, begin: int, end: int, body: bytes, raws: list[msgspec.Raw]) -> bool:
-        """Note where each of ``raws`` starts and ends; False where one is longer than a record may be."""
-        lengths = list(map(len, raws))
-        self._note_nesting(begin, end, len(raws))
-        if len(body) > self._max and max(lengths) > self._max:
+    def _lengths(self, begin: int, stop: int) -> list[int]:
+        """Return the lengths of the records in ``[begin, stop)``, or raise what the decoder raises.
+
+        The two bytes around them are brackets for as long as that takes: to copy them costs as much as to decode them.
+        """
+        around = self._buffer[begin - 1], self._buffer[stop]
+        self._buffer[begin - 1], self._buffer[stop] = b"[]"
+        try:
+            with memoryview(self._buffer) as view, view[begin - 1 : stop + 1] as array:
+                return list(map(len, _array.decode(array)))
+        finally:
+            self._buffer[begin - 1], self._buffer[stop] = around
+
+    def _place(self, begin: int, stop: int, end: int, lengths: list[int]) -> bool:
+        """Note where the records in ``[begin, stop)`` start and end; False where one is longer than is allowed."""
+        self._note_nesting(begin, stop, len(lengths))
+        if stop - begin > self._max and max(lengths) > self._max:
             return False
-        if sum(lengths) + len(lengths) - 1 == len(body):  # one byte between two: it can only be the comma
+        if sum(lengths) + len(lengths) - 1 == stop - begin:  # one byte between two: it can only be the comma
             starts = list(accumulate((1 + length for length in lengths[:-1]), initial=self._base + begin))
             self._starts += starts
             self._ends += map(int.__add__, starts, lengths)
@@ -243,8 +257,9 @@ class ArraySplitter:
         return True
 
     def _note_nesting(self, begin: int, end: int, records: int) -> None:
-        if not self._nested and (opener := self._supposed(begin, begin)):
+        if self._looked_into < _LOOKED_INTO and not self._nested and (opener := self._supposed(begin, begin)):
             self._nested = self._buffer.count(opener, begin, end) > records
+            self._looked_into += records
 
     def _end_of(self, begin: int, *, final: bool) -> int | None:
         """Return where the element at ``begin`` ends; None where that is not in sight."""

@@ -255,7 +255,7 @@ def test_a_sink_that_fails_ends_the_download_at_once(error: BaseException) -> No
         before, sink = sockets(), Failing(Shelf())
         with pytest.raises(type(error)) as caught:
             run(a_load(), download_of("export-1", url), sink, Options())
-        assert ended.wait(1)  # the server saw the connection end, while the error is still held
+        assert ended.wait(10)  # the server saw the connection end, while the error is still held
         gc.collect()
         assert [thread.name for thread in threading.enumerate() if "read-ahead" in thread.name] == []
         assert sockets() - before <= connected(before, caught)
