@@ -1,21 +1,28 @@
-"""One measured load: ``python -m benchmarks.load URL``. Prints one line of JSON."""
+"""One measured load: ``python -m benchmarks.load URL``. Prints one line of JSON, see :mod:`.processes`.
+
+The whole path as a user runs it: proof of identity, unpacking, splitting with offsets, contract, drift, dead letters,
+checkpoints; only the sink differs.
+"""
 
 from __future__ import annotations
 
+import argparse
 import json
-import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
+from typing import Any
 
 from airflow_provider_genesys.pipeline.contract import RECORDINGS
 from airflow_provider_genesys.pipeline.download import Download
 from airflow_provider_genesys.pipeline.progress import peak_memory_mb
 from airflow_provider_genesys.pipeline.run import Options, run
-from airflow_provider_genesys.sinks.base import Load
-from benchmarks.null_sink import NullSink
+from airflow_provider_genesys.sinks.base import Load, Sink
+from benchmarks.archives import DAY
+from benchmarks.null_sink import NullSink, PackingSink, SlowSink
 
-DAY = datetime(2026, 11, 22, tzinfo=timezone.utc)
+MIB = 2**20
 
 
 @dataclass(frozen=True)
@@ -26,24 +33,77 @@ class Url:
     expires_at: datetime = datetime.now(timezone.utc) + timedelta(days=1)
 
 
-def main(url: str) -> None:
-    """Load the archive behind ``url`` and print what that took."""
-    load = Load("bench", "bench", "recordings", DAY, DAY + timedelta(days=1), DAY, RECORDINGS, "bench")
-    cpu, peak = time.process_time(), peak_memory_mb()
-    began = time.monotonic()
-    certificate = run(
-        load, lambda start: Download(lambda _: Url(url), "bench", known=start.source), NullSink(), Options()
-    )
-    seconds = time.monotonic() - began
-    result = {
-        "seconds": seconds,
+def a_load() -> Load:
+    """Return what is loaded."""
+    return Load("bench", "bench", "recordings", DAY, DAY + timedelta(days=1), DAY, RECORDINGS, "bench")
+
+
+def download(url: str) -> Callable[[Any], Download]:
+    """Return what makes the download of ``url`` for a checkpoint."""
+    return lambda start: Download(lambda _: Url(url), "bench", known=start.source)
+
+
+def _s3(place: str) -> Sink:
+    import boto3  # noqa: PLC0415 - only where it is measured
+    from botocore.config import Config  # noqa: PLC0415
+
+    from airflow_provider_genesys.sinks.s3 import CLIENT_CONFIG, S3Sink  # noqa: PLC0415
+
+    endpoint, _, bucket = place.rpartition("/")
+    keys = {"aws_access_key_id": "bench", "aws_secret_access_key": "bench", "region_name": "us-east-1"}
+    client = boto3.client("s3", endpoint_url=endpoint, config=Config(**CLIENT_CONFIG), **keys)
+    return S3Sink(lambda: client, bucket, f"bench/{time.time_ns()}", dead_letter_raw="drop")
+
+
+def _postgres(place: str) -> Sink:
+    import psycopg  # noqa: PLC0415 - only where it is measured
+
+    from airflow_provider_genesys.sinks.postgres import PostgresSink  # noqa: PLC0415
+
+    return PostgresSink(lambda: psycopg.connect(place), f"bench_{time.time_ns()}", dead_letter_raw="drop")
+
+
+def _folder(output_format: Any) -> Callable[[str], Sink]:
+    def make(place: str) -> Sink:
+        from airflow_provider_genesys.sinks.local import LocalSink  # noqa: PLC0415 - only where it is measured
+
+        return LocalSink(place, output_format, dead_letter_raw="drop")
+
+    return make
+
+
+SINKS: dict[str, Callable[[str], Sink]] = {
+    "null": lambda _: NullSink(),
+    "null-gzip": lambda _: PackingSink(),
+    "slow": lambda rate: SlowSink(float(rate)),
+    "s3": _s3,
+    "postgres": _postgres,
+    "ndjson.gz": _folder("ndjson.gz"),
+    "parquet": _folder("parquet"),
+}
+
+
+def main() -> None:
+    """Load, and print what that took."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("url")
+    parser.add_argument("--sink", choices=SINKS, default="null")
+    parser.add_argument("--place", default="", help="of the sink: a folder, a DSN, ENDPOINT/BUCKET, bytes a second")
+    chosen = parser.parse_args()
+    sink = SINKS[chosen.sink](chosen.place)
+    cpu, base = time.process_time(), peak_memory_mb() * 1e6 / MIB
+    began = time.perf_counter()
+    certificate = run(a_load(), download(chosen.url), sink, Options())
+    figures = {
+        "seconds": time.perf_counter() - began,
         "cpu": time.process_time() - cpu,
         "bytes": certificate.bytes_read,
         "records": certificate.counts.read,
-        "growth_mib": (peak_memory_mb() - peak) * 1e6 / 2**20,
+        "peak_mib": peak_memory_mb() * 1e6 / MIB,
+        "base_mib": base,
     }
-    print(json.dumps(result))
+    print(json.dumps(figures))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main()

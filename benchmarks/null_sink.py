@@ -1,27 +1,33 @@
-"""A sink that takes everything and keeps nothing: what is left is the cost of the pipeline itself."""
+"""Sinks that keep nothing: what is left is the cost of the pipeline itself, or of one thing added to it."""
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from datetime import datetime, timezone
 
 from airflow_provider_genesys.pipeline.certificate import Certificate
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, Counts
 from airflow_provider_genesys.sinks.base import Batch, Load
+from airflow_provider_genesys.sinks.formats import Gzip, RowEncoder
 
 
 class NullSink:
-    """Counts. A checkpoint is committed with every batch, as by PostgreSQL."""
+    """Counts. A checkpoint is committed with every batch, as by PostgreSQL.
+
+    :param start: what ``open`` returns.
+    """
 
     cut_every: int | None = None
     processed_at: str | None = None
 
-    def __init__(self) -> None:
-        self._counts = Counts()
+    def __init__(self, start: Checkpoint | None = None) -> None:
+        self._start = start
+        self._counts = start.counts if start else Counts()
 
     def open(self, load: Load, *, restart: bool) -> Checkpoint | None:  # noqa: ARG002 - there is nothing to open
         """Begin."""
-        return None
+        return self._start
 
     def write(self, batch: Batch) -> Checkpoint:
         """Count the batch."""
@@ -35,3 +41,33 @@ class NullSink:
 
     def abort(self) -> None:
         """Let go of nothing."""
+
+
+class PackingSink(NullSink):
+    """Encodes and packs as the object-store sinks do, and throws away what comes out."""
+
+    def open(self, load: Load, *, restart: bool) -> Checkpoint | None:
+        """Begin."""
+        self._encoder, self._packer = RowEncoder(load.contract), Gzip()
+        return super().open(load, restart=restart)
+
+    def write(self, batch: Batch) -> Checkpoint:
+        """Encode, pack and count the batch."""
+        self._packer.pack(self._encoder.encode(batch.rows))
+        return super().write(batch)
+
+
+class SlowSink(NullSink):
+    """Takes so many bytes of the source a second.
+
+    :param rate: bytes a second.
+    """
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        self._rate = rate
+
+    def write(self, batch: Batch) -> Checkpoint:
+        """Take the batch's time."""
+        time.sleep((batch.end - batch.start) / self._rate)
+        return super().write(batch)

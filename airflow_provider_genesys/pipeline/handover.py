@@ -22,7 +22,7 @@ class Handover:
         source: Callable[[], Iterator[bytes]],
         *,
         stop: Callable[[], None] = lambda: None,
-        limit: int = 2 * 1024 * 1024,
+        limit: int = 1024 * 1024,
         piece: int = 256 * 1024,
     ) -> None:
         self._source = source

@@ -1,0 +1,65 @@
+"""The table as Markdown, and as a chart, for ``docs/performance.md``."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+from datetime import datetime, timezone
+from html import escape
+from pathlib import Path
+
+from benchmarks.rows import TIMES, Result, Scale
+
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+BEGIN, END = "<!-- measured -->", "<!-- end of what is measured -->"
+
+
+def table(results: Sequence[Result]) -> str:
+    """Return the results as a Markdown table."""
+    lines = ["| | measured | bar | reached | |", "|---|---|---|---|---|"]
+    for result in results:
+        bar = f"{'≥' if result.at_least else '≤'} {result.bar:.3g}{result.unit}"
+        value = f"**{result.value:.3g}{result.unit}**"
+        lines.append(f"| {result.what} | {value} | {bar} | {'yes' if result.met else 'no'} | {result.told} |")
+    return "\n".join(lines)
+
+
+def header(scale: Scale) -> str:
+    """Return where, when and how much was measured."""
+    now = datetime.now(timezone.utc)
+    return (
+        f"{now:%Y-%m-%d}, Python {platform.python_version()}, 2 cores; {scale.megabytes:,} MB of recordings, "
+        f"medians of {scale.runs}."
+    )
+
+
+def write(results: Sequence[Result], scale: Scale) -> None:
+    """Put table and chart into ``docs/``."""
+    page = DOCS / "performance.md"
+    before, rest = page.read_text().split(BEGIN)
+    after = rest.split(END)[1]
+    page.write_text(f"{before}{BEGIN}\n{header(scale)}\n\n{table(results)}\n{END}{after}")
+    (DOCS / "performance.svg").write_text(chart([result for result in results if result.unit == TIMES]))
+
+
+def chart(results: Sequence[Result]) -> str:
+    """Return an SVG: for each ratio a bar, and a mark where it has to reach, or to stay below."""
+    row, left, width = 30, 420, 400
+    height = row * len(results) + 20
+    body = []
+    for number, result in enumerate(results):
+        y = 10 + row * number
+        scale = width / 2 / result.bar
+        length = min(result.value * scale, width)
+        mark = left + result.bar * scale
+        colour = "#2e7d32" if result.met else "#b26a00"
+        label = escape(result.what)
+        body.append(f'<text x="{left - 10}" y="{y + 17}" text-anchor="end">{label}</text>')
+        body.append(f'<rect x="{left}" y="{y + 4}" width="{length:.0f}" height="18" fill="{colour}"/>')
+        body.append(f'<line x1="{mark:.0f}" y1="{y}" x2="{mark:.0f}" y2="{y + 26}" stroke="#333"/>')
+        sign = "≥" if result.at_least else "≤"
+        told = f"{result.value:.2f} ({sign} {result.bar:.3g})"
+        body.append(f'<text x="{left + width + 10}" y="{y + 17}">{told}</text>')
+    style = "<style>text{font:12px sans-serif}</style>"
+    size = f'width="{left + width + 130}" height="{height}"'
+    return f'<svg xmlns="http://www.w3.org/2000/svg" {size}>{style}{"".join(body)}</svg>\n'

@@ -1,0 +1,208 @@
+"""The rows of the table: what is measured, against what, and which bar it is held against."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from airflow_provider_genesys.testing.services import PostgresServer, S3Server
+from benchmarks.archives import Shelf
+from benchmarks.processes import Figures, compared, measured, node, python, speed
+
+DAGS = Path(__file__).resolve().parent.parent / "dags"
+GB = 1e9
+TIMES = "×"  # noqa: RUF001 - the sign that people read
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How much is measured. Sizes in MB, 10**6 bytes of the unpacked document."""
+
+    megabytes: int
+    runs: int
+    largest: int
+    """Of the archive that shows whether memory grows."""
+    slow: int
+    """Of the archives on a slow link and into a slow sink, at 1 MB/s and 4 MB/s."""
+
+
+FULL = Scale(megabytes=1_000, runs=5, largest=5_000, slow=40)
+QUICK = Scale(megabytes=100, runs=3, largest=500, slow=8)
+
+
+@dataclass(frozen=True)
+class Result:
+    """One line of the table.
+
+    :param value: the ratio, or the figure, that the bar is about.
+    :param at_least: whether the bar is a floor; else a ceiling.
+    :param told: what was measured, for people.
+    """
+
+    what: str
+    value: float
+    bar: float
+    at_least: bool
+    told: str
+    unit: str = TIMES
+
+    @property
+    def met(self) -> bool:
+        """Whether the bar is reached."""
+        return self.value >= self.bar if self.at_least else self.value <= self.bar
+
+
+Row = Callable[[Shelf, Scale], Iterator[Result]]
+
+
+def _against_node(what: str, kind: str, arguments: tuple[str, ...], bar: float) -> Row:
+    def row(shelf: Shelf, scale: Scale) -> Iterator[Result]:
+        url = shelf.url(kind, scale.megabytes)
+        pair = compared(python("load", url), node(url, *arguments), scale.runs)
+        told = f"{speed(pair.ours):.0f} MB/s, Node {speed(pair.theirs):.0f} MB/s"
+        yield Result(f"{what} → null sink, against Node", pair.throughput, bar, at_least=True, told=told)
+
+    return row
+
+
+def _cpu(shelf: Shelf, scale: Scale) -> Iterator[Result]:
+    path = shelf.path("ndjson", scale.megabytes)
+    pair = compared(python("load", shelf.url("ndjson", scale.megabytes)), python("orjson_floor", str(path)), scale.runs)
+    ours, theirs = (figures["cpu"] / figures["bytes"] * GB for figures in (pair.ours, pair.theirs))
+    told = f"{ours:.2f} CPU s/GB, orjson {theirs:.2f}"
+    yield Result("CPU, against decoding in memory with orjson", ours / theirs, 1.6, at_least=False, told=told)
+
+
+def _slower(what: str, kind: str, bar: float) -> Row:
+    def row(shelf: Shelf, scale: Scale) -> Iterator[Result]:
+        odd, clean = (python("load", shelf.url(name, scale.megabytes)) for name in (kind, "ndjson"))
+        pair = compared(odd, clean, scale.runs)
+        told = f"{speed(pair.ours):.0f} MB/s, without {speed(pair.theirs):.0f} MB/s"
+        yield Result(what, 1 / pair.throughput, bar, at_least=False, told=told)
+
+    return row
+
+
+def _s3(shelf: Shelf, scale: Scale) -> Iterator[Result]:
+    url = shelf.url("ndjson", scale.megabytes)
+    with S3Server() as server:
+        place = f"{server.endpoint_url}/{server.create_bucket('bench')}"
+        pair = compared(
+            python("load", url, "--sink", "s3", "--place", place),
+            python("load", url, "--sink", "null-gzip"),
+            scale.runs,
+        )
+    told = f"{speed(pair.ours):.0f} MB/s, packing alone {speed(pair.theirs):.0f} MB/s"
+    what = "S3 gzip sink (moto), against the null sink with the same compressor"
+    yield Result(what, pair.throughput, 0.8, at_least=True, told=told)
+
+
+def _postgres(shelf: Shelf, scale: Scale) -> Iterator[Result]:
+    url, path = shelf.url("ndjson", scale.megabytes), shelf.path("ndjson", scale.megabytes)
+    with PostgresServer(durable=True) as server:
+        ours = python("load", url, "--sink", "postgres", "--place", server.dsn)
+        pair = compared(ours, python("bare_copy", str(path), server.dsn), scale.runs)
+    ratio = pair.ours["records"] / pair.ours["seconds"] / (pair.theirs["records"] / pair.theirs["seconds"])
+    told = f"{_rate(pair.ours)}, bare {_rate(pair.theirs)}"
+    yield Result("PostgreSQL sink, against bare COPY + upsert of the same rows", ratio, 0.95, at_least=True, told=told)
+
+
+def _parquet(shelf: Shelf, scale: Scale) -> Iterator[Result]:
+    url, path = shelf.url("ndjson", scale.megabytes), shelf.path("ndjson", scale.megabytes)
+    with _scratch() as folder:
+        ours = python("load", url, "--sink", "parquet", "--place", folder)
+        pair = compared(ours, python("duckdb_parquet", str(path), folder), scale.runs)
+    told = f"{speed(pair.ours):.0f} MB/s, DuckDB {speed(pair.theirs):.0f} MB/s"
+    yield Result("NDJSON → Parquet, against DuckDB: speed", pair.throughput, 1.0, at_least=True, told=told)
+    grown, theirs = _growth(pair.ours), _growth(pair.theirs)
+    told = f"{grown:.0f} MiB, DuckDB {theirs:.0f} MiB"
+    yield Result("the same: memory", grown / theirs, 1 / 3, at_least=False, told=told)
+    yield Result("Parquet: peak above imports", grown, 160, at_least=False, told="", unit=" MiB")
+
+
+def _memory(shelf: Shelf, scale: Scale) -> Iterator[Result]:
+    small = measured(python("load", shelf.url("ndjson", 100)), scale.runs)
+    large = measured(python("load", shelf.url("ndjson", scale.largest)), 1)
+    whole = measured(python("whole_body", shelf.url("ndjson", 100)), 1)
+    shelf.path("ndjson", scale.largest).unlink()
+    told = f"reading a body of 100 MB whole, as HttpToS3Operator does: {_growth(whole):.0f} MiB"
+    yield Result("peak above imports", _growth(large), 64, at_least=False, told=told, unit=" MiB")
+    told = f"{small['peak_mib']:.1f} and {large['peak_mib']:.1f} MiB in all"
+    what = f"growth of the peak from 100 to {scale.largest:,} MB"
+    yield Result(what, large["peak_mib"] - small["peak_mib"], 4, at_least=False, told=told, unit=" MiB")
+
+
+def _slow_sink(shelf: Shelf, scale: Scale) -> Iterator[Result]:
+    url = shelf.url("ndjson", scale.slow)
+    figures = measured(python("load", url, "--sink", "slow", "--place", "4000000"), 1)
+    told = "a sink that takes 4 MB/s"
+    yield Result("peak above imports, slow sink", _growth(figures), 64, at_least=False, told=told, unit=" MiB")
+    figures = measured(python("load", shelf.url("wide", scale.megabytes)), 1)
+    told = "records of 10 MB"
+    yield Result("peak above imports, huge records", _growth(figures), 256, at_least=False, told=told, unit=" MiB")
+
+
+def _latency(shelf: Shelf, scale: Scale) -> Iterator[Result]:
+    full = measured(python("latency", shelf.url("ndjson", scale.megabytes)), scale.runs)
+    told = f"p50 {full['p50_ms']:.1f} ms, at full speed"
+    yield Result("arrival → sink, p99", full["p99_ms"], 5, at_least=False, told=told, unit=" ms")
+    slow = measured(python("latency", f"{shelf.url('ndjson', scale.slow)}?rate=1000000"), 1)
+    told = f"p50 {slow['p50_ms']:.1f} ms, on a link of 1 MB/s"
+    yield Result("arrival → sink, p99", slow["p99_ms"], 100, at_least=False, told=told, unit=" ms")
+
+
+def _resume(shelf: Shelf, scale: Scale) -> Iterator[Result]:
+    for kind in ("ndjson", "gzip"):
+        url, unpacked = shelf.url(kind, scale.megabytes), scale.megabytes * 1_000_000
+        figures = measured(python("resume", url, str(unpacked)), scale.runs)
+        told = f"half-way of {scale.megabytes} MB; {figures['unpacked_again'] / 1e6:.2f} MB unpacked again"
+        bar = 1.0 if kind == "ndjson" else scale.megabytes / 2 / 100
+        what = f"first new record after a kill, {kind}"
+        yield Result(what, figures["first_record_s"], bar, at_least=False, told=told, unit=" s")
+
+
+def _parsing(_: Shelf, scale: Scale) -> Iterator[Result]:
+    for path in sorted(DAGS.glob("*.py")):
+        figures = measured(python("parsing", str(path)), scale.runs)
+        told = f"{figures['modules']:.0f} modules, {figures['heavy']:.0f} of them heavy"
+        what = f"parse of {path.name} beyond Airflow's own"
+        yield Result(what, figures["parse_ms"], 100, at_least=False, told=told, unit=" ms")
+
+
+def _rate(figures: Figures) -> str:
+    return f"{figures['records'] / figures['seconds']:,.0f} rows/s"
+
+
+def _growth(figures: Figures) -> float:
+    return figures["peak_mib"] - figures["base_mib"]
+
+
+@contextmanager
+def _scratch() -> Iterator[str]:
+    folder = tempfile.mkdtemp(prefix="genesys-bench-out-")
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
+
+
+ROWS: dict[str, Row] = {
+    "array": _against_node("JSON array", "array", ("array",), 10),
+    "ndjson": _against_node("NDJSON", "ndjson", ("lines",), 4),
+    "gzip": _against_node("NDJSON, gzip", "gzip", ("lines", "gzip"), 5),
+    "cpu": _cpu,
+    "postgres": _postgres,
+    "s3": _s3,
+    "parquet": _parquet,
+    "memory": _memory,
+    "bounded": _slow_sink,
+    "latency": _latency,
+    "hostile": _slower("a bad record in every hundred: times as long", "hostile", 3),
+    "drift": _slower("an unknown field in every record: times as long", "drifting", 1.3),
+    "resume": _resume,
+    "parsing": _parsing,
+}
