@@ -14,7 +14,10 @@ DAGS = Path(__file__).parent.parent / "dags"
 
 def shipped_dag(dag_id: str) -> DAG:
     """Return a DAG of ``dags/`` whose retries come at once and whose polls are not 5 s apart."""
-    from airflow.dag_processing.dagbag import DagBag
+    try:
+        from airflow.dag_processing.dagbag import DagBag
+    except ImportError:  # before Airflow 3.2
+        from airflow.models.dagbag import DagBag
 
     bag = DagBag(dag_folder=DAGS / f"{dag_id}.py")
     assert not bag.import_errors

@@ -11,6 +11,7 @@ import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any, TypeVar
 
 from tenacity import (
@@ -57,15 +58,15 @@ class ConditionalStore(ABC):
         self._retry_wait = retry_wait
 
     @abstractmethod
-    def where(self, key: Key) -> str:
-        """Name the place of ``key``'s entry, for messages."""
+    def where(self, name: Key | str) -> str:
+        """Name the place of an entry, for messages."""
 
     @abstractmethod
     def prepare(self) -> None:
         """Make the store ready, and refuse one that does not keep what it is given. Raises as :meth:`get` does."""
 
     @abstractmethod
-    def get(self, key: Key) -> dict[str, str] | None:
+    def get(self, name: Key | str) -> dict[str, str] | None:
         """Read the newest entry; None where there is none.
 
         :raises SinkUnavailableError: it may work a moment later; the message says no more than what happened.
@@ -73,7 +74,7 @@ class ConditionalStore(ABC):
         """
 
     @abstractmethod
-    def put(self, key: Key, fields: dict[str, str], *, replacing: int) -> bool:
+    def put(self, name: Key | str, fields: dict[str, str], *, replacing: int) -> bool:
         """Write an entry if the one that is there has the revision ``replacing`` (0: there is none), else return False.
 
         Raises as :meth:`get` does.
@@ -133,7 +134,28 @@ class ConditionalStore(ABC):
         replacing = held.revision if held else 0
         return self._retried(lambda: self.put(key, entry.to_fields(), replacing=replacing), key, doing)
 
-    def _retried(self, request: Callable[[], T], key: Key, doing: str) -> T:
+    def recall(self, name: str) -> str | None:
+        """Return the text that was last kept under ``name``; None where none was. Raises as :meth:`keep` does."""
+        fields = self._retried(lambda: self.get(name), name, "a question for what is kept there")
+        return fields["text"] if fields else None
+
+    def keep(self, name: str, text: str) -> None:
+        """Keep ``text`` under ``name``, instead of what was there; it is stored when this returns.
+
+        :raises SinkRefusedError: as for :meth:`claim`.
+        :raises SinkUnavailableError: as for :meth:`claim`.
+        """
+        doing = "what is to be kept there"
+        self._retried(self.prepare, name, doing)
+        for _ in range(_ROUNDS):
+            held = self._retried(lambda: self.get(name), name, doing) or {}
+            revision = int(held.get("revision", 0))
+            fields = {"text": text, "revision": str(revision + 1)}
+            if self._retried(partial(self.put, name, fields, replacing=revision), name, doing):
+                return
+        raise self._crowded(name, doing)
+
+    def _retried(self, request: Callable[[], T], key: Key | str, doing: str) -> T:
         retrying = Retrying(
             stop=stop_after_attempt(self._attempts),
             wait=wait_exponential(self._retry_wait, max=LONGEST_WAIT) + wait_random(0, self._retry_wait),
@@ -163,7 +185,7 @@ class ConditionalStore(ABC):
             "still there, and sends again what came after it."
         )
 
-    def _crowded(self, key: Key, doing: str) -> SinkUnavailableError:
+    def _crowded(self, key: Key | str, doing: str) -> SinkUnavailableError:
         return SinkUnavailableError(
             f"{self.where(key)} did not take {doing}: {_ROUNDS} times somebody else was first. Look for tasks that "
             "load the same window at once."

@@ -60,9 +60,9 @@ class DynamoDBCheckpointStore(ConditionalStore):
         self._table = table
         self._create_table = create_table
 
-    def where(self, key: Key) -> str:
+    def where(self, name: Key | str) -> str:
         """Name table and item."""
-        return f"DynamoDB table {self._table}, {HASH_KEY} {key}"
+        return f"DynamoDB table {self._table}, {HASH_KEY} {name}"
 
     def prepare(self) -> None:
         """Create the table if asked to. That another does so at the same moment is as good."""
@@ -75,15 +75,15 @@ class DynamoDBCheckpointStore(ConditionalStore):
                 TableName=self._table, WaiterConfig={"Delay": 2, "MaxAttempts": 30}
             )
 
-    def get(self, key: Key) -> dict[str, str] | None:
+    def get(self, name: Key | str) -> dict[str, str] | None:
         """Read the item as the last write left it."""
         with _explained():
-            answer = self._client.get_item(TableName=self._table, Key=_key(key), ConsistentRead=True)
+            answer = self._client.get_item(TableName=self._table, Key=_key(name), ConsistentRead=True)
         # Every attribute is {type: value}.
         attributes = answer.get("Item", {}).items()
         return {name: str(*value.values()) for name, value in attributes if name != HASH_KEY} or None
 
-    def put(self, key: Key, fields: dict[str, str], *, replacing: int) -> bool:
+    def put(self, name: Key | str, fields: dict[str, str], *, replacing: int) -> bool:
         """Replace the item."""
         item = {name: {"N" if name in NUMBERS else "S": value} for name, value in fields.items()}
         condition: dict[str, Any] = {"ConditionExpression": f"attribute_not_exists({HASH_KEY})"}
@@ -94,7 +94,7 @@ class DynamoDBCheckpointStore(ConditionalStore):
             }
         try:
             with _explained():
-                self._client.put_item(TableName=self._table, Item={**item, **_key(key)}, **condition)
+                self._client.put_item(TableName=self._table, Item={**item, **_key(name)}, **condition)
         except _Changed:
             return False
         return True
@@ -130,8 +130,8 @@ class _Changed(Exception):  # noqa: N818 - an answer rather than an error
     """The item is not as it was read."""
 
 
-def _key(key: Key) -> dict[str, dict[str, str]]:
-    return {HASH_KEY: {"S": str(key)}}
+def _key(name: Key | str) -> dict[str, dict[str, str]]:
+    return {HASH_KEY: {"S": str(name)}}
 
 
 @contextmanager

@@ -74,9 +74,9 @@ class RedisCheckpointStore(ConditionalStore):
         self._prefix = prefix
         self._ttl = int(ttl.total_seconds()) if ttl else 0
 
-    def where(self, key: Key) -> str:
+    def where(self, name: Key | str) -> str:
         """Name the key."""
-        return f"Redis, key {self._prefix}{key}"
+        return f"Redis, key {self._prefix}{name}"
 
     def prepare(self) -> None:
         """Refuse a server that is set up as a cache and throws entries away when its memory is full."""
@@ -93,18 +93,18 @@ class RedisCheckpointStore(ConditionalStore):
                 "checkpoints. Set maxmemory-policy to noeviction, or use another server than the cache."
             )
 
-    def get(self, key: Key) -> dict[str, str] | None:
+    def get(self, name: Key | str) -> dict[str, str] | None:
         """Read the hash."""
         with _explained():
-            fields = self._client.hgetall(self._prefix + str(key))
+            fields = self._client.hgetall(self._prefix + str(name))
         return {_text(name): _text(value) for name, value in fields.items()} or None
 
-    def put(self, key: Key, fields: dict[str, str], *, replacing: int) -> bool:
+    def put(self, name: Key | str, fields: dict[str, str], *, replacing: int) -> bool:
         """Write the hash in a script, which nothing comes between."""
         values = [part for field in fields.items() for part in field]
         with _explained():
             write = self._client.register_script(_PUT)
-            return bool(write(keys=[self._prefix + str(key)], args=[replacing, self._ttl, *values]))
+            return bool(write(keys=[self._prefix + str(name)], args=[replacing, self._ttl, *values]))
 
     def close(self) -> None:
         """Close the client's connections. Never raises."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from datetime import datetime, timedelta, timezone
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -12,9 +13,10 @@ from airflow.sdk import BaseOperator, Context
 
 from airflow_provider_genesys.cloud.exports import ExportRequest, ExportState
 from airflow_provider_genesys.exceptions import ExportFailedError, ExportGoneError, NotFoundError
+from airflow_provider_genesys.hooks.checkpoint_store import TABLE, open_store
 from airflow_provider_genesys.links.genesys import GenesysExportLink
 from airflow_provider_genesys.operators.failures import AirflowException, failing_fast
-from airflow_provider_genesys.operators.task_state import TaskState
+from airflow_provider_genesys.operators.task_state import KeptElsewhere, TaskState
 from airflow_provider_genesys.operators.wait import DAY, wait_for_export
 from airflow_provider_genesys.window import resolve_window
 
@@ -28,8 +30,9 @@ LOST = frozenset({ExportState.FAILED, ExportState.CANCELLED, ExportState.EXPIRED
 class GenesysCreateExportOperator(BaseOperator):
     """Ask Genesys Cloud for an export of one window, once.
 
-    Creating is not repeatable, so the export's id is kept as soon as it is known (Airflow 3.3 and later, in the task's
-    state store): a *retry* adopts the export of an earlier try while that is alive, a *clear* always creates.
+    Creating is not repeatable, so the export's id is kept as soon as it is known: in the task's state store (Airflow
+    3.3 and later), or in the checkpoint store that ``checkpoint_conn_id`` leads to. A *retry* adopts the export of an
+    earlier try while that is alive, a *clear* always creates.
 
     XCom ``return_value`` is the export's id; XCom ``export`` is {export_id, kind, window_start, window_end,
     submitted_at, fingerprint}, times in ISO 8601, UTC.
@@ -44,6 +47,9 @@ class GenesysCreateExportOperator(BaseOperator):
     :param file_format: ``ndjson`` or ``json``. (templated)
     :param options: further settings of this kind of export. (templated)
     :param genesys_conn_id: the Genesys connection. (templated)
+    :param checkpoint_conn_id: for an Airflow before 3.3: a connection to Redis (type ``redis``) or DynamoDB (type
+        ``aws``) where the export's id is kept. Without it, a retry there creates a second export. (templated)
+    :param checkpoint_table: the DynamoDB table. (templated)
     :param cancel_on_kill: cancel the export when Airflow ends the task in a worker. Off by default, because Airflow
         does that on eviction and timeout as well, when the next try wants the export.
     :param wait_for_completion: wait for the export to end, too. An export that fails or expires then fails the try,
@@ -64,6 +70,8 @@ class GenesysCreateExportOperator(BaseOperator):
         "file_format",
         "options",
         "genesys_conn_id",
+        "checkpoint_conn_id",
+        "checkpoint_table",
     )
     template_fields_renderers: ClassVar[dict[str, str]] = {"filters": "json", "options": "json"}
     operator_extra_links = (GenesysExportLink(),)
@@ -80,6 +88,8 @@ class GenesysCreateExportOperator(BaseOperator):
         file_format: str = "ndjson",
         options: dict[str, Any] | None = None,
         genesys_conn_id: str = "genesys_default",
+        checkpoint_conn_id: str | None = None,
+        checkpoint_table: str = TABLE,
         cancel_on_kill: bool = False,
         wait_for_completion: bool = False,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
@@ -97,6 +107,8 @@ class GenesysCreateExportOperator(BaseOperator):
         self.file_format = file_format
         self.options = options
         self.genesys_conn_id = genesys_conn_id
+        self.checkpoint_conn_id = checkpoint_conn_id
+        self.checkpoint_table = checkpoint_table
         self.cancel_on_kill = cancel_on_kill
         self.wait_for_completion = wait_for_completion
         self.deferrable = deferrable
@@ -114,8 +126,7 @@ class GenesysCreateExportOperator(BaseOperator):
 
     def execute(self, context: Context) -> str:
         """Create the export, or adopt that of an earlier try, and return its id."""
-        state = TaskState(context, "export")
-        with failing_fast(), state.one_try(), self.hook:
+        with failing_fast(), self._one_try(context) as state, self.hook:
             export = self._obtain(context, state)
             context["ti"].xcom_push(key="export", value=export)
             GenesysExportLink.persist(context, self.hook.config.api_url)
@@ -125,7 +136,7 @@ class GenesysCreateExportOperator(BaseOperator):
         """Go on after the trigger's ``event``; without one, begin as :meth:`execute` does."""
         if not event:
             return self.execute(context)
-        with failing_fast(), TaskState(context, "export").one_try(), self.hook:
+        with failing_fast(), self._one_try(context), self.hook:
             return self._finish(context, event["export_id"], event)
 
     def on_kill(self) -> None:
@@ -133,6 +144,18 @@ class GenesysCreateExportOperator(BaseOperator):
         if self.cancel_on_kill and self._export_id:
             with self.hook as hook:
                 hook.cancel_export(self._export_id, self.kind)
+
+    @contextmanager
+    def _one_try(self, context: Context) -> Iterator[TaskState]:
+        """Give what the tries of this task share; how this one ends is noted there."""
+        with ExitStack() as stack:
+            elsewhere = None
+            if self.checkpoint_conn_id and context.get("task_state_store") is None:
+                store = open_store(self.checkpoint_conn_id, table=self.checkpoint_table)
+                elsewhere = KeptElsewhere(stack.enter_context(closing(store)), context)
+            state = TaskState(context, "export", elsewhere)
+            with state.one_try():
+                yield state
 
     def _obtain(self, context: Context, state: TaskState) -> dict[str, Any]:
         window = resolve_window(self.window_start, self.window_end, context)

@@ -2,15 +2,51 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow.sdk import Context
 
+if TYPE_CHECKING:
+    from airflow_provider_genesys.checkpoints.conditional import ConditionalStore
+
+
+class StateStore(Protocol):
+    """What Airflow's ``task_state_store`` (3.3 and later) offers: JSON under the keys of one task."""
+
+    def get(self, key: str) -> Any:
+        """Return what is kept under ``key``; None where nothing is."""
+
+    def set(self, key: str, value: Any) -> None:
+        """Keep ``value``; it is stored when this returns."""
+
+
+class KeptElsewhere:
+    """A :class:`StateStore` in a checkpoint store, for an Airflow that has none of its own.
+
+    :param store: where; see :func:`airflow_provider_genesys.hooks.checkpoint_store.open_store`.
+    :param context: the task's context. Its tries share one place, and no other task has it.
+    """
+
+    def __init__(self, store: ConditionalStore, context: Context) -> None:
+        self._store = store
+        ti = context["ti"]
+        self._task = "/".join(["task", ti.dag_id, ti.run_id, ti.task_id, str(ti.map_index)])
+
+    def get(self, key: str) -> Any:
+        """Return what is kept under ``key``; None where nothing is."""
+        text = self._store.recall(f"{self._task}/{key}")
+        return None if text is None else json.loads(text)
+
+    def set(self, key: str, value: Any) -> None:
+        """Keep ``value``; it is stored when this returns."""
+        self._store.keep(f"{self._task}/{key}", json.dumps(value))
+
 
 class TaskState:
-    """A value that outlives the try: in Airflow's ``task_state_store`` (3.3 and later; before, nothing is kept).
+    """A value that outlives the try: in Airflow's ``task_state_store``, or where that is not, in ``elsewhere``.
 
     A *retry* finds it again. After a *clear* it is as if nothing had been kept: whoever clears a task wants it done
     anew. Airflow does not tell the two apart. A task was cleared when ``max_tries`` rose; clearing it while it runs
@@ -19,10 +55,11 @@ class TaskState:
 
     :param context: the task's context.
     :param key: what the value is kept under; people see it in the UI, at the task's state store.
+    :param elsewhere: for an Airflow before 3.3. Without it nothing is kept there.
     """
 
-    def __init__(self, context: Context, key: str) -> None:
-        self._store: Any = context.get("task_state_store")
+    def __init__(self, context: Context, key: str, elsewhere: StateStore | None = None) -> None:
+        self._store: StateStore | None = context.get("task_state_store") or elsewhere
         self._key = key
         self._try = {
             "max_tries": context["ti"].max_tries,

@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 from airflow.sdk import DAG
-from airflow.sdk.exceptions import TaskDeferred
 from airflow_home import run_dag, states
 from task_context import context, new_export
 
@@ -27,6 +26,11 @@ from airflow_provider_genesys.sinks.base import Sink
 from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
 from airflow_provider_genesys.transfers.base import GenesysExportTransferOperator
 from airflow_provider_genesys.triggers.export import GenesysExportTrigger
+
+try:
+    from airflow.sdk.exceptions import TaskDeferred
+except ImportError:  # before Airflow 3.2
+    from airflow.exceptions import TaskDeferred
 
 try:
     from airflow.sdk import CronDataIntervalTimetable

@@ -1,16 +1,18 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
 from task_context import DAY_END, DAY_START, EXPORTS, Store, context, posts, run
 
-from airflow_provider_genesys.exceptions import CloudUnavailableError
+from airflow_provider_genesys.exceptions import CloudUnavailableError, SinkUnavailableError
 from airflow_provider_genesys.operators.export import GenesysCreateExportOperator
 from airflow_provider_genesys.operators.failures import AirflowException, AirflowFailException
 from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
+from airflow_provider_genesys.testing.services import RedisServer, free_port
 
 
 def create(context: dict[str, Any], **arguments: Any) -> Any:
@@ -58,6 +60,36 @@ def test_the_id_is_kept_before_anything_else_can_fail(genesys: FakeGenesys) -> N
         create(first)
     assert create(context(store)) in genesys.exports
     assert posts(genesys) == 1
+
+
+@pytest.fixture(scope="module")
+def redis() -> Iterator[RedisServer]:
+    with RedisServer() as running:
+        yield running
+
+
+def test_before_airflow_3_3_a_retry_adopts_what_a_checkpoint_store_kept(
+    genesys: FakeGenesys, redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_KEPT", json.dumps(redis.connection()))
+    export_id = create(context(), checkpoint_conn_id="kept")
+    retry = context()
+    assert create(retry, checkpoint_conn_id="kept") == export_id
+    assert retry["ti"].pushed["export"]["export_id"] == export_id
+    assert create(context(max_tries=3), checkpoint_conn_id="kept") != export_id
+    assert create(context(map_index=1), checkpoint_conn_id="kept") != export_id
+    assert posts(genesys) == 3
+
+
+def test_where_the_checkpoint_store_is_down_no_export_is_created(
+    genesys: FakeGenesys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = {"conn_type": "redis", "host": "127.0.0.1", "port": free_port()}
+    monkeypatch.setenv("AIRFLOW_CONN_KEPT", json.dumps(gone))
+    monkeypatch.setattr("airflow_provider_genesys.checkpoints.conditional.LONGEST_WAIT", 0.01)
+    with pytest.raises(SinkUnavailableError, match="Redis, key genesys:checkpoint:task/a_dag/"):
+        create(context(), checkpoint_conn_id="kept")
+    assert posts(genesys) == 0
 
 
 @pytest.mark.parametrize("outcome", ["FAILED", "CANCELLED", "EXPIRED"])
