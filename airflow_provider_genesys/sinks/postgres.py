@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timezone
-from typing import Any
+from typing import Any, get_args
 
 from airflow_provider_genesys.exceptions import AccountError, ConfigurationError, MissingExtraError
 
@@ -28,19 +28,29 @@ from psycopg import sql
 from airflow_provider_genesys.pipeline.certificate import Certificate
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, Counts
 from airflow_provider_genesys.pipeline.dead_letter import DeadLetter
-from airflow_provider_genesys.pipeline.steps import CHECKED, CLAIMING, COMMITTING, WRITING, reached
+from airflow_provider_genesys.pipeline.steps import CHECKED, CLAIMING, COMMITTING, PUBLISHED, WRITING, reached
 from airflow_provider_genesys.sinks.base import Batch, Load
 from airflow_provider_genesys.sinks.postgres_columns import LONGEST_NAME
 from airflow_provider_genesys.sinks.postgres_dead_letters import DeadLetterRaw, DeadLetters, RawBytes
 from airflow_provider_genesys.sinks.postgres_errors import is_of_a_row
-from airflow_provider_genesys.sinks.postgres_ledger import Claim, Ledger
+from airflow_provider_genesys.sinks.postgres_ledger import Claim, Held, Ledger
 from airflow_provider_genesys.sinks.postgres_partitions import PartitionBy, Partitions
 from airflow_provider_genesys.sinks.postgres_poison import search
 from airflow_provider_genesys.sinks.postgres_schema import check, create_target, ensure, ensure_schema, find_key
 from airflow_provider_genesys.sinks.postgres_session import Connection, Cursor, Session
+from airflow_provider_genesys.sinks.postgres_staging import Publish, Staging
 from airflow_provider_genesys.sinks.postgres_table import Table
+from airflow_provider_genesys.sinks.postgres_target import Target
 from airflow_provider_genesys.sinks.postgres_unchanged import Unchanged, prepare_unchanged
 from airflow_provider_genesys.sinks.postgres_upsert import Landed, lineage
+from airflow_provider_genesys.sinks.postgres_window import (
+    NOTHING_REMOVED,
+    Removed,
+    WriteMode,
+    exclusive_lock,
+    remove_older,
+    shared_lock,
+)
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +70,8 @@ class PostgresSink:
     :param partition_by: ``day`` or ``month``: create the table partitioned by the contract's timestamp, and the
         partitions of a load's window as it opens. None for a table that is not, or whose partitions others create.
     :param skip_unchanged: do not rewrite a row of another export that the table holds just as it is.
+    :param write_mode: ``upsert``, or ``replace_window``: remove the older rows of the load's window as it completes.
+    :param publish: ``batches``: rows appear batch by batch; ``atomic``: all at once, as the load completes.
     :param dead_letter_raw: what is stored of a dead letter's bytes: encrypted, as they are, or nothing.
     :param encrypt: for ``dead_letter_raw="encrypt"``.
     :param retries: how often a batch is tried again after connection loss, deadlock, timeout or shutdown.
@@ -78,6 +90,8 @@ class PostgresSink:
         create_schema: bool = False,
         partition_by: PartitionBy | None = None,
         skip_unchanged: bool = False,
+        write_mode: WriteMode = "upsert",
+        publish: Publish = "batches",
         dead_letter_raw: DeadLetterRaw = "encrypt",
         encrypt: Callable[[bytes], bytes] | None = None,
         retries: int = 3,
@@ -86,20 +100,27 @@ class PostgresSink:
         for name in (schema, table):
             if not name or len(name.encode()) > LONGEST_NAME or re.search("[%\0]", name):
                 raise ConfigurationError(f"{name!r} cannot name a table or schema: 1 to {LONGEST_NAME} bytes, no '%'.")
+        for name, value, known in (("write_mode", write_mode, WriteMode), ("publish", publish, Publish)):
+            if value not in get_args(known):
+                raise ConfigurationError(f"{name} is one of {', '.join(get_args(known))}, not {value!r}.")
         self._raw_bytes = RawBytes(dead_letter_raw, encrypt)
         self._session = Session(connect, retries=retries, retry_wait=retry_wait)
         self._schema = schema
         self._name = table
+        self._full_name = f"{schema}.{table}"
         self._create_table = create_table
         self._create_schema = create_schema
         self._skip_unchanged = skip_unchanged
+        self._write_mode = write_mode
+        self._publish = publish
         self._partitions = Partitions(schema, table, partition_by) if partition_by else None
 
     def open(self, load: Load, *, restart: bool) -> Checkpoint | None:
         """See :meth:`Sink.open`. A checkpoint of another export or another contract is not continued."""
         self._load = load
         self._identifier = sql.Identifier(self._schema, self._name)
-        self._ledger = Ledger(self._schema, self._name, load)
+        self._ledger = Ledger(self._schema, self._name, load, self._write_mode, self._publish)
+        self._staging = Staging(self._schema, self._name, load)
         self._dead_letters = DeadLetters(self._schema, self._name, load, self._raw_bytes)
         self._rules: Counter[str] = Counter()
         self._claim = self._session.retried(lambda: self._open(restart=restart), self._doing("opening it"))
@@ -135,15 +156,27 @@ class PostgresSink:
         with self._session.transaction() as cursor:
             cursor.execute(_SETTINGS)
             self._prepare_tables(cursor)
-            claim = self._ledger.claim(cursor, restart=restart)
+            gone = self._publish == "atomic" and not self._staging.exists(cursor)
+            claim = self._ledger.claim(cursor, restart=restart or gone)
             if claim.checkpoint is None:
                 self._dead_letters.forget(cursor)
-            # On no rows, so that what is not allowed shows before anything is downloaded.
-            self._dead_letters.set_aside(cursor, [])
-            self._table = self._make_table(cursor, claim)
-            self._table.rehearse(cursor)
+                self._staging.drop(cursor)
+            self._lineage = lineage(self._load, self._full_name, claim.begun_at)
+            self._target = self._find_target(cursor)
+            self._table = self._table_for_batches(cursor)
+            self._rehearse(cursor)
             reached(CLAIMING)
         return claim
+
+    def _rehearse(self, cursor: Cursor) -> None:
+        """Run what the load will run, on no rows, so that what is not allowed shows before anything is downloaded."""
+        self._dead_letters.set_aside(cursor, [])
+        self._table.rehearse(cursor)
+        if self._publish == "atomic":
+            self._table.unstage(cursor)
+            Table(self._target, self._lineage).rehearse(cursor)
+        if self._write_mode == "replace_window":
+            remove_older(cursor, self._target, self._load, self._lineage, rehearse=True)
 
     def _prepare_tables(self, cursor: Cursor) -> None:
         create = self._create_table
@@ -153,13 +186,19 @@ class PostgresSink:
         ensure(cursor, self._dead_letters.identifier, self._dead_letters.definition, create=create)
         self._prepare_target(cursor, create=create)
 
-    def _make_table(self, cursor: Cursor, claim: Claim) -> Table:
+    def _find_target(self, cursor: Cursor) -> Target:
         contract, identifier = self._load.contract, sql.Identifier(self._schema, "genesys_unchanged")
         present = prepare_unchanged(cursor, identifier, skip=self._skip_unchanged, create=self._create_table)
         key = find_key(cursor, self._identifier, contract)
-        self._unchanged = Unchanged(identifier, contract, key, skip=self._skip_unchanged, present=present)
-        self._lineage = lineage(self._load, f"{self._schema}.{self._name}", claim.begun_at)
-        return Table(self._identifier, contract, key, self._unchanged, self._lineage)
+        unchanged = Unchanged(identifier, contract, key, skip=self._skip_unchanged, present=present)
+        return Target(self._identifier, self._ledger.identifier, contract, key, unchanged)
+
+    def _table_for_batches(self, cursor: Cursor) -> Table:
+        if self._publish == "batches":
+            return Table(self._target, self._lineage)
+        if not self._staging.exists(cursor):
+            self._staging.create(cursor, self._target)
+        return Table(self._staging.in_place_of(self._target), self._lineage)
 
     def _prepare_target(self, cursor: Cursor, *, create: bool) -> None:
         contract, partitions = self._load.contract, self._partitions
@@ -182,13 +221,15 @@ class PostgresSink:
 
     def _commit(self, batch: Batch, poison: dict[int, DeadLetter]) -> Checkpoint:
         rows, offsets = _without(batch, poison)
-        with self._session.transaction(self._ledger.lock, self._table.stage) as cursor:
+        locks = shared_lock(self._full_name), self._ledger.lock
+        with self._session.transaction(*locks, self._table.stage) as cursor:
             held = self._ledger.held(cursor, self._claim.fence)
             if held.checkpoint and held.position == batch.checkpoint.position:
                 return held.checkpoint  # It landed on a former try, and only the answer to COMMIT was lost.
             if held.position != self._position:
                 raise self._ledger.forgotten()
-            landed = self._table.land(cursor, rows, offsets) if rows else Landed()
+            overtaken = held.overtaken and self._publish == "batches"
+            landed = self._table.land(cursor, rows, offsets, overtaken=overtaken) if rows else Landed()
             letters = [*batch.dead_letters, *poison.values()]
             if letters:
                 self._dead_letters.set_aside(cursor, letters)
@@ -210,32 +251,58 @@ class PostgresSink:
         return checkpoint.at(datetime.now(timezone.utc), counts, where=f"byte {batch.end} of {self._doing('a batch')}")
 
     def _finish(self, certificate: Certificate) -> Certificate:
-        with self._session.transaction(self._ledger.lock) as cursor:
+        replaces = self._write_mode == "replace_window"
+        lock = exclusive_lock(self._full_name) if replaces else shared_lock(self._full_name)
+        with self._session.transaction(lock, self._ledger.lock) as cursor:
             held = self._ledger.held(cursor, self._claim.fence)
+            if held.complete:
+                return self._ledger.certificate(cursor)  # Only the answer to COMMIT was lost.
             if held.position != self._position:
                 raise self._ledger.forgotten()
-            found = self._unchanged.count(cursor, self._identifier, self._lineage)
-            present, taken = self._ledger.audit(cursor, self._claim.begun_at)
-            present += found
-            self._check(held.counts.written, present, taken)
-            part = {"key": f"{self._schema}.{self._name}", "rows": present}
-            info = cursor.connection.info
-            final = certificate.accounted(
-                held.counts,
-                rules=held.checkpoint.rules if held.checkpoint else {},
-                location=f"postgresql://{info.host}:{info.port}/{info.dbname}/{part['key']}",
-                parts=[{**part, "taken_over": held.counts.written - present, "unchanged": held.unchanged}],
-                attempts=self._claim.attempts,
-            )
-            self._ledger.complete(cursor, final, self._claim.fence)
+            landed = self._published(cursor, held)
+            removed = remove_older(cursor, self._target, self._load, self._lineage) if replaces else NOTHING_REMOVED
+            final = self._accounted(cursor, certificate, held, landed, removed)
+            taken_over = Counter(held.taken_over) + landed.taken_over + removed.taken_over
+            self._ledger.complete(cursor, final, self._claim.fence, taken_over)
             reached(CHECKED)
         return final
+
+    def _published(self, cursor: Cursor, held: Held) -> Landed:
+        """Publish what was loaded beside the table. Return what became of all rows of the load."""
+        before = held.counts
+        if self._publish == "batches":
+            return Landed(before.written, before.duplicates, held.unchanged)
+        landed = self._staging.publish(
+            cursor, self._target, self._lineage, written=before.written, overtaken=held.overtaken
+        )
+        reached(PUBLISHED)
+        return replace(landed, duplicates=landed.duplicates + before.duplicates)
+
+    def _accounted(
+        self, cursor: Cursor, certificate: Certificate, held: Held, landed: Landed, removed: Removed
+    ) -> Certificate:
+        # In this order: who takes rows over between the two statements is in the second.
+        found = self._target.unchanged.count(cursor, self._identifier, self._lineage)
+        present, taken = self._ledger.audit(cursor, self._claim.begun_at)
+        present += found
+        self._check(landed.written, present, taken)
+        facts = {"rows": present, "taken_over": landed.written - present, "unchanged": landed.unchanged}
+        if self._write_mode == "replace_window":
+            facts["removed"] = removed.rows
+        info = cursor.connection.info
+        return certificate.accounted(
+            replace(held.counts, written=landed.written, duplicates=landed.duplicates),
+            rules=held.checkpoint.rules if held.checkpoint else {},
+            location=f"postgresql://{info.host}:{info.port}/{info.dbname}/{self._full_name}",
+            parts=[{"key": self._full_name, **facts}],
+            attempts=self._claim.attempts,
+        )
 
     def _check(self, written: int, present: int, taken: int) -> None:
         """Compare what was written with what the table holds; a newer export may have taken rows over since."""
         if not written - taken <= present <= written:
             raise AccountError(
-                f"Export {self._load.export_id}: {written} rows were written to {self._schema}.{self._name}, but it "
+                f"Export {self._load.export_id}: {written} rows were written to {self._full_name}, but it "
                 f"holds {present} of them, and other loads took over at most {taken}. Somebody else deletes or changes "
                 "rows there. Clear the task with on_clear='restart' to load the export again."
             )
@@ -243,7 +310,7 @@ class PostgresSink:
             log.warning("%d rows of export %s belong to newer loads by now.", written - present, self._load.export_id)
 
     def _doing(self, what: str) -> str:
-        return f"export {self._load.export_id} into {self._schema}.{self._name} ({what})"
+        return f"export {self._load.export_id} into {self._full_name} ({what})"
 
 
 def _without(batch: Batch, poison: dict[int, DeadLetter]) -> tuple[list[tuple[Any, ...]], list[int]]:

@@ -70,7 +70,8 @@ def rule_of(error: psycopg.Error) -> str:
 def describe(error: psycopg.Error) -> str:
     """Return what happened, without values of the row."""
     if is_of_a_row(error):
-        return f"{rule_of(error)} (SQLSTATE {error.sqlstate})"
+        place = f" of {error.diag.constraint_name}" if error.diag.constraint_name else ""
+        return f"{rule_of(error)}{place} (SQLSTATE {error.sqlstate})"
     if error.sqlstate:
         return f"{error.diag.message_primary or error} (SQLSTATE {error.sqlstate})"
     return " ".join(str(error).split()).rstrip(".")

@@ -9,6 +9,7 @@ from datetime import datetime, timezone
 from functools import cached_property
 from typing import Any
 
+import msgspec
 from psycopg import sql
 
 from airflow_provider_genesys.exceptions import FencedError, SinkUnavailableError
@@ -18,7 +19,9 @@ from airflow_provider_genesys.sinks.base import Load
 from airflow_provider_genesys.sinks.postgres_columns import CONTRACT, EXPORT, LOADED, SHARD
 from airflow_provider_genesys.sinks.postgres_schema import create_table
 from airflow_provider_genesys.sinks.postgres_session import Cursor
+from airflow_provider_genesys.sinks.postgres_staging import Publish
 from airflow_provider_genesys.sinks.postgres_upsert import Landed
+from airflow_provider_genesys.sinks.postgres_window import WriteMode
 
 _COLUMNS = (
     "load_id text NOT NULL",
@@ -30,6 +33,9 @@ _COLUMNS = (
     "kind text NOT NULL",
     "window_start timestamptz NOT NULL",
     "window_end timestamptz NOT NULL",
+    "submitted_at timestamptz NOT NULL",
+    "write_mode text NOT NULL",
+    "publish text NOT NULL",
     "contract text NOT NULL",
     "run_id text NOT NULL",
     "processed_at timestamptz",
@@ -43,16 +49,20 @@ _COLUMNS = (
     "completed_at timestamptz",
     "PRIMARY KEY (load_id, target, shard)",
 )
+_INDEX = """
+CREATE INDEX ON {ledger} (target, submitted_at) WHERE write_mode = 'replace_window' AND state = 'complete'
+"""
 
 _CLAIM = """
-INSERT INTO {ledger} AS l (load_id, target, shard, fence, state, export_id, kind, window_start, window_end, contract,
-    run_id, attempts, begun_at, opened_at)
+INSERT INTO {ledger} AS l (load_id, target, shard, fence, state, export_id, kind, window_start, window_end,
+    submitted_at, contract, run_id, write_mode, publish, attempts, begun_at, opened_at)
 VALUES (%(load_id)s, %(target)s, %(shard)s, 1, 'loading', %(export_id)s, %(kind)s, %(window_start)s, %(window_end)s,
-    %(contract)s, %(run_id)s, 1, now(), now())
+    %(submitted_at)s, %(contract)s, %(run_id)s, %(write_mode)s, %(publish)s, 1, now(), now())
 ON CONFLICT (load_id, target, shard)
-    DO UPDATE SET fence = l.fence + 1, attempts = l.attempts + 1, run_id = excluded.run_id, opened_at = now()
+    DO UPDATE SET fence = l.fence + 1, attempts = l.attempts + 1, run_id = excluded.run_id,
+        write_mode = excluded.write_mode, opened_at = now()
 RETURNING fence, attempts, begun_at, opened_at, checkpoint, state = 'loading' AND export_id = %(export_id)s
-    AND contract = %(contract)s
+    AND contract = %(contract)s AND publish = %(publish)s
 """
 # Another shard of the same load may have fixed the time already.
 _PROCESSED_AT = """
@@ -62,13 +72,15 @@ SELECT min(processed_at) FROM {ledger} WHERE load_id = %(load_id)s AND target = 
 _BEGIN = """
 UPDATE {ledger} SET state = 'loading', contract = %(contract)s, kind = %(kind)s, window_start = %(window_start)s,
     window_end = %(window_end)s, processed_at = CASE WHEN export_id = %(export_id)s THEN processed_at END,
-    export_id = %(export_id)s, checkpoint = NULL, unchanged = 0, certificate = NULL, attempts = 1,
-    begun_at = now(), completed_at = NULL
+    export_id = %(export_id)s, submitted_at = %(submitted_at)s, publish = %(publish)s, checkpoint = NULL,
+    unchanged = 0, certificate = NULL, attempts = 1, begun_at = now(), completed_at = NULL
 WHERE load_id = %(load_id)s AND target = %(target)s AND shard = %(shard)s
 """
 _LOCK = """
-SELECT fence, checkpoint, taken_over, unchanged FROM {ledger}
-WHERE load_id = {load_id} AND target = {target} AND shard = {number} FOR UPDATE
+SELECT fence, checkpoint, taken_over, unchanged, state = 'complete', EXISTS (
+    SELECT FROM {ledger} WHERE target = {target} AND write_mode = 'replace_window' AND state = 'complete'
+        AND (submitted_at, export_id) > ({submitted_at}, {export_id})
+) FROM {ledger} WHERE load_id = {load_id} AND target = {target} AND shard = {number} FOR UPDATE
 """
 _ADVANCE = """
 UPDATE {ledger} SET checkpoint = %(checkpoint)s, processed_at = %(processed_at)s, taken_over = %(taken_over)s,
@@ -84,8 +96,12 @@ SELECT (SELECT count(*) FROM {table} WHERE {export} = %(export_id)s AND {shard} 
         WHERE target = %(target)s)
 """
 _COMPLETE = """
-UPDATE {ledger} SET state = 'complete', certificate = %(certificate)s, completed_at = now()
+UPDATE {ledger} SET state = 'complete', certificate = %(certificate)s, taken_over = %(taken_over)s,
+    completed_at = now()
 WHERE load_id = %(load_id)s AND target = %(target)s AND shard = %(shard)s AND fence = %(fence)s
+"""
+_CERTIFICATE = """
+SELECT certificate FROM {ledger} WHERE load_id = %(load_id)s AND target = %(target)s AND shard = %(shard)s
 """
 
 
@@ -110,6 +126,9 @@ class Held:
     """By source (``export_id/shard``): how many of its rows this load has replaced or confirmed, ever."""
     unchanged: int
     """How many of the rows written the table held already, just as they are."""
+    complete: bool
+    overtaken: bool
+    """Whether newer loads have replaced windows of the same target."""
 
     @property
     def position(self) -> Position | None:
@@ -125,9 +144,10 @@ class Held:
 class Ledger:
     """The ledger's row of one load into one table. Methods run in the transaction of the cursor that they are given."""
 
-    def __init__(self, schema: str, table: str, load: Load) -> None:
+    def __init__(self, schema: str, table: str, load: Load, write_mode: WriteMode, publish: Publish) -> None:
         self.identifier = sql.Identifier(schema, "genesys_ledger")
-        self.definition = create_table(self.identifier, [sql.SQL(column) for column in _COLUMNS])
+        body = create_table(self.identifier, [sql.SQL(column) for column in _COLUMNS])
+        self.definition = sql.SQL(";").join([body, sql.SQL(_INDEX.rstrip()).format(ledger=self.identifier)])
         self._load = load
         self._row: dict[str, Any] = {
             "load_id": load.load_id,
@@ -137,8 +157,11 @@ class Ledger:
             "kind": load.kind,
             "window_start": load.window_start,
             "window_end": load.window_end,
+            "submitted_at": load.submitted_at,
             "contract": str(load.contract),
             "run_id": load.run_id,
+            "write_mode": write_mode,
+            "publish": publish,
         }
         self._names = {
             "ledger": self.identifier,
@@ -166,23 +189,25 @@ class Ledger:
     @cached_property
     def lock(self) -> bytes:
         """The statement that locks the row, so that no other attempt writes meanwhile; sent along with BEGIN."""
-        key = {"load_id": self._row["load_id"], "target": self._row["target"], "number": self._row["shard"]}
-        literals = {name: sql.Literal(value) for name, value in key.items()}
-        return sql.SQL(_LOCK).format(ledger=self.identifier, **literals).as_bytes()
+        names = ("load_id", "target", "submitted_at", "export_id")
+        literals = {name: sql.Literal(self._row[name]) for name in names}
+        number = sql.Literal(self._row["shard"])  # "shard" names a column
+        return sql.SQL(_LOCK).format(ledger=self.identifier, number=number, **literals).as_bytes()
 
     def held(self, cursor: Cursor, fence: int) -> Held:
-        """Return what the row said when :attr:`lock` was executed, which came second.
+        """Return what the row said when :attr:`lock` was executed, which came third, after BEGIN and another lock.
 
         :raises FencedError: another attempt has claimed the load.
         :raises SinkUnavailableError: the server does not know of this attempt's claim any more.
         """
         cursor.nextset()
-        newest, checkpoint, taken_over, unchanged = cursor.fetchone() or (0, None, {}, 0)
+        cursor.nextset()
+        newest, checkpoint, *more = cursor.fetchone() or (0, None)
         if newest > fence:
             raise self._fenced(fence)
         if newest < fence:
             raise self.forgotten()
-        return Held(self._read(checkpoint) if checkpoint else None, taken_over, unchanged)
+        return Held(self._read(checkpoint) if checkpoint else None, *more)
 
     def forgotten(self) -> SinkUnavailableError:
         """Make the error for a server that has lost what it had confirmed: rows and ledger, the whole transaction."""
@@ -209,10 +234,16 @@ class Ledger:
         present, taken = _only(self._run(cursor, _AUDIT, source=source, begun_at=begun_at))
         return present, taken
 
-    def complete(self, cursor: Cursor, certificate: Certificate, fence: int) -> None:
+    def complete(self, cursor: Cursor, certificate: Certificate, fence: int, taken_over: dict[str, int]) -> None:
         """Mark the load complete."""
-        if not self._run(cursor, _COMPLETE, certificate=certificate.to_json().decode(), fence=fence).rowcount:
+        new = {"certificate": certificate.to_json().decode(), "taken_over": json.dumps(taken_over)}
+        if not self._run(cursor, _COMPLETE, **new, fence=fence).rowcount:
             raise self._fenced(fence)
+
+    def certificate(self, cursor: Cursor) -> Certificate:
+        """Return the certificate of the load, which is complete."""
+        (certificate,) = _only(self._run(cursor, _CERTIFICATE))
+        return msgspec.convert(certificate, Certificate)
 
     def _run(self, cursor: Cursor, statement: str, **parameters: Any) -> Cursor:
         if statement not in self._composed:

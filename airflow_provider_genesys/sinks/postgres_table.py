@@ -14,10 +14,9 @@ from psycopg.adapt import Dumper
 from psycopg.postgres import types
 from psycopg.pq import Format
 
-from airflow_provider_genesys.pipeline.contract import Contract
-from airflow_provider_genesys.sinks.postgres_columns import OFFSET, TYPES, column_names
+from airflow_provider_genesys.sinks.postgres_columns import OFFSET, TYPES
 from airflow_provider_genesys.sinks.postgres_session import Connection, Cursor
-from airflow_provider_genesys.sinks.postgres_unchanged import Unchanged
+from airflow_provider_genesys.sinks.postgres_target import Target
 from airflow_provider_genesys.sinks.postgres_upsert import Landed, Upsert
 
 _STAGE = "CREATE TEMPORARY TABLE genesys_stage ({columns}) ON COMMIT DROP"
@@ -28,25 +27,16 @@ _COPY = "COPY {stage} FROM STDIN (FORMAT BINARY)"
 class Table:
     """Writes a load's rows to one table, in the transaction of the cursor that it is given.
 
-    :param key: names of the columns of its unique key; of equal ones the newest row stays.
     :param lineage: see :func:`.postgres_upsert.lineage`.
     """
 
-    def __init__(
-        self,
-        identifier: sql.Identifier,
-        contract: Contract,
-        key: Sequence[str],
-        unchanged: Unchanged,
-        lineage: dict[str, Any],
-    ) -> None:
-        own = column_names(contract)
+    def __init__(self, target: Target, lineage: dict[str, Any]) -> None:
         stage = sql.Identifier("pg_temp", "genesys_stage")
-        self._key = itemgetter(*map(own.index, key))
-        self._types = [*(TYPES[column.type] for column in contract.columns), OFFSET.type]
+        self._key = itemgetter(*map(target.own.index, target.key))
+        self._types = [*(TYPES[column.type] for column in target.contract.columns), OFFSET.type]
         self._lineage = lineage
-        self._upsert = Upsert(identifier, stage, own, key, unchanged)
-        columns = zip([*own, OFFSET.name], self._types, strict=True)
+        self._upsert = Upsert(target, stage)
+        columns = zip([*target.own, OFFSET.name], self._types, strict=True)
         definitions = [sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(kind)) for name, kind in columns]
         names = {"stage": stage, "columns": sql.SQL(", ").join(definitions)}
         self.stage, self._unstage, self._copy = (
@@ -59,14 +49,16 @@ class Table:
         self.land(cursor, [], [])
         self._upsert.settle(cursor, 0, self._lineage)
 
-    def land(self, cursor: Cursor, rows: Sequence[tuple[Any, ...]], offsets: Sequence[int]) -> Landed:
+    def land(
+        self, cursor: Cursor, rows: Sequence[tuple[Any, ...]], offsets: Sequence[int], *, overtaken: bool = False
+    ) -> Landed:
         """Upsert ``rows``, whose records begin at ``offsets``; of their own duplicates, too, the newest stays.
 
-        ``stage`` has to have been executed in the same transaction.
+        ``stage`` has to have been executed in the same transaction. ``overtaken``: see :meth:`Upsert.run`.
         """
         kept = newest(list(map(self._key, rows)), offsets)
         self._fill_stage(cursor.connection, ((*rows[place], offsets[place]) for place in kept))
-        landed = self._upsert.run(cursor, len(kept), self._lineage)
+        landed = self._upsert.run(cursor, len(kept), self._lineage, overtaken=overtaken)
         return replace(landed, duplicates=len(rows) - landed.written)
 
     def unstage(self, cursor: Cursor) -> None:

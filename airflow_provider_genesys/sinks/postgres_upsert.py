@@ -11,23 +11,16 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 from psycopg import errors, sql
 
 from airflow_provider_genesys.sinks.base import Load
-from airflow_provider_genesys.sinks.postgres_columns import (
-    CONTRACT,
-    EXPORT,
-    LOADED,
-    OFFSET,
-    SHARD,
-    SUBMITTED,
-)
 from airflow_provider_genesys.sinks.postgres_session import Cursor
-from airflow_provider_genesys.sinks.postgres_unchanged import HELD_KEYS, Unchanged
+from airflow_provider_genesys.sinks.postgres_target import Target
+from airflow_provider_genesys.sinks.postgres_unchanged import HELD_KEYS
 
 _INSERT = """
 INSERT INTO {target} ({own}, {offset}, {export}, {submitted}, {shard}, {contract}, {loaded})
@@ -81,6 +74,13 @@ SELECT label, confirmer,
 FROM held GROUP BY label, confirmer
 """
 
+_DROP_OVERTAKEN = """
+DELETE FROM {stage} AS s USING {ledger} AS r
+WHERE r.target = %(target)s AND r.write_mode = 'replace_window' AND r.state = 'complete'
+    AND (r.submitted_at, r.export_id) > (%(submitted)s, %(export)s)
+    AND s.{timestamp} >= r.window_start AND s.{timestamp} < r.window_end
+"""
+
 
 @dataclass(frozen=True)
 class Landed:
@@ -120,32 +120,27 @@ def lock_number(name: str) -> int:
 class Upsert:
     """Brings what ``stage`` holds of a load into ``target``, in the transaction of the cursor that it is given.
 
-    :param target: the table that is written to.
     :param stage: a table with the contract's columns and the offset.
-    :param own: names of the contract's columns.
-    :param key: names of the columns of the target's unique key; of equal ones the newest row stays.
     """
 
-    def __init__(
-        self,
-        target: sql.Identifier,
-        stage: sql.Identifier,
-        own: Sequence[str],
-        key: Sequence[str],
-        unchanged: Unchanged,
-    ) -> None:
-        names = {**_names(target, stage, own, key), **unchanged.fragments()}
-        lock = _QUEUE if unchanged.present else _LOCK_ROWS
-        self._insert, self._lock, self._settle = (
-            sql.SQL(text).format(**names).as_bytes() for text in (_INSERT, lock, _SETTLE)
+    def __init__(self, target: Target, stage: sql.Identifier) -> None:
+        names = {**target.names(), **_names(stage, target.own, target.key)}
+        lock = _QUEUE if target.unchanged.present else _LOCK_ROWS
+        self._insert, self._lock, self._settle, self._drop_overtaken = (
+            sql.SQL(text).format(**names).as_bytes() for text in (_INSERT, lock, _SETTLE, _DROP_OVERTAKEN)
         )
 
-    def run(self, cursor: Cursor, staged: int, lineage: dict[str, Any]) -> Landed:
-        """Upsert the ``staged`` rows; no two of them have the same key."""
+    def run(self, cursor: Cursor, staged: int, lineage: dict[str, Any], *, overtaken: bool = False) -> Landed:
+        """Upsert the ``staged`` rows; no two of them have the same key.
+
+        :param overtaken: newer loads have replaced windows; rows that lie in them are left out, as duplicates.
+        """
+        late = cursor.execute(self._drop_overtaken, lineage).rowcount if overtaken else 0
         inserted = cursor.execute(self._insert, lineage).rowcount
-        if inserted == staged:
-            return Landed(inserted)
-        return self.settle(cursor, staged, lineage)
+        if inserted == staged - late:
+            return Landed(inserted, late)
+        landed = self.settle(cursor, staged - late, lineage)
+        return replace(landed, duplicates=landed.duplicates + late)
 
     def settle(self, cursor: Cursor, staged: int, lineage: dict[str, Any]) -> Landed:
         """Replace what is older. Counts all that is staged, what was just inserted included."""
@@ -160,14 +155,11 @@ class Upsert:
         return Landed(written, staged - written, unchanged, Counter({k: n for k, n in taken_over.items() if k and n}))
 
 
-def _names(
-    target: sql.Identifier, stage: sql.Identifier, own: Sequence[str], key: Sequence[str]
-) -> dict[str, sql.Composable]:
-    """Return what stands in the braces of the statements above."""
+def _names(stage: sql.Identifier, own: Sequence[str], key: Sequence[str]) -> dict[str, sql.Composable]:
+    """Return what depends on the stage, and the lists of columns."""
     columns = [sql.Identifier(name) for name in key]
     held = list(zip(columns, HELD_KEYS[: len(columns)], strict=True))
     return {
-        "target": target,
         "stage": stage,
         "own": sql.SQL(", ").join(map(sql.Identifier, own)),
         "assigned": sql.SQL(", ").join(sql.SQL("{0} = s.{0}").format(sql.Identifier(name)) for name in own),
@@ -176,10 +168,4 @@ def _names(
         # Under names of our own: the table's columns may be called as what stands beside them.
         "held_keys": sql.SQL(", ").join(sql.SQL("t.{} AS {}").format(*pair) for pair in held),
         "s_is_held": sql.SQL(" AND ").join(sql.SQL("s.{} = held.{}").format(*pair) for pair in held),
-        "export": sql.Identifier(EXPORT.name),
-        "submitted": sql.Identifier(SUBMITTED.name),
-        "shard": sql.Identifier(SHARD.name),
-        "offset": sql.Identifier(OFFSET.name),
-        "contract": sql.Identifier(CONTRACT.name),
-        "loaded": sql.Identifier(LOADED.name),
     }

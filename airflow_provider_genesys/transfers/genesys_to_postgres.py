@@ -29,6 +29,8 @@ class GenesysExportToPostgresOperator(GenesysExportTransferOperator):
     :param partition_by: ``day`` or ``month``: create the table partitioned by the contract's timestamp, and the
         partitions of each load's window. None for a table that is not, or whose partitions others create.
     :param skip_unchanged: do not rewrite a row of another export that the table holds just as it is.
+    :param write_mode: ``upsert``, or ``replace_window``: remove the older rows of the load's window as it completes.
+    :param publish: ``batches``: rows appear batch by batch; ``atomic``: all at once, as the load completes.
     :param postgres_conn_id: the PostgreSQL connection. (templated)
     """
 
@@ -39,7 +41,7 @@ class GenesysExportToPostgresOperator(GenesysExportTransferOperator):
         "postgres_conn_id",
     )
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - Airflow operators take what a user may set as keywords
         self,
         *,
         table: str,
@@ -48,6 +50,8 @@ class GenesysExportToPostgresOperator(GenesysExportTransferOperator):
         create_schema: bool = False,
         partition_by: Literal["day", "month"] | None = None,
         skip_unchanged: bool = False,
+        write_mode: Literal["upsert", "replace_window"] = "upsert",
+        publish: Literal["batches", "atomic"] = "batches",
         postgres_conn_id: str = "postgres_default",
         **kwargs: Any,
     ) -> None:
@@ -58,6 +62,8 @@ class GenesysExportToPostgresOperator(GenesysExportTransferOperator):
         self.create_schema = create_schema
         self.partition_by = partition_by
         self.skip_unchanged = skip_unchanged
+        self.write_mode = write_mode
+        self.publish = publish
         self.postgres_conn_id = postgres_conn_id
 
     def make_sink(self) -> Sink:
@@ -72,6 +78,8 @@ class GenesysExportToPostgresOperator(GenesysExportTransferOperator):
             create_schema=self.create_schema,
             partition_by=self.partition_by,
             skip_unchanged=self.skip_unchanged,
+            write_mode=self.write_mode,
+            publish=self.publish,
             dead_letter_raw=self.dead_letter_raw,
             encrypt=self.encrypt,
         )

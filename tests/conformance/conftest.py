@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +26,13 @@ from tests.sinks.warehouse import Warehouse
 
 @dataclass
 class Table:
-    """A PostgreSQL table."""
+    """A PostgreSQL table, loaded with these options."""
 
     warehouse: Warehouse
+    options: dict[str, Any] = field(default_factory=dict)
 
     def make_sink(self) -> PostgresSink:
-        return self.warehouse.sink()
+        return self.warehouse.sink(**self.options)
 
     def read_back(self, load: Load) -> Contents | None:
         found = self.warehouse.execute("SELECT state FROM genesys_ledger WHERE load_id = %s", load.load_id)

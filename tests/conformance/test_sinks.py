@@ -10,11 +10,18 @@ import pytest
 from airflow_provider_genesys.testing.sink_conformance import SinkConformance
 from tests.conformance.conftest import Bucket, Container, Folder, Table
 
+POSTGRES = [
+    {},
+    {"skip_unchanged": True, "partition_by": "month"},
+    {"publish": "atomic"},
+    {"publish": "atomic", "write_mode": "replace_window", "skip_unchanged": True},
+]
+
 
 class TestPostgresSink(SinkConformance):
-    @pytest.fixture
-    def place(self, table: Table) -> Table:
-        return table
+    @pytest.fixture(params=POSTGRES, ids=lambda options: ", ".join(map(str, options.values())) or "plain")
+    def place(self, table: Table, request: Any) -> Table:
+        return Table(table.warehouse, request.param)
 
 
 class TestS3Sink(SinkConformance):

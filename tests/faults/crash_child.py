@@ -144,7 +144,12 @@ def load(job: dict[str, Any]) -> Any:
 
 def postgres(place: dict[str, Any]) -> Sink:
     return PostgresSink(
-        lambda: psycopg.connect(place["dsn"]), "recordings", schema=place["schema"], dead_letter_raw="keep"
+        lambda: psycopg.connect(place["dsn"]),
+        "recordings",
+        schema=place["schema"],
+        publish=place["publish"],
+        write_mode=place["write_mode"],
+        dead_letter_raw="keep",
     )
 
 
@@ -163,7 +168,12 @@ def local(place: dict[str, Any]) -> Sink:
     return LocalSink(place["folder"], place["output_format"], part_size=place["part_size"], dead_letter_raw="keep")
 
 
-SINKS: dict[str, Callable[[dict[str, Any]], Sink]] = {"postgres": postgres, "s3": s3, "local": local}
+SINKS: dict[str, Callable[[dict[str, Any]], Sink]] = {
+    "postgres": postgres,
+    "postgres-atomic": postgres,
+    "s3": s3,
+    "local": local,
+}
 
 if __name__ == "__main__":
     main()

@@ -100,13 +100,19 @@ class Places:
 
     def new(self, sink: str, **settings: Any) -> Place:
         settings = {"part_size": self.part_size, "output_format": self.output_format, **settings}
-        return {"postgres": self._schema, "s3": self._prefix, "local": self._folder}[sink](settings)
+        makers = {"postgres": self._schema, "postgres-atomic": self._staged, "s3": self._prefix, "local": self._folder}
+        return makers[sink](settings)
 
     def _schema(self, _: dict[str, Any]) -> Place:
         schema = f"s{next(_numbers)}"
         with psycopg.connect(self.dsn, autocommit=True) as connection:
             connection.execute(f"CREATE SCHEMA {schema}")
-        return {"dsn": self.dsn, "schema": schema}, lambda: tables(self.dsn, schema)
+        place = {"dsn": self.dsn, "schema": schema, "publish": "batches", "write_mode": "upsert"}
+        return place, lambda: tables(self.dsn, schema)
+
+    def _staged(self, settings: dict[str, Any]) -> Place:
+        place, read = self._schema(settings)
+        return {**place, "publish": "atomic", "write_mode": "replace_window"}, read
 
     def _prefix(self, settings: dict[str, Any]) -> Place:
         prefix = f"p{next(_numbers)}/"
@@ -134,6 +140,7 @@ _ROWS = "SELECT to_jsonb(row) - '_loaded_at' FROM {}.recordings AS row ORDER BY 
 _LETTERS = """
 SELECT to_jsonb(letter) - '{{created_at,target}}'::text[] FROM {}.genesys_dead_letters AS letter ORDER BY source_offset
 """
+_TABLES = "SELECT count(*) FROM pg_tables WHERE schemaname = %s"
 _LEDGER = "SELECT state, to_jsonb(processed_at) FROM {}.genesys_ledger"
 
 
@@ -142,6 +149,7 @@ def tables(dsn: str, schema: str) -> Contents:
     with psycopg.connect(dsn) as connection:
         rows, letters = (connection.execute(text.format(schema)).fetchall() for text in (_ROWS, _LETTERS))
         [(state, processed_at)] = connection.execute(_LEDGER.format(schema)).fetchall()
+        assert connection.execute(_TABLES, [schema]).fetchall() == [(3,)], "a load has left a table behind"
     assert state == "complete"
     return {"rows": rows, "letters": letters, "processed_at": processed_at}
 

@@ -20,7 +20,8 @@ from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
 from airflow_provider_genesys.testing.services import PostgresServer, S3Server
 from tests.faults.crash_scene import Contents, Loader, Places, Source, loader, make_source
 
-SINKS = ("postgres", "s3", "local")
+TABLES = ("postgres", "postgres-atomic")
+SINKS = (*TABLES, "s3", "local")
 EVERYWHERE = {
     steps.OPENED: (1,),
     steps.SPLIT: (1, 4),
@@ -44,11 +45,20 @@ OF_OBJECTS = {
     steps.CLEANED: (1,),
 }
 OF_LARGE_PARTS = {steps.PIECE_SENT: (1,), steps.COMPLETING: (1,)}
-RESUMED = {steps.COMMITTED, steps.REPORTED, steps.FINISHING, steps.CHECKED, steps.MANIFEST_WRITTEN, steps.CLEANED}
+RESUMED = {
+    steps.COMMITTED,
+    steps.REPORTED,
+    steps.FINISHING,
+    steps.PUBLISHED,
+    steps.CHECKED,
+    steps.MANIFEST_WRITTEN,
+    steps.CLEANED,
+}
 """After these there is a checkpoint to go on from, and the next attempt has to."""
 STEPS = [
     *((sink, step, nth) for sink in SINKS for step, times in EVERYWHERE.items() for nth in times),
-    *(("postgres", step, nth) for step, times in OF_TABLES.items() for nth in times),
+    *((sink, step, nth) for sink in TABLES for step, times in OF_TABLES.items() for nth in times),
+    ("postgres-atomic", steps.PUBLISHED, 1),
     *((sink, step, nth) for sink in ("s3", "local") for step, times in OF_OBJECTS.items() for nth in times),
 ]
 LARGE = [(sink, step, nth) for sink in ("s3", "local") for step, times in OF_LARGE_PARTS.items() for nth in times]

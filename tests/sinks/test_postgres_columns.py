@@ -26,8 +26,9 @@ def test_snake_case(name: str, expected: str) -> None:
 
 
 def contract(*names: str) -> Contract:
-    columns = (Column(name, f"path{place}", "string", required=True) for place, name in enumerate(names))
-    return Contract("mine", 1, key=names[0], timestamp=names[0], columns=tuple(columns))
+    columns = [Column(name, f"path{place}", "string", required=True) for place, name in enumerate(names)]
+    columns.append(Column("at", "at", "timestamp", required=True))
+    return Contract("mine", 1, key=names[0], timestamp="at", columns=tuple(columns))
 
 
 def test_the_built_in_contract_has_names_without_clash() -> None:
@@ -52,4 +53,4 @@ def test_names_that_postgres_would_mix_up_or_cut_are_refused(names: tuple[str, .
 
 
 def test_a_name_of_63_bytes_is_kept() -> None:
-    assert column_names(contract("x" * 63)) == ["x" * 63]
+    assert column_names(contract("x" * 63)) == ["x" * 63, "at"]
