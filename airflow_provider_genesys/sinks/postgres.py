@@ -27,12 +27,14 @@ from psycopg import sql
 
 from airflow_provider_genesys.pipeline.certificate import Certificate
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, Counts
+from airflow_provider_genesys.pipeline.contract import Contract
 from airflow_provider_genesys.pipeline.dead_letter import DeadLetter
 from airflow_provider_genesys.pipeline.steps import CHECKED, CLAIMING, COMMITTING, PUBLISHED, WRITING, reached
 from airflow_provider_genesys.sinks.base import Batch, Load
 from airflow_provider_genesys.sinks.postgres_columns import LONGEST_NAME
 from airflow_provider_genesys.sinks.postgres_dead_letters import DeadLetterRaw, DeadLetters, RawBytes
 from airflow_provider_genesys.sinks.postgres_errors import is_of_a_row
+from airflow_provider_genesys.sinks.postgres_evolve import SHORT_WAIT, evolve
 from airflow_provider_genesys.sinks.postgres_ledger import Claim, Held, Ledger
 from airflow_provider_genesys.sinks.postgres_partitions import PartitionBy, Partitions
 from airflow_provider_genesys.sinks.postgres_poison import search
@@ -163,7 +165,9 @@ class PostgresSink:
                 self._staging.drop(cursor)
             self._lineage = lineage(self._load, self._full_name, claim.begun_at)
             self._target = self._find_target(cursor)
-            self._table = self._table_for_batches(cursor)
+            if self._publish == "atomic" and not self._staging.exists(cursor):
+                self._staging.create(cursor, self._target)
+            self._table = self._table_for_batches()
             self._rehearse(cursor)
             reached(CLAIMING)
         return claim
@@ -193,12 +197,9 @@ class PostgresSink:
         unchanged = Unchanged(identifier, contract, key, skip=self._skip_unchanged, present=present)
         return Target(self._identifier, self._ledger.identifier, contract, key, unchanged)
 
-    def _table_for_batches(self, cursor: Cursor) -> Table:
-        if self._publish == "batches":
-            return Table(self._target, self._lineage)
-        if not self._staging.exists(cursor):
-            self._staging.create(cursor, self._target)
-        return Table(self._staging.in_place_of(self._target), self._lineage)
+    def _table_for_batches(self) -> Table:
+        staged = self._publish == "atomic"
+        return Table(self._staging.in_place_of(self._target) if staged else self._target, self._lineage)
 
     def _prepare_target(self, cursor: Cursor, *, create: bool) -> None:
         contract, partitions = self._load.contract, self._partitions
@@ -208,6 +209,8 @@ class PostgresSink:
             partitions.ensure(cursor, self._load.window_start, self._load.window_end, create=create)
 
     def _write(self, batch: Batch, poison: dict[int, DeadLetter]) -> Checkpoint:
+        if batch.contract != self._target.contract:
+            self._evolve(batch.contract)
         while True:
             try:
                 return self._commit(batch, poison)
@@ -218,6 +221,16 @@ class PostgresSink:
                 if not found:
                     raise
                 poison.update(found)
+
+    def _evolve(self, contract: Contract) -> None:
+        """Let the table take the contract's new columns, in a transaction of its own: readers wait for that alone."""
+        with self._session.transaction(SHORT_WAIT, self._ledger.lock) as cursor:
+            self._ledger.held(cursor, self._claim.fence)
+            evolve(cursor, self._identifier, contract, allowed=self._create_table)
+            if self._publish == "atomic":
+                evolve(cursor, self._staging.identifier, contract, allowed=True)
+        self._target = self._target.evolved(contract)
+        self._table = self._table_for_batches()
 
     def _commit(self, batch: Batch, poison: dict[int, DeadLetter]) -> Checkpoint:
         rows, offsets = _without(batch, poison)
@@ -243,7 +256,7 @@ class PostgresSink:
         rows, offsets = _without(batch, poison)
         with self._session.transaction() as cursor, cursor.connection.transaction(force_rollback=True):
             cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
-            return search(cursor, self._table, self._load, rows, offsets)
+            return search(cursor, self._table, replace(self._load, contract=batch.contract), rows, offsets)
 
     def _checkpoint(self, batch: Batch, counts: Counts, poison: dict[int, DeadLetter]) -> Checkpoint:
         rules = Counter(batch.checkpoint.rules) + self._rules + Counter(letter.rule for letter in poison.values())

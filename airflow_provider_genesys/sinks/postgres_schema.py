@@ -90,18 +90,18 @@ def ensure(cursor: Cursor, table: sql.Identifier, definition: sql.Composed, *, c
 
     :raises SinkRefusedError: it is not there and cannot be created; the message holds the SQL.
     """
-    present = _columns(cursor, table)
+    present = columns_of(cursor, table)
     if present:
         return present
     if not create:
         raise _absent(table, definition, "create_table is off")
     cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_CREATING])
-    if not _columns(cursor, table):
+    if not columns_of(cursor, table):
         try:
             cursor.execute(definition)
         except errors.InsufficientPrivilege:
             raise _absent(table, definition, "the role may not create it") from None
-    return _columns(cursor, table)
+    return columns_of(cursor, table)
 
 
 def check(table: sql.Identifier, contract: Contract, present: dict[str, bool]) -> None:
@@ -149,7 +149,8 @@ def _described(contract: Contract) -> list[tuple[str, str, str]]:
     return [*((name, TYPES[column.type], column.description) for name, column in columns), *LINEAGE]
 
 
-def _columns(cursor: Cursor, table: sql.Identifier) -> dict[str, bool]:
+def columns_of(cursor: Cursor, table: sql.Identifier) -> dict[str, bool]:
+    """Return the table's columns, and of each whether it has to be given a value; none where there is no table."""
     return dict(cursor.execute(_COLUMNS, [table.as_string()]).fetchall())
 
 

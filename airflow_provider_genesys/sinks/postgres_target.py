@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from psycopg import sql
 
@@ -33,6 +33,10 @@ class Target:
     contract: Contract
     key: tuple[str, ...]
     unchanged: Unchanged
+
+    def evolved(self, contract: Contract) -> Target:
+        """Return the table as ``contract`` fills it, into which its own has evolved."""
+        return replace(self, contract=contract, unchanged=self.unchanged.of(contract))
 
     @property
     def own(self) -> list[str]:

@@ -76,6 +76,8 @@ class Unchanged:
         self, identifier: sql.Identifier, contract: Contract, key: Sequence[str], *, skip: bool, present: bool
     ) -> None:
         self.present = present
+        self._identifier = identifier
+        self._key = key
         self._skip = skip
         self._compared = [name for name in compared_names(contract) if name not in key]
         kind = TYPES[contract.columns[column_names(contract).index(key[0])].type]
@@ -91,6 +93,10 @@ class Unchanged:
             "shard": sql.Identifier(SHARD.name),
             "loaded": sql.Identifier(LOADED.name),
         }
+
+    def of(self, contract: Contract) -> Unchanged:
+        """Return the same for rows of another contract."""
+        return Unchanged(self._identifier, contract, self._key, skip=self._skip, present=self.present)
 
     def fragments(self) -> dict[str, sql.Composable]:
         """Return what of an upsert's statements depends on what was found unchanged."""
