@@ -6,7 +6,6 @@ import json
 from typing import Any
 
 import pytest
-from memory_sink import MemorySink, Shelf
 from sources import a_load
 
 from airflow_provider_genesys.exceptions import CursorLostError, SinkUnavailableError, SourceChangedError
@@ -14,6 +13,7 @@ from airflow_provider_genesys.pipeline.certificate import Certificate
 from airflow_provider_genesys.pipeline.checkpoint import Counts
 from airflow_provider_genesys.pipeline.pages import Page, Pages
 from airflow_provider_genesys.pipeline.run import Options, run
+from tests.unit.pipeline.memory_sink import MemorySink, Shelf
 
 OPTIONS: dict[str, Any] = {"batch_size": 4, "max_dead_letter_ratio": None}
 
