@@ -33,6 +33,7 @@
     │   ├── SinkRefusedError      fails the task     no such table or bucket, no permission
     │   ├── FencedError           fails the task     a newer attempt of the same load has taken over
     │   └── CheckpointError       fails the task     the checkpoint cannot be read, or belongs to something else
+    ├── MemoryLimitError          fails the task     the process holds more than max_memory_mb
     └── AccountError              fails the task     read, written, set aside and duplicates do not add up
 
 "Retried" means by Airflow, as the task's ``retries`` say. What fails the task at once carries ``retryable = False``,
@@ -206,6 +207,10 @@ class FencedError(SinkError):
 
 class CheckpointError(SinkError):
     """The stored checkpoint cannot be read, is of an unknown version, or belongs to something else."""
+
+
+class MemoryLimitError(GenesysError):
+    """The process holds more memory than ``max_memory_mb`` allows."""
 
 
 class AccountError(GenesysError):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import duckdb
 
-from airflow_provider_genesys.pipeline.progress import peak_memory_mb
+from airflow_provider_genesys.pipeline.memory import peak_memory_mb
 from benchmarks.load import MIB
 
 QUERY = """

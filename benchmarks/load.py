@@ -16,7 +16,7 @@ from typing import Any
 
 from airflow_provider_genesys.pipeline.contract import RECORDINGS
 from airflow_provider_genesys.pipeline.download import Download
-from airflow_provider_genesys.pipeline.progress import peak_memory_mb
+from airflow_provider_genesys.pipeline.memory import peak_memory_mb
 from airflow_provider_genesys.pipeline.run import Options, run
 from airflow_provider_genesys.sinks.base import Load, Sink
 from benchmarks.archives import DAY

@@ -11,7 +11,7 @@ import time
 
 import httpx
 
-from airflow_provider_genesys.pipeline.progress import peak_memory_mb
+from airflow_provider_genesys.pipeline.memory import peak_memory_mb
 from benchmarks.load import MIB
 
 

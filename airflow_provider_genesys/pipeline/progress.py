@@ -3,26 +3,15 @@
 from __future__ import annotations
 
 import logging
-import resource
 import time
-from pathlib import Path
 
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
+from airflow_provider_genesys.pipeline.memory import peak_memory_mb
 
 log = logging.getLogger(__name__)
 
 FIRST, EVERY = 1.0, 5.0
 """Seconds before the first line, and between two."""
-
-
-def peak_memory_mb() -> float:
-    """Return the most memory that this process ever held, in MB (10**6 bytes); the system's own figure."""
-    try:
-        # Linux; getrusage would count what the parent held before this process was made from it.
-        text = Path("/proc/self/status").read_text()
-        return int(text.partition("VmHWM:")[2].split()[0]) * 1024 / 1e6
-    except (OSError, IndexError, ValueError):
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
 
 
 class Progress:

@@ -19,8 +19,9 @@ from airflow_provider_genesys.pipeline.budget import Budget
 from airflow_provider_genesys.pipeline.certificate import Certificate
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, Counts
 from airflow_provider_genesys.pipeline.download import Download
+from airflow_provider_genesys.pipeline.memory import MemoryLimit, peak_memory_mb
 from airflow_provider_genesys.pipeline.pages import Pages
-from airflow_provider_genesys.pipeline.progress import Progress, peak_memory_mb
+from airflow_provider_genesys.pipeline.progress import Progress
 from airflow_provider_genesys.pipeline.source import Source, entered
 from airflow_provider_genesys.pipeline.split import MAX_RECORD_BYTES
 from airflow_provider_genesys.pipeline.steps import COMMITTED, COMPLETE, FINISHING, OPENED, REPORTED, SPLIT, reached
@@ -40,6 +41,7 @@ class Options:
     :param allow_empty: whether an export without any record is a success.
     :param restart: load from the beginning, whatever the sink remembers.
     :param max_record_bytes: a longer record is set aside.
+    :param max_memory_mb: memory that the process may hold, in MB (10**6 bytes); None for any amount.
     """
 
     batch_size: int = 500
@@ -49,6 +51,7 @@ class Options:
     allow_empty: bool = False
     restart: bool = False
     max_record_bytes: int = MAX_RECORD_BYTES
+    max_memory_mb: float | None = None
 
 
 def run(
@@ -90,12 +93,14 @@ def _load(
 ) -> Certificate:
     batcher, progress = Batcher(load, start), Progress(start)
     budget = Budget(options.max_dead_letters, options.max_dead_letter_ratio)
+    memory = MemoryLimit(options.max_memory_mb)
     slices = source.slices(options.batch_size, cut_every=sink.cut_every, flush_interval=options.flush_interval)
     with closing(slices):
         for part in slices:
             reached(SPLIT)
             position, proof = source.standing(part)
             committed = sink.write(batcher.batch(part, position, proof, source.known))
+            memory.check(f"Export {load.export_id}, byte {part.end}")
             if committed is not None:
                 reached(COMMITTED)
                 budget.check(committed.counts.read, committed.counts.dead_letters, committed)

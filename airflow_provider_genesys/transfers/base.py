@@ -24,6 +24,7 @@ from airflow_provider_genesys.exceptions import (
 )
 from airflow_provider_genesys.links.genesys import GenesysExportLink
 from airflow_provider_genesys.operators.failures import failing_fast
+from airflow_provider_genesys.transfers import metrics
 from airflow_provider_genesys.transfers.handle import read_handle
 from airflow_provider_genesys.transfers.mirror import CheckpointMirror
 from airflow_provider_genesys.transfers.outage import Outage
@@ -73,6 +74,8 @@ class GenesysExportTransferOperator(BaseOperator):
         Default: ``[operators] default_deferrable`` of airflow.cfg.
     :param max_outage: seconds (or timedelta) without a new commit after which the try fails because the archive cannot
         be reached. Until then the task pauses and goes on in the same try.
+    :param max_memory_mb: memory in MB (10**6 bytes) that the task's process may hold, Airflow included; a load that
+        needs more fails with an explanation instead of being killed by the system. Default: no limit.
     :param genesys_conn_id: the Genesys connection. (templated)
     """
 
@@ -117,6 +120,7 @@ class GenesysExportTransferOperator(BaseOperator):
         on_clear: Literal["restart", "resume"] = "restart",
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         max_outage: float | timedelta = timedelta(hours=6),
+        max_memory_mb: float | None = None,
         genesys_conn_id: str = "genesys_default",
         **kwargs: Any,
     ) -> None:
@@ -137,6 +141,7 @@ class GenesysExportTransferOperator(BaseOperator):
         self.on_clear = on_clear
         self.deferrable = deferrable
         self.max_outage = max_outage.total_seconds() if isinstance(max_outage, timedelta) else max_outage
+        self.max_memory_mb = max_memory_mb
         self.genesys_conn_id = genesys_conn_id
         self._check_contract()
 
@@ -173,6 +178,7 @@ class GenesysExportTransferOperator(BaseOperator):
                 outage = outage.after(mirror.committed_at)
                 if outage.seconds > self.max_outage:
                     raise
+                metrics.paused(metrics.tags_of(context))
                 self.log.warning("%s", error)
             pause = outage.pause(*self.outage_pause)
             self.log.warning("The outage lasts %.0f s so far; going on in %.0f s.", outage.seconds, pause)
@@ -198,6 +204,7 @@ class GenesysExportTransferOperator(BaseOperator):
             self._options(restart=restart),
             mirror.committed,
         )
+        metrics.loaded(certificate, metrics.tags_of(context))
         self._announce(context, certificate)
         return certificate.summary()
 
@@ -277,6 +284,7 @@ class GenesysExportTransferOperator(BaseOperator):
             max_dead_letter_ratio=number(self.max_dead_letter_ratio, float),
             allow_empty=self.allow_empty,
             restart=restart,
+            max_memory_mb=self.max_memory_mb,
         )
 
     def _is_first_try(self, context: Context) -> bool:

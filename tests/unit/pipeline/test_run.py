@@ -19,6 +19,7 @@ import pytest
 from airflow_provider_genesys.exceptions import (
     AccountError,
     DeadLetterBudgetError,
+    MemoryLimitError,
     NotAnArchiveError,
     SinkUnavailableError,
     SourceChangedError,
@@ -338,6 +339,15 @@ def test_an_archive_without_records_is_an_error_unless_allowed(genesys: FakeGene
     certificate, sink = load(export, Shelf(), allow_empty=True)
     assert certificate.counts == Counts()
     assert not sink.aborted
+
+
+def test_a_process_that_holds_too_much_ends_the_load_and_keeps_what_is_committed(genesys: FakeGenesys) -> None:
+    export, shelf = export_of(genesys), Shelf()
+    with pytest.raises(MemoryLimitError, match=rf"Export {export[0]}, byte \d+: .* max_memory_mb=1, "):
+        load(export, shelf, max_memory_mb=1)
+    assert len(shelf.commits) == 1
+    certificate, _ = load(export, shelf, max_memory_mb=1_000_000)
+    assert certificate.counts.read == 66
 
 
 @pytest.mark.parametrize("shape", ["lines", "array"])

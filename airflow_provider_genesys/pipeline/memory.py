@@ -1,0 +1,50 @@
+"""How much memory this process holds, and a limit that is met before the kernel's own."""
+
+from __future__ import annotations
+
+import os
+import resource
+from dataclasses import dataclass
+from pathlib import Path
+
+from airflow_provider_genesys.exceptions import MemoryLimitError
+
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+def peak_memory_mb() -> float:
+    """Return the most memory that this process ever held, in MB (10**6 bytes); the system's own figure."""
+    try:
+        # Linux; getrusage would count what the parent held before this process was made from it.
+        text = Path("/proc/self/status").read_text()
+        return int(text.partition("VmHWM:")[2].split()[0]) * 1024 / 1e6
+    except (OSError, IndexError, ValueError):
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+
+
+def held_memory_mb() -> float:
+    """Return the memory that this process holds now, in MB (10**6 bytes); the most it ever held where none tells."""
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE / 1e6
+    except (OSError, IndexError, ValueError):
+        return peak_memory_mb()
+
+
+@dataclass(frozen=True)
+class MemoryLimit:
+    """What a load may hold.
+
+    :param megabytes: 10**6 bytes, of the whole process, Airflow included; None for no limit.
+    """
+
+    megabytes: float | None
+
+    def check(self, where: str) -> None:
+        """Raise :class:`MemoryLimitError`, naming ``where``, when the process holds more."""
+        if self.megabytes is None or (held := held_memory_mb()) <= self.megabytes:
+            return
+        raise MemoryLimitError(
+            f"{where}: the process holds {held:.0f} MB, more than max_memory_mb={self.megabytes:g}, and was stopped "
+            "before the system would kill it. What is committed stays. Records of many MB need memory for a whole "
+            "batch of them: lower batch_size, or give the worker more memory and raise the limit."
+        )

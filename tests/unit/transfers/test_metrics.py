@@ -1,0 +1,75 @@
+"""What a load tells Airflow's metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from airflow.sdk._shared.observability.metrics.base_stats_logger import NoStatsLogger
+from airflow.sdk.observability import stats
+
+from airflow_provider_genesys.pipeline.certificate import Certificate
+from airflow_provider_genesys.pipeline.checkpoint import Counts, Identity
+from airflow_provider_genesys.transfers import metrics
+
+TAGS = {"dag_id": "daily", "task_id": "load"}
+
+
+class Backend:
+    """What StatsD or OpenTelemetry is behind Airflow's metrics."""
+
+    def __init__(self) -> None:
+        self.seen: dict[str, Any] = {}
+
+    def incr(self, stat: str, count: int = 1, *, tags: dict[str, str], **_: Any) -> None:
+        assert tags == TAGS
+        self.seen[stat] = count
+
+    def timing(self, stat: str, dt: float | timedelta, *, tags: dict[str, str], **_: Any) -> None:
+        assert tags == TAGS
+        self.seen[stat] = dt
+
+    gauge = incr
+
+
+@pytest.fixture
+def backend() -> Iterator[Backend]:
+    backend = Backend()
+    stats.initialize(factory=lambda: backend, export_legacy_names=False)  # type: ignore[arg-type, return-value]
+    yield backend
+    stats.initialize(factory=NoStatsLogger, export_legacy_names=False)
+
+
+def test_a_complete_load_is_counted(backend: Backend) -> None:
+    certificate = Certificate(
+        load_id="l",
+        export_id="e",
+        kind="recordings",
+        window_start="2026-11-22",
+        window_end="2026-11-23",
+        contract="c",
+        source=Identity(),
+        bytes_read=1_000,
+        counts=Counts(10, 7, 2, 1),
+        digest="0",
+        attempts=3,
+        seconds=1.5,
+        peak_memory_mb=80.0,
+    )
+    metrics.loaded(certificate, TAGS)
+    assert backend.seen == {
+        "genesys.load.bytes": 1_000,
+        "genesys.load.records": 10,
+        "genesys.load.dead_letters": 2,
+        "genesys.load.duplicates": 1,
+        "genesys.load.retries": 2,
+        "genesys.load.duration": 1_500.0,
+        "genesys.load.peak_memory_mb": 80.0,
+    }
+
+
+def test_a_pause_is_counted(backend: Backend) -> None:
+    metrics.paused(TAGS)
+    assert backend.seen == {"genesys.load.outages": 1}
