@@ -17,6 +17,7 @@
     ├── ExportError                                  the job at Genesys
     │   ├── ExportFailedError     fails the task     FAILED or CANCELLED: the create step has to be cleared
     │   ├── ExportGoneError       fails the task     EXPIRED or deleted: the create step has to be cleared
+    │   ├── WindowTooLargeError   fails the task     Genesys does not give out so much of one window
     │   └── ExportTimeoutError    fails the task     it did not end within the time allowed
     ├── SourceError                                  the archive's download
     │   ├── SourceUnavailableError retried           network, 5xx, truncation, when in-process retries are spent
@@ -129,6 +130,10 @@ class ExportFailedError(ExportError):
 
 class ExportGoneError(ExportError):
     """The export, or its file, is no longer there."""
+
+
+class WindowTooLargeError(ExportError):
+    """Genesys refuses the window, or the rest of its results, because there is too much of it."""
 
 
 class ExportTimeoutError(ExportError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, time, timedelta, timezone
 from typing import Any
 
 from airflow_provider_genesys.cloud.times import parse_time
@@ -53,6 +53,23 @@ def resolve_window(start: Any, end: Any, context: Mapping[str, Any]) -> Window:
         if window := read_window(source, one, other):
             return window
     return _data_interval(context)
+
+
+def days_of(window: Window, *, look_back: int = 0) -> list[dict[str, str]]:
+    """Return the UTC days that ``window`` touches, and so many before them, each as a window; the newest first.
+
+    Genesys corrects its data for days. A day that is exported again has to be the same window again: then what is
+    loaded of it takes the place of what was loaded before.
+
+    :returns: ``{"window_start", "window_end"}`` of each, as ``expand_kwargs`` takes them.
+    """
+    midnight = datetime.combine(window.start.astimezone(timezone.utc), time(), timezone.utc)
+    day = midnight - timedelta(days=look_back)
+    days = []
+    while day < window.end:
+        days.append({"window_start": day.isoformat(), "window_end": (day + timedelta(days=1)).isoformat()})
+        day += timedelta(days=1)
+    return days[::-1]
 
 
 def read_window(source: str, start: Any, end: Any) -> Window | None:

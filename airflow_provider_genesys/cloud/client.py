@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 import tenacity
@@ -20,6 +20,8 @@ from airflow_provider_genesys.exceptions import CircuitOpenError, CloudUnavailab
 
 REPEATABLE = frozenset({"GET", "HEAD", "DELETE"})
 ATTEMPTS = 6
+T = TypeVar("T")
+
 PATIENCE = 120.0
 """Seconds after which no further attempt is begun."""
 
@@ -71,14 +73,13 @@ class CloudClient:
         :param path: below the API's base URL; begins with ``/``.
         :raises CloudError: the leaf that fits the answer; see :mod:`airflow_provider_genesys.exceptions`.
         """
-        if not path.startswith("/"):
-            raise ConfigurationError(f"The API path must begin with '/': {path!r}.")
         call = _Call(method.upper(), path, {"json": json, "params": params})
-        answer = None
-        for attempt in self._retrying(call):
-            with attempt:
-                answer = self._attempt(call)
-        return answer
+        return self._repeated(call, lambda response: self._decoded(call, response))
+
+    def fetch(self, path: str, *, params: Mapping[str, str | int | bool] | None = None) -> bytes:
+        """GET an answer as it came, for whoever decodes it better; otherwise as :meth:`request`."""
+        call = _Call("GET", path, {"params": params})
+        return self._repeated(call, lambda response: response.content)
 
     def token(self) -> str:
         """Return a token that is still good; from now until :meth:`close` it is kept fresh in the background.
@@ -121,13 +122,19 @@ class CloudClient:
             reraise=True,
         )
 
-    def _attempt(self, call: _Call) -> Any:
+    def _repeated(self, call: _Call, read: Callable[[httpx.Response], T]) -> T:
+        if not call.path.startswith("/"):
+            raise ConfigurationError(f"The API path must begin with '/': {call.path!r}.")
+        return self._retrying(call)(lambda: read(self._attempt(call)))
+
+    def _attempt(self, call: _Call) -> httpx.Response:
         self._shared.pacer.acquire(self._patience)
         token = self.token()
         response = self._send(call, token)
         if response.status_code == httpx.codes.UNAUTHORIZED:
             response = self._send(call, self._noted(self._shared.tokens.renew(token)))
-        return self._read(call, response)
+        self._check(call, response)
+        return response
 
     def _noted(self, token: str) -> str:
         if token != self._token:
@@ -156,12 +163,14 @@ class CloudClient:
         self._pool = pool(self.config)
         return self._pool
 
-    def _read(self, call: _Call, response: httpx.Response) -> Any:
+    def _check(self, call: _Call, response: httpx.Response) -> None:
         if not response.is_success:
             error = error_from(response, str(call))
             if response.status_code == httpx.codes.TOO_MANY_REQUESTS and isinstance(error, CloudUnavailableError):
                 self._shared.pacer.pause(error.retry_after or 0.0)
             raise error
+
+    def _decoded(self, call: _Call, response: httpx.Response) -> Any:
         if not response.content.strip():
             return None
         try:

@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from airflow_provider_genesys.cloud.config import CloudConfig
 from airflow_provider_genesys.cloud.times import iso_time
@@ -15,6 +15,7 @@ from airflow_provider_genesys.exceptions import ConfigurationError, WindowError
 
 if TYPE_CHECKING:
     from airflow_provider_genesys.cloud.client import CloudClient
+    from airflow_provider_genesys.pipeline.pages import Page
 
 
 class ExportState(str, Enum):
@@ -114,14 +115,32 @@ class ExportFamily(Protocol):
         """Cancel the export. Return False where there is nothing to cancel, or the API cannot."""
 
 
+@runtime_checkable
+class PagedFamily(ExportFamily, Protocol):
+    """A kind of export whose result is pages rather than a file."""
+
+    by_window: bool
+    """Whether the same record is in the results of every window, each time with what belongs to that window."""
+
+    def jobs(self, export_id: str) -> list[str]:
+        """Return the ids of the jobs that an export consists of."""
+
+    def available_until(self, client: CloudClient) -> datetime | None:
+        """Ask to when Genesys has all data."""
+
+    def page(self, client: CloudClient, job: str, cursor: str | None, size: int) -> Page:
+        """Ask for a page of at most ``size`` records; the first where there is no ``cursor``."""
+
+
 def family(kind: str, config: CloudConfig) -> ExportFamily:
     """Return the family that ``kind`` names.
 
     :raises ConfigurationError: there is none of that name; the message lists those there are.
     """
-    from airflow_provider_genesys.cloud.recordings import Recordings  # noqa: PLC0415 -- it imports this module
+    from airflow_provider_genesys.cloud import details, recordings  # noqa: PLC0415 -- they import this module
 
-    families: dict[str, ExportFamily] = {Recordings.kind: Recordings(config.archive)}
+    every: list[ExportFamily] = [recordings.Recordings(config.archive), *details.families()]
+    families = {one.kind: one for one in every}
     if kind not in families:
         raise ConfigurationError(f"There is no kind of export named {kind!r}. Known kinds: {', '.join(families)}.")
     return families[kind]

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_genesys.cloud.client import CloudClient
     from airflow_provider_genesys.cloud.presigned import PresignedUrl
+    from airflow_provider_genesys.pipeline.pages import Pages
 
 _BUTTON_PATIENCE = 2.0
 """Seconds: the person who pressed the button wants to see the first error rather than the last."""
@@ -169,6 +170,17 @@ class GenesysCloudHook(BaseHook):
         from airflow_provider_genesys.cloud.handle import open_handle  # noqa: PLC0415 -- pulls in httpx
 
         return open_handle(handle, self._client, fresh=fresh)
+
+    def open_pages(self, handle: dict[str, Any], *, page_size: int) -> Pages | None:
+        """
+        Return the results of an export whose kind has pages; None where it has a file.
+
+        :param handle: from :meth:`make_handle`; ``export_id`` and ``kind`` are enough.
+        :param page_size: records in a page.
+        """
+        from airflow_provider_genesys.cloud.results import open_pages  # noqa: PLC0415 -- pulls in msgspec
+
+        return open_pages(handle, self._client, page_size=page_size)
 
     def cipher(self, purpose: str) -> Fernet:
         """Return a cipher that only this connection's client secret opens; each ``purpose`` has its own key."""

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
     from airflow_provider_genesys.pipeline.contract import Contract
     from airflow_provider_genesys.pipeline.download import Download
+    from airflow_provider_genesys.pipeline.pages import Pages
     from airflow_provider_genesys.pipeline.run import Options
     from airflow_provider_genesys.sinks.base import Load, Sink
 
@@ -64,6 +65,7 @@ class GenesysExportTransferOperator(BaseOperator):
         ``evolve``, ``freeze``, ``discard_value`` or ``quarantine``. (templated)
     :param batch_size: records in a batch, at most.
     :param flush_interval: seconds after which a batch is handed to the sink though it is not full.
+    :param page_size: records in a page, for kinds whose result is pages; a page is held in memory, and costs a request.
     :param max_dead_letters: records that may be set aside before the load fails; None for any number. (templated)
     :param max_dead_letter_ratio: share of the records that may be set aside, 0 to 1; None for any share. (templated)
     :param dead_letter_raw: what is kept of a record that is set aside: ``encrypt`` (its bytes, encrypted with the
@@ -113,6 +115,7 @@ class GenesysExportTransferOperator(BaseOperator):
         contract_modes: dict[str, str] | None = None,
         batch_size: int = 500,
         flush_interval: float = 0.05,
+        page_size: int = 500,
         max_dead_letters: int | None = None,
         max_dead_letter_ratio: float | None = 0.1,
         dead_letter_raw: Literal["encrypt", "keep", "drop"] = "encrypt",
@@ -134,6 +137,7 @@ class GenesysExportTransferOperator(BaseOperator):
         self.contract_modes = contract_modes
         self.batch_size = batch_size
         self.flush_interval = flush_interval
+        self.page_size = page_size
         self.max_dead_letters = max_dead_letters
         self.max_dead_letter_ratio = max_dead_letter_ratio
         self.dead_letter_raw = dead_letter_raw
@@ -197,9 +201,11 @@ class GenesysExportTransferOperator(BaseOperator):
         handle = read_handle(self.handle, self.kind, self.hook)
         mirror.show(handle)
         GenesysExportLink.persist(context, self.hook.config.api_url)
+        load = self._load(handle, context)
+        handle |= {"window_start": load.window_start.isoformat(), "window_end": load.window_end.isoformat()}
         certificate = run(
-            self._load(handle, context),
-            lambda start: self._download(handle, start),
+            load,
+            lambda start: self._result(handle, start),
             self.make_sink(),
             self._options(restart=restart),
             mirror.committed,
@@ -259,6 +265,9 @@ class GenesysExportTransferOperator(BaseOperator):
         """Return when the export was asked for; where Genesys does not tell, when this DAG run was to begin."""
         told = handle.get("submitted_at")
         return datetime.fromisoformat(told.replace("Z", "+00:00")) if told else context["dag_run"].run_after
+
+    def _result(self, handle: dict[str, Any], start: Checkpoint) -> Download | Pages:
+        return self.hook.open_pages(handle, page_size=self.page_size) or self._download(handle, start)
 
     def _download(self, handle: dict[str, Any], start: Checkpoint) -> Download:
         from airflow_provider_genesys.pipeline.download import (  # noqa: PLC0415 - pulls in httpx

@@ -42,8 +42,10 @@ class CheckpointMirror:
     def committed(self, checkpoint: Checkpoint) -> None:
         """Note ``checkpoint``, and write it if the last write is old enough."""
         self.committed_at = checkpoint.committed_at
+        page = checkpoint.position.page
+        place = {"cursor": page.cursor} if page else {"byte_offset": checkpoint.position.record_offset}
         self._newest = {
-            "byte_offset": checkpoint.position.record_offset,
+            **place,
             "record_index": checkpoint.counts.read,
             "last_record_id": checkpoint.last_record_id,
             "committed_at": checkpoint.committed_at,

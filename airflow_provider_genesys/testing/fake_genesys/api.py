@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID, uuid5
 
 from airflow_provider_genesys.testing.fake_genesys.exports import Export
@@ -28,11 +28,19 @@ _ORGANIZATION = {
 }
 
 
+class Resource(Protocol):
+    """One more part of the API."""
+
+    def answer(self, request: Request) -> Response | None:
+        """Answer a request that is allowed to be made; None where the path belongs to another part."""
+
+
 class PlatformApi:
     """Answers the API's paths.
 
     :param exports: the jobs by id; new ones are added.
     :param make: makes the job for an order.
+    :param resources: further parts of the API, asked in this order.
     """
 
     def __init__(
@@ -42,12 +50,14 @@ class PlatformApi:
         signer: Signer,
         exports: dict[str, Export],
         make: Callable[[ExportOrder], Export],
+        resources: Sequence[Resource] = (),
     ) -> None:
         self._tokens = tokens
         self._signer = signer
         self._settings = settings
         self._exports = exports
         self._make = make
+        self._resources = resources
         self._budget = RequestBudget(settings)
 
     def answer(self, request: Request) -> Response:
@@ -62,6 +72,11 @@ class PlatformApi:
         return self._budget.describe(token, response)
 
     def _route(self, request: Request) -> Response:
+        if len(request.body) > MAX_BODY_BYTES:
+            return api_error(413, f"The request body is larger than {MAX_BODY_BYTES} bytes.")
+        for resource in self._resources:
+            if response := resource.answer(request):
+                return response
         path, _, export_id = request.path.partition(f"{EXPORTS}/")
         if export_id and not path:
             return self._one_export(request, export_id)
@@ -77,8 +92,6 @@ class PlatformApi:
         return api_error(404, "The requested resource was not found.")
 
     def _create(self, request: Request) -> Response:
-        if len(request.body) > MAX_BODY_BYTES:
-            return api_error(413, f"The request body is larger than {MAX_BODY_BYTES} bytes.")
         try:
             order = parse_order(request.body)
         except InvalidOrderError as invalid:

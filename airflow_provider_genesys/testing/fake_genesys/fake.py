@@ -13,6 +13,8 @@ from uuid import uuid4
 
 import msgspec
 
+from airflow_provider_genesys.testing.fake_genesys.analytics import AnalyticsApi
+from airflow_provider_genesys.testing.fake_genesys.analytics_job import AnalyticsJob
 from airflow_provider_genesys.testing.fake_genesys.api import PlatformApi
 from airflow_provider_genesys.testing.fake_genesys.archive import Archive, FileFormat, Tally
 from airflow_provider_genesys.testing.fake_genesys.download import ObjectStore
@@ -57,6 +59,8 @@ class FakeGenesys(Settings):
     def __post_init__(self) -> None:
         self.exports: dict[str, Export] = {}
         """Every export by id. ``exports[id].outcome`` may be set at any time."""
+        self.jobs: dict[str, AnalyticsJob] = {}
+        """Every details job by id. ``jobs[id].outcome`` may be set at any time."""
         self.requests: deque[Seen] = deque(maxlen=10_000)
         """What was asked, oldest first."""
         self._files: dict[tuple[Archive, Compression | None], StoredArchive] = {}
@@ -65,7 +69,9 @@ class FakeGenesys(Settings):
         self._tokens = TokenEndpoint(self)
         self._signer = Signer()
         self._store = ObjectStore(self.exports, self._signer)
-        self._api = PlatformApi(self, self._tokens, self._signer, self.exports, self._make)
+        self._api = PlatformApi(
+            self, self._tokens, self._signer, self.exports, self._make, [AnalyticsApi(self, self.jobs)]
+        )
         self._server: Server | None = None
 
     def start(self) -> FakeGenesys:
@@ -160,6 +166,11 @@ class FakeGenesys(Settings):
     def expire_urls(self) -> None:
         """Let every presigned URL so far be expired."""
         self._signer.expire_all()
+
+    def expire_cursors(self) -> None:
+        """Let every cursor of a details job so far be expired."""
+        for job in self.jobs.values():
+            job.cursors += 1
 
     def revoke_tokens(self) -> None:
         """Let every token so far be refused."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal
 
 from airflow_provider_genesys.testing.fake_genesys.archive import FileFormat
 from airflow_provider_genesys.testing.fake_genesys.stored import Compression
@@ -25,6 +27,14 @@ class Settings:
     :param job_seconds: how long an export is QUEUED and RUNNING; 0 ends it at the first look.
     :param job_polls: instead of a time: how many looks at an export find it unfinished.
     :param outcome: the state that exports end in: COMPLETED, FAILED, CANCELLED, EXPIRED, or any other word.
+    :param conversations: how many conversations begin on each day, for details jobs.
+    :param users: how many users there are, for details jobs.
+    :param revision: what Genesys makes of its conversations when it looks again: from 1 on, one in ten has fewer
+        segments and another metric.
+    :param longest_interval: a details job may not ask for more; None for any.
+    :param pagination_cap: results of a details job behind this many are refused; None for none.
+    :param available_until: to when analytics has all data; None stands for five minutes ago.
+    :param page_fault: where the third page of results leads: ``same cursor``, ``cursor loop`` or ``page repeated``.
     :param token_seconds: lifetime of a token.
     :param url_seconds: lifetime of a presigned URL.
     :param requests_per_minute: what one token may spend in a minute before it gets 429.
@@ -44,6 +54,13 @@ class Settings:
     job_seconds: float = 0
     job_polls: int | None = None
     outcome: str = "COMPLETED"
+    conversations: int = 1_000
+    users: int = 50
+    revision: int = 0
+    longest_interval: timedelta | None = None
+    pagination_cap: int | None = None
+    available_until: datetime | None = None
+    page_fault: Literal["same cursor", "cursor loop", "page repeated"] | None = None
     token_seconds: float = 86_400
     url_seconds: int = 86_400
     requests_per_minute: int = 300

@@ -1,0 +1,63 @@
+"""What analytics tells of users: their presence and routing status over a day, made up from a seed."""
+
+from __future__ import annotations
+
+from array import array
+from datetime import datetime, timedelta, timezone
+from hashlib import sha256
+from random import Random
+from typing import Any
+
+import msgspec
+
+_PRESENCES = ("AVAILABLE", "ON_QUEUE", "MEAL", "ON_QUEUE", "MEETING", "ON_QUEUE", "BREAK", "BUSY", "OFFLINE")
+_ROUTING = ("OFF_QUEUE", "IDLE", "INTERACTING", "COMMUNICATING", "NOT_RESPONDING")
+_DAY = timedelta(days=1)
+
+
+class Agents:
+    """All users of an organisation, by number.
+
+    :param count: how many.
+    :param start: of the interval that is asked for.
+    :param end: of it.
+    """
+
+    def __init__(self, count: int, start: datetime, end: datetime, *, seed: int) -> None:
+        self._count, self._start, self._end, self._seed = count, start, end, seed
+
+    def numbers(self) -> array[int]:
+        """Return the numbers of all of them."""
+        return array("Q", range(self._count))
+
+    def render(self, number: int) -> bytes:
+        """Return what is known of user ``number`` in the interval, as JSON; a record that goes on has no end."""
+        presence, routing = [], []
+        day = self._start.astimezone(timezone.utc).replace(hour=0, minute=0, second=0, microsecond=0)
+        while day < self._end:
+            random = Random(f"{self._seed}/{number}/{day.date()}")  # noqa: S311 - made up, not secret
+            presence += self._day(random, day, "systemPresence", _PRESENCES)
+            routing += self._day(random, day, "routingStatus", _ROUTING)
+            day += _DAY
+        for record in presence:
+            record["organizationPresenceId"] = _uuid(f"presence/{record['systemPresence']}")
+        user = {"userId": _uuid(f"user/{number}"), "primaryPresence": presence, "routingStatus": routing}
+        return msgspec.json.encode(user)
+
+    def _day(self, random: Random, day: datetime, name: str, values: tuple[str, ...]) -> list[dict[str, Any]]:
+        cuts = sorted(day + _DAY * random.random() for _ in range(random.randrange(6, 14)))
+        spans = zip([day, *cuts], [*cuts, day + _DAY], strict=True)
+        return [
+            {"startTime": _text(begin), "endTime": _text(end), name: random.choice(values)}
+            for begin, end in spans
+            if begin < self._end and end > self._start
+        ]
+
+
+def _uuid(text: str) -> str:
+    digits = sha256(text.encode()).hexdigest()
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[12:15]}-a{digits[15:18]}-{digits[18:30]}"
+
+
+def _text(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03}Z"

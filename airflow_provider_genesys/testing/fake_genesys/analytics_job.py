@@ -1,0 +1,76 @@
+"""A details job and its way through the states."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import time
+from array import array
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+from uuid import uuid4
+
+import msgspec
+
+from airflow_provider_genesys.testing.fake_genesys.settings import Settings
+
+RESULTS_LAST = timedelta(days=1)
+"""How long results are kept; Genesys says how long in ``expirationDate``."""
+
+_OUTCOMES = {"COMPLETED": "FULFILLED"}
+
+
+@dataclass
+class AnalyticsJob:
+    """One details job. Set ``outcome`` at any time to decide how it ends, or what became of it since.
+
+    :param numbers: of the records that it found.
+    :param render: gives a record by its number, as JSON.
+    """
+
+    kind: str
+    numbers: array[int]
+    render: Callable[[int], bytes]
+    settings: Settings
+    outcome: str
+    id: str = field(default_factory=lambda: str(uuid4()))
+    submitted: datetime = field(default_factory=lambda: datetime.now(timezone.utc))
+    looks: int = 0
+    """How often its state was asked for."""
+    cursors: int = 0
+    """Cursors of which generation are good."""
+    _born: float = field(default_factory=time.monotonic)
+    _cancelled: bool = False
+
+    @property
+    def state(self) -> str:
+        """QUEUED, PENDING, and then its outcome."""
+        if self._cancelled:
+            return "CANCELLED"
+        if self._progress >= 1:
+            return _OUTCOMES.get(self.outcome, self.outcome)
+        return "QUEUED" if self._progress < 0.2 else "PENDING"  # noqa: PLR2004 - a fifth of its time
+
+    def cancel(self) -> None:
+        """Cancel it, unless it has ended."""
+        self._cancelled = self._cancelled or self._progress < 1
+
+    def cursor(self, offset: int) -> str:
+        """Return the cursor of the page that begins with record ``offset``."""
+        return base64.b64encode(msgspec.json.encode([self.id, self.cursors, offset])).decode()
+
+    def offset(self, cursor: str) -> int | None:
+        """Return the record that a cursor stands for; None where the cursor is not good."""
+        try:
+            job, generation, offset = msgspec.json.decode(base64.b64decode(cursor, validate=True))
+        except (binascii.Error, ValueError, TypeError, msgspec.DecodeError):
+            return None
+        return offset if (job, generation) == (self.id, self.cursors) else None
+
+    @property
+    def _progress(self) -> float:
+        polls, seconds = self.settings.job_polls, self.settings.job_seconds
+        if polls is not None:
+            return min(1.0, self.looks / polls) if polls else 1.0
+        return min(1.0, (time.monotonic() - self._born) / seconds) if seconds else 1.0
