@@ -78,7 +78,7 @@ def test_the_mirror_writes_at_once_then_rarely_and_at_the_end() -> None:
 
 def checkpoint(read: int) -> Any:
     return SimpleNamespace(
-        position=SimpleNamespace(record_offset=10 * read),
+        position=SimpleNamespace(record_offset=10 * read, page=None),
         counts=SimpleNamespace(read=read),
         last_record_id="r",
         committed_at="now",
