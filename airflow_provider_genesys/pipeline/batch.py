@@ -40,7 +40,7 @@ class Batcher:
         self.read += len(rows.rows) + len(rows.dead_letters)
         self.dead_letters += len(rows.dead_letters)
         self.last = replace(self._added(rows), position=position, proof=proof, source=source)
-        return Batch(rows.rows, rows.offsets, rows.dead_letters, begin, part.end, self.last, self._contract)
+        return Batch(rows.rows, rows.offsets, rows.dead_letters, begin, part.end, self.last, self._contract, part)
 
     def _added(self, rows: Rows) -> Checkpoint:
         last = self.last

@@ -15,6 +15,7 @@ from airflow_provider_genesys.pipeline.certificate import Certificate
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
 from airflow_provider_genesys.pipeline.contract import Contract
 from airflow_provider_genesys.pipeline.dead_letter import DeadLetter
+from airflow_provider_genesys.pipeline.split import BOM, Slice
 
 
 @dataclass(frozen=True)
@@ -52,11 +53,20 @@ class Batch:
     end: int
     checkpoint: Checkpoint
     contract: Contract
+    source: Slice | None = None
+    """What the rows were read from; None for a batch that was not read from bytes."""
 
     @property
     def records(self) -> int:
         """Number of records read, whatever became of them."""
         return len(self.rows) + len(self.dead_letters)
+
+    def raw(self) -> list[bytes | None]:
+        """Return the records that became rows, as they came, one per row; None where there is no :attr:`source`."""
+        if self.source is None:
+            return [None] * len(self.rows)
+        ends = dict(zip(self.source.starts, self.source.ends, strict=True))
+        return [self.source.raw(start, ends[start]).strip().removeprefix(BOM) for start in self.offsets]
 
 
 class Sink(Protocol):

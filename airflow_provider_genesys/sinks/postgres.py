@@ -38,6 +38,7 @@ from airflow_provider_genesys.sinks.postgres_evolve import SHORT_WAIT, evolve
 from airflow_provider_genesys.sinks.postgres_ledger import Claim, Held, Ledger
 from airflow_provider_genesys.sinks.postgres_partitions import PartitionBy, Partitions
 from airflow_provider_genesys.sinks.postgres_poison import search
+from airflow_provider_genesys.sinks.postgres_raw import batch_with_raw, check_pii, with_raw
 from airflow_provider_genesys.sinks.postgres_schema import check, create_target, ensure, ensure_schema, find_key
 from airflow_provider_genesys.sinks.postgres_session import Connection, Cursor, Session
 from airflow_provider_genesys.sinks.postgres_staging import Publish, Staging
@@ -74,6 +75,8 @@ class PostgresSink:
     :param skip_unchanged: do not rewrite a row of another export that the table holds just as it is.
     :param write_mode: ``upsert``, or ``replace_window``: remove the older rows of the load's window as it completes.
     :param publish: ``batches``: rows appear batch by batch; ``atomic``: all at once, as the load completes.
+    :param raw_column: keep each record as it came in the column ``_raw``.
+    :param allow_raw_pii: also where the contract drops, hashes or masks personal data, which stands there in clear.
     :param dead_letter_raw: what is stored of a dead letter's bytes: encrypted, as they are, or nothing.
     :param encrypt: for ``dead_letter_raw="encrypt"``.
     :param retries: how often a batch is tried again after connection loss, deadlock, timeout or shutdown.
@@ -94,6 +97,8 @@ class PostgresSink:
         skip_unchanged: bool = False,
         write_mode: WriteMode = "upsert",
         publish: Publish = "batches",
+        raw_column: bool = False,
+        allow_raw_pii: bool = False,
         dead_letter_raw: DeadLetterRaw = "encrypt",
         encrypt: Callable[[bytes], bytes] | None = None,
         retries: int = 3,
@@ -115,11 +120,17 @@ class PostgresSink:
         self._skip_unchanged = skip_unchanged
         self._write_mode = write_mode
         self._publish = publish
+        self._raw_column = raw_column
+        self._allow_raw_pii = allow_raw_pii
         self._partitions = Partitions(schema, table, partition_by) if partition_by else None
 
     def open(self, load: Load, *, restart: bool) -> Checkpoint | None:
         """See :meth:`Sink.open`. A checkpoint of another export or another contract is not continued."""
         self._load = load
+        self._contract = load.contract
+        if self._raw_column:
+            check_pii(load.contract, allowed=self._allow_raw_pii)
+            self._contract = with_raw(load.contract)
         self._identifier = sql.Identifier(self._schema, self._name)
         self._ledger = Ledger(self._schema, self._name, load, self._write_mode, self._publish)
         self._staging = Staging(self._schema, self._name, load)
@@ -139,7 +150,8 @@ class PostgresSink:
         reached(WRITING)
         poison: dict[int, DeadLetter] = {}
         doing = self._doing(f"bytes {batch.start} to {batch.end}, {batch.records} records")
-        checkpoint = self._session.retried(lambda: self._write(batch, poison), doing)
+        whole = batch_with_raw(batch) if self._raw_column else batch
+        checkpoint = self._session.retried(lambda: self._write(whole, poison), doing)
         self._position = checkpoint.position
         self._rules.update(letter.rule for letter in poison.values())
         return checkpoint
@@ -191,7 +203,7 @@ class PostgresSink:
         self._prepare_target(cursor, create=create)
 
     def _find_target(self, cursor: Cursor) -> Target:
-        contract, identifier = self._load.contract, sql.Identifier(self._schema, "genesys_unchanged")
+        contract, identifier = self._contract, sql.Identifier(self._schema, "genesys_unchanged")
         present = prepare_unchanged(cursor, identifier, skip=self._skip_unchanged, create=self._create_table)
         key = find_key(cursor, self._identifier, contract)
         unchanged = Unchanged(identifier, contract, key, skip=self._skip_unchanged, present=present)
@@ -202,7 +214,7 @@ class PostgresSink:
         return Table(self._staging.in_place_of(self._target) if staged else self._target, self._lineage)
 
     def _prepare_target(self, cursor: Cursor, *, create: bool) -> None:
-        contract, partitions = self._load.contract, self._partitions
+        contract, partitions = self._contract, self._partitions
         definition = partitions.create_target(contract) if partitions else create_target(self._identifier, contract)
         check(self._identifier, contract, ensure(cursor, self._identifier, definition, create=create))
         if partitions:

@@ -31,6 +31,8 @@ class GenesysExportToPostgresOperator(GenesysExportTransferOperator):
     :param skip_unchanged: do not rewrite a row of another export that the table holds just as it is.
     :param write_mode: ``upsert``, or ``replace_window``: remove the older rows of the load's window as it completes.
     :param publish: ``batches``: rows appear batch by batch; ``atomic``: all at once, as the load completes.
+    :param raw_column: keep each record as it came in the column ``_raw``.
+    :param allow_raw_pii: also where the contract drops, hashes or masks personal data, which stands there in clear.
     :param postgres_conn_id: the PostgreSQL connection. (templated)
     """
 
@@ -52,6 +54,8 @@ class GenesysExportToPostgresOperator(GenesysExportTransferOperator):
         skip_unchanged: bool = False,
         write_mode: Literal["upsert", "replace_window"] = "upsert",
         publish: Literal["batches", "atomic"] = "batches",
+        raw_column: bool = False,
+        allow_raw_pii: bool = False,
         postgres_conn_id: str = "postgres_default",
         **kwargs: Any,
     ) -> None:
@@ -64,6 +68,8 @@ class GenesysExportToPostgresOperator(GenesysExportTransferOperator):
         self.skip_unchanged = skip_unchanged
         self.write_mode = write_mode
         self.publish = publish
+        self.raw_column = raw_column
+        self.allow_raw_pii = allow_raw_pii
         self.postgres_conn_id = postgres_conn_id
 
     def make_sink(self) -> Sink:
@@ -80,6 +86,8 @@ class GenesysExportToPostgresOperator(GenesysExportTransferOperator):
             skip_unchanged=self.skip_unchanged,
             write_mode=self.write_mode,
             publish=self.publish,
+            raw_column=self.raw_column,
+            allow_raw_pii=self.allow_raw_pii,
             dead_letter_raw=self.dead_letter_raw,
             encrypt=self.encrypt,
         )
