@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_home import run_dag
@@ -40,6 +41,19 @@ def test_a_day_and_three_before_it_arrive_whole_in_both_sinks(warehouse: Warehou
     )
     assert days[0][0].date() == (DAY - timedelta(days=3)).date()
     assert days[-1][0].date() == DAY.date()
+
+
+def test_the_query_of_the_docs_gives_every_segment(warehouse: Warehouse) -> None:
+    run(warehouse, look_back_days=0)
+    page = (Path(__file__).parents[2] / "docs" / "conversation-details.md").read_text()
+    segments = warehouse.query(page.partition("```sql\n")[2].partition("```")[0].rstrip().rstrip(";"))
+    expected = sum(
+        len(session["segments"])
+        for record in listed(warehouse)
+        for participant in record["participants"]
+        for session in participant["sessions"]
+    )
+    assert len(segments) == expected > 300
 
 
 def test_what_genesys_corrects_takes_the_place_of_what_was_loaded(warehouse: Warehouse) -> None:
