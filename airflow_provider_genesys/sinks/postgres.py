@@ -10,7 +10,7 @@ import logging
 import re
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import datetime, timezone
 from typing import Any, get_args
 
@@ -170,8 +170,7 @@ class PostgresSink:
         with self._session.transaction() as cursor:
             cursor.execute(_SETTINGS)
             self._prepare_tables(cursor)
-            gone = self._publish == "atomic" and not self._staging.exists(cursor)
-            claim = self._ledger.claim(cursor, restart=restart or gone)
+            claim = self._ledger.claim(cursor, restart=restart or self._cannot_continue(cursor))
             if claim.checkpoint is None:
                 self._dead_letters.forget(cursor)
                 self._staging.drop(cursor)
@@ -183,6 +182,11 @@ class PostgresSink:
             self._rehearse(cursor)
             reached(CLAIMING)
         return claim
+
+    def _cannot_continue(self, cursor: Cursor) -> bool:
+        """Tell whether what was loaded beside the table is gone, or has columns that this attempt would not publish."""
+        evolves = "evolve" in asdict(self._contract.modes).values()
+        return self._publish == "atomic" and (evolves or not self._staging.exists(cursor))
 
     def _rehearse(self, cursor: Cursor) -> None:
         """Run what the load will run, on no rows, so that what is not allowed shows before anything is downloaded."""

@@ -63,6 +63,19 @@ def test_the_next_attempt_finds_the_columns(warehouse: Warehouse) -> None:
     assert wrap_ups(warehouse) == ["code-0", "code-1", "code-2", "code-3"]
 
 
+def test_beside_the_table_each_attempt_of_a_load_that_evolves_begins_anew(warehouse: Warehouse) -> None:
+    load = make_load(contract=RECORDINGS.with_modes({"unknown": "evolve"}))
+    sink = warehouse.sink(publish="atomic")
+    sink.open(load, restart=False)
+    sink.write(evolved(load, range(2)))
+    sink.abort()
+    again = warehouse.sink(publish="atomic")
+    assert again.open(load, restart=False) is None
+    last = again.write(evolved(load, range(4)))
+    assert again.finish(make_certificate(load, last)).counts == counts(4)
+    assert wrap_ups(warehouse) == ["code-0", "code-1", "code-2", "code-3"]
+
+
 def test_new_columns_count_when_rows_are_compared(warehouse: Warehouse) -> None:
     first, second = make_load(), make_load("export-2", load_id="load-2")
     warehouse.load(first, [make_batch(first, range(3))])
