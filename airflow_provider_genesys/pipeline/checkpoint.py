@@ -37,21 +37,21 @@ class PagePlace:
 class Position:
     """Where in a source the next record is looked for. All offsets are in bytes, from 0.
 
-    ``record_offset`` counts in the unpacked document; of positions in one source, the greater lies further behind. To
-    sinks that is all that a position says.
+    ``record_offset`` counts in what is unpacked, all entries of a zip file one after another; of positions in one
+    source, the greater lies further behind. To sinks that is all that a position says.
 
-    In pages, it counts in their records, joined by commas, and ``page`` has the rest. In an archive, a compressed
-    document can only be entered where a member starts: ``source_offset`` is that place in the compressed file,
-    ``entry_offset`` the same place in the unpacked document. In a plain archive the three are equal.
+    In pages, it counts in their records, joined by commas, and ``page`` has the rest. A packed archive can only be
+    entered where a member (of gzip or zip, a frame of Zstandard) starts: ``source_offset`` is that place in the
+    archive, ``entry_offset`` the same place in what is unpacked. In a plain archive the three are equal.
     """
 
     record_offset: int = 0
     source_offset: int = 0
     entry_offset: int = 0
-    packing: Literal["plain", "gzip"] | None = None
+    packing: Literal["plain", "gzip", "zip", "zstd"] | None = None
     """How the archive is packed; None until its first bytes were seen."""
     shape: Literal["lines", "array"] | None = None
-    """NDJSON or one JSON array; None until the first byte of the document was seen."""
+    """NDJSON or one JSON array, as the document is in which the position lies; None until its first byte was seen."""
     opener: str | None = None
     """What the records of an array begin with: whoever goes on has to find them behind broken ones as before."""
     page: PagePlace | None = None

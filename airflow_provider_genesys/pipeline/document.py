@@ -1,4 +1,7 @@
-"""The document inside an archive, entered at a checkpoint and read as slices of whole records."""
+"""What is in an archive, entered at a checkpoint and read as slices of whole records.
+
+That is one document, or, in a zip file, a document to each entry; offsets count through all of them.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,7 @@ class Document:
         self._start = start
         self._where = f"The archive of export {start.export_id}"
         self._max_record_bytes = max_record_bytes
-        self._tail = b""  # the unpacked bytes just before the position, as many as a proof covers
+        self._tail = b""  # the bytes just before the position, as many of its document as a proof covers
         self._head = b""  # the first bytes, until they tell the shape
         position = start.position
         self._unpacked = Unpacked(
@@ -38,7 +41,7 @@ class Document:
             entry_offset=position.entry_offset,
             packing=position.packing,
         )
-        self._splitter: Splitter | None = self._split(position.shape, position.record_offset)
+        self._splitter = self._entered(position)
         self._position = position.record_offset  # where the last slice ended
         self.length = position.record_offset
         """Unpacked bytes seen so far; at the end, the document's length."""
@@ -53,7 +56,12 @@ class Document:
         oldest = None  # when the first of the pending records came
         with Handover(self._proven, stop=self._download.stop) as handover:
             while (chunk := handover.take(_left(oldest, flush_interval))) != b"":
-                self._feed(chunk)
+                *ended, begun = self._by_document(chunk)
+                for piece in ended:
+                    self._feed(piece)
+                    yield from self._rest(limit, cut_every)
+                    self._turn()
+                self._feed(begun)
                 flush = oldest is not None and not _left(oldest, flush_interval)
                 for part in self._ready(1 if flush else limit, limit, cut_every):
                     oldest = None
@@ -99,8 +107,23 @@ class Document:
             )
         self._tail = before
 
-    def _feed(self, chunk: bytes | None) -> None:
-        if chunk is None:
+    def _by_document(self, chunk: bytes | None) -> list[bytes]:
+        """Cut ``chunk`` where documents end: in all pieces but the last one does."""
+        pieces, rest, seams = [], chunk or b"", self._unpacked.seams
+        offset = self.length
+        while seams and seams[0] < offset + len(rest):
+            length = seams.popleft() - offset
+            pieces.append(rest[:length])
+            rest = rest[length:]
+            offset += length
+        return [*pieces, rest]
+
+    def _turn(self) -> None:
+        """Leave a document that has ended for the one behind it, which need not have the same shape."""
+        self._splitter, self._head, self._tail = None, b"", b""
+
+    def _feed(self, chunk: bytes) -> None:
+        if not chunk:
             return
         self.length += len(chunk)
         if self._splitter is None:
@@ -110,18 +133,24 @@ class Document:
             self._splitter.feed(chunk)
 
     def _begin(self, *, ended: bool = False) -> None:
-        self._splitter = self._split(shape_of(self._head, where=self._where, ended=ended), 0)
-        if self._splitter:
+        shape = shape_of(self._head, where=self._where, ended=ended)
+        if shape:
+            self._splitter = self._split(shape, self.length - len(self._head))
             self._splitter.feed(self._head)
             self._head = b""
 
-    def _split(self, shape: str | None, offset: int) -> Splitter | None:
-        if shape is None:
+    def _entered(self, position: Position) -> Splitter | None:
+        """Return the splitter that goes on at ``position``; None where its document's shape is not known."""
+        if position.shape is None:
             return None
+        return self._split(position.shape, position.record_offset, opened=True, opener=position.opener)
+
+    def _split(self, shape: str, offset: int, *, opened: bool = False, opener: str | None = None) -> Splitter:
         if shape == "lines":
             return LineSplitter(offset, max_record_bytes=self._max_record_bytes)
-        opener = self._start.position.opener
-        return ArraySplitter(offset, where=self._where, opener=opener, max_record_bytes=self._max_record_bytes)
+        return ArraySplitter(
+            offset, where=self._where, opened=opened, opener=opener, max_record_bytes=self._max_record_bytes
+        )
 
     def _ready(self, least: int, limit: int, cut_every: int | None) -> Iterator[Slice]:
         splitter = self._splitter
@@ -134,7 +163,7 @@ class Document:
             yield part
 
     def _rest(self, limit: int, cut_every: int | None) -> Iterator[Slice]:
-        """Yield what is left when the document has ended."""
+        """Yield what is left when a document has ended."""
         if self._splitter is None:
             self._begin(ended=True)
         yield from self._ready(1, limit, cut_every)

@@ -22,7 +22,7 @@ KEPT_OF_OVERSIZE = 64 * 1024
 BOM = b"\xef\xbb\xbf"
 _WIDE_BOMS = (b"\xff\xfe", b"\xfe\xff")
 _WHITESPACE = b" \t\r\n"
-_GZIP = b"\x1f\x8b"
+_PACKED = (b"\x1f\x8b", b"PK\x03\x04", b"\x28\xb5\x2f\xfd")  # gzip, zip and Zstandard
 _TELLING = 4  # so many bytes tell the encoding
 _MAX_BLANK = 64 * 1024
 
@@ -91,8 +91,8 @@ def shape_of(head: bytes, *, where: str, ended: bool = False) -> Literal["lines"
     body = head.removeprefix(BOM).lstrip(_WHITESPACE)
     if len(head) < _TELLING and not (ended and body):
         return None
-    if head.startswith(_GZIP):
-        raise NotAnArchiveError(f"{where} is packed with gzip twice; unpack it once before it is loaded.")
+    if head.startswith(_PACKED):
+        raise NotAnArchiveError(f"{where} is packed twice; unpack it once before it is loaded.")
     if head.startswith(_WIDE_BOMS) or b"\0" in head[:_TELLING]:
         raise NotAnArchiveError(f"{where} is UTF-16 or UTF-32; an archive is UTF-8.")
     if body.startswith(b"<"):

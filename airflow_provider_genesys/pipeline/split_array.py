@@ -46,7 +46,8 @@ _value = msgspec.json.Decoder(msgspec.Raw)
 class ArraySplitter:
     """One JSON array: one record an element.
 
-    :param offset: where the document is entered, between two records; 0 is before the opening bracket.
+    :param offset: where the document is entered, between two records.
+    :param opened: whether that is behind its opening bracket.
     :param where: the archive, for errors.
     :param opener: as an earlier splitter of this document learned it.
     """
@@ -54,14 +55,20 @@ class ArraySplitter:
     shape: Literal["lines", "array"] = "array"
 
     def __init__(
-        self, offset: int = 0, *, where: str, opener: str | None = None, max_record_bytes: int = MAX_RECORD_BYTES
+        self,
+        offset: int = 0,
+        *,
+        where: str,
+        opened: bool = False,
+        opener: str | None = None,
+        max_record_bytes: int = MAX_RECORD_BYTES,
     ) -> None:
         self._buffer = bytearray()
         self._base = offset  # of the buffer's first byte
         self._parsed = 0  # the buffer up to here is cut into records, or searched for the end of an oversize one
         self._starts: list[int] = []
         self._ends: list[int] = []
-        self._opened = offset > 0
+        self._opened = opened
         self._closed = False
         self._where = where
         self._max = max_record_bytes

@@ -42,7 +42,7 @@ def cut(
     made: Splitter = (
         LineSplitter(start, max_record_bytes=most)
         if shape == "lines"
-        else ArraySplitter(start, where="It", opener=opener, max_record_bytes=most)
+        else ArraySplitter(start, where="It", opened=start > 0, opener=opener, max_record_bytes=most)
     )
     slices: list[Slice] = []
     for chunk in in_chunks(document[start:], chunks):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import io
 import time
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
@@ -11,12 +13,14 @@ from typing import Any
 
 import msgspec
 import pytest
+from backports import zstd
 
 from airflow_provider_genesys.exceptions import SourceChangedError
 from airflow_provider_genesys.pipeline.certificate import Certificate
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, Counts, Identity
 from airflow_provider_genesys.pipeline.contract import RECORDINGS
 from airflow_provider_genesys.pipeline.run import Options, run
+from airflow_provider_genesys.pipeline.unpack import Unpacked
 from airflow_provider_genesys.sinks.base import Batch, Load
 
 DAY = datetime(2026, 11, 22, tzinfo=timezone.utc)
@@ -103,6 +107,20 @@ BAD = {10: b'{"recordingId": oops}', 20: record(20, durationMs="soon"), 30: reco
 RECORDS = [BAD.get(number, record(number)) for number in range(100)]
 LINES = b"\n".join(RECORDS) + b"\n"
 ARRAY = b"[" + b",".join(RECORDS) + b"]\n"
+
+
+def zipped(*entries: bytes, method: int = zipfile.ZIP_DEFLATED) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", method) as archive:
+        for number, entry in enumerate(entries):
+            archive.writestr(f"{number}.ndjson", entry)
+    return file.getvalue()
+
+
+def array(records: list[bytes]) -> bytes:
+    return b"[" + b",\n".join(records) + b"]\n"
+
+
 ARCHIVES = {
     "lines": LINES,
     "lines without a last newline": LINES[:-1],
@@ -114,6 +132,22 @@ ARCHIVES = {
     "lines, gzip": gzip.compress(LINES, mtime=0),
     "lines, gzip members": b"".join(gzip.compress(LINES[i : i + 3000], mtime=0) for i in range(0, len(LINES), 3000)),
     "array, gzip": gzip.compress(ARRAY, mtime=0),
+    "lines, zstd frames": b"".join(zstd.compress(LINES[i : i + 3000]) for i in range(0, len(LINES), 3000)),
+    "array, zstd": zstd.compress(ARRAY),
+    "lines, zip": zipped(LINES),
+    "lines in the entries of a zip, without a last newline": zipped(
+        *(b"\n".join(RECORDS[i : i + 9]) for i in range(0, 100, 9))
+    ),
+    "an array in each entry of a zip": zipped(*(array(RECORDS[i : i + 9]) for i in range(0, 100, 9)), method=0),
+    "lines and arrays in the entries of a zip": zipped(
+        b"\n".join(RECORDS[:41]),
+        b"",
+        array(RECORDS[41:60]),
+        b" \n",
+        b"[]",
+        array(RECORDS[60:61]),
+        LINES[LINES.index(RECORDS[61]) :],
+    ),
 }
 
 
@@ -143,8 +177,7 @@ def test_every_archive_gives_the_same_rows(name: str, chunk: int) -> None:
 
 @pytest.mark.parametrize("name", ARCHIVES)
 def test_offsets_are_where_the_records_are(name: str) -> None:
-    document = gzip.decompress(ARCHIVES[name]) if "gzip" in name else ARCHIVES[name]
-    sink = Memory()
+    sink, document = Memory(), b"".join(Unpacked(iter([ARCHIVES[name]]), where="It"))
     load(Bytes(ARCHIVES[name]), sink)
     offsets = [offset for batch in sink.batches for offset in batch.offsets]
     assert [document[offset : offset + 24] for offset in offsets] == [

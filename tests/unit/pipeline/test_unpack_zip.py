@@ -1,0 +1,89 @@
+"""Which entries of a zip file are read, and what is said of those that cannot be."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zipfile
+
+import pytest
+
+from airflow_provider_genesys.exceptions import NotAnArchiveError
+from airflow_provider_genesys.pipeline import unpack
+from airflow_provider_genesys.pipeline.unpack import Unpacked
+
+
+def zipped(entries: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", method) as archive:
+        for name, data in entries.items():
+            archive.writestr(name, data)
+    return file.getvalue()
+
+
+def read(packed: bytes) -> bytes:
+    return b"".join(Unpacked(iter([packed]), where="The archive"))
+
+
+def test_entries_are_read_in_the_order_in_which_they_lie_in_the_file() -> None:
+    assert read(zipped({"b.ndjson": b"1\n", "a/a.ndjson": b"2\n", "readme": b"3\n"})) == b"1\n2\n3\n"
+
+
+def test_folders_and_what_file_managers_add_are_left_out() -> None:
+    left_out = {"data/": b"", "__MACOSX/data/._a.ndjson": b"\0\5", "data/.DS_Store": b"\0", ".hidden": b"x"}
+    assert read(zipped({**left_out, "data/a.ndjson": b"{}\n", "../../b.ndjson": b"[]"})) == b"{}\n[]"
+
+
+def test_a_file_without_entries_is_an_empty_archive() -> None:
+    assert read(zipped({})) == b""
+
+
+@pytest.mark.parametrize(
+    ("method", "says"), [(zipfile.ZIP_BZIP2, "is packed with bzip2"), (zipfile.ZIP_LZMA, "is packed with LZMA")]
+)
+def test_a_method_that_is_not_known_is_named(method: int, says: str) -> None:
+    with pytest.raises(NotAnArchiveError, match=rf"its entry 'a.ndjson' {says} .*Have it packed"):
+        read(zipped({"a.ndjson": b"{}"}, method))
+
+
+def test_an_entry_whose_length_only_follows_needs_deflate() -> None:
+    packed = bytearray(zipped({"a.ndjson": b"{}"}, zipfile.ZIP_STORED))
+    packed[6] |= 8
+    packed[14:26] = bytes(12)
+    with pytest.raises(NotAnArchiveError, match="is not packed, and its length only follows"):
+        read(bytes(packed))
+
+
+def test_a_name_does_no_harm_in_a_message() -> None:
+    with pytest.raises(NotAnArchiveError) as raised:
+        read(zipped({"\x1b[2J\n\u202e" + "x" * 500: b"{}"}, zipfile.ZIP_BZIP2))
+    assert "'\\x1b[2J\\n\\u202exxx" in str(raised.value)
+    assert "x" * 101 not in str(raised.value)
+
+
+def test_an_entry_that_the_directory_does_not_list_is_told() -> None:
+    packed = zipped({"a.ndjson": b"{}", "b.ndjson": b"[]"})
+    listed = packed.index(b"PK\x01\x02")
+    second = packed.index(b"PK\x01\x02", listed + 1)
+    with pytest.raises(NotAnArchiveError, match="lists 1 entries, and 2 came"):
+        read(packed[:listed] + packed[second:])
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda packed: packed + b"more", "goes on behind its end"),
+        (lambda packed: packed.replace(b"PK\x01\x02", b"PK\x01\x03"), "neither an entry nor the directory"),
+        (lambda packed: packed.replace(b"PK\x05\x06", b"PK\x05\x07"), "its directory is damaged"),
+        (lambda packed: packed[:18] + struct.pack("<II", 0xFFFFFFFF, 0xFFFFFFFF) + packed[26:], "sizes of 64 bits"),
+    ],
+)
+def test_what_is_wrong_with_the_file_is_told(change: object, says: str) -> None:
+    with pytest.raises(NotAnArchiveError, match=says):
+        read(change(zipped({"a.ndjson": b"{}"})))  # type: ignore[operator]
+
+
+def test_no_archive_unpacks_to_more_than_a_cap(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unpack, "MAX_UNPACKED", 1000)
+    with pytest.raises(NotAnArchiveError, match="swells to more than 1000 bytes"):
+        read(zipped({"a.ndjson": b"0123456789" * 101}))
