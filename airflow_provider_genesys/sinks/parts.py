@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from airflow_provider_genesys.sinks.formats import Packer
 from airflow_provider_genesys.sinks.object_store import ObjectStore, Upload
+from airflow_provider_genesys.sinks.upload_ahead import UploadAhead
 
 PIECE = 8 * 1024 * 1024
 """Bytes sent at a time. S3 wants at least 5 MiB and takes 10,000 pieces: 80 GB to an object."""
@@ -73,7 +74,7 @@ class PartWriter:
 
     def _send(self, piece: bytes) -> None:
         if self._upload is None:
-            self._upload = self._store.upload(self.key)
+            self._upload = UploadAhead(self._store.upload(self.key))
         self._upload.send(piece)
 
     def _complete(self, last: bytes) -> str:

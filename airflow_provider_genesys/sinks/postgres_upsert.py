@@ -37,7 +37,8 @@ WHERE false
 _QUEUE = "SELECT pg_advisory_xact_lock(%(queue)s)"
 
 # What an attempt before this load began anew has left counts as if it were not there. So do rows from before this
-# provider, which have no lineage. now() is the transaction's: what it has just inserted is left alone.
+# provider, which have no lineage. now() is the transaction's: what it has just inserted is left alone. LIMIT makes it
+# look up each row by the index, whatever the statistics say of a table that has grown since they were taken.
 _SETTLE = """
 WITH held AS MATERIALIZED (
     SELECT {held_keys}, t.{export} || '/' || t.{shard} AS label, u.export_id || '/' || u.shard AS confirmer,
@@ -46,7 +47,8 @@ WITH held AS MATERIALIZED (
         u.target IS NULL AND t.{offset} = s.{offset} AS same,
         t.{loaded} IS NOT DISTINCT FROM now() AS fresh,
         t.{contract} IS NOT DISTINCT FROM %(contract)s AS same_contract
-    FROM {stage} AS s JOIN {target} AS t USING ({keys}) LEFT JOIN {unchanged} AS u ON {of_row}
+    FROM {stage} AS s JOIN {target} AS t USING ({keys})
+    LEFT JOIN LATERAL (SELECT * FROM {unchanged} AS u WHERE {of_row} LIMIT 1) AS u ON true
     CROSS JOIN LATERAL (SELECT coalesce(u.submitted_at, t.{submitted}) AS submitted,
         coalesce(u.export_id, t.{export}) AS export, coalesce(u.shard, t.{shard}) AS shard) AS source
     CROSS JOIN LATERAL (

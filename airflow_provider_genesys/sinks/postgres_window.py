@@ -18,7 +18,8 @@ from airflow_provider_genesys.sinks.postgres_upsert import lock_number
 
 WriteMode = Literal["upsert", "replace_window"]
 
-# What another shard of the same export has loaded stays; so does what a newer export holds just as it is.
+# What another shard of the same export has loaded stays; so does what a newer export holds just as it is. OFFSET makes
+# it look up each row by the index, whatever the statistics say.
 _REMOVE = """
 WITH removed AS (
     DELETE FROM {target} AS t
@@ -27,7 +28,7 @@ WITH removed AS (
             ELSE coalesce((t.{submitted}, t.{export}) < (%(submitted)s, %(export)s), true) END
         AND NOT EXISTS (SELECT FROM {unchanged} AS u WHERE {of_row}
             AND CASE WHEN u.export_id = %(export)s THEN u.shard <> %(shard)s OR u.seen_at >= %(begun_at)s
-                ELSE (u.submitted_at, u.export_id) > (%(submitted)s, %(export)s) END)
+                ELSE (u.submitted_at, u.export_id) > (%(submitted)s, %(export)s) END OFFSET 0)
     RETURNING t.{export} || '/' || t.{shard} AS label,
         (SELECT u.export_id || '/' || u.shard FROM {unchanged} AS u WHERE {of_row}) AS confirmer
 )

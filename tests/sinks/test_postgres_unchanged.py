@@ -222,6 +222,16 @@ def test_exports_that_load_the_same_keys_at_once_leave_what_the_newest_holds(war
     assert [row["duration_ms"] for row in warehouse.rows()] == [number * 7 for number in range(1000)]
 
 
+def test_each_row_is_looked_up_by_its_key_however_many_there_are(warehouse: Warehouse) -> None:
+    for day in (1, 2, 3):
+        one = submitted(day)
+        warehouse.load(one, batches(one, records=3000, size=100), skip_unchanged=True)
+    (read,) = warehouse.execute(
+        "SELECT idx_tup_read AS n FROM pg_stat_user_indexes WHERE indexrelname = 'genesys_unchanged_pkey'"
+    )
+    assert 3000 <= read["n"] <= 5 * 3000
+
+
 def test_columns_of_the_table_may_be_called_as_they_like(warehouse: Warehouse) -> None:
     one = submitted(1)
     warehouse.sink().open(one, restart=False)
