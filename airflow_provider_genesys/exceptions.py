@@ -193,7 +193,15 @@ class DeadLetterBudgetError(GenesysError):
 
 
 class SinkError(GenesysError):
-    """The sink did not take a batch."""
+    """The sink did not take a batch.
+
+    :param message: what happened, where, and what to do.
+    :param code: the sink's own name for it, e.g. an SQLSTATE; None where it has none.
+    """
+
+    def __init__(self, message: str, *, code: str | None = None) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class SinkUnavailableError(SinkError):

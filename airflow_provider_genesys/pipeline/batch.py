@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import replace
 from datetime import datetime
 
-from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, Identity, Position, Proof
+from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, FailedBatch, Identity, Position, Proof
 from airflow_provider_genesys.pipeline.compile import Path
 from airflow_provider_genesys.pipeline.split import Slice
 from airflow_provider_genesys.pipeline.transform import Rows, Transform
@@ -29,6 +29,8 @@ class Batcher:
         self._transform = Transform(load.contract, datetime.fromisoformat(start.processed_at))
         self.last = start
         """The newest checkpoint, committed or not."""
+        self.committed = start
+        """The newest checkpoint that the sink has committed; whoever writes to the sink sets it."""
         self.read = start.counts.read
         """Records read so far, those before ``start`` included."""
         self.dead_letters = start.counts.dead_letters
@@ -39,7 +41,8 @@ class Batcher:
         rows, begin = self._transform.apply(part), self.last.position.record_offset
         self.read += len(rows.rows) + len(rows.dead_letters)
         self.dead_letters += len(rows.dead_letters)
-        self.last = replace(self._added(rows), position=position, proof=proof, source=source)
+        failed = _resolved(self.last.failed_batches, position.record_offset)
+        self.last = replace(self._added(rows), position=position, proof=proof, source=source, failed_batches=failed)
         return Batch(rows.rows, rows.offsets, rows.dead_letters, begin, part.end, self.last, self._contract, part)
 
     def _added(self, rows: Rows) -> Checkpoint:
@@ -55,6 +58,11 @@ class Batcher:
             max_timestamp=max(filter(None, [last.max_timestamp, *times]), default=None),
             last_record_id=self._transform.last_key(rows) or last.last_record_id,
         )
+
+
+def _resolved(failed_batches: list[FailedBatch], offset: int) -> list[FailedBatch]:
+    """Return them as they stand in a checkpoint at ``offset``: what ends before it was taken up again."""
+    return [replace(failed, resolved=failed.end <= offset) for failed in failed_batches]
 
 
 def _drifted(before: dict[str, int], more: Counter[Path]) -> dict[str, int]:

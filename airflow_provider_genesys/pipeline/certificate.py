@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from airflow_provider_genesys.exceptions import AccountError
-from airflow_provider_genesys.pipeline.checkpoint import Counts, Identity
+from airflow_provider_genesys.pipeline.checkpoint import Counts, FailedBatch, Identity
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,8 @@ class Certificate:
     """Dead letters by rule."""
     drift: dict[str, int] = field(default_factory=dict)
     """Fields that the contract does not know, by path, with the number of records that had them."""
+    failed_batches: list[FailedBatch] = field(default_factory=list)
+    """Batches that the sink did not take at first, and that a later try has brought in."""
     attempts: int = 1
     """How often the load was opened: 1, and one more for each resume."""
     seconds: float = 0.0

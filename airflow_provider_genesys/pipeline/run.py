@@ -19,6 +19,7 @@ from airflow_provider_genesys.pipeline.budget import Budget
 from airflow_provider_genesys.pipeline.certificate import Certificate
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, Counts
 from airflow_provider_genesys.pipeline.download import Download
+from airflow_provider_genesys.pipeline.failed_batches import keeping_failures
 from airflow_provider_genesys.pipeline.memory import MemoryLimit, peak_memory_mb
 from airflow_provider_genesys.pipeline.pages import Pages
 from airflow_provider_genesys.pipeline.progress import Progress
@@ -95,13 +96,14 @@ def _load(
     budget = Budget(options.max_dead_letters, options.max_dead_letter_ratio)
     memory = MemoryLimit(options.max_memory_mb)
     slices = source.slices(options.batch_size, cut_every=sink.cut_every, flush_interval=options.flush_interval)
-    with closing(slices):
+    with keeping_failures(load, batcher, sink, watch), closing(slices):
         for part in slices:
             reached(SPLIT)
             position, proof = source.standing(part)
             committed = sink.write(batcher.batch(part, position, proof, source.known))
             memory.check(f"Export {load.export_id}, byte {part.end}")
             if committed is not None:
+                batcher.committed = committed
                 reached(COMMITTED)
                 budget.check(committed.counts.read, committed.counts.dead_letters, committed)
                 progress.committed(committed)
@@ -111,7 +113,8 @@ def _load(
         raise _empty(load, source.length)
     budget.check(batcher.read, batcher.dead_letters, batcher.last, ended=True)
     reached(FINISHING)
-    certificate = sink.finish(_described(load, batcher, source, progress))
+    with keeping_failures(load, batcher, sink, watch):
+        certificate = sink.finish(_described(load, batcher, source, progress))
     reached(COMPLETE)
     done = batcher.last.at(datetime.now(timezone.utc), certificate.counts, where="the end")
     watch(done)
@@ -156,6 +159,7 @@ def _described(load: Load, batcher: Batcher, source: Source, progress: Progress)
         max_timestamp=last.max_timestamp,
         rules=last.rules,
         drift=last.drift,
+        failed_batches=last.failed_batches,
         seconds=round(progress.seconds, 3),
         peak_memory_mb=round(peak_memory_mb(), 1),
     )

@@ -14,7 +14,7 @@ import msgspec
 
 from airflow_provider_genesys.exceptions import AccountError, SinkUnavailableError
 from airflow_provider_genesys.pipeline.certificate import Certificate
-from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, Counts
+from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, Counts, Position
 from airflow_provider_genesys.pipeline.steps import (
     CHECKED,
     CLAIMED,
@@ -110,6 +110,13 @@ class Attempt:
         )
         self._gathered = None
         return checkpoint
+
+    def keep(self, checkpoint: Checkpoint) -> None:
+        """Keep ``checkpoint``, if it stands where the ledger does."""
+        at = self.entry.checkpoint.position if self.entry.checkpoint else Position()
+        if checkpoint.position == at:
+            fenced = replace(checkpoint, fence=self.entry.fence)
+            self._append(processed_at=checkpoint.processed_at, checkpoint=fenced)
 
     def finish(self, certificate: Certificate) -> Certificate:
         """Compare the ledger with what is there, write the manifest, remove what it does not list."""

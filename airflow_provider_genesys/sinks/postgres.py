@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from datetime import datetime, timezone
-from typing import Any, get_args
+from typing import get_args
 
 from airflow_provider_genesys.exceptions import AccountError, ConfigurationError, MissingExtraError
 
@@ -37,7 +37,7 @@ from airflow_provider_genesys.sinks.postgres_errors import is_of_a_row
 from airflow_provider_genesys.sinks.postgres_evolve import SHORT_WAIT, evolve
 from airflow_provider_genesys.sinks.postgres_ledger import Claim, Held, Ledger
 from airflow_provider_genesys.sinks.postgres_partitions import PartitionBy, Partitions
-from airflow_provider_genesys.sinks.postgres_poison import search
+from airflow_provider_genesys.sinks.postgres_poison import search, without
 from airflow_provider_genesys.sinks.postgres_raw import batch_with_raw, check_pii, with_raw
 from airflow_provider_genesys.sinks.postgres_schema import check, create_target, ensure, ensure_schema, find_key
 from airflow_provider_genesys.sinks.postgres_session import Connection, Cursor, Session
@@ -162,6 +162,12 @@ class PostgresSink:
         self._session.close()
         return final
 
+    def keep(self, checkpoint: Checkpoint) -> None:
+        """See :meth:`Sink.keep`: a transaction of its own."""
+        with self._session.transaction() as cursor:
+            cursor.execute("SET LOCAL lock_timeout = '5s'")
+            self._ledger.keep(cursor, replace(checkpoint, fence=self._claim.fence))
+
     def abort(self) -> None:
         """See :meth:`Sink.abort`."""
         self._session.close()
@@ -249,7 +255,7 @@ class PostgresSink:
         self._table = self._table_for_batches()
 
     def _commit(self, batch: Batch, poison: dict[int, DeadLetter]) -> Checkpoint:
-        rows, offsets = _without(batch, poison)
+        rows, offsets = without(batch, poison)
         locks = shared_lock(self._full_name), self._ledger.lock
         with self._session.transaction(*locks, self._table.stage) as cursor:
             held = self._ledger.held(cursor, self._claim.fence)
@@ -269,7 +275,7 @@ class PostgresSink:
         return checkpoint
 
     def _search(self, batch: Batch, poison: dict[int, DeadLetter]) -> dict[int, DeadLetter]:
-        rows, offsets = _without(batch, poison)
+        rows, offsets = without(batch, poison)
         with self._session.transaction() as cursor, cursor.connection.transaction(force_rollback=True):
             cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
             return search(cursor, self._table, replace(self._load, contract=batch.contract), rows, offsets)
@@ -340,11 +346,3 @@ class PostgresSink:
 
     def _doing(self, what: str) -> str:
         return f"export {self._load.export_id} into {self._full_name} ({what})"
-
-
-def _without(batch: Batch, poison: dict[int, DeadLetter]) -> tuple[list[tuple[Any, ...]], list[int]]:
-    """Return rows and offsets of the batch, without those that were set aside."""
-    if not poison:
-        return batch.rows, batch.offsets
-    good = [place for place, offset in enumerate(batch.offsets) if offset not in poison]
-    return [batch.rows[place] for place in good], [batch.offsets[place] for place in good]

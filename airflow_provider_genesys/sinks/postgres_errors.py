@@ -80,4 +80,4 @@ def describe(error: psycopg.Error) -> str:
 def refusal(error: psycopg.Error, doing: str) -> SinkRefusedError:
     """Make the error for what no retry heals."""
     hint = _HINTS.get(error.sqlstate or "", "Correct it, then clear the task with on_clear='resume'.")
-    return SinkRefusedError(f"PostgreSQL refuses {doing}: {describe(error)}. {hint}")
+    return SinkRefusedError(f"PostgreSQL refuses {doing}: {describe(error)}. {hint}", code=error.sqlstate)

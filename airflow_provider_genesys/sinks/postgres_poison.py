@@ -11,7 +11,7 @@ import psycopg
 from airflow_provider_genesys.exceptions import SinkRefusedError
 from airflow_provider_genesys.pipeline.contract import Contract
 from airflow_provider_genesys.pipeline.dead_letter import DeadLetter
-from airflow_provider_genesys.sinks.base import Load
+from airflow_provider_genesys.sinks.base import Batch, Load
 from airflow_provider_genesys.sinks.postgres_errors import is_of_a_row, lacks_partition, rule_of
 from airflow_provider_genesys.sinks.postgres_session import Cursor
 from airflow_provider_genesys.sinks.postgres_table import Table
@@ -51,6 +51,14 @@ def _check_outside(load: Load, row: tuple[Any, ...]) -> None:
             f"The target of export {load.export_id} has no partition for {moment.date()}, which its window needs. "
             "Create it, or add a default partition; then clear the task with on_clear='resume'."
         )
+
+
+def without(batch: Batch, poison: dict[int, DeadLetter]) -> tuple[list[tuple[Any, ...]], list[int]]:
+    """Return rows and offsets of the batch, without those that were set aside."""
+    if not poison:
+        return batch.rows, batch.offsets
+    good = [place for place, offset in enumerate(batch.offsets) if offset not in poison]
+    return [batch.rows[place] for place in good], [batch.offsets[place] for place in good]
 
 
 def _dead_letter(contract: Contract, row: tuple[Any, ...], offset: int, error: psycopg.Error) -> DeadLetter:

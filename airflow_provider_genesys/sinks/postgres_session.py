@@ -64,7 +64,8 @@ class Session:
             # Without its cause: psycopg's own text quotes the row that was being copied.
             raise SinkUnavailableError(
                 f"PostgreSQL did not take {doing}. Tried {self._retries + 1} times; the last error: {describe(error)}. "
-                "What was committed before stays, nothing of this is visible, and the task's next try resumes here."
+                "What was committed before stays, nothing of this is visible, and the task's next try resumes here.",
+                code=error.sqlstate,
             ) from None
 
     @contextmanager

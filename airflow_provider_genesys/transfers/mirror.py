@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import asdict
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +52,8 @@ class CheckpointMirror:
             "committed_at": checkpoint.committed_at,
             **self._shared,
         }
+        if checkpoint.failed_batches:
+            self._newest["failed_batches"] = [asdict(failed) for failed in checkpoint.failed_batches]
         if time.monotonic() - self._written >= EVERY:
             self._write()
 

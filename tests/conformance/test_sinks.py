@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_genesys.testing.sink_conformance import SinkConformance
+from airflow_provider_genesys.testing.sink_conformance import FailedBatchConformance
 from tests.conformance.conftest import Bucket, Container, Folder, Table
 
 POSTGRES = [
@@ -18,25 +18,25 @@ POSTGRES = [
 ]
 
 
-class TestPostgresSink(SinkConformance):
+class TestPostgresSink(FailedBatchConformance):
     @pytest.fixture(params=POSTGRES, ids=lambda options: ", ".join(map(str, options.values())) or "plain")
     def place(self, table: Table, request: Any) -> Table:
         return Table(table.warehouse, request.param)
 
 
-class TestS3Sink(SinkConformance):
+class TestS3Sink(FailedBatchConformance):
     @pytest.fixture
     def place(self, empty_bucket: Bucket) -> Bucket:
         return empty_bucket
 
 
-class TestAzureBlobSink(SinkConformance):
+class TestAzureBlobSink(FailedBatchConformance):
     @pytest.fixture
     def place(self, empty_container: Container) -> Container:
         return empty_container
 
 
-class TestLocalSink(SinkConformance):
+class TestLocalSink(FailedBatchConformance):
     @pytest.fixture(params=["ndjson.gz", "ndjson"])
     def place(self, tmp_path: Path, request: Any) -> Folder:
         return Folder(tmp_path, request.param)

@@ -41,5 +41,8 @@ class MemorySink:
         self.certificate = replace(certificate, counts=self._counts)
         return self.certificate
 
+    def keep(self, checkpoint: Checkpoint) -> None:
+        self.checkpoint = checkpoint
+
     def abort(self) -> None:
         self.aborted = True

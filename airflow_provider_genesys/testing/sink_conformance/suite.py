@@ -69,7 +69,7 @@ class SinkConformance:
 
     def test_a_load_lands_exactly_its_rows_and_dead_letters(self, place: Place) -> None:
         load_all(place.make_sink(), LOAD)
-        _assert_whole(place)
+        assert_whole(place)
 
     def test_finish_completes_the_certificate_and_keeps_what_it_says(self, place: Place) -> None:
         certificate = load_all(place.make_sink(), LOAD)
@@ -151,7 +151,7 @@ class SinkConformance:
             sink.write(replace(nothing, checkpoint=make_checkpoint(LOAD, batch.start // LENGTH)))
             sink.write(batch)
         assert finish(sink, LOAD).counts == ACCOUNT
-        _assert_whole(place)
+        assert_whole(place)
 
     # ── going on ──
 
@@ -169,7 +169,7 @@ class SinkConformance:
             assert without_fence(start) == without_fence(committed)
         assert len(seen) > 1
         finish(sink, LOAD)
-        _assert_whole(place)
+        assert_whole(place)
 
     def test_what_was_not_committed_does_not_count(self, place: Place, stop: Callable[[Sink], None]) -> None:
         sink = place.make_sink()
@@ -182,7 +182,7 @@ class SinkConformance:
         # Cut otherwise than before, so that what lies after the checkpoint cannot hide behind equal batches.
         write_all(again, LOAD, start, size=5)
         assert finish(again, LOAD).counts == ACCOUNT
-        _assert_whole(place)
+        assert_whole(place)
 
     def test_dead_letters_come_with_their_batch_and_never_twice(
         self, place: Place, stop: Callable[[Sink], None]
@@ -192,7 +192,7 @@ class SinkConformance:
             write_all(sink, LOAD, sink.open(LOAD, restart=False), until=until, size=1)
             stop(sink)
         assert load_all(place.make_sink(), LOAD, size=1).counts == ACCOUNT
-        _assert_whole(place)
+        assert_whole(place)
 
     def test_a_load_that_stops_before_finish_goes_on_from_its_last_checkpoint(
         self, place: Place, stop: Callable[[Sink], None]
@@ -204,7 +204,7 @@ class SinkConformance:
         assert without_fence(again.open(LOAD, restart=False)) == without_fence(committed[-1])
         again.abort()
         load_all(place.make_sink(), LOAD)
-        _assert_whole(place)
+        assert_whole(place)
 
     # ── beginning anew ──
 
@@ -216,7 +216,7 @@ class SinkConformance:
         assert again.open(LOAD, restart=True) is None
         write_all(again, LOAD, None)
         assert finish(again, LOAD).counts == ACCOUNT
-        _assert_whole(place)
+        assert_whole(place)
 
     def test_another_export_is_not_continued(self, place: Place, stop: Callable[[Sink], None]) -> None:
         sink = place.make_sink()
@@ -229,7 +229,7 @@ class SinkConformance:
         write_all(again, another, None)
         certificate = finish(again, another)
         assert (certificate.export_id, certificate.counts) == ("export-2", ACCOUNT)
-        _assert_whole(place, another)
+        assert_whole(place, another)
 
     def test_a_complete_load_is_loaded_anew(self, place: Place) -> None:
         load_all(place.make_sink(), LOAD)
@@ -237,7 +237,7 @@ class SinkConformance:
         assert sink.open(LOAD, restart=False) is None
         sink.abort()
         assert load_all(place.make_sink(), LOAD).counts == ACCOUNT
-        _assert_whole(place)
+        assert_whole(place)
 
     def test_processed_at_stays(self, place: Place, stop: Callable[[Sink], None]) -> None:
         sink = place.make_sink()
@@ -265,7 +265,7 @@ class SinkConformance:
         older.abort()
         write_all(newer, LOAD, start)
         assert finish(newer, LOAD).counts == ACCOUNT
-        _assert_whole(place)
+        assert_whole(place)
 
     def test_the_older_of_two_attempts_cannot_commit_what_it_has_gathered(self, place: Place) -> None:
         older = place.make_sink()
@@ -276,7 +276,7 @@ class SinkConformance:
             write_last_and_finish(older, LOAD)
         older.abort()
         assert finish(newer, LOAD).counts == ACCOUNT
-        _assert_whole(place)
+        assert_whole(place)
 
     def test_the_older_of_two_attempts_cannot_finish(self, place: Place) -> None:
         older = place.make_sink()
@@ -295,7 +295,7 @@ class SinkConformance:
         with pytest.raises(FencedError):
             finish(older, LOAD)
         older.abort()
-        _assert_whole(place)
+        assert_whole(place)
 
     # ── letting go ──
 
@@ -308,7 +308,7 @@ class SinkConformance:
         complete = place.make_sink()
         load_all(complete, LOAD)
         complete.abort()
-        _assert_whole(place)
+        assert_whole(place)
 
     # ── parts ──
 
@@ -346,5 +346,6 @@ def _contents(place: Place, load: Load = LOAD) -> Contents:
     return contents
 
 
-def _assert_whole(place: Place, load: Load = LOAD) -> None:
+def assert_whole(place: Place, load: Load = LOAD) -> None:
+    """Compare what readers find with what the source holds."""
     assert compared(_contents(place, load), load.contract) == compared(expected(load), load.contract)

@@ -8,7 +8,7 @@ from typing import Any
 
 from airflow_provider_genesys.exceptions import SinkUnavailableError
 from airflow_provider_genesys.pipeline.certificate import Certificate
-from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, Counts
+from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, Counts, Position
 from airflow_provider_genesys.pipeline.dead_letter import DeadLetter
 from airflow_provider_genesys.sinks.base import Batch, Load
 
@@ -85,6 +85,11 @@ class MemorySink:
         last = self._commit() or self.shelf.checkpoint
         self.shelf.certificate = certificate.accounted(last.counts if last else Counts())
         return self.shelf.certificate
+
+    def keep(self, checkpoint: Checkpoint) -> None:
+        last = self.shelf.checkpoint
+        if checkpoint.position == (last.position if last else Position()):
+            self.shelf.checkpoint = checkpoint
 
     def abort(self) -> None:
         self.aborted, self._gathered = True, []
