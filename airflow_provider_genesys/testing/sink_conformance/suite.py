@@ -37,9 +37,8 @@ from airflow_provider_genesys.testing.sink_conformance.source import (
 
 LOAD = make_load()
 ACCOUNT = Counts(RECORDS, RECORDS - len(DEAD), len(DEAD))
-
+# An attempt ends early with abort, or without a word, as when its process dies.
 _WAYS_TO_STOP: dict[str, Callable[[Sink], None]] = {"aborted": lambda sink: sink.abort(), "abandoned": lambda _: None}
-"""How an attempt ends early: with abort, or without a word, as when its process dies."""
 
 
 class SinkConformance:

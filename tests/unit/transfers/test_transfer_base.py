@@ -82,6 +82,7 @@ def checkpoint(read: int) -> Any:
         counts=SimpleNamespace(read=read),
         last_record_id="r",
         committed_at="now",
+        failed_batches=[],
     )
 
 
