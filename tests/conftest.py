@@ -9,12 +9,18 @@ from collections.abc import Iterator
 import pytest
 
 from airflow_provider_genesys.testing.services import AzuriteServer, PostgresServer, S3Server
+from tests import outcome_report
 
 _numbers = itertools.count(1)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--long", action="store_true", help="also run what is marked 'long': the same, many times more")
+    parser.addoption("--write-guarantees", action="store_true", help="write the tables of docs/guarantees.md")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    outcome_report.configure(config)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -188,6 +188,9 @@ def test_a_request_that_arrives_late_does_not_turn_the_load_back(place: Place) -
     assert json.loads(place.fields(KEY)["checkpoint"])["digest"] == 500
 
 
+@pytest.mark.outcome(
+    "processes", "the checkpoint is truncated, of another version or of another export", "CheckpointError"
+)
 @pytest.mark.parametrize(
     ("spoiled", "said"),
     [
@@ -214,6 +217,9 @@ def test_a_checkpoint_that_makes_no_sense_is_refused_until_a_restart(place: Plac
     assert claim(place, restart=True).checkpoint is None
 
 
+@pytest.mark.outcome(
+    "processes", "the checkpoint is truncated, of another version or of another export", "CheckpointError"
+)
 @pytest.mark.parametrize(
     ("field", "value", "said"),
     [

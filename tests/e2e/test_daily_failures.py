@@ -53,6 +53,7 @@ def test_a_wrong_secret(warehouse: Warehouse, change: Any, capfd: pytest.Capture
     assert "not-the-secret" not in log
 
 
+@pytest.mark.outcome("tokens", "an unknown region", "ConfigurationError")
 def test_an_unknown_region(warehouse: Warehouse, change: Any, capfd: pytest.CaptureFixture[str]) -> None:
     change("GENESYS", host="", extra={"region": "eu-wset-1"})
     log = failed(warehouse, "create_export", capfd)

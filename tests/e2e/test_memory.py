@@ -28,6 +28,7 @@ def load(archives: Shelf, kind: str, megabytes: int) -> Figures:
     return found
 
 
+@pytest.mark.outcome("processes", "the archive is larger than the memory", "recovers")
 @pytest.mark.parametrize("kind", ["ndjson", "array", "gzip"])
 def test_the_peak_is_the_same_for_a_small_and_a_large_archive(archives: Shelf, kind: str) -> None:
     small, large = load(archives, kind, SMALL), load(archives, kind, LARGE)

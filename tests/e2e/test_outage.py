@@ -23,6 +23,9 @@ def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(download, "_LONGEST_BACKOFF", 0.02)
 
 
+@pytest.mark.outcome(
+    "processes", "the archive cannot be reached for a while: the task pauses without a worker", "recovers"
+)
 @pytest.mark.parametrize("deferrable", [True, False])
 def test_an_outage_is_waited_out_in_the_same_try(warehouse: Warehouse, *, deferrable: bool) -> None:
     # one download spends six requests before it gives up: the first three downloads fail
@@ -34,6 +37,9 @@ def test_an_outage_is_waited_out_in_the_same_try(warehouse: Warehouse, *, deferr
     assert xcoms(run, "certificate")["return_value"]["read"] == warehouse.genesys.records
 
 
+@pytest.mark.outcome(
+    "processes", "the archive cannot be reached for longer than `max_outage`", "SourceUnavailableError"
+)
 def test_an_outage_that_lasts_too_long_ends_the_try(warehouse: Warehouse) -> None:
     warehouse.genesys.fail_next("/archive/", status=503, times=10_000)
     run = warehouse.run(DAY, loads={"max_outage": 1.0})

@@ -72,6 +72,11 @@ def states(airflow: Standalone, run_id: str) -> dict[str, str]:
     return {ti["task_id"]: ti["state"] for ti in found}
 
 
+@pytest.mark.outcome(
+    "processes",
+    "the task's process is killed (SIGKILL), on a real scheduler",
+    "recovers: the next try goes on from the last committed batch or part",
+)
 def test_a_killed_load_continues_in_the_next_try_for_both_sinks(airflow: Standalone, services: Embedded) -> None:
     until(lambda: _found(airflow), what="the DAG's parsing")
     airflow.call("PATCH", DAG, json={"is_paused": False})
@@ -118,6 +123,7 @@ def test_a_killed_load_continues_in_the_next_try_for_both_sinks(airflow: Standal
     assert str(BIG) in str(checkpoint["value"])
 
 
+@pytest.mark.outcome("processes", "a loaded task is cleared", "recovers: it loads from the beginning")
 def test_a_cleared_task_loads_from_the_beginning_and_changes_nothing(airflow: Standalone, services: Embedded) -> None:
     run_id = airflow.call("GET", f"{DAG}/dagRuns")["dag_runs"][0]["dag_run_id"]
     loaded = (
@@ -138,6 +144,7 @@ def test_a_cleared_task_loads_from_the_beginning_and_changes_nothing(airflow: St
     assert query(services.postgres.dsn, loaded) == before
 
 
+@pytest.mark.outcome("processes", "days are backfilled, and again", "recovers")
 def test_a_backfill_and_its_repetition_give_the_same_rows(airflow: Standalone, services: Embedded) -> None:
     services.genesys.records, services.genesys.broken = SMALL, 5
     services.genesys.job_seconds = 0

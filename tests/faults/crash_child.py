@@ -14,6 +14,7 @@ import os
 import select
 import signal
 import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -91,13 +92,26 @@ def listener(job: dict[str, Any]) -> Callable[[str], None]:
     def hear(step: str) -> None:
         seen.append(step)
         if step == job.get("step") and seen.count(step) == job["nth"]:
-            die()
+            WAYS[job.get("way", "SIGKILL")]()
 
     return hear
 
 
 def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def terminate() -> None:
+    """End as a process does that hears SIGTERM and takes its leave."""
+    signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit("SIGTERM"))
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def run_out_of_memory() -> None:
+    raise MemoryError
+
+
+WAYS: dict[str, Callable[[], None]] = {"SIGKILL": die, "SIGTERM": terminate, "MemoryError": run_out_of_memory}
 
 
 class DyingDownload(Download):
@@ -120,6 +134,7 @@ def load(job: dict[str, Any]) -> Any:
     # So that bytes come as fast as they are written, and a kill at any of them finds the sink at work.
     document.Handover = partial(Handover, limit=64 * 1024, piece=32 * 1024)
     DyingDownload.dies_after = job.get("bytes")
+    tempfile.tempdir = job.get("temporary")
     # Each attempt would begin with a time of its own; only the first that commits may leave it in the rows.
     run._beginning = lambda load, processed_at: Checkpoint(
         load.load_id, load.export_id, processed_at or job["processed_at"]

@@ -1,4 +1,4 @@
-"""What becomes of a load when its download meets a fault: the table that the tests hold and the docs show.
+"""What becomes of a load when its download meets a fault: the table that the tests hold and docs/guarantees.md shows.
 
 A fault strikes at an offset of the archive: at its *start*, *inside* a record, on a record's *boundary*, at its
 *end*. Some break the transfer there; others are the answer to the request that goes on after a break there.

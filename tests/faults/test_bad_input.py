@@ -81,6 +81,8 @@ def assert_discreet(shelf: Shelf, caplog: pytest.LogCaptureFixture, *more: str) 
         assert PERSONAL not in text
 
 
+@pytest.mark.outcome("bad input", "a record that is not as it should be", "recovers")
+@pytest.mark.outcome("bad input", "a record that is not as it should be", "dead letter")
 @pytest.mark.parametrize("chunk", CHUNKS)
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("name", EXPECTED["records"])
@@ -94,6 +96,9 @@ def test_a_record_becomes_what_is_stated(name: str, shape: str, chunk: int, capl
     assert_discreet(shelf, caplog)
 
 
+@pytest.mark.outcome("bad input", "an archive that is not as it should be", "recovers")
+@pytest.mark.outcome("bad input", "an archive that is not as it should be", "NotAnArchiveError")
+@pytest.mark.outcome("bad input", "an archive that is not as it should be", "DeadLetterBudgetError")
 @pytest.mark.parametrize("chunk", CHUNKS)
 @pytest.mark.parametrize("name", EXPECTED["archives"])
 def test_an_archive_becomes_what_is_stated(name: str, chunk: int, caplog: pytest.LogCaptureFixture) -> None:
@@ -148,6 +153,8 @@ GENERATED = {
 }
 
 
+@pytest.mark.outcome("bad input", "a record of 17 MB, 10,000 keys, depth 20,000", "dead letter")
+@pytest.mark.outcome("bad input", "a record of 17 MB, 10,000 keys, depth 20,000", "recovers")
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("name", EXPECTED["generated"])
 def test_a_monster_becomes_what_is_stated(name: str, shape: str) -> None:
@@ -196,6 +203,8 @@ BOMBS = {
 }
 
 
+@pytest.mark.outcome("bad input", "a bomb", "NotAnArchiveError")
+@pytest.mark.outcome("bad input", "a bomb", "DeadLetterBudgetError")
 @pytest.mark.parametrize("name", EXPECTED["bombs"])
 def test_a_bomb_does_not_go_off(name: str) -> None:
     expected = EXPECTED["bombs"][name]
@@ -246,6 +255,8 @@ def test_whatever_is_not_json_makes_a_dead_letter_and_hurts_no_other_record(text
     assert [row[0] for row in shelf.rows if row[0] != "odd"] == ["good-1", "good-2", "good-3", "good-4"]
 
 
+@pytest.mark.outcome("bad input", "a JSON text that decoders read differently", "recovers")
+@pytest.mark.outcome("bad input", "a JSON text that decoders read differently", "dead letter")
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("case", TEXTS["ours"], ids=lambda case: ascii(case["text"])[:40])
 def test_where_a_decoder_may_choose_ours_does_what_is_stated(case: dict[str, str], shape: str) -> None:
@@ -267,6 +278,7 @@ def test_how_deep_a_record_may_be(shape: str, depth: int, outcome: dict[str, int
     assert sys.getrecursionlimit() == 1_000  # which is what decides
 
 
+@pytest.mark.outcome("bad input", "an archive that is cut off at any byte", "NotAnArchiveError")
 @pytest.mark.parametrize("packed", [False, True])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_an_archive_that_is_cut_at_any_byte_is_never_taken_for_the_whole(shape: str, packed: bool) -> None:

@@ -136,6 +136,7 @@ def large_parts(running: tuple[FakeGenesys, Loader], places: Places) -> Scene:
     return Scene(children, places, source, 2000, {"part_size": 2**30, "output_format": "ndjson"})
 
 
+@pytest.mark.outcome("processes", "SIGKILL at every named step of the pipeline, each sink", "recovers")
 @pytest.mark.parametrize(("sink", "step", "nth"), STEPS)
 def test_killed_at_a_step(scene: Scene, sink: str, step: str, nth: int) -> None:
     killed, resumed = scene.killed_and_taken_up(sink, {"step": step, "nth": nth})
@@ -144,10 +145,27 @@ def test_killed_at_a_step(scene: Scene, sink: str, step: str, nth: int) -> None:
         assert resumed["attempts"] == 2
 
 
+@pytest.mark.outcome("processes", "SIGKILL at every named step of the pipeline, each sink", "recovers")
 @pytest.mark.parametrize(("sink", "step", "nth"), LARGE)
 def test_killed_within_a_large_part(large_parts: Scene, sink: str, step: str, nth: int) -> None:
     killed, _ = large_parts.killed_and_taken_up(sink, {"step": step, "nth": nth})
     assert killed["signal"] == signal.SIGKILL, f"{step} is not reached {nth} times"
+
+
+@pytest.mark.outcome("processes", "SIGTERM, or no memory is left (`MemoryError`)", "recovers")
+@pytest.mark.parametrize("step", [steps.SPLIT, steps.WRITING, steps.COMMITTING, steps.COMMITTED])
+@pytest.mark.parametrize("way", ["SIGTERM", "MemoryError"])
+@pytest.mark.parametrize("sink", SINKS)
+def test_ended_with_its_leave_taken(scene: Scene, sink: str, way: str, step: str) -> None:
+    ended, _ = scene.killed_and_taken_up(sink, {"step": step, "nth": 3, "way": way})
+    assert way in ended["error"]
+
+
+@pytest.mark.outcome("processes", "no temporary file can be written", "recovers")
+@pytest.mark.parametrize("sink", SINKS)
+def test_loads_need_no_temporary_files(scene: Scene, sink: str) -> None:
+    loaded, _ = scene.killed_and_taken_up(sink, {"temporary": "/no/such/folder"})
+    assert "counts" in loaded, loaded
 
 
 def test_every_step_is_killed_at() -> None:
@@ -163,6 +181,7 @@ def random_kills(seed: int) -> list[dict[str, Any]]:
     return [{chance.choice(["bytes", "seconds"]): chance.random()} for _ in range(chance.randint(1, 2))]
 
 
+@pytest.mark.outcome("processes", "SIGKILL once or twice at random bytes and times, each sink", "recovers")
 @pytest.mark.parametrize("sink", SINKS)
 @pytest.mark.parametrize("seed", [*range(20), *(pytest.param(seed, marks=pytest.mark.long) for seed in range(20, 300))])
 def test_killed_anywhere(scene: Scene, sink: str, seed: int) -> None:

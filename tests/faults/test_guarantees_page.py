@@ -5,14 +5,28 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from tests.faults.network_table import PAGE, with_table
+import pytest
 
-ROOT = PAGE.parents[1]
+from tests.outcome_report import PAGE, ROOT, on_the_page, stated
+
+COMMAND = "./run test -m outcome --write-guarantees"
 
 
-def test_the_table_of_network_faults_is_the_one_that_is_tested() -> None:
-    page = PAGE.read_text()
-    assert page == with_table(page), "run: python -m tests.faults.network_table"
+def test_the_tables_say_what_the_tests_show(request: pytest.FixtureRequest) -> None:
+    """Where all tests were collected, exactly that; where some were, theirs are among it."""
+    page = on_the_page()
+    tests = {
+        (section, fault): row.cells()
+        for section, rows in stated(request.session.items).items()
+        for fault, row in rows.items()
+    }
+    config = request.config
+    if [Path(name).name for name in config.args] == ["tests"] and not config.option.keyword + config.option.markexpr:
+        assert tests == page, f"run: {COMMAND}"
+    for line, (outcomes, files) in tests.items():
+        outcome_shown, files_shown = page.get(line, ("", ""))
+        assert set(outcomes.split("; ")) <= set(outcome_shown.split("; ")), f"{line}; run: {COMMAND}"
+        assert set(files.split(", ")) <= set(files_shown.split(", ")), f"{line}; run: {COMMAND}"
 
 
 def test_every_page_links_to_what_there_is() -> None:

@@ -11,8 +11,6 @@ from datetime import datetime, timezone
 from typing import Any
 
 import pytest
-from memory_sink import MemorySink
-from outcomes import NEXT_TRY, NEXT_TRY_OF_GZIP, OUTCOMES, RECOVERS
 
 from airflow_provider_genesys import exceptions
 from airflow_provider_genesys.cloud.client import CloudClient
@@ -27,6 +25,8 @@ from airflow_provider_genesys.pipeline.run import Options, run
 from airflow_provider_genesys.sinks.base import Batch, Load
 from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
 from airflow_provider_genesys.testing.fault_proxy import Fault, FaultProxy
+from tests.faults.outcomes import NEXT_TRY, NEXT_TRY_OF_GZIP, OUTCOMES, RECOVERS, Outcome
+from tests.unit.pipeline.memory_sink import MemorySink, Shelf
 
 DAY = datetime(2026, 11, 22, tzinfo=timezone.utc), datetime(2026, 11, 23, tzinfo=timezone.utc)
 SHAPES: dict[str, dict[str, Any]] = {
@@ -35,7 +35,28 @@ SHAPES: dict[str, dict[str, Any]] = {
     "gzip": {"records": 700, "compression": "gzip"},
 }
 SLOW = {"stall", "trickle"}
-MATRIX = [pytest.param(n, p, id=f"{n}-{p}") for n, outcome in OUTCOMES.items() for p in outcome.places]
+
+
+def shows(outcome: Outcome, place: str) -> pytest.MarkDecorator:
+    """The line of docs/guarantees.md: what is not so everywhere says where it is."""
+    at = f" at the {place}" if place in outcome.otherwise else ""
+    return pytest.mark.outcome("download", outcome.fault, f"{outcome.at(place)}{at}")
+
+
+MATRIX = [
+    pytest.param(name, place, id=f"{name}-{place}", marks=shows(outcome, place))
+    for name, outcome in OUTCOMES.items()
+    for place in outcome.places
+]
+
+
+class TimelessSink(MemorySink):
+    """Gives each load the same time, so that their rows can be compared."""
+
+    processed_at = DAY[1].isoformat()
+
+    def __init__(self) -> None:
+        super().__init__(Shelf())
 
 
 @dataclass
@@ -47,9 +68,9 @@ class Source:
     client: CloudClient
     handle: dict[str, Any]
     places: dict[str, int]
-    perfect: MemorySink
+    perfect: TimelessSink
 
-    def load(self, sink: MemorySink, pause: Callable[[float], object] = lambda _: None, **settings: Any) -> None:
+    def load(self, sink: TimelessSink, pause: Callable[[float], object] = lambda _: None, **settings: Any) -> None:
         """Load into ``sink``; call ``pause`` instead of sleeping."""
 
         def download(start: Checkpoint) -> Download:
@@ -81,9 +102,9 @@ def make_source(stack: ExitStack, settings: dict[str, Any]) -> Source:
     export_id = recordings.create(client, ExportRequest(*DAY))
     while not (status := recordings.status(client, export_id)).state.terminal:
         pass
-    source = Source(genesys, proxy, client, make_handle(status, config.client_secret), {}, MemorySink())
+    source = Source(genesys, proxy, client, make_handle(status, config.client_secret), {}, TimelessSink())
     source.load(source.perfect)
-    assert len(source.perfect.rows) == genesys.expected().distinct_ids == settings["records"]
+    assert len(source.perfect.shelf.rows) == genesys.expected().distinct_ids == settings["records"]
     source.places = places(genesys, export_id)
     return source
 
@@ -111,14 +132,14 @@ def source(sources: dict[str, Source], request: pytest.FixtureRequest) -> Iterat
     source.proxy.clear()
 
 
-def assert_perfect(sink: MemorySink, source: Source) -> None:
+def assert_perfect(sink: TimelessSink, source: Source) -> None:
     expected = source.perfect
-    assert sink.certificate is not None
-    assert expected.certificate is not None
-    assert sink.rows == expected.rows
-    assert sink.certificate.counts == expected.certificate.counts
-    assert sink.certificate.digest == expected.certificate.digest
-    assert sink.certificate.source.etag == expected.certificate.source.etag
+    assert sink.shelf.certificate is not None
+    assert expected.shelf.certificate is not None
+    assert sink.shelf.rows == expected.shelf.rows
+    assert sink.shelf.certificate.counts == expected.shelf.certificate.counts
+    assert sink.shelf.certificate.digest == expected.shelf.certificate.digest
+    assert sink.shelf.certificate.source.etag == expected.shelf.certificate.source.etag
 
 
 @pytest.mark.parametrize(("name", "place"), MATRIX)
@@ -126,24 +147,24 @@ def test_fault_ends_as_stated(name: str, place: str, source: Source) -> None:
     outcome = OUTCOMES[name]
     source.proxy.plan(*outcome.plan(source.places[place]), path="/archive/")
     says = "" if place in outcome.otherwise else outcome.says
-    assert_ends(source, MemorySink(), outcome.at(place), says, timeout=0.2 if name in SLOW else 5.0)
+    assert_ends(source, TimelessSink(), outcome.at(place), says, timeout=0.2 if name in SLOW else 5.0)
 
 
 @pytest.mark.parametrize("name", NEXT_TRY)
 def test_fault_in_the_next_try_ends_as_stated(name: str, source: Source) -> None:
-    outcome, sink = OUTCOMES[name], MemorySink()
+    outcome, sink = OUTCOMES[name], TimelessSink()
     broken, *answers = outcome.plan(source.places["inside"])
     source.proxy.plan(broken, Fault(no_head=True), *answers, path="/archive/")
     with pytest.raises(exceptions.SourceUnavailableError):
         source.load(sink, retries=0)
-    assert sink.rows, "the next try has nothing to go on from"
+    assert sink.shelf.rows, "the next try has nothing to go on from"
     compressed = source.genesys.compression is not None
     ends = NEXT_TRY_OF_GZIP.get(name, outcome.ends) if compressed else outcome.ends
     says = "" if ends != outcome.ends or compressed else outcome.says
     assert_ends(source, sink, ends, says, timeout=0.2 if name in SLOW else 5.0)
 
 
-def assert_ends(source: Source, sink: MemorySink, ends: str, says: str, *, timeout: float) -> None:
+def assert_ends(source: Source, sink: TimelessSink, ends: str, says: str, *, timeout: float) -> None:
     if ends == RECOVERS:
         source.load(sink, timeout=timeout)
         assert_perfect(sink, source)
@@ -154,19 +175,22 @@ def assert_ends(source: Source, sink: MemorySink, ends: str, says: str, *, timeo
     assert_clear(str(raised.value), sink, source)
 
 
-def assert_clear(message: str, sink: MemorySink, source: Source) -> None:
+def assert_clear(message: str, sink: TimelessSink, source: Source) -> None:
     assert source.handle["export_id"] in message
     assert "X-Amz-" not in message
     assert sink.aborted
-    assert sink.certificate is None
-    assert sink.rows == source.perfect.rows[: len(sink.rows)]  # what was committed stays, and it is right
+    assert sink.shelf.certificate is None
+    assert (
+        sink.shelf.rows == source.perfect.shelf.rows[: len(sink.shelf.rows)]
+    )  # what was committed stays, and it is right
 
 
+@pytest.mark.outcome("download", "the connection is reset", "recovers")
 def test_a_reset_at_any_offset_recovers(source: Source) -> None:
     size = source.places["end"]
     around = [at + near for at in source.places.values() for near in (-1, 1) if 0 < at + near < size]
     for offset in [*around, *range(1, size, size // 20)]:
-        sink = MemorySink()
+        sink = TimelessSink()
         source.proxy.plan(Fault(after=offset))
         source.load(sink)
         assert_perfect(sink, source)
@@ -175,7 +199,7 @@ def test_a_reset_at_any_offset_recovers(source: Source) -> None:
 def test_resets_one_after_another_recover(source: Source) -> None:
     # Each transfer brings 64 KiB that are known and a little more than 64 KiB that are new.
     source.proxy.plan(Fault(after=140_000), forever=True)
-    sink = MemorySink()
+    sink = TimelessSink()
     source.load(sink, retries=0)
     assert_perfect(sink, source)
 
@@ -187,31 +211,34 @@ def own_source() -> Iterator[Source]:
         yield make_source(stack, SHAPES["ndjson"])
 
 
+@pytest.mark.outcome("download", "403: the URL has expired", "recovers")
 def test_a_url_that_expired_between_two_requests_is_renewed(own_source: Source) -> None:
     own_source.proxy.requests.clear()
     own_source.proxy.plan(Fault(after=own_source.places["inside"]), path="/archive/")
-    sink = MemorySink()
+    sink = TimelessSink()
     own_source.load(sink, lambda _: own_source.genesys.expire_urls())
     assert_perfect(sink, own_source)
     asked = [(seen.path.split("/")[1], seen.status) for seen in own_source.proxy.requests]
     assert asked == [("archive", 200), ("archive", 403), ("api", 200), ("archive", 206)]
 
 
+@pytest.mark.outcome("download", "the archive is replaced between two requests", "SourceChangedError")
 def test_an_archive_that_was_replaced_is_refused_by_its_etag(own_source: Source) -> None:
     own_source.proxy.plan(Fault(after=own_source.places["inside"]), path="/archive/")
-    sink = MemorySink()
+    sink = TimelessSink()
     with pytest.raises(exceptions.SourceChangedError, match="HTTP 412 PreconditionFailed") as raised:
         own_source.load(sink, lambda _: own_source.genesys.replace_archive(own_source.handle["export_id"]))
     assert_clear(str(raised.value), sink, own_source)
 
 
+@pytest.mark.outcome("download", "bytes only trickle, for good", "SourceUnavailableError")
 def test_a_source_that_only_trickles_is_given_up(source: Source) -> None:
     source.proxy.plan(Fault(rate=20_000), forever=True)
     with pytest.raises(exceptions.SourceUnavailableError, match=r"only \d+ bytes came in 0\.\d s. 2 attempts in a row"):
-        source.load(MemorySink(), timeout=0.1, retries=1)
+        source.load(TimelessSink(), timeout=0.1, retries=1)
 
 
-class FailingSink(MemorySink):
+class FailingSink(TimelessSink):
     """Does not take the first batch."""
 
     def write(self, batch: Batch) -> Checkpoint:

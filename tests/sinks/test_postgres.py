@@ -139,6 +139,7 @@ def test_of_duplicates_in_several_batches_the_last_stays(warehouse: Warehouse) -
     assert [row["_source_offset"] for row in warehouse.rows()] == [8 * LENGTH, 9 * LENGTH, 6 * LENGTH, 7 * LENGTH]
 
 
+@pytest.mark.outcome("jobs", "data arrive after their window was loaded", "recovers with the next load of that window")
 def test_a_newer_export_replaces_and_counts_as_written(warehouse: Warehouse) -> None:
     old, new = make_load("old"), make_load("new", load_id="load-2", submitted_at=LATER)
     warehouse.load(old, make_batches(old, 20, size=10))
@@ -359,6 +360,7 @@ def test_encryption_needs_a_function(warehouse: Warehouse) -> None:
 # ── rows that PostgreSQL refuses ──
 
 
+@pytest.mark.outcome("PostgreSQL", "a row that PostgreSQL refuses", "dead letter")
 def test_a_poisoned_row_is_set_aside_and_the_others_land(warehouse: Warehouse) -> None:
     load = make_load()
 
@@ -437,6 +439,7 @@ def test_poisoned_rows_are_counted_on_from_a_resumed_checkpoint(warehouse: Wareh
 # ── the account at the end ──
 
 
+@pytest.mark.outcome("PostgreSQL", "somebody deletes loaded rows before the load has ended", "AccountError")
 def test_rows_that_somebody_deleted_meanwhile_fail_the_load(warehouse: Warehouse) -> None:
     load, sink = make_load(), warehouse.sink()
     sink.open(load, restart=False)
@@ -457,6 +460,7 @@ def test_rows_that_a_newer_load_took_over_do_not(warehouse: Warehouse) -> None:
     assert part == {"key": "public.recordings", "rows": 8, "taken_over": 2, "unchanged": 0}
 
 
+@pytest.mark.outcome("processes", "the contract is another one at the next try", "recovers as a load of its own")
 def test_the_same_export_through_another_contract_has_an_account_of_its_own(warehouse: Warehouse) -> None:
     load = make_load()
     stricter = make_load(load_id="load-2", contract=replace(RECORDINGS, version=2))

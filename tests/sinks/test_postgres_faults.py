@@ -52,6 +52,7 @@ class Saboteur:
         return plain
 
 
+@pytest.mark.outcome("PostgreSQL", "the connection is lost in a batch", "recovers")
 def test_a_backend_killed_in_the_middle_of_a_batch_is_replaced(warehouse: Warehouse) -> None:
     load, saboteur = make_load(), Saboteur(warehouse, times=3)
     batches = make_batches(load, 40, size=10, dead=[25])
@@ -79,6 +80,7 @@ def test_when_retries_are_spent_the_error_tells_what_to_load_again(warehouse: Wa
     assert sink.write(make_batch(load, range(10, 20), dead=[15])).counts == counts(20, dead_letters=1)
 
 
+@pytest.mark.outcome("PostgreSQL", "the server crashes and restarts", "recovers")
 def test_it_waits_for_a_server_that_restarts(doomed: Warehouse, mortal: PostgresServer) -> None:
     load = make_load()
     sink = doomed.sink(retry_wait=0.2)
@@ -92,6 +94,7 @@ def test_it_waits_for_a_server_that_restarts(doomed: Warehouse, mortal: Postgres
     assert sink.finish(make_certificate(load, last)).counts == counts(20)
 
 
+@pytest.mark.outcome("PostgreSQL", "the server stays away", "SinkUnavailableError")
 def test_a_server_that_stays_away_fails_the_batch_and_the_next_attempt_goes_on(
     doomed: Warehouse, mortal: PostgresServer
 ) -> None:
@@ -108,6 +111,7 @@ def test_a_server_that_stays_away_fails_the_batch_and_the_next_attempt_goes_on(
     assert doomed.sink().open(load, restart=False) == checkpoint
 
 
+@pytest.mark.outcome("PostgreSQL", "the server has lost commits that it confirmed", "SinkUnavailableError")
 @pytest.mark.parametrize("claim_survives", [True, False])
 def test_a_server_that_forgets_what_it_confirmed_is_found_out(
     doomed: Warehouse, mortal: PostgresServer, *, claim_survives: bool
@@ -129,6 +133,7 @@ def test_a_server_that_forgets_what_it_confirmed_is_found_out(
     assert (last.counts if last else None) == (counts(10) if claim_survives else None)
 
 
+@pytest.mark.outcome("PostgreSQL", "the connection is lost before or after COMMIT, and its answer with it", "recovers")
 @pytest.mark.parametrize("cut", ["before", "after"])
 def test_a_commit_without_an_answer_is_looked_up(postgres: PostgresServer, warehouse: Warehouse, cut: Cut) -> None:
     load = make_load()
@@ -173,6 +178,7 @@ def test_poison_is_counted_once_whichever_answer_is_lost(
     assert (checkpoint.counts, checkpoint.rules) == (counts(5, dead_letters=1), {"data-error": 1})
 
 
+@pytest.mark.outcome("PostgreSQL", "a lock or statement timeout", "recovers")
 @pytest.mark.parametrize(("setting", "state"), [("lock_timeout", "55P03"), ("statement_timeout", "57014")])
 def test_a_timeout_is_tried_again(
     warehouse: Warehouse, setting: str, state: str, caplog: pytest.LogCaptureFixture
@@ -191,6 +197,7 @@ def test_a_timeout_is_tried_again(
     assert state in caplog.text
 
 
+@pytest.mark.outcome("PostgreSQL", "a trigger swallows rows", "SinkUnavailableError")
 def test_rows_that_vanish_are_not_taken_for_duplicates(warehouse: Warehouse) -> None:
     load, sink = make_load(), warehouse.sink()
     sink.open(load, restart=False)
@@ -204,6 +211,7 @@ def test_rows_that_vanish_are_not_taken_for_duplicates(warehouse: Warehouse) -> 
     assert warehouse.rows() == []
 
 
+@pytest.mark.outcome("PostgreSQL", "a deadlock", "recovers")
 def test_a_deadlock_is_tried_again(warehouse: Warehouse, caplog: pytest.LogCaptureFixture) -> None:
     load = make_load()
     warehouse.load(load, make_batches(load, 10))

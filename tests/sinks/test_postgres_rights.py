@@ -98,6 +98,7 @@ def test_the_queries_in_the_docs_run(warehouse: Warehouse) -> None:
     assert [(row["rule"], row["count"]) for row in why] == [("missing-required", 1)]
 
 
+@pytest.mark.outcome("PostgreSQL", "permission denied", "SinkRefusedError")
 @pytest.mark.parametrize("but", ["genesys_ledger", "genesys_dead_letters", "ON public.recordings", "TEMPORARY"])
 def test_a_missing_right_shows_before_anything_is_downloaded(warehouse: Warehouse, loader: str, but: str) -> None:
     create_tables(warehouse)
@@ -107,6 +108,7 @@ def test_a_missing_right_shows_before_anything_is_downloaded(warehouse: Warehous
     assert "docs/postgres.md" in text
 
 
+@pytest.mark.outcome("PostgreSQL", "the table is missing and may not be created", "SinkRefusedError")
 @pytest.mark.parametrize("create", [True, False])
 def test_who_may_not_create_tables_gets_the_sql(warehouse: Warehouse, loader: str, *, create: bool) -> None:
     for table in ("genesys_ledger", "genesys_dead_letters", "recordings"):
@@ -132,6 +134,7 @@ def test_the_table_says_what_is_in_it(warehouse: Warehouse) -> None:
     assert table["text"] == "Genesys Cloud: recordings, version 1 of the contract"
 
 
+@pytest.mark.outcome("PostgreSQL", "the table lacks a column or its key", "SinkRefusedError with the SQL to run")
 def test_a_table_that_lacks_columns_is_refused_with_the_sql_to_run(warehouse: Warehouse) -> None:
     create_tables(warehouse)
     warehouse.execute("ALTER TABLE recordings DROP COLUMN queue_name, DROP COLUMN _source_offset")
@@ -142,6 +145,7 @@ def test_a_table_that_lacks_columns_is_refused_with_the_sql_to_run(warehouse: Wa
     assert warehouse.load(load, make_batches(load, 3)).counts == counts(3)
 
 
+@pytest.mark.outcome("PostgreSQL", "the table lacks a column or its key", "SinkRefusedError with the SQL to run")
 def test_a_table_without_a_unique_key_is_refused_with_the_sql_to_run(warehouse: Warehouse) -> None:
     create_tables(warehouse)
     warehouse.execute("ALTER TABLE recordings DROP CONSTRAINT recordings_pkey")
@@ -152,6 +156,9 @@ def test_a_table_without_a_unique_key_is_refused_with_the_sql_to_run(warehouse: 
     assert warehouse.load(load, make_batches(load, 3)).counts == counts(3)
 
 
+@pytest.mark.outcome(
+    "PostgreSQL", "an extra column that is NOT NULL without default", "SinkRefusedError with the SQL to run"
+)
 def test_a_table_with_a_column_that_nobody_fills_is_refused(warehouse: Warehouse) -> None:
     create_tables(warehouse)
     warehouse.execute(
@@ -164,6 +171,7 @@ def test_a_table_with_a_column_that_nobody_fills_is_refused(warehouse: Warehouse
     assert warehouse.load(load, make_batches(load, 3)).counts == counts(3)
 
 
+@pytest.mark.outcome("PostgreSQL", "a column of another type", "SinkRefusedError")
 def test_a_column_of_another_type_is_refused(warehouse: Warehouse) -> None:
     create_tables(warehouse)
     warehouse.execute("ALTER TABLE recordings ALTER duration_ms TYPE date USING NULL, ALTER duration_ms DROP NOT NULL")
@@ -172,6 +180,7 @@ def test_a_column_of_another_type_is_refused(warehouse: Warehouse) -> None:
     assert "other types than the contract" in text
 
 
+@pytest.mark.outcome("PostgreSQL", "extra columns, and narrower ones whose values fit", "recovers")
 def test_columns_may_be_narrower_or_more_in_any_order(warehouse: Warehouse) -> None:
     create_tables(warehouse)
     warehouse.execute("ALTER TABLE recordings ALTER duration_ms TYPE integer, ALTER direction TYPE varchar(10)")
@@ -207,6 +216,7 @@ def test_a_schema_that_is_not_there_is_refused(warehouse: Warehouse) -> None:
     assert 'schema "elsewhere" does not exist' in refused(warehouse, schema="elsewhere")
 
 
+@pytest.mark.outcome("PostgreSQL", "a read-only replica", "SinkRefusedError")
 def test_a_read_only_server_is_refused(warehouse: Warehouse) -> None:
     create_tables(warehouse)
     read_only = f"{warehouse.dsn}?options=-c%20default_transaction_read_only%3Don"
@@ -214,6 +224,7 @@ def test_a_read_only_server_is_refused(warehouse: Warehouse) -> None:
     assert "point it at the primary" in text
 
 
+@pytest.mark.outcome("PostgreSQL", "a wrong password, or no such database", "SinkRefusedError")
 @pytest.mark.parametrize(
     ("wrong", "what"),
     [({"password": "hunter2"}, "password authentication failed"), ({"dbname": "no_such"}, "does not exist")],
@@ -231,6 +242,7 @@ def test_who_is_not_let_in_is_told_so_at_once(warehouse: Warehouse, wrong: dict[
     assert len(attempts) == 1
 
 
+@pytest.mark.outcome("PostgreSQL", "permission denied", "SinkRefusedError")
 def test_a_right_that_is_taken_away_meanwhile_fails_the_batch(warehouse: Warehouse, loader: str) -> None:
     create_tables(warehouse)
     grant(warehouse, loader)
@@ -261,6 +273,7 @@ def test_loads_that_create_the_tables_at_once_do_not_meet(warehouse: Warehouse) 
     assert len(warehouse.rows()) == 60
 
 
+@pytest.mark.outcome("PostgreSQL", "a client encoding other than UTF-8", "recovers")
 @pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])
 def test_the_clients_encoding_does_not_matter(warehouse: Warehouse, encoding: str) -> None:
     load = make_load(run_id="выгрузка")

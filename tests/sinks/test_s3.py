@@ -178,6 +178,7 @@ def test_hostile_ids_and_prefixes_stay_inside_their_keys(new_sink: Any, lake: Bu
     assert {key.count("/") for key in lake.listed("team é/raw data/dt=")} == {4, 5}
 
 
+@pytest.mark.outcome("object stores", "a part is not as it was written", "AccountError")
 @pytest.mark.parametrize("change", ["removed", "cut", "replaced"])
 def test_a_part_that_is_not_as_it_was_written_fails_the_load(
     new_sink: Any, lake: Bucket, client: Any, bucket: str, change: str

@@ -32,6 +32,11 @@ def test_abort_leaves_no_upload_and_is_silent_when_the_store_is_gone(
     sink.abort()
 
 
+@pytest.mark.outcome(
+    "object stores",
+    "any request is refused, times out, meets 500 or SlowDown, or loses its answer",
+    "recovers",
+)
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize(
     "request_",
@@ -63,6 +68,11 @@ def test_a_request_that_fails_once_is_repeated(
     assert [entry["fence"] for entry in lake.ledger()] == [1, 1, 1, 1]
 
 
+@pytest.mark.outcome(
+    "object stores",
+    "any request is refused, times out, meets 500 or SlowDown, or loses its answer",
+    "recovers",
+)
 @pytest.mark.parametrize(
     ("request_", "fault"),
     [
@@ -119,6 +129,7 @@ def test_what_no_retry_heals_is_refused_at_once(
     assert proxy.count(*request_) == 1
 
 
+@pytest.mark.outcome("object stores", "an upload was completed, and its answer never comes", "recovers")
 @pytest.mark.usefixtures("_small_pieces")
 def test_an_upload_whose_completion_is_never_answered_is_read_back(
     new_sink: Any, lake: Bucket, proxy: FlakyProxy
@@ -132,6 +143,7 @@ def test_an_upload_whose_completion_is_never_answered_is_read_back(
     assert len(lake.rows()) == 12
 
 
+@pytest.mark.outcome("object stores", "the store stays away", "SinkUnavailableError")
 def test_a_store_that_stays_away_fails_the_write_and_names_export_and_bytes(
     new_sink: Any, lake: Bucket, proxy: FlakyProxy
 ) -> None:
@@ -173,6 +185,7 @@ def test_nothing_counts_before_its_ledger_entry(new_sink: Any, lake: Bucket, pro
     assert [row["recordingId"] for row in lake.rows()] == ids(range(200))
 
 
+@pytest.mark.outcome("object stores", "no such bucket", "SinkRefusedError")
 def test_a_bucket_that_is_not_there_is_refused_with_what_to_do(new_sink: Any) -> None:
     with pytest.raises(SinkRefusedError, match=r"export-1.*NoSuchBucket.*Create the bucket"):
         new_sink(bucket="nowhere").open(make_load(), restart=False)

@@ -12,6 +12,7 @@ from tests.sinks.batches import LENGTH, make_certificate, make_checkpoint, make_
 from tests.sinks.lake import Bucket, batches_of, bulky, run
 
 
+@pytest.mark.outcome("object stores", "a precondition fails: another attempt has written", "FencedError")
 def test_of_two_live_attempts_the_older_one_stops(new_sink: Any, lake: Bucket) -> None:
     load = make_load()
     batches = list(batches_of(load, 200))
@@ -68,6 +69,7 @@ def write_all(sink: Any, batches: list[Batch]) -> None:
         sink.write(batch)
 
 
+@pytest.mark.outcome("object stores", "an unfinished upload of an earlier attempt", "recovers")
 @pytest.mark.usefixtures("_small_pieces")
 def test_a_new_attempt_aborts_the_uploads_of_the_old_one_which_then_learns_that_it_is_fenced(
     new_sink: Any, lake: Bucket, caplog: pytest.LogCaptureFixture
@@ -94,6 +96,7 @@ def test_a_new_attempt_aborts_the_uploads_of_the_old_one_which_then_learns_that_
     assert len(lake.rows()) == 20
 
 
+@pytest.mark.outcome("object stores", "the store ignores `If-None-Match`", 'SinkRefusedError unless `fencing="none"`')
 def test_a_store_that_ignores_if_none_match_is_refused_unless_fencing_is_off(new_sink: Any, client: Any) -> None:
     def forget(params: dict[str, Any], **_: Any) -> None:
         params["headers"].pop("If-None-Match", None)

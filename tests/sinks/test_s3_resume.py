@@ -30,6 +30,7 @@ def test_it_resumes_behind_the_last_whole_part(new_sink: Any, lake: Bucket) -> N
     assert [row["recordingId"] for row in lake.rows()] == ids(number for number in range(230) if number != 3)
 
 
+@pytest.mark.outcome("object stores", "parts that no manifest lists", "recovers")
 def test_a_crashed_load_ends_with_the_parts_of_a_perfect_one(new_sink: Any, lake: Bucket, client: Any) -> None:
     load = make_load()
     for crash_after in (1, 2, 3, 5):
@@ -76,6 +77,7 @@ def test_a_complete_load_and_another_export_begin_anew(new_sink: Any) -> None:
     assert other.processed_at is None
 
 
+@pytest.mark.outcome("jobs", "data arrive after their window was loaded", "recovers with the next load of that window")
 def test_a_new_export_replaces_the_parts_of_the_old_one(new_sink: Any, lake: Bucket) -> None:
     old, new = make_load("export-1"), make_load("export-2")
     run(new_sink(), old, batches_of(old, 230, dead={3}))

@@ -84,6 +84,7 @@ def test_all_clients_of_one_oauth_client_share_its_token(
 # Retries.
 
 
+@pytest.mark.outcome("tokens", "408, 425, 429, 5xx, a cut answer or an HTML page from the API, in between", "recovers")
 @pytest.mark.parametrize("method", ["GET", "DELETE"])
 @pytest.mark.parametrize(
     "failure",
@@ -102,6 +103,9 @@ def test_head_is_repeated(client: CloudClient, server: ScriptedServer) -> None:
     assert client.request("HEAD", PATH) is None
 
 
+@pytest.mark.outcome(
+    "jobs", "the POST that creates the export is answered with 5xx, late, or not at all", "CloudUnavailableError"
+)
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH"])
 @pytest.mark.parametrize("failure", [Reply(408), Reply(500), Reply(503), Reply(cut=True), Reply(200, b"{")])
 def test_what_may_have_been_done_is_not_repeated(
@@ -113,6 +117,9 @@ def test_what_may_have_been_done_is_not_repeated(
     assert server.count(f"{method} {PATH}") == 1
 
 
+@pytest.mark.outcome(
+    "jobs", "the POST that creates the export is answered with 5xx, late, or not at all", "CloudUnavailableError"
+)
 def test_a_post_that_is_answered_too_late_is_not_repeated(
     make_config: Callable[..., CloudConfig], server: ScriptedServer
 ) -> None:
@@ -125,6 +132,7 @@ def test_a_post_that_is_answered_too_late_is_not_repeated(
     assert server.count(f"POST {PATH}") == 1
 
 
+@pytest.mark.outcome("jobs", "the POST that creates the export could not be sent, or met 429", "recovers")
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH"])
 def test_a_429_says_that_nothing_was_done_so_that_even_a_post_is_repeated(
     client: CloudClient, server: ScriptedServer, method: str
@@ -133,6 +141,7 @@ def test_a_429_says_that_nothing_was_done_so_that_even_a_post_is_repeated(
     assert client.request(method, PATH) == {"ok": True}
 
 
+@pytest.mark.outcome("jobs", "the POST that creates the export could not be sent, or met 429", "recovers")
 def test_a_post_that_could_not_be_sent_is_repeated(
     make_config: Callable[..., CloudConfig], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -169,6 +178,7 @@ def test_a_post_whose_token_could_not_be_had_at_first_is_sent_once(client: Cloud
     assert server.count(f"POST {PATH}") == 1
 
 
+@pytest.mark.outcome("tokens", "the same for good", "CloudUnavailableError")
 def test_attempts_end(client: CloudClient, server: ScriptedServer) -> None:
     server.on(f"GET {PATH}", Reply(503))
     with pytest.raises(CloudUnavailableError) as caught:
@@ -187,6 +197,7 @@ def test_what_no_retry_heals_is_asked_once(client: CloudClient, server: Scripted
     assert server.count(f"GET {PATH}") == 1
 
 
+@pytest.mark.outcome("tokens", "`Retry-After` in seconds, as a date, past, huge, fractional or missing", "recovers")
 def test_retry_after_is_waited_for(client: CloudClient, server: ScriptedServer) -> None:
     server.on(f"GET {PATH}", Reply(429, headers={"Retry-After": "0.3"}), OK)
     begun = time.monotonic()
@@ -209,6 +220,7 @@ def test_retry_after_counts_for_everybody_who_uses_the_oauth_client(
     assert server.count("GET /other") == 0
 
 
+@pytest.mark.outcome("tokens", "`Retry-After` in seconds, as a date, past, huge, fractional or missing", "recovers")
 @pytest.mark.parametrize(("asked", "least"), [("0", 0.0), ("Sun, 01 Nov 2015 00:00:00 GMT", 0.8)])
 def test_a_date_that_has_passed_is_no_leave_to_hammer(
     client: CloudClient, server: ScriptedServer, monkeypatch: pytest.MonkeyPatch, asked: str, least: float
@@ -220,6 +232,7 @@ def test_a_date_that_has_passed_is_no_leave_to_hammer(
     assert least <= time.monotonic() - begun < least + 0.7
 
 
+@pytest.mark.outcome("tokens", "`Retry-After` is longer than the request may wait", "CloudUnavailableError")
 @pytest.mark.parametrize(("asked", "told"), [("3000", 3000.0), ("999999", 3600.0)])
 def test_what_is_wanted_later_than_we_have_patience_is_handed_up_at_once(
     client: CloudClient, server: ScriptedServer, asked: str, told: float
@@ -288,6 +301,7 @@ def test_genesys_own_count_paces_requests(make_config: Callable[..., CloudConfig
 # Tokens.
 
 
+@pytest.mark.outcome("tokens", "the API refuses a token before its time", "recovers")
 def test_a_token_that_dies_early_is_renewed_once(
     client: CloudClient, server: ScriptedServer, secrets: list[str]
 ) -> None:
@@ -300,6 +314,7 @@ def test_a_token_that_dies_early_is_renewed_once(
     assert secrets == ["token-1", "token-2"]
 
 
+@pytest.mark.outcome("tokens", "a 401 that no new token heals", "AuthenticationError")
 def test_a_401_that_never_heals_is_an_authentication_error(client: CloudClient, server: ScriptedServer) -> None:
     server.on(f"GET {PATH}", Reply(401, {"message": "Invalid login credentials."}))
     with pytest.raises(AuthenticationError, match=r"401.*Invalid login.*region"):
@@ -308,6 +323,7 @@ def test_a_401_that_never_heals_is_an_authentication_error(client: CloudClient, 
     assert server.count(ASK) == 2
 
 
+@pytest.mark.outcome("tokens", "the secret is rotated and the token has died", "AuthenticationError")
 def test_a_rotated_secret_is_an_authentication_error(client: CloudClient, server: ScriptedServer) -> None:
     server.on(ASK, Reply(body={"access_token": "t"}), Reply(401, {"error": "invalid_client"}))
     server.on(f"GET {PATH}", OK, Reply(401))
@@ -365,6 +381,7 @@ def test_the_correlation_id_of_the_header_wins(client: CloudClient, server: Scri
     assert caught.value.correlation_id == "a-1"
 
 
+@pytest.mark.outcome("tokens", "the OAuth client lacks a permission", "PermissionDeniedError")
 @pytest.mark.parametrize(
     "body",
     [
@@ -440,6 +457,7 @@ def test_a_redirect_is_not_followed_with_the_token(client: CloudClient, server: 
     assert server.count("GET /elsewhere") == 0
 
 
+@pytest.mark.outcome("tokens", "the same for good", "CloudUnavailableError")
 def test_html_instead_of_json_points_to_the_host(client: CloudClient, server: ScriptedServer) -> None:
     server.on(f"GET {PATH}", Reply(200, PAGE, HTML))
     with pytest.raises(CloudUnavailableError, match=r"18035 bytes of text/html instead of JSON.*host \(http") as caught:

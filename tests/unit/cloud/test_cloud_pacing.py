@@ -133,6 +133,7 @@ def test_an_absurd_reset_is_bounded(clock: Clock) -> None:
     assert clock.slept == [120.0]
 
 
+@pytest.mark.outcome("tokens", "`Retry-After` in seconds, as a date, past, huge, fractional or missing", "recovers")
 @pytest.mark.parametrize(
     ("value", "seconds"),
     [("0", 0.0), ("17", 17.0), (" 3 ", 3.0), ("1.5", 1.5), ("86400", 3600.0), ("9" * 12, 3600.0)],
@@ -141,12 +142,14 @@ def test_retry_after_in_seconds(value: str, seconds: float) -> None:
     assert retry_after({"Retry-After": value}) == seconds
 
 
+@pytest.mark.outcome("tokens", "`Retry-After` in seconds, as a date, past, huge, fractional or missing", "recovers")
 @pytest.mark.parametrize("value", ["", "-5", "soon", "1e3", "nan", "Mon, 99 Foo 2026 00:00:00 GMT", "9" * 13])
 def test_retry_after_that_says_nothing(value: str) -> None:
     assert retry_after({"Retry-After": value}) is None
     assert retry_after({}) is None
 
 
+@pytest.mark.outcome("tokens", "`Retry-After` in seconds, as a date, past, huge, fractional or missing", "recovers")
 def test_retry_after_as_a_date() -> None:
     now = datetime.now(timezone.utc)
     soon, past, far = (format_datetime(now + timedelta(seconds=s), usegmt=True) for s in (30, -30, 10**6))
@@ -156,6 +159,7 @@ def test_retry_after_as_a_date() -> None:
     assert retry_after({"Retry-After": far}) == 3600.0
 
 
+@pytest.mark.outcome("tokens", "`Retry-After` in seconds, as a date, past, huge, fractional or missing", "recovers")
 def test_without_retry_after_the_text_counts_and_then_the_reset() -> None:
     text = "Rate limit exceeded the maximum. Retry the request in [23] seconds"
     reset = {"inin-ratelimit-reset": "44"}

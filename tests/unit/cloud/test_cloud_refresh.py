@@ -136,6 +136,7 @@ def stream(client: CloudClient, clock: Clock, *, seconds: float, step: float = 6
 # Long runs.
 
 
+@pytest.mark.outcome("tokens", "a load takes longer than its token lives", "recovers")
 def test_a_run_of_hours_never_meets_an_expired_token(
     client: CloudClient, server: Organisation, clock: Clock, askers: list[str]
 ) -> None:
@@ -158,6 +159,7 @@ def test_a_stream_that_needs_no_token_for_hours_finds_a_good_one(
     assert server.count(GET) == 2
 
 
+@pytest.mark.outcome("tokens", "`expires_in` is missing, zero, negative, huge or no number", "recovers")
 @pytest.mark.parametrize(
     ("expires_in", "lifetime", "renewed_after"),
     [(None, 300.0, 240.0), (-5, 300.0, 240.0), (0, 300.0, 240.0), (10**12, 172_800.0, 155_520.0)],
@@ -211,6 +213,7 @@ def test_threads_and_the_refresher_ask_once(client: CloudClient, server: Organis
     assert (server.count(GET), server.count(ASK)) == (41, 2)
 
 
+@pytest.mark.outcome("tokens", "two workers refresh their tokens at once", "recovers")
 @forks
 def test_processes_that_refresh_at_once_do_not_disturb_each_other(
     client: CloudClient, server: Organisation, clock: Clock
@@ -254,6 +257,7 @@ def test_nobody_waits_for_the_refresher() -> None:
     until(lambda: refresher.token() == "new")
 
 
+@pytest.mark.outcome("tokens", "the token endpoint is down for less than the rest of the token's life", "recovers")
 def test_an_outage_that_ends_before_the_token_does_is_not_noticed(
     client: CloudClient, server: Organisation, clock: Clock, askers: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -275,6 +279,7 @@ def test_an_outage_that_ends_before_the_token_does_is_not_noticed(
     ]
 
 
+@pytest.mark.outcome("tokens", "the token endpoint is down for longer", "CircuitOpenError")
 def test_an_outage_that_outlives_the_token_fails_clearly_and_heals_by_itself(
     client: CloudClient, server: Organisation, clock: Clock
 ) -> None:
@@ -301,6 +306,9 @@ def test_an_outage_that_outlives_the_token_fails_clearly_and_heals_by_itself(
     assert server.count(ASK) == asked + 1, "one probe, by the refresher, closed it"
 
 
+@pytest.mark.outcome(
+    "tokens", '400 "rate limit exceeded" from the token endpoint, while a token still lives', "recovers"
+)
 def test_the_refresher_waits_as_long_as_the_endpoint_asks(
     client: CloudClient, server: Organisation, clock: Clock
 ) -> None:
@@ -310,6 +318,7 @@ def test_the_refresher_waits_as_long_as_the_endpoint_asks(
     assert server.count(ASK) == 2
 
 
+@pytest.mark.outcome("tokens", "a 401 that no new token heals", "AuthenticationError")
 def test_a_401_that_never_heals_fails_and_does_not_storm(
     client: CloudClient, server: Organisation, clock: Clock
 ) -> None:
@@ -324,6 +333,7 @@ def test_a_401_that_never_heals_fails_and_does_not_storm(
     assert client.request("GET", PATH) == {"ok": True}
 
 
+@pytest.mark.outcome("tokens", "the secret is rotated while a token still lives", "recovers")
 def test_a_secret_that_is_rotated_in_the_run_tells_so_while_the_token_serves_on(
     client: CloudClient, server: Organisation, clock: Clock, config: CloudConfig, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -345,6 +355,7 @@ def test_a_secret_that_is_rotated_in_the_run_tells_so_while_the_token_serves_on(
 # Clocks.
 
 
+@pytest.mark.outcome("tokens", "the clock leaps ahead", "recovers")
 def test_a_clock_that_leaps_ahead_gives_no_dead_token(client: CloudClient, server: Organisation, clock: Clock) -> None:
     client.request("GET", PATH)
     for leap in (1e4, 1e6, 1e9):
@@ -353,6 +364,7 @@ def test_a_clock_that_leaps_ahead_gives_no_dead_token(client: CloudClient, serve
     assert (server.count(GET), server.count(ASK)) == (4, 4)
 
 
+@pytest.mark.outcome("tokens", "the clock falls back", "recovers")
 def test_a_clock_that_falls_back_does_not_end_or_storm_anything(
     client: CloudClient, server: Organisation, clock: Clock
 ) -> None:

@@ -140,6 +140,8 @@ def test_who_comes_late_to_an_early_renewal_takes_the_new_token(
     assert endpoint.asked == 2
 
 
+@pytest.mark.outcome("tokens", "the clock leaps ahead", "recovers")
+@pytest.mark.outcome("tokens", "the clock falls back", "recovers")
 @pytest.mark.parametrize("jump", [-1e6, 1e6])
 def test_a_wall_clock_that_jumps_changes_nothing(
     endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch, jump: float
@@ -303,6 +305,7 @@ def test_the_token_endpoint_is_asked_as_oauth_wants(config: CloudConfig, server:
     assert request.headers["Authorization"] == "Basic " + base64.b64encode(b"client:s3cret-of-the-client").decode()
 
 
+@pytest.mark.outcome("tokens", "`expires_in` is missing, zero, negative, huge or no number", "recovers")
 @pytest.mark.parametrize(
     ("expires_in", "lifetime"),
     [
@@ -327,11 +330,13 @@ def test_bad_lifetimes_are_bounded(
     assert request_token(config).lifetime == lifetime
 
 
+@pytest.mark.outcome("tokens", "`expires_in` is missing, zero, negative, huge or no number", "recovers")
 def test_a_missing_lifetime_is_the_shortest(config: CloudConfig, server: ScriptedServer) -> None:
     server.on(ASK, Reply(body={"access_token": "t"}))
     assert request_token(config).lifetime == 300.0
 
 
+@pytest.mark.outcome("tokens", "a wrong client, secret or region", "AuthenticationError")
 @pytest.mark.parametrize(
     "reply",
     [
@@ -353,6 +358,9 @@ def test_a_refused_client_is_told_what_to_check(config: CloudConfig, server: Scr
     assert config.client_secret not in message
 
 
+@pytest.mark.outcome(
+    "tokens", '400 "rate limit exceeded" from the token endpoint, without a token', "CloudUnavailableError"
+)
 @pytest.mark.parametrize(
     "body", [{"error": "rate limit exceeded"}, {"error": "x", "description": "Rate limit exceeded the maximum"}]
 )
@@ -365,6 +373,9 @@ def test_the_endpoints_400_for_too_many_requests_counts_as_429(
     assert (caught.value.status, caught.value.retry_after) == (429, 7.0)
 
 
+@pytest.mark.outcome(
+    "tokens", "408, 429 or 5xx with an HTML page from the token endpoint, without a token", "CloudUnavailableError"
+)
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
 def test_a_weak_endpoint_is_unavailable(config: CloudConfig, server: ScriptedServer, status: int) -> None:
     server.on(ASK, Reply(status, b"<html>" + b"x" * 5000, {"Content-Type": "text/html"}))

@@ -38,6 +38,7 @@ def test_exports_the_data_interval(genesys: FakeGenesys) -> None:
     }
 
 
+@pytest.mark.outcome("processes", "the task that creates the export is killed after it (Airflow 3.3)", "recovers")
 def test_a_retry_adopts_the_export_of_the_earlier_try(genesys: FakeGenesys) -> None:
     store = Store()
     first = context(store)
@@ -68,6 +69,7 @@ def redis() -> Iterator[RedisServer]:
         yield running
 
 
+@pytest.mark.outcome("processes", "the task that creates the export is killed after it (before Airflow 3.3: with `checkpoint_conn_id`)", "recovers")
 def test_before_airflow_3_3_a_retry_adopts_what_a_checkpoint_store_kept(
     genesys: FakeGenesys, redis: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -92,6 +94,7 @@ def test_where_the_checkpoint_store_is_down_no_export_is_created(
     assert posts(genesys) == 0
 
 
+@pytest.mark.outcome("jobs", "an export was lost before the try that waits for it", "recovers")
 @pytest.mark.parametrize("outcome", ["FAILED", "CANCELLED", "EXPIRED"])
 def test_a_retry_does_not_adopt_a_lost_export(genesys: FakeGenesys, outcome: str) -> None:
     store = Store()

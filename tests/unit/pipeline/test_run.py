@@ -180,6 +180,7 @@ def test_restart_loads_from_the_beginning(genesys: FakeGenesys) -> None:
     assert certificate.counts.read == len(shelf.rows) + len(shelf.letters) == 66
 
 
+@pytest.mark.outcome("processes", "the archive is another one at the next try", "SourceChangedError")
 @pytest.mark.parametrize("compression", [None, "gzip"])
 def test_a_load_never_goes_on_with_another_archive(genesys: FakeGenesys, compression: str | None) -> None:
     export, shelf = export_of(genesys, compression=compression), Shelf()
@@ -209,6 +210,7 @@ def test_a_load_that_goes_on_tells_first_where(genesys: FakeGenesys) -> None:
     assert told[0].counts.read == 21
 
 
+@pytest.mark.outcome("processes", "the sink holds other counts than were read", "AccountError")
 def test_a_sink_whose_account_is_another_is_not_believed(genesys: FakeGenesys) -> None:
     class Forgetful(MemorySink):
         def write(self, batch: Batch) -> Checkpoint | None:
@@ -331,6 +333,7 @@ def test_dead_letters_end_a_load_when_there_are_too_many(genesys: FakeGenesys) -
     load(export, Shelf(), max_dead_letters=22, max_dead_letter_ratio=0.34)
 
 
+@pytest.mark.outcome("jobs", "the export holds no record", "NotAnArchiveError unless `allow_empty=True`")
 @pytest.mark.parametrize("settings", [{}, {"file_format": "json"}, {"compression": "gzip"}], ids=str)
 def test_an_archive_without_records_is_an_error_unless_allowed(genesys: FakeGenesys, settings: Any) -> None:
     export = export_of(genesys, records=0, broken=0, duplicates=0, **settings)

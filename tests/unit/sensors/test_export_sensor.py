@@ -86,6 +86,8 @@ def test_a_resume_asks_again_whatever_the_event_says(start_genesys: Start) -> No
     assert looks(genesys) == 2
 
 
+@pytest.mark.outcome("jobs", "the export ends FAILED or CANCELLED", "ExportFailedError")
+@pytest.mark.outcome("jobs", "the export ends EXPIRED, or is not known (404)", "ExportGoneError")
 @pytest.mark.parametrize("outcome", ["FAILED", "CANCELLED", "EXPIRED"])
 def test_an_export_that_is_lost_fails_at_once_and_says_what_to_clear(genesys: FakeGenesys, outcome: str) -> None:
     export_id = new_export()
@@ -102,6 +104,7 @@ def test_genesys_own_words_are_passed_on(genesys: FakeGenesys) -> None:
         run(sensor(export_id), context(Store()))
 
 
+@pytest.mark.outcome("jobs", "the export ends EXPIRED, or is not known (404)", "ExportGoneError")
 def test_an_export_that_genesys_does_not_know_fails_at_once(genesys: FakeGenesys) -> None:
     with pytest.raises(AirflowFailException, match=r"Genesys does not know export gone.*Clear the task"):
         run(sensor("gone"), context(Store()))
@@ -115,6 +118,7 @@ def test_a_missing_export_id_is_told_before_anything_is_asked(genesys: FakeGenes
     assert not genesys.requests
 
 
+@pytest.mark.outcome("jobs", "a state that nobody knows, or that stays for ever", "ExportTimeoutError")
 def test_an_unknown_state_is_waited_for_until_the_timeout(
     start_genesys: Start, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -125,6 +129,7 @@ def test_an_unknown_state_is_waited_for_until_the_timeout(
     assert capsys.readouterr().out.count("does not know") == 1
 
 
+@pytest.mark.outcome("jobs", "429 and 5xx while the export is waited for", "recovers")
 def test_rate_limits_and_outages_do_not_end_the_wait(start_genesys: Start) -> None:
     genesys = start_genesys(job_polls=3)
     export_id = new_export()
@@ -186,6 +191,7 @@ def test_soft_fail_skips(genesys: FakeGenesys, softly: dict[str, bool], outcome:
         run(sensor(export_id, timeout=0.1, **softly), context(Store()))
 
 
+@pytest.mark.outcome("jobs", "COMPLETED, and the file comes later", "recovers")
 def test_a_file_that_comes_after_completion_is_waited_for(genesys: FakeGenesys) -> None:
     export_id = new_export()
     genesys.fail_next(
@@ -195,6 +201,7 @@ def test_a_file_that_comes_after_completion_is_waited_for(genesys: FakeGenesys) 
     assert looks(genesys) == 3
 
 
+@pytest.mark.outcome("jobs", "COMPLETED, and the file never comes", "ExportGoneError")
 def test_a_file_that_never_comes_is_an_error(genesys: FakeGenesys) -> None:
     export_id = new_export()
     genesys.fail_next(

@@ -75,6 +75,7 @@ async def killed(one: GenesysExportTrigger) -> None:
     await one.cleanup()
 
 
+@pytest.mark.outcome("processes", "the triggerer restarts", "recovers")
 def test_what_airflow_stores_makes_the_same_trigger_and_holds_no_secret(genesys: FakeGenesys) -> None:
     one = trigger("e-1", genesys_conn_id="genesys_default", poll_interval=7, max_poll_interval=70)
     path, kwargs = one.serialize()
@@ -91,6 +92,7 @@ def test_what_airflow_stores_makes_the_same_trigger_and_holds_no_secret(genesys:
     assert genesys.client_secret not in repr(one)
 
 
+@pytest.mark.outcome("jobs", "429 and 5xx while the export is waited for", "recovers")
 def test_an_outage_does_not_end_the_wait(start_genesys: Start) -> None:
     genesys = start_genesys(job_polls=2)
     export_id = new_export()
