@@ -11,8 +11,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-Fault = Literal["refuse", "slow-down", "lose-answer", "stall", "error-in-200", "deny", "expire", "not-implemented"]
-FAULTS: tuple[Fault, ...] = ("refuse", "slow-down", "lose-answer")
+Fault = Literal[
+    "refuse", "slow-down", "internal-error", "lose-answer", "stall", "error-in-200", "deny", "expire", "not-implemented"
+]
+FAULTS: tuple[Fault, ...] = ("refuse", "slow-down", "internal-error", "lose-answer", "stall")
 """Those that pass, and that every request can meet."""
 
 Rule = Callable[[str, str], Fault | None]
@@ -23,6 +25,7 @@ STALL = 0.5
 
 _ANSWERS: dict[Fault, tuple[int, str]] = {
     "slow-down": (503, "SlowDown"),
+    "internal-error": (500, "InternalError"),
     "error-in-200": (200, "InternalError"),
     "deny": (403, "AccessDenied"),
     "expire": (400, "ExpiredToken"),

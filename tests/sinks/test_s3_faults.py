@@ -54,7 +54,7 @@ def test_abort_leaves_no_upload_and_is_silent_when_the_store_is_gone(
 def test_a_request_that_fails_once_is_repeated(
     new_sink: Any, lake: Bucket, bucket: str, proxy: FlakyProxy, request_: tuple[str, str], fault: Fault
 ) -> None:
-    client = client_for(proxy.endpoint_url)
+    client = client_for(proxy.endpoint_url, read_timeout=STALL / 2)
     load = make_load()
     client.put_object(Bucket=bucket, Key=f"{LOAD}00000/stale.ndjson", Body=b"{}")
     proxy.fail(*request_, fault)
@@ -89,7 +89,8 @@ def test_a_multipart_request_that_fails_once_is_repeated(
     load = make_load()
     proxy.fail(*request_, fault)
 
-    sink = new_sink(client=client_for(proxy.endpoint_url), output_format="ndjson", part_size=20 * LENGTH)
+    client = client_for(proxy.endpoint_url, read_timeout=STALL / 2)
+    sink = new_sink(client=client, output_format="ndjson", part_size=20 * LENGTH)
     run(sink, load, bulky(load, 12, size=6))
 
     assert proxy.count(*request_) >= 2
@@ -97,16 +98,48 @@ def test_a_multipart_request_that_fails_once_is_repeated(
     assert lake.uploads() == []
 
 
-def test_a_request_that_stalls_is_repeated(new_sink: Any, lake: Bucket, proxy: FlakyProxy) -> None:
+@pytest.mark.outcome(
+    "object stores",
+    "any request is refused, times out, meets 500 or SlowDown, or loses its answer",
+    "recovers",
+)
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.usefixtures("_small_pieces")
+def test_an_abort_that_fails_once_is_repeated(new_sink: Any, lake: Bucket, proxy: FlakyProxy, fault: Fault) -> None:
     load = make_load()
-    proxy.fail("PUT", "-000000000120000-", "stall")
+    client = client_for(proxy.endpoint_url, read_timeout=STALL / 2)
+    sink = new_sink(client=client, output_format="ndjson", part_size=20 * LENGTH)
+    sink.open(load, restart=False)
+    for batch in bulky(load, 7, size=7):
+        sink.write(batch)
+    assert len(lake.uploads()) == 1
+    proxy.fail("DELETE", "uploadId=", fault)
+    sink.abort()
+    assert proxy.count("DELETE", "uploadId=") == 2
+    assert lake.uploads() == []
 
-    run(new_sink(client=client_for(proxy.endpoint_url, read_timeout=STALL / 2)), load, batches_of(load, 130))
 
-    assert proxy.count("PUT", "-000000000120000-") == 2
-    assert len(lake.rows()) == 130
+@pytest.mark.outcome("object stores", "credentials expire in the middle of an upload", "SinkRefusedError")
+@pytest.mark.usefixtures("_small_pieces")
+def test_credentials_that_expire_in_an_upload_are_told_and_the_next_try_goes_on(
+    new_sink: Any, lake: Bucket, proxy: FlakyProxy
+) -> None:
+    load = make_load()
+    settings = {"output_format": "ndjson", "part_size": 10 * LENGTH}
+    sink = new_sink(client=client_for(proxy.endpoint_url), **settings)
+    proxy.rule = lambda method, path: "expire" if "-000000000024000-" in path and "partNumber=2" in path else None
+
+    with pytest.raises(SinkRefusedError, match=r"export-1.*upload_part .*ExpiredToken.*Renew the session token"):
+        run(sink, load, bulky(load, 24, size=5))
+
+    assert len(lake.listed(LOAD)) == 1
+    proxy.rule = lambda _method, _path: None
+    run(new_sink(**settings), load, bulky(load, 24, size=5))
+    assert [row["recordingId"] for row in lake.rows()] == ids(range(24))
+    assert lake.uploads() == []
 
 
+@pytest.mark.outcome("object stores", "a right is missing, or credentials have expired", "SinkRefusedError")
 @pytest.mark.parametrize(
     ("request_", "fault", "advice"),
     [
