@@ -51,13 +51,13 @@ Mark = tuple[str, str, str]
 
 def said(outcome: str) -> str:
     """Return an outcome as the page says it; anything behind the first word stays."""
-    name, _, more = outcome.partition(" ")
+    name, more = re.findall(r"(\w+)(.*)", outcome)[0]
     error = getattr(exceptions, name, None)
     if error is None:
         assert name in {"recovers", "dead"}, f"{outcome!r} is neither recovers, dead letter nor an error"
         return outcome
     text = f"clear error `{name}`" + (", retried" if error.retryable else "")
-    return f"{text} {more}".rstrip()
+    return text + more
 
 
 def add(tables: Tables, nodeid: str, place: int, mark: Mark, result: str = "passed") -> None:

@@ -75,7 +75,7 @@ def states(airflow: Standalone, run_id: str) -> dict[str, str]:
 @pytest.mark.outcome(
     "processes",
     "the task's process is killed (SIGKILL), on a real scheduler",
-    "recovers: the next try goes on from the last committed batch or part",
+    "recovers from the last committed batch or part, in the next try",
 )
 def test_a_killed_load_continues_in_the_next_try_for_both_sinks(airflow: Standalone, services: Embedded) -> None:
     until(lambda: _found(airflow), what="the DAG's parsing")
@@ -123,7 +123,7 @@ def test_a_killed_load_continues_in_the_next_try_for_both_sinks(airflow: Standal
     assert str(BIG) in str(checkpoint["value"])
 
 
-@pytest.mark.outcome("processes", "a loaded task is cleared", "recovers: it loads from the beginning")
+@pytest.mark.outcome("processes", "a loaded task is cleared", "recovers, loading from the beginning")
 def test_a_cleared_task_loads_from_the_beginning_and_changes_nothing(airflow: Standalone, services: Embedded) -> None:
     run_id = airflow.call("GET", f"{DAG}/dagRuns")["dag_runs"][0]["dag_run_id"]
     loaded = (

@@ -69,7 +69,11 @@ def redis() -> Iterator[RedisServer]:
         yield running
 
 
-@pytest.mark.outcome("processes", "the task that creates the export is killed after it (before Airflow 3.3: with `checkpoint_conn_id`)", "recovers")
+@pytest.mark.outcome(
+    "processes",
+    "the same before Airflow 3.3, with `checkpoint_conn_id`",
+    "recovers",
+)
 def test_before_airflow_3_3_a_retry_adopts_what_a_checkpoint_store_kept(
     genesys: FakeGenesys, redis: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
