@@ -15,6 +15,7 @@ import msgspec
 from airflow_provider_genesys.exceptions import AccountError, SinkUnavailableError
 from airflow_provider_genesys.pipeline.certificate import Certificate
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, Counts, Position
+from airflow_provider_genesys.pipeline.contract import Contract
 from airflow_provider_genesys.pipeline.steps import (
     CHECKED,
     CLAIMED,
@@ -28,7 +29,7 @@ from airflow_provider_genesys.pipeline.steps import (
     reached,
 )
 from airflow_provider_genesys.sinks.base import Batch, Load
-from airflow_provider_genesys.sinks.formats import PACKERS, DeadLetterEncoder, Plain, RowEncoder
+from airflow_provider_genesys.sinks.formats import DeadLetterEncoder, Letters, rows_of
 from airflow_provider_genesys.sinks.layout import Layout, tag
 from airflow_provider_genesys.sinks.ledger import Entry, Ledger
 from airflow_provider_genesys.sinks.object_settings import ObjectSettings
@@ -45,6 +46,7 @@ class _Gathered:
     start: int
     end: int
     cut: int
+    contract: Contract
     rows: PartWriter
     letters: PartWriter
     checkpoint: Checkpoint
@@ -65,7 +67,7 @@ class Attempt:
         self.load = load
         self._settings = settings
         self._store = store
-        self._rows = RowEncoder(load.contract)
+        rows_of(settings.output_format, load, load.contract)  # what cannot be written is said before anything is read
         self._letters = DeadLetterEncoder(load, settings.dead_letter_raw, settings.encrypt)
         self._layout = Layout(settings.prefix, load, settings.output_format)
         self._ledger = Ledger(store, self._layout.ledger, settings.fencing)
@@ -76,6 +78,10 @@ class Attempt:
         self._gathered: _Gathered | None = None
         self._next = self.entry.checkpoint.position.record_offset if self.entry.checkpoint else None
 
+    def evolves(self, batch: Batch) -> bool:
+        """Whether ``batch`` has other columns than what is gathered, so that a part of its own begins with it."""
+        return self._gathered is not None and self._gathered.contract != batch.contract
+
     def gather(self, batch: Batch) -> bool:
         """Add ``batch``; return whether it reaches the cut, so that a commit is due."""
         reached(WRITING)
@@ -85,8 +91,8 @@ class Attempt:
                 f"{self._next}. Please report this as a bug."
             )
         gathered = self._gathered = self._gathered or self._begin(batch)
-        gathered.rows.write(self._rows.encode(batch.rows), len(batch.rows))
-        gathered.letters.write(self._letters.encode(batch.dead_letters), len(batch.dead_letters))
+        gathered.rows.write(batch, len(batch.rows))
+        gathered.letters.write(batch, len(batch.dead_letters))
         gathered.checkpoint = batch.checkpoint
         gathered.end = self._next = batch.end
         reached(GATHERED)
@@ -165,10 +171,10 @@ class Attempt:
         same_bytes = tag(self.load.export_id, batch.checkpoint.processed_at)
         # Encryption makes other bytes each time, so dead letters have keys of this attempt's own.
         own_bytes = tag(self.entry.attempt)
-        packer = PACKERS[self._settings.output_format]()
-        rows = PartWriter(self._store, self._layout.part(start, cut, same_bytes), packer)
-        letters = PartWriter(self._store, self._layout.dead_letter(start, cut, own_bytes), Plain())
-        return _Gathered(start, start, cut, rows, letters, batch.checkpoint)
+        form = rows_of(self._settings.output_format, self.load, batch.contract)
+        rows = PartWriter(self._store, self._layout.part(start, cut, same_bytes), form)
+        letters = PartWriter(self._store, self._layout.dead_letter(start, cut, own_bytes), Letters(self._letters))
+        return _Gathered(start, start, cut, batch.contract, rows, letters, batch.checkpoint)
 
     def _committed(self, gathered: _Gathered) -> Checkpoint:
         written, dead_letters = gathered.rows.rows, gathered.letters.rows

@@ -20,7 +20,7 @@ class AzureBlobSink(ObjectSink):
 
     :param container: returns an ``azure.storage.blob.ContainerClient``; called by each ``open``. The container exists.
     :param prefix: of every blob's name.
-    :param output_format: ``ndjson.gz`` or ``ndjson``.
+    :param output_format: ``ndjson.gz``, ``ndjson`` or ``parquet`` (which needs the extra ``parquet``).
     :param part_size: unpacked source bytes at whose multiples parts are cut.
     :param retries: of each request, after 500, 503, a timeout or a lost connection, with exponential backoff.
     :param dead_letter_raw: ``encrypt``, ``keep`` or ``drop`` the records that were set aside.

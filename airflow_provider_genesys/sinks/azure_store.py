@@ -16,7 +16,12 @@ from airflow_provider_genesys.sinks.retries import retried
 
 T = TypeVar("T")
 
-_CONTENT_TYPES = {"gz": "application/gzip", "ndjson": "application/x-ndjson", "json": "application/json"}
+_CONTENT_TYPES = {
+    "gz": "application/gzip",
+    "json": "application/json",
+    "ndjson": "application/x-ndjson",
+    "parquet": "application/vnd.apache.parquet",
+}
 _TAKEN = {"BlobAlreadyExists", "ConditionNotMet"}
 _ONE_TRY = {"retry_total": 0, "connection_timeout": 10, "read_timeout": 60}
 """Given with each request: the sink retries, and the SDK's retries would multiply with its own."""

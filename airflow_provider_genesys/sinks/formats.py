@@ -1,4 +1,4 @@
-"""Rows and dead letters as bytes: one JSON object to a line, plain or packed with gzip."""
+"""Rows and dead letters as bytes: one JSON object to a line, plain or packed with gzip. Parquet: :mod:`.parquet`."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from isal import isal_zlib
 from airflow_provider_genesys.exceptions import ContractError
 from airflow_provider_genesys.pipeline.contract import Contract
 from airflow_provider_genesys.pipeline.dead_letter import DeadLetter
-from airflow_provider_genesys.sinks.base import Load
+from airflow_provider_genesys.sinks.base import Batch, Load
 
-OutputFormat = Literal["ndjson.gz", "ndjson"]
+OutputFormat = Literal["ndjson.gz", "ndjson", "parquet"]
 RawForm = Literal["encrypt", "keep", "drop"]
 
 GZIP_LEVEL = 1
@@ -156,5 +156,54 @@ class Gzip:
         return last
 
 
-PACKERS: dict[OutputFormat, Callable[[], Packer]] = {"ndjson.gz": Gzip, "ndjson": Plain}
-"""By output format, which is also the parts' extension."""
+class Rows(Protocol):
+    """The rows of one part as bytes; equal rows at equal places give equal bytes, whatever batches they come in."""
+
+    def pack(self, batch: Batch) -> bytes:
+        """Take the rows of ``batch`` and return what is ready."""
+
+    def end(self) -> bytes:
+        """Return the rest."""
+
+
+class Lines:
+    """Implements :class:`Rows` for NDJSON."""
+
+    def __init__(self, contract: Contract, packer: Packer) -> None:
+        self._encoder = RowEncoder(contract)
+        self._packer = packer
+
+    def pack(self, batch: Batch) -> bytes:
+        """Take the rows of ``batch`` and return what is ready."""
+        return self._packer.pack(self._encoder.encode(batch.rows))
+
+    def end(self) -> bytes:
+        """Return the rest."""
+        return self._packer.end()
+
+
+class Letters:
+    """Implements :class:`Rows` for the dead letters of a batch in the place of its rows."""
+
+    def __init__(self, encoder: DeadLetterEncoder) -> None:
+        self._encoder = encoder
+
+    def pack(self, batch: Batch) -> bytes:
+        """Take the dead letters of ``batch`` and return them."""
+        return self._encoder.encode(batch.dead_letters)
+
+    def end(self) -> bytes:
+        """Return nothing: nothing is held back."""
+        return b""
+
+
+def rows_of(output_format: OutputFormat, load: Load, contract: Contract) -> Rows:
+    """Return what makes a part of the rows of ``contract``; the format is also the parts' extension.
+
+    :raises MissingExtraError: a package that the format needs is not installed.
+    """
+    if output_format == "parquet":
+        from airflow_provider_genesys.sinks.parquet import ParquetRows  # noqa: PLC0415 - an extra
+
+        return ParquetRows(load, contract)
+    return Lines(contract, Gzip() if output_format == "ndjson.gz" else Plain())

@@ -36,7 +36,7 @@ class LocalSink(ObjectSink):
     """Lands a load in a folder; see :class:`.base.Sink` for what it promises.
 
     :param folder: has to exist: a file system that is not mounted is no place to load into.
-    :param output_format: ``ndjson.gz`` or ``ndjson``.
+    :param output_format: ``ndjson.gz``, ``ndjson`` or ``parquet`` (which needs the extra ``parquet``).
     :param part_size: unpacked source bytes at whose multiples parts are cut.
     :param dead_letter_raw: ``encrypt``, ``keep`` or ``drop`` the records that were set aside.
     :param encrypt: encrypts one of them.

@@ -22,7 +22,7 @@ class ObjectSettings:
     """What a user sets.
 
     :param prefix: of every key, without the bucket. Slashes at its ends do not matter.
-    :param output_format: ``ndjson.gz`` or ``ndjson``.
+    :param output_format: ``ndjson.gz``, ``ndjson`` or ``parquet``.
     :param part_size: a part ends with the record that reaches the next multiple of this many unpacked source bytes.
     :param fencing: ``none`` for stores that do not know ``If-None-Match``; see :class:`.ledger.Ledger`.
     :param dead_letter_raw: what becomes of a dead letter's record; see :class:`.formats.DeadLetterEncoder`.

@@ -46,9 +46,13 @@ class ObjectSink:
         return self._opened.entry.processed_at
 
     def write(self, batch: Batch) -> Checkpoint | None:
-        """Add a batch to the part; where that makes it whole, commit it and return the checkpoint."""
+        """Add a batch to the part; where that makes it whole, commit it and return the checkpoint.
+
+        A part has one set of columns: where the contract evolves, the one before the batch is committed as it is.
+        """
         with self._working(f"bytes {batch.start} to {batch.end}") as attempt:
-            return attempt.commit() if attempt.gather(batch) else None
+            before = attempt.commit() if attempt.evolves(batch) else None
+            return attempt.commit() if attempt.gather(batch) else before
 
     def finish(self, certificate: Certificate) -> Certificate:
         """Commit the last part and close the load; see :meth:`.Attempt.finish`."""

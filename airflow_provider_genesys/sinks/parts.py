@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
-from airflow_provider_genesys.sinks.formats import Packer
+from airflow_provider_genesys.sinks.base import Batch
+from airflow_provider_genesys.sinks.formats import Rows
 from airflow_provider_genesys.sinks.object_store import ObjectStore, Upload
 from airflow_provider_genesys.sinks.upload_ahead import UploadAhead
 
@@ -17,7 +18,7 @@ PIECE = 8 * 1024 * 1024
 class Part:
     """An object that the ledger lists: the rows, or the dead letters, of the records in bytes ``[start, end)``.
 
-    ``bytes`` is its size and ``sha256`` its digest as stored, ``rows`` the number of its lines.
+    ``bytes`` is its size and ``sha256`` its digest as stored, ``rows`` the number of its rows.
     """
 
     key: str
@@ -32,20 +33,20 @@ class Part:
 class PartWriter:
     """Writes one object: at once where it is small, in pieces where it is not, not at all where it has no rows."""
 
-    def __init__(self, store: ObjectStore, key: str, packer: Packer) -> None:
+    def __init__(self, store: ObjectStore, key: str, form: Rows) -> None:
         self.key = key
         self.rows = 0
         self._store = store
-        self._packer = packer
+        self._form = form
         self._pending = bytearray()
         self._upload: Upload | None = None
         self._size = 0
         self._sha256 = hashlib.sha256()
 
-    def write(self, lines: bytes, rows: int) -> None:
-        """Take ``rows`` encoded rows."""
+    def write(self, batch: Batch, rows: int) -> None:
+        """Take what the part holds of ``batch``: ``rows`` rows or dead letters."""
         self.rows += rows
-        self._take(self._packer.pack(lines))
+        self._take(self._form.pack(batch))
         while len(self._pending) > PIECE:
             self._send(bytes(memoryview(self._pending)[:PIECE]))
             del self._pending[:PIECE]
@@ -58,7 +59,7 @@ class PartWriter:
         """
         if not self.rows:
             return None
-        self._take(self._packer.end())
+        self._take(self._form.end())
         etag = self._complete(bytes(self._pending))
         return Part(self.key, start, end, self.rows, self._size, self._sha256.hexdigest(), etag)
 

@@ -41,7 +41,7 @@ class S3Sink(ObjectSink):
     :param client: returns a boto3 S3 client, best made with :data:`CLIENT_CONFIG`; called by each ``open``.
     :param bucket: has to exist.
     :param prefix: of every key.
-    :param output_format: ``ndjson.gz`` or ``ndjson``.
+    :param output_format: ``ndjson.gz``, ``ndjson`` or ``parquet`` (which needs the extra ``parquet``).
     :param part_size: unpacked source bytes at whose multiples parts are cut.
     :param retries: of each request, after 500, 503, a timeout or a lost connection, with exponential backoff.
     :param fencing: ``none`` for stores that do not know ``If-None-Match``; then two attempts that are alive at once

@@ -20,7 +20,12 @@ from airflow_provider_genesys.sinks.s3_errors import code_of, explained, is_tran
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-_CONTENT_TYPES = {"gz": "application/gzip", "ndjson": "application/x-ndjson", "json": "application/json"}
+_CONTENT_TYPES = {
+    "gz": "application/gzip",
+    "json": "application/json",
+    "ndjson": "application/x-ndjson",
+    "parquet": "application/vnd.apache.parquet",
+}
 _READ_AT_ONCE = 1024 * 1024
 FIRST_WAIT = 0.5
 LONGEST_WAIT = 20.0

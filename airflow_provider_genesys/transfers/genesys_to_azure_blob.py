@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class GenesysExportToAzureBlobOperator(GenesysExportTransferOperator):
-    """Load an export into Azure Blob Storage, as NDJSON in parts, with a manifest that is written last.
+    """Load an export into Azure Blob Storage, as NDJSON or Parquet in parts, with a manifest that is written last.
 
     Only what the manifest lists belongs to the load. See ``docs/azure-blob.md`` for the layout and the rights that are
     needed. The extra ``azure`` has to be installed.
@@ -22,7 +22,7 @@ class GenesysExportToAzureBlobOperator(GenesysExportTransferOperator):
 
     :param container_name: name of the container, which exists. (templated)
     :param blob_prefix: what every blob's name begins with. (templated)
-    :param output_format: ``ndjson.gz`` or ``ndjson``.
+    :param output_format: ``ndjson.gz``, ``ndjson`` or ``parquet`` (which needs the extra ``parquet``).
     :param part_size: bytes of the unpacked archive that make up one blob, about.
     :param extra_args: given with each blob that is written: ``standard_blob_tier``, ``encryption_scope``, ``metadata``,
         ``tags``.
@@ -41,7 +41,7 @@ class GenesysExportToAzureBlobOperator(GenesysExportTransferOperator):
         *,
         container_name: str,
         blob_prefix: str,
-        output_format: Literal["ndjson.gz", "ndjson"] = "ndjson.gz",
+        output_format: Literal["ndjson.gz", "ndjson", "parquet"] = "ndjson.gz",
         part_size: int = 64 * 1024 * 1024,
         extra_args: dict[str, Any] | None = None,
         wasb_conn_id: str = "wasb_default",

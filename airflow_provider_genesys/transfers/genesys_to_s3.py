@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class GenesysExportToS3Operator(GenesysExportTransferOperator):
-    """Load an export into S3, as NDJSON in parts, with a manifest that is written last.
+    """Load an export into S3, as NDJSON or Parquet in parts, with a manifest that is written last.
 
     Only what the manifest lists belongs to the load. See ``docs/s3.md`` for the layout and the rights that are needed.
 
@@ -23,7 +23,7 @@ class GenesysExportToS3Operator(GenesysExportTransferOperator):
 
     :param s3_bucket: name of the bucket, which exists. (templated)
     :param s3_prefix: what every key begins with. (templated)
-    :param output_format: ``ndjson.gz`` or ``ndjson``.
+    :param output_format: ``ndjson.gz``, ``ndjson`` or ``parquet`` (which needs the extra ``parquet``).
     :param part_size: bytes of the unpacked archive that make up one object, about.
     :param fencing: ``conditional``; ``none`` for a store without conditional writes, where two tries that run at the
         same time are then not kept apart.
@@ -48,7 +48,7 @@ class GenesysExportToS3Operator(GenesysExportTransferOperator):
         *,
         s3_bucket: str,
         s3_prefix: str,
-        output_format: Literal["ndjson.gz", "ndjson"] = "ndjson.gz",
+        output_format: Literal["ndjson.gz", "ndjson", "parquet"] = "ndjson.gz",
         part_size: int = 64 * 1024 * 1024,
         fencing: Literal["conditional", "none"] = "conditional",
         extra_args: dict[str, str] | None = None,

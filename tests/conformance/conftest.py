@@ -20,7 +20,7 @@ from airflow_provider_genesys.sinks.postgres_columns import column_names
 from airflow_provider_genesys.sinks.s3 import S3Sink
 from airflow_provider_genesys.testing.services import AzuriteServer, S3Server
 from airflow_provider_genesys.testing.sink_conformance import PART_SIZE, Contents
-from tests.sinks.lake import client_for, unpacked
+from tests.sinks.lake import client_for, rows_in
 from tests.sinks.warehouse import Warehouse
 
 
@@ -63,7 +63,7 @@ class Objects:
         parts = {part["key"]: self.read(part["key"]) or b"" for part in listed["parts"]}
         letters = [self.read(part["key"]) or b"" for part in listed["dead_letters"]]
         return Contents(
-            [json.loads(line) for key, body in parts.items() for line in unpacked(key, body).splitlines()],
+            [row for key, body in parts.items() for row in rows_in(key, body)],
             [_letter(line) for body in letters for line in body.splitlines()],
             parts,
         )

@@ -37,6 +37,6 @@ class TestAzureBlobSink(FailedBatchConformance):
 
 
 class TestLocalSink(FailedBatchConformance):
-    @pytest.fixture(params=["ndjson.gz", "ndjson"])
+    @pytest.fixture(params=["ndjson.gz", "ndjson", "parquet"])
     def place(self, tmp_path: Path, request: Any) -> Folder:
         return Folder(tmp_path, request.param)

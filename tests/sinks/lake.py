@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 from collections.abc import Collection, Iterable, Iterator
 from functools import partial
 from typing import Any
 
 import boto3
+import pyarrow as pa
+import pyarrow.parquet as pq
 from botocore.config import Config
 
 from airflow_provider_genesys.pipeline.certificate import Certificate
@@ -89,6 +92,15 @@ class Bucket:
     def uploads(self) -> list[str]:
         found = self._client.list_multipart_uploads(Bucket=self._name).get("Uploads", [])
         return [item["Key"] for item in found]
+
+
+def rows_in(key: str, body: bytes) -> list[dict[str, Any]]:
+    """Rows of a part, whatever its format."""
+    if not key.endswith(".parquet"):
+        return [json.loads(line) for line in unpacked(key, body).splitlines()]
+    table = pq.read_table(io.BytesIO(body))
+    embedded = [field.name for field in table.schema if field.type == pa.json_()]
+    return [{**row, **{name: row[name] and json.loads(row[name]) for name in embedded}} for row in table.to_pylist()]
 
 
 def unpacked(key: str, body: bytes) -> bytes:

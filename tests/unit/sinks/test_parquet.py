@@ -1,0 +1,159 @@
+"""Rows become Parquet that DuckDB and polars read, the same bytes whatever batches the rows came in."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timezone
+from decimal import Decimal
+from functools import partial
+from itertools import accumulate, pairwise
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import polars as pl
+import pyarrow.parquet as pq
+import pytest
+
+from airflow_provider_genesys.pipeline.contract import RECORDINGS, Column, Contract
+from airflow_provider_genesys.sinks import parquet
+from airflow_provider_genesys.sinks.base import Batch, Load
+from airflow_provider_genesys.sinks.local import LocalSink
+from airflow_provider_genesys.sinks.parquet import ParquetRows
+from tests.sinks.batches import LENGTH, make_batches, make_certificate, make_load, recording_row
+
+NOON = datetime(2026, 11, 1, 12, 0, 0, 123456, tzinfo=timezone.utc)
+EVERYTHING = Contract(
+    "everything",
+    1,
+    "id",
+    "at",
+    (
+        Column("id", "id", "string", required=True),
+        Column("at", "at", "timestamp", required=True),
+        Column("whole", "whole", "integer"),
+        Column("real", "real", "number"),
+        Column("exact", "exact", "decimal"),
+        Column("yes", "yes", "boolean"),
+        Column("uuid", "uuid", "uuid"),
+        Column("json", "json", "json"),
+    ),
+)
+FULL = ("ß", NOON, 2**63 - 1, 1.5, Decimal("12345678901234567890.10"), True, str(range(3)), b'{"a": [1.10]}')
+NOTHING = ("b", NOON, None, None, None, None, None, None)
+Written = Callable[..., Path]
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Written:
+    def write(batches: list[Batch], load: Load, name: str = "a") -> Path:
+        rows = ParquetRows(load, batches[0].contract)
+        path = tmp_path / f"{name}.parquet"
+        path.write_bytes(b"".join(map(rows.pack, batches)) + rows.end())
+        return path
+
+    return write
+
+
+def everything(*rows: tuple[Any, ...]) -> tuple[Load, Batch]:
+    load = make_load(contract=EVERYTHING)
+    [batch] = make_batches(load, 1)
+    return load, replace(batch, rows=list(rows), offsets=[n * LENGTH for n in range(len(rows))])
+
+
+def test_every_type_is_read_by_duckdb(written: Written) -> None:
+    load, batch = everything(FULL, NOTHING)
+    table = duckdb.read_parquet(str(written([batch], load)))
+    assert [str(kind) for kind in table.types] == [
+        "VARCHAR",
+        "TIMESTAMP WITH TIME ZONE",
+        "BIGINT",
+        "DOUBLE",
+        "VARCHAR",
+        "BOOLEAN",
+        "VARCHAR",
+        "JSON",
+    ]
+    full, nothing = table.project('* REPLACE (epoch_us("at") AS "at")').fetchall()
+    moment = int(NOON.timestamp()) * 1_000_000 + 123456
+    assert full == ("ß", moment, 2**63 - 1, 1.5, "12345678901234567890.10", True, FULL[6], '{"a": [1.10]}')
+    assert nothing == ("b", moment, *[None] * 6)
+
+
+def test_every_type_is_read_by_polars(written: Written) -> None:
+    load, batch = everything(FULL, NOTHING)
+    full, nothing = pl.read_parquet(written([batch], load)).rows()
+    assert full[:7] == ("ß", NOON, 2**63 - 1, 1.5, "12345678901234567890.10", True, FULL[6])
+    assert nothing == ("b", NOON, *[None] * 6)
+
+
+def test_an_exponent_does_not_survive_in_a_decimal(written: Written) -> None:
+    load, batch = everything((*NOTHING[:4], Decimal("1E+30"), *NOTHING[5:]))
+    assert pl.read_parquet(written([batch], load))["exact"].to_list() == ["1" + "0" * 30]
+
+
+@pytest.mark.parametrize("sizes", [[1], [7, 500], [64, 1, 999]])
+def test_batches_do_not_change_the_bytes(written: Written, sizes: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parquet, "ROW_GROUP", 100 * LENGTH)
+    load = make_load()
+    whole = written(list(make_batches(load, 2000, size=2000)), load, "whole")
+    [batch] = make_batches(load, 2000, size=2000)
+    cuts = [0, *accumulate(sizes * (2000 // sum(sizes))), 2000]
+    pieces = [replace(batch, rows=batch.rows[a:b], offsets=batch.offsets[a:b]) for a, b in pairwise(cuts)]
+    assert written(pieces, load, "pieces").read_bytes() == whole.read_bytes()
+    assert pq.ParquetFile(whole).metadata.num_row_groups == 20
+
+
+def test_a_file_says_where_it_comes_from(written: Written) -> None:
+    load, batch = everything(FULL)
+    metadata = pq.read_schema(written([batch], load)).metadata
+    assert metadata[b"genesys_load_id"] == load.load_id.encode()
+    assert metadata[b"genesys_export_id"] == load.export_id.encode()
+    assert metadata[b"genesys_contract"] == str(EVERYTHING).encode()
+
+
+def evolved(load: Load, folder: Path) -> list[dict[str, Any]]:
+    """Load 60 records, of which those from the 35th on have a column more, and return the parts."""
+    wider = replace(RECORDINGS, columns=(*RECORDINGS.columns, Column("mood", "mood", "string")))
+    sink = LocalSink(folder, "parquet", part_size=20 * LENGTH, dead_letter_raw="keep")
+    sink.open(load, restart=False)
+    last = None
+    for batch in make_batches(load, 60, size=5):
+        grown = replace(batch, contract=wider, rows=[(*row, "calm") for row in batch.rows])
+        sink.write(grown if batch.start >= 35 * LENGTH else batch)
+        last = batch.checkpoint
+    assert last is not None
+    return sink.finish(make_certificate(load, last)).parts
+
+
+def test_a_part_ends_where_the_contract_evolves_and_both_are_read_together(tmp_path: Path) -> None:
+    parts = evolved(make_load(), tmp_path)
+    assert [(part["start"] // LENGTH, part["end"] // LENGTH) for part in parts] == [
+        (0, 20),
+        (20, 35),
+        (35, 40),
+        (40, 60),
+    ]
+    files = [str(tmp_path / part["key"]) for part in parts]
+    told = duckdb.read_parquet(files, union_by_name=True)
+    assert told.aggregate("count(*), count(mood)").fetchall() == [(60, 25)]
+    read = pl.scan_parquet(files[::-1], missing_columns="insert").collect()
+    assert (read.height, read["mood"].count()) == (60, 25)
+
+
+def test_what_evolves_at_one_record_is_the_same_bytes_again(tmp_path: Path) -> None:
+    digests = []
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        digests.append([(part["key"], part["sha256"]) for part in evolved(make_load(), tmp_path / name)])
+    assert digests[0] == digests[1]
+
+
+def test_json_is_kept_as_it_came(written: Written) -> None:
+    load = make_load()
+    row = partial(recording_row, metadata=b'{"price": 0.1000000000000000055511151231257827}')
+    path = written(list(make_batches(load, 3, row=row)), load)
+    values = duckdb.read_parquet(str(path)).project("metadata").fetchall()
+    assert json.loads(values[0][0], parse_float=Decimal) == {"price": Decimal("0.1000000000000000055511151231257827")}
