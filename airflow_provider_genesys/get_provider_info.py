@@ -103,6 +103,7 @@ def get_provider_info() -> dict[str, Any]:
             _transfer("PostgreSQL", "genesys_to_postgres"),
             _transfer("Amazon Simple Storage Service (S3)", "genesys_to_s3"),
             _transfer("Microsoft Azure Blob Storage", "genesys_to_azure_blob"),
+            _transfer("Amazon Simple Queue Service (SQS)", "genesys_to_sqs"),
         ],
         "connection-types": [
             {

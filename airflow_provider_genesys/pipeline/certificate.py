@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -39,6 +39,8 @@ class Certificate:
     """Fields that the contract does not know, by path, with the number of records that had them."""
     failed_batches: list[FailedBatch] = field(default_factory=list)
     """Batches that the sink did not take at first, and that a later try has brought in."""
+    delivery: Literal["exactly-once", "at-least-once"] = "exactly-once"
+    """``at-least-once``: the target may hold a record more than once, with the same id; nobody has counted that."""
     attempts: int = 1
     """How often the load was opened: 1, and one more for each resume."""
     seconds: float = 0.0

@@ -108,9 +108,10 @@ def explained(error: AzureError, request: str) -> SinkError:
         )
     if is_transient(error):
         return SinkUnavailableError(
-            f"{request} failed after all retries: {told(error)}. The next try goes on from the last committed part."
+            f"{request} failed after all retries: {told(error)}. The next try goes on from the last committed part.",
+            code=code_of(error),
         )
-    return SinkRefusedError(f"{request} was refused: {told(error)}. {_advice(error)}")
+    return SinkRefusedError(f"{request} was refused: {told(error)}. {_advice(error)}", code=code_of(error))
 
 
 def _advice(error: AzureError) -> str:

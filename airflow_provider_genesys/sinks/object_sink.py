@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from airflow_provider_genesys.exceptions import SinkRefusedError, SinkUnavailableError
+from airflow_provider_genesys.exceptions import SinkUnavailableError
 from airflow_provider_genesys.pipeline.certificate import Certificate
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
 from airflow_provider_genesys.sinks.attempt import Attempt
 from airflow_provider_genesys.sinks.base import Batch, Load
+from airflow_provider_genesys.sinks.naming import naming
 from airflow_provider_genesys.sinks.object_settings import ObjectSettings
 from airflow_provider_genesys.sinks.object_store import ObjectStore
 
@@ -36,7 +37,7 @@ class ObjectSink:
     def open(self, load: Load, *, restart: bool) -> Checkpoint | None:
         """Claim the ledger and return the checkpoint of its last part."""
         self.abort()
-        with _naming(f"Export {load.export_id}, opening the load"):
+        with naming(f"Export {load.export_id}, opening the load"):
             self._attempt = Attempt(load, self._settings, self._connect(), restart=restart)
         return self._attempt.entry.checkpoint
 
@@ -84,7 +85,7 @@ class ObjectSink:
     def _working(self, place: str) -> Iterator[Attempt]:
         attempt = self._opened
         try:
-            with _naming(f"Export {attempt.load.export_id}, {place}"):
+            with naming(f"Export {attempt.load.export_id}, {place}"):
                 yield attempt
         except BaseException as error:
             # Half a batch may be in the part: going on would write it twice.
@@ -93,12 +94,3 @@ class ObjectSink:
             if isinstance(error, SinkUnavailableError):
                 attempt.check_fence()
             raise
-
-
-@contextmanager
-def _naming(place: str) -> Iterator[None]:
-    """Put ``place`` before what the store has to say: it knows keys, not exports."""
-    try:
-        yield
-    except (SinkUnavailableError, SinkRefusedError) as error:
-        raise type(error)(f"{place}: {error}", code=error.code) from error

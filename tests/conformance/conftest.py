@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import uuid
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,8 @@ from typing import Any
 import pytest
 from azure.core.exceptions import ResourceNotFoundError
 
+from airflow_provider_genesys.checkpoints.conditional import ConditionalStore
+from airflow_provider_genesys.checkpoints.redis import RedisCheckpointStore
 from airflow_provider_genesys.pipeline.contract import Contract
 from airflow_provider_genesys.sinks.azure_blob import AzureBlobSink
 from airflow_provider_genesys.sinks.base import Load, Sink
@@ -18,9 +22,10 @@ from airflow_provider_genesys.sinks.local import LocalSink
 from airflow_provider_genesys.sinks.postgres import PostgresSink
 from airflow_provider_genesys.sinks.postgres_columns import column_names
 from airflow_provider_genesys.sinks.s3 import S3Sink
-from airflow_provider_genesys.testing.services import AzuriteServer, S3Server
+from airflow_provider_genesys.testing.services import AzuriteServer, RedisServer, S3Server
 from airflow_provider_genesys.testing.sink_conformance import PART_SIZE, Contents
 from tests.sinks.lake import client_for, rows_in
+from tests.sinks.queues import Queues, dynamodb_store, state_of
 from tests.sinks.warehouse import Warehouse
 
 
@@ -122,6 +127,27 @@ class Folder(Objects):
         return path.read_bytes() if path.exists() else None
 
 
+@dataclass
+class QueuePlace:
+    """A pair of queues, read by a consumer that drops what it has seen before."""
+
+    queues: Queues
+    make_store: Callable[[], ConditionalStore]
+
+    def make_sink(self) -> Sink:
+        return self.queues.sink(self.make_store)
+
+    def read_back(self, load: Load) -> Contents | None:
+        held = state_of(self.make_store(), load.load_id, self.queues.records.url)
+        if not held.get("certificate"):
+            return None
+        letters = self.queues.letters.drain().of(held["export_id"])
+        return Contents(
+            self.queues.records.drain().of(held["export_id"]),
+            [{"offset": letter["source_offset"], "rule": letter["rule"]} for letter in letters],
+        )
+
+
 @pytest.fixture
 def table(database: str) -> Any:
     warehouse = Warehouse(database)
@@ -142,3 +168,21 @@ def empty_bucket(client: Any, bucket: str) -> Bucket:
 @pytest.fixture
 def empty_container(azurite: AzuriteServer, container: str) -> Container:
     return Container(azurite.client().get_container_client(container))
+
+
+@pytest.fixture(scope="session")
+def valkey() -> Iterator[RedisServer]:
+    with RedisServer() as server:
+        yield server
+
+
+@pytest.fixture
+def checkpoints_in_redis(valkey: RedisServer) -> Callable[[], ConditionalStore]:
+    prefix = f"test:{uuid.uuid4().hex}:"
+    return lambda: RedisCheckpointStore(valkey.client, prefix=prefix, retry_wait=0.01)
+
+
+@pytest.fixture
+def checkpoints_in_dynamodb(s3: S3Server) -> Callable[[], ConditionalStore]:
+    table = f"test_{uuid.uuid4().hex}"
+    return lambda: dynamodb_store(s3, table)

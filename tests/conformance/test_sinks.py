@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_genesys.testing.services import S3Server
 from airflow_provider_genesys.testing.sink_conformance import FailedBatchConformance
-from tests.conformance.conftest import Bucket, Container, Folder, Table
+from tests.conformance.conftest import Bucket, Container, Folder, QueuePlace, Table
+from tests.sinks.queues import Queues
 
 POSTGRES = [
     {},
@@ -34,6 +36,15 @@ class TestAzureBlobSink(FailedBatchConformance):
     @pytest.fixture
     def place(self, empty_container: Container) -> Container:
         return empty_container
+
+
+class TestSqsSink(FailedBatchConformance):
+    """At least once: what a consumer finds that drops messages whose id it has seen."""
+
+    @pytest.fixture(params=["standard", "fifo"])
+    def place(self, request: Any, s3: S3Server, checkpoints_in_redis: Any, checkpoints_in_dynamodb: Any) -> QueuePlace:
+        fifo = request.param == "fifo"
+        return QueuePlace(Queues(s3.endpoint_url, fifo=fifo), checkpoints_in_redis if fifo else checkpoints_in_dynamodb)
 
 
 class TestLocalSink(FailedBatchConformance):

@@ -24,7 +24,9 @@ from functools import partial
 from typing import Any
 
 import psycopg
+from azure.storage.blob import BlobServiceClient
 
+from airflow_provider_genesys.checkpoints.dynamodb import DynamoDBCheckpointStore
 from airflow_provider_genesys.cloud.client import CloudClient
 from airflow_provider_genesys.cloud.config import CloudConfig
 from airflow_provider_genesys.cloud.exports import family
@@ -35,11 +37,16 @@ from airflow_provider_genesys.pipeline.contract import RECORDINGS
 from airflow_provider_genesys.pipeline.download import Download, DownloadSettings
 from airflow_provider_genesys.pipeline.handover import Handover
 from airflow_provider_genesys.sinks import parts
+from airflow_provider_genesys.sinks.azure_blob import AzureBlobSink
 from airflow_provider_genesys.sinks.base import Load, Sink
 from airflow_provider_genesys.sinks.local import LocalSink
 from airflow_provider_genesys.sinks.postgres import PostgresSink
 from airflow_provider_genesys.sinks.s3 import S3Sink
+from airflow_provider_genesys.sinks.sqs import SqsSink
+from airflow_provider_genesys.sinks.sqs_settings import SqsSettings
+from airflow_provider_genesys.testing.services.azure import connection_string
 from tests.sinks.lake import client_for
+from tests.sinks.queues import sqs_client
 
 DAY = datetime(2026, 11, 22, tzinfo=timezone.utc), datetime(2026, 11, 23, tzinfo=timezone.utc)
 LONGEST = 60.0
@@ -47,7 +54,9 @@ LONGEST = 60.0
 
 
 def main() -> None:
-    client_for("http://127.0.0.1:9")  # botocore reads its description of S3 once for all forks
+    client_for("http://127.0.0.1:9")  # botocore reads its descriptions once for all forks
+    for service in ("sqs", "dynamodb"):
+        sqs_client("http://127.0.0.1:9", service)
     gc.disable()
     gc.freeze()  # else the first collection in each fork would copy every page
     print("ready", flush=True)  # noqa: T201 - the answer
@@ -183,11 +192,34 @@ def local(place: dict[str, Any]) -> Sink:
     return LocalSink(place["folder"], place["output_format"], part_size=place["part_size"], dead_letter_raw="keep")
 
 
+def azure(place: dict[str, Any]) -> Sink:
+    account = BlobServiceClient.from_connection_string(connection_string(place["account_url"]))
+    return AzureBlobSink(
+        lambda: account.get_container_client(place["container"]),
+        place["prefix"],
+        output_format=place["output_format"],
+        part_size=place["part_size"],
+        dead_letter_raw="keep",
+    )
+
+
+def sqs(place: dict[str, Any]) -> Sink:
+    endpoint = place["endpoint_url"]
+    settings = SqsSettings(place["queue_url"], place["dead_letter_queue_url"], dead_letter_raw="keep")
+    return SqsSink(
+        lambda: sqs_client(endpoint),
+        lambda: DynamoDBCheckpointStore(lambda: sqs_client(endpoint, "dynamodb"), table=place["table"]),
+        settings,
+    )
+
+
 SINKS: dict[str, Callable[[dict[str, Any]], Sink]] = {
     "postgres": postgres,
     "postgres-atomic": postgres,
     "s3": s3,
     "local": local,
+    "azure": azure,
+    "sqs": sqs,
 }
 
 if __name__ == "__main__":

@@ -18,11 +18,13 @@ from airflow_provider_genesys.cloud.client import CloudClient
 from airflow_provider_genesys.cloud.config import CloudConfig
 from airflow_provider_genesys.cloud.exports import ExportRequest, family
 from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
-from airflow_provider_genesys.testing.services import S3Server
+from airflow_provider_genesys.testing.services import AzuriteServer, S3Server
 from tests.faults.crash_child import DAY
 from tests.sinks.lake import Bucket, unpacked
+from tests.sinks.queues import Queues, dynamodb_store, state_of
 
 ROOT = Path(__file__).parents[2]
+TABLE = "crashes"
 _numbers = itertools.count(1)
 
 Contents = dict[str, Any]
@@ -91,16 +93,30 @@ class Places:
     s3: S3Server
     bucket: str
     folder: Path
+    azurite: AzuriteServer
+    container: str
     part_size: int = 200_000
     output_format: str = "ndjson.gz"
     client: Any = field(init=False)
+    blobs: Any = field(init=False)
 
     def __post_init__(self) -> None:
         self.client = self.s3.client()
+        self.blobs = self.azurite.client().get_container_client(self.container)
+        store = dynamodb_store(self.s3, TABLE)
+        store.prepare()
+        store.close()
 
     def new(self, sink: str, **settings: Any) -> Place:
         settings = {"part_size": self.part_size, "output_format": self.output_format, **settings}
-        makers = {"postgres": self._schema, "postgres-atomic": self._staged, "s3": self._prefix, "local": self._folder}
+        makers = {
+            "postgres": self._schema,
+            "postgres-atomic": self._staged,
+            "s3": self._prefix,
+            "local": self._folder,
+            "azure": self._blobs,
+            "sqs": self._queues,
+        }
         return makers[sink](settings)
 
     def _schema(self, _: dict[str, Any]) -> Place:
@@ -134,6 +150,34 @@ class Places:
             return objects({path.relative_to(folder).as_posix(): path.read_bytes() for path in files}, "")
 
         return {"folder": str(folder), **settings}, read
+
+    def _blobs(self, settings: dict[str, Any]) -> Place:
+        prefix = f"p{next(_numbers)}/"
+
+        def read() -> Contents:
+            names, staged = (
+                [blob.name for blob in self.blobs.list_blobs(name_starts_with=prefix, include=include)]
+                for include in ([], ["uncommittedblobs"])
+            )
+            assert names == staged
+            held = {name[len(prefix) :]: self.blobs.download_blob(name).readall() for name in names}
+            return objects(held, prefix)
+
+        place = {"account_url": self.azurite.account_url, "container": self.container, "prefix": prefix}
+        return {**place, **settings}, read
+
+    def _queues(self, _: dict[str, Any]) -> Place:
+        queues = Queues(self.s3.endpoint_url)
+        urls = {"queue_url": queues.records.url, "dead_letter_queue_url": queues.letters.url}
+        place = {"endpoint_url": self.s3.endpoint_url, "table": TABLE, **urls}
+
+        def read() -> Contents:
+            held = state_of(dynamodb_store(self.s3, TABLE), "load", queues.records.url)
+            assert held["state"] == "complete"
+            records, letters = queues.records.drain(), queues.letters.drain()
+            return {"rows": records.bodies, "letters": letters.bodies, "processed_at": held["processed_at"]}
+
+        return place, read
 
 
 _ROWS = "SELECT to_jsonb(row) - '_loaded_at' FROM {}.recordings AS row ORDER BY recording_id"

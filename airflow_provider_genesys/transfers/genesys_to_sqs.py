@@ -1,0 +1,93 @@
+"""Load an export into Amazon SQS."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_genesys.hooks.checkpoint_store import TABLE, open_store
+from airflow_provider_genesys.transfers.base import GenesysExportTransferOperator, required
+
+if TYPE_CHECKING:
+    from airflow_provider_genesys.sinks.base import Sink
+
+
+class GenesysExportToSqsOperator(GenesysExportTransferOperator):
+    """Send an export to a queue, one message to a record, at least once.
+
+    A queue has no transactions: after a crash, records are sent again that are in the queue already, with the same
+    ``message_id``. See ``docs/sqs.md`` for what consumers do with it, and for the rights that are needed.
+
+    For the other parameters see :class:`.base.GenesysExportTransferOperator`.
+
+    :param queue_url: URL of the queue for the records; a FIFO queue's ends with ``.fifo``. (templated)
+    :param dead_letter_queue_url: URL of the queue for records that are set aside. (templated)
+    :param checkpoint_conn_id: connection to where the checkpoint is kept: of the type ``redis`` or ``aws`` (DynamoDB).
+        (templated)
+    :param checkpoint_table: the DynamoDB table. (templated)
+    :param message_group_id: message group in a FIFO queue; default: one group to a load. (templated)
+    :param max_message_bytes: a larger message is set aside; default: what the queue itself takes, up to 1 MiB.
+    :param max_in_flight: requests to a standard queue at a time.
+    :param aws_conn_id: the AWS connection of the queues. (templated)
+    """
+
+    template_fields: Sequence[str] = (
+        *GenesysExportTransferOperator.template_fields,
+        "queue_url",
+        "dead_letter_queue_url",
+        "checkpoint_conn_id",
+        "checkpoint_table",
+        "message_group_id",
+        "aws_conn_id",
+    )
+
+    def __init__(
+        self,
+        *,
+        queue_url: str,
+        dead_letter_queue_url: str,
+        checkpoint_conn_id: str,
+        checkpoint_table: str = TABLE,
+        message_group_id: str | None = None,
+        max_message_bytes: int | None = None,
+        max_in_flight: int = 8,
+        aws_conn_id: str | None = "aws_default",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.queue_url = queue_url
+        self.dead_letter_queue_url = dead_letter_queue_url
+        self.checkpoint_conn_id = checkpoint_conn_id
+        self.checkpoint_table = checkpoint_table
+        self.message_group_id = message_group_id
+        self.max_message_bytes = max_message_bytes
+        self.max_in_flight = max_in_flight
+        self.aws_conn_id = aws_conn_id
+
+    def make_sink(self) -> Sink:
+        """Return the sink, not opened."""
+        from airflow_provider_genesys.sinks.sqs import SqsSink  # noqa: PLC0415 - pulls in boto3
+        from airflow_provider_genesys.sinks.sqs_settings import SqsSettings  # noqa: PLC0415 - as above
+
+        settings = SqsSettings(
+            required(self.queue_url, "queue_url"),
+            required(self.dead_letter_queue_url, "dead_letter_queue_url"),
+            message_group_id=self.message_group_id or None,
+            max_message_bytes=self.max_message_bytes,
+            max_in_flight=self.max_in_flight,
+            dead_letter_raw=self.dead_letter_raw,
+            encrypt=self.encrypt,
+        )
+        conn_id = required(self.checkpoint_conn_id, "checkpoint_conn_id")
+        return SqsSink(self._client, lambda: open_store(conn_id, table=self.checkpoint_table), settings)
+
+    def _client(self) -> Any:
+        """Return a client as SqsHook makes it, with the sink's settings where the connection has none of its own."""
+        from airflow.providers.amazon.aws.hooks.sqs import SqsHook  # noqa: PLC0415 - pulls in boto3
+        from botocore.config import Config
+
+        from airflow_provider_genesys.sinks.sqs import CLIENT_CONFIG  # noqa: PLC0415 - as above
+
+        config = Config(**CLIENT_CONFIG, max_pool_connections=self.max_in_flight)
+        chosen = SqsHook(aws_conn_id=self.aws_conn_id).conn_config.botocore_config
+        return SqsHook(aws_conn_id=self.aws_conn_id, config=config.merge(chosen) if chosen else config).get_conn()
