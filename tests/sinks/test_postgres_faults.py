@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from airflow_provider_genesys.exceptions import SinkUnavailableError
+from airflow_provider_genesys.exceptions import SinkRefusedError, SinkUnavailableError
 from airflow_provider_genesys.testing.services import PostgresServer
 from tests.sinks.batches import LENGTH, make_batch, make_batches, make_certificate, make_load, recording_row
 from tests.sinks.severed import Cut, severed
@@ -195,6 +195,53 @@ def test_a_timeout_is_tried_again(
         release.join()
     sink.abort()
     assert state in caplog.text
+
+
+@pytest.mark.outcome("PostgreSQL", "a serialization failure", "recovers")
+def test_a_serialization_failure_is_tried_again(warehouse: Warehouse, caplog: pytest.LogCaptureFixture) -> None:
+    """Raised by a trigger, once: a load's own transactions are READ COMMITTED and cannot meet it by themselves."""
+    load, sink = make_load(), warehouse.sink()
+    sink.open(load, restart=False)
+    warehouse.execute(
+        "CREATE SEQUENCE tries;"
+        "CREATE FUNCTION collide() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF nextval('tries') = 1 THEN"
+        " RAISE EXCEPTION 'could not serialize access' USING ERRCODE = '40001'; END IF; RETURN NULL; END $$;"
+        "CREATE TRIGGER collide BEFORE INSERT ON recordings EXECUTE FUNCTION collide()"
+    )
+    assert sink.write(make_batch(load, range(10))).counts == counts(10)
+    sink.abort()
+    assert "40001" in caplog.text
+
+
+@pytest.mark.outcome("PostgreSQL", "the server becomes read-only while a load runs", "SinkRefusedError")
+def test_a_server_that_becomes_read_only_is_told_and_nothing_is_lost(warehouse: Warehouse) -> None:
+    load, sink = make_load(), warehouse.sink()
+    sink.open(load, restart=False)
+    checkpoint = sink.write(make_batch(load, range(10)))
+    name = warehouse.dsn.rpartition("/")[2]
+    warehouse.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+    Saboteur(warehouse, times=1)(b"")
+    with pytest.raises(SinkRefusedError, match=r"export-1.*bytes 12000 to 24000.*point it at the primary"):
+        sink.write(make_batch(load, range(10, 20)))
+    sink.abort()
+    with psycopg.connect(warehouse.dsn, autocommit=True) as connection:
+        connection.execute("SET default_transaction_read_only = off")
+        connection.execute(f"ALTER DATABASE {name} RESET default_transaction_read_only")
+    assert warehouse.sink().open(load, restart=False) == checkpoint
+
+
+@pytest.mark.outcome("PostgreSQL", "a value that a narrower column does not take", "dead letter")
+def test_a_value_that_a_narrower_column_does_not_take_is_set_aside(warehouse: Warehouse) -> None:
+    load = make_load()
+    warehouse.sink().open(load, restart=False)
+    warehouse.execute("ALTER TABLE recordings ALTER duration_ms TYPE smallint")
+
+    def long_call(number: int) -> tuple[Any, ...]:
+        return recording_row(number, durationMs=40_000 if number == 7 else number)
+
+    certificate = warehouse.load(load, make_batches(load, 10, row=long_call))
+    assert certificate.counts == counts(10, dead_letters=1)
+    assert [letter["rule"] for letter in warehouse.dead_letters()] == ["numeric-value-out-of-range"]
 
 
 @pytest.mark.outcome("PostgreSQL", "a trigger swallows rows", "SinkUnavailableError")

@@ -139,6 +139,28 @@ def test_rate_limits_and_outages_do_not_end_the_wait(start_genesys: Start) -> No
     assert looks(genesys) == 8 + 8 + 4
 
 
+@pytest.mark.outcome("jobs", "the state or the progress goes backwards", "recovers")
+def test_a_state_that_goes_backwards_is_waited_through(start_genesys: Start) -> None:
+    genesys = start_genesys(job_polls=1)
+    export_id = new_export()
+    for state, percent in [("RUNNING", 90), ("QUEUED", 0), ("RUNNING", 10)]:
+        body = {"exportId": export_id, "status": state, "percentComplete": percent}
+        genesys.fail_next(f"{EXPORTS}/{export_id}", status=200, body=body)
+    assert run(sensor(export_id), context(Store()))["state"] == "COMPLETED"
+    assert looks(genesys) >= 4
+
+
+@pytest.mark.outcome("jobs", "a file is named before the export has ended", "recovers")
+def test_a_file_that_comes_before_completion_is_not_taken(start_genesys: Start) -> None:
+    genesys = start_genesys(job_polls=1)
+    export_id = new_export()
+    body = {"exportId": export_id, "status": "RUNNING", "fileUri": "https://early.s3.amazonaws.com/part"}
+    genesys.fail_next(f"{EXPORTS}/{export_id}", status=200, body=body, times=2)
+    handle = run(sensor(export_id), context(Store()))
+    assert handle["state"] == "COMPLETED"
+    assert "early" not in handle["file_uri"]
+
+
 def test_a_deferrable_sensor_defers_through_an_outage(start_genesys: Start) -> None:
     genesys = start_genesys()
     export_id = new_export()
