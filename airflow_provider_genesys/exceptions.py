@@ -28,6 +28,7 @@
     │   ├── NotAnArchiveError     fails the task     HTML, XML, an unknown format, or no bytes at all
     │   └── UntrustedHostError    fails the task     the URL leads to a host that the connection does not allow
     ├── RecordError               dead letter        one record cannot be read or breaks the contract
+    ├── ContractFrozenError       fails the task     a record differs from its contract, and the mode for that is freeze
     ├── DeadLetterBudgetError     fails the task     more records were set aside than allowed
     ├── SinkError
     │   ├── SinkUnavailableError  retried            the batch was retried and is still not in; nothing of it is visible
@@ -186,6 +187,10 @@ class RecordError(GenesysError):
     def __init__(self, rule: str, message: str) -> None:
         super().__init__(message)
         self.rule = rule
+
+
+class ContractFrozenError(GenesysError):
+    """A record differs from its contract, and the mode for that is ``freeze``; the message names field and position."""
 
 
 class DeadLetterBudgetError(GenesysError):

@@ -3,30 +3,31 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
 
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, FailedBatch, Identity, Position, Proof
-from airflow_provider_genesys.pipeline.compile import Path
+from airflow_provider_genesys.pipeline.column import Column
+from airflow_provider_genesys.pipeline.contract import Contract
+from airflow_provider_genesys.pipeline.drift import summed
 from airflow_provider_genesys.pipeline.split import Slice
 from airflow_provider_genesys.pipeline.transform import Rows, Transform
 from airflow_provider_genesys.sinks.base import Batch, Load
-
-MOST_NAMES = 500
-"""So many fields that the contract does not name are counted each; then all others together, as :data:`OTHERS`."""
-LONGEST_NAME = 200
-OTHERS = "(other fields)"
 
 
 class Batcher:
     """Turns slices into batches, and carries the running sums from checkpoint to checkpoint.
 
     :param start: the checkpoint that the load goes on from; its sums are taken over.
+    :param pii_key: what personal data is hashed with.
     """
 
-    def __init__(self, load: Load, start: Checkpoint) -> None:
-        self._contract = load.contract
-        self._transform = Transform(load.contract, datetime.fromisoformat(start.processed_at))
+    def __init__(self, load: Load, start: Checkpoint, pii_key: bytes | None = None) -> None:
+        self._load = load
+        contract = load.contract.evolved(start.evolved) if start.evolved else load.contract
+        processed_at = datetime.fromisoformat(start.processed_at)
+        self._transform = Transform(contract, processed_at, pii_key, where=f"Export {load.export_id}")
         self.last = start
         """The newest checkpoint, committed or not."""
         self.committed = start
@@ -36,14 +37,26 @@ class Batcher:
         self.dead_letters = start.counts.dead_letters
         """Records set aside so far, those before ``start`` included, those that only the sink refuses not."""
 
-    def batch(self, part: Slice, position: Position, proof: Proof, source: Identity) -> Batch:
-        """Return the batch of ``part``, which ends at ``position``."""
-        rows, begin = self._transform.apply(part), self.last.position.record_offset
+    @property
+    def contract(self) -> Contract:
+        """As it has evolved so far."""
+        return self._transform.contract
+
+    def rows(self, part: Slice) -> Iterator[tuple[Slice, Rows]]:
+        """Return what ``part`` becomes, cut before each record that makes the contract evolve.
+
+        :raises ContractFrozenError: a record differs from the contract in a way that it does not allow.
+        """
+        return self._transform.read(part)
+
+    def batch(self, part: Slice, rows: Rows, position: Position, proof: Proof, source: Identity) -> Batch:
+        """Return the batch of ``part``, which became ``rows`` and ends at ``position``."""
+        begin = self.last.position.record_offset
         self.read += len(rows.rows) + len(rows.dead_letters)
         self.dead_letters += len(rows.dead_letters)
         failed = _resolved(self.last.failed_batches, position.record_offset)
         self.last = replace(self._added(rows), position=position, proof=proof, source=source, failed_batches=failed)
-        return Batch(rows.rows, rows.offsets, rows.dead_letters, begin, part.end, self.last, self._contract, part)
+        return Batch(rows.rows, rows.offsets, rows.dead_letters, begin, part.end, self.last, rows.contract, part)
 
     def _added(self, rows: Rows) -> Checkpoint:
         last = self.last
@@ -53,27 +66,20 @@ class Batcher:
             last,
             digest=(last.digest + self._transform.digest(rows)) % 2**63,
             rules=_sum(last.rules, Counter(letter.rule for letter in rows.dead_letters)),
-            drift=_drifted(last.drift, rows.drift),
+            drift=summed(last.drift, rows.drift),
+            evolved=self._evolved(rows.contract) if rows.contract is not self._load.contract else [],
             min_timestamp=min(filter(None, [last.min_timestamp, *times]), default=None),
             max_timestamp=max(filter(None, [last.max_timestamp, *times]), default=None),
             last_record_id=self._transform.last_key(rows) or last.last_record_id,
         )
 
+    def _evolved(self, contract: Contract) -> list[Column]:
+        return [column for column in contract.columns if column not in self._load.contract.columns]
+
 
 def _resolved(failed_batches: list[FailedBatch], offset: int) -> list[FailedBatch]:
     """Return them as they stand in a checkpoint at ``offset``: what ends before it was taken up again."""
     return [replace(failed, resolved=failed.end <= offset) for failed in failed_batches]
-
-
-def _drifted(before: dict[str, int], more: Counter[Path]) -> dict[str, int]:
-    """Return the sums by name; a checkpoint has no room for records that use ids as field names."""
-    sums = dict(before)
-    for path, count in sorted(more.items()):
-        name = ".".join(path)[:LONGEST_NAME].replace("\0", "\ufffd")  # PostgreSQL's JSON has no NUL
-        if name not in sums and len(sums) >= MOST_NAMES:
-            name = OTHERS
-        sums[name] = sums.get(name, 0) + count
-    return sums
 
 
 def _sum(before: dict[str, int], more: Counter[str]) -> dict[str, int]:

@@ -9,6 +9,8 @@ import msgspec
 
 from airflow_provider_genesys.exceptions import AccountError
 from airflow_provider_genesys.pipeline.checkpoint import Counts, FailedBatch, Identity
+from airflow_provider_genesys.pipeline.column import Column
+from airflow_provider_genesys.pipeline.drift import Drift
 
 
 @dataclass(frozen=True)
@@ -35,8 +37,10 @@ class Certificate:
     parts: list[dict[str, Any]] = field(default_factory=list)
     rules: dict[str, int] = field(default_factory=dict)
     """Dead letters by rule."""
-    drift: dict[str, int] = field(default_factory=dict)
-    """Fields that the contract does not know, by path, with the number of records that had them."""
+    drift: list[Drift] = field(default_factory=list)
+    """How records differ from the contract, in the order of their first occurrences."""
+    evolved: list[Column] = field(default_factory=list)
+    """Columns that the contract has got, or that have become optional, in the course of the load."""
     failed_batches: list[FailedBatch] = field(default_factory=list)
     """Batches that the sink did not take at first, and that a later try has brought in."""
     delivery: Literal["exactly-once", "at-least-once"] = "exactly-once"

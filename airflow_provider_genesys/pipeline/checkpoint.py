@@ -9,8 +9,10 @@ from typing import Any, Literal
 import msgspec
 
 from airflow_provider_genesys.exceptions import AccountError, CheckpointError
+from airflow_provider_genesys.pipeline.column import Column
+from airflow_provider_genesys.pipeline.drift import Drift
 
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -143,8 +145,10 @@ class Checkpoint:
     """Sum over the records read of the CRC-32 of (offset, id); of a dead letter its raw bytes stand for the id."""
     rules: dict[str, int] = field(default_factory=dict)
     """Dead letters by rule."""
-    drift: dict[str, int] = field(default_factory=dict)
-    """Fields that the contract does not know, by path: in how many records they were."""
+    drift: list[Drift] = field(default_factory=list)
+    """How records differ from the contract, in the order of their first occurrences."""
+    evolved: list[Column] = field(default_factory=list)
+    """Columns that the contract has got, or that have become optional, since the load began."""
     min_timestamp: str | None = None
     max_timestamp: str | None = None
     last_record_id: str | None = None
@@ -174,14 +178,22 @@ def from_json(text: str | bytes | dict[str, Any], *, where: str) -> Checkpoint:
     try:
         value = text if isinstance(text, dict) else msgspec.json.decode(text)
         version = value["version"]
+        if version == 1:
+            value, version = _from_version_1(value), VERSION
         if version == VERSION:
             return msgspec.convert(value, Checkpoint)
-    except (msgspec.DecodeError, KeyError, TypeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, AttributeError, KeyError, TypeError, UnicodeDecodeError) as error:
         raise CheckpointError(
             f"The checkpoint in {where} cannot be read ({error}). Clear the task with on_clear='restart' to load the "
             "export from its beginning."
         ) from error
     raise CheckpointError(
-        f"The checkpoint in {where} has version {version}; this release reads version {VERSION}. Finish the load "
+        f"The checkpoint in {where} has version {version}; this release reads up to {VERSION}. Finish the load "
         "with the release that began it, or clear the task with on_clear='restart'."
     )
+
+
+def _from_version_1(value: dict[str, Any]) -> dict[str, Any]:
+    """Version 1 counted unknown fields alone, by name."""
+    drift = [{"field": name, "kind": "unknown", "count": count} for name, count in value["drift"].items()]
+    return {**value, "drift": drift, "version": VERSION}

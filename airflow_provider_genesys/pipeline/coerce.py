@@ -14,9 +14,10 @@ from uuid import UUID
 
 import msgspec
 
-from airflow_provider_genesys.pipeline.column import ColumnType
+from airflow_provider_genesys.pipeline.column import Column, ColumnType
 
 _scalar = msgspec.json.Decoder(Any, float_hook=Decimal)
+_encoder = msgspec.json.Encoder(decimal_format="number")
 _INT64 = range(-(2**63), 2**63)
 _DIGITS = 40  # before or behind the point; more is no number that anybody counts with
 
@@ -32,6 +33,19 @@ def coerced(kind: ColumnType, text: bytes) -> Any:
         return _COERCIONS[kind](_scalar.decode(text))
     except (msgspec.MsgspecError, ValueError, TypeError, ArithmeticError, RecursionError):
         raise ValueError(kind) from None
+
+
+def is_of_kind(kind: ColumnType, text: bytes) -> bool:
+    """Whether the JSON value ``text`` is of the kind of JSON that values of ``kind`` have, so that nothing changed."""
+    return kind == "json" or text[:1] in _BEGINNINGS[kind]
+
+
+def default_of(column: Column) -> Any:
+    """Return the value that stands for one that is missing, as it is in a row.
+
+    :raises ValueError: the column's default is not of its type.
+    """
+    return coerced(column.type, _encoder.encode(column.default))
 
 
 def counted(value: Decimal | None) -> Decimal | None:
@@ -103,4 +117,15 @@ _COERCIONS: dict[ColumnType, Callable[[Any], Any]] = {
     "boolean": _boolean,
     "timestamp": _timestamp,
     "uuid": _uuid,
+}
+
+_NUMBER = b"-0123456789"
+_BEGINNINGS: dict[ColumnType, bytes] = {
+    "string": b'"',
+    "integer": _NUMBER,
+    "number": _NUMBER,
+    "decimal": _NUMBER + b'"',
+    "boolean": b"tf",
+    "timestamp": b'"',
+    "uuid": b'"',
 }

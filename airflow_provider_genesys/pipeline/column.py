@@ -21,6 +21,9 @@ PROCESSED_AT = "@processed_at"
 EVERY = -1
 """The step of a path that stands for each element of a list, written ``[]``."""
 
+Path = tuple[str, ...]
+"""Keys from the record's top to a field."""
+
 Steps = tuple[str | int, ...]
 """A path, step by step: keys, places in a list, :data:`EVERY`."""
 

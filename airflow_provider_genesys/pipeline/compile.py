@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from decimal import Decimal
@@ -13,12 +13,11 @@ from uuid import UUID
 
 import msgspec
 
-from airflow_provider_genesys.pipeline.coerce import counted
-from airflow_provider_genesys.pipeline.column import PROCESSED_AT, Column
+from airflow_provider_genesys.pipeline.coerce import coerced, counted, default_of, is_of_kind
+from airflow_provider_genesys.pipeline.column import PROCESSED_AT, Column, Path
 from airflow_provider_genesys.pipeline.contract import Contract
-
-Path = tuple[str, ...]
-"""Keys from the record's top to a field."""
+from airflow_provider_genesys.pipeline.list_path import picked
+from airflow_provider_genesys.pipeline.pii import Protection
 
 MOST_KNOWN = 500
 """So many fields that the contract does not name are compiled in; records with others are read one by one."""
@@ -35,7 +34,8 @@ _TYPES: dict[str, Any] = {
 }
 _NAMEABLE = re.compile(r'[^"\\\x00-\x1f]{0,200}')
 _ID = Annotated[str, msgspec.Meta(min_length=1)]
-_UNNAMED = object()  # stands in the tree for a field that the contract does not name
+_UNREAD = object()  # stands in the tree for a field that is not read, or only inside a list
+_NULL = object()  # ... for one that is known only as null: with any other value the contract evolves
 _SEEN = msgspec.Raw | msgspec.UnsetType
 _NOTHING = msgspec.Raw(b"")
 
@@ -46,11 +46,12 @@ Tree = dict[str, Any]
 class Compiled:
     """A contract, and the unnamed fields seen so far, made into code.
 
-    ``decode(body, shape)`` gives one struct per record, or raises; ``rows(structs, processed_at)`` the rows, or
-    raises; ``drift(structs)`` how many records hold each unnamed field.
+    ``decode(body, shape)`` gives one struct per record, ``decode_one(raw)`` that of one, or raises;
+    ``rows(structs, processed_at)`` the rows, or raises; ``drift(structs)`` how many records hold each unnamed field.
     """
 
     decode: Callable[[bytes, Literal["lines", "array"]], list[Any]]
+    decode_one: Callable[[bytes], Any]
     rows: Callable[[list[Any], datetime], list[tuple[Any, ...]]]
     drift: Callable[[list[Any]], Counter[Path]]
 
@@ -60,26 +61,41 @@ def nameable(path: Path) -> bool:
     return _NAMEABLE.fullmatch(path[-1]) is not None
 
 
-def compiled(contract: Contract, known: Iterable[Path]) -> Compiled:
-    """Compile ``contract``; ``known`` are paths of fields that it does not name but that were seen."""
-    unnamed = sorted(known)
-    tree = _tree(contract, unnamed)
+def compiled(
+    contract: Contract,
+    protections: Mapping[str, Protection],
+    unnamed: Iterable[Path] = (),
+    nulls: Iterable[Path] = (),
+) -> Compiled:
+    """Compile ``contract``.
+
+    :param protections: what is done to personal data, by column name.
+    :param unnamed: paths of fields that it does not name but that were seen; they are counted.
+    :param nulls: the same, of fields that may be nothing but null.
+    """
+    counted_paths = {**dict.fromkeys(sorted(unnamed), _UNREAD), **dict.fromkeys(sorted(nulls), _NULL)}
+    tree = _tree(contract)
+    for path, leaf in counted_paths.items():
+        _put(tree, path, leaf)
     record = _struct(tree, contract.key)
     lines, array = msgspec.json.Decoder(record), msgspec.json.Decoder(list[record])  # type: ignore[valid-type]
 
     def decode(body: bytes, shape: Literal["lines", "array"]) -> list[Any]:
         return lines.decode_lines(body) if shape == "lines" else array.decode(b"[" + body + b"]")
 
-    return Compiled(decode, _row_function(contract, tree), _drift_function(unnamed, tree))
+    rows = _row_function(contract, tree, protections)
+    return Compiled(decode, lines.decode, rows, _drift_function(list(counted_paths), tree))
 
 
-def _tree(contract: Contract, unnamed: list[Path]) -> Tree:
+def _tree(contract: Contract) -> Tree:
     tree: Tree = {}
-    for column in contract.columns:
-        if column.path != PROCESSED_AT:
-            _put(tree, tuple(column.path.split(".")), column)
-    for path in unnamed:
-        _put(tree, path, _UNNAMED)
+    read = [column for column in contract.columns if column.path != PROCESSED_AT and not column.variant]
+    for column in (*read, *contract.dropped):
+        if column.inside or column.pii == "drop":
+            _put(tree, column.keys, _UNREAD)
+    for column in read:
+        if not column.inside:
+            _put(tree, column.keys, column)
     return tree
 
 
@@ -98,11 +114,13 @@ def _struct(tree: Tree, key: str) -> Any:
 
 
 def _field(name: str, node: Any, key: str) -> Any:
-    if node is _UNNAMED:
+    if node is _UNREAD:
         return (name, _SEEN, msgspec.UNSET)
+    if node is _NULL:
+        return (name, msgspec.UnsetType | None, msgspec.UNSET)
     if isinstance(node, Column):
         kind = _ID if node.name == key and node.type == "string" else _TYPES[node.type]
-        if node.required:
+        if node.required or node.expected:
             return (name, kind)
         return (name, kind, _NOTHING) if node.type == "json" else (name, kind | None, None)
     struct = _struct(node, key)
@@ -111,13 +129,13 @@ def _field(name: str, node: Any, key: str) -> Any:
 
 def _requires(tree: Tree) -> bool:
     return any(
-        node.required if isinstance(node, Column) else node is not _UNNAMED and _requires(node)
+        node.required or node.expected if isinstance(node, Column) else isinstance(node, dict) and _requires(node)
         for node in tree.values()
     )
 
 
-def _place(path: Path, tree: Tree) -> str:
-    """Return the expression that reads ``path`` from the struct ``r``; None where an object on the way is missing."""
+def _place(path: Path, tree: Tree, absent: str = "None") -> str:
+    """Return the expression that reads ``path`` from the struct ``r``; ``absent`` where an object on the way is."""
     expression, optional = "r", []
     for step in path:
         if expression != "r" and not _requires(tree):
@@ -125,32 +143,65 @@ def _place(path: Path, tree: Tree) -> str:
         expression += f".f{list(tree).index(step)}"
         tree = tree[step] if isinstance(tree[step], dict) else {}
     for parent in reversed(optional):
-        expression = f"(None if {parent} is None else {expression})"
+        expression = f"({absent} if {parent} is None else {expression})"
     return expression
 
 
-def _row_function(contract: Contract, tree: Tree) -> Callable[[list[Any], datetime], list[tuple[Any, ...]]]:
-    values = ", ".join(_value(column, tree) for column in contract.columns)
-    source = f"lambda records, processed_at: [({values},) for r in records]"
+def _row_function(
+    contract: Contract, tree: Tree, protections: Mapping[str, Protection]
+) -> Callable[[list[Any], datetime], list[tuple[Any, ...]]]:
+    known = dict(_READERS)
+    values = [_value(f"_{place}", column, tree, known) for place, column in enumerate(contract.columns)]
+    for place, column in enumerate(contract.columns):
+        values[place] = _finished(f"_{place}", values[place], column, protections.get(column.name), known)
+    source = f"lambda records, processed_at: [({', '.join(values)},) for r in records]"
     # The source holds nothing but generated names: no text of a contract or a record gets into it.
-    return eval(source, _READERS)  # type: ignore[no-any-return]  # noqa: S307
+    return eval(source, known)  # type: ignore[no-any-return]  # noqa: S307
 
 
-def _value(column: Column, tree: Tree) -> str:
+def _value(suffix: str, column: Column, tree: Tree, known: dict[str, Any]) -> str:
+    """Return the expression of a column's value; what it calls by a name with ``suffix`` is put into ``known``."""
     if column.path == PROCESSED_AT:
         return "processed_at"
-    path = tuple(column.path.split("."))
-    place = _place(path, tree)
-    reader = "required_json" if column.type == "json" and column.required else column.type
-    if len(path) == 1 and reader in _INLINE:
+    if column.variant:  # it is for values that the structs do not take
+        return "None"
+    place = _place(column.keys, tree)
+    if column.inside:
+        known[f"list{suffix}"] = _list_reader(column)
+        return f"list{suffix}({place})"
+    reader = "required_json" if column.type == "json" and (column.required or column.expected) else column.type
+    if len(column.keys) == 1 and reader in _INLINE:
         return _INLINE[reader].format(place)
     return f"{reader}({place})" if reader in _READERS else place
 
 
-def _drift_function(unnamed: list[Path], tree: Tree) -> Callable[[list[Any]], Counter[Path]]:
-    if not unnamed:
+def _finished(suffix: str, value: str, column: Column, protect: Protection | None, known: dict[str, Any]) -> str:
+    """Return the expression of ``value`` with its default and its protection."""
+    if protect is None and column.default is None:
+        return value
+    known[f"default{suffix}"] = None if column.default is None else default_of(column)
+    known[f"protect{suffix}"] = protect
+    protected = f"protect{suffix}(v)" if protect else "v"
+    return f"(default{suffix} if (v := {value}) is None else {protected})"
+
+
+def _list_reader(column: Column) -> Callable[[Any], Any]:
+    """Return what reads a value inside a list; it raises :class:`ValueError` where the record needs a closer look."""
+
+    def read(raw: Any) -> Any:
+        text = picked(bytes(raw), column.inside) if isinstance(raw, msgspec.Raw) else None
+        if (text is None and (column.required or column.expected)) or (text and not is_of_kind(column.type, text)):
+            raise ValueError
+        return None if text is None else coerced(column.type, text)
+
+    return read
+
+
+def _drift_function(paths: list[Path], tree: Tree) -> Callable[[list[Any]], Counter[Path]]:
+    if not paths:
         return lambda _: Counter()
-    readers = {path: eval(f"lambda r: {_place(path, tree)}") for path in unnamed}  # noqa: S307 - as above
+    names = {"UNSET": msgspec.UNSET}
+    readers = {path: eval(f"lambda r: {_place(path, tree, 'UNSET')}", dict(names)) for path in paths}  # noqa: S307 - as above
 
     def drift(records: list[Any]) -> Counter[Path]:
         return Counter({path: count for path, read in readers.items() if (count := _present(read, records))})
@@ -159,7 +210,7 @@ def _drift_function(unnamed: list[Path], tree: Tree) -> Callable[[list[Any]], Co
 
 
 def _present(read: Callable[[Any], Any], records: list[Any]) -> int:
-    return sum(value is not msgspec.UNSET and value is not None for value in map(read, records))
+    return len(records) - list(map(read, records)).count(msgspec.UNSET)
 
 
 def _timestamp(value: datetime | None) -> datetime | None:

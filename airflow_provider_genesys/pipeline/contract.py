@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from airflow_provider_genesys.exceptions import ContractError
-from airflow_provider_genesys.pipeline.coerce import coerced
+from airflow_provider_genesys.pipeline.coerce import default_of
 from airflow_provider_genesys.pipeline.column import PROCESSED_AT, Column, ColumnType
 from airflow_provider_genesys.pipeline.contract_file import read_file
 from airflow_provider_genesys.pipeline.modes import Modes
@@ -141,7 +141,7 @@ class Contract:
         if column.default is None:
             return
         try:
-            coerced(column.type, msgspec.json.encode(column.default))
+            default_of(column)
         except ValueError:
             raise self._error(
                 f"columns.{column.name}", f"the default of {column.name!r} is not of type {column.type}"

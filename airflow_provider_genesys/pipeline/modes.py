@@ -11,6 +11,9 @@ from airflow_provider_genesys.exceptions import ContractError
 Mode = Literal["evolve", "freeze", "discard_value", "quarantine"]
 """The contract takes it in · the load fails · the value is left out · the record is set aside."""
 
+Kind = Literal["unknown", "type", "missing"]
+"""A field that the contract does not name · a value of another type · no value where one is required."""
+
 
 @dataclass(frozen=True)
 class Modes:

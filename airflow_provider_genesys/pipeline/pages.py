@@ -65,6 +65,7 @@ class Pages:
         self._max_record_bytes = MAX_RECORD_BYTES
         self._position = Position(page=PagePlace())
         self._trail = _Trail()
+        self._newest: tuple[Page, PagePlace, int, Slice]
 
     def entered(self, start: Checkpoint, *, max_record_bytes: int) -> Pages:
         """Go to where ``start`` stands; return this object."""
@@ -87,9 +88,15 @@ class Pages:
                 yield part
             self._position = replace(self._position, record_offset=self.length, page=behind)
 
-    def standing(self, part: Slice) -> tuple[Position, Proof]:  # noqa: ARG002 - the position is that of the newest
-        """Return the position at the end of the newest slice. The proof of a page is in its place."""
-        return self._position, Proof()
+    def standing(self, part: Slice) -> tuple[Position, Proof]:
+        """Return the position at the end of ``part``, of the newest slice. The proof of a page is in its place."""
+        if part.end == self._position.record_offset:
+            return self._position, Proof()
+        page, place, index, whole = self._newest
+        offsets = (*whole.starts, *(letter.offset for letter in whole.refused))
+        index += sum(offset < part.end for offset in offsets)
+        here = replace(place, index=index, digest=_digest(page.ids[:index]))
+        return Position(part.end, shape="array", page=here), Proof()
 
     @property
     def _place(self) -> PagePlace:
@@ -148,6 +155,7 @@ class Pages:
             part = self._slice(page.records[index:until])
             ended = until == len(page.records)
             place = behind if ended else replace(self._place, index=until, digest=_digest(page.ids[:until]))
+            self._newest = (page, self._place, index, part)
             self._position = Position(part.end, shape="array", page=place)
             yield part
             index = until

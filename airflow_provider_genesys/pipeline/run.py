@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 
 from airflow_provider_genesys.exceptions import NotAnArchiveError
@@ -42,6 +42,7 @@ class Options:
     :param allow_empty: whether an export without any record is a success.
     :param restart: load from the beginning, whatever the sink remembers.
     :param max_record_bytes: a longer record is set aside.
+    :param pii_key: what the contract's personal data is hashed with.
     :param max_memory_mb: memory that the process may hold, in MB (10**6 bytes); None for any amount.
     """
 
@@ -52,6 +53,7 @@ class Options:
     allow_empty: bool = False
     restart: bool = False
     max_record_bytes: int = MAX_RECORD_BYTES
+    pii_key: bytes | None = field(default=None, repr=False)
     max_memory_mb: float | None = None
 
 
@@ -92,23 +94,24 @@ def _load(
     options: Options,
     watch: Callable[[Checkpoint], None],
 ) -> Certificate:
-    batcher, progress = Batcher(load, start), Progress(start)
+    batcher, progress = Batcher(load, start, options.pii_key), Progress(start)
     budget = Budget(options.max_dead_letters, options.max_dead_letter_ratio)
     memory = MemoryLimit(options.max_memory_mb)
     slices = source.slices(options.batch_size, cut_every=sink.cut_every, flush_interval=options.flush_interval)
     with keeping_failures(load, batcher, sink, watch), closing(slices):
         for part in slices:
             reached(SPLIT)
-            position, proof = source.standing(part)
-            committed = sink.write(batcher.batch(part, position, proof, source.known))
-            memory.check(f"Export {load.export_id}, byte {part.end}")
-            if committed is not None:
-                batcher.committed = committed
-                reached(COMMITTED)
-                budget.check(committed.counts.read, committed.counts.dead_letters, committed)
-                progress.committed(committed)
-                watch(committed)
-                reached(REPORTED)
+            for piece, rows in batcher.rows(part):
+                position, proof = source.standing(piece)
+                committed = sink.write(batcher.batch(piece, rows, position, proof, source.known))
+                memory.check(f"Export {load.export_id}, byte {piece.end}")
+                if committed is not None:
+                    batcher.committed = committed
+                    reached(COMMITTED)
+                    budget.check(committed.counts.read, committed.counts.dead_letters, committed)
+                    progress.committed(committed)
+                    watch(committed)
+                    reached(REPORTED)
     if not batcher.read and not options.allow_empty:
         raise _empty(load, source.length)
     budget.check(batcher.read, batcher.dead_letters, batcher.last, ended=True)
@@ -119,6 +122,8 @@ def _load(
     done = batcher.last.at(datetime.now(timezone.utc), certificate.counts, where="the end")
     watch(done)
     log.info(progress.line(done))
+    for drift in certificate.drift:
+        log.warning("Export %s: %s", load.export_id, drift)
     return certificate
 
 
@@ -159,6 +164,7 @@ def _described(load: Load, batcher: Batcher, source: Source, progress: Progress)
         max_timestamp=last.max_timestamp,
         rules=last.rules,
         drift=last.drift,
+        evolved=last.evolved,
         failed_batches=last.failed_batches,
         seconds=round(progress.seconds, 3),
         peak_memory_mb=round(peak_memory_mb(), 1),

@@ -29,7 +29,10 @@ class Source(Protocol):
         """Yield slices of ``limit`` records, or fewer; see :attr:`.base.Sink.cut_every` for ``cut_every``."""
 
     def standing(self, part: Slice) -> tuple[Position, Proof]:
-        """Return the position at the end of ``part``, and its proof. To be called once for each slice, in order."""
+        """Return the position at the end of ``part``, and its proof.
+
+        To be called for each slice, or for each piece of it that is a batch, in order.
+        """
 
 
 def entered(result: Download | Pages, start: Checkpoint, *, max_record_bytes: int) -> Source:

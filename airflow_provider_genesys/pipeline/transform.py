@@ -1,65 +1,116 @@
 """Turn raw records into rows as the contract says.
 
 The fast way decodes a whole slice in one call into structs that are compiled from the contract. They know every
-field of every object that the contract names, so a field that nobody named makes the call fail: then the slice is
-read record by record (:mod:`.examine`), the new field is noted, and the structs are compiled anew to know and count
-it. So drift is counted exactly, on every record, and costs next to nothing once it has been seen.
+field of every object that the contract names, so anything that is not as the contract says makes the call fail: then
+the slice is read record by record, and those that still fail are read with care (:mod:`.examine`).
+
+A field that nobody named is noted there, and the structs are compiled anew to know and count it. So drift is counted
+exactly, on every record, and costs next to nothing once it has been seen.
 """
 
 from __future__ import annotations
 
+import logging
 from codecs import utf_8_decode
-from collections import Counter
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from operator import itemgetter
-from typing import Any, Literal
+from typing import Any
 from zlib import crc32
 
 import msgspec
 
-from airflow_provider_genesys.exceptions import RecordError
-from airflow_provider_genesys.pipeline.compile import MOST_KNOWN, Compiled, Path, compiled, nameable
+from airflow_provider_genesys.exceptions import ContractFrozenError, RecordError
+from airflow_provider_genesys.pipeline.column import Path
+from airflow_provider_genesys.pipeline.compile import MOST_KNOWN, Compiled, compiled, nameable
 from airflow_provider_genesys.pipeline.contract import Contract
 from airflow_provider_genesys.pipeline.dead_letter import DeadLetter
-from airflow_provider_genesys.pipeline.examine import examine
+from airflow_provider_genesys.pipeline.drift import Drift, Seen, Surprise, described, name_of
+from airflow_provider_genesys.pipeline.evolve import can_grow, changes, difference
+from airflow_provider_genesys.pipeline.examine import Examined, Examiner
+from airflow_provider_genesys.pipeline.pii import protection
 from airflow_provider_genesys.pipeline.split import BOM, Slice
 
-_PIECE = 64 * 1024
-"""Bytes decoded at a time: the text of a whole slice leaves the processor's cache, at five times the cost."""
+log = logging.getLogger(__name__)
+
+_PIECE = 64 * 1024  # bytes looked at at a time: their text stays in the processor's cache
+_FAILURES = (msgspec.MsgspecError, ValueError, ArithmeticError, RecursionError)
 _OPENING, _CLOSING, _RETURN = set(b"{"), set(b"}"), set(b"\r")
 
 
 @dataclass
 class Rows:
-    """What one slice became. ``offsets`` has one entry per row."""
+    """What one slice became, through ``contract``. ``offsets`` has one entry per row."""
 
+    contract: Contract
     rows: list[tuple[Any, ...]] = field(default_factory=list)
     offsets: list[int] = field(default_factory=list)
     dead_letters: list[DeadLetter] = field(default_factory=list)
-    drift: Counter[Path] = field(default_factory=Counter)
+    drift: list[Drift] = field(default_factory=list)
+
+    def add(self, row: tuple[Any, ...], offset: int) -> None:
+        """Take a row."""
+        self.rows.append(row)
+        self.offsets.append(offset)
+
+    def add_examined(self, examined: Examined, offset: int, raw: bytes) -> None:
+        """Take a row, or the record ``raw`` as a dead letter."""
+        if examined.row is not None:
+            self.add(examined.row, offset)
+        elif error := examined.error:
+            self.dead_letters.append(DeadLetter(offset, raw, "contract", error.rule, str(error)))
 
 
 class Transform:
     """One contract, applied to one load.
 
     :param processed_at: the value of the ``processed_at`` column, aware.
+    :param pii_key: what personal data is hashed with.
+    :param where: what is loaded, for errors.
+    :raises ConfigurationError: the contract hashes, and there is no key.
     """
 
-    def __init__(self, contract: Contract, processed_at: datetime) -> None:
-        self._contract = contract
+    def __init__(
+        self, contract: Contract, processed_at: datetime, pii_key: bytes | None = None, *, where: str = "The load"
+    ) -> None:
         self._processed_at = processed_at.astimezone(timezone.utc)
-        self._known: frozenset[Path] = frozenset()  # fields that are not in the contract but were seen
-        self._compiled: Compiled = compiled(contract, self._known)
+        self._pii_key = pii_key
+        self._where = where
+        self._unnamed: frozenset[Path] = frozenset()  # fields that are not in the contract but were seen
+        self._nulls: frozenset[Path] = frozenset()  # the same, as null alone; with a value the contract evolves
         self._key: Callable[[tuple[Any, ...]], str] = itemgetter(contract.index(contract.key))
         self._timestamp: Callable[[tuple[Any, ...]], datetime | None] = itemgetter(contract.index(contract.timestamp))
+        self._use(contract)
 
-    def apply(self, part: Slice) -> Rows:
-        """Return the rows of ``part``; records that cannot be rows come as dead letters, none is lost."""
-        result = self._at_once(part) or self._one_by_one(part)
-        result.dead_letters[:0] = part.refused
-        return result
+    def _use(self, contract: Contract) -> None:
+        self.contract = contract
+        """As it has evolved so far."""
+        found = {column.name: protection(column, self._pii_key) for column in contract.columns}
+        self._protections = {name: protect for name, protect in found.items() if protect}
+        self._examiner = Examiner(contract, self._processed_at, self._protections)
+        self._unnamed, self._nulls = self._unnamed - self._examiner.named, self._nulls - self._examiner.named
+        self._compile()
+
+    def _compile(self) -> None:
+        self._compiled: Compiled = compiled(self.contract, self._protections, self._unnamed, self._nulls)
+
+    def read(self, part: Slice) -> Iterator[tuple[Slice, Rows]]:
+        """Yield ``part`` with its rows, cut before each record that makes the contract evolve.
+
+        Records that cannot be rows come as dead letters; none is lost.
+
+        :raises ContractFrozenError: a record differs from the contract in a way that it does not allow.
+        """
+        while True:
+            rows, count = self._at_once(part) or self._one_by_one(part)
+            if count == len(part.starts):
+                rows.dead_letters[:0] = part.refused
+                yield part, rows
+                return
+            done, part = _cut(part, count)
+            rows.dead_letters[:0] = done.refused
+            yield done, rows
 
     def digest(self, result: Rows) -> int:
         """Return the sum of CRC-32 over (offset, id), or (offset, raw bytes) for what was set aside.
@@ -78,55 +129,124 @@ class Transform:
         times = [moment for moment in map(self._timestamp, result.rows) if moment is not None]
         return (min(times), max(times)) if times else None
 
-    def _at_once(self, part: Slice) -> Rows | None:
+    def _at_once(self, part: Slice) -> tuple[Rows, int] | None:
         """Decode the whole slice in one call; None where a record in it needs a closer look."""
         if not part.starts or part.refused or not _is_plain(part.data):
             return None
         body = part.data[part.starts[0] - part.start : part.ends[-1] - part.start]
         if part.shape == "lines" and not _is_one_a_line(part):
             return None
-        decoded = self._decoded(body, part.shape, len(part.starts))
-        return None if decoded is None else Rows(decoded.rows, part.starts, [], decoded.drift)
-
-    def _decoded(self, body: bytes, shape: Literal["lines", "array"], count: int) -> Rows | None:
-        """Return the rows and the drift of ``count`` records; None where they are not exactly as compiled."""
         try:
-            records = self._compiled.decode(body, shape)
+            records = self._compiled.decode(body, part.shape)
             rows = self._compiled.rows(records, self._processed_at)
-        except (msgspec.MsgspecError, ValueError, ArithmeticError, RecursionError):
+        except _FAILURES:
             return None
-        return Rows(rows, drift=self._compiled.drift(records)) if len(records) == count else None
+        if len(records) != len(part.starts):
+            return None
+        return Rows(self.contract, rows, part.starts, drift=Seen().drift(self._compiled.drift(records))), len(rows)
 
-    def _one_by_one(self, part: Slice) -> Rows:
-        result = Rows()
-        seen: set[Path] = set()
-        for start, end in zip(part.starts, part.ends, strict=True):
+    def _one_by_one(self, part: Slice) -> tuple[Rows, int]:
+        """Return the rows of ``part`` up to the record that makes the contract evolve, and how many records that is."""
+        result, structs, seen = Rows(self.contract), list[Any](), Seen()
+        count, plain = len(part.starts), _is_plain(part.data)
+        for place, (start, end) in enumerate(zip(part.starts, part.ends, strict=True)):
             raw = part.raw(start, end).rstrip()
             record = raw.removeprefix(BOM)  # files that were joined have one at every seam
             if not record.strip():
                 continue
-            try:
-                row, unknown = self._record(record)
-            except RecordError as error:
-                result.dead_letters.append(DeadLetter(start, raw, "contract", error.rule, str(error)))
+            if (plain or _is_plain(record)) and (row := self._quickly(record, structs)):
+                result.add(row, start)
                 continue
-            result.rows.append(row)
-            result.offsets.append(start)
-            result.drift.update(unknown)
-            seen.update(unknown)
-        self._learn(seen)
-        return result
+            examined = self._examined(record, start)
+            if self._evolves(examined):
+                if place:
+                    count = place
+                    break
+                examined = self._taken_in(record, examined, start)
+                result.contract = self.contract
+            seen.add(examined.surprises, start)
+            result.add_examined(examined, start, raw)
+        result.drift = seen.drift(self._compiled.drift(structs))
+        self._learn(seen.unknown())
+        return result, count
 
-    def _record(self, raw: bytes) -> tuple[tuple[Any, ...], Iterable[Path]]:
-        if _is_plain(raw) and (decoded := self._decoded(raw, "lines", 1)):
-            return decoded.rows[0], decoded.drift
-        return examine(raw, self._contract, self._processed_at)
+    def _quickly(self, record: bytes, structs: list[Any]) -> tuple[Any, ...] | None:
+        """Return the row of one record, whose struct joins ``structs``; None where it needs a closer look."""
+        try:
+            struct = self._compiled.decode_one(record)
+            row = self._compiled.rows([struct], self._processed_at)[0]
+        except _FAILURES:
+            return None
+        structs.append(struct)
+        return row
 
-    def _learn(self, seen: set[Path]) -> None:
-        new = set(filter(nameable, seen)) - self._known
-        if new and len(self._known | new) <= MOST_KNOWN:
-            self._known = self._known | new
-            self._compiled = compiled(self._contract, self._known)
+    def _examined(self, record: bytes, start: int) -> Examined:
+        try:
+            examined = self._examiner.examine(record)
+        except RecordError as error:
+            return Examined(error=error)
+        for surprise in examined.surprises:
+            if surprise.mode == "freeze":
+                raise _frozen(self._where, self.contract, surprise, start)
+        return examined
+
+    def _evolves(self, examined: Examined) -> bool:
+        return examined.error is None and any(surprise.mode == "evolve" for surprise in examined.surprises)
+
+    def _taken_in(self, record: bytes, examined: Examined, start: int) -> Examined:
+        """Let the contract evolve until it takes the record in; return what the record is then."""
+        surprises = examined.surprises
+        while self._evolves(examined):
+            contract = self.contract
+            for surprise in examined.surprises:
+                if surprise.mode == "evolve":
+                    contract = contract.evolved(changes(contract, surprise))
+            log.info("%s: from byte %d on %s.", self._where, start, difference(self.contract, contract))
+            self._use(contract)
+            examined = self._examined(record, start)
+            surprises = [*surprises, *(new for new in examined.surprises if not new.is_among(surprises))]
+        return replace(examined, surprises=surprises)
+
+    def _learn(self, unknown: Mapping[Path, bool]) -> None:
+        """Compile unknown fields in, so that they do not make the fast way fail again; those that change rows stay out.
+
+        :param unknown: their paths, and of each whether it was null each time.
+        """
+        fields = {path: null for path, null in unknown.items() if nameable(path) and path not in self._examiner.named}
+        mode, contract = self.contract.modes.unknown, self.contract
+        ignored = {path for path in fields if mode == "discard_value" or not can_grow(contract, path)}
+        waiting = {path for path, null in fields.items() if null and path not in ignored}
+        unnamed, nulls = self._unnamed | ignored, (self._nulls | waiting) - ignored
+        is_new = (unnamed, nulls) != (self._unnamed, self._nulls)
+        if is_new and mode in ("discard_value", "evolve") and len(unnamed | nulls) <= MOST_KNOWN:
+            self._unnamed, self._nulls = unnamed, nulls
+            self._compile()
+
+
+def _frozen(where: str, contract: Contract, surprise: Surprise, start: int) -> ContractFrozenError:
+    name, found = name_of(surprise.path), described(surprise.text)
+    what = {
+        "unknown": f"has a field {name!r} ({found}) that the contract does not name",
+        "type": f"has in {name!r} a {found}, which is not of the contract's type",
+        "missing": f"lacks {name!r} ({found}), which the contract requires",
+    }[surprise.kind]
+    return ContractFrozenError(
+        f"{where}: the record at byte {start} of the unpacked archive {what}, and contract {contract.name} says "
+        f"'freeze' for {surprise.kind}. Bring the contract up to date, or set "
+        f"contract_modes={{'{surprise.kind}': 'quarantine'}} to set such records aside, and clear the task."
+    )
+
+
+def _cut(part: Slice, count: int) -> tuple[Slice, Slice]:
+    """Return ``part`` up to its record number ``count``, and from that on."""
+    at = part.starts[count]
+    before = [letter for letter in part.refused if letter.offset < at]
+    after = [letter for letter in part.refused if letter.offset >= at]
+    data = part.data
+    return (
+        Slice(part.start, at, data[: at - part.start], part.starts[:count], part.ends[:count], part.shape, before),
+        Slice(at, part.end, data[at - part.start :], part.starts[count:], part.ends[count:], part.shape, after),
+    )
 
 
 def _is_one_a_line(part: Slice) -> bool:
