@@ -111,12 +111,16 @@ class Contract:
         self._check_lists(columns)
 
     def _check_lists(self, columns: list[Column]) -> None:
-        lists = {column.keys for column in columns if column.inside}
-        for column in columns:
-            if not column.inside and column.keys in lists and column.type != "json":
-                raise self._error(
-                    f"columns.{column.name}", f"{column.path!r} is read as a list, so its own column has to be json"
-                )
+        """Refuse a list as a whole that is not json, or shows what a column of a value inside it protects."""
+        inside = [column for column in columns if column.inside]
+        for whole in (column for column in columns if not column.inside):
+            read = [column for column in inside if column.keys == whole.keys]
+            if read and whole.type != "json":
+                raise self._error(f"columns.{whole.name}", f"{whole.path!r} is read as a list, so it has to be json")
+            for column in read:
+                if column.pii != "keep" and whole.pii == "keep" and not whole.pii_inside:
+                    what = f"{column.path!r} lands in clear inside {whole.name!r}; name it in the pii of that column"
+                    raise self._error(f"columns.{column.name}", what)
 
     def _check_roles(self) -> None:
         roles = {column.name: column for column in self.columns}

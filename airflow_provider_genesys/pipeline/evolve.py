@@ -72,10 +72,10 @@ def variant_of(contract: Contract, path: Path, text: bytes, column: Column | Non
     """Return the column for values of the type of ``text`` where ``path`` has a column of another type.
 
     It is one that the contract has already, or a new one, whose name ends in ``__v_`` and the type. Personal data is
-    protected in it as in ``column``.
+    protected in it as in ``column``; there is none where an object should be that holds personal data.
     """
     kind = inferred(text)
-    if kind is None:
+    if kind is None or (column is None and _protects_inside(contract, path)):
         return None
     pii = column.pii if column else "keep"
     if pii != "keep" and kind != "string":
@@ -86,6 +86,11 @@ def variant_of(contract: Contract, path: Path, text: bytes, column: Column | Non
             return known
     stem = column.name if column else _joined(path)
     return Column(_free(contract, f"{stem[:LONGEST_NAME]}__v_{kind}"), place, kind, pii=pii, variant=True)
+
+
+def _protects_inside(contract: Contract, path: Path) -> bool:
+    columns = (*contract.columns, *contract.dropped)
+    return any(column.pii != "keep" or column.pii_inside for column in columns if column.keys[: len(path)] == path)
 
 
 def _candidates(text: bytes) -> Sequence[ColumnType]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 import json
 import time
 from abc import abstractmethod
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 from airflow.configuration import conf
 from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
-from airflow.sdk import BaseOperator, BaseOperatorLink, Context
+from airflow.sdk import Asset, AssetAlias, BaseOperator, BaseOperatorLink, Context
 
 from airflow_provider_genesys.exceptions import (
     CloudUnavailableError,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from airflow_provider_genesys.pipeline.run import Options
     from airflow_provider_genesys.sinks.base import Load, Sink
 
+_REPORTED = ("export_id", "load_id", "kind", "window_start", "window_end", "contract", "drift", "evolved")
 _Number = TypeVar("_Number", int, float)
 
 
@@ -63,6 +65,10 @@ class GenesysExportTransferOperator(BaseOperator):
         Default: the built-in contract of the kind. A file is checked when the DAG is parsed. (templated)
     :param contract_modes: other modes than the contract has, by kind of surprise (``unknown``, ``type``, ``missing``):
         ``evolve``, ``freeze``, ``discard_value`` or ``quarantine``. (templated)
+    :param pii_key: where the key is kept that the contract's personal data is hashed with: ``variable:<key>`` or
+        ``connection:<id>`` (its password). Default: as the contract says. (templated)
+    :param drift_alias: name of the asset alias through which an event is emitted where records differ from the
+        contract, with the report in its extra; None for no event.
     :param batch_size: records in a batch, at most.
     :param flush_interval: seconds after which a batch is handed to the sink though it is not full.
     :param page_size: records in a page, for kinds whose result is pages; a page is held in memory, and costs a request.
@@ -89,6 +95,7 @@ class GenesysExportTransferOperator(BaseOperator):
         "filters",
         "contract",
         "contract_modes",
+        "pii_key",
         "max_dead_letters",
         "max_dead_letter_ratio",
         "genesys_conn_id",
@@ -113,6 +120,8 @@ class GenesysExportTransferOperator(BaseOperator):
         filters: dict[str, Any] | None = None,
         contract: str | Contract | None = None,
         contract_modes: dict[str, str] | None = None,
+        pii_key: str | None = None,
+        drift_alias: str | None = "genesys_drift",
         batch_size: int = 500,
         flush_interval: float = 0.05,
         page_size: int = 500,
@@ -135,6 +144,10 @@ class GenesysExportTransferOperator(BaseOperator):
         self.filters = filters
         self.contract = contract
         self.contract_modes = contract_modes
+        self.pii_key = pii_key
+        self.drift_alias = drift_alias
+        if drift_alias:
+            self.outlets = [*self.outlets, AssetAlias(drift_alias)]
         self.batch_size = batch_size
         self.flush_interval = flush_interval
         self.page_size = page_size
@@ -152,6 +165,10 @@ class GenesysExportTransferOperator(BaseOperator):
     @abstractmethod
     def make_sink(self) -> Sink:
         """Return the sink, not opened."""
+
+    def evolution_sql(self, before: Contract, after: Contract) -> str:  # noqa: ARG002 - only a sink with SQL has some
+        """Return the SQL by which the sink goes from one contract to the next; empty where it needs none."""
+        return ""
 
     @cached_property
     def hook(self) -> GenesysCloudHook:
@@ -207,11 +224,12 @@ class GenesysExportTransferOperator(BaseOperator):
             load,
             lambda start: self._result(handle, start),
             self.make_sink(),
-            self._options(restart=restart),
+            self._options(load.contract, restart=restart),
             mirror.committed,
         )
         metrics.loaded(certificate, metrics.tags_of(context))
         self._announce(context, certificate)
+        self._report_drift(context, certificate, load.contract)
         return certificate.summary()
 
     def encrypt(self, raw: bytes) -> bytes:
@@ -232,6 +250,8 @@ class GenesysExportTransferOperator(BaseOperator):
             )
         ti = context["ti"]
         identity = [handle["kind"], str(window.start), str(window.end), self.filters or {}, contract.fingerprint]
+        if key := self._hash_key(contract):  # with another one it is another load: hashes of two keys must not mix
+            identity.append(hmac.digest(key, b"identity", "sha256").hex()[:16])
         return Load(
             load_id=hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16],
             export_id=handle["export_id"],
@@ -260,6 +280,11 @@ class GenesysExportTransferOperator(BaseOperator):
         named = self.contract or None  # a template may render to nothing
         return resolve(named, kind=kind, folder=folder).with_modes(self.contract_modes or {})
 
+    def _hash_key(self, contract: Contract) -> bytes | None:
+        from airflow_provider_genesys.transfers.pii_key import read_pii_key  # noqa: PLC0415 - seldom needed
+
+        return read_pii_key(self.pii_key or contract.pii_key) if contract.hashes else None
+
     @staticmethod
     def _submitted_at(handle: dict[str, Any], context: Context) -> datetime:
         """Return when the export was asked for; where Genesys does not tell, when this DAG run was to begin."""
@@ -283,7 +308,7 @@ class GenesysExportTransferOperator(BaseOperator):
             settings=DownloadSettings(timeout=config.timeout, verify=config.verify),
         )
 
-    def _options(self, *, restart: bool) -> Options:
+    def _options(self, contract: Contract, *, restart: bool) -> Options:
         from airflow_provider_genesys.pipeline.run import Options  # noqa: PLC0415 - pulls in httpx
 
         return Options(
@@ -294,6 +319,7 @@ class GenesysExportTransferOperator(BaseOperator):
             allow_empty=self.allow_empty,
             restart=restart,
             max_memory_mb=self.max_memory_mb,
+            pii_key=self._hash_key(contract),
         )
 
     def _is_first_try(self, context: Context) -> bool:
@@ -307,7 +333,19 @@ class GenesysExportTransferOperator(BaseOperator):
     def _announce(self, context: Context, certificate: Certificate) -> None:
         """Give the certificate to whoever is scheduled on the task's assets."""
         for outlet in self.outlets:
-            context["outlet_events"][outlet].extra.update(certificate.summary())
+            if not isinstance(outlet, AssetAlias):
+                context["outlet_events"][outlet].extra.update(certificate.summary())
+
+    def _report_drift(self, context: Context, certificate: Certificate, contract: Contract) -> None:
+        """Emit an event for whoever is scheduled on drift; only where there is some."""
+        if not self.drift_alias or not certificate.drift:
+            return
+        summary = certificate.summary()
+        report = {name: summary[name] for name in _REPORTED}
+        report["sql"] = self.evolution_sql(contract, contract.evolved(certificate.evolved))
+        kind = certificate.kind
+        asset = Asset(name=f"genesys_drift_{kind}", uri=f"genesys://drift/{kind}")
+        context["outlet_events"][AssetAlias(self.drift_alias)].add(asset, extra=report)
 
 
 def _is_rendered_later(value: Any) -> bool:

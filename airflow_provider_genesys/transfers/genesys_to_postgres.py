@@ -11,6 +11,7 @@ from airflow_provider_genesys.transfers.base import GenesysExportTransferOperato
 if TYPE_CHECKING:
     import psycopg
 
+    from airflow_provider_genesys.pipeline.contract import Contract
     from airflow_provider_genesys.sinks.base import Sink
 
 
@@ -71,6 +72,12 @@ class GenesysExportToPostgresOperator(GenesysExportTransferOperator):
         self.raw_column = raw_column
         self.allow_raw_pii = allow_raw_pii
         self.postgres_conn_id = postgres_conn_id
+
+    def evolution_sql(self, before: Contract, after: Contract) -> str:
+        """Return the ``ALTER TABLE`` that the table's owner runs, or this operator has run."""
+        from airflow_provider_genesys.sinks.postgres_evolve import evolution_sql  # noqa: PLC0415 - pulls in psycopg
+
+        return evolution_sql(self.schema, self.table, before, after)
 
     def make_sink(self) -> Sink:
         """Return the sink, not opened."""

@@ -7,11 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.sdk import DAG
+from airflow.sdk import DAG, Asset, AssetAlias
+from airflow.sdk.execution_time.context import OutletEventAccessors
 
-from airflow_provider_genesys.exceptions import ContractError
+from airflow_provider_genesys.exceptions import ConfigurationError, ContractError
+from airflow_provider_genesys.pipeline.certificate import Certificate
+from airflow_provider_genesys.pipeline.checkpoint import Counts, Identity
+from airflow_provider_genesys.pipeline.column import Column
 from airflow_provider_genesys.pipeline.contract import RECORDINGS
+from airflow_provider_genesys.pipeline.drift import Drift
 from airflow_provider_genesys.transfers.genesys_to_postgres import GenesysExportToPostgresOperator
+from airflow_provider_genesys.transfers.pii_key import read_pii_key
 
 BROKEN = "name: mine\nversion: 1\nkey: id\ntimestamp: at\ncolumns:\n  id: {type: text}\n"
 
@@ -58,3 +64,45 @@ def test_modes_are_laid_over_the_contract() -> None:
     load.contract = ""  # as a template may render
     load.contract_modes = None
     assert load._resolved("recordings") == RECORDINGS
+
+
+def certificate(**facts: Any) -> Certificate:
+    identity, counts = Identity(), Counts(1, 1)
+    return Certificate("l", "e", "recordings", "from", "to", str(RECORDINGS), identity, 1, counts, "0", **facts)
+
+
+def test_drift_is_told_through_the_asset_alias_with_the_sql(tmp_path: Path) -> None:
+    load, events = operator(outlets=[Asset("table")]), OutletEventAccessors()
+    assert load.outlets == [Asset("table"), AssetAlias("genesys_drift")]
+    found = certificate(drift=[Drift("new", "unknown", 1, 0, "boolean")], evolved=[Column("new", "new", "boolean")])
+    context: Any = {"outlet_events": events}
+    load._announce(context, found)
+    load._report_drift(context, found, RECORDINGS)
+    (event,) = events[AssetAlias("genesys_drift")].asset_alias_events
+    assert event.dest_asset_key.uri == "genesys://drift/recordings"
+    assert event.extra["drift"] == [
+        {"field": "new", "kind": "unknown", "count": 1, "first": 0, "example": "boolean"},
+    ]
+    assert event.extra["sql"] == 'ALTER TABLE "public"."t" ADD COLUMN IF NOT EXISTS "new" boolean;'
+    assert events[Asset("table")].extra["export_id"] == "e"
+
+
+@pytest.mark.parametrize("alias", [None, "genesys_drift"])
+def test_without_drift_or_without_an_alias_nothing_is_told(alias: str | None) -> None:
+    load, events = operator(drift_alias=alias), OutletEventAccessors()
+    drift = [] if alias else [Drift("new", "unknown", 1)]
+    load._report_drift({"outlet_events": events}, certificate(drift=drift), RECORDINGS)  # type: ignore[typeddict-item]
+    assert len(events) == 0
+
+
+def test_the_key_of_the_hash_comes_from_a_variable_or_a_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW_VAR_PII", "a random text of 32 characters..")
+    monkeypatch.setenv("AIRFLOW_CONN_PII", '{"conn_type": "generic", "password": "another text, long enough"}')
+    monkeypatch.setenv("AIRFLOW_VAR_SHORT", "short")
+    assert read_pii_key("variable:pii") == b"a random text of 32 characters.."
+    assert read_pii_key("connection:pii") == b"another text, long enough"
+    with pytest.raises(ConfigurationError, match="fewer than 16 characters"):
+        read_pii_key("variable:short")
+    for wrong in (None, "", "pii", "file:x", "variable:"):
+        with pytest.raises(ConfigurationError, match="needs a key"):
+            read_pii_key(wrong)
