@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 from airflow.configuration import conf
 from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
-from airflow.sdk import Asset, AssetAlias, BaseOperator, BaseOperatorLink, Context
+from airflow.sdk import AssetAlias, BaseOperator, BaseOperatorLink, Context
 
 from airflow_provider_genesys.exceptions import (
     CloudUnavailableError,
@@ -26,6 +26,8 @@ from airflow_provider_genesys.exceptions import (
 from airflow_provider_genesys.links.genesys import GenesysExportLink
 from airflow_provider_genesys.operators.failures import failing_fast
 from airflow_provider_genesys.transfers import metrics
+from airflow_provider_genesys.transfers.contract_argument import check_contract, contract_of, hash_key_of
+from airflow_provider_genesys.transfers.drift_event import emit
 from airflow_provider_genesys.transfers.handle import read_handle
 from airflow_provider_genesys.transfers.mirror import CheckpointMirror
 from airflow_provider_genesys.transfers.outage import Outage
@@ -41,7 +43,6 @@ if TYPE_CHECKING:
     from airflow_provider_genesys.pipeline.run import Options
     from airflow_provider_genesys.sinks.base import Load, Sink
 
-_REPORTED = ("export_id", "load_id", "kind", "window_start", "window_end", "contract", "drift", "evolved")
 _Number = TypeVar("_Number", int, float)
 
 
@@ -160,7 +161,7 @@ class GenesysExportTransferOperator(BaseOperator):
         self.max_outage = max_outage.total_seconds() if isinstance(max_outage, timedelta) else max_outage
         self.max_memory_mb = max_memory_mb
         self.genesys_conn_id = genesys_conn_id
-        self._check_contract()
+        check_contract(self)
 
     @abstractmethod
     def make_sink(self) -> Sink:
@@ -239,7 +240,7 @@ class GenesysExportTransferOperator(BaseOperator):
     def _load(self, handle: dict[str, Any], context: Context) -> Load:
         from airflow_provider_genesys.sinks.base import Load  # noqa: PLC0415 - pulls in msgspec
 
-        contract = self._resolved(handle["kind"])
+        contract = contract_of(self, handle["kind"])
         window = read_window("the operator's arguments", self.window_start, self.window_end) or read_window(
             "the handle", handle.get("window_start"), handle.get("window_end")
         )
@@ -250,7 +251,7 @@ class GenesysExportTransferOperator(BaseOperator):
             )
         ti = context["ti"]
         identity = [handle["kind"], str(window.start), str(window.end), self.filters or {}, contract.fingerprint]
-        if key := self._hash_key(contract):  # with another one it is another load: hashes of two keys must not mix
+        if key := hash_key_of(self, contract):  # with another one it is another load: hashes of two keys must not mix
             identity.append(hmac.digest(key, b"identity", "sha256").hex()[:16])
         return Load(
             load_id=hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16],
@@ -262,28 +263,6 @@ class GenesysExportTransferOperator(BaseOperator):
             contract=contract,
             run_id=f"{ti.dag_id}/{ti.run_id}/{ti.task_id}",
         )
-
-    def _check_contract(self) -> None:
-        """Read the contract while the DAG is parsed, where no template has to be rendered before."""
-        given = (self.contract, self.contract_modes)
-        if (
-            given != (None, None)
-            and isinstance(self.kind, str)
-            and not any(map(_is_rendered_later, (*given, self.kind)))
-        ):
-            self._resolved(self.kind)
-
-    def _resolved(self, kind: str) -> Contract:
-        from airflow_provider_genesys.pipeline.contract import resolve  # noqa: PLC0415 - pulls in msgspec
-
-        folder = self.dag.folder if self.get_dag() else "."
-        named = self.contract or None  # a template may render to nothing
-        return resolve(named, kind=kind, folder=folder).with_modes(self.contract_modes or {})
-
-    def _hash_key(self, contract: Contract) -> bytes | None:
-        from airflow_provider_genesys.transfers.pii_key import read_pii_key  # noqa: PLC0415 - seldom needed
-
-        return read_pii_key(self.pii_key or contract.pii_key) if contract.hashes else None
 
     @staticmethod
     def _submitted_at(handle: dict[str, Any], context: Context) -> datetime:
@@ -319,7 +298,7 @@ class GenesysExportTransferOperator(BaseOperator):
             allow_empty=self.allow_empty,
             restart=restart,
             max_memory_mb=self.max_memory_mb,
-            pii_key=self._hash_key(contract),
+            pii_key=hash_key_of(self, contract),
         )
 
     def _is_first_try(self, context: Context) -> bool:
@@ -338,21 +317,9 @@ class GenesysExportTransferOperator(BaseOperator):
 
     def _report_drift(self, context: Context, certificate: Certificate, contract: Contract) -> None:
         """Emit an event for whoever is scheduled on drift; only where there is some."""
-        if not self.drift_alias or not certificate.drift:
-            return
-        summary = certificate.summary()
-        report = {name: summary[name] for name in _REPORTED}
-        report["sql"] = self.evolution_sql(contract, contract.evolved(certificate.evolved))
-        kind = certificate.kind
-        asset = Asset(name=f"genesys_drift_{kind}", uri=f"genesys://drift/{kind}")
-        context["outlet_events"][AssetAlias(self.drift_alias)].add(asset, extra=report)
-
-
-def _is_rendered_later(value: Any) -> bool:
-    """Whether ``value`` holds a template, or is what another task returns."""
-    if isinstance(value, dict):
-        return any(map(_is_rendered_later, value.values()))
-    return hasattr(value, "resolve") or (isinstance(value, str) and ("{{" in value or "{%" in value))
+        if self.drift_alias and certificate.drift:
+            sql = self.evolution_sql(contract, contract.evolved(certificate.evolved))
+            emit(context, self.drift_alias, certificate, sql)
 
 
 def required(value: Any, name: str) -> Any:

@@ -16,6 +16,7 @@ from airflow_provider_genesys.pipeline.checkpoint import Counts, Identity
 from airflow_provider_genesys.pipeline.column import Column
 from airflow_provider_genesys.pipeline.contract import RECORDINGS
 from airflow_provider_genesys.pipeline.drift import Drift
+from airflow_provider_genesys.transfers.contract_argument import contract_of
 from airflow_provider_genesys.transfers.genesys_to_postgres import GenesysExportToPostgresOperator
 from airflow_provider_genesys.transfers.pii_key import read_pii_key
 
@@ -60,10 +61,10 @@ def test_names_and_modes_are_checked_at_once(arguments: dict[str, Any]) -> None:
 
 def test_modes_are_laid_over_the_contract() -> None:
     load = operator(contract=RECORDINGS, contract_modes={"unknown": "freeze"})
-    assert load._resolved("recordings") == RECORDINGS.with_modes({"unknown": "freeze"})
+    assert contract_of(load, "recordings") == RECORDINGS.with_modes({"unknown": "freeze"})
     load.contract = ""  # as a template may render
     load.contract_modes = None
-    assert load._resolved("recordings") == RECORDINGS
+    assert contract_of(load, "recordings") == RECORDINGS
 
 
 def certificate(**facts: Any) -> Certificate:
