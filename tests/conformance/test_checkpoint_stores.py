@@ -196,7 +196,7 @@ def test_a_request_that_arrives_late_does_not_turn_the_load_back(place: Place) -
     [
         ('{"version": 1, "load_id"', "cannot be read"),
         ("[]", "cannot be read"),
-        ('{"version": 99}', "has version 99; this release reads version 1"),
+        ('{"version": 99}', "has version 99; this release reads up to 2"),
         (checkpoint(500, "export-2").to_json(), "is of export export-2"),
         (replace(checkpoint(500), load_id="load-2").to_json(), "load load-2, but it is kept for"),
     ],
