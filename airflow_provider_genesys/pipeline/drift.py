@@ -11,7 +11,7 @@ import msgspec
 from airflow_provider_genesys.pipeline.column import Column, Path
 from airflow_provider_genesys.pipeline.modes import Kind, Mode
 
-MOST_NAMES = 500
+MOST_NAMES = 200
 """So many kinds of drift are counted each; then all others together, as :data:`OTHERS`."""
 LONGEST_NAME = 200
 OTHERS = "(other fields)"

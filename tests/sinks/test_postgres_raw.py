@@ -30,7 +30,8 @@ def read(load: Load, records: Sequence[dict[str, Any] | bytes], *, bom: bytes = 
     ends = [sum(map(len, lines[: place + 1])) for place in range(len(lines))]
     part = Slice(0, ends[-1], b"".join(lines), [0, *ends[:-1]], ends, "lines")
     batcher = Batcher(load, make_checkpoint(load, 0))
-    return batcher.batch(part, Position(ends[-1]), Proof(), Identity())
+    ((piece, rows),) = batcher.rows(part)
+    return batcher.batch(piece, rows, Position(ends[-1]), Proof(), Identity())
 
 
 def load_all(warehouse: Warehouse, load: Load, batch: Batch, **options: Any) -> Any:
