@@ -238,8 +238,11 @@ def _frozen(where: str, contract: Contract, surprise: Surprise, start: int) -> C
 
 
 def _cut(part: Slice, count: int) -> tuple[Slice, Slice]:
-    """Return ``part`` up to its record number ``count``, and from that on."""
-    at = part.starts[count]
+    """Return ``part`` up to its record number ``count``, and from that on.
+
+    The cut lies where a slice that ended there would end: what separates two records of an array follows it.
+    """
+    at = part.ends[count - 1]
     before = [letter for letter in part.refused if letter.offset < at]
     after = [letter for letter in part.refused if letter.offset >= at]
     data = part.data
