@@ -18,7 +18,7 @@ from typing import Any
 import psycopg
 
 from airflow_provider_genesys.pipeline.contract import RECORDINGS
-from airflow_provider_genesys.pipeline.split import LineSplitter
+from airflow_provider_genesys.pipeline.split import LineSplitter, Slice
 from airflow_provider_genesys.pipeline.transform import Transform
 from airflow_provider_genesys.sinks.postgres_columns import TYPES, column_names
 
@@ -33,10 +33,15 @@ def batches(path: str) -> Iterator[list[tuple[Any, ...]]]:
         while chunk := file.read(CHUNK):
             splitter.feed(chunk)
             while splitter.pending >= BATCH and (part := splitter.take(BATCH)):
-                yield [row[:-1] for row in transform.apply(part).rows]
+                yield _rows(transform, part)
     splitter.close()
     while part := splitter.take(BATCH):
-        yield [row[:-1] for row in transform.apply(part).rows]
+        yield _rows(transform, part)
+
+
+def _rows(transform: Transform, part: Slice) -> list[tuple[Any, ...]]:
+    """Return the rows without the column that only the load knows."""
+    return [row[:-1] for _, read in transform.read(part) for row in read.rows]
 
 
 def main(path: str, dsn: str) -> None:
