@@ -13,7 +13,8 @@
     │   ├── NotFoundError         fails the task     no such export, for this client
     │   ├── RequestRefusedError   fails the task     any other 4xx
     │   └── CloudUnavailableError retried            429, 5xx, no connection, when the client's own retries are spent
-    │       └── CircuitOpenError  retried            the token endpoint failed several times in a row; paused
+    │       ├── CircuitOpenError  retried            the token endpoint failed several times in a row; paused
+    │       └── JobLimitError     retried            the organisation has as many recording jobs at work as it may have
     ├── ExportError                                  the job at Genesys
     │   ├── ExportFailedError     fails the task     FAILED or CANCELLED: the create step has to be cleared
     │   ├── ExportGoneError       fails the task     EXPIRED or deleted: the create step has to be cleared
@@ -25,11 +26,13 @@
     │   ├── SourceRefusedError    fails the task     the store answers with a status that no retry heals
     │   ├── SourceChangedError    fails the task     evidence that the bytes belong to another archive
     │   ├── CursorLostError       fails the task     the cursor of a page is not valid, although the job is there
+    │   ├── IncompleteError       fails the task     the export holds another number of records than Genesys tells
     │   ├── NotAnArchiveError     fails the task     HTML, XML, an unknown format, or no bytes at all
     │   └── UntrustedHostError    fails the task     the URL leads to a host that the connection does not allow
     ├── RecordError               dead letter        one record cannot be read or breaks the contract
     ├── ContractFrozenError       fails the task     a record differs from its contract, and the mode for that is freeze
     ├── DeadLetterBudgetError     fails the task     more records were set aside than allowed
+    ├── DeadLetterError           fails the task     the bytes of a dead letter were not kept, or cannot be decrypted
     ├── SinkError
     │   ├── SinkUnavailableError  retried            the batch was retried and is still not in; nothing of it is visible
     │   ├── SinkRefusedError      fails the task     no such table or bucket, no permission
@@ -121,6 +124,10 @@ class CircuitOpenError(CloudUnavailableError):
     """The token endpoint failed several times in a row; no request is made until the pause is over."""
 
 
+class JobLimitError(CloudUnavailableError):
+    """The organisation has as many recording jobs at work as Genesys allows; the create operator waits for a turn."""
+
+
 class ExportError(GenesysError):
     """The export job at Genesys ended without a result."""
 
@@ -169,6 +176,10 @@ class CursorLostError(SourceError):
     """Genesys does not accept a cursor that it gave; the pages before it can be read again."""
 
 
+class IncompleteError(SourceError):
+    """The export holds another number of records than Genesys tells, and ``expect_records`` is ``fail``."""
+
+
 class NotAnArchiveError(SourceError):
     """What the URL leads to is not an export archive."""
 
@@ -195,6 +206,10 @@ class ContractFrozenError(GenesysError):
 
 class DeadLetterBudgetError(GenesysError):
     """More records were set aside than ``max_dead_letters`` or ``max_dead_letter_ratio`` allow."""
+
+
+class DeadLetterError(GenesysError):
+    """The bytes of a dead letter were not kept, or cannot be decrypted."""
 
 
 class SinkError(GenesysError):

@@ -51,7 +51,13 @@ CONNECTION_FIELDS: dict[str, Any] = {
         "Verify TLS", "true, false, or the path of a file with the certificates to trust.", "string", default="true"
     ),
     "requests_per_minute": _field(
-        "Requests per minute", "Budget of each process for this OAuth client.", "integer", default=300, minimum=1
+        "Requests per minute", "Budget of this OAuth client.", "integer", default=300, minimum=1
+    ),
+    "request_share": _field(
+        "Request share",
+        "What each process may take of that budget, above 0 and up to 1: a quarter where four tasks use it at once.",
+        "string",  # the form of Airflow 3.1 has no field for fractions
+        default="1",
     ),
     "allowed_download_hosts": _field(
         "Allowed download hosts",
@@ -96,13 +102,21 @@ def get_provider_info() -> dict[str, Any]:
             }
         ],
         "hooks": _modules("hooks.genesys"),
-        "operators": _modules("operators.export", "operators.verify"),
+        "operators": _modules(
+            "operators.dead_letters",
+            "operators.export",
+            "operators.finish_loads",
+            "operators.plan",
+            "operators.verify",
+        ),
         "sensors": _modules("sensors.export"),
-        "triggers": _modules("triggers.export"),
+        "triggers": _modules("triggers.availability", "triggers.export"),
         "transfers": [
             _transfer("PostgreSQL", "genesys_to_postgres"),
             _transfer("Amazon Simple Storage Service (S3)", "genesys_to_s3"),
+            _transfer("Amazon Simple Storage Service (S3)", "genesys_media_to_s3"),
             _transfer("Microsoft Azure Blob Storage", "genesys_to_azure_blob"),
+            _transfer("Microsoft Azure Blob Storage", "genesys_media_to_azure_blob"),
             _transfer("Amazon Simple Queue Service (SQS)", "genesys_to_sqs"),
         ],
         "connection-types": [

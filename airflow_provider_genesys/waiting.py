@@ -39,12 +39,13 @@ class Watch:
 
     :param first: seconds before the first poll, see :func:`pause`.
     :param longest: the longest pause between two polls, in seconds.
-    :param log: a logger (Airflow's are not those of ``logging``); is told each change of state once.
+    :param log: a logger (Airflow's are not those of ``logging``); is told each change of state or progress once.
     """
 
     def __init__(self, export_id: str, first: float, longest: float, log: Any) -> None:
         self.export_id = export_id
         self.seen = ""
+        self._progress: float | None = None
         self._first = first
         self._longest = longest
         self._log = log
@@ -62,8 +63,8 @@ class Watch:
     def ended(self, status: ExportStatus) -> bool:
         """Note an answer; return whether the export has ended, one way or the other."""
         self._errors = 0
-        if status.raw_state != self.seen:
-            self.seen = status.raw_state
+        if (status.raw_state, status.progress) != (self.seen, self._progress):
+            self.seen, self._progress = status.raw_state, status.progress
             self._tell(status)
         return status.state.terminal
 
@@ -75,7 +76,9 @@ class Watch:
                 self.export_id,
             )
         else:
-            self._log.info("Export %s is %s.", self.export_id, status.raw_state)
+            progress = "" if status.progress is None else f", {status.progress:g} %"
+            reason = f" {status.message}" if status.message else ""
+            self._log.info("Export %s is %s%s.%s", self.export_id, status.raw_state, progress, reason)
 
     def tolerates(self, error: GenesysError) -> bool:
         """Note an error instead of an answer; return whether to ask again, for it may heal and is not one too many.

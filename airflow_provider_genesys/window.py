@@ -79,7 +79,7 @@ def read_window(source: str, start: Any, end: Any) -> Window | None:
     if _absent(start) or _absent(end):
         missing, other = ("window_start", "window_end") if _absent(start) else ("window_end", "window_start")
         raise WindowError(f"In {source}, {other} is given and {missing} is not. Give both, or neither.")
-    window = Window(_moment(source, start), _moment(source, end))
+    window = Window(read_moment(source, start), read_moment(source, end))
     if window.start >= window.end:
         wrong = "is empty" if window.start == window.end else "ends before it starts"
         raise WindowError(
@@ -93,7 +93,11 @@ def _absent(value: Any) -> bool:
     return value is None or (isinstance(value, str) and value.strip() in ("", "None"))
 
 
-def _moment(source: str, value: Any) -> datetime:
+def read_moment(source: str, value: Any) -> datetime:
+    """Read the time that a ``source`` (a phrase for messages) gives, as :func:`resolve_window` does.
+
+    :raises WindowError: it is none.
+    """
     text = value.strip() if isinstance(value, str) else value
     if isinstance(text, str) and _DATE.fullmatch(text):
         text += "T00:00"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 
 from benchmarks.archives import shelf
-from benchmarks.report import header, table, write
+from benchmarks.report import header, line, table, write
 from benchmarks.rows import FULL, QUICK, ROWS, Result
 
 
@@ -25,7 +25,9 @@ def main() -> None:
     with shelf() as archives:
         for name in chosen.row or ROWS:
             print(f"measuring {name}", flush=True)
-            results += ROWS[name](archives, scale)
+            found = ROWS[name](archives, scale)
+            print("\n".join(map(line, found)), flush=True)
+            results += found
     print(f"\n{header(scale)}\n\n{table(results)}")
     if chosen.write:
         write(results, scale)

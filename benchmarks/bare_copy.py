@@ -20,7 +20,7 @@ import psycopg
 from airflow_provider_genesys.pipeline.contract import RECORDINGS
 from airflow_provider_genesys.pipeline.split import LineSplitter, Slice
 from airflow_provider_genesys.pipeline.transform import Transform
-from airflow_provider_genesys.sinks.postgres_columns import TYPES, column_names
+from airflow_provider_genesys.sinks.postgres.columns import TYPES, column_names
 
 BATCH = 500
 CHUNK = 2**18

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
+from functools import partial
 from typing import Any
 
 from airflow_provider_genesys.pipeline.contract import RECORDINGS
@@ -20,6 +21,7 @@ from airflow_provider_genesys.pipeline.memory import peak_memory_mb
 from airflow_provider_genesys.pipeline.run import Options, run
 from airflow_provider_genesys.sinks.base import Load, Sink
 from benchmarks.archives import DAY
+from benchmarks.clients import aws_client, azure_container, new_queue, s3_client
 from benchmarks.null_sink import NullSink, PackingSink, SlowSink
 
 MIB = 2**20
@@ -44,21 +46,36 @@ def download(url: str) -> Callable[[Any], Download]:
 
 
 def _s3(place: str) -> Sink:
-    import boto3  # noqa: PLC0415 - only where it is measured
-    from botocore.config import Config  # noqa: PLC0415
+    from airflow_provider_genesys.sinks.s3.sink import S3Sink  # noqa: PLC0415 - only where it is measured
 
-    from airflow_provider_genesys.sinks.s3 import CLIENT_CONFIG, S3Sink  # noqa: PLC0415
-
-    endpoint, _, bucket = place.rpartition("/")
-    keys = {"aws_access_key_id": "bench", "aws_secret_access_key": "bench", "region_name": "us-east-1"}
-    client = boto3.client("s3", endpoint_url=endpoint, config=Config(**CLIENT_CONFIG), **keys)
+    client, bucket = s3_client(place)
     return S3Sink(lambda: client, bucket, f"bench/{time.time_ns()}", dead_letter_raw="drop")
+
+
+def _azure(place: str) -> Sink:
+    from airflow_provider_genesys.sinks.azure_blob.sink import AzureBlobSink  # noqa: PLC0415 - only where it is measured
+
+    container = azure_container(place)
+    return AzureBlobSink(lambda: container, f"bench/{time.time_ns()}", dead_letter_raw="drop")
+
+
+def _sqs(place: str) -> Sink:
+    """Return a sink of new queues at the endpoint ``place``."""
+    from airflow_provider_genesys.checkpoints.dynamodb import DynamoDBCheckpointStore  # noqa: PLC0415 - as above
+    from airflow_provider_genesys.sinks.sqs.settings import SqsSettings  # noqa: PLC0415 - as above
+    from airflow_provider_genesys.sinks.sqs.sink import CLIENT_CONFIG, SqsSink  # noqa: PLC0415 - as above
+
+    queues = aws_client("sqs", place, {**CLIENT_CONFIG, "max_pool_connections": 8})
+    table = aws_client("dynamodb", place, CLIENT_CONFIG)
+    settings = SqsSettings(new_queue(queues), new_queue(queues), dead_letter_raw="drop", max_in_flight=8)
+    store = partial(DynamoDBCheckpointStore, lambda: table, table="bench", create_table=True)
+    return SqsSink(lambda: queues, store, settings)
 
 
 def _postgres(place: str) -> Sink:
     import psycopg  # noqa: PLC0415 - only where it is measured
 
-    from airflow_provider_genesys.sinks.postgres import PostgresSink  # noqa: PLC0415
+    from airflow_provider_genesys.sinks.postgres.sink import PostgresSink  # noqa: PLC0415
 
     return PostgresSink(lambda: psycopg.connect(place), f"bench_{time.time_ns()}", dead_letter_raw="drop")
 
@@ -77,6 +94,8 @@ SINKS: dict[str, Callable[[str], Sink]] = {
     "null-gzip": lambda _: PackingSink(),
     "slow": lambda rate: SlowSink(float(rate)),
     "s3": _s3,
+    "azure": _azure,
+    "sqs": _sqs,
     "postgres": _postgres,
     "ndjson.gz": _folder("ndjson.gz"),
     "parquet": _folder("parquet"),

@@ -7,7 +7,8 @@ import shutil
 import statistics
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +24,19 @@ Figures = dict[str, float]
 def python(module: str, *arguments: str) -> list[str]:
     """Return the command that runs a module of this package."""
     return [sys.executable, "-m", f"benchmarks.{module}", *arguments]
+
+
+@contextmanager
+def serving(module: str, *arguments: str) -> Iterator[str]:
+    """Run a module of this package that serves until its standard input ends; give the line that it prints first."""
+    with subprocess.Popen(
+        python(module, *arguments), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as server:
+        assert server.stdout is not None  # noqa: S101 - it was asked for
+        try:
+            yield server.stdout.readline().strip()
+        finally:
+            server.terminate()
 
 
 def node(*arguments: str) -> list[str]:

@@ -16,12 +16,14 @@ BEGIN, END = "<!-- measured -->", "<!-- end of what is measured -->"
 
 def table(results: Sequence[Result]) -> str:
     """Return the results as a Markdown table."""
-    lines = ["| | measured | bar | reached | |", "|---|---|---|---|---|"]
-    for result in results:
-        bar = f"{'≥' if result.at_least else '≤'} {result.bar:.3g}{result.unit}"
-        value = f"**{result.value:.3g}{result.unit}**"
-        lines.append(f"| {result.what} | {value} | {bar} | {'yes' if result.met else 'no'} | {result.told} |")
-    return "\n".join(lines)
+    return "\n".join(["| | measured | bar | reached | |", "|---|---|---|---|---|", *map(line, results)])
+
+
+def line(result: Result) -> str:
+    """Return the table's line of one result."""
+    bar = f"{'≥' if result.at_least else '≤'} {result.bar:.3g}{result.unit}"
+    value = f"**{result.value:.3g}{result.unit}**"
+    return f"| {result.what} | {value} | {bar} | {'yes' if result.met else 'no'} | {result.told} |"
 
 
 def header(scale: Scale) -> str:

@@ -9,12 +9,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from airflow_provider_genesys.testing.services import PostgresServer, S3Server
+from airflow_provider_genesys.testing.services import AzuriteServer, PostgresServer, S3Server
 from benchmarks.archives import Shelf
-from benchmarks.processes import Figures, compared, measured, node, python, speed
+from benchmarks.processes import Figures, compared, measured, node, python, serving, speed
 
 DAGS = Path(__file__).resolve().parent.parent / "dags"
 GB = 1e9
+MESSAGES = 1
+"""MB of records that are sent as messages: moto, not the client, is what takes the time."""
 TIMES = "×"  # noqa: RUF001 - the sign that people read
 
 
@@ -28,10 +30,15 @@ class Scale:
     """Of the archive that shows whether memory grows."""
     slow: int
     """Of the archives on a slow link and into a slow sink, at 1 MB/s and 4 MB/s."""
+    pages: int
+    """Cursor pages, of :data:`PAGE_SIZE` conversations each."""
+    media: int
+    """Files of 1 to 5 MB."""
 
 
-FULL = Scale(megabytes=1_000, runs=5, largest=5_000, slow=40)
-QUICK = Scale(megabytes=100, runs=3, largest=500, slow=8)
+PAGE_SIZE = 200
+FULL = Scale(megabytes=1_000, runs=5, largest=5_000, slow=40, pages=400, media=1_000)
+QUICK = Scale(megabytes=100, runs=3, largest=500, slow=8, pages=40, media=200)
 
 
 @dataclass(frozen=True)
@@ -91,6 +98,7 @@ def _s3(shelf: Shelf, scale: Scale) -> Iterator[Result]:
     url = shelf.url("ndjson", scale.megabytes)
     with S3Server() as server:
         place = f"{server.endpoint_url}/{server.create_bucket('bench')}"
+        yield _against_upload("S3 gzip sink (moto), against boto3's own upload", "s3", place, shelf, scale)
         pair = compared(
             python("load", url, "--sink", "s3", "--place", place),
             python("load", url, "--sink", "null-gzip"),
@@ -99,6 +107,42 @@ def _s3(shelf: Shelf, scale: Scale) -> Iterator[Result]:
     told = f"{speed(pair.ours):.0f} MB/s, packing alone {speed(pair.theirs):.0f} MB/s"
     what = "S3 gzip sink (moto), against the null sink with the same compressor"
     yield Result(what, pair.throughput, 0.8, at_least=True, told=told)
+
+
+def _landing(shelf: Shelf, scale: Scale) -> Iterator[Result]:
+    url, path = shelf.url("ndjson", scale.megabytes), shelf.path("ndjson", scale.megabytes)
+    with S3Server() as server:
+        place = f"{server.endpoint_url}/{server.create_bucket('bench')}"
+        bare = python("bare_upload", "s3", str(path), place, "as-it-is")
+        pair = compared(python("land", url, place), bare, scale.runs)
+    told = f"{speed(pair.ours):.0f} MB/s, sending the file {speed(pair.theirs):.0f} MB/s"
+    what = "an archive landed as it is (moto), against boto3's own upload"
+    yield Result(what, pair.throughput, 0.8, at_least=True, told=told)
+    yield Result("the same: peak above imports", _growth(pair.ours), 64, at_least=False, told="", unit=" MiB")
+
+
+def _azure(shelf: Shelf, scale: Scale) -> Iterator[Result]:
+    with AzuriteServer() as server:
+        place = f"{server.account_url}/{server.create_container('bench')}"
+        yield _against_upload("Azure gzip sink (Azurite), against the SDK's own upload", "azure", place, shelf, scale)
+
+
+def _against_upload(what: str, sink: str, place: str, shelf: Shelf, scale: Scale) -> Result:
+    ours = python("load", shelf.url("ndjson", scale.megabytes), "--sink", sink, "--place", place)
+    path = shelf.path("ndjson", scale.megabytes)
+    pair = compared(ours, python("bare_upload", sink, str(path), place), scale.runs)
+    told = f"{speed(pair.ours):.0f} MB/s, packing and sending the file {speed(pair.theirs):.0f} MB/s"
+    return Result(what, pair.throughput, 0.8, at_least=True, told=told)
+
+
+def _sqs(shelf: Shelf, scale: Scale) -> Iterator[Result]:
+    url, path = shelf.url("ndjson", MESSAGES), shelf.path("ndjson", MESSAGES)
+    with S3Server() as server:
+        ours = python("load", url, "--sink", "sqs", "--place", server.endpoint_url)
+        pair = compared(ours, python("bare_sqs", str(path), server.endpoint_url), scale.runs)
+    ratio = pair.ours["records"] / pair.ours["seconds"] / (pair.theirs["records"] / pair.theirs["seconds"])
+    told = f"{_rate(pair.ours)}, bare {_rate(pair.theirs)}"
+    yield Result("SQS sink (moto), against boto3's batches of the same bodies", ratio, 0.8, at_least=True, told=told)
 
 
 def _postgres(shelf: Shelf, scale: Scale) -> Iterator[Result]:
@@ -165,6 +209,42 @@ def _resume(shelf: Shelf, scale: Scale) -> Iterator[Result]:
         yield Result(what, figures["first_record_s"], bar, at_least=False, told=told, unit=" s")
 
 
+def _shards(shelf: Shelf, scale: Scale) -> Iterator[Result]:
+    url = shelf.url("ndjson", scale.megabytes)
+    pair = compared(python("shards", url, "2"), python("load", url), scale.runs)
+    told = (
+        f"{speed(pair.ours):.0f} MB/s, one process {speed(pair.theirs):.0f} MB/s; "
+        f"the plan takes {pair.ours['plan_s'] * 1000:.0f} ms of it"
+    )
+    yield Result("two shards in two processes, against one process", pair.throughput, 1.7, at_least=True, told=told)
+
+
+def _pages(_: Shelf, scale: Scale) -> Iterator[Result]:
+    with _scratch() as folder, serving("details_server", folder, str(scale.pages), str(PAGE_SIZE)) as connection:
+        figures = measured(python("pages", connection, str(PAGE_SIZE)), scale.runs)
+    told = (
+        f"{scale.pages} pages of {PAGE_SIZE} conversations of {figures['bytes'] / figures['records'] / 1000:.0f} KB, "
+        f"{figures['children'] / figures['records']:.0f} child rows each; {figures['cpu']:.1f} s of CPU"
+    )
+    what = "cursor pages → contract and child tables → null sink"
+    yield Result(what, speed(figures), 60, at_least=True, told=told, unit=" MB/s")
+    yield Result("the same: peak above imports", _growth(figures), 64, at_least=False, told="", unit=" MiB")
+
+
+def _media(_: Shelf, scale: Scale) -> Iterator[Result]:
+    with _scratch() as folder, serving("media_server", folder, "1", "5") as connection:
+        ours, bare = (python(name, connection, str(scale.media)) for name in ("media", "bare_media"))
+        pair, only_read = compared(ours, bare, scale.runs), measured([*bare, "only-read"], scale.runs)
+    told = (
+        f"{scale.media:,} files, {speed(pair.ours):.0f} MB/s, bare {speed(pair.theirs):.0f} MB/s; a client that throws "
+        f"all away {speed(only_read):.0f} MB/s"
+    )
+    what = "media of 1 to 5 MB, 8 at once, with its API calls → null store, against a bare client into the same"
+    yield Result(what, pair.throughput, 0.8, at_least=True, told=told)
+    told = "8 pieces of 5 MiB, twice over"
+    yield Result("the same: peak above imports", _growth(pair.ours), 80, at_least=False, told=told, unit=" MiB")
+
+
 def _parsing(_: Shelf, scale: Scale) -> Iterator[Result]:
     for path in sorted(DAGS.glob("*.py")):
         figures = measured(python("parsing", str(path)), scale.runs)
@@ -197,6 +277,9 @@ ROWS: dict[str, Row] = {
     "cpu": _cpu,
     "postgres": _postgres,
     "s3": _s3,
+    "landing": _landing,
+    "azure": _azure,
+    "sqs": _sqs,
     "parquet": _parquet,
     "memory": _memory,
     "bounded": _slow_sink,
@@ -204,5 +287,8 @@ ROWS: dict[str, Row] = {
     "hostile": _slower("a bad record in every hundred: times as long", "hostile", 3),
     "drift": _slower("an unknown field in every record: times as long", "drifting", 1.3),
     "resume": _resume,
+    "shards": _shards,
+    "pages": _pages,
+    "media": _media,
     "parsing": _parsing,
 }

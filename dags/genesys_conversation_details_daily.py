@@ -89,6 +89,7 @@ with DAG(
         task_id="create_export",
         kind=KIND,
         options={"startOfDayIntervalMatching": True},  # each conversation in the day on which it began, and no other
+        deferrable=True,  # it waits until Genesys has all data of the day
         max_active_tis_per_dag=2,
     ).expand_kwargs(days())
     wait = GenesysExportSensor.partial(task_id="wait_for_export", kind=KIND, deferrable=True).expand(

@@ -84,6 +84,7 @@ with DAG(
         schema="{{ params.schema }}",
         table="{{ params.table }}",
         max_dead_letter_ratio="{{ params.max_dead_letter_ratio }}",
+        deferrable=True,
     )
     to_s3 = GenesysExportToS3Operator(
         task_id="load_into_s3",
@@ -91,6 +92,7 @@ with DAG(
         s3_bucket="{{ params.s3_bucket }}",
         s3_prefix="{{ params.s3_prefix }}",
         max_dead_letter_ratio="{{ params.max_dead_letter_ratio }}",
+        deferrable=True,
     )
     GenesysVerifyExportOperator(
         task_id="certificate",

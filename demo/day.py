@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from demo.embedded import Embedded
 
@@ -26,9 +28,10 @@ def prepare(services: Embedded) -> None:
     _airflow(services, ["db", "migrate"], lambda _: None)
 
 
-def run_day(services: Embedded, dag_id: str, end: datetime, show: Callable[[str], None]) -> None:
-    """Run ``dag_id`` for the day that ends at ``end``; ``show`` is given what a person wants to see of the log."""
-    _airflow(services, ["dags", "test", dag_id, end.isoformat()], lambda line: _show(line, show))
+def run_day(services: Embedded, dag_id: str, end: datetime, conf: dict[str, Any], show: Callable[[str], None]) -> None:
+    """Run ``dag_id`` as at ``end``; ``show`` is given what a person wants to see of the log."""
+    arguments = ["dags", "test", dag_id, end.isoformat(), "--conf", json.dumps(conf)]
+    _airflow(services, arguments, lambda line: _show(line, show))
 
 
 def _show(line: str, show: Callable[[str], None]) -> None:

@@ -6,10 +6,14 @@ import json
 import os
 import sys
 import tempfile
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import psycopg
 
 from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
 from airflow_provider_genesys.testing.services import PostgresServer, S3Server
@@ -58,13 +62,27 @@ class Embedded:
         own = {key: value for key, value in os.environ.items() if not key.startswith("AIRFLOW")}
         return own | settings | {name: json.dumps(connection) for name, connection in connections.items()}
 
+    def xcoms(self) -> dict[tuple[str, str], list[Any]]:
+        """Return what the tasks pushed, by task and key: one value for each mapped task, in their order."""
+        found: dict[tuple[str, str], list[Any]] = defaultdict(list)
+        with psycopg.connect(self.metadata_dsn) as connection:
+            for task, key, value in connection.execute("SELECT task_id, key, value FROM xcom ORDER BY map_index"):
+                found[task, key].append(value)
+        return dict(found)
+
+    def objects(self) -> dict[str, bytes]:
+        """Return what lies in the bucket, by key."""
+        client = self.s3.client()
+        pages = client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET)
+        keys = [entry["Key"] for page in pages for entry in page.get("Contents", [])]
+        return {key: client.get_object(Bucket=BUCKET, Key=key)["Body"].read() for key in keys}
+
 
 @contextmanager
-def embedded(*, records: int, broken: float, seed: int = 7, job_seconds: float = 3) -> Iterator[Embedded]:
+def embedded(*, seed: int = 7, job_seconds: float = 3, **settings: Any) -> Iterator[Embedded]:
     """Start the services; stop them, and remove what they wrote, at the end.
 
-    :param records: recordings in each export.
-    :param broken: share of them that are broken, 0 to 1.
+    :param seed: as ``job_seconds`` and the others a setting of the fake Genesys Cloud.
     """
     with ExitStack() as stack:
         home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="genesys-airflow-")))
@@ -72,5 +90,5 @@ def embedded(*, records: int, broken: float, seed: int = 7, job_seconds: float =
         postgres.create_database("airflow")
         s3 = stack.enter_context(S3Server())
         s3.create_bucket(BUCKET)
-        genesys = stack.enter_context(FakeGenesys(records=records, broken=broken, seed=seed, job_seconds=job_seconds))
+        genesys = stack.enter_context(FakeGenesys(seed=seed, job_seconds=job_seconds, **settings))
         yield Embedded(genesys, postgres, s3, home)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import os
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ _numbers = itertools.count(1)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--long", action="store_true", help="also run what is marked 'long': the same, many times more")
+    parser.addoption("--long", action="store_true", help="also run what is marked 'long'")
     parser.addoption("--write-guarantees", action="store_true", help="write the tables of docs/guarantees.md")
 
 
@@ -28,6 +29,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         long = [item for item in items if item.get_closest_marker("long")]
         config.hook.pytest_deselected(items=long)
         items[:] = [item for item in items if not item.get_closest_marker("long")]
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()  # what is imported by now stays: Airflow alone would make each collection take a third of a second
 
 
 @pytest.fixture(scope="session")

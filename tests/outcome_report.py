@@ -2,7 +2,8 @@
 
 A test says what it shows: ``@pytest.mark.outcome("PostgreSQL", "the server restarts", "recovers")``, that is a section
 of the page, a fault, and its outcome: ``recovers``, ``dead letter``, or the class of the error that the load ends with.
-``./run test -m outcome --write-guarantees`` runs those tests and writes the page.
+``./run test -m outcome --write-guarantees`` runs those tests and writes the page from their results; so does a run of
+all tests. With ``--collect-only`` it is written from the marks alone, and the page then says that.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import re
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +112,10 @@ class OutcomeReport:
         for place, item in enumerate(items):
             item.user_properties += [(_MARK, (place, *mark)) for mark in marks(item)]
 
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        if session.config.option.collectonly:
+            self._tables = stated(session.items)
+
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.when != "call" and report.passed:
             return
@@ -126,10 +132,13 @@ class OutcomeReport:
             PAGE.write_text(_RUN.sub(rf"\g<1>{self._summary()}\n\g<2>", page))
 
     def _summary(self) -> str:
+        if not self._tests:
+            return "The tables were last written from the marks alone, without a run of all of them at once."
         failed = [fault for rows in self._tables.values() for fault, row in rows.items() if row.results != {"passed"}]
         held = "all of them held" if not failed else f"{len(failed)} of them not shown"
         faults = sum(map(len, self._tables.values()))
-        return f"The last run that wrote the tables: {self._tests} tests of {faults} faults, {held}."
+        day = datetime.now(timezone.utc).date().isoformat()
+        return f"The run that wrote the tables, on {day}: {self._tests} tests of {faults} faults, {held}."
 
 
 def configure(config: Any) -> None:

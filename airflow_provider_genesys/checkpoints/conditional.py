@@ -6,22 +6,12 @@ dying connection delivers late, therefore changes nothing; the entry is read aga
 
 from __future__ import annotations
 
-import logging
 import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
-
-from tenacity import (
-    RetryCallState,
-    Retrying,
-    retry_if_exception_type,
-    stop_after_attempt,
-    wait_exponential,
-    wait_random,
-)
 
 from airflow_provider_genesys.checkpoints.base import Claim, Key, State
 from airflow_provider_genesys.checkpoints.entry import Entry, first_entry, from_fields
@@ -34,12 +24,10 @@ from airflow_provider_genesys.exceptions import (
 )
 from airflow_provider_genesys.pipeline.certificate import Certificate
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
+from airflow_provider_genesys.sinks.retries import retried
 
-log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-LONGEST_WAIT = 20.0
-"""Seconds between two tries of a request, at most."""
 _ROUNDS = 50
 """How often an entry is read anew because somebody else has replaced it meanwhile."""
 
@@ -54,7 +42,7 @@ class ConditionalStore(ABC):
     def __init__(self, *, retries: int, retry_wait: float) -> None:
         if retries < 0:
             raise ConfigurationError(f"retries is {retries}; it has to be 0 or more.")
-        self._attempts = retries + 1
+        self._retries = retries
         self._retry_wait = retry_wait
 
     @abstractmethod
@@ -156,19 +144,18 @@ class ConditionalStore(ABC):
         raise self._crowded(name, doing)
 
     def _retried(self, request: Callable[[], T], key: Key | str, doing: str) -> T:
-        retrying = Retrying(
-            stop=stop_after_attempt(self._attempts),
-            wait=wait_exponential(self._retry_wait, max=LONGEST_WAIT) + wait_random(0, self._retry_wait),
-            retry=retry_if_exception_type(SinkUnavailableError),
-            before_sleep=lambda state: _report(state, doing),
-            reraise=True,
-        )
         try:
-            return retrying(request)
+            return retried(
+                request,
+                f"{self.where(key)}: {doing}",
+                self._retries,
+                passes=lambda error: isinstance(error, SinkUnavailableError),
+                first_wait=self._retry_wait,
+            )
         except SinkUnavailableError as error:
             raise SinkUnavailableError(
-                f"{self.where(key)} did not take {doing}. Tried {self._attempts} times; the last error: {error}. The "
-                "task's next try resumes at the checkpoint before."
+                f"{self.where(key)} did not take {doing}. Tried {self._retries + 1} times; the last error: {error}. "
+                "The task's next try resumes at the checkpoint before."
             ) from error
         except SinkRefusedError as error:
             raise SinkRefusedError(f"{self.where(key)} refuses {doing}: {error}") from error
@@ -190,9 +177,3 @@ class ConditionalStore(ABC):
             f"{self.where(key)} did not take {doing}: {_ROUNDS} times somebody else was first. Look for tasks that "
             "load the same window at once."
         )
-
-
-def _report(state: RetryCallState, doing: str) -> None:
-    error = state.outcome and state.outcome.exception()
-    pause = state.next_action.sleep if state.next_action else 0
-    log.warning("The checkpoint store did not take %s: %s. Trying again in %.1f s.", doing, error, pause)

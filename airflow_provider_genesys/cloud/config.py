@@ -69,7 +69,9 @@ class CloudConfig:
     verify: bool | str = True
     """Whether to check certificates; or the path of a file or folder of certificates to trust."""
     requests_per_minute: int = 300
-    """Budget of this process for this OAuth client."""
+    """Budget of this OAuth client."""
+    request_share: float = 1.0
+    """What this process may take of it, above 0 and up to 1."""
     allowed_download_hosts: tuple[str, ...] = DOWNLOAD_HOSTS
     """Host names, or ``*.domain`` for every host below it."""
     allow_insecure: bool = False
@@ -103,10 +105,16 @@ class CloudConfig:
             timeout=given.number("timeout", 60.0, least=0.001),
             verify=given.flag_or_path("verify_tls", default=True),
             requests_per_minute=int(given.number("requests_per_minute", 300, least=1)),
+            request_share=given.number("request_share", 1.0, least=0.001, most=1.0),
             allowed_download_hosts=given.host_names("allowed_download_hosts", DOWNLOAD_HOSTS),
             allow_insecure=insecure,
             archive=_archive(given.mapping("archive")),
         )
+
+    @property
+    def request_budget(self) -> float:
+        """Requests per minute that this process may make with this OAuth client."""
+        return self.requests_per_minute * self.request_share
 
 
 def _required(name: str, value: str | None) -> str:

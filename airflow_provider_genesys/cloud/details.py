@@ -1,7 +1,7 @@
 """Details jobs of the analytics API: all conversations, or all users, of a window, as pages.
 
-An export is one job; where Genesys finds its window too large, it is one job for each piece of it, and its id is
-theirs, joined by commas.
+An export is one job; where Genesys finds its window too large, it is one job for each piece of it (:mod:`.pieces`), and
+its id is theirs, joined by commas.
 """
 
 from __future__ import annotations
@@ -9,14 +9,15 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import msgspec
 
 from airflow_provider_genesys.cloud.exports import ExportRequest, ExportState, ExportStatus
+from airflow_provider_genesys.cloud.pieces import BY_START_DAY, cut
 from airflow_provider_genesys.cloud.times import api_time, parse_time
 from airflow_provider_genesys.exceptions import (
     CloudError,
@@ -33,8 +34,6 @@ from airflow_provider_genesys.pipeline.pages import Page
 if TYPE_CHECKING:
     from airflow_provider_genesys.cloud.client import CloudClient
 
-SHORTEST = timedelta(minutes=1)
-"""A window that Genesys finds too large is not halved below this."""
 _JOIN = ","
 _BAD_REQUEST = 400
 _STATES = {
@@ -67,13 +66,15 @@ class Details:
     :param path: of the jobs.
     :param member: of a page, that holds the records.
     :param id_field: of a record.
+    :param start_field: of a record, that says when it began; empty where there is none.
     :param filters: names of the members of a query that hold filters.
-    :param by_window: see :class:`~.exports.PagedFamily`.
+    :param by_window: see :class:`~.exports.QueryFamily`.
     """
 
     path: str
     member: str
     id_field: str
+    start_field: str
     filters: tuple[str, ...]
     by_window: bool
 
@@ -82,6 +83,7 @@ CONVERSATIONS = Details(
     "/api/v2/analytics/conversations/details/jobs",
     "conversations",
     "conversationId",
+    "conversationStart",
     ("conversationFilters", "segmentFilters", "evaluationFilters", "surveyFilters", "resolutionFilters"),
     by_window=False,
 )
@@ -89,13 +91,14 @@ USERS = Details(
     "/api/v2/analytics/users/details/jobs",
     "userDetails",
     "userId",
+    "",
     ("userFilters", "presenceFilters", "routingStatusFilters"),
     by_window=True,
 )
 
 
 class DetailsJobs:
-    """Implements :class:`~.exports.PagedFamily` on one details API."""
+    """Implements :class:`~.exports.QueryFamily` on one details API."""
 
     def __init__(self, kind: str, details: Details) -> None:
         self.kind = kind
@@ -104,22 +107,19 @@ class DetailsJobs:
         body: list[Any] = [(details.member, list[msgspec.Raw], []), ("cursor", str | None, None)]
         body.append(("dataAvailabilityDate", str | None, None))
         self._answers = msgspec.json.Decoder(msgspec.defstruct("Answer", body))
+        begun = msgspec.defstruct("Begun", [("at", str | None, None)], rename={"at": details.start_field})
+        self._begun = msgspec.json.Decoder(begun)
         self._ids = msgspec.json.Decoder(msgspec.defstruct("Id", [("id", str)], rename={"id": details.id_field}))
 
     def create(self, client: CloudClient, request: ExportRequest) -> str:
-        """Create a job, or several where Genesys finds the window too large, and return the export's id.
+        """Create a job, or one for each of 2, 4, 8... pieces of a window that is too large; return the export's id.
 
-        :raises WindowTooLargeError: it finds even a minute too large.
+        :raises WindowTooLargeError: Genesys finds even a minute too large.
         :raises ConfigurationError: filters or options hold what this API does not take.
         """
-        made: list[str] = []
-        try:
-            self._create(client, request, request.window_start, request.window_end, made)
-        except BaseException:
-            for job in made:  # nobody will ever ask for them
-                with suppress(CloudError):
-                    client.request("DELETE", self._path(job))
-            raise
+        pieces = request.pieces
+        while (made := self._in_pieces(client, request, pieces)) is None:
+            pieces *= 2
         return _JOIN.join(made)
 
     def status(self, client: CloudClient, export_id: str) -> ExportStatus:
@@ -173,24 +173,44 @@ class DetailsJobs:
         ids = [self._id(record) for record in records]
         return Page(ids, records, answer.cursor, parse_time(answer.dataAvailabilityDate))
 
-    def _create(
-        self, client: CloudClient, request: ExportRequest, start: datetime, end: datetime, made: list[str]
-    ) -> None:
+    def begun(self, record: memoryview) -> datetime | None:
+        """Return when a record began; None where it does not say."""
         try:
-            answer = client.request("POST", self._details.path, json=self._body(request, start, end))
-        except RequestRefusedError as error:
-            if error.status != _BAD_REQUEST or not _TOO_LONG.search(str(error)):
-                raise
-            middle = start + (end - start) / 2
-            if middle - start < SHORTEST:
-                raise WindowTooLargeError(f"Genesys finds even {start} to {end} too large: {error}") from error
-            self._create(client, request, start, middle, made)
-            self._create(client, request, middle, end, made)
-            return
+            found: Any = self._begun.decode(record)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return None
+        return parse_time(found.at)
+
+    def _in_pieces(self, client: CloudClient, request: ExportRequest, pieces: int) -> list[str] | None:
+        """Create a job for each of so many pieces of the window; None where Genesys finds one too large."""
+        made: list[str] = []
+        try:
+            for body in self._bodies(request, pieces):
+                made.append(self._create(client, body))  # noqa: PERF401 - what was made before an error has to be known
+        except BaseException as error:
+            for job in made:  # nobody will ever ask for them
+                with suppress(CloudError):
+                    client.request("DELETE", self._path(job))
+            if _too_large(error):
+                return None
+            raise
+        return made
+
+    def _create(self, client: CloudClient, body: dict[str, Any]) -> str:
+        answer = client.request("POST", self._details.path, json=body)
         job = answer.get("jobId") if isinstance(answer, dict) else None
         if not job:
             raise ConfigurationError(f"The answer from {self._details.path} has no member 'jobId'. Is that Genesys?")
-        made.append(str(job))
+        return str(job)
+
+    def _bodies(self, request: ExportRequest, pieces: int) -> list[dict[str, Any]]:
+        """Return the bodies that ask for the window in so many pieces."""
+        if pieces == 1:
+            return [self._body(request, request.window_start, request.window_end)]
+        window = cut(request.window_start, request.window_end, pieces, request.options)
+        # With the option, the pieces of a day would all have all of the day.
+        options = {name: value for name, value in request.options.items() if name != BY_START_DAY}
+        return [self._body(replace(request, options=options), piece.start, piece.end) for piece in window]
 
     def _body(self, request: ExportRequest, start: datetime, end: datetime) -> dict[str, Any]:
         if unknown := sorted(set(request.filters) - set(self._details.filters)):
@@ -249,6 +269,11 @@ class DetailsJobs:
         if not job.strip("."):
             raise ConfigurationError(f"{job!r} is not the id of a job.")
         return f"{self._details.path}/{quote(job, safe='')}"
+
+
+def _too_large(error: BaseException) -> bool:
+    refused = isinstance(error, RequestRefusedError) and error.status == _BAD_REQUEST
+    return refused and _TOO_LONG.search(str(error)) is not None
 
 
 def families() -> Sequence[DetailsJobs]:

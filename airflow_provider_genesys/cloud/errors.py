@@ -126,6 +126,9 @@ def _messages(body: dict[str, Any]) -> Iterator[str]:
         about = [_line(detail.get("fieldName")), _line(detail.get("errorCode"))]
         if any(about):
             yield " ".join(filter(None, about))
+    limit = body.get("limit")
+    if isinstance(limit, dict) and (key := _line(limit.get("key"))):
+        yield f"the limit is {key} = {_line(str(limit.get('value')))}"
 
 
 def _objects(value: Any) -> list[dict[str, Any]]:

@@ -22,6 +22,8 @@ class ExportState(str, Enum):
     """Where an export stands, in one vocabulary for all families."""
 
     QUEUED = "QUEUED"
+    READY = "READY"
+    """Genesys waits for us to say that it may begin: see :class:`StartedFamily`. Not terminal."""
     RUNNING = "RUNNING"
     COMPLETED = "COMPLETED"
     FAILED = "FAILED"
@@ -33,7 +35,7 @@ class ExportState(str, Enum):
     @property
     def terminal(self) -> bool:
         """Whether the export stays in this state."""
-        return self not in {ExportState.QUEUED, ExportState.RUNNING, ExportState.UNKNOWN}
+        return self not in {ExportState.QUEUED, ExportState.READY, ExportState.RUNNING, ExportState.UNKNOWN}
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ class ExportStatus:
     progress: float | None = None
     """Percent, 0 to 100."""
     message: str | None = None
-    """Why it failed, in Genesys' words."""
+    """Why it failed, in Genesys' words; of an export that did not, what there is to know of its result."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,8 @@ class ExportRequest:
     file_format: str = "ndjson"
     options: dict[str, Any] = field(default_factory=dict)
     """Further members of the request's body."""
+    pieces: int = 1
+    """In how many pieces the window is asked for at least, for kinds that can be asked for in pieces."""
 
     def __post_init__(self) -> None:
         if self.window_start.tzinfo is None or self.window_end.tzinfo is None:
@@ -116,20 +120,36 @@ class ExportFamily(Protocol):
 
 
 @runtime_checkable
+class StartedFamily(ExportFamily, Protocol):
+    """A kind of export that first says what it would do, and does it when it is told to."""
+
+    def start(self, client: CloudClient, export_id: str) -> ExportStatus:
+        """Let an export that is READY begin, and return how it stands then: READY still where it has to wait."""
+
+
+@runtime_checkable
 class PagedFamily(ExportFamily, Protocol):
     """A kind of export whose result is pages rather than a file."""
-
-    by_window: bool
-    """Whether the same record is in the results of every window, each time with what belongs to that window."""
 
     def jobs(self, export_id: str) -> list[str]:
         """Return the ids of the jobs that an export consists of."""
 
-    def available_until(self, client: CloudClient) -> datetime | None:
-        """Ask to when Genesys has all data."""
-
     def page(self, client: CloudClient, job: str, cursor: str | None, size: int) -> Page:
         """Ask for a page of at most ``size`` records; the first where there is no ``cursor``."""
+
+
+@runtime_checkable
+class QueryFamily(PagedFamily, Protocol):
+    """Pages of what was in a window. Asking changes nothing: it can be done again, in pieces, and for a sample."""
+
+    by_window: bool
+    """Whether the same record is in the results of every window, each time with what belongs to that window."""
+
+    def begun(self, record: memoryview) -> datetime | None:
+        """Return when a record began; None where it does not say."""
+
+    def available_until(self, client: CloudClient) -> datetime | None:
+        """Ask to when Genesys has all data."""
 
 
 def family(kind: str, config: CloudConfig) -> ExportFamily:
@@ -137,9 +157,14 @@ def family(kind: str, config: CloudConfig) -> ExportFamily:
 
     :raises ConfigurationError: there is none of that name; the message lists those there are.
     """
-    from airflow_provider_genesys.cloud import details, recordings  # noqa: PLC0415 -- they import this module
+    from airflow_provider_genesys.cloud import details, recording_jobs, recordings  # noqa: PLC0415 -- they import this
 
-    every: list[ExportFamily] = [recordings.Recordings(config.archive), *details.families()]
+    every: list[ExportFamily] = [
+        recordings.Recordings(config.archive),
+        *details.families(),
+        details.DetailsJobs("recording_media", details.CONVERSATIONS),  # its conversations are those to fetch media of
+        recording_jobs.RecordingJobs(),
+    ]
     families = {one.kind: one for one in every}
     if kind not in families:
         raise ConfigurationError(f"There is no kind of export named {kind!r}. Known kinds: {', '.join(families)}.")

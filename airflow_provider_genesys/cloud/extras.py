@@ -40,15 +40,16 @@ class Extras:
         value = str(self._given.get(name, default)).strip()
         return _FLAGS.get(value.lower(), value)
 
-    def number(self, name: str, default: float, *, least: float) -> float:
-        """Return a finite number of at least ``least``."""
+    def number(self, name: str, default: float, *, least: float, most: float = math.inf) -> float:
+        """Return a finite number from ``least`` to ``most``."""
         value = self._given.get(name, default)
         try:
             number = math.nan if isinstance(value, bool) else float(value)
         except (TypeError, ValueError):
             number = math.nan
-        if not least <= number < math.inf:
-            raise wrong(name, f"a number of at least {least:g}", value)
+        if not least <= number <= most or number == math.inf:
+            bounds = f"at least {least:g}" if most == math.inf else f"at least {least:g}, at most {most:g}"
+            raise wrong(name, f"a number of {bounds}", value)
         return number
 
     def host_names(self, name: str, default: tuple[str, ...]) -> tuple[str, ...]:

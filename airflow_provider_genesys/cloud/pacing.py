@@ -60,12 +60,12 @@ class Pacer:
 
     def __init__(
         self,
-        per_minute: int,
+        per_minute: float,
         *,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._budget = float(per_minute)
+        self._budget = per_minute
         self._rate = self._budget
         self._clock = clock
         self._sleep = sleep
@@ -92,10 +92,10 @@ class Pacer:
         if wait:
             self._sleep(wait)
 
-    def budget(self, per_minute: int) -> None:
+    def budget(self, per_minute: float) -> None:
         """Set the requests per minute anew, as the connection of the newest client says."""
         with self._lock:
-            self._budget = float(per_minute)
+            self._budget = per_minute
             self._rate = min(self._rate, self._budget)
 
     def pause(self, seconds: float) -> None:
@@ -125,7 +125,7 @@ class Pacer:
 def _exhausted(wait: float) -> CloudUnavailableError:
     error = CloudUnavailableError(
         f"The request limit of this OAuth client is used up for another {wait:.0f} s. Lower the number of tasks that "
-        "use the connection at once, or raise its requests_per_minute if Genesys allows you more.",
+        "use the connection at once, or raise its requests_per_minute or request_share if Genesys allows you more.",
         status=429,
     )
     error.retry_after = wait

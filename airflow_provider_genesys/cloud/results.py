@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import msgspec
 
 from airflow_provider_genesys.cloud.client import CloudClient
-from airflow_provider_genesys.cloud.exports import ExportState, PagedFamily, family
+from airflow_provider_genesys.cloud.exports import ExportState, PagedFamily, QueryFamily, family
+from airflow_provider_genesys.cloud.pieces import Piece, cut
+from airflow_provider_genesys.cloud.times import parse_time
 from airflow_provider_genesys.exceptions import ConfigurationError, ExportFailedError, ExportGoneError, NotFoundError
 from airflow_provider_genesys.pipeline.pages import Page, Pages
 
+Read = Callable[[int, str | None], Page]
+"""Gives the page of a job, by the job's place and the page's cursor."""
 _AGAIN = "Clear the task that creates the export to make it anew."
 
 
 def open_pages(handle: dict[str, Any], client: CloudClient, *, page_size: int) -> Pages | None:
     """Return the pages that ``handle`` leads to, when they are there; None where its kind has a file instead.
+
+    Raises as :func:`page_reader` does.
+    """
+    found = page_reader(handle, client, page_size=page_size)
+    return Pages(found[0], handle["export_id"], jobs=found[1]) if found else None
+
+
+def page_reader(handle: dict[str, Any], client: CloudClient, *, page_size: int) -> tuple[Read, int] | None:
+    """Return what reads the pages, and of how many jobs; None where the kind has a file instead.
 
     :raises ConfigurationError: the export has not ended.
     :raises ExportGoneError: its results have expired.
@@ -29,10 +43,39 @@ def open_pages(handle: dict[str, Any], client: CloudClient, *, page_size: int) -
     jobs = found.jobs(export_id)
 
     def read(job: int, cursor: str | None) -> Page:
-        page = found.page(client, jobs[job], cursor, page_size)
-        return _of_window(page, handle, str(job) if len(jobs) > 1 else "") if found.by_window else page
+        return found.page(client, jobs[job], cursor, page_size)
 
-    return Pages(read, export_id, jobs=len(jobs))
+    whole = _owned(read, found, handle, len(jobs)) if isinstance(found, QueryFamily) else read
+    return whole, len(jobs)
+
+
+def _owned(read: Read, found: QueryFamily, handle: dict[str, Any], jobs: int) -> Read:
+    """Return what reads pages with the records of the handle's window, each once, and each with an id of its own."""
+    pieces = _pieces(handle, jobs)
+
+    def owned(job: int, cursor: str | None) -> Page:
+        page = read(job, cursor)
+        if found.by_window:
+            return _of_window(page, handle, str(job) if pieces else "")
+        return _of_piece(page, pieces[job], found) if pieces else page
+
+    return owned
+
+
+def _pieces(handle: dict[str, Any], jobs: int) -> list[Piece]:
+    """Return the pieces of the window that the jobs of an export stand for; none where it is one job."""
+    if jobs == 1:
+        return []
+    start, end = parse_time(handle.get("window_start")), parse_time(handle.get("window_end"))
+    if start is None or end is None:
+        raise ConfigurationError(f"Export {handle['export_id']} consists of several jobs: its handle needs the window.")
+    return cut(start, end, jobs, (handle.get("request") or {}).get("options") or {})
+
+
+def _of_piece(page: Page, piece: Piece, found: QueryFamily) -> Page:
+    """Return the page with those records alone that belong to ``piece``: another one has the others, too."""
+    own = [(one, record) for one, record in zip(page.ids, page.records, strict=True) if piece.owns(found.begun(record))]
+    return replace(page, ids=[one for one, _ in own], records=[record for _, record in own])
 
 
 def _of_window(page: Page, handle: dict[str, Any], piece: str) -> Page:

@@ -71,9 +71,9 @@ def shared(config: CloudConfig) -> Shared:
     key = (config.login_url, config.client_id, digest, config.verify)
     with _lock:
         if key not in _known:
-            _known[key] = Shared(TokenSource(lambda: request_token(config)), Pacer(config.requests_per_minute))
+            _known[key] = Shared(TokenSource(lambda: request_token(config)), Pacer(config.request_budget))
         found = _known[key]
-    found.pacer.budget(config.requests_per_minute)
+    found.pacer.budget(config.request_budget)
     return found
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime, timezone
+from datetime import datetime, time, timezone
 from typing import Any
 
 _ISO = re.compile(
@@ -44,6 +44,11 @@ def _from_text(text: str) -> datetime | None:
     zone = f"{hours_off}:{minutes_off}" if hours_off else "+00:00"
     moment = datetime.fromisoformat(f"{date}T{minutes}{seconds or ':00'}.{micros}{zone}")
     return moment.astimezone(timezone.utc)
+
+
+def midnight(moment: datetime) -> datetime:
+    """Return when the UTC day of ``moment`` (aware) began."""
+    return datetime.combine(moment.astimezone(timezone.utc), time(), timezone.utc)
 
 
 def api_time(moment: datetime) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import cached_property
 from importlib import import_module
@@ -13,21 +13,28 @@ from airflow.sdk import BaseHook
 from airflow.sdk.log import mask_secret
 
 from airflow_provider_genesys.cloud.config import CloudConfig
-from airflow_provider_genesys.cloud.exports import ExportRequest, ExportStatus, family
+from airflow_provider_genesys.cloud.exports import ExportRequest, ExportStatus, QueryFamily, StartedFamily, family
 from airflow_provider_genesys.exceptions import (
     ConfigurationError,
+    DeadLetterError,
     GenesysError,
     NotFoundError,
     PermissionDeniedError,
 )
 from airflow_provider_genesys.get_provider_info import CONNECTION_FIELDS, FIELD_BEHAVIOUR
+from airflow_provider_genesys.window import Window, read_moment
 
 if TYPE_CHECKING:
     from cryptography.fernet import Fernet
 
     from airflow_provider_genesys.cloud.client import CloudClient
+    from airflow_provider_genesys.cloud.plan import Plan
     from airflow_provider_genesys.cloud.presigned import PresignedUrl
+    from airflow_provider_genesys.pipeline.media import Media
     from airflow_provider_genesys.pipeline.pages import Pages
+    from airflow_provider_genesys.sinks.objects.media_store import MediaStore
+
+_DEAD_LETTERS = "dead letters"
 
 _BUTTON_PATIENCE = 2.0
 """Seconds: the person who pressed the button wants to see the first error rather than the last."""
@@ -134,9 +141,26 @@ class GenesysCloudHook(BaseHook):
         """
         return family(kind, self.config).status(self._client, export_id)
 
+    def jobs_of(self, export_id: str, kind: str) -> list[str]:
+        """Return the ids of the jobs that an export consists of, for kinds that can be asked for again; else none."""
+        found = family(kind, self.config)
+        return found.jobs(export_id) if isinstance(found, QueryFamily) else []
+
+    def start_export(self, export_id: str, kind: str) -> ExportStatus:
+        """Let an export that is READY begin. Where it has to wait for others to end, it is READY still."""
+        found = family(kind, self.config)
+        if not isinstance(found, StartedFamily):
+            raise ConfigurationError(f"Exports of kind {kind!r} begin by themselves.")
+        return found.start(self._client, export_id)
+
     def cancel_export(self, export_id: str, kind: str) -> bool:
         """Cancel an export. Return False where there is nothing to cancel, or the API cannot."""
         return family(kind, self.config).cancel(self._client, export_id)
+
+    def available_until(self, kind: str) -> datetime | None:
+        """Ask to when Genesys has all data of a kind, aware; None where it does not say."""
+        found = family(kind, self.config)
+        return found.available_until(self._client) if isinstance(found, QueryFamily) else None
 
     def make_handle(
         self, status: ExportStatus, *, window_start: datetime | None = None, window_end: datetime | None = None
@@ -182,11 +206,75 @@ class GenesysCloudHook(BaseHook):
 
         return open_pages(handle, self._client, page_size=page_size)
 
+    def open_media(self, handle: dict[str, Any], store: MediaStore, **settings: Any) -> tuple[Media, int]:
+        """
+        Return the recordings of an export's conversations, and of how many jobs they are; to be closed.
+
+        :param handle: from :meth:`make_handle`.
+        :param store: where the media goes.
+        :param settings: see :func:`airflow_provider_genesys.cloud.media.open_media`.
+        """
+        from airflow_provider_genesys.cloud.media import open_media  # noqa: PLC0415 -- pulls in httpx
+
+        return open_media(handle, self._client, store, **settings)
+
+    def plan(
+        self,
+        kind: str,
+        window: Window,
+        *,
+        sample_day: datetime | str | None = None,
+        filters: dict[str, Any] | None = None,
+        options: dict[str, Any] | None = None,
+        page_size: int = 500,
+        **waiting: float,
+    ) -> Plan:
+        """
+        Export one day, and tell from it what all days of a window will cost.
+
+        :param sample_day: the day, any moment of it; None for the window's last.
+        :param filters: as for the export, like ``options``.
+        :param page_size: records in a page.
+        :param waiting: ``timeout`` and ``poll_interval`` of the sampled day's export, in seconds.
+        """
+        from airflow_provider_genesys.cloud.plan import make_plan  # noqa: PLC0415 -- pulls in msgspec
+
+        request = ExportRequest(window.start, window.end, filters or {}, options=options or {})
+        sampled = read_moment("sample_day", sample_day) if sample_day else None
+        return make_plan(self._client, kind, request, sample_day=sampled, page_size=page_size, **waiting)
+
     def cipher(self, purpose: str) -> Fernet:
         """Return a cipher that only this connection's client secret opens; each ``purpose`` has its own key."""
         from airflow_provider_genesys.cloud.presigned import cipher  # noqa: PLC0415 -- pulls in httpx
 
         return cipher(self.config.client_secret, purpose)
+
+    def encrypt_dead_letter(self, raw: bytes) -> bytes:
+        """Encrypt the bytes of a record with the connection's client secret; :meth:`open_dead_letter` undoes it."""
+        return self.cipher(_DEAD_LETTERS).encrypt(raw)
+
+    def open_dead_letter(self, letter: Mapping[str, Any], *, client_secret: str | None = None) -> bytes:
+        """
+        Return the exact bytes of a record that was set aside. They hold personal data: put them into no log.
+
+        :param letter: the dead letter as its sink has it, a row of ``genesys_dead_letters`` or a line of a file below
+            ``_dead_letters/``; ``raw`` and ``raw_form`` are enough.
+        :param client_secret: the one that the connection had when the record was set aside, where it is another now.
+        :raises DeadLetterError: the bytes were not kept, or were encrypted with another client secret.
+        """
+        from cryptography.fernet import InvalidToken  # noqa: PLC0415 -- slow to import
+
+        from airflow_provider_genesys.cloud.presigned import cipher  # noqa: PLC0415 -- pulls in httpx
+        from airflow_provider_genesys.sinks.dead_letters import opened  # noqa: PLC0415 -- pulls in msgspec
+
+        secret = client_secret or self.config.client_secret
+        try:
+            return opened(letter, cipher(secret, _DEAD_LETTERS).decrypt)
+        except InvalidToken:
+            raise DeadLetterError(
+                f"The dead letter was encrypted with another client secret than connection {self.genesys_conn_id!r} "
+                "has. If it was rotated since, give the former one as client_secret."
+            ) from None
 
     def test_connection(self) -> tuple[bool, str]:
         """Get a token and make one request. Return whether that worked, and what to tell the user."""

@@ -12,11 +12,13 @@ from airflow.configuration import conf
 from airflow.sdk import BaseOperator, Context
 
 from airflow_provider_genesys.cloud.exports import ExportRequest, ExportState
-from airflow_provider_genesys.exceptions import ExportFailedError, ExportGoneError, NotFoundError
+from airflow_provider_genesys.exceptions import ExportFailedError, ExportGoneError, JobLimitError, NotFoundError
 from airflow_provider_genesys.hooks.checkpoint_store import TABLE, open_store
 from airflow_provider_genesys.links.genesys import GenesysExportLink
+from airflow_provider_genesys.operators.availability import LateData, wait_for_data
 from airflow_provider_genesys.operators.failures import AirflowException, failing_fast
 from airflow_provider_genesys.operators.task_state import KeptElsewhere, TaskState
+from airflow_provider_genesys.operators.turn import await_turn
 from airflow_provider_genesys.operators.wait import DAY, wait_for_export
 from airflow_provider_genesys.window import resolve_window
 
@@ -35,7 +37,7 @@ class GenesysCreateExportOperator(BaseOperator):
     earlier try while that is alive, a *clear* always creates.
 
     XCom ``return_value`` is the export's id; XCom ``export`` is {export_id, kind, window_start, window_end,
-    submitted_at, fingerprint}, times in ISO 8601, UTC.
+    submitted_at, fingerprint, request: {filters, options}}, times in ISO 8601, UTC.
 
     :param kind: what to export, e.g. ``recordings``, the archive; another that this release does not have fails the
         task with a list of those it has. (templated)
@@ -56,9 +58,12 @@ class GenesysCreateExportOperator(BaseOperator):
         and the next one creates it anew; give the task ``retries``.
     :param deferrable: wait in the triggerer rather than in a worker.
         Default: ``[operators] default_deferrable`` of airflow.cfg.
+    :param late_data: what to do where Genesys does not have all data of the window yet, for kinds that come from
+        analytics: ``wait`` for it, or ``load`` what there is; the certificate then says that it is incomplete.
     :param poll_interval: seconds before the first poll; later pauses double, with jitter.
     :param max_poll_interval: the longest pause between two polls, in seconds.
-    :param timeout: seconds (or timedelta) that the wait may last, from its beginning and over all retries.
+    :param timeout: seconds (or timedelta) that each wait, for the data and for the export, may last, from its beginning
+        and over all retries.
     """
 
     template_fields: Sequence[str] = (
@@ -75,6 +80,7 @@ class GenesysCreateExportOperator(BaseOperator):
     )
     template_fields_renderers: ClassVar[dict[str, str]] = {"filters": "json", "options": "json"}
     operator_extra_links = (GenesysExportLink(),)
+    owns_export = True
     ui_color = "#ffe9e0"
 
     def __init__(  # noqa: PLR0913 -- Airflow operators take what a user may set as keywords
@@ -92,6 +98,7 @@ class GenesysCreateExportOperator(BaseOperator):
         checkpoint_table: str = TABLE,
         cancel_on_kill: bool = False,
         wait_for_completion: bool = False,
+        late_data: LateData = "wait",
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         poll_interval: float = 5,
         max_poll_interval: float = 60,
@@ -111,6 +118,7 @@ class GenesysCreateExportOperator(BaseOperator):
         self.checkpoint_table = checkpoint_table
         self.cancel_on_kill = cancel_on_kill
         self.wait_for_completion = wait_for_completion
+        self.late_data = late_data
         self.deferrable = deferrable
         self.poll_interval = poll_interval
         self.max_poll_interval = max_poll_interval
@@ -126,18 +134,33 @@ class GenesysCreateExportOperator(BaseOperator):
 
     def execute(self, context: Context) -> str:
         """Create the export, or adopt that of an earlier try, and return its id."""
+        return self.take_turn(context)
+
+    def take_turn(self, context: Context, event: Any = None, began: str | None = None, **_: Any) -> str:  # noqa: ARG002 -- event: of a timer, says nothing
+        """Do as :meth:`execute`; where jobs are limited and others are at work, wait for a turn first.
+
+        :param began: when that wait began; dag.test() of Airflow 3.3 gives none, and the try began before.
+        """
+        since = datetime.fromisoformat(began) if began else context["ti"].start_date or datetime.now(timezone.utc)
+        while True:
+            try:
+                return self._begin(context)
+            except JobLimitError as error:
+                await_turn(self, since, error)
+
+    def resume(self, context: Context, event: dict[str, Any] | None = None, **_: Any) -> str:
+        """Go on after the event of an export's trigger; without one, begin as :meth:`execute` does."""
+        if not event or "export_id" not in event:
+            return self.execute(context)
+        with failing_fast(), self._one_try(context), self.hook:
+            return self._finish(context, event["export_id"], event)
+
+    def _begin(self, context: Context) -> str:
         with failing_fast(), self._one_try(context) as state, self.hook:
             export = self._obtain(context, state)
             context["ti"].xcom_push(key="export", value=export)
             GenesysExportLink.persist(context, self.hook.config.api_url)
             return self._finish(context, export["export_id"])
-
-    def resume(self, context: Context, event: dict[str, Any] | None = None, **_: Any) -> str:
-        """Go on after the trigger's ``event``; without one, begin as :meth:`execute` does."""
-        if not event:
-            return self.execute(context)
-        with failing_fast(), self._one_try(context), self.hook:
-            return self._finish(context, event["export_id"], event)
 
     def on_kill(self) -> None:
         """Cancel the export, where that is wanted and there is one."""
@@ -164,7 +187,10 @@ class GenesysCreateExportOperator(BaseOperator):
         request = ExportRequest(
             window.start, window.end, self.filters or {}, tuple(self.include), self.file_format, self.options or {}
         )
-        export = self._adopt(state.recall(), request.fingerprint(self.kind)) or self._create(request)
+        export = self._adopt(state.recall(), request.fingerprint(self.kind))
+        if export is None:
+            wait_for_data(self, context, window.end, self.late_data)
+            export = self._create(request)
         # The id is worth nothing until it is kept: nothing comes between.
         state.keep(export)
         return export
@@ -195,6 +221,7 @@ class GenesysCreateExportOperator(BaseOperator):
             "window_end": request.window_end.isoformat(),
             "submitted_at": submitted_at.isoformat(),
             "fingerprint": request.fingerprint(self.kind),
+            "request": {"filters": request.filters, "options": request.options},
         }
 
     def _finish(self, context: Context, export_id: str, event: dict[str, Any] | None = None) -> str:

@@ -13,6 +13,16 @@ if TYPE_CHECKING:
     from airflow_provider_genesys.checkpoints.conditional import ConditionalStore
 
 
+def is_first_try(context: Context, retries: int) -> bool:
+    """Tell whether this is the first try since the task was created or cleared.
+
+    A clear sets ``max_tries`` to the tries made so far plus ``retries``; a retry leaves it as it is. So does the clear
+    of a running task, as soon as its worker has ended it; where the worker is lost, the next try counts as a retry.
+    """
+    ti = context["ti"]
+    return bool(ti.try_number <= ti.max_tries - retries + 1)
+
+
 class StateStore(Protocol):
     """What Airflow's ``task_state_store`` (3.3 and later) offers: JSON under the keys of one task."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from airflow.sdk import BaseOperator, Context
@@ -10,53 +10,76 @@ from airflow.sdk import BaseOperator, Context
 from airflow_provider_genesys.exceptions import AccountError, ConfigurationError
 from airflow_provider_genesys.operators.failures import failing_fast
 
-COMPARED = ("export_id", "window_start", "window_end", "bytes_read", "digest", "source")
-"""What must be the same in all certificates of one export."""
+COMPARED = (
+    *("export_id", "kind", "window_start", "window_end", "length", "etag", "bytes_read"),
+    *("read", "digest", "min_timestamp", "max_timestamp", "contract"),
+)
+"""What must be the same in all certificates of one export; dead letters need not: a sink may refuse rows of its own."""
 
 
 class GenesysVerifyExportOperator(BaseOperator):
     """Compare what several sinks say of one export, and fail where they differ.
 
-    The certificates must name the same export, window, source and digest of records, and each account must close:
-    read = written + set aside + duplicates. XCom ``return_value`` is {export_id, window_start, window_end, read,
-    digest, sinks: {location: {written, dead_letters, duplicates}}}.
+    The certificates must name the same export and window, and agree on its source, on the number, digest and first and
+    last time of its records, and on the contract; and each account must close: read = written + set aside + duplicates.
+    See ``docs/certificate.md``.
 
-    :param certificates: what the loading operators returned. (templated)
+    XCom ``return_value`` is {export_id, window_start, window_end, read, digest, sinks: {location: {written,
+    dead_letters, duplicates}}}.
+
+    :param certificates: what the loading operators returned; of one that is mapped over shards, its output is the list
+        of their certificates, which are joined first. (templated)
+    :param may_differ: names in :data:`COMPARED` that are not compared, e.g. ``contract`` where the sinks are meant to
+        be loaded through different ones. (templated)
     """
 
-    template_fields: Sequence[str] = ("certificates",)
+    template_fields: Sequence[str] = ("certificates", "may_differ")
     ui_color = "#e6f5e0"
 
-    def __init__(self, *, certificates: Sequence[dict[str, Any]], **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        certificates: Sequence[dict[str, Any] | Sequence[dict[str, Any]]],
+        may_differ: Sequence[str] = (),
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.certificates = certificates
+        self.may_differ = may_differ
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Compare the certificates and return what they agree on."""
         with failing_fast():
-            verified = compare(list(self.certificates))
+            verified = compare([_whole(certificate) for certificate in self.certificates], self.may_differ)
         for outlet in self.outlets:
             context["outlet_events"][outlet].extra.update(verified)
         return verified
 
 
-def compare(certificates: list[dict[str, Any]]) -> dict[str, Any]:
+def _whole(certificate: dict[str, Any] | Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return the certificate of all shards, where an export was loaded in shards."""
+    if isinstance(certificate, dict):
+        return certificate
+    if not certificate:  # which is reported as missing
+        return {}
+    from airflow_provider_genesys.pipeline.joint import join_summaries  # noqa: PLC0415 - pulls in msgspec
+
+    return join_summaries(list(certificate))
+
+
+def compare(certificates: list[dict[str, Any]], may_differ: Collection[str] = ()) -> dict[str, Any]:
     """Return what ``certificates`` agree on.
 
     :raises AccountError: they differ, or the account of one does not close.
-    :raises ConfigurationError: there is none.
+    :raises ConfigurationError: there is none, or ``may_differ`` has a name that is not compared.
     """
     if not certificates or not all(certificates):
         raise ConfigurationError("There are no certificates to verify. Give the outputs of the loading tasks.")
+    if unknown := set(may_differ) - set(COMPARED):
+        raise ConfigurationError(f"may_differ has {', '.join(sorted(unknown))}; it may have {', '.join(COMPARED)}.")
     first = certificates[0]
     for certificate in certificates:
-        differing = [name for name in COMPARED if certificate[name] != first[name]]
-        differing += [] if certificate["counts"]["read"] == first["counts"]["read"] else ["counts.read"]
-        if differing:
-            raise AccountError(
-                f"{certificate['location']} and {first['location']} do not hold the same load of export "
-                f"{first['export_id']}: they differ in {', '.join(differing)}. Clear the loading task that is behind."
-            )
+        _check_same(certificate, first, [name for name in COMPARED if name not in may_differ])
         _check_closed(certificate)
     return {
         "export_id": first["export_id"],
@@ -69,6 +92,24 @@ def compare(certificates: list[dict[str, Any]]) -> dict[str, Any]:
             for certificate in certificates
         },
     }
+
+
+def _check_same(certificate: dict[str, Any], first: dict[str, Any], names: list[str]) -> None:
+    one, other = _told(certificate), _told(first)
+    differing = [f"{name} ({one[name]} and {other[name]})" for name in names if one[name] != other[name]]
+    if differing:
+        raise AccountError(
+            f"{certificate['location']} and {first['location']} do not hold the same load of export "
+            f"{first['export_id']}: they differ in {', '.join(differing)}. Clear the loading task that is behind; "
+            "where the sinks are meant to differ in this, name it in may_differ."
+        )
+
+
+def _told(certificate: dict[str, Any]) -> dict[str, Any]:
+    """Return what is compared; an export that was asked for anew stands for the original."""
+    original = certificate.get("original_export_id") or certificate["export_id"]
+    counts = certificate["counts"]
+    return {**certificate, **certificate["source"], "export_id": original, "read": counts["read"]}
 
 
 def _check_closed(certificate: dict[str, Any]) -> None:

@@ -34,7 +34,10 @@ TRIGGER_GRACE = 60
 
 
 class WaitingTask(Protocol):
-    """What :func:`wait_for_export` needs of the operator that waits; intervals and timeout in seconds."""
+    """What :func:`wait_for_export` needs of the operator that waits; intervals and timeout in seconds.
+
+    ``owns_export``: it has created the export, so that nobody else needs it when the task is cleared or marked.
+    """
 
     @property
     def kind(self) -> str: ...  # noqa: D102 -- said by the class, here and below
@@ -48,6 +51,8 @@ class WaitingTask(Protocol):
     def timeout(self) -> float: ...  # noqa: D102
     @property
     def deferrable(self) -> bool: ...  # noqa: D102
+    @property
+    def owns_export(self) -> bool: ...  # noqa: D102
     @property
     def hook(self) -> GenesysCloudHook: ...  # noqa: D102
     @property
@@ -70,28 +75,33 @@ def wait_for_export(
     :raises CloudUnavailableError: the API failed too often in a row.
     """
     watch = Watch(export_id, task.poll_interval, task.max_poll_interval, task.log)
-    deadline = _started(context, export_id) + timedelta(seconds=task.timeout)
-    status = _look(task, watch, patient=event is None)
+    deadline = waiting_since(context, "wait", export_id) + timedelta(seconds=task.timeout)
+    status = _look(task, watch, patient=not event or event.get("state") == ExportState.READY)
     if status is None and task.deferrable and seconds_left(deadline) > 0:
-        _defer(task, export_id, deadline)
+        _defer(task, export_id, deadline, watch.seen)
     return _with_file(task, watch, _completed(status or _poll(task, watch, deadline)))
 
 
-def _started(context: Context, export_id: str) -> datetime:
-    """Return when the first try began to wait for this export; a clear begins anew."""
-    state = TaskState(context, "wait")
+def waiting_since(context: Context, key: str, what: str) -> datetime:
+    """Return when the first try began to wait for ``what``; a clear begins anew. It is kept under ``key``."""
+    state = TaskState(context, key)
     kept = state.recall()
-    if kept and kept["export_id"] == export_id:
+    if kept and kept["for"] == what:
         return datetime.fromisoformat(kept["since"])
     since: datetime = context["ti"].start_date or datetime.now(timezone.utc)
-    state.keep({"export_id": export_id, "since": since.isoformat()})
+    state.keep({"for": what, "since": since.isoformat()})
     return since
 
 
 def _look(task: WaitingTask, watch: Watch, *, patient: bool) -> ExportStatus | None:
-    """Ask once; return None while the export runs and, when ``patient``, where an error may heal."""
+    """Ask once, and start what waits for that; return None while the export runs.
+
+    :param patient: return None, too, where an error may heal.
+    """
     try:
         status = task.hook.get_export(watch.export_id, task.kind)
+        if not watch.ended(status) and status.state is ExportState.READY:
+            status = task.hook.start_export(watch.export_id, task.kind)
     except NotFoundError as error:
         raise ExportGoneError(f"Genesys does not know export {watch.export_id}: it is gone. {error}") from error
     except CloudUnavailableError as error:
@@ -101,14 +111,16 @@ def _look(task: WaitingTask, watch: Watch, *, patient: bool) -> ExportStatus | N
     return status if watch.ended(status) else None
 
 
-def _defer(task: WaitingTask, export_id: str, deadline: datetime) -> NoReturn:
+def _defer(task: WaitingTask, export_id: str, deadline: datetime, seen: str) -> NoReturn:
     trigger = GenesysExportTrigger(
         export_id=export_id,
         deadline=deadline.isoformat(),
         kind=task.kind,
         genesys_conn_id=task.genesys_conn_id,
-        poll_interval=task.poll_interval,
+        # What is READY still, though it was started, waits for others to end: each look costs a start.
+        poll_interval=task.max_poll_interval if seen == ExportState.READY else task.poll_interval,
         max_poll_interval=task.max_poll_interval,
+        cancel_on_kill=task.owns_export,
     )
     timeout = timedelta(seconds=seconds_left(deadline) + TRIGGER_GRACE)
     task.defer(trigger=trigger, method_name="resume", timeout=timeout)

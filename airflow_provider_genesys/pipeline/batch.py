@@ -7,10 +7,19 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
 
-from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, FailedBatch, Identity, Position, Proof
+from airflow_provider_genesys.pipeline.checkpoint import (
+    DIGEST_RANGE,
+    Checkpoint,
+    Counts,
+    FailedBatch,
+    Identity,
+    Position,
+    Proof,
+)
 from airflow_provider_genesys.pipeline.column import Column
 from airflow_provider_genesys.pipeline.contract import Contract
 from airflow_provider_genesys.pipeline.drift import summed
+from airflow_provider_genesys.pipeline.pii import record_protection
 from airflow_provider_genesys.pipeline.split import Slice
 from airflow_provider_genesys.pipeline.transform import Rows, Transform
 from airflow_provider_genesys.sinks.base import Batch, Load
@@ -27,6 +36,7 @@ class Batcher:
         self._load = load
         contract = load.contract.evolved(start.evolved) if start.evolved else load.contract
         processed_at = datetime.fromisoformat(start.processed_at)
+        self._protect = record_protection((*load.contract.columns, *load.contract.dropped), pii_key)
         self._transform = Transform(contract, processed_at, pii_key, where=f"Export {load.export_id}")
         self.last = start
         """The newest checkpoint, committed or not."""
@@ -36,6 +46,13 @@ class Batcher:
         """Records read so far, those before ``start`` included."""
         self.dead_letters = start.counts.dead_letters
         """Records set aside so far, those before ``start`` included, those that only the sink refuses not."""
+
+    @property
+    def account(self) -> Checkpoint:
+        """The newest checkpoint with its account: the sink's, which knows what it refused, where all is committed."""
+        if self.committed.position == self.last.position:
+            return self.committed
+        return replace(self.last, counts=Counts(read=self.read, dead_letters=self.dead_letters))
 
     @property
     def contract(self) -> Contract:
@@ -56,7 +73,17 @@ class Batcher:
         self.dead_letters += len(rows.dead_letters)
         failed = _resolved(self.last.failed_batches, position.record_offset)
         self.last = replace(self._added(rows), position=position, proof=proof, source=source, failed_batches=failed)
-        return Batch(rows.rows, rows.offsets, rows.dead_letters, begin, part.end, self.last, rows.contract, part)
+        return Batch(
+            rows=rows.rows,
+            offsets=rows.offsets,
+            dead_letters=rows.dead_letters,
+            start=begin,
+            end=part.end,
+            checkpoint=self.last,
+            contract=rows.contract,
+            source=part,
+            protect=self._protect,
+        )
 
     def _added(self, rows: Rows) -> Checkpoint:
         last = self.last
@@ -64,7 +91,7 @@ class Batcher:
         times = [] if span is None else [moment.isoformat() for moment in span]
         return replace(
             last,
-            digest=(last.digest + self._transform.digest(rows)) % 2**63,
+            digest=(last.digest + self._transform.digest(rows)) % DIGEST_RANGE,
             rules=_sum(last.rules, Counter(letter.rule for letter in rows.dead_letters)),
             drift=summed(last.drift, rows.drift),
             evolved=self._evolved(rows.contract) if rows.contract is not self._load.contract else [],

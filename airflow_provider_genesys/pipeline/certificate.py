@@ -11,6 +11,7 @@ from airflow_provider_genesys.exceptions import AccountError
 from airflow_provider_genesys.pipeline.checkpoint import Counts, FailedBatch, Identity
 from airflow_provider_genesys.pipeline.column import Column
 from airflow_provider_genesys.pipeline.drift import Drift
+from airflow_provider_genesys.pipeline.shard import Shard
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,10 @@ class Certificate:
     min_timestamp: str | None = None
     max_timestamp: str | None = None
     location: str = ""
+    shard: Shard | None = None
+    """Of which part of the archive this is the account; None for the whole."""
+    shards: list[Shard] = field(default_factory=list)
+    """What the whole was loaded in, in order: they meet without gap or overlap. Empty where it was one piece."""
     parts: list[dict[str, Any]] = field(default_factory=list)
     rules: dict[str, int] = field(default_factory=dict)
     """Dead letters by rule."""
@@ -43,12 +48,23 @@ class Certificate:
     """Columns that the contract has got, or that have become optional, in the course of the load."""
     failed_batches: list[FailedBatch] = field(default_factory=list)
     """Batches that the sink did not take at first, and that a later try has brought in."""
+    incomplete: bool = False
+    """Whether Genesys did not have all data of the window when it was asked for; see ``source.available_until``."""
     delivery: Literal["exactly-once", "at-least-once"] = "exactly-once"
     """``at-least-once``: the target may hold a record more than once, with the same id; nobody has counted that."""
+    duplicates: Literal["counted", "not computed"] = "not computed"
+    """Whether ``counts.duplicates`` says something: only a sink that keeps one row to a key can count them."""
     attempts: int = 1
     """How often the load was opened: 1, and one more for each resume."""
+    expected_records: int | None = None
+    """Records that Genesys tells; None where it tells none. See :mod:`.completeness`."""
+    started_at: str | None = None
+    ended_at: str | None = None
+    """When the last attempt began, and when it had read everything."""
     seconds: float = 0.0
     """Wall time of the last attempt."""
+    phases: dict[str, float] = field(default_factory=dict)
+    """The same by phase; see :data:`.phases.Phase`."""
     peak_memory_mb: float = 0.0
 
     def accounted(self, counts: Counts, **facts: Any) -> Certificate:

@@ -13,6 +13,8 @@ from airflow_provider_genesys.pipeline.column import Column
 from airflow_provider_genesys.pipeline.drift import Drift
 
 VERSION = 2
+DIGEST_RANGE = 2**63
+"""Digests are sums modulo this: what JSON readers and PostgreSQL's bigint can hold."""
 
 
 @dataclass(frozen=True)
@@ -70,13 +72,16 @@ class Proof:
 
 @dataclass(frozen=True)
 class Identity:
-    """What the object store said of the archive when the load began.
+    """What is known of the source as a whole.
 
-    ``length`` in bytes as stored (compressed), ``etag`` as sent; None where the store sends none.
+    Of an archive, what the object store said when the load began: ``length`` in bytes as stored (compressed), ``etag``
+    as sent; None where the store sends none. Of pages, ``available_until``: to when Genesys had all data, ISO 8601 in
+    UTC, at the worst of the pages read; None where it does not say.
     """
 
     length: int | None = None
     etag: str | None = None
+    available_until: str | None = None
 
 
 @dataclass(frozen=True)
@@ -137,6 +142,8 @@ class Checkpoint:
     export_id: str
     processed_at: str
     """ISO 8601, UTC. Fixed when the load first opens, so that whoever resumes or repeats it writes the same bytes."""
+    first: int = 0
+    """Where the load begins, in bytes: of a shard, the place in the archive from which it is the shard's."""
     position: Position = field(default_factory=Position)
     proof: Proof = field(default_factory=Proof)
     source: Identity = field(default_factory=Identity)

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from airflow_provider_genesys.exceptions import ContractError
+from airflow_provider_genesys.pipeline.child import Child
 from airflow_provider_genesys.pipeline.coerce import default_of
 from airflow_provider_genesys.pipeline.column import PROCESSED_AT, Column, ColumnType
 from airflow_provider_genesys.pipeline.contract_file import read_file
@@ -32,6 +33,9 @@ class Contract:
     :param modes: what is done where a record differs.
     :param pii_key: where the key of ``pii="hash"`` is kept: ``connection:<id>`` (its password) or ``variable:<key>``.
     :param dropped: columns that are known and do not land.
+    :param children: further rows that a record has many of, out of its json columns.
+    :param records_path: where the records are in an archive that is neither NDJSON nor an array of them, in ijson's
+        notation: ``entities``, ``data.recordings``, ``pages.item.entities``.
     """
 
     name: str
@@ -42,13 +46,17 @@ class Contract:
     modes: Modes = field(default_factory=Modes)
     pii_key: str | None = None
     dropped: tuple[Column, ...] = ()
+    children: tuple[Child, ...] = ()
+    records_path: str | None = None
 
     def __post_init__(self) -> None:
+        self._check_records_path()
         self._check_names()
         self._check_paths()
         self._check_roles()
         for column in self.columns:
             self._check_default(column)
+        self._check_children()
         landing = tuple(self._demanding(column) for column in self.columns if column.pii != "drop")
         dropped = tuple(column for column in self.columns if column.pii == "drop")
         object.__setattr__(self, "columns", landing)
@@ -58,7 +66,8 @@ class Contract:
     def fingerprint(self) -> str:
         """Hash of everything that changes what a record becomes; 16 hex digits."""
         facts = asdict(self)
-        for column in (*facts["columns"], *facts["dropped"]):
+        children = [column for child in facts["children"] for column in child["columns"]]
+        for column in (*facts["columns"], *facts["dropped"], *children):
             del column["description"]
         return hashlib.sha256(msgspec.json.encode(facts)).hexdigest()[:16]
 
@@ -86,6 +95,10 @@ class Contract:
         changed = {column.name: column for column in columns}
         kept = [changed.pop(column.name, column) for column in self.columns]
         return replace(self, columns=(*kept, *changed.values()))
+
+    def _check_records_path(self) -> None:
+        if self.records_path is not None and not all(self.records_path.split(".")):
+            raise self._error("records_path", f"records_path {self.records_path!r} has a step without a name")
 
     def _check_names(self) -> None:
         names = [column.name for column in (*self.columns, *self.dropped)]
@@ -150,6 +163,12 @@ class Contract:
             raise self._error(
                 f"columns.{column.name}", f"the default of {column.name!r} is not of type {column.type}"
             ) from None
+
+    def _check_children(self) -> None:
+        lists = {column.path for column in self.columns if column.type == "json" and column.pii != "drop"}
+        for child in self.children:
+            if child.source not in lists:
+                raise self._error("children", f"child {child.name!r} needs {child.source!r} as a column of type json")
 
     def _demanding(self, column: Column) -> Column:
         """Return ``column`` as the mode of missing values has it: with ``discard_value`` it may be null."""

@@ -14,10 +14,11 @@ from typing import Any
 import yaml
 
 from airflow_provider_genesys.exceptions import ContractError
+from airflow_provider_genesys.pipeline.child import Child, ChildColumn
 from airflow_provider_genesys.pipeline.column import Column
 from airflow_provider_genesys.pipeline.modes import Modes
 
-_TOP = ("name", "version", "key", "timestamp", "modes", "pii_key", "columns")
+_TOP = ("name", "version", "key", "timestamp", "modes", "pii_key", "records_path", "columns", "children")
 _NEEDED = ("name", "version", "key", "timestamp", "columns")
 _SETTINGS = ("path", "type", "required", "default", "pii", "description")
 _LARGEST = 1024 * 1024
@@ -57,6 +58,9 @@ def read_file(path: Path) -> ContractFile:
     columns = _pairs(file, top["columns"], "'columns'")
     file.lines |= {f"columns.{name}": _line(node) for name, node in columns.items()}
     file.arguments["columns"] = tuple(_column(file, name, node) for name, node in columns.items())
+    if "children" in top:
+        children = _pairs(file, top["children"], "'children'")
+        file.arguments["children"] = tuple(_child(file, name, node) for name, node in children.items())
     return file
 
 
@@ -100,6 +104,27 @@ def _column(file: ContractFile, name: str, node: yaml.Node) -> Column:
         return Column(name, **{"path": name, **settings})
     except ContractError as error:
         raise file.error(_line(pairs.get(error.about or "", node)), str(error)) from None
+
+
+def _child(file: ContractFile, name: str, node: yaml.Node) -> Child:
+    pairs = _pairs(file, node, f"Child {name!r}", ("path", "columns"))
+    if "columns" not in pairs:
+        raise file.error(_line(node), f"Child {name!r}: 'columns' is missing.")
+    columns = _pairs(file, pairs["columns"], f"Child {name!r}: 'columns'")
+    path = _of_type(file, f"Child {name!r}: path", pairs["path"], str) if "path" in pairs else name
+    return Child(name, path, tuple(_child_column(file, column, value) for column, value in columns.items()))
+
+
+def _child_column(file: ContractFile, name: str, node: yaml.Node) -> ChildColumn:
+    place = f"Child column {name!r}"
+    pairs = _pairs(file, node, place, ("path", "type", "description"))
+    settings = {key: _of_type(file, f"{place}: {key}", value, str) for key, value in pairs.items()}
+    if "type" not in settings:
+        raise file.error(_line(node), f"{place}: 'type' is missing.")
+    try:
+        return ChildColumn(name, **{"path": name, **settings})
+    except ContractError as error:
+        raise file.error(_line(node), str(error)) from None
 
 
 def _setting(file: ContractFile, place: str, key: str, node: yaml.Node) -> Any:
@@ -159,7 +184,14 @@ def _line(node: yaml.Node) -> int:
     return int(node.start_mark.line) + 1
 
 
-_KINDS: dict[str, type] = {"name": str, "version": int, "key": str, "timestamp": str, "pii_key": str}
+_KINDS: dict[str, type] = {
+    "name": str,
+    "version": int,
+    "key": str,
+    "timestamp": str,
+    "pii_key": str,
+    "records_path": str,
+}
 _NAMES = {str: "text", int: "a whole number", bool: "true or false"}
 _SCALARS: dict[str, Callable[[str], Any]] = {
     "int": int,

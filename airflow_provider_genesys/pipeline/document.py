@@ -11,31 +11,37 @@ from collections.abc import Generator, Iterator
 from contextlib import closing
 
 from airflow_provider_genesys.exceptions import SourceChangedError
+from airflow_provider_genesys.pipeline.archive import Archive
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, Identity, Position, Proof
-from airflow_provider_genesys.pipeline.download import OVERLAP, Download
+from airflow_provider_genesys.pipeline.download import OVERLAP
 from airflow_provider_genesys.pipeline.handover import Handover
 from airflow_provider_genesys.pipeline.split import MAX_SLICE_BYTES, LineSplitter, Slice, Splitter, shape_of
 from airflow_provider_genesys.pipeline.split_array import ArraySplitter
+from airflow_provider_genesys.pipeline.split_path import PathSplitter
 from airflow_provider_genesys.pipeline.unpack import Unpacked
 
 
 class Document:
-    """What one download leads to.
+    """What is in one archive.
 
-    :param download: the archive.
+    :param archive: its bytes.
     :param start: where to go on; before its position, the bytes of its proof are read again and compared.
+    :param records_path: where in the document the records are; None where it is NDJSON or an array.
     """
 
-    def __init__(self, download: Download, start: Checkpoint, *, max_record_bytes: int) -> None:
-        self._download = download
+    def __init__(
+        self, archive: Archive, start: Checkpoint, *, max_record_bytes: int, records_path: str | None = None
+    ) -> None:
+        self._archive = archive
         self._start = start
         self._where = f"The archive of export {start.export_id}"
         self._max_record_bytes = max_record_bytes
+        self._records_path = records_path
         self._tail = b""  # the bytes just before the position, as many of its document as a proof covers
         self._head = b""  # the first bytes, until they tell the shape
         position = start.position
         self._unpacked = Unpacked(
-            download.read(position.source_offset),
+            archive.read(position.source_offset),
             where=self._where,
             source_offset=position.source_offset,
             entry_offset=position.entry_offset,
@@ -49,12 +55,12 @@ class Document:
     @property
     def known(self) -> Identity:
         """What the object store said of the archive."""
-        return self._download.known
+        return self._archive.known
 
     def slices(self, limit: int, *, cut_every: int | None, flush_interval: float) -> Generator[Slice, None, None]:
         """Yield slices of ``limit`` records; of fewer where ``flush_interval`` seconds went by, or a part ends."""
         oldest = None  # when the first of the pending records came
-        with Handover(self._proven, stop=self._download.stop) as handover:
+        with Handover(self._proven, stop=self._archive.stop) as handover:
             while (chunk := handover.take(_left(oldest, flush_interval))) != b"":
                 *ended, begun = self._by_document(chunk)
                 for piece in ended:
@@ -146,6 +152,15 @@ class Document:
         return self._split(position.shape, position.record_offset, opened=True, opener=position.opener)
 
     def _split(self, shape: str, offset: int, *, opened: bool = False, opener: str | None = None) -> Splitter:
+        if self._records_path:
+            return PathSplitter(
+                self._records_path,
+                offset,
+                where=self._where,
+                opened=opened,
+                opener=opener,
+                max_record_bytes=self._max_record_bytes,
+            )
         if shape == "lines":
             return LineSplitter(offset, max_record_bytes=self._max_record_bytes)
         return ArraySplitter(

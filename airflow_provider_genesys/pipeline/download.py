@@ -14,17 +14,16 @@ import socket
 import ssl
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
-from pathlib import Path
 from typing import Protocol
 
 import httpcore
 import httpx
 
-from airflow_provider_genesys.cloud.transport import USER_AGENT  # which also keeps URLs out of httpx's log
+from airflow_provider_genesys.cloud.transport import USER_AGENT, trust  # which also keeps URLs out of httpx's log
 from airflow_provider_genesys.exceptions import (
     ConfigurationError,
     SourceError,
@@ -81,12 +80,14 @@ class DownloadSettings:
 
     :param retries: attempts in a row after the first that may bring less than 64 KiB each.
     :param timeout: seconds for connecting, without a byte, and in which at least 64 KiB have to come.
-    :param verify: verify TLS certificates, or the path of a CA bundle.
+    :param verify: verify TLS certificates, or the path of a CA bundle; see :func:`.transport.trust`.
+    :param client: of :func:`open_client`, for whoever makes many downloads; None for one of the download's own.
     """
 
     retries: int = 5
     timeout: float = 60.0
-    verify: bool | str = True
+    verify: bool | str | ssl.SSLContext = True
+    client: httpx.Client | None = None
 
 
 @dataclass
@@ -116,7 +117,7 @@ class Download:
         self._response: httpx.Response | None = None
         self._stopped = threading.Event()
 
-    def read(self, start: int) -> Iterator[bytes]:
+    def read(self, start: int) -> Generator[bytes, None, None]:
         """Yield the archive's bytes from ``start`` to its end. To be called once.
 
         :raises SourceError: one of its leaves; the message names the export, the offset and what to do.
@@ -125,7 +126,9 @@ class Download:
         """
         offset, failures = start, 0
         self._ended = self.known.length is not None and start >= self.known.length
-        with self._client() as client:
+        # What is left over of one answer must never be taken for the next: no connection is kept.
+        shared = self.settings.client
+        with nullcontext(shared) if shared else open_client(self.settings, keep=0) as client:
             while not self._ended:
                 begun = offset
                 try:
@@ -147,21 +150,12 @@ class Download:
             with suppress(OSError):  # it has ended by itself
                 socket.socket.shutdown(connection, socket.SHUT_RDWR)  # under TLS, whose own way is not thread-safe
 
-    def _client(self) -> httpx.Client:
-        return httpx.Client(
-            timeout=self.settings.timeout,
-            verify=_trust(self.settings.verify),
-            headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity"},
-            follow_redirects=False,
-            # What is left over of one answer must never be taken for the next.
-            limits=httpx.Limits(max_keepalive_connections=0),
-        )
-
     def _transfer(self, client: httpx.Client, offset: int) -> Iterator[bytes]:
         """Make one request and yield what it brings, verified, from ``offset`` on."""
         before = b"".join(self._recent)[-OVERLAP:]
         first, received = offset - len(before), offset
         with closing(self._requested(client, first)) as self._response:
+            self._check_stopped(first)  # again: before, stop() had no response to end
             span = self._verified(self._response, first, offset)
             body = in_time(self._response.iter_raw(), self.settings.timeout) if span.stop != span.start else iter(())
             for chunk in self._compared(body, first - span.start, before):
@@ -172,12 +166,15 @@ class Download:
         self._conclude(offset, received, span, self._response)
 
     def _requested(self, client: httpx.Client, first: int) -> httpx.Response:
-        if self._stopped.is_set():
-            raise SourceUnavailableError(f"{cannot_read(self.export_id, first)}: the task is being stopped.")
+        self._check_stopped(first)
         headers = {"Range": f"bytes={first}-"} if first else {}
         if self.known.etag and _STRONG_ETAG.fullmatch(self.known.etag):
             headers["If-Match"] = self.known.etag
         return client.send(client.build_request("GET", self._url(), headers=headers), stream=True)
+
+    def _check_stopped(self, offset: int) -> None:
+        if self._stopped.is_set():
+            raise SourceUnavailableError(f"{cannot_read(self.export_id, offset)}: the task is being stopped.")
 
     def _url(self) -> str:
         """Return the URL in use; another where it was refused, or is about to die."""
@@ -300,8 +297,12 @@ _REFUSED = (
 )
 
 
-def _trust(verify: bool | str) -> ssl.SSLContext | bool:  # noqa: FBT001 - what a setting holds
-    if isinstance(verify, bool):
-        return verify
-    folder = Path(verify).is_dir()
-    return ssl.create_default_context(cafile=None if folder else verify, capath=verify if folder else None)
+def open_client(settings: DownloadSettings, *, keep: int) -> httpx.Client:
+    """Return a client that downloads as ``settings`` say, and keeps so many idle connections open."""
+    return httpx.Client(
+        timeout=settings.timeout,
+        verify=trust(settings.verify),
+        headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity"},
+        follow_redirects=False,
+        limits=httpx.Limits(max_keepalive_connections=keep),
+    )

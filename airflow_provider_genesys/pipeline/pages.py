@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timezone
 
-from airflow_provider_genesys.exceptions import CursorLostError, SourceChangedError
+from airflow_provider_genesys.exceptions import CursorLostError, RecordError, SourceChangedError
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, Identity, PagePlace, Position, Proof
 from airflow_provider_genesys.pipeline.dead_letter import DeadLetter
 from airflow_provider_genesys.pipeline.split import KEPT_OF_OVERSIZE, MAX_RECORD_BYTES, Slice, oversize
@@ -30,12 +30,14 @@ class Page:
 
     :param cursor: names the next page; None behind the last.
     :param available_until: to when Genesys has all data, aware; None where it does not say.
+    :param refused: of records that tell of something that failed, by their place: they are set aside.
     """
 
     ids: list[str]
     records: Sequence[memoryview]
     cursor: str | None = None
     available_until: datetime | None = None
+    refused: Mapping[int, RecordError] = field(default_factory=dict)
 
 
 @dataclass
@@ -57,8 +59,6 @@ class Pages:
         self.known = Identity()
         self.length = 0
         """Bytes of records seen so far; at the end, of all."""
-        self.available_until: datetime | None = None
-        """To when Genesys had all data, at the worst of the pages read; None where it did not say."""
         self._read = read
         self._export_id = export_id
         self._jobs = jobs
@@ -72,6 +72,7 @@ class Pages:
         place = start.position.page or PagePlace()
         self._position = replace(start.position, page=place)
         self.length = start.position.record_offset
+        self.known = start.source
         self._max_record_bytes = max_record_bytes
         return self
 
@@ -117,7 +118,8 @@ class Pages:
         if _digest(page.ids[: place.index]) != place.digest and place.index:
             raise self._changed(f"the first {place.index} records of page {place.ordinal + 1} are others now")
         if page.available_until:
-            self.available_until = min(filter(None, [self.available_until, page.available_until]))
+            told = page.available_until.astimezone(timezone.utc).isoformat()
+            self.known = Identity(available_until=min(filter(None, [self.known.available_until, told])))
         return place, page
 
     def _found_again(self, place: PagePlace) -> Page:
@@ -152,7 +154,7 @@ class Pages:
         """Yield the records of ``page`` from ``index`` on, and stand behind each slice while it is used."""
         while index < len(page.records):
             until = min(index + limit, len(page.records))
-            part = self._slice(page.records[index:until])
+            part = self._slice(page, index, until)
             ended = until == len(page.records)
             place = behind if ended else replace(self._place, index=until, digest=_digest(page.ids[:until]))
             self._newest = (page, self._place, index, part)
@@ -160,23 +162,26 @@ class Pages:
             yield part
             index = until
 
-    def _slice(self, records: Sequence[memoryview]) -> Slice:
-        """Return ``records`` as a run of the document that all records make."""
+    def _slice(self, page: Page, index: int, until: int) -> Slice:
+        """Return the records ``[index, until)`` of ``page`` as a run of the document that all records make."""
         begin = offset = self.length
-        kept: list[memoryview] = []
         starts: list[int] = []
         ends: list[int] = []
         refused: list[DeadLetter] = []
-        for record in records:
-            if len(record) > self._max_record_bytes:
-                head = bytes(record[:KEPT_OF_OVERSIZE])
-                refused.append(oversize(offset, head, len(record), self._max_record_bytes))
+        for number, record in enumerate(page.records[index:until], index):
+            if letter := self._refusal(page, number, offset):
+                refused.append(letter)
             else:
                 starts.append(offset)
                 ends.append(offset + len(record))
-            kept.append(record)
             offset += len(record) + 1
-        return Slice(begin, offset, b",".join(kept) + b",", starts, ends, "array", refused)
+        return Slice(begin, offset, b",".join(page.records[index:until]) + b",", starts, ends, "array", refused)
+
+    def _refusal(self, page: Page, number: int, offset: int) -> DeadLetter | None:
+        record, error = page.records[number], page.refused.get(number)
+        if len(record) > self._max_record_bytes:
+            return oversize(offset, bytes(record[:KEPT_OF_OVERSIZE]), len(record), self._max_record_bytes)
+        return DeadLetter(offset, bytes(record), "source", error.rule, str(error)) if error else None
 
     def _in_circles(self, place: PagePlace, how: str) -> SourceChangedError:
         return SourceChangedError(

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
 
 from airflow_provider_genesys.exceptions import ConfigurationError
-from airflow_provider_genesys.pipeline.column import EVERY, Column, Pii, Steps, steps
+from airflow_provider_genesys.pipeline.column import EVERY, PROCESSED_AT, Column, Pii, Steps, steps
 
 MASK = "***"
 _SHOWN = 4
@@ -20,6 +20,9 @@ _object = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 Protection = Callable[[Any], Any]
 """Takes a value of a column, never None, and returns what lands."""
+
+ProtectRecord = Callable[[bytes], bytes | None]
+"""Takes a record as it came, and returns it without personal data; None where it cannot be read for that."""
 
 
 def protection(column: Column, key: bytes | None) -> Protection | None:
@@ -34,6 +37,29 @@ def protection(column: Column, key: bytes | None) -> Protection | None:
     if column.pii == "keep":
         return None
     return _of_json(column.pii, key, column) if column.type == "json" else _of_text(column.pii, key, column)
+
+
+def record_protection(columns: Sequence[Column], key: bytes | None) -> ProtectRecord | None:
+    """Return what protects all personal data of ``columns`` in a record as it came; None where there is none.
+
+    :param columns: of a contract, those that do not land among them.
+    """
+    own = [column for column in columns if column.path != PROCESSED_AT and not column.variant]
+    whole = [(steps(column.path), _of_json(column.pii, key, column)) for column in own if column.pii != "keep"]
+    places = [(column, path, action) for column in own for path, action in column.pii_inside if action != "keep"]
+    inside = [(steps(column.path) + steps(path), _of_json(action, key, column)) for column, path, action in places]
+    if not whole and not inside:
+        return None
+
+    def protect(raw: bytes) -> bytes | None:
+        try:
+            raw.decode()
+            _object.decode(raw)
+            return _protected_inside(raw, [*whole, *inside])
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            return None
+
+    return protect
 
 
 def masked(text: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from datetime import datetime, timezone
 
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
 from airflow_provider_genesys.pipeline.memory import peak_memory_mb
@@ -24,6 +25,8 @@ class Progress:
 
     def __init__(self, start: Checkpoint) -> None:
         self._began = self._logged = time.monotonic()
+        self.started_at = datetime.now(timezone.utc).isoformat()
+        """The same moment, ISO 8601."""
         self._start = start
         self._pause = FIRST
 

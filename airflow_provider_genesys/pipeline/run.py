@@ -10,18 +10,21 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 
 from airflow_provider_genesys.exceptions import NotAnArchiveError
+from airflow_provider_genesys.pipeline.archive import Archive
 from airflow_provider_genesys.pipeline.batch import Batcher
 from airflow_provider_genesys.pipeline.budget import Budget
 from airflow_provider_genesys.pipeline.certificate import Certificate
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, Counts
-from airflow_provider_genesys.pipeline.download import Download
+from airflow_provider_genesys.pipeline.completeness import Completeness
 from airflow_provider_genesys.pipeline.failed_batches import keeping_failures
+from airflow_provider_genesys.pipeline.joint import join_shards
 from airflow_provider_genesys.pipeline.memory import MemoryLimit, peak_memory_mb
 from airflow_provider_genesys.pipeline.pages import Pages
+from airflow_provider_genesys.pipeline.phases import Phases
 from airflow_provider_genesys.pipeline.progress import Progress
 from airflow_provider_genesys.pipeline.source import Source, entered
 from airflow_provider_genesys.pipeline.split import MAX_RECORD_BYTES
@@ -42,6 +45,7 @@ class Options:
     :param allow_empty: whether an export without any record is a success.
     :param restart: load from the beginning, whatever the sink remembers.
     :param max_record_bytes: a longer record is set aside.
+    :param completeness: what Genesys tells of the number of records, and what a difference does.
     :param pii_key: what the contract's personal data is hashed with.
     :param max_memory_mb: memory that the process may hold, in MB (10**6 bytes); None for any amount.
     """
@@ -53,13 +57,14 @@ class Options:
     allow_empty: bool = False
     restart: bool = False
     max_record_bytes: int = MAX_RECORD_BYTES
+    completeness: Completeness = field(default_factory=Completeness)
     pii_key: bytes | None = field(default=None, repr=False)
     max_memory_mb: float | None = None
 
 
 def run(
     load: Load,
-    result: Callable[[Checkpoint], Download | Pages],
+    result: Callable[[Checkpoint], Archive | Pages],
     sink: Sink,
     options: Options,
     watch: Callable[[Checkpoint], None] = lambda _: None,
@@ -73,17 +78,23 @@ def run(
     :raises GenesysError: see :mod:`airflow_provider_genesys.exceptions`; what is committed stays, and nothing that is
         not complete is marked as complete.
     """
+    own = _of_shard(options) if load.range else options
     try:
-        start = sink.open(load, restart=options.restart) or _beginning(load, sink.processed_at)
+        start = _opened(load, sink, restart=options.restart)
         reached(OPENED)
         _announce(load, start)
         if start.committed_at is not None:
             watch(start)
-        source = entered(result(start), start, max_record_bytes=options.max_record_bytes)
-        return _load(load, source, start, sink, options, watch)
+        Budget(own.max_dead_letters, own.max_dead_letter_ratio).check(start)  # before anything is downloaded
+        source = entered(result(start), load, start, max_record_bytes=options.max_record_bytes)
+        certificate = _load(load, source, start, sink, own, watch)
     except BaseException:
         sink.abort()
         raise
+    if load.range:
+        budget = Budget(options.max_dead_letters, options.max_dead_letter_ratio)
+        join_shards(load, sink, budget, options.completeness)
+    return certificate
 
 
 def _load(
@@ -97,44 +108,78 @@ def _load(
     batcher, progress = Batcher(load, start, options.pii_key), Progress(start)
     budget = Budget(options.max_dead_letters, options.max_dead_letter_ratio)
     memory = MemoryLimit(options.max_memory_mb)
+    phases = Phases()
     slices = source.slices(options.batch_size, cut_every=sink.cut_every, flush_interval=options.flush_interval)
     with keeping_failures(load, batcher, sink, watch), closing(slices):
         for part in slices:
             reached(SPLIT)
+            phases.ended("source")
             for piece, rows in batcher.rows(part):
                 position, proof = source.standing(piece)
-                committed = sink.write(batcher.batch(piece, rows, position, proof, source.known))
+                batch = batcher.batch(piece, rows, position, proof, source.known)
+                phases.ended("contract")
+                committed = sink.write(batch)
+                phases.ended("sink")
                 memory.check(f"Export {load.export_id}, byte {piece.end}")
                 if committed is not None:
                     batcher.committed = committed
                     reached(COMMITTED)
-                    budget.check(committed.counts.read, committed.counts.dead_letters, committed)
+                    budget.check(committed)
                     progress.committed(committed)
                     watch(committed)
                     reached(REPORTED)
+    if load.range:
+        load.range.check_end(batcher.last)
     if not batcher.read and not options.allow_empty:
         raise _empty(load, source.length)
-    budget.check(batcher.read, batcher.dead_letters, batcher.last, ended=True)
+    budget.check(batcher.account, ended=True)
+    options.completeness.check(load.export_id, batcher.read)
+    phases.ended("source")
     reached(FINISHING)
     with keeping_failures(load, batcher, sink, watch):
-        certificate = sink.finish(_described(load, batcher, source, progress))
+        told = options.completeness.told
+        described = _described(load, batcher, source, progress)
+        certificate = sink.finish(replace(described, expected_records=told, phases=phases.seconds))
     reached(COMPLETE)
     done = batcher.last.at(datetime.now(timezone.utc), certificate.counts, where="the end")
     watch(done)
     log.info(progress.line(done))
+    if certificate.incomplete:
+        log.warning(
+            "Export %s: Genesys had data until %s only. Load the window again later.",
+            load.export_id,
+            source.known.available_until,
+        )
     for drift in certificate.drift:
         log.warning("Export %s: %s", load.export_id, drift)
     return certificate
 
 
+def _of_shard(options: Options) -> Options:
+    """Return them without what is judged over all shards."""
+    told = replace(options.completeness, expect="ignore")
+    return replace(options, max_dead_letter_ratio=None, allow_empty=True, completeness=told)
+
+
+def _opened(load: Load, sink: Sink, *, restart: bool) -> Checkpoint:
+    start = sink.open(load, restart=restart)
+    if start and load.range and not load.range.holds(start):
+        start = sink.open(load, restart=True)  # the archive was cut in other places before
+    return start or _beginning(load, sink.processed_at)
+
+
 def _beginning(load: Load, processed_at: str | None) -> Checkpoint:
     now = datetime.now(timezone.utc).replace(microsecond=0).isoformat()
+    if load.range:
+        return load.range.beginning(load.load_id, load.export_id, processed_at)
     return Checkpoint(load_id=load.load_id, export_id=load.export_id, processed_at=processed_at or now)
 
 
 def _announce(load: Load, start: Checkpoint) -> None:
     how = f"with contract {load.contract}"
-    if start.position.record_offset:
+    if load.range:
+        how = f"shard {load.shard} of {load.range.count}, bytes {load.range.start:,} to {load.range.end:,}, {how}"
+    if start.position.record_offset > start.first:
         how = f"going on at byte {start.position.record_offset:,}, after {start.counts.read:,} records"
     log.info("Export %s (%s to %s): %s", load.export_id, load.window_start, load.window_end, how)
 
@@ -147,6 +192,10 @@ def _empty(load: Load, length: int) -> NotAnArchiveError:
     )
 
 
+def _incomplete(load: Load, available_until: str | None) -> bool:
+    return available_until is not None and datetime.fromisoformat(available_until) < load.window_end
+
+
 def _described(load: Load, batcher: Batcher, source: Source, progress: Progress) -> Certificate:
     last = batcher.last
     return Certificate(
@@ -156,8 +205,8 @@ def _described(load: Load, batcher: Batcher, source: Source, progress: Progress)
         window_start=load.window_start.isoformat(),
         window_end=load.window_end.isoformat(),
         contract=str(load.contract),
-        source=last.source,
-        bytes_read=source.length,
+        source=source.known,
+        bytes_read=source.length - last.first,
         counts=Counts(read=batcher.read),
         digest=f"{last.digest:016x}",
         min_timestamp=last.min_timestamp,
@@ -165,7 +214,11 @@ def _described(load: Load, batcher: Batcher, source: Source, progress: Progress)
         rules=last.rules,
         drift=last.drift,
         evolved=last.evolved,
+        shard=load.range,
         failed_batches=last.failed_batches,
+        incomplete=_incomplete(load, source.known.available_until),
+        started_at=progress.started_at,
+        ended_at=datetime.now(timezone.utc).isoformat(),
         seconds=round(progress.seconds, 3),
         peak_memory_mb=round(peak_memory_mb(), 1),
     )

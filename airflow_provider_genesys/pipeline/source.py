@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import Protocol
 
+from airflow_provider_genesys.exceptions import ConfigurationError
+from airflow_provider_genesys.pipeline.archive import Archive, Until
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, Identity, Position, Proof
 from airflow_provider_genesys.pipeline.document import Document
-from airflow_provider_genesys.pipeline.download import Download
 from airflow_provider_genesys.pipeline.pages import Pages
 from airflow_provider_genesys.pipeline.split import Slice
+from airflow_provider_genesys.sinks.base import Load
 
 
 class Source(Protocol):
@@ -35,8 +37,20 @@ class Source(Protocol):
         """
 
 
-def entered(result: Download | Pages, start: Checkpoint, *, max_record_bytes: int) -> Source:
-    """Return the records of an export's ``result``, from ``start`` on; longer ones than the limit are set aside."""
+def entered(result: Archive | Pages, load: Load, start: Checkpoint, *, max_record_bytes: int) -> Source:
+    """Return the records of an export's ``result``, from ``start`` on; longer ones than the limit are set aside.
+
+    :param load: of an archive, its shard tells to where records are read, and its contract where they are.
+    :raises ConfigurationError: the contract has a ``records_path``, and the result is pages, or cut into shards.
+    """
+    path = load.contract.records_path
+    if path and (load.range or isinstance(result, Pages)):
+        what = "a shard of an archive" if load.range else f"{load.kind}, which comes as pages,"
+        raise ConfigurationError(
+            f"Export {load.export_id}: contract {load.contract.name} has records_path={path!r}, but {what} has its "
+            "records in the one place that is known. Load it by a contract without records_path, or in one piece."
+        )
     if isinstance(result, Pages):
         return result.entered(start, max_record_bytes=max_record_bytes)
-    return Document(result, start, max_record_bytes=max_record_bytes)
+    archive = Until(result, load.range.end) if load.range else result
+    return Document(archive, start, max_record_bytes=max_record_bytes, records_path=path)

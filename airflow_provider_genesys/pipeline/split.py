@@ -19,6 +19,8 @@ MAX_SLICE_BYTES = 8 * 1024 * 1024
 """A slice ends before it grows past this, whatever the number of records; one record alone may be longer."""
 KEPT_OF_OVERSIZE = 64 * 1024
 """So many bytes of an oversize record are kept in its dead letter."""
+RECORD_TOO_LARGE = "record-too-large"
+"""The rule that an oversize record breaks."""
 BOM = b"\xef\xbb\xbf"
 _WIDE_BOMS = (b"\xff\xfe", b"\xfe\xff")
 _WHITESPACE = b" \t\r\n"
@@ -47,6 +49,10 @@ class Slice:
     def raw(self, start: int, end: int) -> bytes:
         """Return the record's own bytes."""
         return self.data[start - self.start : end - self.start]
+
+    def record(self, start: int) -> bytes:
+        """Return the bytes of the record that begins at ``start``, without the line end."""
+        return self.raw(start, self.ends[bisect_left(self.starts, start)]).rstrip()
 
 
 class Splitter(Protocol):
@@ -79,7 +85,7 @@ class Splitter(Protocol):
 def oversize(start: int, kept: bytes, length: int, limit: int) -> DeadLetter:
     """Return the dead letter of a record of ``length`` bytes."""
     message = f"The record has {length} bytes; the limit is {limit}. The first {len(kept)} are kept."
-    return DeadLetter(start, kept, "split", "record-too-large", message)
+    return DeadLetter(start, kept, "split", RECORD_TOO_LARGE, message)
 
 
 def shape_of(head: bytes, *, where: str, ended: bool = False) -> Literal["lines", "array"] | None:

@@ -50,6 +50,7 @@ class ArraySplitter:
     :param opened: whether that is behind its opening bracket.
     :param where: the archive, for errors.
     :param opener: as an earlier splitter of this document learned it.
+    :param alone: whether the array is the whole document, so that nothing may come behind it.
     """
 
     shape: Literal["lines", "array"] = "array"
@@ -62,7 +63,12 @@ class ArraySplitter:
         opened: bool = False,
         opener: str | None = None,
         max_record_bytes: int = MAX_RECORD_BYTES,
+        alone: bool = True,
     ) -> None:
+        self._alone = alone
+        self.behind: tuple[bytes, bytes] | None = None
+        """Of an array that is closed, and not alone: the bytes from its last record to its bracket, and what follows.
+        Nothing more is to be fed then."""
         self._buffer = bytearray()
         self._base = offset  # of the buffer's first byte
         self._parsed = 0  # the buffer up to here is cut into records, or searched for the end of an oversize one
@@ -156,8 +162,7 @@ class ArraySplitter:
                 if not self._opened:
                     return
             elif self._buffer[begin] == ord("]"):
-                self._closed = True
-                self._check_rest(bytes(self._buffer[begin + 1 :]))
+                self._close_at(begin)
             elif not self._region(begin) and not self._one(begin, final=final):
                 return
 
@@ -169,6 +174,16 @@ class ArraySplitter:
             raise NotAnArchiveError(
                 f"{self._where} has more than {self._max} bytes of white space from {self._base} on."
             )
+
+    def _close_at(self, bracket: int) -> None:
+        self._closed = True
+        rest = bytes(self._buffer[bracket + 1 :])
+        if self._alone:
+            self._check_rest(rest)
+            return
+        end = self._ends[-1] - self._base if self._ends else 0
+        self.behind = bytes(self._buffer[end:bracket]), rest
+        del self._buffer[bracket:]
 
     def _check_rest(self, rest: bytes) -> None:
         if rest.strip():

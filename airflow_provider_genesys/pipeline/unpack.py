@@ -38,6 +38,18 @@ MAX_RATIO = 500
 RATIO_FROM = 64 * 1024 * 1024
 
 
+def packing_of(head: bytes, *, where: str) -> PackingName:
+    """Tell how the archive is packed that begins with ``head``.
+
+    :raises NotAnArchiveError: it is packed in a way that is not read here.
+    """
+    if kind := next((name for magic, name in _OTHERS.items() if head.startswith(magic)), None):
+        raise NotAnArchiveError(
+            f"{where} is {kind}; NDJSON and JSON are read plain, or packed with gzip, zip or Zstandard."
+        )
+    return next((name for name, magic in _KINDS.items() if magic.match(head)), "plain")
+
+
 class Unpacked:
     """What is in an archive, as an iterator of its bytes.
 
@@ -91,11 +103,7 @@ class Unpacked:
             head += chunk
             if len(head) >= _TELLING:
                 break
-        if kind := next((name for magic, name in _OTHERS.items() if head.startswith(magic)), None):
-            raise NotAnArchiveError(
-                f"{self._where} is {kind}; NDJSON and JSON are read plain, or packed with gzip, zip or Zstandard."
-            )
-        self.packing = next((name for name, magic in _KINDS.items() if magic.match(head)), "plain")
+        self.packing = packing_of(head, where=self._where)
         return self._rejoined(head)
 
     def _rejoined(self, head: bytes) -> Iterator[bytes]:

@@ -25,6 +25,7 @@ from airflow_provider_genesys.operators.failures import (
     AirflowSkipException,
     failing_fast,
 )
+from airflow_provider_genesys.operators.upstream import upstream_export
 from airflow_provider_genesys.operators.wait import DAY, wait_for_export
 from airflow_provider_genesys.window import Window, read_window
 
@@ -41,8 +42,8 @@ class GenesysExportSensor(BaseSensorOperator):
     in the worker; either way with exponential backoff and jitter, through rate limits and outages of the API.
 
     XCom ``return_value`` is the handle: {export_id, kind, state, window_start, window_end, file_uri, expires_at, size,
-    etag, records, submitted_at}. The signature in ``file_uri`` is encrypted; ``GenesysCloudHook.open_file_uri`` gives
-    the URL in clear.
+    etag, records, submitted_at, request}. The signature in ``file_uri`` is encrypted;
+    ``GenesysCloudHook.open_file_uri`` gives the URL in clear.
 
     An export that failed or expired fails the task at once, whatever its ``retries``: it has to be created anew.
 
@@ -62,6 +63,7 @@ class GenesysExportSensor(BaseSensorOperator):
 
     template_fields: Sequence[str] = ("export_id", "kind", "window_start", "window_end", "genesys_conn_id")
     operator_extra_links = (GenesysExportLink(),)
+    owns_export = False
     ui_color = "#fff4e5"
 
     def __init__(  # noqa: PLR0913 -- Airflow operators take what a user may set as keywords
@@ -107,9 +109,11 @@ class GenesysExportSensor(BaseSensorOperator):
             self._check()
             GenesysExportLink.persist(context, self.hook.config.api_url)
             status = wait_for_export(self, context, str(self.export_id), event)
-            window = self._window(context, status)
+            export = upstream_export(self, context, str(self.export_id))
+            window = self._window(status, export)
             start, end = (window.start, window.end) if window else (None, None)
-            return self.hook.make_handle(status, window_start=start, window_end=end)
+            handle = self.hook.make_handle(status, window_start=start, window_end=end)
+            return {**handle, "request": (export or {}).get("request")}
 
     def _check(self) -> None:
         if not self.export_id or self.export_id == "None":
@@ -117,24 +121,16 @@ class GenesysExportSensor(BaseSensorOperator):
                 "The sensor got no export_id. Did the task that creates the export run, and push its return value?"
             )
 
-    def _window(self, context: Context, status: ExportStatus) -> Window | None:
+    def _window(self, status: ExportStatus, export: dict[str, Any] | None) -> Window | None:
         """Return the window: as given, as Genesys reports it, or as the task upstream that made the export says."""
         for source, start, end in (
             ("the sensor's arguments", self.window_start, self.window_end),
             ("the answer of Genesys", status.window_start, status.window_end),
-            *self._upstream(context),
+            *([("XCom 'export' of a task upstream", export["window_start"], export["window_end"])] if export else []),
         ):
             if window := read_window(source, start, end):
                 return window
         return None
-
-    def _upstream(self, context: Context) -> Iterator[tuple[str, str, str]]:
-        for task_id in sorted(self.upstream_task_ids):
-            pulled = context["ti"].xcom_pull(task_ids=task_id, key="export")
-            # A mapped task upstream gives a list, with one element for each of its exports.
-            for export in pulled if isinstance(pulled, list) else [pulled]:
-                if isinstance(export, dict) and export.get("export_id") == str(self.export_id):
-                    yield f"XCom 'export' of task {task_id}", export["window_start"], export["window_end"]
 
     @contextmanager
     def _failing_softly(self) -> Iterator[None]:

@@ -7,14 +7,17 @@ all there, and nothing that lies after it counts. ``finish`` alone makes a load 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from airflow_provider_genesys.pipeline.certificate import Certificate
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
 from airflow_provider_genesys.pipeline.contract import Contract
 from airflow_provider_genesys.pipeline.dead_letter import DeadLetter
+from airflow_provider_genesys.pipeline.pii import ProtectRecord
+from airflow_provider_genesys.pipeline.shard import Shard
 from airflow_provider_genesys.pipeline.split import BOM, Slice
 
 
@@ -34,6 +37,9 @@ class Load:
     run_id: str
     """Who loads, e.g. ``dag_id/run_id/task_id``; kept with dead letters."""
     shard: int = 0
+    """Number of the shard, from 1; 0 where the load is the whole."""
+    range: Shard | None = None
+    """Which part of the archive the shard is; None where the load is the whole."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +61,8 @@ class Batch:
     contract: Contract
     source: Slice | None = None
     """What the rows were read from; None for a batch that was not read from bytes."""
+    protect: ProtectRecord | None = None
+    """Takes personal data out of a dead letter's bytes as the contract says; None where it says nothing of any."""
 
     @property
     def records(self) -> int:
@@ -119,3 +127,20 @@ class Sink(Protocol):
 
     def abort(self) -> None:
         """Let go of connections and unfinished uploads. What was committed stays. Never raises."""
+
+
+@runtime_checkable
+class JoiningSink(Protocol):
+    """What a sink has beside :class:`Sink` where it holds the one certificate over the shards of a load.
+
+    While a shard is loaded again that certificate is withdrawn.
+    """
+
+    def join(self, load: Load, joined: Callable[[Sequence[Certificate]], Certificate]) -> Certificate | None:
+        """After ``finish`` of a shard: where all shards are complete, mark their load complete.
+
+        Returns its certificate, or None while another shard is missing; that one will join them.
+
+        :param load: of the shard.
+        :param joined: makes one certificate of all, or raises.
+        """

@@ -16,10 +16,13 @@ from pathlib import Path
 
 from airflow_provider_genesys.exceptions import SinkRefusedError, SinkUnavailableError
 from airflow_provider_genesys.pipeline.steps import COMPLETING, PIECE_SENT, PUTTING, reached
-from airflow_provider_genesys.sinks.formats import OutputFormat, RawForm
-from airflow_provider_genesys.sinks.object_settings import PART_SIZE, ObjectSettings
-from airflow_provider_genesys.sinks.object_sink import ObjectSink
-from airflow_provider_genesys.sinks.object_store import ReadBack, Stored
+from airflow_provider_genesys.sinks.dead_letters import DeadLetterRaw
+from airflow_provider_genesys.sinks.objects.formats import OutputFormat
+from airflow_provider_genesys.sinks.objects.layout import DAY
+from airflow_provider_genesys.sinks.objects.raw_landing import RawLanding
+from airflow_provider_genesys.sinks.objects.settings import PART_SIZE, ObjectSettings
+from airflow_provider_genesys.sinks.objects.sink import ObjectSink
+from airflow_provider_genesys.sinks.objects.store import Body, ReadBack, Sent, Stored
 
 _UNFINISHED = ".unfinished-"
 """How the name of a file begins that is being written. No object's name begins with a dot.
@@ -38,6 +41,8 @@ class LocalSink(ObjectSink):
     :param folder: has to exist: a file system that is not mounted is no place to load into.
     :param output_format: ``ndjson.gz``, ``ndjson`` or ``parquet`` (which needs the extra ``parquet``).
     :param part_size: unpacked source bytes at whose multiples parts are cut.
+    :param child_files: write the contract's children to files of their own, in a folder of the child's name.
+    :param partition_format: names the partition below the folder, in strftime's letters, by the window's start in UTC.
     :param dead_letter_raw: ``encrypt``, ``keep`` or ``drop`` the records that were set aside.
     :param encrypt: encrypts one of them.
     :raises ConfigurationError: a setting is unknown or out of range.
@@ -49,15 +54,25 @@ class LocalSink(ObjectSink):
         output_format: OutputFormat = "ndjson.gz",
         *,
         part_size: int = PART_SIZE,
-        dead_letter_raw: RawForm = "encrypt",
+        child_files: bool = True,
+        partition_format: str = DAY,
+        dead_letter_raw: DeadLetterRaw = "encrypt",
         encrypt: Callable[[bytes], bytes] | None = None,
     ) -> None:
-        settings = ObjectSettings("", output_format, part_size, "conditional", dead_letter_raw, encrypt)
+        settings = ObjectSettings(
+            "", output_format, part_size, "conditional", dead_letter_raw, encrypt, child_files, partition_format
+        )
         super().__init__(lambda: FolderStore(Path(folder)), settings)
 
 
+def local_landing(folder: str | Path, *, part_size: int = PART_SIZE) -> RawLanding:
+    """Return where an archive is landed as it is; the parameters are those of :class:`LocalSink`."""
+    settings = ObjectSettings("", part_size=part_size, dead_letter_raw="drop")
+    return RawLanding(lambda: FolderStore(Path(folder)), settings)
+
+
 class FolderStore:
-    """Implements :class:`.object_store.ObjectStore`. A key is a path below the folder.
+    """Implements :class:`.objects.store.ObjectStore`. A key is a path below the folder.
 
     :raises SinkRefusedError: there is no such folder.
     """
@@ -68,7 +83,7 @@ class FolderStore:
         self._folder = folder.resolve()
         self.url = self._folder.as_uri()
 
-    def put(self, key: str, body: bytes) -> str:
+    def put(self, key: str, body: Body) -> str:
         """Write a file at once, over what is there."""
         reached(PUTTING)
         return self._written(key, body).appear()
@@ -81,6 +96,14 @@ class FolderStore:
         """Return what a small file holds."""
         with _explained(f"reading {key}"), suppress(FileNotFoundError):
             return self._path(key).read_bytes()
+        return None
+
+    def read(self, key: str, start: int, length: int, *, etag: str | None = None) -> bytes | None:
+        """Return some bytes of a file."""
+        with _explained(f"reading {key}"), suppress(FileNotFoundError), self._path(key).open("rb") as file:
+            if etag in {None, _etag(os.fstat(file.fileno()))}:
+                file.seek(start)
+                return file.read(length)
         return None
 
     def read_back(self, key: str) -> ReadBack | None:
@@ -107,7 +130,12 @@ class FolderStore:
 
     def upload(self, key: str) -> LocalUpload:
         """Begin a file that is written in pieces."""
-        return LocalUpload(self._path(key), key)
+        return LocalUpload(self._path(key), Sent(key, uuid.uuid4().hex))
+
+    def resume(self, sent: Sent) -> LocalUpload | None:
+        """Go on with a file, where it still has all that was written."""
+        upload = LocalUpload(self._path(sent.key), sent)
+        return upload if upload.goes_on() else None
 
     def abort_uploads(self, prefix: str) -> None:
         """Remove what unfinished writing has left."""
@@ -116,8 +144,8 @@ class FolderStore:
                 with _explained(f"removing {key}"):
                     path.unlink(missing_ok=True)
 
-    def _written(self, key: str, body: bytes) -> LocalUpload:
-        upload = LocalUpload(self._path(key), key)
+    def _written(self, key: str, body: Body) -> LocalUpload:
+        upload = self.upload(key)
         upload.write(body)
         return upload
 
@@ -132,17 +160,27 @@ class FolderStore:
 
 
 class LocalUpload:
-    """Implements :class:`.object_store.Upload`: a file beside its place, which takes it when all is on the disk."""
+    """Implements :class:`.objects.store.ResumableUpload`: a file beside its place, which takes it when all is there."""
 
-    def __init__(self, path: Path, key: str) -> None:
+    def __init__(self, path: Path, sent: Sent) -> None:
+        self.sent = sent
         self._path = path
-        self._unfinished = path.with_name(f"{_UNFINISHED}{uuid.uuid4().hex}")
-        self._doing = f"writing {key}"
-        with _explained(self._doing):
-            _make_folder(path.parent)
-            self._unfinished.touch()
+        self._unfinished = path.with_name(f"{_UNFINISHED}{sent.name}")
+        self._doing = f"writing {sent.key}"
+        if not sent.pieces:
+            with _explained(self._doing):
+                _make_folder(path.parent)
+                self._unfinished.touch()
 
-    def write(self, piece: bytes) -> None:
+    def goes_on(self) -> bool:
+        """Cut off what was written after what was sent; return whether all of that is there."""
+        with _explained(self._doing), suppress(FileNotFoundError):
+            if self._unfinished.stat().st_size >= self.sent.bytes:
+                os.truncate(self._unfinished, self.sent.bytes)
+                return True
+        return False
+
+    def write(self, piece: Body) -> None:
         """Append ``piece`` and bring it to the disk."""
         # Not created anew: where a newer attempt has removed it, this one must notice.
         with _explained(self._doing), self._unfinished.open("r+b") as file:
@@ -151,9 +189,10 @@ class LocalUpload:
             file.flush()
             os.fsync(file.fileno())
 
-    def send(self, piece: bytes) -> None:
+    def send(self, piece: Body) -> None:
         """Append the next piece."""
         self.write(piece)
+        self.sent = self.sent.and_piece(len(piece))
         reached(PIECE_SENT)
 
     def complete(self, sha256: str) -> str:  # noqa: ARG002 - no answer can be lost here

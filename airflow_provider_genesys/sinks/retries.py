@@ -1,4 +1,4 @@
-"""A request to a store or queue, tried again while its error may pass."""
+"""A request to a store, queue or database, tried again while its error may pass."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 FIRST_WAIT = 0.5
+"""Seconds before the first retry. Doubled for each one after it, and chance adds up to as much."""
 LONGEST_WAIT = 20.0
-JITTER = 0.5
-"""Seconds before the first retry, doubled for each one after it; at most; and what chance adds at most."""
+"""Seconds between two tries, at most."""
 
 
 def retried(
@@ -23,13 +23,15 @@ def retried(
     retries: int,
     *,
     passes: Callable[[BaseException], bool],
-    told: Callable[[BaseException], str],
+    told: Callable[[BaseException], str] = str,
+    first_wait: float | None = None,
 ) -> T:
     """Return what ``action`` returns; raise its last error when ``retries`` are spent or the error does not pass.
 
     :param request: names it, for the log.
     :param passes: whether the same request may succeed a moment later.
     :param told: an error in words, without secrets.
+    :param first_wait: seconds before the first retry; None for :data:`FIRST_WAIT`.
     """
 
     def warn(state: RetryCallState) -> None:
@@ -38,9 +40,10 @@ def retried(
         wait = state.next_action.sleep if state.next_action else 0
         log.warning("%s failed (%s); attempt %s follows in %.1f s", request, reason, state.attempt_number + 1, wait)
 
+    first = FIRST_WAIT if first_wait is None else first_wait
     retrying = Retrying(
         stop=stop_after_attempt(retries + 1),
-        wait=wait_exponential(FIRST_WAIT, max=LONGEST_WAIT) + wait_random(0, JITTER),
+        wait=wait_exponential(first, max=LONGEST_WAIT) + wait_random(0, first),
         retry=retry_if_exception(passes),
         before_sleep=warn,
         reraise=True,

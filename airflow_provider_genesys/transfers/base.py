@@ -7,7 +7,7 @@ import hmac
 import json
 import time
 from abc import abstractmethod
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
@@ -21,25 +21,25 @@ from airflow_provider_genesys.exceptions import (
     ConfigurationError,
     SourceUnavailableError,
     UrlExpiredError,
-    WindowError,
 )
 from airflow_provider_genesys.links.genesys import GenesysExportLink
 from airflow_provider_genesys.operators.failures import failing_fast
-from airflow_provider_genesys.transfers import metrics
+from airflow_provider_genesys.operators.task_state import is_first_try
+from airflow_provider_genesys.transfers import lineage, metrics
+from airflow_provider_genesys.transfers.ask_anew import load_asking_anew
 from airflow_provider_genesys.transfers.contract_argument import check_contract, contract_of, hash_key_of
 from airflow_provider_genesys.transfers.drift_event import emit
-from airflow_provider_genesys.transfers.handle import read_handle
+from airflow_provider_genesys.transfers.handle import read_handle, window_of
 from airflow_provider_genesys.transfers.mirror import CheckpointMirror
 from airflow_provider_genesys.transfers.outage import Outage
-from airflow_provider_genesys.window import read_window
+from airflow_provider_genesys.transfers.shard_argument import shard_of
+from airflow_provider_genesys.transfers.source import open_result
 
 if TYPE_CHECKING:
     from airflow_provider_genesys.hooks.genesys import GenesysCloudHook
     from airflow_provider_genesys.pipeline.certificate import Certificate
     from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
     from airflow_provider_genesys.pipeline.contract import Contract
-    from airflow_provider_genesys.pipeline.download import Download
-    from airflow_provider_genesys.pipeline.pages import Pages
     from airflow_provider_genesys.pipeline.run import Options
     from airflow_provider_genesys.sinks.base import Load, Sink
 
@@ -55,7 +55,8 @@ class GenesysExportTransferOperator(BaseOperator):
     XCom ``return_value`` is the certificate's summary. XCom ``checkpoint`` is kept current while the task runs, about
     every 5 seconds; on Airflow 3.3 the task's state store shows the same.
 
-    :param handle: what the sensor returned, or the id of an export that has ended. (templated)
+    :param handle: what the sensor returned, or the id of an export that has ended; or where its archive was landed with
+        ``output_format="raw"``: what that task returned, or the location in it, ``s3://…`` or ``az://…``. (templated)
     :param kind: kind of the export, where ``handle`` is an id. (templated)
     :param window_start: start of the window, where the handle has none. (templated)
     :param window_end: end of the window, where the handle has none. (templated)
@@ -70,14 +71,18 @@ class GenesysExportTransferOperator(BaseOperator):
         ``connection:<id>`` (its password). Default: as the contract says. (templated)
     :param drift_alias: name of the asset alias through which an event is emitted where records differ from the
         contract, with the report in its extra; None for no event.
+    :param shard: the part of the archive to load, one of those that GenesysPlanShardsOperator planned; None for all.
+        (templated)
     :param batch_size: records in a batch, at most.
     :param flush_interval: seconds after which a batch is handed to the sink though it is not full.
     :param page_size: records in a page, for kinds whose result is pages; a page is held in memory, and costs a request.
     :param max_dead_letters: records that may be set aside before the load fails; None for any number. (templated)
     :param max_dead_letter_ratio: share of the records that may be set aside, 0 to 1; None for any share. (templated)
     :param dead_letter_raw: what is kept of a record that is set aside: ``encrypt`` (its bytes, encrypted with the
-        connection's client secret), ``keep`` (its bytes as they are) or ``drop``.
+        connection's client secret), ``keep`` (in clear, but for what the contract protects) or ``drop``.
     :param allow_empty: whether an export without a single record is a success.
+    :param expect_records: what is done where Genesys tells another number of records than the export holds: ``fail``,
+        ``warn`` in the log, or ``ignore``. The certificate holds both numbers.
     :param on_clear: ``restart`` or ``resume``.
     :param deferrable: while the archive cannot be reached, pause in the triggerer rather than in a worker.
         Default: ``[operators] default_deferrable`` of airflow.cfg.
@@ -86,6 +91,10 @@ class GenesysExportTransferOperator(BaseOperator):
     :param max_memory_mb: memory in MB (10**6 bytes) that the task's process may hold, Airflow included; a load that
         needs more fails with an explanation instead of being killed by the system. Default: no limit.
     :param genesys_conn_id: the Genesys connection. (templated)
+    :param source_conn_id: the connection to where an archive was landed; default: ``aws_default`` for ``s3://…``,
+        ``wasb_default`` for ``az://…``. (templated)
+    :param checkpoint_mirror_conn_id: a connection to Redis or DynamoDB, where the checkpoint is shown as in XCom. No
+        try goes on from there. (templated)
     """
 
     template_fields: Sequence[str] = (
@@ -97,14 +106,18 @@ class GenesysExportTransferOperator(BaseOperator):
         "contract",
         "contract_modes",
         "pii_key",
+        "shard",
         "max_dead_letters",
         "max_dead_letter_ratio",
         "genesys_conn_id",
+        "source_conn_id",
+        "checkpoint_mirror_conn_id",
     )
     template_fields_renderers: ClassVar[dict[str, str]] = {
         "handle": "json",
         "filters": "json",
         "contract_modes": "json",
+        "shard": "json",
     }
     operator_extra_links: Collection[BaseOperatorLink] = (GenesysExportLink(),)
     ui_color = "#e0f0ff"
@@ -123,6 +136,7 @@ class GenesysExportTransferOperator(BaseOperator):
         contract_modes: dict[str, str] | None = None,
         pii_key: str | None = None,
         drift_alias: str | None = "genesys_drift",
+        shard: dict[str, Any] | None = None,
         batch_size: int = 500,
         flush_interval: float = 0.05,
         page_size: int = 500,
@@ -130,11 +144,14 @@ class GenesysExportTransferOperator(BaseOperator):
         max_dead_letter_ratio: float | None = 0.1,
         dead_letter_raw: Literal["encrypt", "keep", "drop"] = "encrypt",
         allow_empty: bool = False,
+        expect_records: Literal["fail", "warn", "ignore"] = "warn",
         on_clear: Literal["restart", "resume"] = "restart",
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         max_outage: float | timedelta = timedelta(hours=6),
         max_memory_mb: float | None = None,
         genesys_conn_id: str = "genesys_default",
+        source_conn_id: str | None = None,
+        checkpoint_mirror_conn_id: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -149,6 +166,7 @@ class GenesysExportTransferOperator(BaseOperator):
         self.drift_alias = drift_alias
         if drift_alias:
             self.outlets = [*self.outlets, AssetAlias(drift_alias)]
+        self.shard = shard
         self.batch_size = batch_size
         self.flush_interval = flush_interval
         self.page_size = page_size
@@ -156,11 +174,14 @@ class GenesysExportTransferOperator(BaseOperator):
         self.max_dead_letter_ratio = max_dead_letter_ratio
         self.dead_letter_raw = dead_letter_raw
         self.allow_empty = allow_empty
+        self.expect_records = expect_records
         self.on_clear = on_clear
         self.deferrable = deferrable
         self.max_outage = max_outage.total_seconds() if isinstance(max_outage, timedelta) else max_outage
         self.max_memory_mb = max_memory_mb
         self.genesys_conn_id = genesys_conn_id
+        self.source_conn_id = source_conn_id
+        self.checkpoint_mirror_conn_id = checkpoint_mirror_conn_id
         check_contract(self)
 
     @abstractmethod
@@ -180,7 +201,7 @@ class GenesysExportTransferOperator(BaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Load the export and return the certificate's summary."""
-        restart = self.on_clear == "restart" and self._is_first_try(context)
+        restart = self.on_clear == "restart" and is_first_try(context, self.retries or 0)
         return self._load_through_outages(context, Outage(context["ti"].start_date), restart=restart)
 
     def resume(self, context: Context, event: Any = None, began: str | None = None, **_: Any) -> dict[str, Any]:  # noqa: ARG002 - event: of a timer, says nothing
@@ -192,7 +213,7 @@ class GenesysExportTransferOperator(BaseOperator):
     def _load_through_outages(self, context: Context, outage: Outage, *, restart: bool) -> dict[str, Any]:
         """Load. Where the source cannot be reached, pause, without holding a worker, and go on in the same try."""
         while True:
-            mirror = CheckpointMirror(context)
+            mirror = CheckpointMirror(context, self.checkpoint_mirror_conn_id)
             try:
                 with failing_fast(), mirror, self.hook:
                     return self._load_once(context, mirror, restart=restart)
@@ -214,43 +235,56 @@ class GenesysExportTransferOperator(BaseOperator):
             restart = False
 
     def _load_once(self, context: Context, mirror: CheckpointMirror, *, restart: bool) -> dict[str, Any]:
-        from airflow_provider_genesys.pipeline.run import run  # noqa: PLC0415 - pulls in httpx
+        handle = self.find_handle(context)
+        return load_asking_anew(self, context, handle, lambda one: self._load_export(one, context, mirror, restart))
 
-        handle = read_handle(self.handle, self.kind, self.hook)
+    def find_handle(self, context: Context) -> dict[str, Any]:  # noqa: ARG002 - for a load that is of no export
+        """Return the handle of what is loaded."""
+        return read_handle(self.handle, self.kind, self.hook, self.source_conn_id)
+
+    def _load_export(
+        self,
+        handle: dict[str, Any],
+        context: Context,
+        mirror: CheckpointMirror,
+        restart: bool,  # noqa: FBT001 - passed on in one place
+    ) -> dict[str, Any]:
         mirror.show(handle)
         GenesysExportLink.persist(context, self.hook.config.api_url)
         load = self._load(handle, context)
         handle |= {"window_start": load.window_start.isoformat(), "window_end": load.window_end.isoformat()}
-        certificate = run(
-            load,
-            lambda start: self._result(handle, start),
-            self.make_sink(),
-            self._options(load.contract, restart=restart),
-            mirror.committed,
-        )
+        options = self._options(handle, load.contract, restart=restart)
+        certificate = self.run_load(load, handle, options, mirror.committed)
         metrics.loaded(certificate, metrics.tags_of(context))
+        lineage.report(self.hook, certificate)
         self._announce(context, certificate)
         self._report_drift(context, certificate, load.contract)
         return certificate.summary()
 
+    def run_load(
+        self, load: Load, handle: dict[str, Any], options: Options, watch: Callable[[Checkpoint], None]
+    ) -> Certificate:
+        """Load the records that ``handle`` leads to into the sink; ``watch`` is told every checkpoint."""
+        from airflow_provider_genesys.pipeline.run import run  # noqa: PLC0415 - pulls in httpx
+
+        return run(load, lambda start: open_result(self, handle, start), self.make_sink(), options, watch)
+
+    def read_by(self, contract: Contract) -> str:
+        """Return what stands, in the load's id, for how the export is read."""
+        return contract.fingerprint
+
     def encrypt(self, raw: bytes) -> bytes:
         """Encrypt the bytes of a dead letter with a key of the Genesys connection."""
-        return self.hook.cipher("dead letters").encrypt(raw)
+        return self.hook.encrypt_dead_letter(raw)
 
     def _load(self, handle: dict[str, Any], context: Context) -> Load:
         from airflow_provider_genesys.sinks.base import Load  # noqa: PLC0415 - pulls in msgspec
 
         contract = contract_of(self, handle["kind"])
-        window = read_window("the operator's arguments", self.window_start, self.window_end) or read_window(
-            "the handle", handle.get("window_start"), handle.get("window_end")
-        )
-        if window is None:
-            raise WindowError(
-                f"Neither Genesys nor the handle says which window export {handle['export_id']} has. Give the operator "
-                "window_start and window_end."
-            )
+        shard = shard_of(self.shard, contract)
+        window = window_of(handle, self.window_start, self.window_end)
         ti = context["ti"]
-        identity = [handle["kind"], str(window.start), str(window.end), self.filters or {}, contract.fingerprint]
+        identity = [handle["kind"], str(window.start), str(window.end), self.filters or {}, self.read_by(contract)]
         if key := hash_key_of(self, contract):  # with another one it is another load: hashes of two keys must not mix
             identity.append(hmac.digest(key, b"identity", "sha256").hex()[:16])
         return Load(
@@ -262,6 +296,8 @@ class GenesysExportTransferOperator(BaseOperator):
             submitted_at=self._submitted_at(handle, context),
             contract=contract,
             run_id=f"{ti.dag_id}/{ti.run_id}/{ti.task_id}",
+            shard=shard.number if shard else 0,
+            range=shard,
         )
 
     @staticmethod
@@ -270,24 +306,8 @@ class GenesysExportTransferOperator(BaseOperator):
         told = handle.get("submitted_at")
         return datetime.fromisoformat(told.replace("Z", "+00:00")) if told else context["dag_run"].run_after
 
-    def _result(self, handle: dict[str, Any], start: Checkpoint) -> Download | Pages:
-        return self.hook.open_pages(handle, page_size=self.page_size) or self._download(handle, start)
-
-    def _download(self, handle: dict[str, Any], start: Checkpoint) -> Download:
-        from airflow_provider_genesys.pipeline.download import (  # noqa: PLC0415 - pulls in httpx
-            Download,
-            DownloadSettings,
-        )
-
-        config = self.hook.config
-        return Download(
-            lambda fresh: self.hook.open_file_uri(handle, fresh=fresh),
-            handle["export_id"],
-            known=start.source,
-            settings=DownloadSettings(timeout=config.timeout, verify=config.verify),
-        )
-
-    def _options(self, contract: Contract, *, restart: bool) -> Options:
+    def _options(self, handle: dict[str, Any], contract: Contract, *, restart: bool) -> Options:
+        from airflow_provider_genesys.pipeline.completeness import Completeness  # noqa: PLC0415 - as below
         from airflow_provider_genesys.pipeline.run import Options  # noqa: PLC0415 - pulls in httpx
 
         return Options(
@@ -299,15 +319,8 @@ class GenesysExportTransferOperator(BaseOperator):
             restart=restart,
             max_memory_mb=self.max_memory_mb,
             pii_key=hash_key_of(self, contract),
+            completeness=Completeness(handle.get("records"), self.expect_records),
         )
-
-    def _is_first_try(self, context: Context) -> bool:
-        """Whether this is the first try since the task was created or cleared.
-
-        A clear sets ``max_tries`` to the tries made so far plus ``retries``; a retry leaves it as it is.
-        """
-        ti = context["ti"]
-        return bool(ti.try_number <= ti.max_tries - (self.retries or 0) + 1)
 
     def _announce(self, context: Context, certificate: Certificate) -> None:
         """Give the certificate to whoever is scheduled on the task's assets."""

@@ -3,27 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from airflow_provider_genesys.exceptions import MissingExtraError
+from airflow_provider_genesys.hooks.object_store import azure_container
 from airflow_provider_genesys.transfers.base import GenesysExportTransferOperator, required
+from airflow_provider_genesys.transfers.object_store import GenesysExportToObjectStoreOperator, OutputFormat
 
 if TYPE_CHECKING:
     from airflow_provider_genesys.sinks.base import Sink
+    from airflow_provider_genesys.sinks.objects.raw_landing import RawLanding
 
 
-class GenesysExportToAzureBlobOperator(GenesysExportTransferOperator):
-    """Load an export into Azure Blob Storage, as NDJSON or Parquet in parts, with a manifest that is written last.
+class GenesysExportToAzureBlobOperator(GenesysExportToObjectStoreOperator):
+    """Load an export into Azure Blob Storage, as NDJSON or Parquet in parts, or its archive as it is.
 
-    Only what the manifest lists belongs to the load. See ``docs/azure-blob.md`` for the layout and the rights that are
-    needed. The extra ``azure`` has to be installed.
+    A manifest is written last; only what it lists belongs to the load. See ``docs/azure-blob.md`` for the layout and
+    the rights that are needed. The extra ``azure`` has to be installed.
 
     For the other parameters see :class:`.base.GenesysExportTransferOperator`.
 
     :param container_name: name of the container, which exists. (templated)
     :param blob_prefix: what every blob's name begins with. (templated)
-    :param output_format: ``ndjson.gz``, ``ndjson`` or ``parquet`` (which needs the extra ``parquet``).
-    :param part_size: bytes of the unpacked archive that make up one blob, about.
+    :param output_format: ``ndjson.gz``, ``ndjson`` or ``parquet`` (which needs the extra ``parquet``); or ``raw``, for
+        the archive's own bytes in one blob, from which the loading operators can load it again.
+    :param part_size: bytes of the unpacked archive that make up one blob, about; with ``raw``, bytes of the archive
+        after which there is a checkpoint.
+    :param child_files: write the contract's children (of a conversation: participants, sessions, segments, metrics) to
+        files of their own, below ``<prefix>_<child>``.
+    :param partition_format: names the partition below the prefix, ``name=value`` in strftime's letters, by the window's
+        start in UTC, e.g. ``year=%Y/month=%m/day=%d``. A window that was loaded before stays where it is.
     :param extra_args: given with each blob that is written: ``standard_blob_tier``, ``encryption_scope``, ``metadata``,
         ``tags``.
     :param wasb_conn_id: the Azure connection, as ``WasbHook`` reads it. (templated)
@@ -41,8 +49,10 @@ class GenesysExportToAzureBlobOperator(GenesysExportTransferOperator):
         *,
         container_name: str,
         blob_prefix: str,
-        output_format: Literal["ndjson.gz", "ndjson", "parquet"] = "ndjson.gz",
+        output_format: OutputFormat = "ndjson.gz",
         part_size: int = 64 * 1024 * 1024,
+        child_files: bool = True,
+        partition_format: str = "dt=%Y-%m-%d",
         extra_args: dict[str, Any] | None = None,
         wasb_conn_id: str = "wasb_default",
         **kwargs: Any,
@@ -52,31 +62,38 @@ class GenesysExportToAzureBlobOperator(GenesysExportTransferOperator):
         self.blob_prefix = blob_prefix
         self.output_format = output_format
         self.part_size = part_size
+        self.child_files = child_files
+        self.partition_format = partition_format
         self.extra_args = extra_args
         self.wasb_conn_id = wasb_conn_id
 
     def make_sink(self) -> Sink:
         """Return the sink, not opened."""
-        from airflow_provider_genesys.sinks.azure_blob import AzureBlobSink  # noqa: PLC0415 - an extra
+        from airflow_provider_genesys.sinks.azure_blob.sink import AzureBlobSink  # noqa: PLC0415 - an extra
 
-        name = required(self.container_name, "container_name")
         return AzureBlobSink(
-            lambda: self._client().get_container_client(name),
+            self._container,
             required(self.blob_prefix, "blob_prefix"),
-            output_format=self.output_format,
+            output_format=self.output_format,  # type: ignore[arg-type]  # raw: make_landing
             part_size=self.part_size,
+            child_files=self.child_files,
+            partition_format=self.partition_format,
             dead_letter_raw=self.dead_letter_raw,
             encrypt=self.encrypt,
             extra_args=self.extra_args or {},
         )
 
-    def _client(self) -> Any:
-        try:
-            from airflow.providers.microsoft.azure.hooks.wasb import WasbHook  # noqa: PLC0415 - an extra
-        except ImportError as error:
-            raise MissingExtraError(
-                "Loading into Azure Blob needs Airflow's Azure provider. Run: pip install "
-                "'airflow-provider-genesys[azure]'"
-            ) from error
+    def make_landing(self) -> RawLanding:
+        """Return where the archive is landed as it is, not opened."""
+        from airflow_provider_genesys.sinks.azure_blob.sink import azure_landing  # noqa: PLC0415 - an extra
 
-        return WasbHook(wasb_conn_id=self.wasb_conn_id).get_conn()
+        return azure_landing(
+            self._container,
+            required(self.blob_prefix, "blob_prefix"),
+            part_size=self.part_size,
+            partition_format=self.partition_format,
+            extra_args=self.extra_args or {},
+        )
+
+    def _container(self) -> Any:
+        return azure_container(self.wasb_conn_id, required(self.container_name, "container_name"))

@@ -34,6 +34,8 @@ class GenesysExportToPostgresOperator(GenesysExportTransferOperator):
     :param publish: ``batches``: rows appear batch by batch; ``atomic``: all at once, as the load completes.
     :param raw_column: keep each record as it came in the column ``_raw``.
     :param allow_raw_pii: also where the contract drops, hashes or masks personal data, which stands there in clear.
+    :param child_tables: write the contract's children (of a conversation: participants, sessions, segments, metrics) to
+        tables of their own, named ``<table>_<child>``.
     :param postgres_conn_id: the PostgreSQL connection. (templated)
     """
 
@@ -57,6 +59,7 @@ class GenesysExportToPostgresOperator(GenesysExportTransferOperator):
         publish: Literal["batches", "atomic"] = "batches",
         raw_column: bool = False,
         allow_raw_pii: bool = False,
+        child_tables: bool = True,
         postgres_conn_id: str = "postgres_default",
         **kwargs: Any,
     ) -> None:
@@ -71,20 +74,21 @@ class GenesysExportToPostgresOperator(GenesysExportTransferOperator):
         self.publish = publish
         self.raw_column = raw_column
         self.allow_raw_pii = allow_raw_pii
+        self.child_tables = child_tables
         self.postgres_conn_id = postgres_conn_id
 
     def evolution_sql(self, before: Contract, after: Contract) -> str:
         """Return the ``ALTER TABLE`` that the table's owner runs, or this operator has run."""
-        from airflow_provider_genesys.sinks.postgres_evolve import evolution_sql  # noqa: PLC0415 - pulls in psycopg
+        from airflow_provider_genesys.sinks.postgres.evolve import evolution_sql  # noqa: PLC0415 - pulls in psycopg
 
         return evolution_sql(self.schema, self.table, before, after)
 
     def make_sink(self) -> Sink:
         """Return the sink, not opened."""
-        from airflow_provider_genesys.sinks.postgres import PostgresSink  # noqa: PLC0415 - pulls in psycopg
+        from airflow_provider_genesys.sinks.postgres.sink import PostgresSink  # noqa: PLC0415 - pulls in psycopg
 
         return PostgresSink(
-            self._connect,
+            lambda: connect(self.postgres_conn_id),
             required(self.table, "table"),
             schema=required(self.schema, "schema"),
             create_table=self.create_table,
@@ -95,22 +99,24 @@ class GenesysExportToPostgresOperator(GenesysExportTransferOperator):
             publish=self.publish,
             raw_column=self.raw_column,
             allow_raw_pii=self.allow_raw_pii,
+            child_tables=self.child_tables,
             dead_letter_raw=self.dead_letter_raw,
             encrypt=self.encrypt,
         )
 
-    def _connect(self) -> psycopg.Connection:
-        """Open a connection as PostgresHook does, with psycopg 3 even where the hook still uses psycopg2."""
-        try:
-            import psycopg
-            from airflow.providers.postgres.hooks.postgres import PostgresHook  # noqa: PLC0415 - an extra
-        except ImportError as error:
-            raise MissingExtraError(
-                f"{error}. Loading into PostgreSQL needs: pip install 'airflow-provider-genesys[postgres]'"
-            ) from error
-        connection: Any = PostgresHook(postgres_conn_id=self.postgres_conn_id).get_conn()
-        if isinstance(connection, psycopg.Connection):
-            return connection
-        parameters, password = connection.info.dsn_parameters, connection.info.password
-        connection.close()
-        return psycopg.connect(**parameters, password=password)
+
+def connect(postgres_conn_id: str) -> psycopg.Connection:
+    """Open a connection as PostgresHook does, with psycopg 3 even where the hook still uses psycopg2."""
+    try:
+        import psycopg
+        from airflow.providers.postgres.hooks.postgres import PostgresHook  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        raise MissingExtraError(
+            f"{error}. Loading into PostgreSQL needs: pip install 'airflow-provider-genesys[postgres]'"
+        ) from error
+    connection: Any = PostgresHook(postgres_conn_id=postgres_conn_id).get_conn()
+    if isinstance(connection, psycopg.Connection):
+        return connection
+    parameters, password = connection.info.dsn_parameters, connection.info.password
+    connection.close()
+    return psycopg.connect(**parameters, password=password)

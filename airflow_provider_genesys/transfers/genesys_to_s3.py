@@ -7,15 +7,18 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from airflow.sdk import BaseOperatorLink
 
+from airflow_provider_genesys.hooks.object_store import s3_client
 from airflow_provider_genesys.links.s3 import GenesysS3PrefixLink
 from airflow_provider_genesys.transfers.base import GenesysExportTransferOperator, required
+from airflow_provider_genesys.transfers.object_store import GenesysExportToObjectStoreOperator, OutputFormat
 
 if TYPE_CHECKING:
     from airflow_provider_genesys.sinks.base import Sink
+    from airflow_provider_genesys.sinks.objects.raw_landing import RawLanding
 
 
-class GenesysExportToS3Operator(GenesysExportTransferOperator):
-    """Load an export into S3, as NDJSON or Parquet in parts, with a manifest that is written last.
+class GenesysExportToS3Operator(GenesysExportToObjectStoreOperator):
+    """Load an export into S3, as NDJSON or Parquet in parts, or its archive as it is; a manifest is written last.
 
     Only what the manifest lists belongs to the load. See ``docs/s3.md`` for the layout and the rights that are needed.
 
@@ -23,10 +26,16 @@ class GenesysExportToS3Operator(GenesysExportTransferOperator):
 
     :param s3_bucket: name of the bucket, which exists. (templated)
     :param s3_prefix: what every key begins with. (templated)
-    :param output_format: ``ndjson.gz``, ``ndjson`` or ``parquet`` (which needs the extra ``parquet``).
-    :param part_size: bytes of the unpacked archive that make up one object, about.
+    :param output_format: ``ndjson.gz``, ``ndjson`` or ``parquet`` (which needs the extra ``parquet``); or ``raw``, for
+        the archive's own bytes in one object, from which the loading operators can load it again.
+    :param part_size: bytes of the unpacked archive that make up one object, about; with ``raw``, bytes of the archive
+        after which there is a checkpoint.
     :param fencing: ``conditional``; ``none`` for a store without conditional writes, where two tries that run at the
         same time are then not kept apart.
+    :param child_files: write the contract's children (of a conversation: participants, sessions, segments, metrics) to
+        files of their own, below ``<prefix>_<child>``.
+    :param partition_format: names the partition below the prefix, ``name=value`` in strftime's letters, by the window's
+        start in UTC, e.g. ``year=%Y/month=%m/day=%d``. A window that was loaded before stays where it is.
     :param extra_args: given with each object that is written: ``ServerSideEncryption``, ``SSEKMSKeyId``,
         ``StorageClass``, ``Tagging`` and the like.
     :param aws_conn_id: the AWS connection. (templated)
@@ -43,14 +52,16 @@ class GenesysExportToS3Operator(GenesysExportTransferOperator):
         GenesysS3PrefixLink(),
     )
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - Airflow operators take what a user may set as keywords
         self,
         *,
         s3_bucket: str,
         s3_prefix: str,
-        output_format: Literal["ndjson.gz", "ndjson", "parquet"] = "ndjson.gz",
+        output_format: OutputFormat = "ndjson.gz",
         part_size: int = 64 * 1024 * 1024,
         fencing: Literal["conditional", "none"] = "conditional",
+        child_files: bool = True,
+        partition_format: str = "dt=%Y-%m-%d",
         extra_args: dict[str, str] | None = None,
         aws_conn_id: str | None = "aws_default",
         **kwargs: Any,
@@ -61,32 +72,39 @@ class GenesysExportToS3Operator(GenesysExportTransferOperator):
         self.output_format = output_format
         self.part_size = part_size
         self.fencing = fencing
+        self.child_files = child_files
+        self.partition_format = partition_format
         self.extra_args = extra_args
         self.aws_conn_id = aws_conn_id
 
     def make_sink(self) -> Sink:
         """Return the sink, not opened."""
-        from airflow_provider_genesys.sinks.s3 import S3Sink  # noqa: PLC0415 - pulls in boto3
+        from airflow_provider_genesys.sinks.s3.sink import S3Sink  # noqa: PLC0415 - pulls in boto3
 
         return S3Sink(
-            self._client,
+            lambda: s3_client(self.aws_conn_id),
             required(self.s3_bucket, "s3_bucket"),
             required(self.s3_prefix, "s3_prefix"),
-            output_format=self.output_format,
+            output_format=self.output_format,  # type: ignore[arg-type]  # raw: make_landing
             part_size=self.part_size,
             fencing=self.fencing,
+            child_files=self.child_files,
+            partition_format=self.partition_format,
             dead_letter_raw=self.dead_letter_raw,
             encrypt=self.encrypt,
             extra_args=self.extra_args or {},
         )
 
-    def _client(self) -> Any:
-        """Return a client as S3Hook makes it, with the sink's settings where the connection has none of its own."""
-        from airflow.providers.amazon.aws.hooks.s3 import S3Hook  # noqa: PLC0415 - pulls in boto3
-        from botocore.config import Config
+    def make_landing(self) -> RawLanding:
+        """Return where the archive is landed as it is, not opened."""
+        from airflow_provider_genesys.sinks.s3.sink import s3_landing  # noqa: PLC0415 - pulls in boto3
 
-        from airflow_provider_genesys.sinks.s3 import CLIENT_CONFIG  # noqa: PLC0415 - as above
-
-        config = Config(**CLIENT_CONFIG)
-        chosen = S3Hook(aws_conn_id=self.aws_conn_id).conn_config.botocore_config
-        return S3Hook(aws_conn_id=self.aws_conn_id, config=config.merge(chosen) if chosen else config).get_conn()
+        return s3_landing(
+            lambda: s3_client(self.aws_conn_id),
+            required(self.s3_bucket, "s3_bucket"),
+            required(self.s3_prefix, "s3_prefix"),
+            part_size=self.part_size,
+            fencing=self.fencing,
+            partition_format=self.partition_format,
+            extra_args=self.extra_args or {},
+        )

@@ -66,8 +66,8 @@ class GenesysExportToSqsOperator(GenesysExportTransferOperator):
 
     def make_sink(self) -> Sink:
         """Return the sink, not opened."""
-        from airflow_provider_genesys.sinks.sqs import SqsSink  # noqa: PLC0415 - pulls in boto3
-        from airflow_provider_genesys.sinks.sqs_settings import SqsSettings  # noqa: PLC0415 - as above
+        from airflow_provider_genesys.sinks.sqs.settings import SqsSettings  # noqa: PLC0415 - as above
+        from airflow_provider_genesys.sinks.sqs.sink import SqsSink  # noqa: PLC0415 - pulls in boto3
 
         settings = SqsSettings(
             required(self.queue_url, "queue_url"),
@@ -79,15 +79,20 @@ class GenesysExportToSqsOperator(GenesysExportTransferOperator):
             encrypt=self.encrypt,
         )
         conn_id = required(self.checkpoint_conn_id, "checkpoint_conn_id")
-        return SqsSink(self._client, lambda: open_store(conn_id, table=self.checkpoint_table), settings)
+        return SqsSink(
+            lambda: sqs_client(self.aws_conn_id, self.max_in_flight),
+            lambda: open_store(conn_id, table=self.checkpoint_table),
+            settings,
+        )
 
-    def _client(self) -> Any:
-        """Return a client as SqsHook makes it, with the sink's settings where the connection has none of its own."""
-        from airflow.providers.amazon.aws.hooks.sqs import SqsHook  # noqa: PLC0415 - pulls in boto3
-        from botocore.config import Config
 
-        from airflow_provider_genesys.sinks.sqs import CLIENT_CONFIG  # noqa: PLC0415 - as above
+def sqs_client(aws_conn_id: str | None, connections: int) -> Any:
+    """Return a client as SqsHook makes it, with the sink's settings where the connection has none of its own."""
+    from airflow.providers.amazon.aws.hooks.sqs import SqsHook  # noqa: PLC0415 - pulls in boto3
+    from botocore.config import Config
 
-        config = Config(**CLIENT_CONFIG, max_pool_connections=self.max_in_flight)
-        chosen = SqsHook(aws_conn_id=self.aws_conn_id).conn_config.botocore_config
-        return SqsHook(aws_conn_id=self.aws_conn_id, config=config.merge(chosen) if chosen else config).get_conn()
+    from airflow_provider_genesys.sinks.sqs.sink import CLIENT_CONFIG  # noqa: PLC0415 - as above
+
+    config = Config(**CLIENT_CONFIG, max_pool_connections=connections)
+    chosen = SqsHook(aws_conn_id=aws_conn_id).conn_config.botocore_config
+    return SqsHook(aws_conn_id=aws_conn_id, config=config.merge(chosen) if chosen else config).get_conn()

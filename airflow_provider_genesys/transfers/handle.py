@@ -6,20 +6,28 @@ import ast
 import json
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_genesys.exceptions import ConfigurationError
+from airflow_provider_genesys.exceptions import ConfigurationError, WindowError
+from airflow_provider_genesys.hooks.object_store import is_folder_url
+from airflow_provider_genesys.transfers.source import landed_handle
+from airflow_provider_genesys.window import Window, read_window
 
 if TYPE_CHECKING:
     from airflow_provider_genesys.hooks.genesys import GenesysCloudHook
 
 
-def read_handle(given: Any, kind: str, hook: GenesysCloudHook) -> dict[str, Any]:
+def read_handle(given: Any, kind: str, hook: GenesysCloudHook, source_conn_id: str | None = None) -> dict[str, Any]:
     """Return the handle: the sensor's output as it is, or, for the id of an export, what Genesys says of it.
 
-    A template gives text; a dict that became text (Python's or JSON's form) is read back.
+    Of an archive that was landed as it is, it is what the manifest there says. A template gives text; a dict that
+    became text (Python's or JSON's form) is read back.
 
+    :param source_conn_id: the connection to where an archive was landed.
     :raises ConfigurationError: it is empty, or no handle.
+    :raises SourceRefusedError: no archive was landed there.
     """
     value = _parsed(given.strip()) if isinstance(given, str) else given
+    if url := _location(value):
+        return landed_handle(url, source_conn_id)
     if isinstance(value, dict):
         if not value.get("export_id"):
             raise ConfigurationError(
@@ -32,6 +40,29 @@ def read_handle(given: Any, kind: str, hook: GenesysCloudHook) -> dict[str, Any]
             "the task before this one push it?"
         )
     return hook.make_handle(hook.get_export(value, kind))
+
+
+def window_of(handle: dict[str, Any], start: Any, end: Any) -> Window:
+    """Return the window that the operator's arguments ``start`` and ``end`` give, else the handle.
+
+    :raises WindowError: neither does.
+    """
+    window = read_window("the operator's arguments", start, end) or read_window(
+        "the handle", handle.get("window_start"), handle.get("window_end")
+    )
+    if window is None:
+        raise WindowError(
+            f"Neither Genesys nor the handle says which window export {handle['export_id']} has. Give the operator "
+            "window_start and window_end."
+        )
+    return window
+
+
+def _location(value: Any) -> str | None:
+    """Return where an archive was landed, by its URL or what the landing task returned; None for other handles."""
+    if isinstance(value, dict) and value.get("contract") == "raw":
+        value = value.get("location")
+    return value if isinstance(value, str) and is_folder_url(value) else None
 
 
 def _parsed(text: str) -> Any:

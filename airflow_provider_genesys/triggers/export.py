@@ -25,13 +25,15 @@ T = TypeVar("T")
 
 
 class GenesysExportTrigger(BaseTrigger):
-    """Poll an export until it ends, the deadline passes, or the API fails too often in a row.
+    """Poll an export until it ends, waits to be started, the deadline passes, or the API fails too often in a row.
 
     The event is ``{"export_id", "state", "message"}``. It only wakes the task, which asks Genesys itself: Airflow
     stores and logs arguments and events in clear, so neither ever holds a URL or a token. Polling only reads; the
     trigger may run twice.
 
-    When a person clears the task or marks it, the export is cancelled where Genesys can (Airflow 3.3 and later).
+    When a person clears the task or marks it, Airflow (3.3 and later) does not say which. So the export is cancelled
+    then only for a task that created it: such a task creates another when it was cleared. Whoever clears no more than a
+    wait wants to go on waiting.
 
     :param export_id: the export to wait for.
     :param deadline: ISO 8601 with zone; when the wait ends at the latest.
@@ -39,6 +41,7 @@ class GenesysExportTrigger(BaseTrigger):
     :param genesys_conn_id: the Genesys connection.
     :param poll_interval: seconds before the first poll; later pauses double, with jitter.
     :param max_poll_interval: the longest pause, in seconds.
+    :param cancel_on_kill: cancel the export, where Genesys can, when a person clears or marks the task.
     """
 
     def __init__(
@@ -50,6 +53,7 @@ class GenesysExportTrigger(BaseTrigger):
         genesys_conn_id: str = "genesys_default",
         poll_interval: float = 5,
         max_poll_interval: float = 60,
+        cancel_on_kill: bool = False,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.export_id = export_id
@@ -58,6 +62,7 @@ class GenesysExportTrigger(BaseTrigger):
         self.genesys_conn_id = genesys_conn_id
         self.poll_interval = poll_interval
         self.max_poll_interval = max_poll_interval
+        self.cancel_on_kill = cancel_on_kill
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class path and the constructor's arguments."""
@@ -70,6 +75,7 @@ class GenesysExportTrigger(BaseTrigger):
                 "genesys_conn_id": self.genesys_conn_id,
                 "poll_interval": self.poll_interval,
                 "max_poll_interval": self.max_poll_interval,
+                "cancel_on_kill": self.cancel_on_kill,
             },
         )
 
@@ -83,8 +89,11 @@ class GenesysExportTrigger(BaseTrigger):
         yield TriggerEvent(event)  # type: ignore[no-untyped-call]
 
     async def on_kill(self) -> None:
-        """Cancel the export: a person does not want it any more."""
-        cancelled = await _in_thread(self._cancel)
+        """Cancel the export, if it is this task's own: a person does not want it any more."""
+        if not self.cancel_on_kill:
+            self.log.info("Export %s runs on: another task created it.", self.export_id)
+            return
+        cancelled = await in_thread(self._cancel)
         self.log.info("Export %s %s.", self.export_id, "was cancelled" if cancelled else "cannot be cancelled")
 
     async def cleanup(self) -> None:
@@ -98,8 +107,8 @@ class GenesysExportTrigger(BaseTrigger):
         while (left := seconds_left(deadline)) > 0:
             await asyncio.sleep(min(watch.pause(), left))
             try:
-                status = await _in_thread(self._ask)
-                if watch.ended(status):
+                status = await in_thread(self._ask)
+                if watch.ended(status) or status.state is ExportState.READY:
                     return status.state.value, status.message or ""
             except GenesysError as error:
                 if not watch.tolerates(error):
@@ -120,7 +129,8 @@ class GenesysExportTrigger(BaseTrigger):
         return GenesysCloudHook(self.genesys_conn_id, patience=PATIENCE)
 
 
-async def _in_thread(function: Callable[[], T]) -> T:
+async def in_thread(function: Callable[[], T]) -> T:
+    """Run a blocking ``function`` of the hook in a thread."""
     # sync_to_async rather than asyncio.to_thread: through it the hook's reads of connections reach the triggerer's
     # own event loop. The shield keeps the message of a cancellation, by which Airflow knows that a person asked for it.
     return await asyncio.shield(asyncio.ensure_future(sync_to_async(function, thread_sensitive=False)()))

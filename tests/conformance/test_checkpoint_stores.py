@@ -121,6 +121,9 @@ def test_shards_and_targets_have_checkpoints_of_their_own(place: Place) -> None:
     assert resumed.digest == 500
 
 
+@pytest.mark.outcome(
+    "processes", "two attempts at one load are alive at once", "FencedError in the older one; the newer one recovers"
+)
 def test_of_two_attempts_that_are_alive_the_older_one_is_fenced(place: Place) -> None:
     old, new = place.make_store(), place.make_store()
     zombie = old.claim(KEY, LOAD.export_id, restart=False)

@@ -22,6 +22,12 @@ def shown() -> dict[str, Any]:
 TestSqliteSink = shown()["TestSqliteSink"]
 
 
+def test_the_sink_is_as_small_as_the_page_says() -> None:
+    body = PAGE.partition("class SqliteSink:")[2].partition("\n\n\n")[0]
+    assert sum(bool(line.strip()) for line in body.splitlines()) <= 50
+    assert "fifty lines" in PAGE
+
+
 def test_the_page_names_tests_of_the_suite() -> None:
     named = re.findall(r"`(test_\w+?|)(\.\.\.)?(\w*?)(\.\.\.)?`", PAGE.partition("## What the suite tests")[2])
     suite = [name for name in vars(SinkConformance) if name.startswith("test_")]

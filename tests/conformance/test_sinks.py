@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import uuid
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ from airflow_provider_genesys.testing.services import S3Server
 from airflow_provider_genesys.testing.sink_conformance import FailedBatchConformance
 from tests.conformance.conftest import Bucket, Container, Folder, QueuePlace, Table
 from tests.sinks.queues import Queues
+from tests.sinks.strict_s3 import SwiftServer
 
 POSTGRES = [
     {},
@@ -32,6 +35,23 @@ class TestS3Sink(FailedBatchConformance):
         return empty_bucket
 
 
+@pytest.fixture(scope="module")
+def swift() -> Iterator[SwiftServer]:
+    with SwiftServer() as server:
+        yield server
+
+
+@pytest.mark.long
+class TestS3SinkOnStrictServer(FailedBatchConformance):
+    """On OpenStack Swift, which checks signatures, checksums and conditions."""
+
+    @pytest.fixture
+    def place(self, swift: SwiftServer) -> Bucket:
+        client, name = swift.client(), f"conformance-{uuid.uuid4().hex}"
+        client.create_bucket(Bucket=name)
+        return Bucket(client, name)
+
+
 class TestAzureBlobSink(FailedBatchConformance):
     @pytest.fixture
     def place(self, empty_container: Container) -> Container:
@@ -41,10 +61,10 @@ class TestAzureBlobSink(FailedBatchConformance):
 class TestSqsSink(FailedBatchConformance):
     """At least once: what a consumer finds that drops messages whose id it has seen."""
 
-    @pytest.fixture(params=["standard", "fifo"])
+    @pytest.fixture(params=["standard", pytest.param("fifo", marks=pytest.mark.long)])
     def place(self, request: Any, s3: S3Server, checkpoints_in_redis: Any, checkpoints_in_dynamodb: Any) -> QueuePlace:
         fifo = request.param == "fifo"
-        return QueuePlace(Queues(s3.endpoint_url, fifo=fifo), checkpoints_in_redis if fifo else checkpoints_in_dynamodb)
+        return QueuePlace(Queues(s3.endpoint_url, fifo=fifo), checkpoints_in_dynamodb if fifo else checkpoints_in_redis)
 
 
 class TestLocalSink(FailedBatchConformance):

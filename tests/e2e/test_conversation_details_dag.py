@@ -8,7 +8,8 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow_home import run_dag
+import duckdb
+from airflow_home import run_dag, xcoms
 from shipped_dag import shipped_dag
 
 if TYPE_CHECKING:
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
 DAY = datetime(2026, 11, 22, tzinfo=timezone.utc)
 
 
-def run(warehouse: Warehouse, **conf: Any) -> Any:
-    warehouse.genesys.conversations = 300
+def run(warehouse: Warehouse, *, conversations: int = 300, **conf: Any) -> Any:
+    warehouse.genesys.conversations = conversations
     dag = shipped_dag("genesys_conversation_details_daily")
     return run_dag(dag, DAY + timedelta(days=1, hours=2), s3_bucket=warehouse.bucket, **conf)
 
@@ -28,6 +29,12 @@ def listed(warehouse: Warehouse) -> list[dict[str, Any]]:
     manifests = [json.loads(body) for key, body in objects.items() if key.endswith("_manifest.json")]
     keys = [part["key"] for manifest in manifests for part in manifest["parts"]]
     return [json.loads(line) for key in keys for line in gzip.decompress(objects[key]).splitlines()]
+
+
+def segments(record: dict[str, Any]) -> int:
+    """Return how many segments a conversation has."""
+    sessions = [session for participant in record["participants"] for session in participant["sessions"]]
+    return sum(len(session["segments"]) for session in sessions)
 
 
 def test_a_day_and_three_before_it_arrive_whole_in_both_sinks(warehouse: Warehouse) -> None:
@@ -43,17 +50,20 @@ def test_a_day_and_three_before_it_arrive_whole_in_both_sinks(warehouse: Warehou
     assert days[-1][0].date() == DAY.date()
 
 
-def test_the_query_of_the_docs_gives_every_segment(warehouse: Warehouse) -> None:
+def test_the_queries_of_the_docs_give_every_segment(warehouse: Warehouse, tmp_path: Path) -> None:
     run(warehouse, look_back_days=0)
     page = (Path(__file__).parents[2] / "docs" / "conversation-details.md").read_text()
-    segments = warehouse.query(page.partition("```sql\n")[2].partition("```")[0].rstrip().rstrip(";"))
-    expected = sum(
-        len(session["segments"])
-        for record in listed(warehouse)
-        for participant in record["participants"]
-        for session in participant["sessions"]
-    )
-    assert len(segments) == expected > 300
+    of_json, of_tables, of_files = (block.partition("```")[0].rstrip(" ;\n") for block in page.split("```sql\n")[1:])
+    found = warehouse.query(of_json)
+    assert {row[1] for row in warehouse.query(of_tables)} == {row[2] for row in found}
+    assert len(found) == sum(map(segments, listed(warehouse))) > 300
+    for key, body in warehouse.objects().items():
+        path = tmp_path / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(body)
+    counted = duckdb.sql(of_files.replace("s3://genesys", str(tmp_path))).fetchall()
+    assert sum(count for _, count in counted) == len(found)
+    assert {kind for kind, _ in counted} == {row[2] for row in found}
 
 
 def test_what_genesys_corrects_takes_the_place_of_what_was_loaded(warehouse: Warehouse) -> None:
@@ -62,7 +72,20 @@ def test_what_genesys_corrects_takes_the_place_of_what_was_loaded(warehouse: War
     before = warehouse.query(count)[0]
     warehouse.genesys.revision = 1
     assert run(warehouse, look_back_days=1).state == "success"
+    held = warehouse.query("SELECT conversation_id, count(*) FROM conversation_details_segments GROUP BY 1")
+    assert dict(held) == {record["conversationId"]: segments(record) for record in listed(warehouse)}
     after = warehouse.query(f"{count} WHERE conversation_start >= '2026-11-22'")[0]
     assert after[1] == before[1] == 300
     assert after[0] < before[0]
     assert len(listed(warehouse)) == 600
+
+
+def test_a_day_behind_the_pagination_cap_arrives_whole_in_both_sinks(warehouse: Warehouse) -> None:
+    warehouse.genesys.pagination_cap = 800  # refuses the third page of 500
+    finished = run(warehouse, conversations=1_200, look_back_days=0)
+    assert finished.state == "success"
+    assert warehouse.query("SELECT count(*) FROM conversation_details") == [(1_200,)]
+    assert len({record["conversationId"] for record in listed(warehouse)}) == len(listed(warehouse)) == 1_200
+    certificate = xcoms(finished, "load_into_s3")["return_value"]
+    assert "," in certificate["export_id"]
+    assert certificate["original_export_id"] == xcoms(finished, "create_export")["return_value"]

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from airflow_provider_genesys.sinks.objects.media_store import PIECE
 from benchmarks.archives import Shelf, shelf
-from benchmarks.processes import Figures, measured, python
+from benchmarks.processes import Figures, measured, python, serving
 
 ALLOWED_MIB = 64
 GROWTH_MIB = 4
-SMALL, LARGE = 50, 500
+MEDIA_ELSE_MIB = 32
+"""What a load of media may hold beside the pieces of files: threads, connections, a page of metadata."""
+SMALL, LARGE = 30, 300
 """MB, 10**6 bytes."""
 
 
@@ -34,3 +38,15 @@ def test_the_peak_is_the_same_for_a_small_and_a_large_archive(archives: Shelf, k
     small, large = load(archives, kind, SMALL), load(archives, kind, LARGE)
     assert large["peak_mib"] - large["base_mib"] < ALLOWED_MIB
     assert large["peak_mib"] - small["peak_mib"] < GROWTH_MIB
+
+
+@pytest.mark.outcome("processes", "the media of recordings are larger than the memory, or many", "recovers")
+def test_media_take_a_piece_for_each_file_under_way_however_many_and_large_they_are(tmp_path: Path) -> None:
+    at_once = 4
+    pieces = at_once * PIECE / 2**20 * 9 / 8  # Python makes what grows an eighth larger than it is
+    for files, least, most in ((16, 1, 5), (160, 1, 5), (8, 60, 90)):
+        with serving("media_server", str(tmp_path), str(least), str(most)) as connection:
+            found = measured(python("media", connection, str(files), str(at_once)), 1)
+        assert found["records"] == files
+        assert found["bytes"] > files * least * 1_000_000
+        assert found["peak_mib"] - found["base_mib"] < pieces + MEDIA_ELSE_MIB, (files, least, most)

@@ -4,20 +4,34 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
+from watching import COLUMNS, query, until
 
 from demo.embedded import BUCKET, Embedded, embedded
 from demo.standalone import Standalone
 
 DAG = "/dags/genesys_recordings_daily"
+REVIEW = "/dags/contract_review"
 BIG, SMALL = 120_000, 2_000
-COLUMNS = "recording_id, conversation_id, timestamp, duration_ms, queue_id, participants, media, metadata"
+DIGEST = f"""
+SELECT count(*), md5(string_agg(t::text, '' ORDER BY recording_id))
+FROM (SELECT {COLUMNS} FROM genesys_recordings WHERE timestamp >= %s AND timestamp < %s) t
+"""
+
+POLICY = """
+def task_policy(task):
+    if hasattr(task, "outage_pause"):
+        task.outage_pause = (8.0, 8.0)
+"""
+"""A cluster policy, as $AIRFLOW_HOME/config may hold one: the shortest pause in an outage is 30 s else."""
+
+BATCHES = "SELECT checkpoint FROM genesys_ledger WHERE state = 'loading' AND checkpoint IS NOT NULL"
 
 
 @pytest.fixture(scope="module")
@@ -28,24 +42,27 @@ def services() -> Iterator[Embedded]:
 
 @pytest.fixture(scope="module")
 def airflow(services: Embedded) -> Iterator[Standalone]:
-    with Standalone(services, {"AIRFLOW__CORE__PARALLELISM": "2"}) as running:
+    (services.home / "config").mkdir()
+    (services.home / "config" / "airflow_local_settings.py").write_text(POLICY)
+    settings = {
+        "AIRFLOW__CORE__PARALLELISM": "2",
+        "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(_bundles(services)),
+    }
+    with Standalone(services, settings) as running:
         running.wait()
         yield running
 
 
-def query(dsn: str, sql: str, *values: Any) -> list[tuple[Any, ...]]:
-    with psycopg.connect(dsn) as connection:
-        return connection.execute(sql, values).fetchall()
-
-
-def until(found: Callable[[], Any], *, seconds: float = 120, what: str) -> Any:
-    """Return the first result of ``found`` that is true."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if result := found():
-            return result
-        time.sleep(0.1)
-    pytest.fail(f"{what} did not happen within {seconds} s")
+def _bundles(services: Embedded) -> list[dict[str, Any]]:
+    """The shipped DAGs, and the one of docs/contracts.md that is scheduled on drift."""
+    page = (Path(__file__).parents[2] / "docs" / "contracts.md").read_text()
+    [code] = [block for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "contract_review" in block]
+    folder = services.home / "reviews"
+    folder.mkdir()
+    (folder / "contract_review.py").write_text(code)
+    kind = "airflow.dag_processing.bundles.local.LocalDagBundle"
+    paths = {"dags-folder": {}, "reviews": {"path": str(folder)}}
+    return [{"name": name, "classpath": kind, "kwargs": kwargs} for name, kwargs in paths.items()]
 
 
 def kill(services: Embedded, task: str) -> None:
@@ -54,6 +71,25 @@ def kill(services: Embedded, task: str) -> None:
         services.metadata_dsn, "SELECT pid FROM task_instance WHERE task_id = %s AND state = 'running'", task
     )
     os.kill(pid, signal.SIGKILL)
+
+
+def kill_triggerer(airflow: Standalone) -> None:
+    """Kill the triggerer, which nobody starts again."""
+    running = airflow.processes("triggerer")
+    assert running
+    for pid in running:
+        os.kill(pid, signal.SIGKILL)
+
+
+def clear(airflow: Standalone, run_id: str, task: str) -> None:
+    wanted = {"dry_run": False, "dag_run_id": run_id, "task_ids": [task], "only_failed": False}
+    airflow.call("POST", f"{DAG}/clearTaskInstances", json=wanted)
+
+
+def tries(airflow: Standalone, run_id: str, task: str) -> tuple[int, str]:
+    """Return a task's try number and state."""
+    found = airflow.call("GET", f"{DAG}/dagRuns/{run_id}/taskInstances/{task}")
+    return found["try_number"], found["state"]
 
 
 def ledger_entries(services: Embedded) -> int:
@@ -79,7 +115,8 @@ def states(airflow: Standalone, run_id: str) -> dict[str, str]:
 )
 def test_a_killed_load_continues_in_the_next_try_for_both_sinks(airflow: Standalone, services: Embedded) -> None:
     until(lambda: _found(airflow), what="the DAG's parsing")
-    airflow.call("PATCH", DAG, json={"is_paused": False})
+    for dag in (DAG, REVIEW):
+        airflow.call("PATCH", dag, json={"is_paused": False})
     run = until(lambda: airflow.call("GET", f"{DAG}/dagRuns")["dag_runs"], what="the scheduled run")[0]
     run_id = run["dag_run_id"]
     until(lambda: states(airflow, run_id).get("wait_for_export") == "deferred", what="the deferral")
@@ -101,12 +138,8 @@ def test_a_killed_load_continues_in_the_next_try_for_both_sinks(airflow: Standal
         found: dict[str, Any] = airflow.call("GET", f"{DAG}/dagRuns/{run_id}")
         return found if found["state"] in ("success", "failed") else None
 
-    assert until(ended, what="the run's end")["state"] == "success", airflow.log()[-3000:]
-    tries = {
-        ti["task_id"]: ti["try_number"]
-        for ti in airflow.call("GET", f"{DAG}/dagRuns/{run_id}/taskInstances")["task_instances"]
-    }
-    assert tries["load_into_postgres"] == tries["load_into_s3"] == 2
+    assert until(ended, what="the run's end")["state"] == "success", airflow.log()
+    assert tries(airflow, run_id, "load_into_postgres") == tries(airflow, run_id, "load_into_s3") == (2, "success")
     ranges = [seen.range for seen in services.genesys.requests if seen.path.startswith("/archive/")]
     resumed = [int(given.removeprefix("bytes=").removesuffix("-")) for given in ranges if given]
     assert len(ranges) == 4
@@ -123,25 +156,88 @@ def test_a_killed_load_continues_in_the_next_try_for_both_sinks(airflow: Standal
     assert str(BIG) in str(checkpoint["value"])
 
 
-@pytest.mark.outcome("processes", "a loaded task is cleared", "recovers, loading from the beginning")
-def test_a_cleared_task_loads_from_the_beginning_and_changes_nothing(airflow: Standalone, services: Embedded) -> None:
-    run_id = airflow.call("GET", f"{DAG}/dagRuns")["dag_runs"][0]["dag_run_id"]
-    loaded = (
-        f"SELECT md5(string_agg(t::text, '' ORDER BY recording_id)) FROM (SELECT {COLUMNS} FROM genesys_recordings) t"
+def test_a_dag_that_is_scheduled_on_drift_runs_with_the_report(airflow: Standalone) -> None:
+    """The DAG of docs/contracts.md: each load of the run before had records that differ from the contract."""
+
+    def reviewed() -> list[dict[str, Any]]:
+        runs = airflow.call("GET", f"{REVIEW}/dagRuns")["dag_runs"]
+        return [run for run in runs if run["state"] == "success"]
+
+    run = until(reviewed, what="the review")[0]
+    assert run["run_type"] == "asset_triggered"
+    events = airflow.call("GET", f"{REVIEW}/dagRuns/{run['dag_run_id']}/upstreamAssetEvents")["asset_events"]
+    assert {event["uri"] for event in events} == {"genesys://drift/recordings"}
+    for event in events:
+        report = event["extra"]
+        assert {(drift["field"], drift["kind"]) for drift in report["drift"]} >= {("recordingId", "missing")}
+        assert report["export_id"]
+        assert event["source_task_id"] in ("load_into_postgres", "load_into_s3")
+    airflow.call("PATCH", REVIEW, json={"is_paused": True})  # the next tests' loads need the slots
+
+
+@pytest.mark.outcome(
+    "processes",
+    "Genesys is away for a while, on a real scheduler",
+    "recovers: the load waits without a worker and goes on in the same try",
+)
+@pytest.mark.outcome("processes", "the triggerer is killed while a load waits", "recovers")
+@pytest.mark.outcome("processes", "a load is cleared while it waits", "recovers, loading from the beginning")
+def test_loads_wait_out_an_outage_without_a_worker(airflow: Standalone, services: Embedded) -> None:
+    earlier = airflow.call("GET", f"{DAG}/dagRuns")["dag_runs"][0]["dag_run_id"]
+    services.genesys.job_seconds = 0
+    window = {"window_start": "2026-10-01T00:00:00Z", "window_end": "2026-10-02T00:00:00Z"}
+    asked = airflow.call("POST", f"{DAG}/dagRuns", json={"logical_date": None, "conf": window})
+    run_id, before = asked["dag_run_id"], rows_loaded(services)
+    loads = ("load_into_postgres", "load_into_s3")
+    until(lambda: rows_loaded(services) > before + 1_000, what="the load's beginning")
+    services.genesys.close()
+    until(lambda: {states(airflow, run_id)[load] for load in loads} == {"deferred"}, what="the deferrals")
+
+    kill_triggerer(airflow)
+    clear(airflow, earlier, "certificate")  # it finds a worker, of which there are two
+    until(lambda: states(airflow, earlier)["certificate"] == "success", what="another task's turn")
+    assert states(airflow, run_id)["load_into_postgres"] == "deferred"
+    services.genesys.start()
+    clear(airflow, run_id, "load_into_s3")
+    with airflow.part("triggerer"):
+        until(lambda: states(airflow, run_id).get("certificate") == "success", what="the run's end")
+
+    found = airflow.call("GET", f"{DAG}/dagRuns/{run_id}/taskInstances")["task_instances"]
+    assert {ti["task_id"]: ti["try_number"] for ti in found if ti["task_id"] in loads} == {
+        "load_into_postgres": 1,
+        "load_into_s3": 2,
+    }
+    ledger = (
+        "SELECT fence, attempts, state, certificate -> 'counts' ->> 'read' FROM genesys_ledger WHERE window_end = %s"
     )
-    before, asked = query(services.postgres.dsn, loaded), len(services.genesys.requests)
-    clear = {"dry_run": False, "dag_run_id": run_id, "task_ids": ["load_into_postgres"], "only_failed": False}
-    airflow.call("POST", f"{DAG}/clearTaskInstances", json=clear)
-    ti = f"{DAG}/dagRuns/{run_id}/taskInstances/load_into_postgres"
+    assert query(services.postgres.dsn, ledger, window["window_end"]) == [(2, 2, "complete", str(BIG))]
+    uninterrupted = query(services.postgres.dsn, DIGEST, "2026-10-01", "2026-10-02")
+    ranges = [seen.range for seen in services.genesys.requests if seen.path.startswith("/archive/")]
+    assert sum(given is None for given in ranges[-2:]) == 1  # the cleared one began anew, the other went on
+    clear(airflow, run_id, "load_into_postgres")
+    until(lambda: tries(airflow, run_id, "load_into_postgres") == (2, "success"), what="an uninterrupted load")
+    assert query(services.postgres.dsn, DIGEST, "2026-10-01", "2026-10-02") == uninterrupted
 
-    def loaded_again() -> bool:
-        found = airflow.call("GET", ti)
-        return bool(found["try_number"] == 3 and found["state"] == "success")
 
-    until(loaded_again, what="the cleared task's end")
-    fetched = [seen for seen in list(services.genesys.requests)[asked:] if seen.path.startswith("/archive/")]
-    assert [seen.range for seen in fetched] == [None]
-    assert query(services.postgres.dsn, loaded) == before
+@pytest.mark.outcome("processes", "a loaded task is cleared", "recovers, loading from the beginning")
+@pytest.mark.outcome("processes", "a load is cleared while it runs", "recovers, loading from the beginning")
+def test_a_task_that_is_cleared_and_again_while_it_runs_loads_from_the_beginning_and_changes_nothing(
+    airflow: Standalone, services: Embedded
+) -> None:
+    run_id = airflow.call("GET", f"{DAG}/dagRuns", params={"run_type": "scheduled"})["dag_runs"][0]["dag_run_id"]
+    days = ("2026-10-03", "2100-01-01")
+    before, asked = query(services.postgres.dsn, DIGEST, *days), len(services.genesys.requests)
+
+    def downloads() -> list[str | None]:
+        return [seen.range for seen in list(services.genesys.requests)[asked:] if seen.path.startswith("/archive/")]
+
+    clear(airflow, run_id, "load_into_postgres")
+    until(downloads, what="the cleared task's download")
+    until(lambda: query(services.postgres.dsn, BATCHES), what="its first commit")
+    clear(airflow, run_id, "load_into_postgres")
+    until(lambda: tries(airflow, run_id, "load_into_postgres") == (4, "success"), what="the cleared task's end")
+    assert downloads() == [None, None]
+    assert query(services.postgres.dsn, DIGEST, *days) == before
 
 
 @pytest.mark.outcome("processes", "days are backfilled, and again", "recovers")
@@ -174,9 +270,11 @@ def backfill(airflow: Standalone, reprocess: str) -> None:
 def days_loaded(services: Embedded) -> list[tuple[Any, ...]]:
     return query(
         services.postgres.dsn,
-        f"SELECT {COLUMNS} FROM genesys_recordings WHERE timestamp < '2026-11-14' ORDER BY recording_id",
+        f"SELECT {COLUMNS} FROM genesys_recordings WHERE timestamp > '2026-11-01' AND timestamp < '2026-11-14' "
+        "ORDER BY recording_id",
     )
 
 
 def _found(airflow: Standalone) -> bool:
-    return any(dag["dag_id"] == "genesys_recordings_daily" for dag in airflow.call("GET", "/dags")["dags"])
+    found = {dag["dag_id"] for dag in airflow.call("GET", "/dags")["dags"]}
+    return {"genesys_recordings_daily", "contract_review"} <= found

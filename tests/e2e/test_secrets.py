@@ -1,10 +1,13 @@
-"""No secret in anything that Airflow, PostgreSQL or S3 keeps, and none in what a task logs."""
+"""No secret and no personal data in anything that Airflow, PostgreSQL or S3 keeps, and none in what a task logs."""
 
 from __future__ import annotations
 
 import base64
+import gzip
+import json
 import logging
-from datetime import datetime, timezone
+import re
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlsplit
@@ -12,29 +15,57 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 from airflow_home import HOME, states, xcoms
 
+import airflow_provider_genesys
 from airflow_provider_genesys.hooks.genesys import GenesysCloudHook
 
 if TYPE_CHECKING:
     from conftest import Warehouse
 
 DAY = datetime(2026, 11, 22, tzinfo=timezone.utc)
+PII_KEY = "a key of more than sixteen characters"
 
 
-def everything_kept(warehouse: Warehouse) -> str:
-    """All of Airflow's metadata database and log files, PostgreSQL's tables and S3's objects, as text."""
-    texts = [path.read_bytes().decode("latin-1") for path in Path(HOME).rglob("*") if path.is_file()]
+def everything_kept(warehouse: Warehouse) -> bytes:
+    """All of Airflow's metadata database and log files, PostgreSQL's tables and S3's objects, unpacked."""
+    kept = [path.read_bytes() for path in Path(HOME).rglob("*") if path.is_file()]
     for table in ("genesys_recordings", "genesys_ledger", "genesys_dead_letters"):
-        texts += [row[0] for row in warehouse.query(f"SELECT t::text FROM {table} t")]
-    texts += [key + body.decode("latin-1") for key, body in warehouse.objects().items()]
-    return "\n".join(texts)
+        kept += [row[0].encode() for row in warehouse.query(f"SELECT t::text FROM {table} t")]
+    for key, body in warehouse.objects().items():
+        kept += [key.encode(), gzip.decompress(body) if key.endswith(".gz") else body]
+    return b"\n".join(kept)
 
 
-def test_no_secret_is_kept_or_logged(
-    warehouse: Warehouse, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+def protecting_contract(folder: Path) -> str:
+    """Write the built-in contract, with what it lets land of people protected; return its path."""
+    protected = "{type: json, pii: {'[].name': drop, '[].userId': hash}}"
+    contract = (Path(airflow_provider_genesys.__file__).parent / "contracts" / "recordings.yaml").read_text()
+    contract = re.sub("participants: .*", f"participants: {protected}", contract)
+    (folder / "mine.yaml").write_text(re.sub("metadata: .*", "metadata: {type: json, pii: drop}", contract))
+    return str(folder / "mine.yaml")
+
+
+def personal_data(warehouse: Warehouse) -> set[str]:
+    """Names and user ids of everybody in the archive, and what was noted of their calls."""
+    records = list(warehouse.genesys.archive(DAY, DAY + timedelta(days=1)).good_records())
+    people = [person for record in records for person in record["participants"]]
+    notes = {record["metadata"].get("note") or "" for record in records}
+    found = {person.get(name) or "" for person in people for name in ("name", "userId")}
+    return {json.dumps(text, ensure_ascii=False)[1:-1] for text in found | notes if len(text) > 8}
+
+
+def test_no_secret_and_no_personal_data_is_kept_or_logged(
+    warehouse: Warehouse,
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
+    """At DEBUG, with records that cannot be read and a contract that drops and hashes."""
     caplog.set_level(logging.DEBUG)
+    monkeypatch.setenv("AIRFLOW_VAR_GENESYS_PII_KEY", PII_KEY)
     genesys = warehouse.genesys
-    run = warehouse.run(DAY)
+    genesys.records = 700
+    run = warehouse.run(DAY, loads={"contract": protecting_contract(tmp_path), "pii_key": "variable:genesys_pii_key"})
     assert states(run)["certificate"] == "success"
     logged = "".join(capfd.readouterr()) + caplog.text
     hook = GenesysCloudHook()
@@ -45,13 +76,18 @@ def test_no_secret_is_kept_or_logged(
         "client secret": genesys.client_secret,
         "basic authorisation": basic,
         "signature": query["X-Amz-Signature"],
+        "key of the hash": PII_KEY,
         **{f"token {number}": token for number, token in enumerate(genesys._tokens._expiry)},
     }
     assert all(len(secret) > 8 for secret in secrets.values())
     kept = everything_kept(warehouse)
-    assert xcoms(run, "wait_for_export")["return_value"]["file_uri"] in kept  # the search finds what is there
+    assert xcoms(run, "wait_for_export")["return_value"]["file_uri"].encode() in kept  # the search finds what is there
     assert [name for name, secret in secrets.items() if secret in logged] == []
-    assert [name for name, secret in secrets.items() if secret in kept] == []
+    assert [name for name, secret in secrets.items() if secret.encode() in kept] == []
+    people = personal_data(warehouse)
+    assert len(people) > 500
+    assert [text for text in people if text in logged] == []
+    assert [text for text in people if text.encode() in kept] == []
 
 
 def test_the_personal_data_of_a_broken_record_is_kept_encrypted(warehouse: Warehouse) -> None:
@@ -60,6 +96,6 @@ def test_the_personal_data_of_a_broken_record_is_kept_encrypted(warehouse: Wareh
     handle = xcoms(run, "wait_for_export")["return_value"]
     archive = warehouse.genesys.archive(DAY, datetime(2026, 11, 23, tzinfo=timezone.utc))
     original = archive.read(offset, min(offset + 100, handle["size"]))
-    assert form != "keep"
-    assert original[:40] not in bytes(raw)
-    assert GenesysCloudHook().cipher("dead letters").decrypt(bytes(raw))[:40] == original[:40]
+    assert form == "encrypted"
+    assert original[:40] not in raw.encode()
+    assert GenesysCloudHook().open_dead_letter({"raw": raw, "raw_form": form})[:40] == original[:40]

@@ -18,6 +18,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import asdict
 from datetime import datetime, timezone
 from functools import partial
@@ -31,19 +32,27 @@ from airflow_provider_genesys.cloud.client import CloudClient
 from airflow_provider_genesys.cloud.config import CloudConfig
 from airflow_provider_genesys.cloud.exports import family
 from airflow_provider_genesys.cloud.handle import make_handle, open_handle
+from airflow_provider_genesys.cloud.media import open_media
+from airflow_provider_genesys.cloud.media_batches import Patience
+from airflow_provider_genesys.cloud.results import open_pages
 from airflow_provider_genesys.pipeline import document, run, steps
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
-from airflow_provider_genesys.pipeline.contract import RECORDINGS
+from airflow_provider_genesys.pipeline.contract import resolve
 from airflow_provider_genesys.pipeline.download import Download, DownloadSettings
 from airflow_provider_genesys.pipeline.handover import Handover
-from airflow_provider_genesys.sinks import parts
-from airflow_provider_genesys.sinks.azure_blob import AzureBlobSink
+from airflow_provider_genesys.pipeline.land import land
+from airflow_provider_genesys.pipeline.pages import Pages
+from airflow_provider_genesys.sinks.azure_blob.sink import AzureBlobSink, azure_landing
 from airflow_provider_genesys.sinks.base import Load, Sink
-from airflow_provider_genesys.sinks.local import LocalSink
-from airflow_provider_genesys.sinks.postgres import PostgresSink
-from airflow_provider_genesys.sinks.s3 import S3Sink
-from airflow_provider_genesys.sinks.sqs import SqsSink
-from airflow_provider_genesys.sinks.sqs_settings import SqsSettings
+from airflow_provider_genesys.sinks.local import LocalSink, local_landing
+from airflow_provider_genesys.sinks.objects import parts, raw_landing
+from airflow_provider_genesys.sinks.objects.media_store import MediaStore
+from airflow_provider_genesys.sinks.objects.raw_landing import RawLanding
+from airflow_provider_genesys.sinks.postgres.sink import PostgresSink
+from airflow_provider_genesys.sinks.s3.sink import S3Sink, s3_landing
+from airflow_provider_genesys.sinks.s3.store import S3Store
+from airflow_provider_genesys.sinks.sqs.settings import SqsSettings
+from airflow_provider_genesys.sinks.sqs.sink import SqsSink
 from airflow_provider_genesys.testing.services.azure import connection_string
 from tests.sinks.lake import client_for
 from tests.sinks.queues import sqs_client
@@ -139,7 +148,7 @@ class DyingDownload(Download):
 
 def load(job: dict[str, Any]) -> Any:
     steps.hook = listener(job)
-    parts.PIECE = 5 * 2**20
+    parts.PIECE = raw_landing.PIECE = 5 * 2**20
     # So that bytes come as fast as they are written, and a kill at any of them finds the sink at work.
     document.Handover = partial(Handover, limit=64 * 1024, piece=32 * 1024)
     DyingDownload.dies_after = job.get("bytes")
@@ -150,8 +159,12 @@ def load(job: dict[str, Any]) -> Any:
     )
     config = CloudConfig.from_connection(**job["connection"])
     with CloudClient(config) as client:
-        status = family("recordings", config).status(client, job["export_id"])
+        kind = job["kind"]
+        status = family(kind, config).status(client, job["export_id"])
         handle = make_handle(status, config.client_secret)
+
+        def result(start: Checkpoint) -> Download | Pages:
+            return open_pages(handle, client, page_size=job["page_size"]) or download(start)
 
         def download(start: Checkpoint) -> Download:
             return DyingDownload(
@@ -162,8 +175,17 @@ def load(job: dict[str, Any]) -> Any:
             )
 
         options = run.Options(batch_size=job["batch_size"], flush_interval=10)
-        whole = Load("load", job["export_id"], "recordings", *DAY, DAY[1], RECORDINGS, "test")
-        return run.run(whole, download, SINKS[job["sink"]](job["place"]), options)
+        whole = Load("load", job["export_id"], kind, *DAY, DAY[1], resolve(None, kind=kind), "test")
+        if job["place"].get("raw"):
+            return land(whole, {}, download, LANDINGS[job["sink"]](job["place"]), options)
+        if bucket := job["place"].get("media_bucket"):
+            store = MediaStore(S3Store(client_for(job["place"]["endpoint_url"]), bucket), "media")
+            settings = {"page_size": job["page_size"], "at_once": 3, "patience": Patience(0.01, 0.05, 20)}
+            media, jobs = open_media(handle, client, store, **settings)
+            with closing(media):
+                pages = Pages(media.read, job["export_id"], jobs=jobs)
+                return run.run(whole, lambda _: pages, postgres(job["place"]), options)
+        return run.run(whole, result, SINKS[job["sink"]](job["place"]), options)
 
 
 def postgres(place: dict[str, Any]) -> Sink:
@@ -173,6 +195,7 @@ def postgres(place: dict[str, Any]) -> Sink:
         schema=place["schema"],
         publish=place["publish"],
         write_mode=place["write_mode"],
+        child_tables=place["publish"] == "batches",
         dead_letter_raw="keep",
     )
 
@@ -203,6 +226,21 @@ def azure(place: dict[str, Any]) -> Sink:
     )
 
 
+def landed_in_s3(place: dict[str, Any]) -> RawLanding:
+    client = partial(client_for, place["endpoint_url"])
+    return s3_landing(client, place["bucket"], place["prefix"], part_size=place["part_size"])
+
+
+def landed_in_azure(place: dict[str, Any]) -> RawLanding:
+    account = BlobServiceClient.from_connection_string(connection_string(place["account_url"]))
+    container = partial(account.get_container_client, place["container"])
+    return azure_landing(container, place["prefix"], part_size=place["part_size"])
+
+
+def landed_in_a_folder(place: dict[str, Any]) -> RawLanding:
+    return local_landing(place["folder"], part_size=place["part_size"])
+
+
 def sqs(place: dict[str, Any]) -> Sink:
     endpoint = place["endpoint_url"]
     settings = SqsSettings(place["queue_url"], place["dead_letter_queue_url"], dead_letter_raw="keep")
@@ -220,6 +258,12 @@ SINKS: dict[str, Callable[[dict[str, Any]], Sink]] = {
     "local": local,
     "azure": azure,
     "sqs": sqs,
+}
+
+LANDINGS: dict[str, Callable[[dict[str, Any]], RawLanding]] = {
+    "s3": landed_in_s3,
+    "azure": landed_in_azure,
+    "local": landed_in_a_folder,
 }
 
 if __name__ == "__main__":

@@ -17,14 +17,18 @@ import psycopg
 from airflow_provider_genesys.cloud.client import CloudClient
 from airflow_provider_genesys.cloud.config import CloudConfig
 from airflow_provider_genesys.cloud.exports import ExportRequest, family
+from airflow_provider_genesys.pipeline.contract import resolve
 from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
 from airflow_provider_genesys.testing.services import AzuriteServer, S3Server
 from tests.faults.crash_child import DAY
-from tests.sinks.lake import Bucket, unpacked
+from tests.sinks.lake import Bucket, rows_in
 from tests.sinks.queues import Queues, dynamodb_store, state_of
 
 ROOT = Path(__file__).parents[2]
 TABLE = "crashes"
+PAGE = 12
+"""Conversations in a page."""
+CHILD_TABLES = {f"recordings_{child.name}" for child in resolve("conversation_details", kind="").children}
 _numbers = itertools.count(1)
 
 Contents = dict[str, Any]
@@ -65,12 +69,14 @@ class Source:
     export_id: str
     connection: dict[str, Any]
     size: int
+    kind: str = "recordings"
 
     def job(self) -> dict[str, Any]:
-        return {"export_id": self.export_id, "connection": self.connection}
+        job = {"export_id": self.export_id, "connection": self.connection, "kind": self.kind}
+        return {**job, "page_size": PAGE}
 
 
-def make_source(genesys: FakeGenesys, **settings: Any) -> Source:
+def make_source(genesys: FakeGenesys, kind: str = "recordings", **settings: Any) -> Source:
     for name, value in settings.items():
         setattr(genesys, name, value)
     connection = {"host": genesys.url, **genesys.connection()}
@@ -78,11 +84,12 @@ def make_source(genesys: FakeGenesys, **settings: Any) -> Source:
     connection["extra"] = connection["extra"] | {"requests_per_minute": 1_000_000, "verify_tls": False}
     config = CloudConfig.from_connection(**connection)
     with CloudClient(config) as client:
-        recordings = family("recordings", config)
-        export_id = recordings.create(client, ExportRequest(*DAY))
-        while not recordings.status(client, export_id).state.terminal:
+        found = family(kind, config)
+        export_id = found.create(client, ExportRequest(*DAY))
+        while not found.status(client, export_id).state.terminal:
             pass
-    return Source(export_id, connection, genesys.exports[export_id].delivered.size)
+    size = genesys.exports[export_id].delivered.size if export_id in genesys.exports else 0
+    return Source(export_id, connection, size, kind)
 
 
 @dataclass
@@ -180,22 +187,31 @@ class Places:
         return place, read
 
 
-_ROWS = "SELECT to_jsonb(row) - '_loaded_at' FROM {}.recordings AS row ORDER BY recording_id"
+_ROWS = "SELECT to_jsonb(row) - '_loaded_at' AS held FROM {}.{} AS row ORDER BY held"
 _LETTERS = """
 SELECT to_jsonb(letter) - '{{created_at,target}}'::text[] FROM {}.genesys_dead_letters AS letter ORDER BY source_offset
 """
-_TABLES = "SELECT count(*) FROM pg_tables WHERE schemaname = %s"
+_TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = %s ORDER BY tablename"
 _LEDGER = "SELECT state, to_jsonb(processed_at) FROM {}.genesys_ledger"
 
 
 def tables(dsn: str, schema: str) -> Contents:
     """Return every row, dead letter and the state that a schema holds."""
     with psycopg.connect(dsn) as connection:
-        rows, letters = (connection.execute(text.format(schema)).fetchall() for text in (_ROWS, _LETTERS))
+        letters = connection.execute(_LETTERS.format(schema)).fetchall()
         [(state, processed_at)] = connection.execute(_LEDGER.format(schema)).fetchall()
-        assert connection.execute(_TABLES, [schema]).fetchall() == [(3,)], "a load has left a table behind"
+        names = {name for (name,) in connection.execute(_TABLES, [schema]).fetchall()} - {
+            "genesys_dead_letters",
+            "genesys_ledger",
+        }
+        assert names - CHILD_TABLES == {"recordings"}, "a load has left a table behind"
+        rows = {name: connection.execute(_ROWS.format(schema, name)).fetchall() for name in sorted(names)}
     assert state == "complete"
     return {"rows": rows, "letters": letters, "processed_at": processed_at}
+
+
+def _timeless(line: bytes) -> dict[str, Any]:
+    return {name: value for name, value in json.loads(line).items() if name != "created_at"}
 
 
 def objects(held: dict[str, bytes], prefix: str) -> Contents:
@@ -203,16 +219,19 @@ def objects(held: dict[str, bytes], prefix: str) -> Contents:
     [name] = [key for key in held if key.endswith("_manifest.json")]
     manifest = json.loads(held[name])
     parts, letters = ([part["key"].removeprefix(prefix) for part in manifest[of]] for of in ("parts", "dead_letters"))
+    parts += [part["key"] for listed in manifest.get("children", {}).values() for part in listed]
     hidden = {key for key in held if "/." in key}  # a folder's ledger entry or manifest that was not whole
     ledger = sorted(key for key in held.keys() - hidden if key.startswith("_ledger/"))
     assert held.keys() - hidden == {name, *parts, *letters, *ledger}
     newest = json.loads(held[ledger[-1]])
     assert newest["state"] == "complete"
+    if manifest["contract"] == "raw":
+        return {"archive": held[parts[0]]}
     return {
         "parts": {key: held[key] for key in parts},
         # The keys of dead letters are each attempt's own.
-        "letters": [held[key] for key in letters],
+        "letters": [_timeless(line) for key in letters for line in held[key].splitlines()],
         "offsets": sorted(json.loads(line)["source_offset"] for key in letters for line in held[key].splitlines()),
-        "rows": sum(len(unpacked(key, held[key]).splitlines()) for key in parts),
+        "rows": sum(len(rows_in(key, held[key])) for key in parts),
         "processed_at": newest["processed_at"],
     }

@@ -19,14 +19,16 @@ import pytest
 from airflow_provider_genesys.pipeline import steps
 from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
 from airflow_provider_genesys.testing.services import AzuriteServer, PostgresServer, S3Server
+from tests.faults.crash_child import DAY
 from tests.faults.crash_scene import Contents, Loader, Places, Source, loader, make_source
 
 TABLES = ("postgres", "postgres-atomic")
 OBJECT_STORES = ("s3", "local", "azure")
 SINKS = (*TABLES, *OBJECT_STORES, "sqs")
-SEEDS = {"sqs": 0}
-"""So many random kills without --long, where not 20."""
-"""How many random kills each sink meets without --long; others meet 20. A queue takes long to be read."""
+PAGED = ("postgres", "local")
+"""Into which pages are loaded: a table takes pieces of pages, an object store whole ones."""
+SEEDS = {"sqs": 2}
+"""How many random kills a sink meets without --long; others meet 20. A queue takes long to be read."""
 EVERYWHERE = {
     steps.OPENED: (1,),
     steps.SPLIT: (1, 4),
@@ -50,6 +52,7 @@ OF_OBJECTS = {
     steps.CLEANED: (1,),
 }
 OF_QUEUES = {steps.SENT: (1, 3)}
+OF_QUEUES_SHORT = {steps.OPENED, steps.SENT, steps.COMMITTED, steps.CHECKED}
 OF_LARGE_PARTS = {steps.PIECE_SENT: (1,), steps.COMPLETING: (1,)}
 RESUMED = {
     steps.COMMITTED,
@@ -72,13 +75,15 @@ LARGE = [(sink, step, nth) for sink in OBJECT_STORES for step, times in OF_LARGE
 
 
 def case(sink: str, *more: object) -> Any:
-    """Return one case; those of a queue are long, because all of it is read back each time."""
-    return pytest.param(sink, *more, marks=[pytest.mark.long] if sink == "sqs" else [])
+    """Return one case; of those of a queue most are long, because all of it is read back each time."""
+    short = sink != "sqs" or OF_QUEUES_SHORT.intersection(more)
+    return pytest.param(sink, *more, marks=[] if short else [pytest.mark.long])
 
 
 PROCESSED_AT = [f"2026-11-23T0{attempt}:00:00+00:00" for attempt in range(1, 6)]
 """The times at which the attempts would begin: the one that commits first leaves its own in every row."""
-OWN = {"attempts", "location", "parts", "peak_memory_mb", "seconds", "signal", "steps", "took"}
+OWN = {"attempts", "ended_at", "location", "parts", "peak_memory_mb", "phases", "seconds", "signal", "started_at"}
+OWN |= {"steps", "took"}
 """What differs between certificates of equal loads."""
 
 
@@ -143,10 +148,31 @@ def places(
 
 
 @pytest.fixture(scope="module")
-def scene(running: tuple[FakeGenesys, Loader], places: Places) -> Scene:
+def whole_day(running: tuple[FakeGenesys, Loader], places: Places) -> Scene:
     genesys, children = running
     source = make_source(genesys, records=700, broken=20, duplicates=30)
     return Scene(children, places, source, batch_size=80)
+
+
+@pytest.fixture(scope="module")
+def few_records(running: tuple[FakeGenesys, Loader], places: Places) -> Scene:
+    """For queues: moto takes the longer to find a message the more of them there are."""
+    genesys, children = running
+    source = make_source(genesys, records=70, broken=4, duplicates=6)
+    return Scene(children, places, source, batch_size=8)
+
+
+@pytest.fixture
+def scene(sink: str, whole_day: Scene, few_records: Scene) -> Scene:
+    return few_records if sink == "sqs" else whole_day
+
+
+@pytest.fixture(scope="module")
+def pages(running: tuple[FakeGenesys, Loader], places: Places) -> Scene:
+    """Pages of twelve conversations, which tables take in batches of five: most kills are in the middle of a page."""
+    genesys, children = running
+    source = make_source(genesys, "conversation_details", conversations=55, available_until=DAY[1])
+    return Scene(children, places, source, 5, {"part_size": 100_000})
 
 
 @pytest.fixture(scope="module")
@@ -156,6 +182,13 @@ def large_parts(running: tuple[FakeGenesys, Loader], places: Places) -> Scene:
     return Scene(children, places, source, 2000, {"part_size": 2**30, "output_format": "ndjson"})
 
 
+@pytest.fixture(scope="module")
+def parquet(running: tuple[FakeGenesys, Loader], places: Places) -> Scene:
+    genesys, children = running
+    source = make_source(genesys, records=700, broken=20, duplicates=30)
+    return Scene(children, places, source, 80, {"output_format": "parquet"})
+
+
 @pytest.mark.outcome("processes", "SIGKILL at every named step of the pipeline, each sink", "recovers")
 @pytest.mark.parametrize(("sink", "step", "nth"), [case(*step) for step in STEPS])
 def test_killed_at_a_step(scene: Scene, sink: str, step: str, nth: int) -> None:
@@ -163,6 +196,37 @@ def test_killed_at_a_step(scene: Scene, sink: str, step: str, nth: int) -> None:
     assert killed["signal"] == signal.SIGKILL, f"{step} is not reached {nth} times"
     if step in RESUMED:
         assert resumed["attempts"] == 2
+
+
+@pytest.mark.outcome("processes", "SIGKILL at every named step of the pipeline, each sink", "recovers")
+@pytest.mark.parametrize("step", OF_OBJECTS)
+@pytest.mark.parametrize("sink", ["s3", "local"])
+def test_killed_at_a_step_of_parquet(parquet: Scene, sink: str, step: str) -> None:
+    killed, _ = parquet.killed_and_taken_up(sink, {"step": step, "nth": OF_OBJECTS[step][-1]})
+    assert killed["signal"] == signal.SIGKILL, f"{step} is not reached"
+
+
+@pytest.mark.outcome("processes", "SIGKILL at every named step of a load from cursor pages", "recovers")
+@pytest.mark.parametrize(
+    ("sink", "step", "nth"),
+    [(*of, nth) for of, nth in {(sink, step): nth for sink, step, nth in STEPS if sink in PAGED}.items()],
+)
+def test_killed_at_a_step_of_pages(pages: Scene, sink: str, step: str, nth: int) -> None:
+    killed, resumed = pages.killed_and_taken_up(sink, {"step": step, "nth": nth})
+    assert killed["signal"] == signal.SIGKILL, f"{step} is not reached {nth} times"
+    if step in RESUMED:
+        assert resumed["attempts"] == 2
+
+
+@pytest.mark.outcome("processes", "SIGKILL once or twice in a load from cursor pages, at random times", "recovers")
+@pytest.mark.parametrize(
+    ("sink", "seed"),
+    [pytest.param(sink, seed, marks=[pytest.mark.long] if seed >= 3 else []) for sink in PAGED for seed in range(100)],
+)
+def test_killed_anywhere_in_pages(pages: Scene, sink: str, seed: int) -> None:
+    took = pages.perfect_run(sink, PROCESSED_AT[0])[0]["took"]
+    chance = random.Random(seed)  # noqa: S311 - the same each time
+    pages.killed_and_taken_up(sink, *({"seconds": chance.random() * took} for _ in range(chance.randint(1, 2))))
 
 
 @pytest.mark.outcome("processes", "SIGKILL at every named step of the pipeline, each sink", "recovers")

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from airflow_provider_genesys.pipeline.dead_letter import DeadLetter
 from airflow_provider_genesys.pipeline.split import MAX_RECORD_BYTES, LineSplitter, Slice, Splitter
 from airflow_provider_genesys.pipeline.split_array import ArraySplitter
+from airflow_provider_genesys.pipeline.split_path import PathSplitter
 
 SEPARATORS = b", \t\r\n"
 
@@ -27,7 +28,7 @@ class Piece:
     rule: str | None = None
 
 
-def cut(
+def cut(  # noqa: PLR0913 - whatever a splitter is made with
     document: bytes,
     shape: str,
     chunks: list[int],
@@ -37,12 +38,16 @@ def cut(
     cut_every: int | None = None,
     most: int = MAX_RECORD_BYTES,
     opener: str | None = None,
+    path: str = "",
 ) -> list[Slice]:
     """Cut ``document`` from ``start`` on, fed in chunks of the sizes ``chunks`` again and again, into slices."""
+    entered: dict[str, Any] = {"where": "It", "opened": start > 0, "opener": opener, "max_record_bytes": most}
     made: Splitter = (
         LineSplitter(start, max_record_bytes=most)
         if shape == "lines"
-        else ArraySplitter(start, where="It", opened=start > 0, opener=opener, max_record_bytes=most)
+        else PathSplitter(path, start, **entered)
+        if path
+        else ArraySplitter(start, **entered)
     )
     slices: list[Slice] = []
     for chunk in in_chunks(document[start:], chunks):

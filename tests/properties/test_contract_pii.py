@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 
 from airflow_provider_genesys.exceptions import ConfigurationError, ContractError
 from airflow_provider_genesys.pipeline.column import Column, Pii
-from airflow_provider_genesys.pipeline.contract import Contract, Modes
-from airflow_provider_genesys.pipeline.pii import MASK, masked, protection
+from airflow_provider_genesys.pipeline.contract import RECORDINGS, Contract, Modes
+from airflow_provider_genesys.pipeline.pii import MASK, hashed, masked, protection, record_protection
 from airflow_provider_genesys.pipeline.run import Options, run
+from airflow_provider_genesys.sinks.dead_letters import DeadLetterRaw
 from airflow_provider_genesys.sinks.local import LocalSink
 from tests.unit.pipeline.sources import InMemory, a_load
 
@@ -130,7 +131,10 @@ CONTRACT = Contract(
 )
 
 
-def test_personal_data_is_in_no_row_no_log_and_no_drift(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("dead_letter_raw", ["drop", "keep", "encrypt"])
+def test_personal_data_is_in_no_row_no_letter_no_log_and_no_drift(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, dead_letter_raw: DeadLetterRaw
+) -> None:
     caplog.set_level(logging.DEBUG)
     records = [
         {"caller": f"x-{SECRET}-y@example.org"},
@@ -140,17 +144,44 @@ def test_personal_data_is_in_no_row_no_log_and_no_drift(tmp_path: Path, caplog: 
         {"p": {"user": SECRET}, "o": SECRET},
         {"caller": 1.5, "at": "yesterday"},
         {"o": SECRET},
+        {"at": None, "caller": SECRET, "o": {"address": SECRET}, "notes": SECRET, "p": [{"user": SECRET}]},
+        {"at": "no time", "all": [SECRET], "p": {"name": SECRET}},
+        {"at": [], "p": [SECRET, [{"name": SECRET}]], "notes": {"caller": SECRET}},
     ]
-    data = b"\n".join(json.dumps({"id": SECRET + str(n), "at": TIME, **r}).encode() for n, r in enumerate(records))
-    sink = LocalSink(tmp_path, "ndjson", dead_letter_raw="drop")
+    lines = [json.dumps({"id": SECRET + str(n), "at": TIME, **r}) for n, r in enumerate(records)]
+    broken = [lines[0][:-1], "[" + lines[1] + "]", lines[2].replace("id", "\\x"), lines[3] + " x", f"{SECRET} \udcff"]
+    data = "\n".join([*lines, *broken]).encode(errors="surrogateescape")
+    sink = LocalSink(tmp_path, "ndjson", dead_letter_raw=dead_letter_raw, encrypt=lambda raw: raw.hex().encode())
     options = Options(max_dead_letter_ratio=None, pii_key=KEY)
     certificate = run(a_load(contract=CONTRACT), InMemory(data), sink, options)
-    assert certificate.counts.read == len(records)
+    assert certificate.counts.read == len(lines) + len(broken)
+    assert certificate.counts.dead_letters > len(broken)
     assert certificate.drift
     assert SECRET not in certificate.to_json().decode()
     assert SECRET not in caplog.text
     assert not [path for path in tmp_path.rglob("*.*") if SECRET.encode() in path.read_bytes()]
     assert KEY.decode() not in repr(options)
+
+
+def test_a_kept_record_has_the_hashes_and_masks_that_a_row_would_have() -> None:
+    protect = record_protection((*CONTRACT.columns, *CONTRACT.dropped), KEY)
+    assert protect is not None
+    raw = b'{"id": "i", "n": 1.10, "caller": "+49 170 1234567", "notes": [1], "p": [{"user": "u"}], "new": "kept"}'
+    user = hashed(hashed("u", KEY), KEY)  # the contract lets it land twice
+    expected = {"id": hashed("i", KEY), "n": 1.1, "caller": "***4567", "p": [{"user": user}], "new": "kept"}
+    assert json.loads(protect(raw) or b"") == expected
+    assert protect(b'{"a": 1, "b": [2.50]}') == b'{"a": 1, "b": [2.50]}'
+
+
+@pytest.mark.parametrize("raw", [b'{"caller": "a"', b"[]", b'{"caller": "\xff"}', b'\xef\xbb\xbf{"caller": "a"}'])
+def test_a_record_that_cannot_be_read_cannot_be_protected(raw: bytes) -> None:
+    protect = record_protection(CONTRACT.columns, KEY)
+    assert protect is not None
+    assert protect(raw) is None
+
+
+def test_a_contract_without_personal_data_protects_nothing() -> None:
+    assert record_protection(RECORDINGS.columns, None) is None
 
 
 def test_a_hash_without_a_key_is_refused() -> None:

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_genesys.sinks import parts, s3_store
-from airflow_provider_genesys.sinks.s3 import S3Sink
+from airflow_provider_genesys.sinks import retries
+from airflow_provider_genesys.sinks.objects import parts
+from airflow_provider_genesys.sinks.s3.sink import S3Sink
 from airflow_provider_genesys.testing.services import S3Server
 from tests.sinks.flaky import FlakyProxy, flaky_proxy
 from tests.sinks.lake import CUT, MEBIBYTE, Bucket, client_for
@@ -48,8 +49,7 @@ def lake(client: Any, bucket: str) -> Bucket:
 @pytest.fixture
 def new_sink(client: Any, bucket: str, monkeypatch: pytest.MonkeyPatch) -> Callable[..., S3Sink]:
     """Makes a sink on this test's bucket; settings are replaced by name."""
-    monkeypatch.setattr(s3_store, "FIRST_WAIT", 0.01)
-    monkeypatch.setattr(s3_store, "JITTER", 0.01)
+    monkeypatch.setattr(retries, "FIRST_WAIT", 0.01)
 
     def make(**settings: Any) -> S3Sink:
         chosen = {"prefix": "raw", "part_size": CUT, "dead_letter_raw": "keep", "bucket": bucket, **settings}

@@ -5,12 +5,15 @@ from __future__ import annotations
 import threading
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from airflow_provider_genesys.exceptions import AccountError, ConfigurationError, FencedError
 from airflow_provider_genesys.pipeline.checkpoint import Counts
 from airflow_provider_genesys.pipeline.contract import RECORDINGS, Column, Contract
+from airflow_provider_genesys.sinks.postgres.session import Cursor
+from airflow_provider_genesys.sinks.postgres.upsert import Landed, Upsert
 from tests.sinks.batches import (
     DAY,
     LENGTH,
@@ -166,14 +169,14 @@ def test_of_exports_submitted_together_the_same_one_stays_in_whatever_order(
 
 
 def test_what_two_shards_have_in_common_stays_as_the_greater_one_has_it(warehouse: Warehouse) -> None:
-    first, second = make_load(shard=0), make_load(shard=1)
+    first, second = make_load(shard=1), make_load(shard=2)
     sink = warehouse.sink()
     sink.open(first, restart=False)
     last = sink.write(make_batch(first, range(4)))
     assert warehouse.load(second, make_batches(second, range(2, 6))).counts == counts(4)
     (part,) = sink.finish(make_certificate(first, last)).parts
     assert (part["rows"], part["taken_over"]) == (2, 2)
-    assert [row["_source_shard"] for row in warehouse.rows()] == [0, 0, 1, 1, 1, 1]
+    assert [row["_source_shard"] for row in warehouse.rows()] == [1, 1, 2, 2, 2, 2]
     assert warehouse.load(first, make_batches(first, 4)).counts == counts(4, duplicates=2)
 
 
@@ -209,6 +212,46 @@ def test_two_exports_that_load_the_same_keys_at_once_both_close_their_accounts(w
     assert certificates["old"].counts == counts(1000, duplicates=superseded)
     (part,) = certificates["old"].parts
     assert part["rows"] + part["taken_over"] == 1000 - superseded
+
+
+def test_rows_that_a_newer_export_replaces_meanwhile_are_judged_as_it_leaves_them(
+    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = make_load("first", load_id="load-0", submitted_at=LATER - timedelta(days=2))
+    middle = make_load("middle", load_id="load-1", submitted_at=LATER - timedelta(days=1))
+    newest = make_load("newest", load_id="load-2", submitted_at=LATER)
+    inserted, replaced, go_on = threading.Event(), threading.Event(), threading.Event()
+    settle = Upsert.settle
+
+    def settle_late(upsert: Upsert, cursor: Cursor, staged: int, lineage: dict[str, Any]) -> Landed:
+        """Stand between the insert of the middle one, which met all its rows, and its judgment."""
+        if lineage["export"] == "middle":
+            inserted.set()
+            replaced.wait(10)
+        return settle(upsert, cursor, staged, lineage)
+
+    def hold(plain: bytes) -> bytes:
+        """Stand before the commit of the newest one, where its dead letter is encrypted."""
+        replaced.set()
+        go_on.wait(10)
+        return plain
+
+    warehouse.load(first, make_batches(first, 10))
+    late, new = warehouse.sink(), warehouse.sink(dead_letter_raw="encrypt", encrypt=hold)
+    late.open(middle, restart=False)
+    new.open(newest, restart=False)
+    monkeypatch.setattr(Upsert, "settle", settle_late)
+    writing = threading.Thread(target=lambda: late.write(make_batch(middle, range(10))))
+    replacing = threading.Thread(target=lambda: new.write(make_batch(newest, range(11), dead=[10])))
+    writing.start()
+    assert inserted.wait(10)
+    replacing.start()
+    while not warehouse.execute("SELECT pid FROM pg_locks WHERE locktype = 'transactionid' AND NOT granted"):
+        assert writing.is_alive()
+    go_on.set()
+    replacing.join()
+    writing.join()
+    assert {row["_genesys_export_id"] for row in warehouse.rows()} == {"newest"}
 
 
 # ── resume, restart, fences ──
@@ -270,7 +313,7 @@ def test_there_is_nothing_to_continue(warehouse: Warehouse, why: str) -> None:
 
 
 def test_processed_at_is_shared_by_the_shards(warehouse: Warehouse) -> None:
-    first, second = make_load(shard=0), make_load(shard=1)
+    first, second = make_load(shard=1), make_load(shard=2)
     sink = warehouse.sink()
     sink.open(first, restart=False)
     sink.write(make_batch(first, range(1)))
@@ -279,6 +322,9 @@ def test_processed_at_is_shared_by_the_shards(warehouse: Warehouse) -> None:
     assert other.processed_at == PROCESSED_AT.isoformat()
 
 
+@pytest.mark.outcome(
+    "processes", "two attempts at one load are alive at once", "FencedError in the older one; the newer one recovers"
+)
 def test_an_older_attempt_cannot_write_any_more(warehouse: Warehouse) -> None:
     load = make_load()
     old, new = warehouse.sink(), warehouse.sink()
@@ -315,17 +361,26 @@ def test_dead_letters_are_kept_with_their_bytes_and_place(warehouse: Warehouse) 
         "stage": "contract",
         "rule": "missing-required",
         "message": "durationMs is missing",
-        "raw": b'{"recordingId": "recording-0000004"}',
-        "raw_form": "plain",
+        "kind": "recordings",
+        "window_start": load.window_start,
+        "window_end": load.window_end,
+        "submitted_at": load.submitted_at,
+        "processed_at": PROCESSED_AT,
+        "raw": '{"recordingId": "recording-0000004"}',
+        "raw_form": "text",
+        "state": "open",
+        "replayed_at": None,
+        "replayed_by": None,
+        "replayed_contract": None,
     }
 
 
 @pytest.mark.parametrize(
     ("how", "raw", "form"),
-    [("encrypt", b'"4000000-gnidrocer" :"dIgnidrocer"{'[::1], "encrypted"), ("drop", None, "dropped")],
+    [("encrypt", '"4000000-gnidrocer" :"dIgnidrocer"{', "encrypted"), ("drop", None, "dropped")],
 )
 def test_the_bytes_of_dead_letters_are_encrypted_or_dropped(
-    warehouse: Warehouse, how: str, raw: bytes | None, form: str
+    warehouse: Warehouse, how: str, raw: str | None, form: str
 ) -> None:
     load = make_load()
     batches = make_batches(load, 10, dead=[4])
@@ -373,8 +428,8 @@ def test_a_poisoned_row_is_set_aside_and_the_others_land(warehouse: Warehouse) -
     assert len(warehouse.rows()) == 596
     letters = [letter for letter in warehouse.dead_letters() if letter["stage"] == "sink"]
     assert [letter["source_offset"] // LENGTH for letter in letters] == [5, 250, 251]
-    assert b'"durationMs":9223372036854775808' in letters[0]["raw"]
-    assert b'"media":{"type": "audio"' in letters[0]["raw"]
+    assert '"durationMs":9223372036854775808' in letters[0]["raw"]
+    assert '"media":{"type": "audio"' in letters[0]["raw"]
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import pytest
 
 from airflow_provider_genesys.exceptions import ContractError
 from airflow_provider_genesys.pipeline.contract import RECORDINGS, Column, Contract
-from airflow_provider_genesys.sinks.postgres_columns import column_names, snake_case
+from airflow_provider_genesys.sinks.postgres.columns import column_names, snake_case
 
 
 @pytest.mark.parametrize(

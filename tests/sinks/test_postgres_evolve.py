@@ -12,7 +12,7 @@ import pytest
 from airflow_provider_genesys.exceptions import FencedError, SinkRefusedError, SinkUnavailableError
 from airflow_provider_genesys.pipeline.contract import RECORDINGS, Column, Contract
 from airflow_provider_genesys.sinks.base import Batch, Load
-from airflow_provider_genesys.sinks.postgres_evolve import evolution_sql
+from airflow_provider_genesys.sinks.postgres.evolve import evolution_sql
 from tests.sinks.batches import make_batch, make_certificate, make_load, recording_row
 from tests.sinks.warehouse import Warehouse, counts
 
@@ -92,7 +92,7 @@ def test_a_row_that_is_refused_is_set_aside_with_its_new_columns(warehouse: Ware
     batch = evolved(load, range(3))
     poisoned = [*batch.rows[:2], (*batch.rows[2][:-2], "a\0b", 2)]
     assert sink.write(replace(batch, rows=poisoned)).counts == counts(3, dead_letters=1)
-    assert b'"wrapUp":"a\\u0000b"' in warehouse.dead_letters()[0]["raw"]
+    assert '"wrapUp":"a\\u0000b"' in warehouse.dead_letters()[0]["raw"]
 
 
 def test_partitions_take_the_new_columns_too(warehouse: Warehouse) -> None:

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 from airflow_provider_genesys.exceptions import ConfigurationError, GenesysError, SinkRefusedError
-from airflow_provider_genesys.sinks.postgres import PostgresSink
+from airflow_provider_genesys.sinks.postgres.sink import PostgresSink
 from airflow_provider_genesys.testing.services import PostgresServer
 from tests.sinks.batches import make_batch, make_batches, make_certificate, make_load
 from tests.sinks.warehouse import Warehouse, counts
@@ -305,7 +305,7 @@ def test_settings_of_the_connection_do_not_matter(warehouse: Warehouse) -> None:
 
 
 def test_without_psycopg_the_error_says_what_to_install() -> None:
-    program = "import sys; sys.modules['psycopg'] = None; import airflow_provider_genesys.sinks.postgres"
+    program = "import sys; sys.modules['psycopg'] = None; import airflow_provider_genesys.sinks.postgres.sink"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert "MissingExtraError" in done.stderr
     assert "pip install 'airflow-provider-genesys[postgres]'" in done.stderr

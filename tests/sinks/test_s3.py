@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from typing import Any
 
@@ -18,7 +17,7 @@ from tests.sinks.batches import (
     make_dead_letter,
     make_load,
 )
-from tests.sinks.lake import CUT, LEDGER, LOAD, Bucket, batches_of, ids, run
+from tests.sinks.lake import CUT, LEDGER, LOAD, Bucket, batches_of, bulky, ids, run
 
 
 def test_parts_manifest_ledger_and_dead_letters_lie_where_the_layout_says(new_sink: Any, lake: Bucket) -> None:
@@ -154,7 +153,7 @@ def test_dead_letters_are_encrypted_where_asked(new_sink: Any, lake: Bucket) -> 
     [key] = lake.listed("raw/_dead_letters/")
     letter = json.loads(lake.read(key))
     assert letter["raw_form"] == "encrypted"
-    assert base64.b64decode(letter["raw"]) == make_dead_letter(3).raw[::-1]
+    assert letter["raw"].encode() == make_dead_letter(3).raw[::-1]
 
 
 def test_extra_arguments_go_with_every_object(new_sink: Any, lake: Bucket, client: Any, bucket: str) -> None:
@@ -167,6 +166,27 @@ def test_extra_arguments_go_with_every_object(new_sink: Any, lake: Bucket, clien
         head = client.head_object(Bucket=bucket, Key=key)
         assert (head["ServerSideEncryption"], head["StorageClass"]) == ("AES256", "STANDARD_IA")
         assert client.get_object_tagging(Bucket=bucket, Key=key)["TagSet"] == [{"Key": "team", "Value": "care"}]
+
+
+def test_extra_arguments_go_with_a_part_that_is_sent_in_pieces(
+    new_sink: Any, lake: Bucket, client: Any, bucket: str
+) -> None:
+    load = make_load()
+    extra = {
+        "ServerSideEncryption": "AES256",
+        "StorageClass": "STANDARD_IA",
+        "Tagging": "team=care",
+        "Metadata": {"a": "b"},
+    }
+
+    run(new_sink(output_format="ndjson", extra_args=extra), load, bulky(load, 12, size=12))
+
+    [key] = lake.parts()
+    head = client.head_object(Bucket=bucket, Key=key)
+    assert head["ETag"].strip('"').endswith("-2")
+    assert (head["ServerSideEncryption"], head["StorageClass"]) == ("AES256", "STANDARD_IA")
+    assert head["Metadata"] == {"a": "b"}
+    assert client.get_object_tagging(Bucket=bucket, Key=key)["TagSet"] == [{"Key": "team", "Value": "care"}]
 
 
 def test_hostile_ids_and_prefixes_stay_inside_their_keys(new_sink: Any, lake: Bucket) -> None:

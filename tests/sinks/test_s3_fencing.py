@@ -13,6 +13,9 @@ from tests.sinks.lake import Bucket, batches_of, bulky, run
 
 
 @pytest.mark.outcome("object stores", "a precondition fails: another attempt has written", "FencedError")
+@pytest.mark.outcome(
+    "processes", "two attempts at one load are alive at once", "FencedError in the older one; the newer one recovers"
+)
 def test_of_two_live_attempts_the_older_one_stops(new_sink: Any, lake: Bucket) -> None:
     load = make_load()
     batches = list(batches_of(load, 200))

@@ -1,9 +1,10 @@
-"""How much memory a large part takes. In a process of its own: the peak of this one is that of all its tests."""
+"""How much memory a large part takes, and an archive that is landed. In processes of their own, for the peak's sake."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 from airflow_provider_genesys.testing.services import S3Server
 
@@ -12,7 +13,7 @@ import resource, sys
 from dataclasses import replace
 from tests.sinks.batches import LENGTH, make_batch, make_certificate, make_checkpoint, make_load
 from tests.sinks.lake import client_for
-from airflow_provider_genesys.sinks.s3 import S3Sink
+from airflow_provider_genesys.sinks.s3.sink import S3Sink
 
 endpoint, bucket = sys.argv[1:]
 sink = S3Sink(
@@ -34,6 +35,47 @@ before = peak()
 [part] = run(200).parts
 print(part["bytes"] // 2**20, round(peak() - before))
 """
+
+LANDING = """
+import resource, sys
+from pathlib import Path
+from airflow_provider_genesys.pipeline.checkpoint import Identity
+from airflow_provider_genesys.pipeline.land import land
+from airflow_provider_genesys.pipeline.landed import LandedArchive, find_landed
+from airflow_provider_genesys.pipeline.run import Options
+from airflow_provider_genesys.sinks.local import FolderStore, local_landing
+from tests.sinks.batches import make_load
+
+CHUNK = b'{"recordingId": "a"}\\n' * 10_000
+
+class Long:
+    known = Identity(len(CHUNK) * 1000)
+
+    def read(self, start):
+        skip, offset = divmod(start, len(CHUNK))
+        yield CHUNK[offset:]
+        for _ in range(999 - skip):
+            yield CHUNK
+
+    def stop(self):
+        pass
+
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+before = peak()
+certificate = land(make_load(), {}, lambda start: Long(), local_landing(sys.argv[1]), Options())
+store = FolderStore(Path(sys.argv[1]))
+landed = find_landed(store, "dt=2026-11-01/load-1/")
+read = sum(map(len, LandedArchive(store, landed, known=Identity()).read(0)))
+assert read == certificate.bytes_read
+print(read // 2**20, round(peak() - before))
+"""
+
+
+def test_an_archive_of_200_mb_is_landed_and_read_in_the_memory_of_a_few_pieces(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", LANDING, str(tmp_path)], capture_output=True, text=True, check=True)
+    size, growth = map(int, done.stdout.split())
+    assert size > 190
+    assert growth < 48
 
 
 def test_a_part_of_100_mb_takes_the_memory_of_a_few_pieces(s3: S3Server, bucket: str) -> None:

@@ -31,3 +31,9 @@ def test_the_daily_dag_has_windows_with_a_length() -> None:
     assert type(dag.timetable).__name__ == "CronDataIntervalTimetable"
     assert dag.max_active_runs == 2
     assert dag.params["file_format"] == "ndjson"
+
+
+def test_a_bulk_export_is_waited_for_as_long_as_archived_recordings_take() -> None:
+    dag = shipped_dag("genesys_recording_bulk_export")
+    assert dag.get_task("wait_for_export").timeout == 3 * 86_400
+    assert dag.params["delay_days"] == 2, "Genesys may need 48 hours to find a recording"

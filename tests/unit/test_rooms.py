@@ -44,7 +44,7 @@ def name(path: Path) -> str:
 
 
 PLAIN = [path for path in MODULES if room(path) in (*PLAIN_ROOMS, *PLAIN_MODULES)]
-AIRFLOW = [path for path in MODULES if room(path) in AIRFLOW_ROOMS]
+AIRFLOW = [path for path in MODULES if room(path) in (*AIRFLOW_ROOMS, "__main__.py")]
 
 
 def imported(path: Path) -> Iterator[str]:

@@ -8,7 +8,12 @@ from typing import Any
 
 from airflow_provider_genesys.testing.fake_genesys.agents import Agents
 from airflow_provider_genesys.testing.fake_genesys.analytics_job import RESULTS_LAST, AnalyticsJob
-from airflow_provider_genesys.testing.fake_genesys.analytics_query import ConversationQuery, UserQuery, read_query
+from airflow_provider_genesys.testing.fake_genesys.analytics_query import (
+    ConversationQuery,
+    UserQuery,
+    interval_of,
+    read_query,
+)
 from airflow_provider_genesys.testing.fake_genesys.interactions import Interactions
 from airflow_provider_genesys.testing.fake_genesys.messages import Request, Response, api_error, json_response
 from airflow_provider_genesys.testing.fake_genesys.orders import InvalidOrderError
@@ -41,11 +46,17 @@ class AnalyticsApi:
         if job_id is None:
             return self._create(kind, request) if request.method == "POST" else _not_supported(request)
         if job_id == "availability":
-            return json_response(200, {"dataAvailabilityDate": _text(self._available_until())})
+            return json_response(200, {"dataAvailabilityDate": _text(_available_until(self._settings))})
         job = self._jobs.get(job_id)
         if job is None or job.kind != kind:
             return api_error(404, f"Job {job_id} was not found.", entityId=job_id, entityName="job")
         return self._results(job, request) if results else self._job(job, request)
+
+    def conversation_ids(self, query: ConversationQuery) -> list[str]:
+        """Return the ids of the conversations that ``query`` finds."""
+        interactions = self._organization()
+        numbers = interactions.of(*interval_of(query.interval), by_start_day=query.start_of_day_interval_matching)
+        return [interactions.id_of(number) for number in numbers]
 
     def _create(self, kind: str, request: Request) -> Response:
         settings = self._settings
@@ -112,7 +123,7 @@ class AnalyticsApi:
         parts = [b'{"%b":[%b]' % (_MEMBER[job.kind].encode(), records)]
         if following < len(job.numbers):
             parts.append(b'"cursor":"%b"' % job.cursor(following).encode())
-        parts.append(b'"dataAvailabilityDate":"%b"}' % _text(self._available_until()).encode())
+        parts.append(b'"dataAvailabilityDate":"%b"}' % _text(_available_until(self._settings)).encode())
         return Response(200, {"Content-Type": "application/json"}, b",".join(parts))
 
     def _misled(self, offset: int, following: int, size: int) -> tuple[int, int]:
@@ -125,8 +136,9 @@ class AnalyticsApi:
             "page repeated": (size, following),
         }.get(self._settings.page_fault or "", (offset, following))
 
-    def _available_until(self) -> datetime:
-        return self._settings.available_until or datetime.now(timezone.utc) - timedelta(minutes=5)
+
+def _available_until(settings: Settings) -> datetime:
+    return settings.available_until or datetime.now(timezone.utc) - timedelta(minutes=5)
 
 
 def _not_supported(request: Request) -> Response:

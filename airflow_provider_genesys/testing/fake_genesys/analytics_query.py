@@ -52,13 +52,22 @@ def read_query(
     except msgspec.DecodeError as error:
         place = re.search(r"`\$\.?([^`]*)`", str(error))
         raise InvalidOrderError(f"The request body is not valid: {error}", place[1] if place else "") from error
+    start, end = interval_of(query.interval)
+    if longest and end - start > longest:
+        raise InvalidOrderError(f"The interval may not be longer than {longest.days} days", "interval")
+    return query, start, end
+
+
+def interval_of(text: str) -> tuple[datetime, datetime]:
+    """Return start and end of an interval, as Genesys writes them.
+
+    :raises InvalidOrderError: it is none, or has no length.
+    """
     try:
-        start, end = (msgspec.convert(text, datetime) for text in query.interval.split("/"))
+        start, end = (msgspec.convert(part, datetime) for part in text.split("/"))
         whole = start < end
     except (ValueError, TypeError):
         whole = False
     if not whole:
-        raise InvalidOrderError(f"The interval {query.interval[:80]} is not valid", "interval")
-    if longest and end - start > longest:
-        raise InvalidOrderError(f"The interval may not be longer than {longest.days} days", "interval")
-    return query, start, end
+        raise InvalidOrderError(f"The interval {text[:80]} is not valid", "interval")
+    return start, end

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from email.utils import format_datetime
 
 from airflow_provider_genesys.testing.fake_genesys.exports import Export
-from airflow_provider_genesys.testing.fake_genesys.messages import Request, Response, Slice, s3_error
+from airflow_provider_genesys.testing.fake_genesys.messages import Request, Response, Slice, Stored, s3_error
 from airflow_provider_genesys.testing.fake_genesys.presign import Signer
 
 _RANGE = re.compile(r"bytes=(?:(\d+)-(\d*)|-(\d+))")
@@ -36,13 +36,21 @@ def _deliver(export: Export, headers: Mapping[str, str]) -> Response:
     described = {
         "ETag": stored.etag,
         "Last-Modified": format_datetime(export.submitted, usegmt=True),
-        "Accept-Ranges": "bytes",
         "Content-Type": "application/gzip" if export.compressed else f"application/{export.path.rpartition('.')[2]}",
     }
-    if headers.get("If-Match", "*") not in {"*", stored.etag}:
+    return deliver(stored, described, headers)
+
+
+def deliver(stored: Stored, described: Mapping[str, str], headers: Mapping[str, str]) -> Response:
+    """Return all of ``stored``, or the one range that is asked for, under the conditions that S3 knows.
+
+    :param described: ETag, Last-Modified and Content-Type.
+    """
+    etag, described = described["ETag"], {**described, "Accept-Ranges": "bytes"}
+    if headers.get("If-Match", "*") not in {"*", etag}:
         return s3_error(412, "At least one of the pre-conditions you specified did not hold", Condition="If-Match")
     wanted = headers.get("Range", "")
-    if headers.get("If-Range", stored.etag) not in {stored.etag, described["Last-Modified"]}:
+    if headers.get("If-Range", etag) not in {etag, described["Last-Modified"]}:
         wanted = ""
     span = _span(wanted, stored.size)
     if span is None:

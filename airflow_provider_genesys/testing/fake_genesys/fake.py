@@ -13,16 +13,20 @@ from uuid import uuid4
 
 import msgspec
 
+from airflow_provider_genesys.testing.fake_genesys.aggregates import AggregatesApi
 from airflow_provider_genesys.testing.fake_genesys.analytics import AnalyticsApi
 from airflow_provider_genesys.testing.fake_genesys.analytics_job import AnalyticsJob
 from airflow_provider_genesys.testing.fake_genesys.api import PlatformApi
 from airflow_provider_genesys.testing.fake_genesys.archive import Archive, FileFormat, Tally
 from airflow_provider_genesys.testing.fake_genesys.download import ObjectStore
 from airflow_provider_genesys.testing.fake_genesys.exports import Export
+from airflow_provider_genesys.testing.fake_genesys.media import MEDIA_PREFIX, MediaApi, MediaState
 from airflow_provider_genesys.testing.fake_genesys.messages import Request, Response
 from airflow_provider_genesys.testing.fake_genesys.oauth import CLIENT_ID, CLIENT_SECRET, TokenEndpoint
 from airflow_provider_genesys.testing.fake_genesys.orders import ExportOrder
 from airflow_provider_genesys.testing.fake_genesys.presign import Signer
+from airflow_provider_genesys.testing.fake_genesys.recording_job import RecordingJob
+from airflow_provider_genesys.testing.fake_genesys.recording_jobs import RecordingJobsApi
 from airflow_provider_genesys.testing.fake_genesys.scripting import STORE_PREFIX, TOKEN_PATH, Fault, Script
 from airflow_provider_genesys.testing.fake_genesys.server import Server
 from airflow_provider_genesys.testing.fake_genesys.settings import Settings
@@ -61,6 +65,10 @@ class FakeGenesys(Settings):
         """Every export by id. ``exports[id].outcome`` may be set at any time."""
         self.jobs: dict[str, AnalyticsJob] = {}
         """Every details job by id. ``jobs[id].outcome`` may be set at any time."""
+        self.recording_jobs: dict[str, RecordingJob] = {}
+        """Every recording job by id. ``recording_jobs[id].outcome`` may be set at any time."""
+        self.media = MediaState()
+        """Batch requests and media, and what is wrong with them."""
         self.requests: deque[Seen] = deque(maxlen=10_000)
         """What was asked, oldest first."""
         self._files: dict[tuple[Archive, Compression | None], StoredArchive] = {}
@@ -69,8 +77,16 @@ class FakeGenesys(Settings):
         self._tokens = TokenEndpoint(self)
         self._signer = Signer()
         self._store = ObjectStore(self.exports, self._signer)
+        analytics = AnalyticsApi(self, self.jobs)
+        find = analytics.conversation_ids
+        self._media = MediaApi(self, self.media, self._signer, find)
         self._api = PlatformApi(
-            self, self._tokens, self._signer, self.exports, self._make, [AnalyticsApi(self, self.jobs)]
+            self,
+            self._tokens,
+            self._signer,
+            self.exports,
+            self._make,
+            [analytics, AggregatesApi(self), RecordingJobsApi(self, self.recording_jobs, find), self._media],
         )
         self._server: Server | None = None
 
@@ -106,12 +122,19 @@ class FakeGenesys(Settings):
         return f"http://{self._reachable_host}:{self.port}"
 
     def connection(self) -> dict[str, Any]:
-        """Return the fields of the Airflow connection that leads here, ``extra`` as a dict."""
-        extra = {
+        """Return the fields of the Airflow connection that leads here, ``extra`` as a dict.
+
+        Where more requests a minute are taken than Genesys takes, it lets the client make them.
+        """
+        extra: dict[str, Any] = {
             "login_url": self.url,
             "allow_insecure": True,
             "allowed_download_hosts": [self._reachable_host],
+            # A client that may do more is told so; one that may do less has to find out, as with Genesys.
+            "requests_per_minute": max(self.requests_per_minute, 300),
         }
+        if self.requests_per_minute > Settings.requests_per_minute:
+            extra["requests_per_minute"] = self.requests_per_minute
         return {
             "conn_type": "genesys_cloud",
             "login": self.client_id,
@@ -214,6 +237,8 @@ class FakeGenesys(Settings):
     def _route(self, request: Request) -> Response:
         if request.path == TOKEN_PATH:
             return self._tokens.answer(request)
+        if request.path.startswith(MEDIA_PREFIX):
+            return self._media.file(request)
         if request.path.startswith(STORE_PREFIX):
             return self._store.answer(request)
         return self._api.answer(request)

@@ -75,6 +75,10 @@ class Interactions:
         """Return the conversation ``number`` as JSON."""
         return self._pattern(number).render(number, self._start(number))
 
+    def id_of(self, number: int) -> str:
+        """Return the id of the conversation ``number``."""
+        return _Ids(number).of(0).decode().strip('"')
+
     def _overlaps(self, number: int, start: datetime, end: datetime) -> bool:
         begin, pattern = self._start(number), self._pattern(number)
         lasted = LONGEST if pattern.open else pattern.duration

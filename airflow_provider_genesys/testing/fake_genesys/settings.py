@@ -35,9 +35,16 @@ class Settings:
     :param pagination_cap: results of a details job behind this many are refused; None for none.
     :param available_until: to when analytics has all data; None stands for five minutes ago.
     :param page_fault: where the third page of results leads: ``same cursor``, ``cursor loop`` or ``page repeated``.
+    :param recordings_each: how many recordings a conversation has; None for none, one or two, as its id says.
+    :param media_bytes: the smallest and the largest media of a recording, in bytes.
+    :param sensitive: share of the recordings that hold sensitive data.
+    :param view_sensitive_data: whether the client may see those; otherwise they are left out, silently.
+    :param failed_recordings: so many recordings a recording job cannot export.
+    :param batch_url_minutes: how long the URLs of media live, 2 to 60.
     :param token_seconds: lifetime of a token.
     :param url_seconds: lifetime of a presigned URL.
-    :param requests_per_minute: what one token may spend in a minute before it gets 429.
+    :param requests_per_minute: what one token may spend in a minute before it gets 429; above Genesys' 300 the
+        connection says so.
     :param host: address to listen on.
     :param port: 0 takes a free one.
     """
@@ -61,6 +68,12 @@ class Settings:
     pagination_cap: int | None = None
     available_until: datetime | None = None
     page_fault: Literal["same cursor", "cursor loop", "page repeated"] | None = None
+    recordings_each: int | None = None
+    media_bytes: tuple[int, int] = (20_000, 60_000)
+    sensitive: float = 0.0
+    view_sensitive_data: bool = False
+    failed_recordings: int = 0
+    batch_url_minutes: int = 60
     token_seconds: float = 86_400
     url_seconds: int = 86_400
     requests_per_minute: int = 300

@@ -75,7 +75,7 @@ class SinkConformance:
         described = make_certificate(LOAD, make_checkpoint(LOAD, RECORDS))
         assert certificate.location
         assert certificate.counts == ACCOUNT
-        own = dict.fromkeys(("location", "parts", "counts", "rules", "attempts", "delivery"))
+        own = dict.fromkeys(("location", "parts", "counts", "rules", "attempts", "delivery", "duplicates"))
         assert {**asdict(certificate), **own} == {**asdict(described), **own}
 
     def test_finish_alone_makes_a_load_complete(self, place: Place) -> None:

@@ -12,12 +12,15 @@ import httpx
 import pytest
 import tenacity
 import trustme
+from fake_clock import Clock
 from scripted_server import TOKEN_PATH, Reply, ScriptedServer
 
 from airflow_provider_genesys import __version__
 from airflow_provider_genesys.cloud import client as client_module
+from airflow_provider_genesys.cloud import shared as shared_module
 from airflow_provider_genesys.cloud.client import ATTEMPTS, CloudClient
 from airflow_provider_genesys.cloud.config import CloudConfig
+from airflow_provider_genesys.cloud.pacing import Pacer
 from airflow_provider_genesys.exceptions import (
     AuthenticationError,
     CircuitOpenError,
@@ -421,6 +424,17 @@ def test_details_and_nested_errors_are_told(client: CloudClient, server: Scripte
         client.request("POST", PATH)
 
 
+def test_the_limit_that_was_met_is_named(client: CloudClient, server: ScriptedServer) -> None:
+    limit = {"key": "client.credentials.token.rate.per.minute", "namespace": "platform.api", "value": 300}
+    message = "Rate limit exceeded the maximum. Retry the request in [900] seconds"
+    server.on(f"GET {PATH}", Reply(429, {"message": message, "code": "too.many.requests", "limit": limit}))
+    with pytest.raises(
+        CloudUnavailableError, match=r"the limit is client\.credentials\.token\.rate\.per\.minute = 300"
+    ) as met:
+        client.request("GET", PATH)
+    assert (met.value.code, met.value.retry_after) == ("too.many.requests", 900)
+
+
 PAGE = b"<html><script>token=abc123</script>" + b"<p>Bad gateway</p>" * 1000
 
 
@@ -433,6 +447,8 @@ PAGE = b"<html><script>token=abc123</script>" + b"<p>Bad gateway</p>" * 1000
         (b"\xff\xfe", {}),
         ([1, 2], {}),
         ({"message": 5, "code": [], "errors": "x", "details": {}, "messageParams": 1}, {}),
+        ({"limit": [], "message": None}, {}),
+        ({"limit": {"key": "a\r\nb", "value": "9" * 1_000}}, {}),
         ({"message": "line\r\nforged log line\x1b[31m " + "long " * 1000}, {}),
     ],
 )
@@ -573,6 +589,21 @@ def test_clients_of_one_oauth_client_share_its_budget_and_the_newest_one_counts(
     ):
         assert one._shared.pacer is two._shared.pacer
         assert one._shared.pacer._budget == 30
+
+
+def test_processes_with_a_share_each_stay_within_the_budget_together(
+    make_config: Callable[..., CloudConfig], clock: Clock
+) -> None:
+    config = make_config(requests_per_minute=120, request_share=0.25)
+    granted: list[float] = []
+    for _ in range(4):  # each process has a pacer of its own
+        clock.now = 0.0
+        pacer = Pacer(config.request_budget, clock=clock, sleep=clock.sleep)
+        for _ in range(60):
+            pacer.acquire(60)
+            granted.append(clock.now)
+    assert shared_module.shared(config).pacer._budget == 30
+    assert max(sum(start <= at < start + 60 for at in granted) for start in granted) <= 120 + 4
 
 
 def test_a_closed_client_opens_again_when_it_is_used(client: CloudClient, server: ScriptedServer) -> None:

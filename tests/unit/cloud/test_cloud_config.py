@@ -123,6 +123,8 @@ REGION = {"region": "eu-west-1"}
         ({"extra": {**REGION, "timeout": True}}, "'timeout' must be"),
         ({"extra": {**REGION, "requests_per_minute": 0}}, "'requests_per_minute' must be a number of at least 1"),
         ({"extra": {**REGION, "requests_per_minute": [1]}}, "'requests_per_minute' must be"),
+        ({"extra": {**REGION, "request_share": 0}}, "'request_share' must be a number of at least 0.001, at most 1"),
+        ({"extra": {**REGION, "request_share": 1.5}}, "'request_share' must be"),
         ({"extra": {**REGION, "allow_insecure": "perhaps"}}, "'allow_insecure' must be true or false"),
         ({"extra": {**REGION, "allowed_download_hosts": "https://s3.example.com"}}, "without scheme, port and path"),
         ({"extra": {**REGION, "allowed_download_hosts": "s3.example.com:9000"}}, "without scheme, port and path"),

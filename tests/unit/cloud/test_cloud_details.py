@@ -11,7 +11,7 @@ import pytest
 from airflow_provider_genesys.cloud import shared
 from airflow_provider_genesys.cloud.client import CloudClient
 from airflow_provider_genesys.cloud.config import CloudConfig
-from airflow_provider_genesys.cloud.exports import ExportRequest, ExportState, PagedFamily, family
+from airflow_provider_genesys.cloud.exports import ExportRequest, ExportState, QueryFamily, family
 from airflow_provider_genesys.cloud.handle import make_handle
 from airflow_provider_genesys.cloud.results import open_pages
 from airflow_provider_genesys.exceptions import (
@@ -44,7 +44,7 @@ class Scene:
         )
         self.client = CloudClient(config, patience=1.0)
         found = family(kind, config)
-        assert isinstance(found, PagedFamily)
+        assert isinstance(found, QueryFamily)
         self.jobs = found
 
     def pages(self, export_id: str, size: int = 10) -> Pages:
@@ -106,6 +106,7 @@ def test_a_state_that_nobody_knows_is_waited_for(scene: Callable[..., Scene]) ->
     assert (status.state, status.raw_state) == (ExportState.UNKNOWN, "PONDERING")
 
 
+@pytest.mark.outcome("jobs", "results are asked for before the job has ended", "ConfigurationError")
 def test_results_are_not_read_before_the_job_has_ended(scene: Callable[..., Scene]) -> None:
     at = scene(job_polls=100)
     with pytest.raises(ConfigurationError, match="GenesysExportSensor"):
@@ -206,7 +207,7 @@ def test_availability_is_asked_for(scene: Callable[..., Scene]) -> None:
     assert at.jobs.available_until(at.client) == DAY
     pages = at.pages(at.jobs.create(at.client, REQUEST))
     list(pages.slices(500, cut_every=None, flush_interval=1))
-    assert pages.available_until == DAY
+    assert pages.known.available_until == DAY.isoformat()
 
 
 def test_cancelling_reaches_every_job(scene: Callable[..., Scene]) -> None:

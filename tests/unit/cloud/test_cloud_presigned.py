@@ -130,6 +130,7 @@ def test_the_clouds_own_stores_are_allowed(make_config: Callable[..., CloudConfi
     check_host(f"https://{host}/a?b", open_settings(make_config))
 
 
+@pytest.mark.outcome("download", "the URL leads to another host, to http or to a private address", "UntrustedHostError")
 @pytest.mark.parametrize(
     ("url", "message"),
     [
@@ -170,6 +171,7 @@ def test_no_refusal_shows_a_signature(make_config: Callable[..., CloudConfig]) -
         assert "pw" not in str(caught.value)
 
 
+@pytest.mark.outcome("download", "the URL leads to another host, to http or to a private address", "UntrustedHostError")
 @pytest.mark.parametrize(
     "address", ["10.1.2.3", "127.0.0.1", "169.254.1.1", "192.168.0.1", "100.64.0.1", "::1", "fd00::1"]
 )

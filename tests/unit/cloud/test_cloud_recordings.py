@@ -240,7 +240,7 @@ def test_path_and_names_are_settings(make_config: Callable[..., CloudConfig], se
 
 def test_an_unknown_kind_is_answered_with_those_known(config: CloudConfig) -> None:
     with pytest.raises(
-        ConfigurationError, match=r"named 'recordngs'. Known kinds: recordings, conversation_details, user_details\."
+        ConfigurationError, match=r"named 'recordngs'. Known kinds: recordings, conversation_details, user_details"
     ):
         family("recordngs", config)
 

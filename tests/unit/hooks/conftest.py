@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 import pytest
 
@@ -22,6 +23,7 @@ SECRET = "s3cret-of-the-client"  # noqa: S105 -- of no client
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedServer]:
     monkeypatch.setattr(shared_module, "_known", {})
+    monkeypatch.setattr(shared_module, "_pools", WeakValueDictionary())
     server = ScriptedServer()
     yield server
     server.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -12,8 +13,10 @@ from airflow_provider_genesys.checkpoints.base import Key
 from airflow_provider_genesys.checkpoints.conditional import ConditionalStore
 from airflow_provider_genesys.exceptions import ConfigurationError, SinkRefusedError
 from airflow_provider_genesys.hooks.checkpoint_store import _redis_settings, open_store
-from airflow_provider_genesys.testing.services import RedisServer, S3Server
-from airflow_provider_genesys.testing.sink_conformance.source import make_checkpoint, make_load
+from airflow_provider_genesys.testing.services import RedisServer, S3Server, free_port
+from airflow_provider_genesys.testing.sink_conformance.source import LENGTH, make_checkpoint, make_load
+from airflow_provider_genesys.transfers import mirror as mirror_module
+from airflow_provider_genesys.transfers.mirror import CheckpointMirror
 
 LOAD = make_load()
 KEY = Key(LOAD.load_id, "queue")
@@ -56,6 +59,59 @@ def test_an_aws_connection_leads_to_a_table(define: Callable[..., None], s3: S3S
         BillingMode="PAY_PER_REQUEST",
     )
     assert_it_remembers(lambda: open_store("store", table="of_this_test"))
+
+
+@dataclass
+class Ti:
+    """A loading task; ``pushed`` is its XCom."""
+
+    dag_id: str = "day"
+    run_id: str = "run"
+    task_id: str = "load"
+    map_index: int = -1
+    pushed: dict[str, Any] = field(default_factory=dict)
+
+    def xcom_push(self, key: str, value: Any) -> None:
+        self.pushed[key] = value
+
+
+def shown(ti: Ti, *positions: int) -> None:
+    """Let a load commit checkpoints at these records."""
+    context: Any = {"ti": ti}
+    with CheckpointMirror(context, "store") as mirror:
+        for records in positions:
+            mirror.committed(make_checkpoint(LOAD, records))
+
+
+def test_a_mirror_shows_the_checkpoint_in_the_store_as_xcom_does(
+    define: Callable[..., None], redis: RedisServer
+) -> None:
+    define(**redis.connection(), extra={"db": 4})
+    ti = Ti()
+    shown(ti, 5, 6, 7)
+    text = open_store("store").recall("task/day/run/load/-1/checkpoint")
+    assert text is not None
+    assert json.loads(text) == ti.pushed["checkpoint"]
+    assert ti.pushed["checkpoint"]["byte_offset"] == 7 * LENGTH
+
+
+def test_a_load_goes_on_where_its_mirror_is_out_of_reach(
+    define: Callable[..., None], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    define(conn_type="redis", host="127.0.0.1", port=free_port())
+    monkeypatch.setattr(mirror_module, "EVERY", 0.0)
+    ti = Ti()
+    shown(ti, 5, 6, 7)
+    assert ti.pushed["checkpoint"]["byte_offset"] == 7 * LENGTH
+    assert [record.message[:24] for record in caplog.records if record.name == mirror_module.__name__] == [
+        "The checkpoint is not sh"
+    ]
+
+
+def test_a_mirror_of_another_type_is_refused_before_anything_is_loaded(define: Callable[..., None]) -> None:
+    define(conn_type="postgres", host="example.com")
+    with pytest.raises(ConfigurationError, match="type 'postgres'"):
+        shown(Ti(), 5)
 
 
 def test_another_type_is_refused_with_those_that_there_are(define: Callable[..., None]) -> None:

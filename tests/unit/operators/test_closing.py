@@ -105,9 +105,9 @@ def test_a_load_closes_when_it_fails(genesys: FakeGenesys) -> None:
     assert_nothing_is_open()
 
 
-def trigger(export_id: str) -> GenesysExportTrigger:
+def trigger(export_id: str, **arguments: Any) -> GenesysExportTrigger:
     deadline = datetime.now(timezone.utc) + timedelta(seconds=20)
-    return GenesysExportTrigger(export_id=export_id, deadline=deadline.isoformat(), poll_interval=0.01)
+    return GenesysExportTrigger(export_id=export_id, deadline=deadline.isoformat(), poll_interval=0.01, **arguments)
 
 
 def test_a_trigger_closes_before_its_event_for_dag_test_does_not_clean_up(genesys: FakeGenesys) -> None:
@@ -122,7 +122,7 @@ def test_a_trigger_closes_before_its_event_for_dag_test_does_not_clean_up(genesy
 
 def test_a_trigger_closes_when_it_is_cancelled_and_killed(start_genesys: Start) -> None:
     genesys = start_genesys(job_polls=1000)
-    one = trigger(new_export())
+    one = trigger(new_export(), cancel_on_kill=True)
 
     def polled() -> None:
         while not any("/exports/" in seen.path for seen in genesys.requests):

@@ -35,6 +35,7 @@ def test_exports_the_data_interval(genesys: FakeGenesys) -> None:
         "kind": "recordings",
         "window_start": "2026-11-22T00:00:00+00:00",
         "window_end": "2026-11-23T00:00:00+00:00",
+        "request": {"filters": {}, "options": {}},
     }
 
 
@@ -92,7 +93,7 @@ def test_where_the_checkpoint_store_is_down_no_export_is_created(
 ) -> None:
     gone = {"conn_type": "redis", "host": "127.0.0.1", "port": free_port()}
     monkeypatch.setenv("AIRFLOW_CONN_KEPT", json.dumps(gone))
-    monkeypatch.setattr("airflow_provider_genesys.checkpoints.conditional.LONGEST_WAIT", 0.01)
+    monkeypatch.setattr("airflow_provider_genesys.sinks.retries.LONGEST_WAIT", 0.01)
     with pytest.raises(SinkUnavailableError, match="Redis, key genesys:checkpoint:task/a_dag/"):
         create(context(), checkpoint_conn_id="kept")
     assert posts(genesys) == 0

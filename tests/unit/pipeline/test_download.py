@@ -138,6 +138,7 @@ def test_an_empty_archive_is_read(store: Store) -> None:
 # Where the end is
 
 
+@pytest.mark.outcome("download", "416 at the very end", "recovers")
 @pytest.mark.parametrize(
     "answer",
     [
@@ -462,6 +463,7 @@ def read_from(url: str, **settings: Any) -> bytes:
     return b"".join(download.read(0))
 
 
+@pytest.mark.outcome("download", "the name of the store is not known (DNS)", "SourceUnavailableError")
 def test_a_host_without_a_name_in_dns_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     def unknown(*_: object, **__: object) -> None:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
@@ -471,6 +473,7 @@ def test_a_host_without_a_name_in_dns_is_named(monkeypatch: pytest.MonkeyPatch) 
         read_from("http://store.example")
 
 
+@pytest.mark.outcome("download", "a TLS alert", "SourceUnavailableError")
 def test_a_tls_alert_is_retried() -> None:
     handshake_failure = bytes([21, 3, 3, 0, 2, 2, 40])
     with raw_server(handshake_failure) as (port, _), pytest.raises(SourceUnavailableError, match="HANDSHAKE_FAILURE"):
@@ -497,10 +500,45 @@ def test_a_break_under_tls_is_mended(secure: FaultProxy, authority: tuple[trustm
     assert read_from(secure.url, verify=str(authority[1])) == ARCHIVE
 
 
+@pytest.mark.outcome("download", "a certificate that is not trusted", "ConfigurationError")
 def test_a_certificate_that_is_not_trusted_fails_at_once(secure: FaultProxy) -> None:
     with pytest.raises(ConfigurationError, match=r"certificate is not trusted.*'verify_tls'"):
         read_from(secure.url)
     assert not secure.requests
+
+
+@pytest.mark.outcome("download", "the certificate changes in the middle, to one that is trusted", "recovers")
+@pytest.mark.outcome("download", "the certificate changes in the middle, to one that is not", "ConfigurationError")
+@pytest.mark.parametrize("trusted", [True, False])
+def test_a_certificate_may_change_in_the_middle(
+    authority: tuple[trustme.CA, Path],
+    fault_proxy: Callable[..., FaultProxy],  # noqa: F811
+    *,
+    trusted: bool,
+) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority[0].issue_cert("127.0.0.1").configure_cert(context)
+    proxy = fault_proxy(NOWHERE, tls=context)
+    proxy.plan(whole(after=100_000), part(34_464))
+    renewed = (authority[0] if trusted else trustme.CA()).issue_cert("127.0.0.1", "localhost")
+    sent: list[str] = []
+
+    def renew(_: float) -> None:
+        renewed.configure_cert(context)
+        sent.append("renewed")
+
+    download = Download(
+        lambda _: Signed(f"{proxy.url}/archive/day?X-Amz-Signature={SECRET}"),
+        "export-1",
+        settings=DownloadSettings(timeout=5.0, retries=1, verify=str(authority[1])),
+        sleep=renew,
+    )
+    if trusted:
+        assert b"".join(download.read(0)) == ARCHIVE
+    else:
+        with pytest.raises(ConfigurationError, match="certificate is not trusted"):
+            b"".join(download.read(0))
+    assert sent == ["renewed"]
 
 
 def test_a_folder_of_certificates_may_be_given(secure: FaultProxy, authority: tuple[trustme.CA, Path]) -> None:
@@ -571,6 +609,20 @@ def test_a_download_that_was_stopped_asks_for_nothing(store: Store) -> None:
     with pytest.raises(SourceUnavailableError, match="being stopped"):
         list(download.read(0))
     assert not store.proxy.requests
+
+
+def test_a_download_that_is_stopped_while_its_answer_comes_does_not_read_it(store: Store) -> None:
+    download = store.download(whole())
+    open_url = download.open_url
+
+    def stopped(fresh: bool) -> Signed:
+        download.stop()
+        return open_url(fresh)  # type: ignore[return-value]  # it is the store's
+
+    download.open_url = stopped
+    with pytest.raises(SourceUnavailableError, match="being stopped"):
+        next(download.read(0))
+    assert store.ranges == [None]
 
 
 def test_a_reader_that_goes_away_closes_the_connection(store: Store) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -143,6 +145,26 @@ def test_a_way_in_circles_ends_the_load_unfinished(turn: dict[str, str], how: st
     with pytest.raises(SourceChangedError, match=how):
         load(results, MemorySink(shelf))
     assert shelf.certificate is None
+
+
+@pytest.mark.parametrize(("hour", "incomplete"), [(23, True), (24, False)])
+def test_a_window_that_genesys_had_not_all_of_is_certified_as_incomplete(hour: int, *, incomplete: bool) -> None:
+    loaded, real = a_load(), Results().read
+    said = {None: loaded.window_start + timedelta(hours=hour), "0-2": loaded.window_start + timedelta(hours=25)}
+
+    def read(job: int, cursor: str | None) -> Page:
+        return replace(real(job, cursor), available_until=said.get(cursor))
+
+    def attempt(sink: MemorySink) -> Certificate:
+        return run(loaded, lambda _: Pages(read, "export-1", jobs=2), sink, Options(**OPTIONS))
+
+    shelf = Shelf()
+    with pytest.raises(SinkUnavailableError):
+        attempt(MemorySink(shelf, fail_at=4))
+    said.pop(None)
+    certificate = attempt(MemorySink(shelf))
+    assert certificate.incomplete is incomplete
+    assert certificate.source.available_until == (loaded.window_start + timedelta(hours=hour)).isoformat()
 
 
 def test_an_oversize_record_is_set_aside_among_others() -> None:

@@ -6,8 +6,9 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from task_context import EXPORTS, Store, context, looks, new_export, run
+from task_context import DAY_END, DAY_START, EXPORTS, Store, context, looks, new_export, run
 
+from airflow_provider_genesys.cloud.exports import ExportRequest
 from airflow_provider_genesys.exceptions import CloudUnavailableError
 from airflow_provider_genesys.hooks.genesys import GenesysCloudHook
 from airflow_provider_genesys.operators import wait as wait_module
@@ -71,6 +72,7 @@ def test_defers_with_ids_and_times_only(start_genesys: Start) -> None:
         "genesys_conn_id": "genesys_default",
         "poll_interval": 5,
         "max_poll_interval": 60,
+        "cancel_on_kill": False,
     }
     assert deferred.value.method_name == "resume"
     assert not deferred.value.kwargs
@@ -127,6 +129,30 @@ def test_an_unknown_state_is_waited_for_until_the_timeout(
         run(sensor(new_export(), timeout=0.3), context(Store()))
     assert looks(genesys) > 2
     assert capsys.readouterr().out.count("does not know") == 1
+
+
+STUCK = {
+    "conversation_details": "PENDING",
+    "user_details": "PENDING",
+    "recording_media": "PENDING",
+    "recording_bulk": "PROCESSING",
+}
+
+
+@pytest.mark.outcome("jobs", "a state that nobody knows, or that stays for ever", "ExportTimeoutError")
+@pytest.mark.parametrize("kind", STUCK)
+def test_a_job_that_never_ends_is_waited_for_until_the_timeout(start_genesys: Start, kind: str) -> None:
+    genesys = start_genesys(conversations=5)
+    options = {"integrationId": "integration-1"} if kind == "recording_bulk" else {}
+    with GenesysCloudHook() as hook:
+        export_id = hook.create_export(kind, ExportRequest(DAY_START, DAY_END, options=options))
+        if kind == "recording_bulk":
+            hook.start_export(export_id, kind)
+    genesys.job_polls = 100_000
+    for job in (*genesys.jobs.values(), *genesys.recording_jobs.values()):
+        job.looks = 50_000
+    with pytest.raises(AirflowSensorTimeout, match=f"not ended within 0.3 s; its last state was {STUCK[kind]}"):
+        run(sensor(export_id, kind=kind, timeout=0.3), context(Store()))
 
 
 @pytest.mark.outcome("jobs", "429 and 5xx while the export is waited for", "recovers")

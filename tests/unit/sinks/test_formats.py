@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import base64
 import gzip
 import json
 from datetime import datetime, timezone
@@ -13,8 +12,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_genesys.exceptions import ContractError
 from airflow_provider_genesys.pipeline.contract import Column, Contract
-from airflow_provider_genesys.sinks.formats import GZIP_BLOCK, DeadLetterEncoder, Gzip, Plain, RowEncoder
-from tests.sinks.batches import make_dead_letter, make_load
+from airflow_provider_genesys.sinks.objects.formats import GZIP_BLOCK, Gzip, Plain, RowEncoder
 
 NOON = datetime(2026, 11, 1, 12, tzinfo=timezone.utc)
 
@@ -104,33 +102,6 @@ def test_columns_keep_their_names_and_order_whatever_they_are_called() -> None:
 def test_a_column_name_that_needs_escapes_is_refused(name: str) -> None:
     with pytest.raises(ContractError, match="calls"):
         RowEncoder(contract_of(**{name: "string"}))
-
-
-@pytest.mark.parametrize(
-    ("form", "raw_form", "raw"),
-    [("keep", "plain", b"raw"), ("encrypt", "encrypted", b"war"), ("drop", "dropped", None)],
-)
-def test_dead_letters_say_what_where_and_why(form: Any, raw_form: str, raw: bytes | None) -> None:
-    load, letter = make_load(), make_dead_letter(3)
-    shown = base64.b64encode(letter.raw if raw == b"raw" else letter.raw[::-1]).decode() if raw else None
-
-    lines = DeadLetterEncoder(load, form, lambda data: data[::-1]).encode([letter, letter])
-
-    assert [json.loads(line) for line in lines.splitlines()] == 2 * [
-        {
-            "load_id": "load-1",
-            "shard": 0,
-            "export_id": "export-1",
-            "contract": str(load.contract),
-            "run_id": "dag/run/task",
-            "source_offset": 3600,
-            "stage": "contract",
-            "rule": "missing-required",
-            "message": "durationMs is missing",
-            "raw": shown,
-            "raw_form": raw_form,
-        }
-    ]
 
 
 @pytest.mark.parametrize("size", [0, 1, GZIP_BLOCK - 1, GZIP_BLOCK, 3 * GZIP_BLOCK + 5])

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta, timezone
 import pytest
 
 from airflow_provider_genesys.exceptions import ConfigurationError
-from airflow_provider_genesys.sinks.layout import Layout, check_prefix, tag
+from airflow_provider_genesys.sinks.objects.layout import Layout, check_prefix, partition_of, tag
 from tests.sinks.batches import make_load
 
 
@@ -54,6 +54,17 @@ def test_the_day_is_that_of_utc() -> None:
     start = datetime(2026, 11, 1, 0, 30, tzinfo=timezone(timedelta(hours=2)))
 
     assert "dt=2026-10-31" in Layout("raw", replace(make_load(), window_start=start), "ndjson").load
+
+
+def test_partitions_are_named_as_somebody_says() -> None:
+    load = make_load()
+    partition = partition_of(load, "source=genesys/year=%Y/month=%m/hour=%H")
+
+    layout = Layout("raw", load, "ndjson", partition)
+
+    assert layout.load == "raw/source=genesys/year=2026/month=11/hour=00/load-1/"
+    assert layout.dead_letters == "raw/_dead_letters/source=genesys/year=2026/month=11/hour=00/load-1/00000/"
+    assert layout.ledger == Layout("raw", load, "ndjson").ledger
 
 
 def test_shards_have_folders_and_manifests_of_their_own() -> None:

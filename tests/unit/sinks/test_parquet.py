@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timezone
@@ -18,10 +20,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from airflow_provider_genesys.pipeline.contract import RECORDINGS, Column, Contract
-from airflow_provider_genesys.sinks import parquet
 from airflow_provider_genesys.sinks.base import Batch, Load
 from airflow_provider_genesys.sinks.local import LocalSink
-from airflow_provider_genesys.sinks.parquet import ParquetRows
+from airflow_provider_genesys.sinks.objects import parquet
+from airflow_provider_genesys.sinks.objects.parquet import ParquetRows
 from tests.sinks.batches import LENGTH, make_batches, make_certificate, make_load, recording_row
 
 NOON = datetime(2026, 11, 1, 12, 0, 0, 123456, tzinfo=timezone.utc)
@@ -157,3 +159,23 @@ def test_json_is_kept_as_it_came(written: Written) -> None:
     path = written(list(make_batches(load, 3, row=row)), load)
     values = duckdb.read_parquet(str(path)).project("metadata").fetchall()
     assert json.loads(values[0][0], parse_float=Decimal) == {"price": Decimal("0.1000000000000000055511151231257827")}
+
+
+PROGRAM = """
+import resource
+from airflow_provider_genesys.sinks.objects.parquet import ParquetRows
+from tests.sinks.batches import make_batches, make_load
+
+load = make_load()
+rows = ParquetRows(load, load.contract)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+for batch in make_batches(load, 120_000):
+    rows.pack(batch)
+rows.end()
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+"""
+
+
+def test_a_large_file_takes_the_memory_of_a_row_group() -> None:
+    done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 160

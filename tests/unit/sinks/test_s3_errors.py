@@ -9,7 +9,7 @@ from botocore import exceptions as boto
 from botocore.exceptions import ClientError
 
 from airflow_provider_genesys.exceptions import SinkRefusedError, SinkUnavailableError
-from airflow_provider_genesys.sinks.s3_errors import explained, is_transient
+from airflow_provider_genesys.sinks.s3.errors import explained, is_transient
 
 
 def answer(code: str, status: int) -> ClientError:
@@ -57,9 +57,9 @@ def test_what_passes_is_tried_again_and_then_unavailable(error: Any) -> None:
         (answer("AuthorizationHeaderMalformed", 400), "region"),
         (answer("NotImplemented", 501), "fencing='none'"),
         (answer("EntityTooLarge", 400), "correct the settings"),
-        (boto.NoCredentialsError(), "correct the settings"),
+        (boto.NoCredentialsError(), "Correct the credentials"),
         (boto.ParamValidationError(report="Invalid bucket name"), "Invalid bucket name"),
-        (boto.SSLError(endpoint_url="http://x", error="CERTIFICATE_VERIFY_FAILED"), "correct the settings"),
+        (boto.SSLError(endpoint_url="http://x", error="CERTIFICATE_VERIFY_FAILED"), "certificate is not trusted"),
     ],
 )
 def test_what_stays_is_refused_with_what_to_do(error: Any, advice: str) -> None:
@@ -78,6 +78,7 @@ def test_an_upload_that_somebody_aborted_is_for_the_next_try() -> None:
 
 
 def test_importing_the_sink_does_not_import_boto3() -> None:
-    code = "import sys, airflow_provider_genesys.sinks.s3; sys.exit('boto3' in sys.modules or 'airflow' in sys.modules)"
+    named = "'boto3' in sys.modules or 'airflow' in sys.modules"
+    code = f"import sys, airflow_provider_genesys.sinks.s3.sink; sys.exit({named})"
 
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

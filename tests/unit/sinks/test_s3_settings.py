@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_genesys.exceptions import ConfigurationError
-from airflow_provider_genesys.sinks.s3 import S3Sink
+from airflow_provider_genesys.sinks.s3.sink import S3Sink
 
 
 def no_client() -> Any:
@@ -23,6 +23,11 @@ def no_client() -> Any:
         ({"part_size": 17 * 1024**3}, "part_size"),
         ({"retries": -1}, "retries"),
         ({"prefix": "a/../b"}, "prefix"),
+        ({"partition_format": "%Y/%m"}, "partition_format is '%Y/%m' and makes '2026/11'; each step has to be a name"),
+        ({"partition_format": ""}, "partition_format"),
+        ({"partition_format": "dt=%Y/"}, "partition_format"),
+        ({"partition_format": "_dt=%Y"}, "partition_format"),
+        ({"partition_format": "dt=%%"}, "partition_format"),
         ({"extra_args": {"Key": "x"}}, "extra_args has Key; it may have ACL"),
         ({"extra_args": {"SSECustomerKey": "x"}}, "extra_args has SSECustomerKey"),
         ({"extra_args": {"StorageClass": "DEEP_ARCHIVE"}}, "lifecycle rule"),

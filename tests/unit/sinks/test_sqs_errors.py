@@ -7,7 +7,7 @@ from botocore import exceptions as boto
 from botocore.exceptions import ClientError
 
 from airflow_provider_genesys.exceptions import SinkRefusedError, SinkUnavailableError
-from airflow_provider_genesys.sinks.sqs_errors import explained, is_transient
+from airflow_provider_genesys.sinks.sqs.errors import explained, is_transient
 
 
 def answer(code: str, status: int = 400) -> ClientError:

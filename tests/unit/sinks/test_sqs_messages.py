@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from airflow_provider_genesys.exceptions import ConfigurationError
-from airflow_provider_genesys.sinks.formats import DeadLetterEncoder
-from airflow_provider_genesys.sinks.sqs_messages import LARGEST_BATCH, Message, MessageEncoder, packed
-from airflow_provider_genesys.sinks.sqs_settings import SqsSettings
+from airflow_provider_genesys.sinks.dead_letters import DeadLetterEncoder
+from airflow_provider_genesys.sinks.sqs.messages import LARGEST_BATCH, Message, MessageEncoder, packed
+from airflow_provider_genesys.sinks.sqs.settings import SqsSettings
 from tests.sinks.batches import make_batch, make_load, recording_row
 
 QUEUES = ("https://sqs.example.com/1/records", "https://sqs.example.com/1/letters")

@@ -5,7 +5,6 @@ That keeps the fake honest: the SDK knows paths, field names and types from Gene
 
 from __future__ import annotations
 
-import base64
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -14,6 +13,7 @@ import PureCloudPlatformClientV2 as Sdk
 import pytest
 
 from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
+from tests.unit.testing.sdk_login import logged_in
 
 INTERVAL = "2026-11-22T00:00:00.000Z/2026-11-23T00:00:00.000Z"
 
@@ -26,18 +26,7 @@ def genesys() -> Iterator[FakeGenesys]:
 
 @pytest.fixture
 def analytics(genesys: FakeGenesys) -> Any:
-    """The SDK's analytics API, logged in: its own login derives the host from the region, and knows no port."""
-    client = Sdk.api_client.ApiClient(host=genesys.url)
-    secret = base64.b64encode(f"{genesys.client_id}:{genesys.client_secret}".encode()).decode()
-    token = client.call_api(
-        "/oauth/token",
-        "POST",
-        header_params={"Authorization": f"Basic {secret}", "Content-Type": "application/x-www-form-urlencoded"},
-        post_params={"grant_type": "client_credentials"},
-        response_type="object",
-    )
-    client.access_token = token["access_token"]
-    return Sdk.AnalyticsApi(client)
+    return Sdk.AnalyticsApi(logged_in(genesys))
 
 
 def fulfilled(status: Callable[[str], Any], job_id: str) -> list[str]:
@@ -95,6 +84,16 @@ def test_the_sdk_asks_for_availability_and_cancels(analytics: Any) -> None:
     job_id = analytics.post_analytics_conversations_details_jobs(query).job_id
     analytics.delete_analytics_conversations_details_job(job_id)
     assert analytics.get_analytics_conversations_details_job(job_id).state == "CANCELLED"
+
+
+def test_the_sdk_reads_aggregates(analytics: Any) -> None:
+    query = Sdk.ConversationAggregationQuery()
+    query.interval, query.granularity, query.metrics = INTERVAL, "P1D", ["nConversations"]
+    groups = analytics.post_analytics_conversations_aggregates_query(query).results
+    days = [data for group in groups for data in group.data]
+    assert {group.group["mediaType"] for group in groups} == {"voice", "message"}
+    assert {data.interval for data in days} == {INTERVAL}
+    assert sum(data.metrics[0].stats.count for data in days) == 70
 
 
 def test_the_sdk_understands_a_refusal(genesys: FakeGenesys, analytics: Any) -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from airflow.sdk._shared.observability.metrics.base_stats_logger import NoStatsLogger
-from airflow.sdk.observability import stats
 
 from airflow_provider_genesys.pipeline.certificate import Certificate
 from airflow_provider_genesys.pipeline.checkpoint import Counts, Identity
@@ -35,11 +34,18 @@ class Backend:
 
 
 @pytest.fixture
-def backend() -> Iterator[Backend]:
+def backend(monkeypatch: pytest.MonkeyPatch) -> Iterator[Backend]:
     backend = Backend()
-    stats.initialize(factory=lambda: backend, export_legacy_names=False)  # type: ignore[arg-type, return-value]
-    yield backend
-    stats.initialize(factory=NoStatsLogger, export_legacy_names=False)
+    try:
+        from airflow.sdk._shared.observability.metrics.base_stats_logger import NoStatsLogger
+    except ImportError:  # before Airflow 3.3
+        monkeypatch.setattr(metrics.stats, "instance", backend, raising=False)
+        monkeypatch.setattr(metrics.stats, "_instance_pid", os.getpid(), raising=False)
+        yield backend
+    else:
+        metrics.stats.initialize(factory=lambda: backend, export_legacy_names=False)  # type: ignore[arg-type, return-value]
+        yield backend
+        metrics.stats.initialize(factory=NoStatsLogger, export_legacy_names=False)
 
 
 def test_a_complete_load_is_counted(backend: Backend) -> None:

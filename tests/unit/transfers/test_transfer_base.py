@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 
 from airflow_provider_genesys.exceptions import AccountError, ConfigurationError
+from airflow_provider_genesys.operators.task_state import is_first_try
 from airflow_provider_genesys.operators.verify import compare
+from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
 from airflow_provider_genesys.transfers.base import number, required
-from airflow_provider_genesys.transfers.genesys_to_postgres import GenesysExportToPostgresOperator
 from airflow_provider_genesys.transfers.handle import read_handle
 from airflow_provider_genesys.transfers.mirror import CheckpointMirror
+from airflow_provider_genesys.transfers.source import open_result
 
 
 class NoHook:
@@ -34,9 +36,8 @@ class NoHook:
     ],
 )
 def test_the_first_try_after_a_clear_is_told_from_a_retry(*, try_number: int, max_tries: int, first: bool) -> None:
-    operator = GenesysExportToPostgresOperator(task_id="load", handle="e", table="t", retries=3)
     context: Any = {"ti": SimpleNamespace(try_number=try_number, max_tries=max_tries)}
-    assert operator._is_first_try(context) is first
+    assert is_first_try(context, 3) is first
 
 
 @pytest.mark.parametrize(
@@ -55,6 +56,12 @@ def test_a_handle_is_read_as_dict_or_as_what_a_template_makes_of_one(given: Any)
 def test_what_is_no_handle_is_an_error(given: Any) -> None:
     with pytest.raises(ConfigurationError):
         read_handle(given, "recordings", NoHook())  # type: ignore[arg-type]
+
+
+def test_conversations_to_fetch_media_of_are_not_loaded_as_records() -> None:
+    operator: Any = SimpleNamespace(hook=NoHook(), page_size=500, source_conn_id=None)
+    with pytest.raises(ConfigurationError, match="GenesysRecordingMediaToS3Operator"):
+        open_result(operator, {"export_id": "e", "kind": "recording_media"}, Checkpoint("l", "e", ""))
 
 
 def test_numbers_and_names_come_from_templates_as_text() -> None:
@@ -88,8 +95,21 @@ def checkpoint(read: int) -> Any:
 
 def certificate(location: str, **changes: Any) -> dict[str, Any]:
     counts = {"read": 10, "written": 8, "dead_letters": 1, "duplicates": 1}
-    same = {"export_id": "e", "window_start": "a", "window_end": "b", "bytes_read": 5, "digest": "d", "source": {}}
-    return {**same, "location": location, "counts": counts, **changes}
+    whole = {
+        "export_id": "e",
+        "kind": "recordings",
+        "window_start": "a",
+        "window_end": "b",
+        "source": {"length": 3, "etag": "x"},
+        "bytes_read": 5,
+        "digest": "d",
+        "min_timestamp": "t",
+        "max_timestamp": "u",
+        "contract": "recordings@1#c",
+        "location": location,
+        "counts": counts,
+    }
+    return {**whole, **changes}
 
 
 def test_certificates_of_one_export_agree() -> None:
@@ -105,13 +125,37 @@ def test_certificates_of_one_export_agree() -> None:
         ({"digest": "x"}, "digest"),
         ({"bytes_read": 6}, "bytes_read"),
         ({"export_id": "f"}, "export_id"),
-        ({"counts": {"read": 9, "written": 8, "dead_letters": 1, "duplicates": 0}}, "counts.read"),
+        ({"kind": "calls"}, "kind"),
+        ({"source": {"length": 3, "etag": "y"}}, r"etag \(y and x\)"),
+        ({"min_timestamp": "s"}, r"min_timestamp \(s and t\)"),
+        ({"max_timestamp": None}, "max_timestamp"),
+        ({"contract": "recordings@2#d"}, r"contract \(recordings@2#d and recordings@1#c\).*may_differ"),
+        ({"counts": {"read": 9, "written": 8, "dead_letters": 1, "duplicates": 0}}, r"read \(9 and 10\)"),
         ({"counts": {"read": 10, "written": 8, "dead_letters": 1, "duplicates": 0}}, "does not close"),
     ],
 )
 def test_certificates_that_differ_fail(changes: dict[str, Any], named: str) -> None:
     with pytest.raises(AccountError, match=named):
         compare([certificate("pg"), certificate("s3", **changes)])
+
+
+def test_what_may_differ_is_not_compared() -> None:
+    other = certificate("s3", contract="mine@1#d", digest="e")
+    assert compare([certificate("pg"), other], ["contract", "digest"])["read"] == 10
+    with pytest.raises(AccountError, match="differ in digest"):
+        compare([certificate("pg"), other], ["contract"])
+    with pytest.raises(ConfigurationError, match="may_differ has sum; it may have export_id"):
+        compare([certificate("pg")], ["sum"])
+
+
+def test_how_far_the_data_went_may_differ_between_two_readings_of_the_same_results() -> None:
+    sources = [{"length": None, "etag": None, "available_until": moment} for moment in ("2026-11-23", "2026-11-24")]
+    assert compare([certificate("pg", source=sources[0]), certificate("s3", source=sources[1])])["digest"] == "d"
+
+
+def test_an_export_that_was_asked_for_anew_stands_for_the_original() -> None:
+    anew = certificate("s3", export_id="g,h", original_export_id="e")
+    assert compare([certificate("pg"), anew])["export_id"] == "e"
 
 
 def test_no_certificates_are_an_error() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -107,3 +109,49 @@ def test_the_key_of_the_hash_comes_from_a_variable_or_a_connection(monkeypatch: 
     for wrong in (None, "", "pii", "file:x", "variable:"):
         with pytest.raises(ConfigurationError, match="needs a key"):
             read_pii_key(wrong)
+
+
+HANDLE = {
+    "export_id": "e",
+    "kind": "recordings",
+    "window_start": "2026-11-22T00:00:00Z",
+    "window_end": "2026-11-23T00:00:00Z",
+    "submitted_at": "2026-11-23T00:05:00Z",
+}
+HASHING = replace(
+    RECORDINGS, columns=tuple(replace(c, pii="hash" if c.name == "queueName" else c.pii) for c in RECORDINGS.columns)
+)
+REWORDED = replace(
+    RECORDINGS, columns=tuple(replace(column, description="in other words") for column in RECORDINGS.columns)
+)
+
+
+def load_id(run_id: str = "run", handle: dict[str, Any] = HANDLE, **arguments: Any) -> str:
+    context: Any = {"ti": SimpleNamespace(dag_id="day", run_id=run_id, task_id="load")}
+    return str(operator(**arguments)._load(handle, context).load_id)
+
+
+def test_a_load_is_the_same_in_each_try_run_and_export_of_its_window() -> None:
+    others = [
+        load_id(run_id="backfill"),
+        load_id(handle={**HANDLE, "export_id": "f"}),
+        load_id(contract="recordings"),
+        load_id(contract=REWORDED),
+        load_id(batch_size=7, max_dead_letters=1),
+    ]
+    assert set(others) == {load_id()}
+
+
+def test_another_contract_or_key_of_the_hash_makes_another_load(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW_VAR_OLD", "a random text of 32 characters..")
+    monkeypatch.setenv("AIRFLOW_VAR_NEW", "another text of 32 characters...")
+    different = [
+        load_id(),
+        load_id(contract=replace(RECORDINGS, version=99)),
+        load_id(contract_modes={"unknown": "freeze"}),
+        load_id(filters={"queueId": "q"}),
+        load_id(handle={**HANDLE, "window_end": "2026-11-24T00:00:00Z"}),
+        load_id(contract=HASHING, pii_key="variable:old"),
+        load_id(contract=HASHING, pii_key="variable:new"),
+    ]
+    assert len(set(different)) == len(different)

@@ -88,6 +88,7 @@ def test_what_airflow_stores_makes_the_same_trigger_and_holds_no_secret(genesys:
         "genesys_conn_id",
         "poll_interval",
         "max_poll_interval",
+        "cancel_on_kill",
     }
     assert genesys.client_secret not in repr(one)
 
@@ -160,15 +161,22 @@ def test_polling_leaves_the_event_loop_free(start_genesys: Start) -> None:
     assert asyncio.run(ticks()) > 10
 
 
-def test_a_person_who_kills_the_task_cancels_the_export(start_genesys: Start) -> None:
+def test_a_person_who_kills_the_task_that_created_the_export_cancels_it(start_genesys: Start) -> None:
     genesys = start_genesys(job_polls=100)
     export_id = new_export()
-    asyncio.run(killed(trigger(export_id)))
+    asyncio.run(killed(trigger(export_id, cancel_on_kill=True)))
     assert genesys.exports[export_id].status == "CANCELLED"
 
 
+def test_a_person_who_clears_a_mere_wait_leaves_the_export_alone(start_genesys: Start) -> None:
+    genesys = start_genesys(job_polls=100)
+    export_id = new_export()
+    asyncio.run(killed(trigger(export_id)))
+    assert [seen.method for seen in genesys.requests if export_id in seen.path] == []
+
+
 def test_killing_a_task_whose_export_is_gone_is_no_error(genesys: FakeGenesys) -> None:
-    asyncio.run(killed(trigger("gone")))
+    asyncio.run(killed(trigger("gone", cancel_on_kill=True)))
     assert [seen.method for seen in genesys.requests][-1] == "DELETE"
 
 

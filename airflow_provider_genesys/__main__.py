@@ -1,0 +1,46 @@
+"""``python -m airflow_provider_genesys plan``: what a backfill of whole days will cost, without a DAG."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from airflow_provider_genesys.cloud.pieces import BY_START_DAY
+from airflow_provider_genesys.exceptions import GenesysError
+from airflow_provider_genesys.window import read_window
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Print the plan; return 0, or 1 where there is none."""
+    chosen = _parser().parse_args(arguments)
+    from airflow_provider_genesys.hooks.genesys import GenesysCloudHook  # noqa: PLC0415 - pulls in Airflow
+
+    try:
+        window = read_window("the command's arguments", chosen.window_start, chosen.window_end)
+        assert window  # noqa: S101 - both are required
+        with GenesysCloudHook(chosen.conn_id) as hook:
+            options = {BY_START_DAY: True} if chosen.kind == "conversation_details" else {}
+            plan = hook.plan(
+                chosen.kind, window, sample_day=chosen.sample_day, options=options, page_size=chosen.page_size
+            )
+    except GenesysError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    sys.stdout.writelines(f"{line}\n" for line in plan.lines())
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m airflow_provider_genesys", description=__doc__)
+    plan = parser.add_subparsers(dest="verb", required=True).add_parser("plan", help="what a backfill will cost")
+    plan.add_argument("window_start", help="first day, e.g. 2026-01-01 (UTC)")
+    plan.add_argument("window_end", help="the day after the last one")
+    plan.add_argument("--kind", default="conversation_details", help="what is exported (default: conversation_details)")
+    plan.add_argument("--sample-day", help="the day that is sampled (default: the window's last)")
+    plan.add_argument("--page-size", type=int, default=500, help="records in a page (default: 500)")
+    plan.add_argument("--conn-id", default="genesys_default", help="the Airflow connection (default: genesys_default)")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

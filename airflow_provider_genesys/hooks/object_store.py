@@ -1,0 +1,66 @@
+"""From an Airflow connection to an object store: Amazon S3 through S3Hook, Azure Blob through WasbHook."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from airflow_provider_genesys.exceptions import ConfigurationError, MissingExtraError
+
+if TYPE_CHECKING:
+    from airflow_provider_genesys.sinks.objects.store import ObjectStore
+
+SCHEMES = ("s3", "az")
+"""What the URL of a folder in an object store begins with."""
+
+
+def s3_client(conn_id: str | None) -> Any:
+    """Return a client as S3Hook makes it, with the sink's settings where the connection has none of its own."""
+    from airflow.providers.amazon.aws.hooks.s3 import S3Hook  # noqa: PLC0415 - pulls in boto3
+    from botocore.config import Config
+
+    from airflow_provider_genesys.sinks.s3.sink import CLIENT_CONFIG  # noqa: PLC0415 - as above
+
+    config = Config(**CLIENT_CONFIG)
+    chosen = S3Hook(aws_conn_id=conn_id).conn_config.botocore_config
+    return S3Hook(aws_conn_id=conn_id, config=config.merge(chosen) if chosen else config).get_conn()
+
+
+def azure_container(conn_id: str, name: str) -> Any:
+    """Return a ``ContainerClient`` of the account that WasbHook connects to.
+
+    :raises MissingExtraError: Airflow's Azure provider is not installed.
+    """
+    try:
+        from airflow.providers.microsoft.azure.hooks.wasb import WasbHook  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        raise MissingExtraError(
+            "Azure Blob needs Airflow's Azure provider. Run: pip install 'airflow-provider-genesys[azure]'"
+        ) from error
+    return WasbHook(wasb_conn_id=conn_id).get_conn().get_container_client(name)
+
+
+def is_folder_url(text: str) -> bool:
+    """Whether ``text`` is the URL of a folder in an object store."""
+    return text.startswith(tuple(f"{scheme}://" for scheme in SCHEMES))
+
+
+def open_folder(url: str, conn_id: str | None) -> tuple[ObjectStore, str]:
+    """Return the store that ``url`` (``s3://bucket/folder/`` or ``az://container/folder/``) leads to, and the folder.
+
+    :param conn_id: the connection to the store; None for ``aws_default`` or ``wasb_default``.
+    :raises ConfigurationError: the URL names no bucket, or no folder.
+    :raises MissingExtraError: Airflow's Azure provider is not installed.
+    """
+    parts = urlsplit(url)
+    folder = f"{parts.path.strip('/')}/"
+    if not parts.netloc or folder == "/":
+        raise ConfigurationError(f"{url!r} is no folder in a bucket. Give it as s3://bucket/prefix/dt=…/load/.")
+    if parts.scheme == "s3":
+        from airflow_provider_genesys.sinks.s3.store import S3Store  # noqa: PLC0415 - pulls in boto3
+
+        return S3Store(s3_client(conn_id or "aws_default"), parts.netloc), folder
+    container = azure_container(conn_id or "wasb_default", parts.netloc)
+    from airflow_provider_genesys.sinks.azure_blob.store import AzureStore  # noqa: PLC0415 - an extra
+
+    return AzureStore(container), folder

@@ -1,0 +1,214 @@
+"""Read dead letters again, through today's contract."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
+
+from airflow.sdk import BaseOperator, Context
+
+from airflow_provider_genesys.exceptions import ConfigurationError
+from airflow_provider_genesys.hooks.object_store import azure_container, s3_client
+from airflow_provider_genesys.operators.failures import failing_fast
+from airflow_provider_genesys.transfers.base import required
+from airflow_provider_genesys.window import read_window
+
+if TYPE_CHECKING:
+    from airflow_provider_genesys.pipeline.contract import Contract
+    from airflow_provider_genesys.pipeline.replay import Window
+    from airflow_provider_genesys.sinks.objects.replay import ObjectReplay
+    from airflow_provider_genesys.sinks.objects.store import ObjectStore
+    from airflow_provider_genesys.sinks.postgres.replay import PostgresReplay
+    from airflow_provider_genesys.sinks.sqs.replay import SqsReplay
+
+
+class GenesysReplayDeadLettersOperator(BaseOperator):
+    """Read the open dead letters of a table, bucket, container or queue again, through today's contract, into the same.
+
+    What becomes rows is marked as replayed; what still fails stays open with its new reason. Replaying twice changes
+    nothing, and in a table a replayed row never takes the place of a newer one. See ``docs/dead-letters.md``.
+
+    One of ``table``, ``s3_bucket``, ``container_name`` and ``queue_url`` is given.
+
+    XCom ``return_value`` is {letters, replayed, written, duplicates, still_open, unreadable, loads, loads_skipped,
+    mended: {rule: count}, broken: {rule: count}}: ``mended`` are the rules that replayed letters had broken,
+    ``broken`` those that the others break now.
+
+    :param table: name of the table that was loaded. (templated)
+    :param schema: its schema. (templated)
+    :param s3_bucket: the bucket that was loaded into. (templated)
+    :param s3_prefix: the prefix of the loads in it. (templated)
+    :param container_name: the container that was loaded into. (templated)
+    :param blob_prefix: the prefix of the loads in it. (templated)
+    :param queue_url: the queue that was loaded into. (templated)
+    :param dead_letter_queue_url: the queue of its dead letters, which is no FIFO queue. (templated)
+    :param message_group_id: of ``queue_url``, as of the loading operator. (templated)
+    :param fencing: of ``s3_bucket``, as of the loading operator.
+    :param extra_args: of ``s3_bucket`` or ``container_name``, as of the loading operator.
+    :param window_start: replay only loads whose window ends after this; with ``window_end``. (templated)
+    :param window_end: replay only loads whose window starts before this. (templated)
+    :param contract: as of the loading operators; default: the built-in contract of the kind. (templated)
+    :param pii_key: where the key of hashed personal data is, as of the loading operators; default: what the contract
+        says. (templated)
+    :param postgres_conn_id: the PostgreSQL connection. (templated)
+    :param aws_conn_id: the AWS connection. (templated)
+    :param wasb_conn_id: the Azure connection. (templated)
+    :param genesys_conn_id: the Genesys connection, with whose client secret the letters were encrypted. (templated)
+    """
+
+    template_fields: Sequence[str] = (
+        "table",
+        "schema",
+        "s3_bucket",
+        "s3_prefix",
+        "container_name",
+        "blob_prefix",
+        "queue_url",
+        "dead_letter_queue_url",
+        "message_group_id",
+        "window_start",
+        "window_end",
+        "contract",
+        "pii_key",
+        "postgres_conn_id",
+        "aws_conn_id",
+        "wasb_conn_id",
+        "genesys_conn_id",
+    )
+    ui_color = "#fff0d9"
+
+    def __init__(  # noqa: PLR0913 - Airflow operators take what a user may set as keywords
+        self,
+        *,
+        table: str | None = None,
+        schema: str = "public",
+        s3_bucket: str | None = None,
+        s3_prefix: str | None = None,
+        container_name: str | None = None,
+        blob_prefix: str | None = None,
+        queue_url: str | None = None,
+        dead_letter_queue_url: str | None = None,
+        message_group_id: str | None = None,
+        fencing: Literal["conditional", "none"] = "conditional",
+        extra_args: dict[str, Any] | None = None,
+        window_start: datetime | str | None = None,
+        window_end: datetime | str | None = None,
+        contract: str | Contract | None = None,
+        pii_key: str | None = None,
+        postgres_conn_id: str = "postgres_default",
+        aws_conn_id: str | None = "aws_default",
+        wasb_conn_id: str = "wasb_default",
+        genesys_conn_id: str = "genesys_default",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.table = table
+        self.schema = schema
+        self.s3_bucket = s3_bucket
+        self.s3_prefix = s3_prefix
+        self.container_name = container_name
+        self.blob_prefix = blob_prefix
+        self.queue_url = queue_url
+        self.dead_letter_queue_url = dead_letter_queue_url
+        self.message_group_id = message_group_id
+        self.fencing = fencing
+        self.extra_args = extra_args
+        self.window_start = window_start
+        self.window_end = window_end
+        self.contract = contract
+        self.pii_key = pii_key
+        self.postgres_conn_id = postgres_conn_id
+        self.aws_conn_id = aws_conn_id
+        self.wasb_conn_id = wasb_conn_id
+        self.genesys_conn_id = genesys_conn_id
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Replay, and return the account."""
+        ti = context["ti"]
+        with failing_fast():
+            replay = self._replay()
+            account = replay.run(self._contract_of, f"{ti.dag_id}/{ti.run_id}/{ti.task_id}", self._window())
+        self.log.info(
+            "%d of %d dead letters were replayed, %d stay open.", account.replayed, account.letters, account.still_open
+        )
+        return account.summary()
+
+    def _replay(self) -> PostgresReplay | ObjectReplay | SqsReplay:
+        places: dict[str, tuple[str | None, Callable[[], PostgresReplay | ObjectReplay | SqsReplay]]] = {
+            "table": (self.table, self._in_postgres),
+            "s3_bucket": (self.s3_bucket, self._in_s3),
+            "container_name": (self.container_name, self._in_azure_blob),
+            "queue_url": (self.queue_url, self._in_sqs),
+        }
+        given = [make for place, make in places.values() if place]
+        if len(given) != 1:
+            raise ConfigurationError(f"Give exactly one of {', '.join(places)}: where the dead letters are.")
+        return given[0]()
+
+    def _in_postgres(self) -> PostgresReplay:
+        from airflow_provider_genesys.sinks.postgres.replay import PostgresReplay  # noqa: PLC0415 - pulls in psycopg
+        from airflow_provider_genesys.transfers.genesys_to_postgres import connect  # noqa: PLC0415 - seldom needed
+
+        return PostgresReplay(
+            lambda: connect(self.postgres_conn_id),
+            required(self.table, "table"),
+            schema=required(self.schema, "schema"),
+            opened=self._open,
+            pii_key=self._pii_key,
+        )
+
+    def _in_s3(self) -> ObjectReplay:
+        from airflow_provider_genesys.sinks.s3.store import S3Store  # noqa: PLC0415 - pulls in boto3
+
+        bucket = required(self.s3_bucket, "s3_bucket")
+        store = S3Store(s3_client(self.aws_conn_id), bucket, extra_args=self.extra_args)
+        return self._in_objects(store, required(self.s3_prefix, "s3_prefix"))
+
+    def _in_azure_blob(self) -> ObjectReplay:
+        from airflow_provider_genesys.sinks.azure_blob.store import AzureStore  # noqa: PLC0415 - an extra
+
+        name = required(self.container_name, "container_name")
+        store = AzureStore(azure_container(self.wasb_conn_id, name), extra_args=self.extra_args)
+        return self._in_objects(store, required(self.blob_prefix, "blob_prefix"))
+
+    def _in_sqs(self) -> SqsReplay:
+        from airflow_provider_genesys.sinks.sqs.replay import SqsReplay  # noqa: PLC0415 - pulls in boto3
+        from airflow_provider_genesys.transfers.genesys_to_sqs import sqs_client  # noqa: PLC0415 - seldom needed
+
+        return SqsReplay(
+            sqs_client(self.aws_conn_id, connections=1),
+            required(self.queue_url, "queue_url"),
+            required(self.dead_letter_queue_url, "dead_letter_queue_url"),
+            opened=self._open,
+            pii_key=self._pii_key,
+            message_group_id=self.message_group_id or None,
+        )
+
+    def _in_objects(self, store: ObjectStore, prefix: str) -> ObjectReplay:
+        from airflow_provider_genesys.sinks.objects.replay import ObjectReplay  # noqa: PLC0415 - pulls in msgspec
+
+        return ObjectReplay(store, prefix, opened=self._open, pii_key=self._pii_key, fencing=self.fencing)
+
+    @cached_property
+    def _open(self) -> Callable[[Mapping[str, Any]], bytes]:
+        from airflow_provider_genesys.hooks.genesys import GenesysCloudHook  # noqa: PLC0415 - pulls in httpx
+
+        return GenesysCloudHook(self.genesys_conn_id).open_dead_letter
+
+    def _contract_of(self, kind: str) -> Contract:
+        from airflow_provider_genesys.pipeline.contract import resolve  # noqa: PLC0415 - pulls in msgspec
+
+        return resolve(self.contract or None, kind=kind, folder=self.dag.folder if self.get_dag() else ".")
+
+    def _pii_key(self, contract: Contract) -> bytes | None:
+        from airflow_provider_genesys.transfers.pii_key import read_pii_key  # noqa: PLC0415 - seldom needed
+
+        return read_pii_key(self.pii_key or contract.pii_key) if contract.hashes else None
+
+    def _window(self) -> Window:
+        from airflow_provider_genesys.pipeline.replay import EVER, Window  # noqa: PLC0415 - pulls in msgspec
+
+        window = read_window("the operator's arguments", self.window_start, self.window_end)
+        return Window(window.start, window.end) if window else EVER

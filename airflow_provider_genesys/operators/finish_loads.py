@@ -1,0 +1,279 @@
+"""Finish what earlier runs have begun and given up: loads that the ledger of a sink has, and not as complete."""
+
+from __future__ import annotations
+
+import time
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
+from airflow.sdk import Context
+
+from airflow_provider_genesys.exceptions import (
+    ConfigurationError,
+    ExportGoneError,
+    ExportTimeoutError,
+    GenesysError,
+    NotFoundError,
+    SourceChangedError,
+)
+from airflow_provider_genesys.hooks.object_store import azure_container, s3_client
+from airflow_provider_genesys.operators.failures import failing_fast
+from airflow_provider_genesys.transfers.base import GenesysExportTransferOperator, required
+from airflow_provider_genesys.transfers.genesys_to_azure_blob import GenesysExportToAzureBlobOperator
+from airflow_provider_genesys.transfers.genesys_to_postgres import GenesysExportToPostgresOperator, connect
+from airflow_provider_genesys.transfers.genesys_to_s3 import GenesysExportToS3Operator
+from airflow_provider_genesys.transfers.mirror import CheckpointMirror
+
+if TYPE_CHECKING:
+    from airflow_provider_genesys.cloud.exports import ExportStatus
+    from airflow_provider_genesys.sinks.unfinished import UnfinishedLoad
+
+FAILED = {"failed", "upstream_failed", "removed"}
+ENDED = {*FAILED, "success", "skipped"}
+
+
+class GenesysFinishLoadsOperator(GenesysExportTransferOperator):
+    """Finish the loads that the sink's ledger has as begun, and whose tasks have failed for good.
+
+    A load goes on from its checkpoint while its export is alive. Where the export is gone, another of the same window
+    is asked for, and the load begins anew when that has ended; meanwhile the task waits without a worker.
+
+    Taken up are loads of this operator's kind, contract and filters. Left alone are those of a task that runs, waits or
+    will be tried again, that a person has marked as a success, or that this Airflow does not know.
+
+    XCom ``return_value`` is a list with the summary of the certificate of each load that was finished. Where one fails,
+    the others go on, and the task fails with the first error.
+
+    For the other parameters see the loading operator of the sink; its settings have to be the same.
+
+    :param include: of a new export, as for :class:`.export.GenesysCreateExportOperator`. (templated)
+    :param file_format: of a new export, likewise. (templated)
+    :param options: of a new export, likewise. (templated)
+    :param poll_interval: seconds between two looks at the exports that are not ready.
+    :param timeout: seconds (or timedelta) that a new export may take.
+    """
+
+    template_fields: Sequence[str] = (
+        *(name for name in GenesysExportTransferOperator.template_fields if name != "handle"),
+        "include",
+        "file_format",
+        "options",
+    )
+
+    def __init__(
+        self,
+        *,
+        include: Sequence[str] = ("media", "participants", "metadata"),
+        file_format: str = "ndjson",
+        options: dict[str, Any] | None = None,
+        poll_interval: float = 60,
+        timeout: float | timedelta = timedelta(days=1),
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(handle="", **kwargs)
+        self.include = include
+        self.file_format = file_format
+        self.options = options
+        self.poll_interval = poll_interval
+        self.timeout = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
+
+    @abstractmethod
+    def unfinished_loads(self) -> list[UnfinishedLoad]:
+        """Return the loads that the sink's ledger has as begun."""
+
+    def execute(self, context: Context) -> list[dict[str, Any]]:  # type: ignore[override]  # several loads
+        """Finish them all, and return the summaries of their certificates."""
+        return self._finish_all(context, [])
+
+    def resume(  # type: ignore[override]  # several loads
+        self,
+        context: Context,
+        event: Any = None,  # noqa: ARG002 - of a timer, says nothing
+        finished: list[dict[str, Any]] | None = None,
+        **_: Any,
+    ) -> list[dict[str, Any]]:
+        """Go on after the wait for an export; which one the ledger says."""
+        return self._finish_all(context, finished or [])
+
+    def _finish_all(self, context: Context, finished: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        while True:
+            with self.hook:
+                outcomes = [self._outcome(load, context) for load in self._given_up(context)]
+            finished += [outcome for outcome in outcomes if isinstance(outcome, dict)]
+            if None not in outcomes:
+                break
+            self._wait(context, finished)
+        errors = [outcome for outcome in outcomes if isinstance(outcome, GenesysError)]
+        with failing_fast():
+            for error in sorted(errors, key=lambda error: not error.retryable):
+                raise error
+        return finished
+
+    def _outcome(self, load: UnfinishedLoad, context: Context) -> dict[str, Any] | GenesysError | None:
+        """Return the summary of the load's certificate, None while its export is not ready, or why it has failed."""
+        try:
+            return self._finish(load, context)
+        except GenesysError as error:
+            self.log.warning("Load %s of export %s: %s", load.load_id, load.export_id, error)
+            return error
+
+    def _given_up(self, context: Context) -> Iterator[UnfinishedLoad]:
+        """Yield the loads that are this operator's to finish."""
+        with failing_fast():
+            found = self.unfinished_loads()
+        for load in found:
+            if load.kind != self.kind or self._load(_handle(load), context).load_id != load.load_id:
+                self.log.info("Load %s is left: it is of another kind, contract or filter.", load.load_id)
+            elif not _has_failed(load.run_id, context):
+                self.log.info("Load %s is left: %s has not failed, or is not known here.", load.load_id, load.run_id)
+            else:
+                yield load
+
+    def _finish(self, load: UnfinishedLoad, context: Context) -> dict[str, Any] | None:
+        status = self._alive(load)
+        if status is None:
+            self._ask_anew(load, context)
+        if status is None or not status.state.terminal:
+            return None
+        handle = self.hook.make_handle(status, window_start=load.window_start, window_end=load.window_end)
+        handle["submitted_at"] = load.submitted_at.isoformat()
+        try:
+            with CheckpointMirror(context, self.checkpoint_mirror_conn_id) as mirror:
+                return self._load_export(handle, context, mirror, restart=False)
+        except (ExportGoneError, SourceChangedError) as error:
+            self.log.warning("%s", error)
+            self._ask_anew(load, context)
+            return None
+
+    def _alive(self, load: UnfinishedLoad) -> ExportStatus | None:
+        """Return how the load's export stands; None where it is lost."""
+        try:
+            status = self.hook.get_export(load.export_id, load.kind)
+        except (NotFoundError, ExportGoneError):
+            return None
+        lost = status.state.terminal and status.state.value != "COMPLETED"
+        return None if lost else status
+
+    def _ask_anew(self, load: UnfinishedLoad, context: Context) -> None:
+        """Ask for the window again, and keep the new export's id in the ledger, for the next look and the next try."""
+        from airflow_provider_genesys.cloud.exports import ExportRequest  # noqa: PLC0415 - as the hook
+
+        request = ExportRequest(
+            load.window_start,
+            load.window_end,
+            self.filters or {},
+            tuple(self.include),
+            self.file_format,
+            self.options or {},
+        )
+        submitted_at = datetime.now(timezone.utc).isoformat()
+        export_id = self.hook.create_export(load.kind, request)
+        self.log.warning("Export %s is lost; asked for export %s of its window.", load.export_id, export_id)
+        sink = self.make_sink()
+        try:
+            anew = {**_handle(load), "export_id": export_id, "submitted_at": submitted_at}
+            sink.open(self._load(anew, context), restart=False)
+        finally:
+            sink.abort()
+
+    def _wait(self, context: Context, finished: list[dict[str, Any]]) -> None:
+        """Let a while pass, without a worker."""
+        if datetime.now(timezone.utc) - context["ti"].start_date > timedelta(seconds=self.timeout):
+            raise ExportTimeoutError(f"Exports were not ready after {self.timeout:.0f} s; the next run looks again.")
+        if self.deferrable:
+            pause = TimeDeltaTrigger(timedelta(seconds=self.poll_interval))
+            self.defer(trigger=pause, method_name="resume", kwargs={"finished": finished})
+        time.sleep(self.poll_interval)
+
+
+class GenesysFinishPostgresLoadsOperator(GenesysFinishLoadsOperator, GenesysExportToPostgresOperator):
+    """Finish what :class:`.GenesysExportToPostgresOperator` has begun in earlier runs."""
+
+    template_fields: Sequence[str] = (
+        *GenesysFinishLoadsOperator.template_fields,
+        "table",
+        "schema",
+        "postgres_conn_id",
+    )
+
+    def unfinished_loads(self) -> list[UnfinishedLoad]:
+        """Return the loads that the ledger of the table has as begun."""
+        from airflow_provider_genesys.sinks.postgres.unfinished import (  # noqa: PLC0415 - pulls in psycopg
+            unfinished_loads,
+        )
+
+        schema, table = required(self.schema, "schema"), required(self.table, "table")
+        return unfinished_loads(lambda: connect(self.postgres_conn_id), schema, table)
+
+
+class GenesysFinishS3LoadsOperator(GenesysFinishLoadsOperator, GenesysExportToS3Operator):
+    """Finish what :class:`.GenesysExportToS3Operator` has begun in earlier runs; not with ``output_format="raw"``."""
+
+    template_fields: Sequence[str] = (
+        *GenesysFinishLoadsOperator.template_fields,
+        "s3_bucket",
+        "s3_prefix",
+        "aws_conn_id",
+    )
+
+    def unfinished_loads(self) -> list[UnfinishedLoad]:
+        """Return the loads that the ledgers below the prefix have as begun."""
+        from airflow_provider_genesys.sinks.objects.unfinished import unfinished_loads  # noqa: PLC0415 - msgspec
+        from airflow_provider_genesys.sinks.s3.store import S3Store  # noqa: PLC0415 - pulls in boto3
+
+        _check_rows(self.output_format)
+        store = S3Store(s3_client(self.aws_conn_id), required(self.s3_bucket, "s3_bucket"))
+        return unfinished_loads(store, required(self.s3_prefix, "s3_prefix"), self.fencing)
+
+
+class GenesysFinishAzureBlobLoadsOperator(GenesysFinishLoadsOperator, GenesysExportToAzureBlobOperator):
+    """Finish what :class:`.GenesysExportToAzureBlobOperator` has begun in earlier runs; not ``output_format="raw"``."""
+
+    template_fields: Sequence[str] = (
+        *GenesysFinishLoadsOperator.template_fields,
+        "container_name",
+        "blob_prefix",
+        "wasb_conn_id",
+    )
+
+    def unfinished_loads(self) -> list[UnfinishedLoad]:
+        """Return the loads that the ledgers below the prefix have as begun."""
+        from airflow_provider_genesys.sinks.azure_blob.store import AzureStore  # noqa: PLC0415 - an extra
+        from airflow_provider_genesys.sinks.objects.unfinished import unfinished_loads  # noqa: PLC0415 - msgspec
+
+        _check_rows(self.output_format)
+        store = AzureStore(azure_container(self.wasb_conn_id, required(self.container_name, "container_name")))
+        return unfinished_loads(store, required(self.blob_prefix, "blob_prefix"), "conditional")
+
+
+def _handle(load: UnfinishedLoad) -> dict[str, Any]:
+    return {
+        "export_id": load.export_id,
+        "kind": load.kind,
+        "window_start": load.window_start.isoformat(),
+        "window_end": load.window_end.isoformat(),
+        "submitted_at": load.submitted_at.isoformat(),
+    }
+
+
+def _has_failed(run_id: str, context: Context) -> bool:
+    """Whether nobody works on the load, or will: its task has failed for good, or is this one.
+
+    :param run_id: the load's, ``dag_id/run_id/task_id``.
+    """
+    ti = context["ti"]
+    dag_id, _, task = run_id.partition("/")
+    run, _, task_id = task.rpartition("/")
+    if (dag_id, run, task_id) == (ti.dag_id, ti.run_id, ti.task_id):
+        return True
+    found = ti.get_task_states(dag_id=dag_id, task_ids=[task_id], run_ids=[run]).get(run, {})
+    states = {str(getattr(state, "value", state)) for state in found.values()}
+    return states <= ENDED and bool(states & FAILED)
+
+
+def _check_rows(output_format: str) -> None:
+    if output_format == "raw":
+        raise ConfigurationError("Archives that are landed as they are (output_format='raw') are not finished here.")

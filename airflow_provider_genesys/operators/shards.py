@@ -1,0 +1,82 @@
+"""Cut an archive so that several tasks load it at the same time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import datetime, timezone
+from typing import Any, ClassVar
+
+from airflow.sdk import BaseOperator, Context
+
+from airflow_provider_genesys.operators.failures import failing_fast
+
+
+class GenesysPlanShardsOperator(BaseOperator):
+    """Cut an archive into byte ranges of whole records, for loading operators that are mapped over them.
+
+    ``load.partial(handle=wait.output, ...).expand(shard=plan.output)`` loads each range in a task of its own, with its
+    own checkpoint; the last one closes the account of all. See ``docs/scaling.md``.
+
+    Only plain NDJSON can be cut. For another archive, or a short one, the plan is one task that loads all of it.
+
+    XCom ``return_value`` is a list of {number, count, start, end, proof, source, planned_at}, with offsets in bytes, or
+    [None].
+
+    :param handle: what the sensor returned, or the id of an export that has ended, or where an archive was landed.
+        (templated)
+    :param shard_size: bytes of the archive that are worth a task; a shard has as many or more. (templated)
+    :param max_shards: shards, at most. (templated)
+    :param kind: kind of the export, where ``handle`` is an id. (templated)
+    :param genesys_conn_id: the Genesys connection. (templated)
+    :param source_conn_id: the connection to where an archive was landed. (templated)
+    """
+
+    template_fields: Sequence[str] = (
+        "handle",
+        "shard_size",
+        "max_shards",
+        "kind",
+        "genesys_conn_id",
+        "source_conn_id",
+    )
+    template_fields_renderers: ClassVar[dict[str, str]] = {"handle": "json"}
+    ui_color = "#e6f5e0"
+
+    def __init__(
+        self,
+        *,
+        handle: dict[str, Any] | str,
+        shard_size: int = 1_000_000_000,
+        max_shards: int = 16,
+        kind: str = "recordings",
+        genesys_conn_id: str = "genesys_default",
+        source_conn_id: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.handle = handle
+        self.shard_size = shard_size
+        self.max_shards = max_shards
+        self.kind = kind
+        self.genesys_conn_id = genesys_conn_id
+        self.source_conn_id = source_conn_id
+
+    def execute(self, context: Context) -> list[dict[str, Any] | None]:  # noqa: ARG002 - Airflow's signature
+        """Look at the archive and return its shards."""
+        from airflow_provider_genesys.hooks.genesys import GenesysCloudHook  # noqa: PLC0415 - pulls in httpx
+        from airflow_provider_genesys.pipeline.shard import plan_shards  # noqa: PLC0415 - as above
+        from airflow_provider_genesys.transfers.handle import read_handle  # noqa: PLC0415 - as above
+        from airflow_provider_genesys.transfers.source import open_archive  # noqa: PLC0415 - as above
+
+        with failing_fast(), GenesysCloudHook(self.genesys_conn_id) as hook:
+            handle = read_handle(self.handle, self.kind, hook, self.source_conn_id)
+            shards = plan_shards(
+                lambda known: open_archive(hook, handle, known, self.source_conn_id),
+                handle["export_id"],
+                shard_size=int(self.shard_size),
+                max_shards=int(self.max_shards),
+                now=datetime.now(timezone.utc).replace(microsecond=0).isoformat(),
+            )
+        self.log.info("Export %s is loaded in %d pieces.", handle["export_id"], len(shards) or 1)
+        return [asdict(shard) for shard in shards] or [None]

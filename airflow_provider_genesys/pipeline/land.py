@@ -1,0 +1,119 @@
+"""Land one archive as it is: nothing of it is read but what tells that it is an archive.
+
+What :mod:`.run` does with records, this does with bytes: from the checkpoint on, in pieces, to the end.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable, Iterator
+from datetime import datetime, timezone
+from typing import Any
+
+from airflow_provider_genesys.exceptions import NotAnArchiveError
+from airflow_provider_genesys.pipeline.answer import changed
+from airflow_provider_genesys.pipeline.archive import Archive
+from airflow_provider_genesys.pipeline.certificate import Certificate
+from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, Counts, Identity
+from airflow_provider_genesys.pipeline.handover import Handover
+from airflow_provider_genesys.pipeline.memory import MemoryLimit, peak_memory_mb
+from airflow_provider_genesys.pipeline.progress import Progress
+from airflow_provider_genesys.pipeline.run import Options
+from airflow_provider_genesys.pipeline.steps import COMMITTED, COMPLETE, FINISHING, OPENED, REPORTED, WRITING, reached
+from airflow_provider_genesys.sinks.base import Load
+from airflow_provider_genesys.sinks.objects.raw_landing import PIECE, RAW, RawLanding
+
+log = logging.getLogger(__name__)
+
+_PATIENCE = 60.0
+"""Seconds after which it is looked again for bytes; how long a download may stand still is its own to say."""
+
+
+def land(
+    load: Load,
+    handle: dict[str, Any],
+    archive: Callable[[Checkpoint], Archive],
+    landing: RawLanding,
+    options: Options,
+    watch: Callable[[Checkpoint], None] = lambda _: None,
+) -> Certificate:
+    """Land the export's archive, from where the ledger remembers, to the end.
+
+    :param handle: what loads the archive from there, JSON-serialisable; kept in the manifest.
+    :param archive: opens the archive for the checkpoint that the landing goes on from.
+    :param options: of these ``restart``, ``allow_empty`` and ``max_memory_mb``.
+    :param watch: is told every committed checkpoint, first the one that the landing goes on from.
+    :raises GenesysError: see :mod:`airflow_provider_genesys.exceptions`; the next attempt goes on from the checkpoint.
+    """
+    start = landing.open(load, restart=options.restart)
+    reached(OPENED)
+    if start:
+        log.info("Export %s: landing goes on at byte %s", load.export_id, f"{start.position.source_offset:,}")
+        watch(start)
+    start = start or Checkpoint(load.load_id, load.export_id, _now())
+    source, progress, memory = archive(start), Progress(start), MemoryLimit(options.max_memory_mb)
+    with Handover(lambda: _rest(source, start), stop=source.stop, limit=PIECE) as handover:
+        while (chunk := handover.take(_PATIENCE)) != b"":
+            reached(WRITING)
+            committed = landing.write(chunk or b"", source.known)
+            memory.check(f"Export {load.export_id}")
+            if committed is not None:
+                reached(COMMITTED)
+                progress.committed(committed)
+                watch(committed)
+                reached(REPORTED)
+    if source.known.length == 0 and not options.allow_empty:
+        raise _empty(load)
+    reached(FINISHING)
+    certificate = landing.finish(_described(load, source.known, progress), handle)
+    reached(COMPLETE)
+    log.info("Export %s: %s bytes landed at %s", load.export_id, f"{certificate.bytes_read:,}", certificate.location)
+    return certificate
+
+
+def _rest(archive: Archive, start: Checkpoint) -> Iterator[bytes]:
+    """Yield the archive from ``start`` on, once the bytes just before it were read again and compared."""
+    proof, offset = start.proof, start.position.source_offset
+    before = b""
+    for chunk in archive.read(offset - proof.length):
+        need = proof.length - len(before)
+        before += chunk[:need]
+        if need and len(before) == proof.length:
+            _check(before, start)
+        yield chunk[need:]
+    if len(before) < proof.length:
+        _check(before, start)
+
+
+def _check(before: bytes, start: Checkpoint) -> None:
+    if hashlib.sha256(before).hexdigest() != start.proof.sha256:
+        raise changed(start.export_id, f"the bytes before byte {start.position.source_offset} are others now")
+
+
+def _empty(load: Load) -> NotAnArchiveError:
+    return NotAnArchiveError(
+        f"The archive of export {load.export_id} is empty, for {load.window_start} to {load.window_end}. Check the "
+        "window and the filters; where a window without records is normal, set allow_empty=True."
+    )
+
+
+def _described(load: Load, source: Identity, progress: Progress) -> Certificate:
+    return Certificate(
+        load_id=load.load_id,
+        export_id=load.export_id,
+        kind=load.kind,
+        window_start=load.window_start.isoformat(),
+        window_end=load.window_end.isoformat(),
+        contract=RAW,
+        source=source,
+        bytes_read=0,
+        counts=Counts(),
+        digest="",
+        seconds=round(progress.seconds, 3),
+        peak_memory_mb=round(peak_memory_mb(), 1),
+    )
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).replace(microsecond=0).isoformat()

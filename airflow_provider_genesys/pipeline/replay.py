@@ -1,0 +1,137 @@
+"""Read dead letters again, through today's contract.
+
+What becomes rows lands where the load has landed; what still fails stays open, with its new reason. Nothing is removed:
+a letter that has become a row is marked as replayed, so that a second replay finds nothing left to do.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from typing import Any
+
+from airflow_provider_genesys.exceptions import DeadLetterError
+from airflow_provider_genesys.pipeline.contract import Contract
+from airflow_provider_genesys.pipeline.dead_letter import DeadLetter
+from airflow_provider_genesys.pipeline.split import RECORD_TOO_LARGE, Slice
+from airflow_provider_genesys.pipeline.transform import Transform
+
+_STRICT = {"unknown": "discard_value", "type": "quarantine", "missing": "quarantine"}
+"""A replay changes no table, and no letter ends it."""
+
+Open = Callable[[Mapping[str, Any]], bytes]
+"""Returns the bytes of a dead letter's record, or raises :class:`DeadLetterError`."""
+
+
+BATCH = 500
+"""Letters that are read again at a time, at most."""
+BATCH_BYTES = 8 * 1024 * 1024
+"""Bytes of what is kept of them, after which no more are read; so they are one letter more at most."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """Loads whose window meets this one are replayed. Both ends are aware."""
+
+    since: datetime = datetime(1, 1, 1, tzinfo=timezone.utc)
+    until: datetime = datetime(9999, 12, 31, tzinfo=timezone.utc)
+
+
+EVER = Window()
+
+
+@dataclass
+class Judged:
+    """What today's contract makes of some dead letters. ``offsets`` has one entry per row."""
+
+    rows: list[tuple[Any, ...]] = field(default_factory=list)
+    offsets: list[int] = field(default_factory=list)
+    failed: dict[int, DeadLetter] = field(default_factory=dict)
+    """Those that still fail, by offset."""
+    unreadable: list[int] = field(default_factory=list)
+    """Offsets of those whose bytes are not at hand: dropped, cut, or encrypted with another secret."""
+
+
+@dataclass
+class Replayed:
+    """The account of a replay: letters = replayed + still_open + unreadable, and replayed = written + duplicates."""
+
+    letters: int = 0
+    written: int = 0
+    duplicates: int = 0
+    """Replayed, but the table holds a newer row of the same key."""
+    still_open: int = 0
+    unreadable: int = 0
+    loads: int = 0
+    loads_skipped: int = 0
+    """They are being loaded; their letters are left to the next replay."""
+    mended: Counter[str] = field(default_factory=Counter)
+    """Rules that replayed letters had broken, and break no more."""
+    broken: Counter[str] = field(default_factory=Counter)
+    """Rules that those that are still open break now."""
+
+    @property
+    def replayed(self) -> int:
+        """Letters that have become rows."""
+        return self.written + self.duplicates
+
+    def add(self, part: Replayed) -> None:
+        """Take in the account of a part of the replay."""
+        for name, value in vars(part).items():
+            setattr(self, name, getattr(self, name) + value)
+
+    def summary(self) -> dict[str, Any]:
+        """Return it for an XCom."""
+        return {**vars(self), "replayed": self.replayed, "mended": dict(self.mended), "broken": dict(self.broken)}
+
+
+def account(letters: Sequence[Mapping[str, Any]], judged: Judged, duplicates: int = 0) -> Replayed:
+    """Return the account of ``letters``, of whose rows ``duplicates`` have not been written."""
+    rules = {letter["source_offset"]: letter["rule"] for letter in letters}
+    return Replayed(
+        letters=len(letters),
+        written=len(judged.offsets) - duplicates,
+        duplicates=duplicates,
+        still_open=len(judged.failed),
+        unreadable=len(judged.unreadable),
+        mended=Counter(rules[offset] for offset in judged.offsets),
+        broken=Counter(letter.rule for letter in judged.failed.values()),
+    )
+
+
+def judge(
+    letters: Sequence[Mapping[str, Any]],
+    contract: Contract,
+    processed_at: datetime,
+    opened: Open,
+    pii_key: bytes | None = None,
+) -> Judged:
+    """Read the records of ``letters``, which are of one file of one load, through ``contract``.
+
+    :param processed_at: of the load, so that the rows are those that it would have made.
+    :param pii_key: what the contract's personal data is hashed with.
+    """
+    transform, judged = Transform(contract.with_modes(_STRICT), processed_at, pii_key), Judged()
+    for letter in letters:
+        offset = letter["source_offset"]
+        raw = _whole(letter, opened)
+        if raw is None:
+            judged.unreadable.append(offset)
+            continue
+        part = Slice(offset, offset + len(raw), raw, [offset], [offset + len(raw)], "lines")
+        for _, rows in transform.read(part):
+            judged.rows += rows.rows
+            judged.offsets += rows.offsets
+            judged.failed |= {failed.offset: failed for failed in rows.dead_letters}
+    return judged
+
+
+def _whole(letter: Mapping[str, Any], opened: Open) -> bytes | None:
+    if letter["rule"] == RECORD_TOO_LARGE:
+        return None
+    try:
+        return opened(letter) or None
+    except DeadLetterError:
+        return None

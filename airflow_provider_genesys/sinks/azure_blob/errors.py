@@ -1,0 +1,127 @@
+"""What an error of Azure Blob Storage means: try again, or stop and say what to do.
+
+The SDK's own messages are not passed on whole: where no connection could be made they hold the URL with its SAS
+signature, and where a key is wrong the signature of the request.
+"""
+
+from __future__ import annotations
+
+from airflow_provider_genesys.exceptions import MissingExtraError, SinkError, SinkRefusedError, SinkUnavailableError
+
+try:
+    from azure.core.exceptions import (
+        AzureError,
+        ClientAuthenticationError,
+        DecodeError,
+        HttpResponseError,
+        ServiceRequestError,
+        ServiceResponseError,
+    )
+except ImportError as missing:
+    raise MissingExtraError(
+        "Loading into Azure Blob needs its SDK. Run: pip install 'airflow-provider-genesys[azure]'"
+    ) from missing
+
+__all__ = ["AzureError", "code_of", "explained", "is_transient", "told"]
+
+_TRANSIENT_STATUS = {408, 429, 500, 502, 503, 504}
+_TRANSIENT_CODES = {
+    "ContainerBeingDeleted",  # 409: it may be made anew in a moment
+    "InternalError",
+    "Md5Mismatch",  # 400: bytes were damaged on their way
+    "OperationTimedOut",
+    "ServerBusy",
+}
+_LOST_BLOCKS = {"InvalidBlockList", "InvalidBlobOrBlock"}
+_KEY = "Correct the account key, the SAS or the connection string of the Azure connection."
+_NAME = "Correct the container's name: 3 to 63 lower-case letters, digits and single hyphens."
+_RIGHTS = "Give the identity or the SAS the rights on the container that docs/azure-blob.md lists."
+_CLOCK = "The worker's clock is wrong: set it, e.g. with NTP."
+_EXPIRED = (
+    "The SAS is not valid yet or no longer. Give the Azure connection a new one, then clear the task with "
+    "on_clear='resume' to go on from the last part. Where the SAS is valid, the worker's clock is wrong."
+)
+_SMALLER_PART = "The part has too many blocks: choose a smaller part_size."
+_WRITABLE = "An immutability policy or a legal hold forbids changes: keep it away from this prefix."
+_ADVICE = {
+    "AccountIsDisabled": "Enable the storage account.",
+    "AuthorizationFailure": f"{_KEY} {_RIGHTS} Let the account's firewall admit this worker.",
+    "AuthorizationPermissionMismatch": _RIGHTS,
+    "AuthorizationProtocolMismatch": "The SAS wants https: correct the account URL of the Azure connection.",
+    "AuthorizationResourceTypeMismatch": _RIGHTS,
+    "AuthorizationSourceIPMismatch": "The SAS is for other IP addresses: let it include this worker's.",
+    "BlobArchived": "Parts and ledger have to be readable at once: move the blob out of the archive tier.",
+    "BlobImmutableDueToPolicy": _WRITABLE,
+    "BlobTypeMismatch": "Something else keeps a page or append blob under this name: choose another prefix.",
+    "BlockCountExceedsLimit": _SMALLER_PART,
+    "BlockListTooLong": _SMALLER_PART,
+    "ContainerNotFound": "Create the container, or correct its name.",
+    "InsufficientAccountPermissions": _RIGHTS,
+    "InvalidAuthenticationInfo": _KEY,
+    "InvalidResourceName": _NAME,
+    "LeaseIdMissing": "Somebody holds a lease on the blob. Find out who; 'az storage blob lease break' ends it, then "
+    "clear the task with on_clear='resume'.",
+    "NoAuthenticationInformation": _KEY,
+    "OutOfRangeInput": _NAME,
+    "PublicAccessNotPermitted": _KEY,
+}
+_IN_DETAIL = {
+    "time frame": _EXPIRED,
+    "date header": _CLOCK,
+    "too old": _CLOCK,
+}
+"""What AuthenticationFailed says more exactly, in its detail."""
+
+
+def code_of(error: BaseException) -> str:
+    """Return Azure's code for an error, e.g. ``ServerBusy``, or the name of its class where Azure gave none."""
+    code = getattr(error, "error_code", None)
+    return str(getattr(code, "value", code) or type(error).__name__)
+
+
+def told(error: BaseException) -> str:
+    """Return what Azure said, or that it said nothing, without URL and signature."""
+    if isinstance(error, HttpResponseError):
+        said = (error.message or "").splitlines()
+        return f"{code_of(error)}: {said[0] if said else error.reason}".rstrip(". ")
+    return f"{code_of(error)}, no answer"
+
+
+def is_transient(error: BaseException) -> bool:
+    """Return whether the same request may succeed a moment later."""
+    if isinstance(error, DecodeError):
+        return True  # the answer broke off
+    if isinstance(error, HttpResponseError):
+        return code_of(error) in _TRANSIENT_CODES or error.status_code in _TRANSIENT_STATUS
+    if isinstance(error, (ServiceRequestError, ServiceResponseError)):
+        return "CERTIFICATE_VERIFY_FAILED" not in str(error)
+    return False
+
+
+def explained(error: AzureError, request: str) -> SinkError:
+    """Return what is raised instead of ``error``.
+
+    :param request: what was asked for, e.g. ``upload_blob az://container/key``.
+    """
+    if code_of(error) in _LOST_BLOCKS:
+        return SinkUnavailableError(
+            f"{request}: the blocks are no longer there. A newer attempt has written the blob, or they were left for a "
+            "week; the next try goes on from the last committed part."
+        )
+    if is_transient(error):
+        return SinkUnavailableError(
+            f"{request} failed after all retries: {told(error)}. The next try goes on from the last committed part.",
+            code=code_of(error),
+        )
+    return SinkRefusedError(f"{request} was refused: {told(error)}. {_advice(error)}", code=code_of(error))
+
+
+def _advice(error: AzureError) -> str:
+    if code_of(error) in _ADVICE:
+        return _ADVICE[code_of(error)]
+    if isinstance(error, ClientAuthenticationError):
+        detail = str(error).lower()
+        return next((advice for words, advice in _IN_DETAIL.items() if words in detail), _KEY)
+    if "CERTIFICATE_VERIFY_FAILED" in str(error):
+        return "The certificate of the endpoint is not trusted: correct the account URL or the worker's certificates."
+    return "Another try would meet the same: correct the settings or the store."

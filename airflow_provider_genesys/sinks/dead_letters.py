@@ -1,0 +1,179 @@
+"""Dead letters as they are kept: under the same names, and readable in the same way, in every sink.
+
+Each says what was set aside, of which load, why, and when; :func:`opened` gives back the record's exact bytes.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timezone
+from typing import Any, Literal
+
+import msgspec
+
+from airflow_provider_genesys.exceptions import ConfigurationError, DeadLetterError
+from airflow_provider_genesys.pipeline.dead_letter import DeadLetter
+from airflow_provider_genesys.pipeline.pii import ProtectRecord
+from airflow_provider_genesys.sinks.base import Batch, Load
+
+DeadLetterRaw = Literal["encrypt", "keep", "drop"]
+"""What is kept of a dead letter's bytes."""
+
+RawForm = Literal["text", "base64", "encrypted", "dropped", "protected"]
+"""How ``raw`` is to be read: as it is, it was UTF-8 · as base64 · after decryption · there is none · as it is, but
+personal data in it was dropped, hashed or masked as the contract says."""
+
+_OPEN = {"state": "open", "replayed_at": None, "replayed_by": None, "replayed_contract": None}
+"""What a replay changes."""
+
+Encrypt = Callable[[bytes], bytes]
+"""Returns ASCII, as Fernet's tokens are."""
+
+
+class RawBytes:
+    """What is kept of a record's bytes.
+
+    :param encrypt: for ``encrypt``.
+    :raises ConfigurationError: ``how`` is unknown, or there is nothing to encrypt with.
+    """
+
+    def __init__(self, how: DeadLetterRaw, encrypt: Encrypt | None) -> None:
+        if how not in ("encrypt", "keep", "drop"):
+            raise ConfigurationError(f"dead_letter_raw is {how!r}; it has to be one of: encrypt, keep, drop.")
+        if how == "encrypt" and encrypt is None:
+            raise ConfigurationError(
+                "dead_letter_raw='encrypt' needs the function that encrypts. Give it as encrypt, or choose 'keep' "
+                "(records are stored in clear) or 'drop' (they are not stored)."
+            )
+        self._how = how
+        self._encrypt = encrypt
+
+    def kept(self, raw: bytes, protect: ProtectRecord | None = None) -> tuple[str | None, RawForm]:
+        """Return what is kept of ``raw``, and how it is to be read.
+
+        :param protect: takes personal data out of what would be kept in clear. What it cannot read is not.
+        """
+        if self._how == "drop":
+            return None, "dropped"
+        shown = protect(raw) if protect and raw and self._how == "keep" else raw
+        if self._how == "keep" and shown is not None:
+            return _readable(raw) if shown == raw else (shown.decode(), "protected")
+        if self._encrypt is None:
+            return None, "dropped"
+        return self._encrypt(raw).decode("ascii"), "encrypted"
+
+
+class DeadLetterRows:
+    """The dead letters of one load as rows; all that a replay needs is in the row itself.
+
+    {load_id, shard, export_id, kind, window_start, window_end, submitted_at, processed_at, contract, run_id,
+    source_offset, stage, rule, message, raw, raw_form, created_at}; times are aware.
+    """
+
+    def __init__(self, load: Load, raw_bytes: RawBytes) -> None:
+        self._raw_bytes = raw_bytes
+        self._facts = {
+            "load_id": load.load_id,
+            "shard": load.shard,
+            "export_id": load.export_id,
+            "kind": load.kind,
+            "window_start": load.window_start,
+            "window_end": load.window_end,
+            "submitted_at": load.submitted_at,
+            "contract": str(load.contract),
+            "run_id": load.run_id,
+        }
+
+    def rows(
+        self, letters: Sequence[DeadLetter], processed_at: str, protect: ProtectRecord | None
+    ) -> list[dict[str, Any]]:
+        """Return one row for each letter.
+
+        :param processed_at: of the load, ISO 8601.
+        :param protect: see :attr:`.base.Batch.protect`.
+        """
+        now = datetime.now(timezone.utc)
+        facts = {
+            **self._facts,
+            "processed_at": datetime.fromisoformat(processed_at),
+            "created_at": now,
+        }
+        return [{**facts, **self._own(letter, protect)} for letter in letters]
+
+    def _own(self, letter: DeadLetter, protect: ProtectRecord | None) -> dict[str, Any]:
+        raw, form = self._raw_bytes.kept(letter.raw, protect)
+        return {
+            "source_offset": letter.offset,
+            "stage": letter.stage,
+            "rule": letter.rule,
+            "message": letter.message.replace("\0", "\ufffd"),
+            "raw": raw,
+            "raw_form": form,
+        }
+
+
+class DeadLetterEncoder:
+    """Dead letters as JSON, for a queue."""
+
+    def __init__(self, load: Load, how: DeadLetterRaw, encrypt: Encrypt | None) -> None:
+        self._rows = DeadLetterRows(load, RawBytes(how, encrypt))
+
+    def encode(self, letter: DeadLetter, batch: Batch) -> bytes:
+        """Return a letter of ``batch``."""
+        [row] = self._rows.rows([letter], batch.checkpoint.processed_at, batch.protect)
+        return msgspec.json.encode(row)
+
+
+class DeadLetterLines:
+    """The dead letters of a part as NDJSON; implements :class:`.formats.Rows` for them in the place of its rows."""
+
+    def __init__(self, rows: DeadLetterRows) -> None:
+        self._rows = rows
+
+    def pack(self, batch: Batch) -> bytes:
+        """Take the dead letters of ``batch`` and return them."""
+        rows = self._rows.rows(batch.dead_letters, batch.checkpoint.processed_at, batch.protect)
+        return msgspec.json.Encoder().encode_lines([{**row, **_OPEN} for row in rows])
+
+    def end(self) -> bytes:
+        """Return nothing: nothing is held back."""
+        return b""
+
+
+def opened(letter: Mapping[str, Any], decrypt: Callable[[bytes], bytes]) -> bytes:
+    """Return the exact bytes of the record of a dead letter.
+
+    :param letter: a row of a sink's dead letters; ``raw`` and ``raw_form`` are enough.
+    :param decrypt: undoes what ``encrypt`` of :class:`RawBytes` did.
+    :raises DeadLetterError: there are none, or they cannot be read.
+    """
+    raw, form = letter["raw"], letter["raw_form"]
+    if form == "text":
+        return bytes(raw.encode())
+    if form == "encrypted":
+        return decrypt(raw.encode())
+    if form == "base64":
+        try:
+            return base64.b64decode(raw, validate=True)
+        except binascii.Error as error:
+            raise DeadLetterError(f"The raw bytes of the dead letter are not base64 ({error}).") from error
+    if form == "protected":
+        raise DeadLetterError(
+            "This record was not kept as it came: personal data in it was dropped, hashed or masked as the contract "
+            "says (dead_letter_raw='keep'). Its export and its offset say where it is in the archive."
+        )
+    raise DeadLetterError(
+        "The bytes of this record were not kept (dead_letter_raw='drop'). Its export and its offset say where it is in "
+        "the archive."
+    )
+
+
+def _readable(raw: bytes) -> tuple[str, RawForm]:
+    """Return ``raw`` as text where that is possible everywhere: PostgreSQL's text has no NUL."""
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError:
+        text = "\0"
+    return (text, "text") if "\0" not in text else (base64.b64encode(raw).decode(), "base64")

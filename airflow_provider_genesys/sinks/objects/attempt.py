@@ -1,0 +1,258 @@
+"""One attempt at a load into an object store: parts as they fill, a ledger entry behind each, a manifest at the end."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timezone
+from typing import Any
+
+import msgspec
+
+from airflow_provider_genesys.exceptions import AccountError, SinkUnavailableError
+from airflow_provider_genesys.pipeline.certificate import Certificate
+from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, Counts, Position
+from airflow_provider_genesys.pipeline.contract import Contract
+from airflow_provider_genesys.pipeline.steps import (
+    CHECKED,
+    CLAIMED,
+    CLEANED,
+    COMMITTING,
+    GATHERED,
+    LEDGER_WRITTEN,
+    MANIFEST_WRITTEN,
+    PART_UPLOADED,
+    WRITING,
+    reached,
+)
+from airflow_provider_genesys.sinks.base import Batch, Load
+from airflow_provider_genesys.sinks.dead_letters import DeadLetterLines, DeadLetterRows, RawBytes
+from airflow_provider_genesys.sinks.objects.formats import rows_of
+from airflow_provider_genesys.sinks.objects.layout import Layout, partition_of, tag
+from airflow_provider_genesys.sinks.objects.ledger import Entry, Ledger, successor
+from airflow_provider_genesys.sinks.objects.parts import Part, PartWriter
+from airflow_provider_genesys.sinks.objects.row_parts import Cut, RowParts, Written, joined
+from airflow_provider_genesys.sinks.objects.settings import ObjectSettings
+from airflow_provider_genesys.sinks.objects.shards import withdraw
+from airflow_provider_genesys.sinks.objects.store import ObjectStore, Stored, below
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class _Gathered:
+    """What is gathered for the next commit: rows and dead letters of the records in ``[start, end)``."""
+
+    start: int
+    end: int
+    cut: int
+    contract: Contract
+    rows: RowParts
+    letters: PartWriter[Batch]
+    checkpoint: Checkpoint
+
+    def close(self) -> tuple[Written, list[Part]]:
+        """Make the objects appear; one that has no rows does not."""
+        rows, letters = self.rows.close(self.start, self.end), self.letters.close(self.start, self.end)
+        return rows, [letters] if letters else []
+
+
+class Attempt:
+    """Holds the newest ledger entry, which it wrote itself, and what is gathered behind it.
+
+    Making one claims the ledger: from then on every earlier attempt is fenced.
+    """
+
+    def __init__(self, load: Load, settings: ObjectSettings, store: ObjectStore, *, restart: bool) -> None:
+        self.load = load
+        self._settings = settings
+        self._store = store
+        rows_of(settings.output_format, load, load.contract)  # what cannot be written is said before anything is read
+        self._letters = DeadLetterRows(load, RawBytes(settings.dead_letter_raw, settings.encrypt))
+        named = settings.prefix, load, settings.output_format
+        partition, name = partition_of(load, settings.partition_format), uuid.uuid4().hex
+        writes = settings.writes(load.contract)
+        self._ledger = Ledger(store, Layout(*named, partition).ledger, settings.fencing)
+        self.entry = self._ledger.claim(
+            lambda latest: successor(latest, load, name, restart=restart, partition=partition, writes=writes)
+        )
+        self._layout = Layout(*named, self.entry.partition)
+        reached(CLAIMED)
+        if load.range and self.entry.checkpoint is None:
+            withdraw(store, Layout(settings.prefix, replace(load, shard=0), settings.output_format))
+        self._abort_uploads()
+        self._gathered: _Gathered | None = None
+        self._next = self.entry.checkpoint.position.record_offset if self.entry.checkpoint else None
+
+    def evolves(self, batch: Batch) -> bool:
+        """Whether ``batch`` has other columns than what is gathered, so that a part of its own begins with it."""
+        return self._gathered is not None and self._gathered.contract != batch.contract
+
+    def gather(self, batch: Batch) -> bool:
+        """Add ``batch``; return whether it reaches the cut, so that a commit is due."""
+        reached(WRITING)
+        if self._next not in {None, batch.start}:
+            raise AccountError(
+                f"Export {self.load.export_id}: a batch starts at byte {batch.start}, but the load has come to byte "
+                f"{self._next}. Please report this as a bug."
+            )
+        gathered = self._gathered = self._gathered or self._begin(batch)
+        gathered.rows.write(batch)
+        gathered.letters.write(batch, len(batch.dead_letters))
+        gathered.checkpoint = batch.checkpoint
+        gathered.end = self._next = batch.end
+        reached(GATHERED)
+        return batch.end >= gathered.cut
+
+    def commit(self) -> Checkpoint | None:
+        """Make what is gathered appear, then count; None where there is nothing."""
+        gathered = self._gathered
+        if gathered is None:
+            return None
+        self._ledger.confirm(self.entry)
+        reached(COMMITTING)
+        rows, letters = gathered.close()
+        reached(PART_UPLOADED)
+        checkpoint = self._committed(gathered)
+        self._append(
+            processed_at=checkpoint.processed_at,
+            checkpoint=checkpoint,
+            parts=[*self.entry.parts, *rows.parts],
+            children=joined(self.entry.children, rows.children),
+            dead_letters=[*self.entry.dead_letters, *letters],
+        )
+        self._gathered = None
+        return checkpoint
+
+    def keep(self, checkpoint: Checkpoint) -> None:
+        """Keep ``checkpoint``, if it stands where the ledger does."""
+        at = self.entry.checkpoint.position if self.entry.checkpoint else Position()
+        if checkpoint.position == at:
+            fenced = replace(checkpoint, fence=self.entry.fence)
+            self._append(processed_at=checkpoint.processed_at, checkpoint=fenced)
+
+    def finish(self, certificate: Certificate) -> Certificate:
+        """Compare the ledger with what is there, write the manifest, remove what it does not list."""
+        self._check_account()
+        stored = below(self._store, self._layout.objects)
+        listed = self.entry.listed
+        for part in listed:
+            self._check(part, stored.get(part.key))
+        # What is stale was listed before this: objects of a newer attempt cannot be among it.
+        self._ledger.confirm(self.entry)
+        reached(CHECKED)
+        closed = self._landed(certificate)
+        self._store.put(self._layout.manifest, _manifest(closed, self.entry))
+        reached(MANIFEST_WRITTEN)
+        for key in stored.keys() - {part.key for part in listed} - {self._layout.manifest}:
+            self._store.delete(key)
+        self._abort_uploads()
+        reached(CLEANED)
+        self._append(state="complete")
+        return closed
+
+    def abort(self) -> None:
+        """Throw away what is gathered. Never raises."""
+        gathered, self._gathered = self._gathered, None
+        for writer in (*gathered.rows.writers, gathered.letters) if gathered else ():
+            try:
+                writer.abort()
+            except Exception as error:  # noqa: BLE001 - whatever led to the abort is the error to report
+                log.warning("The unfinished upload of %s is left to the next attempt: %s", writer.key, error)
+
+    def check_fence(self) -> None:
+        """Raise :class:`FencedError` where a newer attempt has taken over; silent where the store does not say.
+
+        For use after an error: a newer attempt aborts our uploads, so that the store knows them no more.
+        """
+        with suppress(SinkUnavailableError):
+            self._ledger.confirm(self.entry)
+
+    def _abort_uploads(self) -> None:
+        for prefix in self._layout.objects:
+            self._store.abort_uploads(prefix)
+
+    def _begin(self, batch: Batch) -> _Gathered:
+        start, size = batch.start, self._settings.part_size
+        cut = (start // size + 1) * size
+        same_bytes = tag(self.load.export_id, batch.checkpoint.processed_at)
+        # Encryption makes other bytes each time, so dead letters have keys of this attempt's own.
+        own_bytes = tag(self.entry.attempt)
+        rows = RowParts(
+            self._store,
+            self._layout,
+            Cut(start, cut, same_bytes),
+            self._settings.output_format,
+            self.load,
+            batch.contract,
+            child_files=self._settings.child_files,
+        )
+        aside = DeadLetterLines(self._letters)
+        letters = PartWriter(self._store, self._layout.dead_letter(start, cut, own_bytes), aside)
+        return _Gathered(start, start, cut, batch.contract, rows, letters, batch.checkpoint)
+
+    def _committed(self, gathered: _Gathered) -> Checkpoint:
+        written, dead_letters = gathered.rows.rows, gathered.letters.rows
+        before = self.entry.checkpoint.counts if self.entry.checkpoint else Counts()
+        counts = before + Counts(read=written + dead_letters, written=written, dead_letters=dead_letters)
+        where = f"export {self.load.export_id}, byte {gathered.end}"
+        return replace(gathered.checkpoint.at(_now(), counts, where=where), fence=self.entry.fence)
+
+    def _append(self, **changes: Any) -> None:
+        entry = replace(self.entry, number=self.entry.number + 1, written_at=_now().isoformat(), **changes)
+        self._ledger.append(entry)
+        reached(LEDGER_WRITTEN)
+        self.entry = entry
+
+    def _check_account(self) -> None:
+        counts = self.entry.checkpoint.counts if self.entry.checkpoint else Counts()
+        listed = (_rows(self.entry.parts), _rows(self.entry.dead_letters))
+        if listed != (counts.written, counts.dead_letters):
+            raise AccountError(
+                f"Export {self.load.export_id}: the parts hold {listed[0]} rows and {listed[1]} dead letters, but the "
+                f"account says {counts.written} and {counts.dead_letters}. Unless somebody edited the ledger this is a "
+                "bug: please report it, and clear the task with on_clear='restart'."
+            )
+
+    def _check(self, part: Part, found: Stored | None) -> None:
+        if found and (found.size, found.etag) == (part.bytes, part.etag):
+            return
+        # Another ETag need not be other bytes: with KMS each write makes a new one.
+        if found and found.size == part.bytes and self._is_same(part):
+            return
+        state = f"has {found.size} bytes" if found else "is not there"
+        raise AccountError(
+            f"Export {self.load.export_id}: {self._store.url}/{part.key} should have {part.bytes} bytes with SHA-256 "
+            f"{part.sha256}, but it {state}{' and other contents' if found else ''}. Something else writes to or "
+            "expires objects below this prefix: find it, then clear the task with on_clear='restart'."
+        )
+
+    def _is_same(self, part: Part) -> bool:
+        found = self._store.read_back(part.key)
+        return found is not None and found.sha256 == part.sha256
+
+    def _landed(self, certificate: Certificate) -> Certificate:
+        return certificate.accounted(
+            self.entry.checkpoint.counts if self.entry.checkpoint else Counts(),
+            location=f"{self._store.url}/{self._layout.load}",
+            parts=[asdict(part) for part in self.entry.parts],
+            attempts=self.entry.attempts,
+        )
+
+
+def _manifest(certificate: Certificate, entry: Entry) -> bytes:
+    letters = [asdict(part) for part in entry.dead_letters]
+    children = {name: [asdict(part) for part in parts] for name, parts in entry.children.items()}
+    manifest = {**asdict(certificate), "children": children, "dead_letters": letters, "replayed": entry.replayed}
+    return msgspec.json.format(msgspec.json.encode(manifest))
+
+
+def _rows(parts: Iterable[Part]) -> int:
+    return sum(part.rows for part in parts)
+
+
+def _now() -> datetime:
+    return datetime.now(timezone.utc)

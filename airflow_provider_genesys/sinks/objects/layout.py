@@ -1,0 +1,149 @@
+"""Where the objects of a load lie below a prefix.
+
+::
+
+    <prefix>/dt=2026-11-01/<load_id>/_manifest.json                                  the certificate, written last
+    <prefix>/dt=2026-11-01/<load_id>/_manifest-<shard>.json                          that of one shard, where there are
+    <prefix>/dt=2026-11-01/<load_id>/<shard>/<start>-<cut>-<tag>.ndjson.gz           parts
+    <prefix>_<child>/dt=2026-11-01/<load_id>/<shard>/<start>-<cut>-<tag>.ndjson.gz   parts of a child, e.g. segments
+    <prefix>/_dead_letters/dt=2026-11-01/<load_id>/<shard>/<start>-<cut>-<tag>.ndjson
+    <prefix>/_ledger/<load_id>/<shard>/<number>.json
+
+``dt`` is the UTC day on which the window starts; partitions may be named otherwise (:func:`partition_of`). A part holds
+the records that begin in ``[start, cut)``, in bytes of the unpacked source: both are known before its first byte is
+sent, so that it can be sent as it comes. Names that begin with an underscore are hidden from Hive, Athena and Spark.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from datetime import datetime, timezone
+from urllib.parse import quote
+
+from airflow_provider_genesys.exceptions import ConfigurationError
+from airflow_provider_genesys.sinks.base import Load
+
+LONGEST_KEY = 1024
+"""Bytes of UTF-8 that S3 and Azure Blob take for a key."""
+
+DAY = "dt=%Y-%m-%d"
+"""How partitions are named, in strftime's letters, unless somebody says otherwise."""
+_HIVE_STEP = re.compile(r"[A-Za-z][A-Za-z0-9_]*=[^/=%\\]*[^/=%\\.]")
+
+OFFSET_DIGITS = 15
+TAG_DIGITS = 8
+
+
+def check_prefix(prefix: str) -> None:
+    """Raise :class:`ConfigurationError` where a prefix has a step or a character that some tool trips over."""
+    steps = prefix.strip("/").split("/")
+    if not prefix.isprintable() or {".", ".."} & set(steps) or ("" in steps and len(steps) > 1):
+        raise ConfigurationError(
+            f"The prefix {prefix!r} cannot be used for object keys: it has an empty step, a step '.' or '..', or a "
+            "character that is not printable. Correct the prefix."
+        )
+
+
+def check_partition_format(partition_format: str) -> None:
+    """Raise :class:`ConfigurationError` unless it makes steps ``name=value``, as Hive and those after it read them."""
+    shown = datetime(2026, 11, 1, tzinfo=timezone.utc).strftime(partition_format)
+    if not shown.isprintable() or not all(_HIVE_STEP.fullmatch(step) for step in shown.split("/")):
+        raise ConfigurationError(
+            f"partition_format is {partition_format!r} and makes {shown!r}; each step has to be a name, '=' and a "
+            "value, in strftime's letters, e.g. 'year=%Y/month=%m/day=%d'."
+        )
+
+
+def partition_of(load: Load, partition_format: str = DAY) -> str:
+    """Return the partition of ``load``: the start of its window, in UTC."""
+    return load.window_start.astimezone(timezone.utc).strftime(partition_format)
+
+
+def tag(*facts: str) -> str:
+    """Return a short digest of what decides an object's bytes, so that one key never stands for two contents."""
+    return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:TAG_DIGITS]
+
+
+def dead_letters_below(prefix: str) -> str:
+    """Return what the keys of all dead letters below ``prefix`` begin with."""
+    return f"{_root(prefix)}_dead_letters/"
+
+
+def ledgers_below(prefix: str) -> str:
+    """Return what the keys of all ledger entries below ``prefix`` begin with."""
+    return f"{_root(prefix)}_ledger/"
+
+
+class Layout:
+    """Keys of one shard of one load.
+
+    :param prefix: checked by :func:`check_prefix`; slashes at its ends do not matter.
+    :param extension: of the parts, e.g. ``ndjson.gz``.
+    :param partition: e.g. ``dt=2026-11-01``, which is the default.
+    :raises ConfigurationError: a key would be longer than a store takes.
+    """
+
+    def __init__(self, prefix: str, load: Load, extension: str, partition: str | None = None) -> None:
+        root = _root(prefix)
+        name = quoted(load.load_id)
+        partition = partition or partition_of(load)
+        shard = f"{load.shard:05}"
+        self.load = f"{root}{partition}/{name}/"
+        self.parts = f"{self.load}{shard}/"
+        self.dead_letters = f"{dead_letters_below(prefix)}{partition}/{name}/{shard}/"
+        self.ledger = f"{ledgers_below(prefix)}{name}/{shard}/"
+        self.children = {
+            child.name: f"{_child_root(prefix, child.name)}{partition}/{name}/{shard}/"
+            for child in load.contract.children
+        }
+        self.own = (self.parts, self.dead_letters, *self.children.values())
+        """What the keys of this shard's rows and dead letters begin with."""
+        # A load in one piece takes the place of its shards, too.
+        self.objects = self.own if load.shard else tuple(key.removesuffix(f"{shard}/") for key in self.own)
+        """What the keys of all objects begin with that belong to it, its ledger apart."""
+        self.manifest = f"{self.load}_manifest.json" if load.shard == 0 else f"{self.load}_manifest-{shard}.json"
+        self._extension = extension
+        self._check_length(prefix, load)
+
+    def part(self, start: int, cut: int, tag: str) -> str:
+        """Return the key of the rows of the records that begin in ``[start, cut)``."""
+        return f"{self.parts}{_span(start, cut)}-{tag}.{self._extension}"
+
+    def child(self, name: str, start: int, cut: int, tag: str) -> str:
+        """Return the key of what the records that begin in ``[start, cut)`` have of a child."""
+        return f"{self.children[name]}{_span(start, cut)}-{tag}.{self._extension}"
+
+    def dead_letter(self, start: int, cut: int, tag: str) -> str:
+        """Return the key of what was set aside of the records that begin in ``[start, cut)``."""
+        return f"{self.dead_letters}{_span(start, cut)}-{tag}.ndjson"
+
+    def _check_length(self, prefix: str, load: Load) -> None:
+        any_tag = "0" * TAG_DIGITS
+        keys = [self.part(0, 0, any_tag), self.dead_letter(0, 0, any_tag)]
+        keys += [self.child(name, 0, 0, any_tag) for name in self.children]
+        longest = max(len(key.encode()) for key in keys)
+        if longest > LONGEST_KEY:
+            raise ConfigurationError(
+                f"The prefix {prefix!r} is too long: with it the keys of load {load.load_id} have {longest} bytes and "
+                f"a store takes {LONGEST_KEY}. Shorten the prefix by {longest - LONGEST_KEY} bytes."
+            )
+
+
+def _root(prefix: str) -> str:
+    return f"{prefix.strip('/')}/".lstrip("/")
+
+
+def _child_root(prefix: str, child: str) -> str:
+    """Return the folder of a child: beside that of the rows, since whoever reads those reads all that is below it."""
+    return "_".join(filter(None, [prefix.strip("/"), quoted(child)])) + "/"
+
+
+def _span(start: int, cut: int) -> str:
+    return f"{start:0{OFFSET_DIGITS}}-{cut:0{OFFSET_DIGITS}}"
+
+
+def quoted(name: str) -> str:
+    """Return ``name`` as one step of a key, whatever it holds."""
+    # quote() leaves dots alone, and "." or ".." as a step would be resolved by some tools.
+    return quote(name, safe="").replace(".", "%2E")

@@ -1,0 +1,234 @@
+"""The ledger of a load in an object store: entries that are only ever added, each of them the whole state.
+
+Entry N is created only if it does not exist, so of two attempts that are alive at once one loses and knows it. No
+entry is ever removed by this package: an old attempt could otherwise write into the gap.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime, timezone
+from typing import Any, Literal
+
+import msgspec
+
+from airflow_provider_genesys.exceptions import CheckpointError, FencedError, SinkRefusedError, SinkUnavailableError
+from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, from_json
+from airflow_provider_genesys.sinks.base import Load
+from airflow_provider_genesys.sinks.objects.parts import Part
+from airflow_provider_genesys.sinks.objects.row_parts import ChildParts, all_of
+from airflow_provider_genesys.sinks.objects.settings import Fencing
+from airflow_provider_genesys.sinks.objects.store import ObjectStore, Sent
+
+VERSION = 1
+_CLAIMS = 10
+"""How often an attempt tries to claim while others claim before it."""
+
+
+@dataclass(frozen=True)
+class Sending:
+    """An archive that is being landed as it is (:mod:`.raw_landing`): the upload, and the CRC-32 of what was sent."""
+
+    sent: Sent
+    crc32: int
+
+
+@dataclass(frozen=True)
+class Entry:
+    """State of one shard of a load."""
+
+    number: int
+    fence: int
+    attempt: str
+    """Random, one for each attempt: tells an entry of our own, whose answer was lost, from another's."""
+    load_id: str
+    export_id: str
+    state: Literal["loading", "complete", "replaying"] = "loading"
+    """``replaying``: complete, but for the manifest, which may not list yet what a replay has added."""
+    attempts: int = 1
+    processed_at: str | None = None
+    checkpoint: Checkpoint | None = None
+    parts: list[Part] = field(default_factory=list)
+    children: ChildParts = field(default_factory=dict)
+    dead_letters: list[Part] = field(default_factory=list)
+    replayed: int = 0
+    """Dead letters that have become rows since the load was complete; the checkpoint's account is that of the load."""
+    sending: Sending | None = None
+    partition: str | None = None
+    """Where the load's objects lie, e.g. ``dt=2026-11-01``, which None stands for; it never changes."""
+    writes: str | None = None
+    """What its parts are, e.g. ``ndjson.gz with child files``; a load never mixes two. None: nobody said."""
+    kind: str | None = None
+    window_start: str | None = None
+    window_end: str | None = None
+    submitted_at: str | None = None
+    contract: str | None = None
+    run_id: str | None = None
+    """Of the newest attempt, as what stands above it: what whoever takes the load up has to know of it."""
+    written_at: str | None = None
+    version: int = VERSION
+
+    @property
+    def listed(self) -> list[Part]:
+        """Every object that counts."""
+        return [*self.parts, *all_of(self.children), *self.dead_letters]
+
+
+class Ledger:
+    """Entries below one prefix.
+
+    :param fencing: ``conditional`` lets the store refuse an entry that exists. ``none`` only looks first, which
+        leaves a gap in which two attempts can both believe that they are alone.
+    """
+
+    def __init__(self, store: ObjectStore, prefix: str, fencing: Fencing) -> None:
+        self._store = store
+        self._prefix = prefix
+        self._conditional = fencing == "conditional"
+
+    def latest(self) -> Entry | None:
+        """Return the newest entry; None where there is none.
+
+        :raises CheckpointError: it cannot be read.
+        """
+        names = (stored.key[len(self._prefix) :] for stored in self._store.list_objects(self._prefix))
+        number = max((int(name[:8]) for name in names if re.fullmatch(r"\d{8}\.json", name)), default=0)
+        entry = self._get(number)
+        # A listing may lag behind in stores other than S3.
+        while newer := self._get((entry.number if entry else number) + 1):
+            entry = newer
+        return entry
+
+    def claim(self, successor: Callable[[Entry | None], Entry]) -> Entry:
+        """Append what ``successor`` makes of the newest entry, and return it.
+
+        :raises SinkRefusedError: the store overwrites what it was told to create.
+        """
+        for _ in range(_CLAIMS):
+            entry = successor(self.latest())
+            if self._create(entry):
+                self._prove(entry)
+                return entry
+        raise SinkUnavailableError(
+            f"{_CLAIMS} times another attempt claimed {self._place} first. Look for tasks that load the same window "
+            "at once."
+        )
+
+    def append(self, entry: Entry) -> Entry:
+        """Add ``entry`` and return it.
+
+        :raises FencedError: another attempt has added an entry of that number.
+        """
+        if not self._create(entry):
+            raise self._fenced(self._get(entry.number))
+        return entry
+
+    def confirm(self, entry: Entry) -> None:
+        """Raise :class:`FencedError` where another attempt's entry follows ``entry``."""
+        found = self._get(entry.number + 1)
+        if found and found.attempt != entry.attempt:
+            raise self._fenced(found)
+
+    def _create(self, entry: Entry) -> bool:
+        key = self._key(entry.number)
+        if not self._conditional:
+            if self._get(entry.number):
+                return False
+            self._store.put(key, _to_json(entry))
+            return True
+        if self._store.put_if_absent(key, _to_json(entry)):
+            return True
+        found = self._get(entry.number)
+        return found is not None and found.attempt == entry.attempt
+
+    def _prove(self, entry: Entry) -> None:
+        if self._conditional and self._store.put_if_absent(self._key(entry.number), _to_json(entry)):
+            raise SinkRefusedError(
+                f"{self._store.url} ignores 'If-None-Match: *': it overwrote an object that it was told to create. "
+                "Without it two attempts of one load that are alive at the same time cannot be told apart. Use a "
+                "store that knows it (Amazon S3 does), or set fencing='none' and make sure that no window is loaded "
+                "twice at once."
+            )
+
+    def _fenced(self, other: Entry | None) -> FencedError:
+        since = f" (fence {other.fence}, {other.written_at})" if other else ""
+        return FencedError(
+            f"Another attempt{since} has taken over {self._place}; this one stops. Nothing is lost: the other one "
+            "continues from the last committed part. If both are wanted, load different windows."
+        )
+
+    @property
+    def _place(self) -> str:
+        return f"{self._store.url}/{self._prefix}"
+
+    def _key(self, number: int) -> str:
+        return f"{self._prefix}{number:08}.json"
+
+    def _get(self, number: int) -> Entry | None:
+        key = self._key(number)
+        body = self._store.get(key) if number else None
+        return _from_json(body, f"{self._store.url}/{key}") if body is not None else None
+
+
+def successor(
+    latest: Entry | None, load: Load, attempt: str, *, restart: bool, partition: str, writes: str | None = None
+) -> Entry:
+    """Return the entry that takes over from ``latest``: going on from its checkpoint, or from nothing.
+
+    :param partition: of a load that is new here; any other stays where it is.
+    :param writes: what this attempt's parts are; with other ones, the load begins anew.
+    """
+    told = {**_told(load), "written_at": datetime.now(timezone.utc).isoformat(), "writes": writes}
+    if latest is None:
+        return Entry(1, 1, attempt, load.load_id, load.export_id, partition=partition, **told)
+    number, fence, same = latest.number + 1, latest.fence + 1, latest.export_id == load.export_id
+    mixes = latest.writes not in {None, writes}
+    if same and latest.checkpoint and latest.state == "loading" and not mixes and not restart:
+        checkpoint = replace(latest.checkpoint, fence=fence)
+        return replace(
+            latest,
+            number=number,
+            fence=fence,
+            attempt=attempt,
+            attempts=latest.attempts + 1,
+            checkpoint=checkpoint,
+            **told,
+        )
+    processed_at = latest.processed_at if same else None
+    begun = Entry(number, fence, attempt, load.load_id, load.export_id, processed_at=processed_at, **told)
+    return replace(begun, partition=latest.partition)
+
+
+def _told(load: Load) -> dict[str, Any]:
+    return {
+        "kind": load.kind,
+        "window_start": load.window_start.isoformat(),
+        "window_end": load.window_end.isoformat(),
+        "submitted_at": load.submitted_at.isoformat(),
+        "contract": str(load.contract),
+        "run_id": load.run_id,
+    }
+
+
+def _to_json(entry: Entry) -> bytes:
+    return msgspec.json.encode(asdict(entry))
+
+
+def _from_json(body: bytes, where: str) -> Entry:
+    try:
+        value: dict[str, Any] = msgspec.json.decode(body)
+        checkpoint, version = value.pop("checkpoint"), value["version"]
+        if version == VERSION:
+            known = from_json(checkpoint, where=where) if checkpoint else None
+            return replace(msgspec.convert(value, Entry), checkpoint=known)
+    except (msgspec.DecodeError, AttributeError, KeyError, TypeError) as error:
+        raise CheckpointError(
+            f"The ledger entry {where} cannot be read ({error}). Find out who wrote it; removing the load's whole "
+            "_ledger folder lets the next run load the window from its beginning."
+        ) from error
+    raise CheckpointError(
+        f"The ledger entry {where} has version {version}; this release reads version {VERSION}. Finish the load with "
+        "the release that began it, or remove the load's _ledger folder to load the window from its beginning."
+    )

@@ -1,0 +1,233 @@
+"""Replay the dead letters of an object store: rows as a further part of their load, marks in a new object of letters.
+
+An object is never changed: the one with marks takes the place of the one without, and ledger and manifest say which
+counts. A load that is not complete is left alone. A replay claims a load's ledger as an attempt does, so of a replay
+and whatever else is alive at once, the older commits nothing more.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, replace
+from datetime import datetime, timezone
+from itertools import groupby
+from typing import Any, get_args
+
+import msgspec
+
+from airflow_provider_genesys.exceptions import AccountError
+from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
+from airflow_provider_genesys.pipeline.contract import Contract
+from airflow_provider_genesys.pipeline.replay import EVER, Judged, Open, Replayed, Window, account, judge
+from airflow_provider_genesys.pipeline.steps import CLEANED, LEDGER_WRITTEN, MANIFEST_WRITTEN, PART_UPLOADED, reached
+from airflow_provider_genesys.sinks.base import Batch, Load
+from airflow_provider_genesys.sinks.kept_letters import Letter, first_letter, letters_in, marked
+from airflow_provider_genesys.sinks.letter_facts import LetterFacts, facts_of
+from airflow_provider_genesys.sinks.naming import naming
+from airflow_provider_genesys.sinks.objects.formats import OutputFormat, Plain
+from airflow_provider_genesys.sinks.objects.layout import Layout, dead_letters_below, tag
+from airflow_provider_genesys.sinks.objects.ledger import Entry, Ledger
+from airflow_provider_genesys.sinks.objects.parts import Part, PartWriter
+from airflow_provider_genesys.sinks.objects.row_parts import Cut, RowParts, Written, joined
+from airflow_provider_genesys.sinks.objects.settings import Fencing
+from airflow_provider_genesys.sinks.objects.shards import joins, list_anew
+from airflow_provider_genesys.sinks.objects.store import ObjectStore, below
+
+
+class ObjectReplay:
+    """Replays what was set aside of loads below one prefix of a store.
+
+    :param store: e.g. :class:`.s3.store.S3Store`.
+    :param prefix: of the loads.
+    :param opened: returns the bytes of a dead letter's record.
+    :param pii_key: returns what a contract's personal data is hashed with.
+    :param fencing: as of the loads; see :class:`.ledger.Ledger`.
+    """
+
+    def __init__(
+        self,
+        store: ObjectStore,
+        prefix: str,
+        *,
+        opened: Open,
+        pii_key: Callable[[Contract], bytes | None] = lambda _: None,
+        fencing: Fencing = "conditional",
+    ) -> None:
+        self._store = store
+        self._prefix = prefix
+        self._opened = opened
+        self._pii_key = pii_key
+        self._fencing: Fencing = fencing
+
+    def run(self, contract_of: Callable[[str], Contract], run_id: str, window: Window = EVER) -> Replayed:
+        """Replay every open letter of the window.
+
+        :param contract_of: returns today's contract of a kind of export.
+        :param run_id: who replays; kept with each letter.
+        :raises FencedError: another replay, or a load, has taken a load over; run the replay again.
+        """
+        total = Replayed()
+        for facts in self._loads(window):
+            load = facts.load(contract_of, run_id)
+            with naming(f"Export {load.export_id}, replaying its dead letters"):
+                total.add(self._replay(load))
+        return total
+
+    def _loads(self, window: Window) -> Iterator[LetterFacts]:
+        """Return the loads below whose folders letters lie, whether they still count or not."""
+        found = [stored.key for stored in self._store.list_objects(dead_letters_below(self._prefix))]
+        for _, keys in groupby(found, key=lambda key: key.rpartition("/")[0]):
+            letter = first_letter(self._store, next(keys))
+            facts = letter and facts_of(letter)
+            if facts and facts.meets(window):
+                yield facts
+
+    def _replay(self, load: Load) -> Replayed:
+        ledger = Ledger(self._store, Layout(self._prefix, load, "").ledger, self._fencing)
+        latest = ledger.latest()
+        if latest is None or latest.state == "loading" or (load.shard and not self._is_joined(load, latest)):
+            return Replayed(loads_skipped=1)
+        if latest.state == "complete" and not self._has_open(latest):
+            return Replayed()
+        attempt = uuid.uuid4().hex
+        try:
+            claimed = ledger.claim(lambda latest: _claimed(latest, attempt))
+        except _LoadingError:
+            return Replayed(loads_skipped=1)
+        return _LoadReplay(self._store, self._prefix, load, ledger, claimed).run(self._judge)
+
+    def _is_joined(self, load: Load, entry: Entry) -> bool:
+        """Whether the load of a shard is complete: a claim would keep the last of its shards from joining them."""
+        return joins(self._store, Layout(self._prefix, replace(load, shard=0), "", entry.partition)) > 0
+
+    def _has_open(self, entry: Entry) -> bool:
+        batches = (letters for part in entry.dead_letters for letters in letters_in(self._store, part))
+        return any(letter["state"] == "open" for letters in batches for letter in letters)
+
+    def _judge(self, letters: list[Letter], load: Load) -> Judged:
+        processed_at = msgspec.convert(letters[0]["processed_at"], datetime)
+        return judge(letters, load.contract, processed_at, self._opened, self._pii_key(load.contract))
+
+
+class _LoadingError(Exception):
+    """The window is being loaded again."""
+
+
+class _LoadReplay:
+    """The replay of one load's file; ``entry`` is the ledger's newest, and our own."""
+
+    def __init__(self, store: ObjectStore, prefix: str, load: Load, ledger: Ledger, entry: Entry) -> None:
+        self._store = store
+        self._load = replace(load, export_id=entry.export_id)
+        self._format = _format_of(entry)
+        self._prefix = prefix
+        self._ledger = ledger
+        self._entry = entry
+        self._layout = self._layout_of(load.shard)
+
+    def run(self, judged: Callable[[list[Letter], Load], Judged]) -> Replayed:
+        """Write rows and marks, let them count, list them in the manifest, and remove what it lists no more."""
+        for prefix in self._layout.own:
+            self._store.abort_uploads(prefix)
+        total = Replayed(loads=1)
+        rows, letters = Written(self._entry.parts, self._entry.children), list[Part]()
+        for part in self._entry.dead_letters:
+            written, kept, of_part = self._part(part, judged)
+            rows = Written([*rows.parts, *written.parts], joined(rows.children, written.children))
+            letters += kept
+            total.add(of_part)
+        reached(PART_UPLOADED)
+        self._append(
+            parts=rows.parts,
+            children=rows.children,
+            dead_letters=letters,
+            replayed=self._entry.replayed + total.replayed,
+        )
+        self._publish()
+        self._append(state="complete")
+        return total
+
+    def _part(self, part: Part, judged: Callable[[list[Letter], Load], Judged]) -> tuple[Written, list[Part], Replayed]:
+        """Read one object of letters again; return the part of its rows, the letters' new object, and the account."""
+        own_name, total = tag(self._entry.attempt), Replayed()
+        rows = RowParts(
+            self._store,
+            self._layout,
+            Cut(part.start, part.end, own_name),
+            self._format,
+            self._load,
+            self._load.contract,
+            child_files=bool(self._entry.children) or not self._entry.parts,
+        )
+        kept = PartWriter(self._store, self._layout.dead_letter(part.start, part.end, own_name), Plain())
+        try:
+            for letters in letters_in(self._store, part):
+                due = [letter for letter in letters if letter["state"] == "open"]
+                result = judged(due, self._load) if due else Judged()
+                rows.write(self._batch(part, result))
+                kept.write(marked(letters, result, self._load), len(letters))
+                total.add(account(due, result))
+        except BaseException:
+            for writer in rows.writers:
+                writer.abort()
+            kept.abort()
+            raise
+        written, letters_part = rows.close(part.start, part.end), kept.close(part.start, part.end)
+        return written, [letters_part] if letters_part else [], total
+
+    def _batch(self, part: Part, result: Judged) -> Batch:
+        checkpoint = self._entry.checkpoint or Checkpoint(self._load.load_id, self._load.export_id, "")
+        return Batch(result.rows, result.offsets, [], part.start, part.end, checkpoint, self._load.contract)
+
+    def _layout_of(self, shard: int) -> Layout:
+        return Layout(self._prefix, replace(self._load, shard=shard), self._format, self._entry.partition)
+
+    def _append(self, **changes: Any) -> None:
+        now = datetime.now(timezone.utc).isoformat()
+        entry = replace(self._entry, number=self._entry.number + 1, written_at=now, **changes)
+        self._entry = self._ledger.append(entry)
+        reached(LEDGER_WRITTEN)
+
+    def _publish(self) -> None:
+        entry, held = self._entry, self._store.get(self._layout.manifest)
+        if held is None:
+            raise AccountError(
+                f"{self._store.url}/{self._layout.manifest} is not there, though the load is complete. Load the window "
+                "again."
+            )
+        unlisted = set(below(self._store, self._layout.own))
+        unlisted -= {part.key for part in entry.listed}
+        # What is stale was listed before this: objects of a newer attempt cannot be among it.
+        self._ledger.confirm(entry)
+        listed = {name: [asdict(part) for part in parts] for name, parts in _listed(entry).items()}
+        children = {name: [asdict(part) for part in parts] for name, parts in entry.children.items()}
+        manifest = {**msgspec.json.decode(held), **listed, "children": children, "replayed": entry.replayed}
+        self._store.put(self._layout.manifest, msgspec.json.format(msgspec.json.encode(manifest)))
+        if self._load.shard:
+            whole = self._layout_of(0)
+            shards = range(1, joins(self._store, whole) + 1)
+            list_anew(self._store, whole, [self._layout_of(number) for number in shards])
+        reached(MANIFEST_WRITTEN)
+        for key in unlisted:
+            self._store.delete(key)
+        reached(CLEANED)
+
+
+def _listed(entry: Entry) -> dict[str, list[Part]]:
+    return {"parts": entry.parts, "dead_letters": entry.dead_letters}
+
+
+def _claimed(latest: Entry | None, attempt: str) -> Entry:
+    if latest is None or latest.state == "loading":
+        raise _LoadingError
+    now = datetime.now(timezone.utc).isoformat()
+    number, fence = latest.number + 1, latest.fence + 1
+    return replace(latest, number=number, fence=fence, attempt=attempt, state="replaying", written_at=now)
+
+
+def _format_of(entry: Entry) -> OutputFormat:
+    """Return how the load's parts are written; a load of dead letters alone has none that could differ."""
+    names = [part.key for part in entry.parts]
+    known: tuple[OutputFormat, ...] = get_args(OutputFormat)
+    return next((form for form in known for name in names if name.endswith(f".{form}")), known[0])

@@ -1,0 +1,64 @@
+"""The settings that S3 and Azure Blob share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from airflow_provider_genesys.exceptions import ConfigurationError
+from airflow_provider_genesys.pipeline.contract import Contract
+from airflow_provider_genesys.sinks.dead_letters import DeadLetterRaw, RawBytes
+from airflow_provider_genesys.sinks.objects.formats import OutputFormat
+from airflow_provider_genesys.sinks.objects.layout import DAY, check_partition_format, check_prefix
+
+Fencing = Literal["conditional", "none"]
+
+PART_SIZE = 64 * 1024 * 1024
+LARGEST_PART_SIZE = 15 * 1024**3
+"""Keeps a part below the 80 GB of :data:`.parts.PIECE`, were its rows five times as long as its records."""
+
+
+@dataclass(frozen=True)
+class ObjectSettings:
+    """What a user sets.
+
+    :param prefix: of every key, without the bucket. Slashes at its ends do not matter.
+    :param output_format: ``ndjson.gz``, ``ndjson`` or ``parquet``.
+    :param part_size: a part ends with the record that reaches the next multiple of this many unpacked source bytes.
+    :param fencing: ``none`` for stores that do not know ``If-None-Match``; see :class:`.ledger.Ledger`.
+    :param child_files: write the contract's children to files of their own.
+    :param dead_letter_raw: what becomes of a dead letter's record; see :class:`.dead_letters.RawBytes`.
+    :param encrypt: encrypts it; needed for ``dead_letter_raw="encrypt"``.
+    :param partition_format: names the partition, in strftime's letters; of the window's start in UTC.
+    :raises ConfigurationError: a setting is not one of those, or out of range.
+    """
+
+    prefix: str
+    output_format: OutputFormat = "ndjson.gz"
+    part_size: int = PART_SIZE
+    fencing: Fencing = "conditional"
+    dead_letter_raw: DeadLetterRaw = "encrypt"
+    encrypt: Callable[[bytes], bytes] | None = None
+    child_files: bool = True
+    partition_format: str = DAY
+
+    def __post_init__(self) -> None:
+        check_prefix(self.prefix)
+        check_partition_format(self.partition_format)
+        _check_one_of("output_format", self.output_format, get_args(OutputFormat))
+        _check_one_of("fencing", self.fencing, get_args(Fencing))
+        if not 0 < self.part_size <= LARGEST_PART_SIZE:
+            raise ConfigurationError(f"part_size is {self.part_size}; it has to be 1 to {LARGEST_PART_SIZE} bytes.")
+        RawBytes(self.dead_letter_raw, self.encrypt)  # it checks both
+
+    def writes(self, contract: Contract) -> str:
+        """Say what a load's parts are: the format, and whether files of children lie beside them."""
+        return (
+            f"{self.output_format} with child files" if self.child_files and contract.children else self.output_format
+        )
+
+
+def _check_one_of(name: str, value: str, known: Collection[str]) -> None:
+    if value not in known:
+        raise ConfigurationError(f"{name} is {value!r}; it has to be one of: {', '.join(known)}.")

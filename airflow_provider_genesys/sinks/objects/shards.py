@@ -1,0 +1,101 @@
+"""The one manifest over the shards of a load in an object store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from typing import Any
+
+import msgspec
+
+from airflow_provider_genesys.pipeline.certificate import Certificate
+from airflow_provider_genesys.sinks.base import Load
+from airflow_provider_genesys.sinks.objects.layout import Layout
+from airflow_provider_genesys.sinks.objects.ledger import Ledger
+from airflow_provider_genesys.sinks.objects.settings import ObjectSettings
+from airflow_provider_genesys.sinks.objects.store import ObjectStore, below
+
+
+class Shards:
+    """All shards of the load that ``load`` is one of."""
+
+    def __init__(self, load: Load, settings: ObjectSettings, store: ObjectStore) -> None:
+        count = load.range.count if load.range else 0
+        self._load = load
+        self._store = store
+        self._fencing = settings.fencing
+        whole, *shards = (
+            Layout(settings.prefix, replace(load, shard=number), settings.output_format) for number in range(count + 1)
+        )
+        self._whole = whole
+        self._shards = shards
+
+    def join(self, joined: Callable[[Sequence[Certificate]], Certificate]) -> Certificate | None:
+        """Write the manifest of the whole, where all shards are complete, and remove what is of no shard of it."""
+        before = self._complete()
+        if before is None:
+            return None
+        manifests = [self._manifest(layout) for layout in self._shards]
+        if any((manifest.get("shard") or {}).get("count") != len(self._shards) for manifest in manifests):
+            return None  # one was cut out of another plan
+        joint = joined([msgspec.convert(manifest, Certificate) for manifest in manifests])
+        body = {**asdict(joint), **_lists(manifests)}
+        self._store.put(self._whole.manifest, msgspec.json.format(msgspec.json.encode(body)))
+        if self._complete() != before:  # a shard is loaded again, and its attempt saw no manifest to withdraw
+            withdraw(self._store, self._whole)
+            return None
+        self._remove_others()
+        return joint
+
+    def _complete(self) -> list[int] | None:
+        """Return the fences under which the shards were completed; None where one is not."""
+        fences = []
+        for layout in self._shards:
+            entry = Ledger(self._store, layout.ledger, self._fencing).latest()
+            if entry is None or entry.state != "complete" or entry.export_id != self._load.export_id:
+                return None
+            fences.append(entry.fence)
+        return fences
+
+    def _manifest(self, layout: Layout) -> dict[str, Any]:
+        body = self._store.get(layout.manifest)
+        manifest: dict[str, Any] = msgspec.json.decode(body) if body else {}
+        return manifest
+
+    def _remove_others(self) -> None:
+        """Remove what was loaded of this load in one piece, or in another number of shards."""
+        manifests = [layout.manifest for layout in (self._whole, *self._shards)]
+        kept = (*manifests, *(prefix for layout in self._shards for prefix in layout.objects))
+        for key in below(self._store, self._whole.objects):
+            if not key.startswith(kept):
+                self._store.delete(key)
+
+
+def _lists(manifests: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return what the manifests list beside the rows' parts, each kind together."""
+    names = dict.fromkeys(name for manifest in manifests for name in manifest["children"])
+    return {
+        "children": {name: [part for one in manifests for part in one["children"].get(name, [])] for name in names},
+        "dead_letters": [part for manifest in manifests for part in manifest["dead_letters"]],
+        "replayed": sum(manifest["replayed"] for manifest in manifests),
+    }
+
+
+def joins(store: ObjectStore, whole: Layout) -> int:
+    """Return of how many shards the manifest ``whole`` is; 0 where there is none, or the load is in one piece."""
+    body = store.get(whole.manifest)
+    return len(msgspec.json.decode(body)["shards"]) if body else 0
+
+
+def list_anew(store: ObjectStore, whole: Layout, shards: Sequence[Layout]) -> None:
+    """Let the manifest of the whole list what those of its shards list now."""
+    joint, *manifests = (msgspec.json.decode(store.get(layout.manifest) or b"{}") for layout in (whole, *shards))
+    parts = [part for manifest in manifests for part in manifest["parts"]]
+    body = {**joint, "parts": parts, **_lists(manifests)}
+    store.put(whole.manifest, msgspec.json.format(msgspec.json.encode(body)))
+
+
+def withdraw(store: ObjectStore, whole: Layout) -> None:
+    """Remove the manifest of a load that was made of shards, because one of them is loaded again."""
+    if joins(store, whole):
+        store.delete(whole.manifest)

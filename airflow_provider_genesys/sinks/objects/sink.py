@@ -1,0 +1,102 @@
+"""The sink that S3 and Azure Blob share.
+
+A part becomes visible first and counts only when its ledger entry is there (:mod:`.attempt`, :mod:`.ledger`). What was
+written and does not count is written again under the same key, with the same bytes, or removed when the load is
+complete.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from airflow_provider_genesys.exceptions import SinkUnavailableError
+from airflow_provider_genesys.pipeline.certificate import Certificate
+from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
+from airflow_provider_genesys.sinks.base import Batch, Load
+from airflow_provider_genesys.sinks.naming import naming
+from airflow_provider_genesys.sinks.objects.attempt import Attempt
+from airflow_provider_genesys.sinks.objects.settings import ObjectSettings
+from airflow_provider_genesys.sinks.objects.shards import Shards
+from airflow_provider_genesys.sinks.objects.store import ObjectStore
+
+
+class ObjectSink:
+    """Implements :class:`.base.Sink` on an :class:`.objects.store.ObjectStore`.
+
+    :param connect: makes the store; called by each ``open``.
+    """
+
+    def __init__(self, connect: Callable[[], ObjectStore], settings: ObjectSettings) -> None:
+        self.cut_every: int | None = settings.part_size
+        self._connect = connect
+        self._settings = settings
+        self._attempt: Attempt | None = None
+        self._failed: Attempt | None = None
+        """The attempt that has just failed: nothing is written with it any more, but what is kept of its end."""
+
+    def open(self, load: Load, *, restart: bool) -> Checkpoint | None:
+        """Claim the ledger and return the checkpoint of its last part."""
+        self.abort()
+        with naming(f"Export {load.export_id}, opening the load"):
+            self._attempt = Attempt(load, self._settings, self._connect(), restart=restart)
+        return self._attempt.entry.checkpoint
+
+    @property
+    def processed_at(self) -> str | None:
+        """As the ledger has it; None before its first part."""
+        return self._opened.entry.processed_at
+
+    def write(self, batch: Batch) -> Checkpoint | None:
+        """Add a batch to the part; where that makes it whole, commit it and return the checkpoint.
+
+        A part has one set of columns: where the contract evolves, the one before the batch is committed as it is.
+        """
+        with self._working(f"bytes {batch.start} to {batch.end}") as attempt:
+            before = attempt.commit() if attempt.evolves(batch) else None
+            return attempt.commit() if attempt.gather(batch) else before
+
+    def finish(self, certificate: Certificate) -> Certificate:
+        """Commit the last part and close the load; see :meth:`.Attempt.finish`."""
+        with self._working("finishing the load") as attempt:
+            attempt.commit()
+            closed = attempt.finish(certificate)
+        self._attempt = None
+        return closed
+
+    def join(self, load: Load, joined: Callable[[Sequence[Certificate]], Certificate]) -> Certificate | None:
+        """See :meth:`.base.JoiningSink.join`."""
+        with naming(f"Export {load.export_id}, joining its shards"):
+            return Shards(load, self._settings, self._connect()).join(joined)
+
+    def keep(self, checkpoint: Checkpoint) -> None:
+        """See :meth:`.Sink.keep`: one entry more in the ledger."""
+        attempt = self._attempt or self._failed
+        if attempt:
+            attempt.keep(checkpoint)
+
+    def abort(self) -> None:
+        """Throw away what is gathered and not committed."""
+        attempt, self._attempt, self._failed = self._attempt, None, None
+        if attempt:
+            attempt.abort()
+
+    @property
+    def _opened(self) -> Attempt:
+        if self._attempt is None:
+            raise RuntimeError("The sink is not open. After finish, abort or an error it has to be opened again.")
+        return self._attempt
+
+    @contextmanager
+    def _working(self, place: str) -> Iterator[Attempt]:
+        attempt = self._opened
+        try:
+            with naming(f"Export {attempt.load.export_id}, {place}"):
+                yield attempt
+        except BaseException as error:
+            # Half a batch may be in the part: going on would write it twice.
+            self.abort()
+            self._failed = attempt
+            if isinstance(error, SinkUnavailableError):
+                attempt.check_fence()
+            raise

@@ -1,0 +1,57 @@
+"""Which loads below a prefix of an object store were begun and are not complete."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from itertools import groupby
+
+from airflow_provider_genesys.sinks.objects.layout import ledgers_below
+from airflow_provider_genesys.sinks.objects.ledger import Entry, Ledger
+from airflow_provider_genesys.sinks.objects.settings import Fencing
+from airflow_provider_genesys.sinks.objects.store import ObjectStore
+from airflow_provider_genesys.sinks.unfinished import UnfinishedLoad
+
+_WHOLE = f"/{0:05}/"
+"""What the ledger's folder of a load in one piece ends with."""
+
+
+def unfinished_loads(store: ObjectStore, prefix: str, fencing: Fencing) -> list[UnfinishedLoad]:
+    """Return them, the oldest window first. Loads in shards are not among them.
+
+    It lists every ledger below the prefix, and reads the newest entry of each: three requests to a load.
+
+    :raises CheckpointError: an entry cannot be read.
+    :raises SinkUnavailableError: the store cannot be reached.
+    """
+    found = []
+    for folders in _ledgers(store, prefix):
+        if not folders[0].endswith(_WHOLE):
+            continue
+        entry, *shards = [Ledger(store, folder, fencing).latest() for folder in folders]
+        in_shards = any(shard and entry and shard.export_id == entry.export_id for shard in shards)
+        if entry and entry.state == "loading" and entry.run_id and not in_shards:
+            found.append(_unfinished(entry))
+    return sorted(found, key=lambda load: load.window_start)
+
+
+def _ledgers(store: ObjectStore, prefix: str) -> Iterator[list[str]]:
+    """Yield the folders of each load's ledgers, that of the load in one piece first, where there is one."""
+    folders = sorted({stored.key.rpartition("/")[0] for stored in store.list_objects(ledgers_below(prefix))})
+    for _, shards in groupby(folders, key=lambda folder: folder.rpartition("/")[0]):
+        yield [f"{folder}/" for folder in shards]
+
+
+def _unfinished(entry: Entry) -> UnfinishedLoad:
+    told = (entry.window_start, entry.window_end, entry.submitted_at)
+    start, end, submitted_at = (datetime.fromisoformat(str(moment)) for moment in told)
+    return UnfinishedLoad(
+        entry.load_id,
+        entry.export_id,
+        str(entry.kind),
+        start,
+        end,
+        submitted_at,
+        str(entry.contract),
+        str(entry.run_id),
+    )

@@ -1,0 +1,1 @@
+"""Tables of PostgreSQL: rows, checkpoint and dead letters are committed in one transaction; begin with :mod:`.sink`."""

@@ -1,0 +1,135 @@
+"""Child tables: what a record has many of, replaced with the record in the same transaction.
+
+Whose rows they are is decided by the record's own row: only where that is the one just written, its children take the
+place of those that are there. So a segment that Genesys has removed goes, and an older export that comes late changes
+nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from psycopg import sql
+
+from airflow_provider_genesys.exceptions import ConfigurationError, ContractError
+from airflow_provider_genesys.pipeline.child import Child
+from airflow_provider_genesys.pipeline.contract import Contract
+from airflow_provider_genesys.sinks.base import Load
+from airflow_provider_genesys.sinks.postgres.columns import EXPORT, LONGEST_NAME, OFFSET, SHARD, TYPES, snake_case
+from airflow_provider_genesys.sinks.postgres.schema import columns_of, create_table, ensure
+from airflow_provider_genesys.sinks.postgres.session import Cursor
+
+ORDINAL = "ordinal"
+
+_WRITTEN = """
+SELECT t.{key}::text, t.{offset} FROM {target} AS t
+JOIN unnest(%s::{kind}[], %s::bigint[]) AS s (key, place) ON t.{key} = s.key AND t.{offset} = s.place
+WHERE t.{export} = %s AND t.{shard} = %s
+"""
+_DELETE = "DELETE FROM {child} WHERE {key} = ANY (%s::{kind}[])"
+_COPY = "COPY {child} ({columns}) FROM STDIN"
+
+
+class Children:
+    """The child tables of one table.
+
+    :param children: of the load's contract; none for no tables.
+    """
+
+    def __init__(self, schema: str, table: str, load: Load, children: Sequence[Child]) -> None:
+        contract = load.contract
+        place = contract.index(contract.key)
+        self._load = load
+        self._place = place
+        self._kind = TYPES[contract.columns[place].type]
+        self._names = {
+            "target": sql.Identifier(schema, table),
+            "key": sql.Identifier(snake_case(contract.key)),
+            "kind": sql.SQL(self._kind),
+            "offset": sql.Identifier(OFFSET.name),
+            "export": sql.Identifier(EXPORT.name),
+            "shard": sql.Identifier(SHARD.name),
+        }
+        self._tables = [(child, sql.Identifier(schema, _name(table, child, contract))) for child in children]
+        self._sources = {column.path: index for index, column in enumerate(contract.columns)}
+
+    def prepare(self, cursor: Cursor, *, create: bool) -> None:
+        """Create the tables that are not there, and try every statement on no rows.
+
+        :raises SinkRefusedError: one is not there and cannot be created; the message holds the SQL.
+        """
+        for child, table in self._tables:
+            ensure(cursor, table, self._definition(child, table), create=create)
+        self.replace(cursor, [], [], rehearse=True)
+
+    def replace(
+        self, cursor: Cursor, rows: Sequence[tuple[Any, ...]], offsets: Sequence[int], *, rehearse: bool = False
+    ) -> None:
+        """Replace the children of those of ``rows``, at ``offsets``, that the table holds now."""
+        if not self._tables:
+            return
+        keys = [row[self._place] for row in rows]
+        written = set(
+            cursor.execute(
+                sql.SQL(_WRITTEN).format(**self._names), [keys, list(offsets), self._load.export_id, self._load.shard]
+            ).fetchall()
+        )
+        held = [row for row, key, at in zip(rows, keys, offsets, strict=True) if (key, at) in written]
+        if not held and not rehearse:
+            return
+        for child, table in self._tables:
+            names = {**self._names, "child": table, "columns": self._columns(child)}
+            cursor.execute(sql.SQL(_DELETE).format(**names), [[row[self._place] for row in held]])
+            with cursor.copy(sql.SQL(_COPY).format(**names)) as copy:
+                for values in self._rows(child, held):
+                    copy.write_row(values)
+
+    def _rows(self, child: Child, rows: Sequence[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
+        source = self._sources[child.source]
+        for row in rows:
+            for values in child.rows(row[source]):
+                yield (row[self._place], *values)
+
+    def _columns(self, child: Child) -> sql.Composed:
+        names = [snake_case(column.name) for column in child.columns]
+        return sql.SQL(", ").join([self._names["key"], *map(sql.Identifier, [ORDINAL, *names])])
+
+    def _definition(self, child: Child, table: sql.Identifier) -> sql.Composed:
+        key, ordinal = self._names["key"], sql.Identifier(ORDINAL)
+        columns = [sql.SQL("{} {} NOT NULL").format(key, self._names["kind"]), sql.SQL("{} integer").format(ordinal)]
+        for column in child.columns:
+            name, kind = sql.Identifier(snake_case(column.name)), sql.SQL(TYPES[column.type])
+            columns.append(sql.SQL("{} {}").format(name, kind))
+        columns.append(sql.SQL("PRIMARY KEY ({}, {})").format(key, ordinal))
+        return create_table(table, columns)
+
+
+def children_of(schema: str, table: str, load: Load, modes: tuple[str, str] | None) -> Children:
+    """Return the child tables of a load.
+
+    :param modes: how rows are written and published; None for no child tables, whatever the contract says.
+    :raises ConfigurationError: children cannot be written so.
+    """
+    children = load.contract.children if modes else ()
+    if children and modes != ("upsert", "batches"):
+        raise ConfigurationError(
+            f"The contract {load.contract.name} has child tables, which are written batch by batch. Set "
+            "child_tables=False (their content is in the json columns, too), or write_mode='upsert' and "
+            "publish='batches'."
+        )
+    return Children(schema, table, load, children)
+
+
+def children_there(cursor: Cursor, schema: str, table: str, load: Load) -> Children:
+    """Return those child tables of a load that exist: a replay makes none."""
+    contract = load.contract
+    names = {child: sql.Identifier(schema, _name(table, child, contract)) for child in contract.children}
+    return Children(schema, table, load, [child for child, name in names.items() if columns_of(cursor, name)])
+
+
+def _name(table: str, child: Child, contract: Contract) -> str:
+    name = f"{table}_{snake_case(child.name)}"
+    if len(name.encode()) > LONGEST_NAME:
+        raise ContractError(f"Contract {contract.name}: a table cannot be called {name!r}; that is too long.")
+    return name

@@ -1,0 +1,89 @@
+"""The table ``genesys_dead_letters``: records that were set aside, committed with their batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from psycopg import sql
+
+from airflow_provider_genesys.pipeline.dead_letter import DeadLetter
+from airflow_provider_genesys.sinks.base import Batch, Load
+from airflow_provider_genesys.sinks.dead_letters import DeadLetterRows, RawBytes
+from airflow_provider_genesys.sinks.postgres.schema import create_table
+from airflow_provider_genesys.sinks.postgres.session import Cursor
+
+_COLUMNS = (
+    "load_id text NOT NULL",
+    "target text NOT NULL",
+    "shard integer NOT NULL",
+    "source_offset bigint NOT NULL",
+    "export_id text NOT NULL",
+    "kind text NOT NULL",
+    "window_start timestamptz NOT NULL",
+    "window_end timestamptz NOT NULL",
+    "submitted_at timestamptz NOT NULL",
+    "processed_at timestamptz NOT NULL",
+    "contract text NOT NULL",
+    "run_id text NOT NULL",
+    "stage text NOT NULL",
+    "rule text NOT NULL",
+    "message text NOT NULL",
+    "raw text",
+    "raw_form text NOT NULL CHECK (raw_form IN ('text', 'base64', 'encrypted', 'dropped', 'protected'))",
+    "created_at timestamptz NOT NULL",
+    "state text NOT NULL DEFAULT 'open' CHECK (state IN ('open', 'replayed'))",
+    "replayed_at timestamptz",
+    "replayed_by text",
+    "replayed_contract text",
+    "PRIMARY KEY (load_id, target, shard, source_offset)",
+)
+_SET_ASIDE = """
+INSERT INTO {table} (target, {names}) SELECT %(target)s, {names}
+FROM json_populate_recordset(NULL::{table}, %(rows)s)
+ON CONFLICT (load_id, target, shard, source_offset) DO UPDATE SET {renewed}
+"""
+_NAMES = (
+    *("load_id", "shard", "source_offset", "export_id", "kind", "window_start", "window_end", "submitted_at"),
+    *("processed_at", "contract", "run_id", "stage", "rule", "message", "raw", "raw_form", "created_at"),
+)
+_FORGET = "DELETE FROM {table} WHERE load_id = %(load_id)s AND target = %(target)s AND shard = %(shard)s"
+
+
+def identify(schema: str) -> tuple[sql.Identifier, sql.Composed]:
+    """Return the table of ``schema`` and the statement that creates it."""
+    table = sql.Identifier(schema, "genesys_dead_letters")
+    return table, create_table(table, [sql.SQL(column) for column in _COLUMNS])
+
+
+class DeadLetters:
+    """The dead letters of one load into one table. Methods run in the transaction of the cursor that they are given."""
+
+    def __init__(self, schema: str, table: str, load: Load, raw_bytes: RawBytes) -> None:
+        self.identifier, self.definition = identify(schema)
+        self._rows = DeadLetterRows(load, raw_bytes)
+        self._load: dict[str, Any] = {
+            "load_id": load.load_id,
+            "target": f"{schema}.{table}",
+            "shard": load.shard,
+        }
+        names = [sql.Identifier(name) for name in _NAMES]
+        self._set_aside = sql.SQL(_SET_ASIDE).format(
+            table=self.identifier,
+            names=sql.SQL(", ").join(names),
+            renewed=sql.SQL(", ").join(sql.SQL("{0} = excluded.{0}").format(name) for name in names),
+        )
+
+    def rehearse(self, cursor: Cursor) -> None:
+        """Set nothing aside, so that what is not allowed shows before anything is downloaded."""
+        cursor.execute(self._set_aside, {**self._load, "rows": "[]"})
+
+    def set_aside(self, cursor: Cursor, batch: Batch, letters: Sequence[DeadLetter]) -> None:
+        """Keep ``letters`` of the batch; what is there already for the same record is replaced."""
+        rows = self._rows.rows(letters, batch.checkpoint.processed_at, batch.protect)
+        cursor.execute(self._set_aside, {**self._load, "rows": msgspec.json.encode(rows).decode()})
+
+    def forget(self, cursor: Cursor) -> None:
+        """Delete what a former attempt set aside: the load begins anew."""
+        cursor.execute(sql.SQL(_FORGET).format(table=self.identifier), self._load)

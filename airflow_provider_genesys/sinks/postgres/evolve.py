@@ -1,0 +1,57 @@
+"""What becomes of the target where the contract evolves: columns are added, or may be null. Nothing is narrowed."""
+
+from __future__ import annotations
+
+from psycopg import errors, sql
+
+from airflow_provider_genesys.exceptions import SinkRefusedError
+from airflow_provider_genesys.pipeline.contract import Contract
+from airflow_provider_genesys.sinks.postgres.columns import TYPES, column_names
+from airflow_provider_genesys.sinks.postgres.schema import columns_of
+from airflow_provider_genesys.sinks.postgres.session import Cursor
+
+SHORT_WAIT = b"SET LOCAL lock_timeout = '1s'"
+"""Whoever waits to alter a table makes all its readers wait behind it; so it gives up soon, and tries again."""
+
+
+def evolution_sql(schema: str, table: str, before: Contract, after: Contract) -> str:
+    """Return the statement that takes a table from one contract to the next; empty where there is nothing to do."""
+    required = {name: column.required for name, column in zip(column_names(before), before.columns, strict=True)}
+    statement = _statement(sql.Identifier(schema, table), after, required)
+    return f"{statement.as_string()};" if statement else ""
+
+
+def evolve(cursor: Cursor, table: sql.Identifier, contract: Contract, *, allowed: bool) -> None:
+    """Add the columns of ``contract`` that ``table`` lacks, and let those be null that the contract lets be.
+
+    :param allowed: whether tables may be altered at all.
+    :raises SinkRefusedError: that, or the role, does not allow it; the message holds the SQL.
+    """
+    statement = _statement(table, contract, columns_of(cursor, table))
+    if statement is None:
+        return
+    if not allowed:
+        raise _refused(table, statement, "create_table is off")
+    try:
+        cursor.execute(statement)
+    except errors.InsufficientPrivilege:
+        raise _refused(table, statement, "the role does not own it") from None
+
+
+def _statement(table: sql.Identifier, contract: Contract, present: dict[str, bool]) -> sql.Composed | None:
+    """Compose one ALTER TABLE; ``present`` tells of each column that is there whether it has to be given a value."""
+    actions = []
+    for name, column in zip(column_names(contract), contract.columns, strict=True):
+        if name not in present:
+            kind = sql.SQL(TYPES[column.type])
+            actions.append(sql.SQL("ADD COLUMN IF NOT EXISTS {} {}").format(sql.Identifier(name), kind))
+        elif present[name] and not column.required:
+            actions.append(sql.SQL("ALTER COLUMN {} DROP NOT NULL").format(sql.Identifier(name)))
+    return sql.SQL("ALTER TABLE {} {}").format(table, sql.SQL(", ").join(actions)) if actions else None
+
+
+def _refused(table: sql.Identifier, statement: sql.Composed, why: str) -> SinkRefusedError:
+    return SinkRefusedError(
+        f"The contract evolves, but {table.as_string()} cannot follow: {why}. Have its owner run: "
+        f"{statement.as_string()}; then clear the task with on_clear='resume'."
+    )

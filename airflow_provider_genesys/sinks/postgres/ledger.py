@@ -1,0 +1,297 @@
+"""The table ``genesys_ledger``: one row per load, with the checkpoint that is committed together with each batch."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections import Counter
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from functools import cached_property
+from typing import Any
+
+import msgspec
+from psycopg import sql
+
+from airflow_provider_genesys.exceptions import AccountError, FencedError, SinkUnavailableError
+from airflow_provider_genesys.pipeline.certificate import Certificate
+from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, Counts, Position, from_json
+from airflow_provider_genesys.sinks.base import Load
+from airflow_provider_genesys.sinks.postgres.columns import CONTRACT, EXPORT, LOADED, SHARD
+from airflow_provider_genesys.sinks.postgres.schema import create_table
+from airflow_provider_genesys.sinks.postgres.session import Cursor
+from airflow_provider_genesys.sinks.postgres.staging import Publish
+from airflow_provider_genesys.sinks.postgres.upsert import Landed
+from airflow_provider_genesys.sinks.postgres.window import WriteMode
+
+log = logging.getLogger(__name__)
+
+_COLUMNS = (
+    "load_id text NOT NULL",
+    "target text NOT NULL",
+    "shard integer NOT NULL",
+    "fence bigint NOT NULL",
+    "state text NOT NULL CHECK (state IN ('loading', 'complete'))",
+    "export_id text NOT NULL",
+    "kind text NOT NULL",
+    "window_start timestamptz NOT NULL",
+    "window_end timestamptz NOT NULL",
+    "submitted_at timestamptz NOT NULL",
+    "write_mode text NOT NULL",
+    "publish text NOT NULL",
+    "contract text NOT NULL",
+    "run_id text NOT NULL",
+    "processed_at timestamptz",
+    "checkpoint jsonb",
+    "taken_over jsonb NOT NULL DEFAULT '{}'",
+    "unchanged bigint NOT NULL DEFAULT 0",
+    "certificate jsonb",
+    "attempts integer NOT NULL",
+    "begun_at timestamptz NOT NULL",
+    "opened_at timestamptz NOT NULL",
+    "completed_at timestamptz",
+    "PRIMARY KEY (load_id, target, shard)",
+)
+_INDEX = """
+CREATE INDEX ON {ledger} (target, submitted_at) WHERE write_mode = 'replace_window' AND state = 'complete'
+"""
+
+_CLAIM = """
+INSERT INTO {ledger} AS l (load_id, target, shard, fence, state, export_id, kind, window_start, window_end,
+    submitted_at, contract, run_id, write_mode, publish, attempts, begun_at, opened_at)
+VALUES (%(load_id)s, %(target)s, %(shard)s, 1, 'loading', %(export_id)s, %(kind)s, %(window_start)s, %(window_end)s,
+    %(submitted_at)s, %(contract)s, %(run_id)s, %(write_mode)s, %(publish)s, 1, now(), now())
+ON CONFLICT (load_id, target, shard)
+    DO UPDATE SET fence = l.fence + 1, attempts = l.attempts + 1, run_id = excluded.run_id,
+        write_mode = excluded.write_mode, opened_at = now()
+RETURNING fence, attempts, begun_at, opened_at, checkpoint, state = 'loading' AND export_id = %(export_id)s
+    AND contract = %(contract)s AND publish = %(publish)s
+"""
+# Loads of one export through two contracts write the same rows. Whoever was at it with the other one is fenced, and
+# would begin anew: what it has loaded is being replaced.
+_TAKE_OVER = """
+UPDATE {ledger} SET fence = fence + 1, checkpoint = NULL
+WHERE target = %(target)s AND export_id = %(export_id)s AND load_id <> %(load_id)s AND state = 'loading'
+"""
+# Another shard of the same load may have fixed the time already.
+_PROCESSED_AT = """
+SELECT min(processed_at) FROM {ledger} WHERE load_id = %(load_id)s AND target = %(target)s
+    AND export_id = %(export_id)s
+"""
+_BEGIN = """
+UPDATE {ledger} SET state = 'loading', contract = %(contract)s, kind = %(kind)s, window_start = %(window_start)s,
+    window_end = %(window_end)s, processed_at = CASE WHEN export_id = %(export_id)s THEN processed_at END,
+    export_id = %(export_id)s, submitted_at = %(submitted_at)s, publish = %(publish)s, checkpoint = NULL,
+    unchanged = 0, certificate = NULL, attempts = 1, begun_at = now(), completed_at = NULL
+WHERE load_id = %(load_id)s AND target = %(target)s AND shard = %(shard)s
+"""
+_LOCK = """
+SELECT fence, checkpoint, taken_over, unchanged, state = 'complete', EXISTS (
+    SELECT FROM {ledger} WHERE target = {target} AND write_mode = 'replace_window' AND state = 'complete'
+        AND (submitted_at, export_id) > ({submitted_at}, {export_id})
+) FROM {ledger} WHERE load_id = {load_id} AND target = {target} AND shard = {number} FOR UPDATE
+"""
+_ADVANCE = """
+UPDATE {ledger} SET checkpoint = %(checkpoint)s, processed_at = %(processed_at)s, taken_over = %(taken_over)s,
+    unchanged = %(unchanged)s
+WHERE load_id = %(load_id)s AND target = %(target)s AND shard = %(shard)s AND fence = %(fence)s
+"""
+_KEEP = """
+UPDATE {ledger} SET checkpoint = %(checkpoint)s, processed_at = %(processed_at)s
+WHERE load_id = %(load_id)s AND target = %(target)s AND shard = %(shard)s AND fence = %(fence)s AND state = 'loading'
+    AND coalesce((checkpoint -> 'position' ->> 'record_offset')::bigint, 0) = %(offset)s
+"""
+# One statement, hence one snapshot: whoever takes rows over says so in the same transaction.
+# From begun_at on: what a former attempt landed, and this one did not, is not in this account.
+_AUDIT = """
+SELECT (SELECT count(*) FROM {table} WHERE {export} = %(export_id)s AND {shard} = %(shard)s
+        AND {contract} = %(contract)s AND {loaded} >= %(begun_at)s),
+    (SELECT coalesce(sum((taken_over ->> %(source)s)::bigint), 0)::bigint FROM {ledger}
+        WHERE target = %(target)s)
+"""
+_COMPLETE = """
+UPDATE {ledger} SET state = 'complete', certificate = %(certificate)s, taken_over = %(taken_over)s,
+    completed_at = now()
+WHERE load_id = %(load_id)s AND target = %(target)s AND shard = %(shard)s AND fence = %(fence)s
+"""
+_CERTIFICATE = """
+SELECT certificate FROM {ledger} WHERE load_id = %(load_id)s AND target = %(target)s AND shard = %(shard)s
+"""
+
+
+@dataclass
+class Claim:
+    """What an attempt gets when it opens the load."""
+
+    fence: int
+    attempts: int
+    begun_at: datetime
+    """When the load began: opened for the first time, or again with nothing to continue."""
+    checkpoint: Checkpoint | None = None
+    processed_at: str | None = None
+
+
+@dataclass(frozen=True)
+class Held:
+    """What the row says when a batch begins."""
+
+    checkpoint: Checkpoint | None
+    taken_over: dict[str, int]
+    """By source (``export_id/shard``): how many of its rows this load has replaced or confirmed, ever."""
+    unchanged: int
+    """How many of the rows written the table held already, just as they are."""
+    complete: bool
+    overtaken: bool
+    """Whether newer loads have replaced windows of the same target."""
+
+    @property
+    def position(self) -> Position | None:
+        """Where the checkpoint stands."""
+        return self.checkpoint.position if self.checkpoint else None
+
+    @property
+    def counts(self) -> Counts:
+        """The account up to the checkpoint."""
+        return self.checkpoint.counts if self.checkpoint else Counts()
+
+
+class Ledger:
+    """The ledger's row of one load into one table. Methods run in the transaction of the cursor that they are given."""
+
+    def __init__(self, schema: str, table: str, load: Load, write_mode: WriteMode, publish: Publish) -> None:
+        self.identifier = sql.Identifier(schema, "genesys_ledger")
+        body = create_table(self.identifier, [sql.SQL(column) for column in _COLUMNS])
+        self.definition = sql.SQL(";").join([body, sql.SQL(_INDEX.rstrip()).format(ledger=self.identifier)])
+        self._load = load
+        self._row: dict[str, Any] = {
+            "load_id": load.load_id,
+            "target": f"{schema}.{table}",
+            "shard": load.shard,
+            "export_id": load.export_id,
+            "kind": load.kind,
+            "window_start": load.window_start,
+            "window_end": load.window_end,
+            "submitted_at": load.submitted_at,
+            "contract": str(load.contract),
+            "run_id": load.run_id,
+            "write_mode": write_mode,
+            "publish": publish,
+        }
+        self._names = {
+            "ledger": self.identifier,
+            "table": sql.Identifier(schema, table),
+            "export": sql.Identifier(EXPORT.name),
+            "shard": sql.Identifier(SHARD.name),
+            "contract": sql.Identifier(CONTRACT.name),
+            "loaded": sql.Identifier(LOADED.name),
+        }
+        self._composed: dict[str, bytes] = {}
+
+    def claim(self, cursor: Cursor, *, restart: bool) -> Claim:
+        """Take a new fence. The claim holds a checkpoint where the load can be continued; else it begins anew."""
+        fence, attempts, begun_at, opened_at, checkpoint, continuable = _only(self._run(cursor, _CLAIM))
+        self._run(cursor, _TAKE_OVER)
+        (processed_at,) = _only(self._run(cursor, _PROCESSED_AT))
+        claim = Claim(fence, attempts, begun_at)
+        claim.processed_at = processed_at and processed_at.astimezone(timezone.utc).isoformat()
+        if checkpoint and continuable and not restart:
+            claim.checkpoint = self._read(checkpoint)
+        else:
+            claim.attempts, claim.begun_at = 1, opened_at
+            self._run(cursor, _BEGIN)
+        return claim
+
+    @cached_property
+    def lock(self) -> bytes:
+        """The statement that locks the row, so that no other attempt writes meanwhile; sent along with BEGIN."""
+        names = ("load_id", "target", "submitted_at", "export_id")
+        literals = {name: sql.Literal(self._row[name]) for name in names}
+        number = sql.Literal(self._row["shard"])  # "shard" names a column
+        return sql.SQL(_LOCK).format(ledger=self.identifier, number=number, **literals).as_bytes()
+
+    def held(self, cursor: Cursor, fence: int) -> Held:
+        """Return what the row said when :attr:`lock` was executed, which came third, after BEGIN and another lock.
+
+        :raises FencedError: another attempt has claimed the load.
+        :raises SinkUnavailableError: the server does not know of this attempt's claim any more.
+        """
+        cursor.nextset()
+        cursor.nextset()
+        newest, checkpoint, *more = cursor.fetchone() or (0, None)
+        if newest > fence:
+            raise self._fenced(fence)
+        if newest < fence:
+            raise self.forgotten()
+        return Held(self._read(checkpoint) if checkpoint else None, *more)
+
+    def forgotten(self) -> SinkUnavailableError:
+        """Make the error for a server that has lost what it had confirmed: rows and ledger, the whole transaction."""
+        return SinkUnavailableError(
+            f"Export {self._load.export_id}: the database has lost transactions into {self._row['target']} that it had "
+            "confirmed, as after a failover to a replica that lagged, or a crash with synchronous_commit off. The "
+            "task's next try resumes at what is still there."
+        )
+
+    def advance(self, cursor: Cursor, checkpoint: Checkpoint, held: Held, landed: Landed) -> None:
+        """Commit ``checkpoint`` with what else the transaction holds: what ``landed`` since ``held``."""
+        new = {
+            "checkpoint": checkpoint.to_json(),
+            "processed_at": checkpoint.processed_at,
+            "taken_over": json.dumps(Counter(held.taken_over) + landed.taken_over),
+            "unchanged": held.unchanged + landed.unchanged,
+        }
+        if not self._run(cursor, _ADVANCE, **new, fence=checkpoint.fence).rowcount:
+            raise self._fenced(checkpoint.fence)
+
+    def keep(self, cursor: Cursor, checkpoint: Checkpoint) -> None:
+        """Replace the checkpoint by one that stands at the same place; where it stands elsewhere, leave it."""
+        new = {"checkpoint": checkpoint.to_json(), "processed_at": checkpoint.processed_at}
+        self._run(cursor, _KEEP, **new, fence=checkpoint.fence, offset=checkpoint.position.record_offset)
+
+    def audit(self, cursor: Cursor, begun_at: datetime) -> tuple[int, int]:
+        """Count the rows of this load that the table holds, and those that other loads took over from its source."""
+        source = f"{self._load.export_id}/{self._load.shard}"
+        present, taken = _only(self._run(cursor, _AUDIT, source=source, begun_at=begun_at))
+        return present, taken
+
+    def check(self, written: int, present: int, taken: int) -> None:
+        """Compare what was written with what the table holds; a newer export may have taken rows over since."""
+        if not written - taken <= present <= written:
+            raise AccountError(
+                f"Export {self._load.export_id}: {written} rows were written to {self._row['target']}, but it "
+                f"holds {present} of them, and other loads took over at most {taken}. Somebody else deletes or changes "
+                "rows there. Clear the task with on_clear='restart' to load the export again."
+            )
+        if present < written:
+            log.warning("%d rows of export %s belong to newer loads by now.", written - present, self._load.export_id)
+
+    def complete(self, cursor: Cursor, certificate: Certificate, fence: int, taken_over: dict[str, int]) -> None:
+        """Mark the load complete."""
+        new = {"certificate": certificate.to_json().decode(), "taken_over": json.dumps(taken_over)}
+        if not self._run(cursor, _COMPLETE, **new, fence=fence).rowcount:
+            raise self._fenced(fence)
+
+    def certificate(self, cursor: Cursor) -> Certificate:
+        """Return the certificate of the load, which is complete."""
+        (certificate,) = _only(self._run(cursor, _CERTIFICATE))
+        return msgspec.convert(certificate, Certificate)
+
+    def _run(self, cursor: Cursor, statement: str, **parameters: Any) -> Cursor:
+        if statement not in self._composed:
+            self._composed[statement] = sql.SQL(statement).format(**self._names).as_bytes()
+        return cursor.execute(self._composed[statement], {**self._row, **parameters})
+
+    def _read(self, checkpoint: dict[str, Any]) -> Checkpoint:
+        return from_json(checkpoint, where=f"{self.identifier.as_string()}, load_id {self._load.load_id}")
+
+    def _fenced(self, fence: int) -> FencedError:
+        return FencedError(
+            f"Export {self._load.export_id}: a newer attempt loads it into {self._row['target']} (this one holds fence "
+            f"{fence} of load {self._load.load_id}). This attempt has stopped; leave the newer one to finish."
+        )
+
+
+def _only(cursor: Cursor) -> tuple[Any, ...]:
+    """Return the one row of a statement that always has one."""
+    (row,) = cursor.fetchall()
+    return row

@@ -1,0 +1,94 @@
+"""Rows that PostgreSQL itself refuses: which they are, and the dead letters that they become."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+import psycopg
+
+from airflow_provider_genesys.exceptions import SinkRefusedError
+from airflow_provider_genesys.pipeline.contract import Contract
+from airflow_provider_genesys.pipeline.dead_letter import DeadLetter
+from airflow_provider_genesys.sinks.base import Batch, Load
+from airflow_provider_genesys.sinks.postgres.errors import is_of_a_row, lacks_partition, rule_of
+from airflow_provider_genesys.sinks.postgres.session import Cursor
+from airflow_provider_genesys.sinks.postgres.table import Table
+
+
+def search(
+    cursor: Cursor, table: Table, load: Load, rows: Sequence[tuple[Any, ...]], offsets: Sequence[int]
+) -> dict[int, DeadLetter]:
+    """Land what can be landed, in halves of halves; return a dead letter by offset for each row that cannot.
+
+    :raises SinkRefusedError: the target lacks a partition that the load's window needs: that is of no row's making.
+    """
+    try:
+        with cursor.connection.transaction():
+            cursor.execute(table.stage)
+            table.land(cursor, rows, offsets)
+            table.unstage(cursor)
+    except psycopg.Error as error:
+        if not rows or not is_of_a_row(error):
+            raise
+        if len(rows) == 1:
+            if lacks_partition(error):
+                _check_outside(load, rows[0])
+            return {offsets[0]: _dead_letter(load.contract, rows[0], offsets[0], error)}
+        middle = len(rows) // 2
+        return {
+            **search(cursor, table, load, rows[:middle], offsets[:middle]),
+            **search(cursor, table, load, rows[middle:], offsets[middle:]),
+        }
+    return {}
+
+
+def with_records(found: dict[int, DeadLetter], batch: Batch) -> dict[int, DeadLetter]:
+    """Return the letters with the records' own bytes instead of the rows, where they are at hand."""
+    if batch.source is None:
+        return found
+    return {offset: replace(letter, raw=batch.source.record(offset)) for offset, letter in found.items()}
+
+
+def _check_outside(load: Load, row: tuple[Any, ...]) -> None:
+    moment = row[load.contract.index(load.contract.timestamp)]
+    if load.window_start <= moment < load.window_end:
+        raise SinkRefusedError(
+            f"The target of export {load.export_id} has no partition for {moment.date()}, which its window needs. "
+            "Create it, or add a default partition; then clear the task with on_clear='resume'."
+        )
+
+
+def without(batch: Batch, poison: dict[int, DeadLetter]) -> tuple[list[tuple[Any, ...]], list[int]]:
+    """Return rows and offsets of the batch, without those that were set aside."""
+    if not poison:
+        return batch.rows, batch.offsets
+    good = [place for place, offset in enumerate(batch.offsets) if offset not in poison]
+    return [batch.rows[place] for place in good], [batch.offsets[place] for place in good]
+
+
+def _dead_letter(contract: Contract, row: tuple[Any, ...], offset: int, error: psycopg.Error) -> DeadLetter:
+    names = {"column": error.diag.column_name, "constraint": error.diag.constraint_name}
+    places = [f"{kind} {name}" for kind, name in names.items() if name]
+    return DeadLetter(
+        offset=offset,
+        raw=_row_as_json(contract, row),
+        stage="sink",
+        rule=rule_of(error),
+        message=f"PostgreSQL refuses the row: {', '.join([rule_of(error).replace('-', ' '), *places])}",
+    )
+
+
+def _row_as_json(contract: Contract, row: tuple[Any, ...]) -> bytes:
+    """Return the row by the contract's column names: the record's own bytes are not at hand any more."""
+    names = [column.name for column in contract.columns]
+    return msgspec.json.encode(dict(zip(names, map(_legible, row), strict=True)))
+
+
+def _legible(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return msgspec.Raw(value)
+    # A lone surrogate, which JSON's encoder would refuse.
+    return value.encode(errors="backslashreplace").decode() if isinstance(value, str) else value

@@ -1,0 +1,211 @@
+"""Replay the dead letters of a table of PostgreSQL: rows, marks and the ledger in one transaction per batch.
+
+A replayed row stands where the load would have put it: it carries the load's export, offset and time of submission, so
+a newer row of the same key stays. A load that is not complete is left alone, by the lock on its row of the ledger.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+import psycopg
+from psycopg import sql
+from psycopg.rows import dict_row
+
+from airflow_provider_genesys.exceptions import SinkRefusedError
+from airflow_provider_genesys.pipeline.contract import Contract
+from airflow_provider_genesys.pipeline.replay import (
+    BATCH,
+    BATCH_BYTES,
+    EVER,
+    Judged,
+    Open,
+    Replayed,
+    Window,
+    account,
+    judge,
+)
+from airflow_provider_genesys.pipeline.steps import COMMITTING, reached
+from airflow_provider_genesys.sinks.base import Load
+from airflow_provider_genesys.sinks.postgres.children import children_there
+from airflow_provider_genesys.sinks.postgres.dead_letters import identify
+from airflow_provider_genesys.sinks.postgres.errors import is_of_a_row
+from airflow_provider_genesys.sinks.postgres.ledger import Ledger
+from airflow_provider_genesys.sinks.postgres.poison import search
+from airflow_provider_genesys.sinks.postgres.schema import check, columns_of, find_key
+from airflow_provider_genesys.sinks.postgres.session import Connection, Cursor, Session
+from airflow_provider_genesys.sinks.postgres.table import Table
+from airflow_provider_genesys.sinks.postgres.target import Target
+from airflow_provider_genesys.sinks.postgres.unchanged import Unchanged, prepare_unchanged
+from airflow_provider_genesys.sinks.postgres.upsert import Landed, lineage
+from airflow_provider_genesys.sinks.postgres.window import shared_lock
+
+_LOADS = """
+SELECT DISTINCT load_id, shard, export_id, kind, window_start, window_end, submitted_at FROM {letters}
+WHERE target = %(target)s AND state = 'open' AND window_end > %(since)s AND window_start < %(until)s
+ORDER BY submitted_at, load_id, shard
+"""
+_LETTERS = """
+SELECT * FROM {letters} WHERE load_id = %(load_id)s AND target = %(target)s AND shard = %(shard)s AND state = 'open'
+    AND source_offset > %(after)s AND source_offset <= (
+        SELECT max(source_offset) FROM (
+            SELECT source_offset, sum(size) OVER (ORDER BY source_offset) - size AS before FROM (
+                SELECT source_offset, coalesce(octet_length(raw), 0) AS size FROM {letters}
+                WHERE load_id = %(load_id)s AND target = %(target)s AND shard = %(shard)s AND state = 'open'
+                    AND source_offset > %(after)s ORDER BY source_offset LIMIT %(limit)s
+            ) AS next
+        ) AS summed WHERE before <= %(bytes)s
+    ) ORDER BY source_offset FOR UPDATE
+"""
+_REPLAYED = """
+UPDATE {letters} SET state = 'replayed', replayed_at = now(), replayed_by = %(run_id)s,
+    replayed_contract = %(contract)s
+WHERE load_id = %(load_id)s AND target = %(target)s AND shard = %(shard)s AND source_offset = ANY(%(offsets)s)
+"""
+_STILL_OPEN = """
+UPDATE {letters} AS l SET stage = new.stage, rule = new.rule, message = new.message, contract = %(contract)s,
+    replayed_at = now(), replayed_by = %(run_id)s, replayed_contract = %(contract)s
+FROM json_to_recordset(%(failed)s) AS new (source_offset bigint, stage text, rule text, message text)
+WHERE l.load_id = %(load_id)s AND l.target = %(target)s AND l.shard = %(shard)s
+    AND l.source_offset = new.source_offset
+"""
+_TAKEN_OVER = """
+UPDATE {ledger} SET taken_over = %(taken_over)s
+WHERE load_id = %(load_id)s AND target = %(target)s AND shard = %(shard)s
+"""
+
+
+class PostgresReplay:
+    """Replays what was set aside of loads into one table.
+
+    :param connect: opens a connection (psycopg 3).
+    :param table: name of the table, without schema; ``genesys_ledger`` and ``genesys_dead_letters`` lie beside it.
+    :param opened: returns the bytes of a dead letter's record.
+    :param pii_key: returns what a contract's personal data is hashed with.
+    :param retries: how often a batch is tried again; see :class:`.postgres.sink.PostgresSink`.
+    """
+
+    def __init__(
+        self,
+        connect: Callable[[], Connection],
+        table: str,
+        *,
+        schema: str = "public",
+        opened: Open,
+        pii_key: Callable[[Contract], bytes | None] = lambda _: None,
+        retries: int = 3,
+        retry_wait: float = 1.0,
+    ) -> None:
+        self._session = Session(connect, retries=retries, retry_wait=retry_wait)
+        self._schema, self._name = schema, table
+        self._target = f"{schema}.{table}"
+        self._opened = opened
+        self._pii_key = pii_key
+        self._letters, _ = identify(schema)
+
+    def run(self, contract_of: Callable[[str], Contract], run_id: str, window: Window = EVER) -> Replayed:
+        """Replay every open letter of the window.
+
+        :param contract_of: returns today's contract of a kind of export.
+        :param run_id: who replays; kept with each letter.
+        :raises SinkRefusedError: there is no such table, or it lacks columns of the contract.
+        """
+        total = Replayed()
+        try:
+            for row in self._session.retried(lambda: self._loads(window), self._doing("finding its dead letters")):
+                shown = {**row, "contract": contract_of(row["kind"]), "run_id": run_id}
+                self._replay(Load(**shown), total)
+        finally:
+            self._session.close()
+        return total
+
+    def _loads(self, window: Window) -> list[dict[str, Any]]:
+        with self._session.transaction() as cursor:
+            return self._query(cursor, _LOADS, target=self._target, **asdict(window))
+
+    def _replay(self, load: Load, total: Replayed) -> None:
+        after: int | None = -1
+        while after is not None:
+            doing, begin = self._doing(f"replaying export {load.export_id} behind byte {after}"), after
+            after, part = self._session.retried(lambda begin=begin: self._batch(load, begin), doing)  # type: ignore[misc]
+            total.add(part)
+        total.loads += not part.loads_skipped
+
+    def _batch(self, load: Load, after: int) -> tuple[int | None, Replayed]:
+        """Replay the next letters behind ``after`` in one transaction; return where it ended, None at the end."""
+        ledger = Ledger(self._schema, self._name, load, "upsert", "batches")
+        with self._session.transaction(shared_lock(self._target)) as cursor:
+            cursor.execute("SET LOCAL datestyle = 'ISO'; SET CONSTRAINTS ALL IMMEDIATE")
+            state = cursor.execute(ledger.lock).fetchone()
+            if state is None or not state[4]:
+                return None, Replayed(loads_skipped=1)
+            letters = self._query(cursor, _LETTERS, **self._key(load), after=after, limit=BATCH, bytes=BATCH_BYTES)
+            if not letters:
+                return None, Replayed()
+            judged = judge(
+                letters, load.contract, letters[0]["processed_at"], self._opened, self._pii_key(load.contract)
+            )
+            landed = self._land(cursor, load, judged, overtaken=state[5]) if judged.rows else Landed()
+            children_there(cursor, self._schema, self._name, load).replace(cursor, judged.rows, judged.offsets)
+            self._mark(cursor, load, judged)
+            taken_over = json.dumps(Counter(state[2]) + landed.taken_over)
+            self._run(cursor, _TAKEN_OVER, ledger=ledger.identifier, **self._key(load), taken_over=taken_over)
+            reached(COMMITTING)
+        return letters[-1]["source_offset"], account(letters, judged, landed.duplicates)
+
+    def _land(self, cursor: Cursor, load: Load, judged: Judged, *, overtaken: bool) -> Landed:
+        """Upsert the rows; those that PostgreSQL refuses become failed letters, as in a load."""
+        table = self._table(cursor, load)
+        try:
+            with cursor.connection.transaction():
+                cursor.execute(table.stage)
+                return table.land(cursor, judged.rows, judged.offsets, overtaken=overtaken)
+        except psycopg.Error as error:
+            if not is_of_a_row(error):
+                raise
+        with cursor.connection.transaction(force_rollback=True):
+            poison = search(cursor, table, load, judged.rows, judged.offsets)
+        good = [place for place, offset in enumerate(judged.offsets) if offset not in poison]
+        judged.rows, judged.offsets = [judged.rows[i] for i in good], [judged.offsets[i] for i in good]
+        judged.failed |= poison
+        cursor.execute(table.stage)
+        return table.land(cursor, judged.rows, judged.offsets, overtaken=overtaken)
+
+    def _table(self, cursor: Cursor, load: Load) -> Table:
+        identifier, contract = sql.Identifier(self._schema, self._name), load.contract
+        columns = columns_of(cursor, identifier)
+        if not columns:
+            raise SinkRefusedError(f"There is no table {self._target} to replay dead letters into.")
+        check(identifier, contract, columns)
+        aside = sql.Identifier(self._schema, "genesys_unchanged")
+        key = find_key(cursor, identifier, contract)
+        present = prepare_unchanged(cursor, aside, skip=False, create=False)
+        unchanged = Unchanged(aside, contract, key, skip=False, present=present)
+        ledger = sql.Identifier(self._schema, "genesys_ledger")
+        return Table(Target(identifier, ledger, contract, key, unchanged), lineage(load, self._target, EVER.since))
+
+    def _mark(self, cursor: Cursor, load: Load, judged: Judged) -> None:
+        facts = {**self._key(load), "run_id": load.run_id, "contract": str(load.contract)}
+        self._run(cursor, _REPLAYED, **facts, offsets=judged.offsets)
+        failed = [
+            {"source_offset": offset, "stage": letter.stage, "rule": letter.rule, "message": letter.message}
+            for offset, letter in judged.failed.items()
+        ]
+        self._run(cursor, _STILL_OPEN, **facts, failed=json.dumps(failed).replace("\\u0000", "\\ufffd"))
+
+    def _key(self, load: Load) -> dict[str, Any]:
+        return {"load_id": load.load_id, "target": self._target, "shard": load.shard}
+
+    def _query(self, cursor: Cursor, statement: str, **parameters: Any) -> list[dict[str, Any]]:
+        with cursor.connection.cursor(row_factory=dict_row) as rows:
+            return rows.execute(sql.SQL(statement).format(letters=self._letters), parameters).fetchall()
+
+    def _run(self, cursor: Cursor, statement: str, ledger: sql.Identifier | None = None, **parameters: Any) -> None:
+        cursor.execute(sql.SQL(statement).format(letters=self._letters, ledger=ledger), parameters)
+
+    def _doing(self, what: str) -> str:
+        return f"the dead letters of {self._target} ({what})"

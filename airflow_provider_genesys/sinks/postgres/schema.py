@@ -1,0 +1,165 @@
+"""Whether the tables are there and fit the contract; where allowed, they are created."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from psycopg import errors, sql
+
+from airflow_provider_genesys.exceptions import SinkRefusedError
+from airflow_provider_genesys.pipeline.contract import Contract
+from airflow_provider_genesys.sinks.postgres.columns import LINEAGE, LOADED, TYPES, column_names, key_choices
+from airflow_provider_genesys.sinks.postgres.session import Cursor
+
+# Any number, as long as all who create these tables take the same.
+_CREATING = 7_436_397_397
+
+_COLUMNS = """
+SELECT attname, attnotnull AND NOT atthasdef AND attidentity = '' FROM pg_catalog.pg_attribute
+WHERE attrelid = to_regclass(%s) AND attnum > 0 AND NOT attisdropped
+"""
+# Of each unique index that is sure to hold when ON CONFLICT looks at it: the names of its columns.
+_UNIQUE = """
+SELECT array_agg(attname::text) FROM pg_catalog.pg_index AS i
+JOIN pg_catalog.pg_attribute AS a ON a.attrelid = i.indrelid
+    AND a.attnum = ANY ((i.indkey::smallint[])[0:i.indnkeyatts - 1])
+WHERE i.indrelid = to_regclass(%s) AND i.indisunique AND i.indisvalid AND i.indimmediate
+    AND i.indpred IS NULL AND i.indexprs IS NULL
+GROUP BY i.indexrelid
+"""
+_IS_PARTITIONED = "SELECT EXISTS (SELECT FROM pg_catalog.pg_partitioned_table WHERE partrelid = to_regclass(%s))"
+
+
+def create_table(table: sql.Identifier, definitions: Sequence[sql.Composable]) -> sql.Composed:
+    """Compose ``CREATE TABLE``, one definition per line."""
+    return sql.SQL("CREATE TABLE {} (\n    {}\n)").format(table, sql.SQL(",\n    ").join(definitions))
+
+
+def create_target(table: sql.Identifier, contract: Contract, *, partitioned: bool = False) -> sql.Composed:
+    """Compose what creates the table of a contract: its key, a cheap index for the count at the end, comments.
+
+    :param partitioned: by range of the contract's timestamp, which then is part of the key.
+    """
+    names = column_names(contract)
+    required = {name for name, column in zip(names, contract.columns, strict=True) if column.required}
+    required |= {column.name for column in LINEAGE}
+    columns = [
+        sql.SQL("{} {}{}").format(sql.Identifier(name), sql.SQL(kind), sql.SQL(" NOT NULL" * (name in required)))
+        for name, kind, _ in _described(contract)
+    ]
+    key = key_choices(contract)[-1 if partitioned else 0]
+    columns.append(sql.SQL("PRIMARY KEY ({})").format(sql.SQL(", ").join(map(sql.Identifier, key))))
+    body = create_table(table, columns)
+    if partitioned:
+        body += sql.SQL(" PARTITION BY RANGE ({})").format(sql.Identifier(key[-1]))
+    index = sql.SQL("CREATE INDEX ON {} USING brin ({})").format(table, sql.Identifier(LOADED.name))
+    return sql.SQL(";\n").join([body, index, *_comments(table, contract)])
+
+
+def _comments(table: sql.Identifier, contract: Contract) -> list[sql.Composed]:
+    about = sql.Literal(f"Genesys Cloud: {contract.name}, version {contract.version} of the contract")
+    columns = [
+        sql.SQL("COMMENT ON COLUMN {}.{} IS {}").format(table, sql.Identifier(name), sql.Literal(text))
+        for name, _, text in _described(contract)
+        if text
+    ]
+    return [sql.SQL("COMMENT ON TABLE {} IS {}").format(table, about), *columns]
+
+
+def ensure_schema(cursor: Cursor, schema: str) -> None:
+    """Create ``schema`` unless it is there.
+
+    :raises SinkRefusedError: it is not there and the role may not create it; the message holds the SQL.
+    """
+    present = "SELECT to_regnamespace(quote_ident(%s)) IS NOT NULL"
+    if cursor.execute(present, [schema]).fetchall() == [(True,)]:
+        return
+    definition = sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(schema))
+    cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_CREATING])
+    try:
+        cursor.execute(definition)
+    except errors.InsufficientPrivilege:
+        raise SinkRefusedError(
+            f"There is no schema {schema!r}, and the role may not create it. Have somebody who may run:\n"
+            f"{definition.as_string()};"
+        ) from None
+
+
+def ensure(cursor: Cursor, table: sql.Identifier, definition: sql.Composed, *, create: bool) -> dict[str, bool]:
+    """Create ``table`` unless it is there. Return its columns, and of each whether it has to be given a value.
+
+    :raises SinkRefusedError: it is not there and cannot be created; the message holds the SQL.
+    """
+    present = columns_of(cursor, table)
+    if present:
+        return present
+    if not create:
+        raise _absent(table, definition, "create_table is off")
+    cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_CREATING])
+    if not columns_of(cursor, table):
+        try:
+            cursor.execute(definition)
+        except errors.InsufficientPrivilege:
+            raise _absent(table, definition, "the role may not create it") from None
+    return columns_of(cursor, table)
+
+
+def check(table: sql.Identifier, contract: Contract, present: dict[str, bool]) -> None:
+    """Compare the target's columns with what the contract needs.
+
+    :raises SinkRefusedError: one is lacking, or there is another one that needs a value.
+    """
+    kinds = {name: kind for name, kind, _ in _described(contract)}
+    absent = [name for name in kinds if name not in present]
+    if absent:
+        parts = [sql.SQL("ADD COLUMN {} {}").format(sql.Identifier(name), sql.SQL(kinds[name])) for name in absent]
+        remedy = sql.SQL("ALTER TABLE {} {}").format(table, sql.SQL(", ").join(parts))
+        raise _unfit(table, f"lacks the columns {', '.join(absent)}", [remedy])
+    demanding = [name for name, demands in present.items() if demands and name not in kinds]
+    if demanding:
+        remedies = [
+            sql.SQL("ALTER TABLE {} ALTER COLUMN {} DROP NOT NULL").format(table, sql.Identifier(name))
+            for name in demanding
+        ]
+        raise _unfit(table, f"has columns that the contract cannot fill: {', '.join(demanding)}", remedies)
+
+
+def find_key(cursor: Cursor, table: sql.Identifier, contract: Contract) -> tuple[str, ...]:
+    """Return the columns by which the table tells duplicates: those of its unique key.
+
+    :raises SinkRefusedError: it has no unique key of the columns that :func:`key_choices` names.
+    """
+    unique = [set(names) for (names,) in cursor.execute(_UNIQUE, [table.as_string()]).fetchall()]
+    choices = key_choices(contract)
+    for key in choices:
+        if set(key) in unique:
+            return key
+    wanted = choices[-1 if is_partitioned(cursor, table) else 0]
+    remedy = sql.SQL("ALTER TABLE {} ADD UNIQUE ({})").format(table, sql.SQL(", ").join(map(sql.Identifier, wanted)))
+    raise _unfit(table, f"has no unique key on {', '.join(wanted)} alone, by which duplicates could be told", [remedy])
+
+
+def is_partitioned(cursor: Cursor, table: sql.Identifier) -> bool:
+    """Tell whether ``table`` is there and has partitions."""
+    return cursor.execute(_IS_PARTITIONED, [table.as_string()]).fetchall() == [(True,)]
+
+
+def _described(contract: Contract) -> list[tuple[str, str, str]]:
+    columns = zip(column_names(contract), contract.columns, strict=True)
+    return [*((name, TYPES[column.type], column.description) for name, column in columns), *LINEAGE]
+
+
+def columns_of(cursor: Cursor, table: sql.Identifier) -> dict[str, bool]:
+    """Return the table's columns, and of each whether it has to be given a value; none where there is no table."""
+    return dict(cursor.execute(_COLUMNS, [table.as_string()]).fetchall())
+
+
+def _absent(table: sql.Identifier, definition: sql.Composed, why: str) -> SinkRefusedError:
+    return SinkRefusedError(
+        f"There is no table {table.as_string()}, and {why}. Have somebody who may run:\n{definition.as_string()};"
+    )
+
+
+def _unfit(table: sql.Identifier, how: str, remedies: Collection[sql.Composed]) -> SinkRefusedError:
+    statements = "; ".join(remedy.as_string() for remedy in remedies)
+    return SinkRefusedError(f"The table {table.as_string()} {how}. Run: {statements};")

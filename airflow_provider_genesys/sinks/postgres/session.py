@@ -1,0 +1,107 @@
+"""A connection to PostgreSQL that is made anew after each failure, and what is tried again on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, TypeVar
+
+import psycopg
+from psycopg.rows import tuple_row
+
+from airflow_provider_genesys.exceptions import ConfigurationError, SinkUnavailableError
+from airflow_provider_genesys.sinks.postgres.errors import describe, is_transient, refusal
+from airflow_provider_genesys.sinks.retries import retried
+
+T = TypeVar("T")
+
+Connection = psycopg.Connection[Any]
+Cursor = psycopg.Cursor[tuple[Any, ...]]
+
+# Whatever the database's default is: what is locked has to be read as it is then.
+_BEGIN = b"BEGIN ISOLATION LEVEL READ COMMITTED"
+
+
+class Session:
+    """Transactions on one connection at a time.
+
+    :param connect: opens a connection (psycopg 3).
+    :param retries: how often something is tried again.
+    :param retry_wait: seconds before the first retry; doubled, with jitter, for each one more.
+    """
+
+    def __init__(self, connect: Callable[[], Connection], *, retries: int, retry_wait: float) -> None:
+        self._connect = connect
+        self._retries = retries
+        self._retry_wait = retry_wait
+        self._connection: Connection | None = None
+
+    def retried(self, action: Callable[[], T], doing: str) -> T:
+        """Return what ``action`` returns; try again after what may pass.
+
+        :param doing: names it in errors, with export and bytes.
+        :raises SinkUnavailableError: retries are spent.
+        :raises SinkRefusedError: no retry would help.
+        """
+        try:
+            return retried(
+                action,
+                f"PostgreSQL: {doing}",
+                self._retries,
+                passes=is_transient,
+                told=_told,
+                first_wait=self._retry_wait,
+            )
+        except psycopg.Error as error:
+            if not is_transient(error):
+                raise refusal(error, doing) from None
+            # Without its cause: psycopg's own text quotes the row that was being copied.
+            raise SinkUnavailableError(
+                f"PostgreSQL did not take {doing}. Tried {self._retries + 1} times; the last error: {describe(error)}. "
+                "What was committed before stays, nothing of this is visible, and the task's next try resumes here.",
+                code=error.sqlstate,
+            ) from None
+
+    @contextmanager
+    def transaction(self, *first: bytes) -> Iterator[Cursor]:
+        """Run one transaction. Whatever goes wrong in it, its connection is not used again.
+
+        :param first: statements without parameters, which go to the server together with BEGIN. Their results follow
+            BEGIN's: see :meth:`psycopg.Cursor.nextset`.
+        """
+        try:
+            if self._connection is None:
+                self._connection = self._connect()
+                _make_ready(self._connection)
+            with self._connection.cursor(row_factory=tuple_row) as cursor:
+                cursor.execute(b";".join([_BEGIN, *first]))
+                yield cursor
+                cursor.execute(b"COMMIT")
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Let go of the connection. Never raises."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(Exception):
+                connection.close()
+
+
+def _make_ready(connection: Connection) -> None:
+    """Put aside whatever the connection was set up for, and what pgbouncer cannot carry from one use to the next."""
+    if not isinstance(connection, psycopg.Connection):
+        raise ConfigurationError(
+            f"The connection is of {type(connection).__module__}; psycopg 3 is needed. Run: pip install "
+            "'airflow-provider-genesys[postgres]'"
+        )
+    connection.rollback()
+    connection.autocommit = True
+    connection.prepare_threshold = None
+    if connection.info.encoding != "utf-8":
+        connection.execute("SET client_encoding TO 'UTF8'")
+
+
+def _told(error: BaseException) -> str:
+    return describe(error) if isinstance(error, psycopg.Error) else type(error).__name__

@@ -1,0 +1,107 @@
+"""A table that batches are written to: each is copied into a temporary table, and upserted from there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from operator import itemgetter
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from psycopg import sql
+from psycopg.adapt import Dumper
+from psycopg.postgres import types
+from psycopg.pq import Format
+
+from airflow_provider_genesys.sinks.postgres.columns import OFFSET, TYPES
+from airflow_provider_genesys.sinks.postgres.session import Connection, Cursor
+from airflow_provider_genesys.sinks.postgres.target import Target
+from airflow_provider_genesys.sinks.postgres.upsert import Landed, Upsert
+
+_STAGE = "CREATE TEMPORARY TABLE genesys_stage ({columns}) ON COMMIT DROP"
+_UNSTAGE = "DROP TABLE {stage}"
+_COPY = "COPY {stage} FROM STDIN (FORMAT BINARY)"
+
+
+class Table:
+    """Writes a load's rows to one table, in the transaction of the cursor that it is given.
+
+    :param lineage: see :func:`.postgres.upsert.lineage`.
+    """
+
+    def __init__(self, target: Target, lineage: dict[str, Any]) -> None:
+        stage = sql.Identifier("pg_temp", "genesys_stage")
+        self._key = itemgetter(*map(target.own.index, target.key))
+        self._types = [*(TYPES[column.type] for column in target.contract.columns), OFFSET.type]
+        self._lineage = lineage
+        self._upsert = Upsert(target, stage)
+        columns = zip([*target.own, OFFSET.name], self._types, strict=True)
+        definitions = [sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(kind)) for name, kind in columns]
+        names = {"stage": stage, "columns": sql.SQL(", ").join(definitions)}
+        self.stage, self._unstage, self._copy = (
+            sql.SQL(text).format(**names).as_bytes() for text in (_STAGE, _UNSTAGE, _COPY)
+        )
+
+    def rehearse(self, cursor: Cursor) -> None:
+        """Run every statement on no rows, so that what is not allowed shows before anything is downloaded."""
+        cursor.execute(self.stage)
+        self.land(cursor, [], [])
+        self._upsert.settle(cursor, 0, self._lineage)
+
+    def land(
+        self, cursor: Cursor, rows: Sequence[tuple[Any, ...]], offsets: Sequence[int], *, overtaken: bool = False
+    ) -> Landed:
+        """Upsert ``rows``, whose records begin at ``offsets``; of their own duplicates, too, the newest stays.
+
+        ``stage`` has to have been executed in the same transaction. ``overtaken``: see :meth:`Upsert.run`.
+        """
+        kept = newest(list(map(self._key, rows)), offsets)
+        self._fill_stage(cursor.connection, ((*rows[place], offsets[place]) for place in kept))
+        landed = self._upsert.run(cursor, len(kept), self._lineage, overtaken=overtaken)
+        return replace(landed, duplicates=len(rows) - landed.written)
+
+    def unstage(self, cursor: Cursor) -> None:
+        """Make room for another ``stage`` in the same transaction."""
+        cursor.execute(self._unstage)
+
+    def _fill_stage(self, connection: Connection, rows: Iterable[tuple[Any, ...]]) -> None:
+        with connection.cursor() as cursor:
+            cursor.adapters.register_dumper(bytes, _JsonDumper)
+            cursor.adapters.register_dumper(str, _UuidDumper)
+            with cursor.copy(self._copy) as copy:
+                copy.set_types(self._types)
+                try:
+                    for row in rows:
+                        copy.write_row(row)
+                except (ValueError, TypeError, OverflowError) as error:
+                    raise psycopg.DataError(type(error).__name__) from None
+
+
+class _JsonDumper(Dumper):
+    """JSON text as it is; psycopg's own would make a JSON string of it."""
+
+    format = Format.BINARY
+    oid = types["jsonb"].oid
+
+    def dump(self, obj: bytes) -> bytes:
+        return b"\x01" + obj
+
+
+class _UuidDumper(Dumper):
+    format = Format.BINARY
+    oid = types["uuid"].oid
+
+    def dump(self, obj: str) -> bytes:
+        return UUID(obj).bytes
+
+
+def newest(keys: Sequence[Any], offsets: Sequence[int]) -> list[int]:
+    """Return the places of the rows to keep: of equal keys the one with the greatest offset.
+
+    They are in the order of the keys, so that two loads which share keys insert them in the same order.
+    """
+    places: Iterable[int] = range(len(keys))
+    if len(set(keys)) < len(keys):
+        places = {keys[place]: place for place in sorted(places, key=offsets.__getitem__)}.values()
+    return sorted(places, key=keys.__getitem__)

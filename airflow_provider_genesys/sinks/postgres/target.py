@@ -1,0 +1,59 @@
+"""A table that rows are upserted into, and what has to be known of it for that."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from psycopg import sql
+
+from airflow_provider_genesys.pipeline.contract import Contract
+from airflow_provider_genesys.sinks.postgres.columns import (
+    CONTRACT,
+    EXPORT,
+    LOADED,
+    OFFSET,
+    SHARD,
+    SUBMITTED,
+    column_names,
+)
+from airflow_provider_genesys.sinks.postgres.unchanged import Unchanged
+
+
+@dataclass(frozen=True)
+class Target:
+    """One table, as one contract fills it.
+
+    :param ledger: the ledger of the loads into it.
+    :param key: names of the columns of its unique key; of equal ones the newest row stays.
+    :param unchanged: which of its rows were left alone, and whether to leave rows alone.
+    """
+
+    identifier: sql.Identifier
+    ledger: sql.Identifier
+    contract: Contract
+    key: tuple[str, ...]
+    unchanged: Unchanged
+
+    def evolved(self, contract: Contract) -> Target:
+        """Return the table as ``contract`` fills it, into which its own has evolved."""
+        return replace(self, contract=contract, unchanged=self.unchanged.of(contract))
+
+    @property
+    def own(self) -> list[str]:
+        """Names of the contract's columns."""
+        return column_names(self.contract)
+
+    def names(self) -> dict[str, sql.Composable]:
+        """Return what stands in the braces of statements on it: every name that does not depend on a stage."""
+        return {
+            "target": self.identifier,
+            "ledger": self.ledger,
+            "timestamp": sql.Identifier(self.own[self.contract.index(self.contract.timestamp)]),
+            "export": sql.Identifier(EXPORT.name),
+            "submitted": sql.Identifier(SUBMITTED.name),
+            "shard": sql.Identifier(SHARD.name),
+            "offset": sql.Identifier(OFFSET.name),
+            "contract": sql.Identifier(CONTRACT.name),
+            "loaded": sql.Identifier(LOADED.name),
+            **self.unchanged.fragments(),
+        }

@@ -1,0 +1,74 @@
+"""``write_mode="replace_window"``: within the window of such a load, once it is complete, no older row is left.
+
+The load removes what is older as it completes. What comes late, from an older export, is kept out: its rows in that
+window are duplicates. So that neither slips past the other, every batch shares a lock that the removal takes alone.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any, Literal, NamedTuple
+
+from psycopg import sql
+
+from airflow_provider_genesys.sinks.base import Load
+from airflow_provider_genesys.sinks.postgres.session import Cursor
+from airflow_provider_genesys.sinks.postgres.target import Target
+from airflow_provider_genesys.sinks.postgres.upsert import lock_number
+
+WriteMode = Literal["upsert", "replace_window"]
+
+# What another shard of the same export has loaded stays; so does what a newer export holds just as it is. OFFSET makes
+# it look up each row by the index, whatever the statistics say.
+_REMOVE = """
+WITH removed AS (
+    DELETE FROM {target} AS t
+    WHERE t.{timestamp} >= %(window_start)s AND t.{timestamp} < %(window_end)s
+        AND CASE WHEN t.{export} = %(export)s THEN t.{shard} = %(shard)s AND t.{loaded} < %(begun_at)s
+            ELSE coalesce((t.{submitted}, t.{export}) < (%(submitted)s, %(export)s), true) END
+        AND NOT EXISTS (SELECT FROM {unchanged} AS u WHERE {of_row}
+            AND CASE WHEN u.export_id = %(export)s THEN u.shard <> %(shard)s OR u.seen_at >= %(begun_at)s
+                ELSE (u.submitted_at, u.export_id) > (%(submitted)s, %(export)s) END OFFSET 0)
+    RETURNING t.{export} || '/' || t.{shard} AS label,
+        (SELECT u.export_id || '/' || u.shard FROM {unchanged} AS u WHERE {of_row}) AS confirmer
+)
+SELECT label, confirmer, count(*) FROM removed GROUP BY label, confirmer
+"""
+
+
+class Removed(NamedTuple):
+    """What was removed: how many rows, and how many of them each source (``export_id/shard``) had."""
+
+    rows: int
+    taken_over: Counter[str]
+
+
+NOTHING_REMOVED = Removed(0, Counter())
+
+
+def shared_lock(target: str) -> bytes:
+    """Return the statement by which a batch keeps removals into ``target`` (``schema.table``) away until it commits."""
+    return _lock("pg_advisory_xact_lock_shared", target)
+
+
+def exclusive_lock(target: str) -> bytes:
+    """Return the statement by which a removal waits for the batches that are on their way, and stops new ones."""
+    return _lock("pg_advisory_xact_lock", target)
+
+
+def remove_older(
+    cursor: Cursor, target: Target, load: Load, lineage: dict[str, Any], *, rehearse: bool = False
+) -> Removed:
+    """Delete the rows of the load's window that the load replaces; none of them to ``rehearse``."""
+    window = {"window_start": load.window_start, "window_end": load.window_start if rehearse else load.window_end}
+    statement = sql.SQL(_REMOVE).format(**target.names())
+    rows, taken_over = 0, Counter[str]()
+    for label, confirmer, count in cursor.execute(statement, {**lineage, **window}).fetchall():
+        rows += count
+        taken_over.update({source: count for source in (label, confirmer) if source})
+    return Removed(rows, taken_over)
+
+
+def _lock(function: str, target: str) -> bytes:
+    number = sql.Literal(lock_number(f"window {target}"))
+    return sql.SQL("SELECT {}({}::bigint)").format(sql.SQL(function), number).as_bytes()

@@ -1,0 +1,155 @@
+"""Replay the dead letters of a queue: what becomes a message is sent, and its letter removed from its queue then.
+
+A queue has no marks and no transactions. So a replayed letter is gone, one that still fails goes back as it was, and a
+kill between sending and removing sends the record again, with the same id, as a load does.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+import msgspec
+
+from airflow_provider_genesys.exceptions import ConfigurationError
+from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
+from airflow_provider_genesys.pipeline.contract import Contract
+from airflow_provider_genesys.pipeline.dead_letter import DeadLetter
+from airflow_provider_genesys.pipeline.replay import EVER, Judged, Open, Replayed, Window, account, judge
+from airflow_provider_genesys.pipeline.steps import SENT, reached
+from airflow_provider_genesys.sinks.base import Batch, Load
+from airflow_provider_genesys.sinks.dead_letters import DeadLetterEncoder
+from airflow_provider_genesys.sinks.letter_facts import LetterFacts, facts_of
+from airflow_provider_genesys.sinks.sqs.messages import Message, MessageEncoder, packed
+from airflow_provider_genesys.sinks.sqs.queue import Queue
+
+HIDDEN = 900
+"""Seconds for which letters are hidden from others while they are read again; what is left comes back at the end."""
+
+
+@dataclass
+class _Received:
+    """The letters of one load among those that were received at once, by offset, with the receipts of each."""
+
+    letters: dict[int, dict[str, Any]] = field(default_factory=dict)
+    receipts: dict[int, list[str]] = field(default_factory=lambda: defaultdict(list))
+
+
+class SqsReplay:
+    """Replays what was set aside into a queue.
+
+    :param client: a boto3 SQS client.
+    :param queue_url: where records go.
+    :param dead_letter_queue_url: where the letters are; a standard queue: a FIFO queue gives nothing of a group while
+        letters of it are being read.
+    :param opened: returns the bytes of a dead letter's record.
+    :param pii_key: returns what a contract's personal data is hashed with.
+    :param message_group_id: as of the loads; None for the id of each load.
+    :raises ConfigurationError: the letters are in a FIFO queue.
+    """
+
+    def __init__(
+        self,
+        client: Any,
+        queue_url: str,
+        dead_letter_queue_url: str,
+        *,
+        opened: Open,
+        pii_key: Callable[[Contract], bytes | None] = lambda _: None,
+        message_group_id: str | None = None,
+        retries: int = 3,
+    ) -> None:
+        self._letters = Queue(client, dead_letter_queue_url, group="", retries=retries)
+        if self._letters.fifo:
+            raise ConfigurationError(
+                f"{dead_letter_queue_url} is a FIFO queue, which cannot be replayed: load the window again with the "
+                "mended contract, and let dead letters go into a standard queue."
+            )
+        self._client, self._queue_url, self._retries = client, queue_url, retries
+        self._group = message_group_id
+        self._opened = opened
+        self._pii_key = pii_key
+        self._held: list[str] = []
+        """Receipts of what goes back."""
+
+    def run(self, contract_of: Callable[[str], Contract], run_id: str, window: Window = EVER) -> Replayed:
+        """Replay as many letters of the window as the queue held at the beginning.
+
+        :param contract_of: returns today's contract of a kind of export.
+        :param run_id: who replays.
+        """
+        total, left, loads = Replayed(), self._letters.length(), set[tuple[str, int]]()
+        try:
+            while left > 0 and (messages := self._letters.receive(HIDDEN)):
+                left -= len(messages)
+                for facts, received in self._sorted(messages, window).items():
+                    total.add(self._replay(facts.load(contract_of, run_id), received))
+                    loads.add((facts.load_id, facts.shard))
+        finally:
+            self._letters.show(self._held)
+        total.loads = len(loads)
+        return total
+
+    def _sorted(self, messages: list[dict[str, Any]], window: Window) -> dict[LetterFacts, _Received]:
+        """Return letters by load; what is no letter, or of another window, goes back."""
+        found: dict[LetterFacts, _Received] = defaultdict(_Received)
+        for message in messages:
+            try:
+                letter = msgspec.json.decode(message["Body"])
+                facts = facts_of(letter)
+            except msgspec.MsgspecError:
+                self._held.append(message["ReceiptHandle"])
+                continue
+            if not facts.meets(window):
+                self._held.append(message["ReceiptHandle"])
+                continue
+            found[facts].letters[letter["source_offset"]] = letter
+            found[facts].receipts[letter["source_offset"]].append(message["ReceiptHandle"])
+        return found
+
+    def _replay(self, load: Load, received: _Received) -> Replayed:
+        letters = [letter for _, letter in sorted(received.letters.items())]
+        processed_at = letters[0]["processed_at"]
+        moment = msgspec.convert(processed_at, datetime)
+        judged = judge(letters, load.contract, moment, self._opened, self._pii_key(load.contract))
+        self._send(load, judged, processed_at)
+        reached(SENT)
+        done = set(judged.offsets)
+        self._letters.delete([receipt for offset in done for receipt in received.receipts[offset]])
+        left = received.receipts.keys() - done
+        self._held += [receipt for offset in left for receipt in received.receipts[offset]]
+        return account(letters, judged)
+
+    def _send(self, load: Load, judged: Judged, processed_at: str) -> None:
+        """Send the rows; those that the queue does not take stay open."""
+        if not judged.rows:
+            return
+        checkpoint = Checkpoint(load.load_id, load.export_id, processed_at)
+        batch = Batch(
+            judged.rows, judged.offsets, [], min(judged.offsets), max(judged.offsets), checkpoint, load.contract
+        )
+        none = DeadLetterEncoder(load, "drop", None)
+        messages = MessageEncoder(load, none, none).rows(batch)
+        refused = [message for message in messages if message.size > self._largest]
+        for group in packed(message for message in messages if message.size <= self._largest):
+            refused += self._records(self._group or load.load_id).send(group)
+        _set_aside(judged, refused)
+
+    @cached_property
+    def _largest(self) -> int:
+        return self._records("").largest_message()
+
+    def _records(self, group: str) -> Queue:
+        return Queue(self._client, self._queue_url, group=group, retries=self._retries)
+
+
+def _set_aside(judged: Judged, refused: list[Message]) -> None:
+    for message in refused:
+        letter = DeadLetter(message.offset, b"", "sink", "message-refused", "SQS refuses the message")
+        judged.failed[message.offset] = letter
+    good = [place for place, offset in enumerate(judged.offsets) if offset not in judged.failed]
+    judged.rows, judged.offsets = [judged.rows[i] for i in good], [judged.offsets[i] for i in good]

@@ -1,0 +1,56 @@
+"""Fetch the media of recordings into Azure Blob Storage, and what is known of them into PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_genesys.hooks.object_store import azure_container
+from airflow_provider_genesys.transfers.base import required
+from airflow_provider_genesys.transfers.media import GenesysRecordingMediaOperator
+
+if TYPE_CHECKING:
+    from airflow_provider_genesys.sinks.objects.media_store import MediaStore
+
+
+class GenesysRecordingMediaToAzureBlobOperator(GenesysRecordingMediaOperator):
+    """Stream each recording of some conversations to Azure Blob Storage; a row of a PostgreSQL table tells of each.
+
+    The extra ``azure`` has to be installed. For the other parameters see
+    :class:`.media.GenesysRecordingMediaOperator`.
+
+    :param container_name: name of the container, which exists. (templated)
+    :param blob_prefix: what every blob's name begins with. (templated)
+    :param extra_args: given with each blob that is written: ``standard_blob_tier``, ``encryption_scope``, ``metadata``,
+        ``tags``.
+    :param wasb_conn_id: the Azure connection, as ``WasbHook`` reads it. (templated)
+    """
+
+    template_fields: Sequence[str] = (
+        *GenesysRecordingMediaOperator.template_fields,
+        "container_name",
+        "blob_prefix",
+        "wasb_conn_id",
+    )
+
+    def __init__(
+        self,
+        *,
+        container_name: str,
+        blob_prefix: str = "recording_media",
+        extra_args: dict[str, Any] | None = None,
+        wasb_conn_id: str = "wasb_default",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.container_name = container_name
+        self.blob_prefix = blob_prefix
+        self.extra_args = extra_args
+        self.wasb_conn_id = wasb_conn_id
+
+    def make_store(self) -> MediaStore:
+        """Return where the media goes."""
+        container = azure_container(self.wasb_conn_id, required(self.container_name, "container_name"))
+        from airflow_provider_genesys.sinks.azure_blob.sink import azure_media  # noqa: PLC0415 - an extra
+
+        return azure_media(container, required(self.blob_prefix, "blob_prefix"), self.extra_args)

@@ -1,0 +1,54 @@
+"""Fetch the media of recordings into Amazon S3, and what is known of them into PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_genesys.hooks.object_store import s3_client
+from airflow_provider_genesys.transfers.base import required
+from airflow_provider_genesys.transfers.media import GenesysRecordingMediaOperator
+
+if TYPE_CHECKING:
+    from airflow_provider_genesys.sinks.objects.media_store import MediaStore
+
+
+class GenesysRecordingMediaToS3Operator(GenesysRecordingMediaOperator):
+    """Stream each recording of some conversations to S3; a row of a PostgreSQL table tells of each.
+
+    For the other parameters see :class:`.media.GenesysRecordingMediaOperator`.
+
+    :param s3_bucket: name of the bucket, which exists. (templated)
+    :param s3_prefix: what every key begins with. (templated)
+    :param extra_args: given with each object: ``ServerSideEncryption``, ``SSEKMSKeyId``, ``StorageClass`` and the like.
+    :param aws_conn_id: the AWS connection. (templated)
+    """
+
+    template_fields: Sequence[str] = (
+        *GenesysRecordingMediaOperator.template_fields,
+        "s3_bucket",
+        "s3_prefix",
+        "aws_conn_id",
+    )
+
+    def __init__(
+        self,
+        *,
+        s3_bucket: str,
+        s3_prefix: str = "recording_media",
+        extra_args: dict[str, str] | None = None,
+        aws_conn_id: str | None = "aws_default",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.s3_bucket = s3_bucket
+        self.s3_prefix = s3_prefix
+        self.extra_args = extra_args
+        self.aws_conn_id = aws_conn_id
+
+    def make_store(self) -> MediaStore:
+        """Return where the media goes."""
+        from airflow_provider_genesys.sinks.s3.sink import s3_media  # noqa: PLC0415 - pulls in boto3
+
+        bucket, prefix = required(self.s3_bucket, "s3_bucket"), required(self.s3_prefix, "s3_prefix")
+        return s3_media(s3_client(self.aws_conn_id), bucket, prefix, self.extra_args)

@@ -1,0 +1,62 @@
+"""What the operators share that load into an object store: rows in parts, or the archive as it came."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Any, Literal
+
+from airflow_provider_genesys.exceptions import ConfigurationError
+from airflow_provider_genesys.transfers.base import GenesysExportTransferOperator
+from airflow_provider_genesys.transfers.source import open_archive
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from airflow_provider_genesys.pipeline.certificate import Certificate
+    from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
+    from airflow_provider_genesys.pipeline.contract import Contract
+    from airflow_provider_genesys.pipeline.run import Options
+    from airflow_provider_genesys.sinks.base import Load
+    from airflow_provider_genesys.sinks.objects.raw_landing import RawLanding
+
+OutputFormat = Literal["ndjson.gz", "ndjson", "parquet", "raw"]
+_OF_THE_HANDLE = ("export_id", "kind", "state", "window_start", "window_end", "submitted_at", "records", "size", "etag")
+"""What the manifest of a landed archive keeps; not the file's URL, which dies, and is a secret."""
+
+
+class GenesysExportToObjectStoreOperator(GenesysExportTransferOperator):
+    """Load an export into an object store, or land its archive there as it is, with ``output_format="raw"``."""
+
+    output_format: OutputFormat
+
+    @abstractmethod
+    def make_landing(self) -> RawLanding:
+        """Return where the archive is landed as it is, not opened."""
+
+    def read_by(self, contract: Contract) -> str:
+        """Return the contract's fingerprint; an archive as it came is read by none."""
+        return "raw" if self.output_format == "raw" else super().read_by(contract)
+
+    def run_load(
+        self, load: Load, handle: dict[str, Any], options: Options, watch: Callable[[Checkpoint], None]
+    ) -> Certificate:
+        """Load the rows, or land the archive."""
+        if self.output_format != "raw":
+            return super().run_load(load, handle, options, watch)
+        from airflow_provider_genesys.pipeline.land import land  # noqa: PLC0415 - pulls in httpx
+
+        if load.range is not None:
+            raise ConfigurationError("output_format='raw' lands an archive whole. Leave out shard.")
+        if self.hook.open_pages(handle, page_size=self.page_size):
+            raise ConfigurationError(
+                f"An export of the kind {handle['kind']!r} has pages and no archive: output_format='raw' cannot land "
+                "it. Choose 'ndjson.gz', 'ndjson' or 'parquet'."
+            )
+        return land(
+            load,
+            {name: handle.get(name) for name in _OF_THE_HANDLE},
+            lambda start: open_archive(self.hook, handle, start.source, self.source_conn_id),
+            self.make_landing(),
+            options,
+            watch,
+        )

@@ -1,0 +1,86 @@
+"""A landing that is killed at any step and taken up again leaves the archive's own bytes, and nothing else.
+
+As :mod:`.test_crash`, every attempt is a process of its own, ended by SIGKILL.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import signal
+from collections.abc import Iterator
+
+import pytest
+
+from airflow_provider_genesys.pipeline import steps
+from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
+from airflow_provider_genesys.testing.services import AzuriteServer, PostgresServer, S3Server
+from tests.faults.crash_scene import Loader, Places, Source, loader, make_source
+
+PIECE = 5 * 2**20
+IN_S3 = {
+    steps.CLAIMED: (1,),
+    steps.OPENED: (1,),
+    steps.WRITING: (4,),
+    steps.PIECE_SENT: (1, 2, 3),
+    steps.COMMITTING: (2,),
+    steps.LEDGER_WRITTEN: (1, 3),
+    steps.COMMITTED: (1,),
+    steps.REPORTED: (2,),
+    steps.FINISHING: (1,),
+    steps.COMPLETING: (1,),
+    steps.PART_UPLOADED: (1,),
+    steps.CHECKED: (1,),
+    steps.MANIFEST_WRITTEN: (1,),
+    steps.CLEANED: (1,),
+    steps.COMPLETE: (1,),
+}
+"""At which of the times that it is reached a step is deadly."""
+ELSEWHERE = (steps.PIECE_SENT, steps.COMMITTED, steps.COMPLETING, steps.PART_UPLOADED, steps.MANIFEST_WRITTEN)
+KILLS = [
+    *(("s3", step, nth) for step, times in IN_S3.items() for nth in times),
+    *((sink, step, IN_S3[step][-1]) for sink in ("azure", "local") for step in ELSEWHERE),
+]
+BEGUN_ANEW = {steps.CLAIMED, steps.OPENED, steps.WRITING, steps.COMPLETE}
+"""After these there is nothing to go on from; after the last because all is done."""
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[tuple[FakeGenesys, Loader]]:
+    with FakeGenesys(requests_per_minute=1_000_000) as genesys, loader() as children:
+        yield genesys, children
+
+
+@pytest.fixture(scope="module")
+def source(running: tuple[FakeGenesys, Loader]) -> Source:
+    return make_source(running[0], records=9000, broken=20)
+
+
+@pytest.fixture(scope="module")
+def archive(running: tuple[FakeGenesys, Loader], source: Source) -> bytes:
+    return b"".join(running[0].exports[source.export_id].archive.chunks())
+
+
+@pytest.fixture(scope="module")
+def places(
+    postgres: PostgresServer, s3: S3Server, azurite: AzuriteServer, tmp_path_factory: pytest.TempPathFactory
+) -> Places:
+    names = {"bucket": s3.create_bucket("landings"), "container": azurite.create_container("landings")}
+    folder, dsn = tmp_path_factory.mktemp("landings"), postgres.create_database("landings")
+    return Places(dsn=dsn, s3=s3, folder=folder, azurite=azurite, part_size=PIECE, **names)
+
+
+@pytest.mark.outcome("processes", "SIGKILL at every named step of landing an archive as it is", "recovers")
+@pytest.mark.parametrize("kill", KILLS, ids=lambda kill: "-".join(map(str, kill)))
+def test_a_landing_killed_at_a_step(
+    running: tuple[FakeGenesys, Loader], places: Places, source: Source, archive: bytes, kill: tuple[str, str, int]
+) -> None:
+    sink, step, nth = kill
+    place, read = places.new(sink, raw=True)
+    job = {"sink": sink, "place": place, "processed_at": "", "batch_size": 0, **source.job()}
+    assert running[1].load(**job, step=step, nth=nth)["signal"] == signal.SIGKILL, f"{step} is not reached {nth} times"
+    certificate = running[1].load(**job)
+    assert certificate.get("bytes_read") == len(archive), certificate
+    assert certificate["parts"][0]["sha256"] == hashlib.sha256(archive).hexdigest()
+    assert read()["archive"] == archive
+    if step not in BEGUN_ANEW and (step, nth) not in {(steps.PIECE_SENT, 1), (steps.COMMITTING, 1)}:
+        assert certificate["attempts"] == 2

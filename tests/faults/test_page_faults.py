@@ -1,0 +1,220 @@
+"""Every fault of a page on its way, and of the token that it is asked for with: each has its stated outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+import tenacity
+
+from airflow_provider_genesys.cloud import client as client_module
+from airflow_provider_genesys.cloud import shared
+from airflow_provider_genesys.cloud.client import CloudClient
+from airflow_provider_genesys.cloud.config import CloudConfig
+from airflow_provider_genesys.cloud.exports import ExportRequest, family
+from airflow_provider_genesys.cloud.handle import make_handle
+from airflow_provider_genesys.cloud.results import open_pages
+from airflow_provider_genesys.exceptions import (
+    AuthenticationError,
+    CloudUnavailableError,
+    GenesysError,
+    PermissionDeniedError,
+    SourceChangedError,
+)
+from airflow_provider_genesys.pipeline.certificate import Certificate
+from airflow_provider_genesys.pipeline.contract import resolve
+from airflow_provider_genesys.pipeline.pages import Pages
+from airflow_provider_genesys.pipeline.run import Options, run
+from airflow_provider_genesys.sinks.base import Load
+from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
+from airflow_provider_genesys.testing.fault_proxy import Fault, FaultProxy
+from tests.faults.crash_child import DAY
+from tests.unit.pipeline.memory_sink import MemorySink, Shelf
+
+KIND = "conversation_details"
+JOBS = "/api/v2/analytics/conversations/details/jobs/"
+HTML = {"Content-Type": "text/html"}
+CUT = 20_000
+"""Bytes of a page after which it breaks off: in its second conversation."""
+
+
+@dataclass
+class Scene:
+    """One day of 40 conversations in four pages, behind a proxy."""
+
+    genesys: FakeGenesys
+    proxy: FaultProxy
+    client: CloudClient
+    handle: dict[str, Any]
+
+    def load(self, shelf: Shelf) -> Certificate:
+        load = Load("load", self.handle["export_id"], KIND, *DAY, DAY[1], resolve(None, kind=KIND), "test")
+        return run(load, self._pages, MemorySink(shelf), Options(batch_size=7))
+
+    def _pages(self, _: Any) -> Pages:
+        opened = open_pages(self.handle, self.client, page_size=10)
+        assert opened
+        return opened
+
+    def spoil(self, page: int, *faults: Fault) -> None:
+        """Spoil the answers to a page, counted from 0, one fault each."""
+        results = f"{JOBS}{self.handle['export_id']}/results"
+        self.proxy.plan(*[None] * page, *faults, path=results)
+
+
+@pytest.fixture
+def scene(monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
+    monkeypatch.setattr(client_module, "_backoff", tenacity.wait_none())
+    monkeypatch.setattr(shared, "_known", {})
+    with (
+        FakeGenesys(conversations=40, requests_per_minute=100_000, available_until=DAY[1]) as genesys,
+        FaultProxy(genesys.url) as proxy,
+    ):
+        given = genesys.connection()
+        extra = {**given["extra"], "login_url": proxy.url, "requests_per_minute": 100_000, "timeout": 1}
+        config = CloudConfig.from_connection(
+            login=given["login"], password=given["password"], host=proxy.url, extra=extra
+        )
+        with CloudClient(config) as client:
+            found = family(KIND, config)
+            by_day = {"startOfDayIntervalMatching": True}
+            export_id = found.create(client, ExportRequest(*DAY, options=by_day))
+            yield Scene(genesys, proxy, client, make_handle(found.status(client, export_id), config.client_secret))
+
+
+def held(shelf: Shelf) -> Any:
+    assert shelf.certificate
+    counted = replace(shelf.certificate, started_at=None, ended_at=None, seconds=0, phases={}, peak_memory_mb=0)
+    return [row[:-1] for row in shelf.rows], shelf.offsets, replace(counted, attempts=1)
+
+
+@pytest.fixture
+def perfect(scene: Scene) -> Any:
+    shelf = Shelf()
+    scene.load(shelf)
+    assert len(shelf.rows) == 40
+    return held(shelf)
+
+
+PASSING = {
+    "a reset in the middle of a page": Fault(after=CUT),
+    "a page that ends before its Content-Length": Fault(after=CUT, then="close"),
+    "a chunked page that is cut": Fault(framing="chunked", after=CUT, then="close"),
+    "a page that stalls": Fault(after=CUT, then="stall"),
+    "no answer to a page": Fault(no_head=True),
+    "503 for a page": Fault(status=503, body=b"{}"),
+    "502 with an HTML page": Fault(status=502, headers=HTML, body=b"<html>bad gateway</html>"),
+    "408 for a page": Fault(status=408, body=b"{}"),
+    "429 for a page": Fault(status=429, headers={"Retry-After": "0"}, body=b"{}"),
+    "a page that is packed with gzip": Fault(form="gzip"),
+}
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param(fault, id=name, marks=pytest.mark.outcome("pages", name, "recovers"))
+        for name, fault in PASSING.items()
+    ],
+)
+def test_a_page_that_fails_is_asked_for_again(scene: Scene, perfect: Any, fault: Fault) -> None:
+    scene.spoil(1, fault)
+    shelf = Shelf()
+    scene.load(shelf)
+    assert held(shelf) == perfect
+
+
+@pytest.mark.outcome("pages", "the token is refused in the middle of the pages (401)", "recovers")
+def test_a_token_that_is_refused_between_two_pages_is_renewed(scene: Scene, perfect: Any) -> None:
+    scene.spoil(2, Fault(status=401, body=b"{}"))
+    shelf = Shelf()
+    scene.load(shelf)
+    assert held(shelf) == perfect
+
+
+NEXT_TRY = {
+    "a page that is cut where nothing tells its length": Fault(framing="close", after=CUT, then="close"),
+    "200 with an HTML page in place of a page": Fault(headers=HTML, body=b"<html>sign in</html>"),
+    "200 with a page of another shape": Fault(body=b'{"conversations": {"a": 1}}'),
+}
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param(
+            fault,
+            id=name,
+            marks=pytest.mark.outcome("pages", name, "CloudUnavailableError, and the next try recovers"),
+        )
+        for name, fault in NEXT_TRY.items()
+    ],
+)
+def test_what_cannot_be_a_page_ends_the_try_and_the_next_one_goes_on(scene: Scene, perfect: Any, fault: Fault) -> None:
+    scene.spoil(1, fault)
+    shelf = Shelf()
+    with pytest.raises(CloudUnavailableError):
+        scene.load(shelf)
+    assert 0 < len(shelf.rows) <= 10
+    assert shelf.certificate is None
+    scene.load(shelf)
+    assert held(shelf) == perfect
+
+
+LASTING = {
+    "503 for a page, for ever": (Fault(status=503, body=b"{}"), CloudUnavailableError),
+    "403 for a page": (Fault(status=403, body=b'{"message": "missing permissions"}'), PermissionDeniedError),
+    "401 for a page, for ever": (Fault(status=401, body=b"{}"), AuthenticationError),
+}
+
+
+@pytest.mark.parametrize(
+    ("fault", "error"),
+    [
+        pytest.param(*case, id=name, marks=pytest.mark.outcome("pages", name, case[1].__name__))
+        for name, case in LASTING.items()
+    ],
+)
+def test_what_does_not_heal_is_an_error_and_nothing_is_complete(
+    scene: Scene, fault: Fault, error: type[GenesysError]
+) -> None:
+    scene.spoil(1, *[fault] * 20)
+    shelf = Shelf()
+    with pytest.raises(error):
+        scene.load(shelf)
+    assert shelf.certificate is None
+
+
+TURNS = {
+    "the same cursor twice": "same cursor",
+    "a cursor that leads back to an earlier page": "cursor loop",
+    "a page that repeats the one before": "page repeated",
+}
+
+
+@pytest.mark.parametrize(
+    "turn",
+    [
+        pytest.param(turn, id=turn, marks=pytest.mark.outcome("pages", name, "SourceChangedError"))
+        for name, turn in TURNS.items()
+    ],
+)
+def test_a_way_in_circles_is_an_error_and_nothing_is_complete(scene: Scene, turn: Any) -> None:
+    scene.genesys.page_fault = turn
+    shelf = Shelf()
+    with pytest.raises(SourceChangedError):
+        scene.load(shelf)
+    assert shelf.certificate is None
+
+
+@pytest.mark.outcome("pages", "a cursor has expired between two pages", "recovers")
+def test_a_cursor_that_expires_is_found_again(scene: Scene, perfect: Any) -> None:
+    shelf = Shelf()
+    scene.spoil(2, Fault(headers=HTML, body=b"<html>"))
+    with pytest.raises(CloudUnavailableError):
+        scene.load(shelf)
+    scene.genesys.expire_cursors()
+    scene.load(shelf)
+    assert held(shelf) == perfect

@@ -1,0 +1,298 @@
+"""Media from the fake Genesys into an S3 server: what becomes of each fault. Kills: tests/faults/test_crash_media.py"""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime, timedelta, timezone
+from hashlib import sha256
+from typing import Any
+
+import msgspec
+import pytest
+
+from airflow_provider_genesys.cloud import shared
+from airflow_provider_genesys.cloud.client import CloudClient
+from airflow_provider_genesys.cloud.config import CloudConfig
+from airflow_provider_genesys.cloud.media_batches import PATH, MediaBatches, Patience, Recording
+from airflow_provider_genesys.cloud.media_index import Conversations, Index, recording_metadata
+from airflow_provider_genesys.exceptions import RecordError, RequestRefusedError, SourceUnavailableError
+from airflow_provider_genesys.pipeline.media import Media
+from airflow_provider_genesys.pipeline.pages import Page
+from airflow_provider_genesys.sinks.objects.media_store import PIECE, MediaFile, MediaStore
+from airflow_provider_genesys.sinks.s3.store import S3Store
+from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
+from airflow_provider_genesys.testing.services import S3Server
+from tests.sinks.lake import Bucket
+
+MEDIA = "/archive/media/"
+AT_ONCE, API_THREADS = 3, 4
+IDS = [f"conversation-{number}" for number in range(12)]
+Scenes = Callable[..., "Scene"]
+
+
+class Scene:
+    """One fake Genesys, and a bucket."""
+
+    def __init__(self, genesys: FakeGenesys, s3: S3Server, bucket: str) -> None:
+        self.genesys = genesys
+        given = genesys.connection()
+        config = CloudConfig.from_connection(
+            login=given["login"], password=given["password"], host=given["host"], extra=given["extra"]
+        )
+        self.client = CloudClient(config, patience=1.0)
+        self.bucket = Bucket(s3.client(), bucket)
+        self.store = MediaStore(S3Store(s3.client(), bucket), "media")
+        self.stopped = threading.Event()
+        self.opened: list[Media] = []
+        self.batches = MediaBatches(self.client, Patience(0.01, 0.02, 20), self.stopped)
+
+    def media(self, index: Index) -> Media:
+        media = Media(
+            index,
+            lambda one: recording_metadata(self.client, one),
+            self.batches,
+            self.store,
+            self.client.config,
+            stopped=self.stopped,
+            at_once=AT_ONCE,
+        )
+        self.opened.append(media)
+        return media
+
+    def pages(self, ids: list[str] = IDS, index: Index | None = None) -> list[Page]:
+        media, pages = self.media(index or of_ids(ids)), []
+        cursor: str | None = None
+        while not pages or cursor:
+            pages.append(media.read(0, cursor))
+            cursor = pages[-1].cursor
+        return pages
+
+    def outcome(self, ids: list[str] = IDS) -> tuple[list[dict[str, Any]], list[RecordError]]:
+        pages = self.pages(ids)
+        refused = [error for page in pages for error in page.refused.values()]
+        kept = [
+            msgspec.json.decode(record)
+            for page in pages
+            for place, record in enumerate(page.records)
+            if place not in page.refused
+        ]
+        return kept, refused
+
+    def fetched(self) -> int:
+        return sum(seen.path.startswith(MEDIA) for seen in self.genesys.requests)
+
+
+def of_ids(ids: list[str]) -> Index:
+    return lambda _, cursor: Conversations(ids[int(cursor or 0) :][:4], _following(int(cursor or 0), ids))
+
+
+def _following(start: int, ids: list[str]) -> str | None:
+    return str(start + 4) if start + 4 < len(ids) else None
+
+
+@pytest.fixture
+def scene(s3: S3Server, bucket: str) -> Iterator[Scenes]:
+    shared._known.clear()
+    scenes: list[Scene] = []
+
+    def make(**settings: Any) -> Scene:
+        fake = FakeGenesys(**{"recordings_each": 1, "requests_per_minute": 100_000} | settings).start()
+        scenes.append(Scene(fake, s3, bucket))
+        return scenes[-1]
+
+    yield make
+    for one in scenes:
+        for media in one.opened:
+            media.close()
+        one.client.close()
+        one.genesys.close()
+
+
+def test_every_file_is_stored_with_its_digest_and_found_again(scene: Scenes) -> None:
+    at = scene(job_polls=2)
+    records, refused = at.outcome()
+    assert (len(records), refused, at.fetched()) == (12, [], 12)
+    for record in records:
+        body = at.bucket.read(record["mediaKey"])
+        source = b"".join(at.genesys.media.files[_path_of(at, record)].chunks(0, len(body)))
+        assert (body, len(body), sha256(body).hexdigest()) == (source, record["mediaBytes"], record["mediaSha256"])
+    batches = len(at.genesys.media.batches)
+    assert at.outcome() == (records, [])
+    assert (at.fetched(), len(at.genesys.media.batches)) == (12, batches)
+
+
+def test_files_come_over_connections_that_are_kept(scene: Scenes, monkeypatch: pytest.MonkeyPatch) -> None:
+    at, opened, connect = scene(), [], socket.create_connection
+
+    def count(address: tuple[str, int], *rest: Any, **more: Any) -> socket.socket:
+        opened.append(address)
+        return connect(address, *rest, **more)
+
+    monkeypatch.setattr(socket, "create_connection", count)
+    assert len(at.pages()) == 3
+    used = [address for address in opened if at.genesys.url.endswith(f":{address[1]}")]
+    assert at.fetched() == 12
+    assert 0 < len(used) <= AT_ONCE + API_THREADS + 1
+
+
+def test_nobody_waits_for_the_last_file_of_a_page(scene: Scenes) -> None:
+    at, of_the_next_page = scene(), threading.Event()
+    write = at.store.write
+
+    def writing(key: str, content_type: str, chunks: Iterable[bytes]) -> MediaFile:
+        if IDS[0] in key:
+            assert of_the_next_page.wait(20)
+        elif IDS[5] in key:
+            of_the_next_page.set()
+        return write(key, content_type, chunks)
+
+    at.store.write = writing  # type: ignore[method-assign]
+    assert len(at.outcome()[0]) == 12
+
+
+def _path_of(at: Scene, record: dict[str, Any]) -> str:
+    return next(path for path in at.genesys.media.files if record["id"] in path)
+
+
+def test_what_somebody_removed_is_fetched_again(scene: Scenes) -> None:
+    at = scene()
+    records, _ = at.outcome()
+    at.store._store.delete(records[3]["mediaKey"])
+    assert at.outcome() == (records, [])
+    assert at.fetched() == 13
+
+
+def test_a_large_file_is_sent_in_pieces_and_leftovers_of_a_killed_attempt_are_removed(scene: Scenes) -> None:
+    at = scene(media_bytes=(2 * PIECE, 2 * PIECE + 999))
+    key = at.store.key("c", "r", "audio/ogg", 1)
+    at.store._store.upload(key).send(b"x" * PIECE)
+    file = at.store.write(key, "audio/ogg", [b"y" * PIECE, b"z" * (PIECE + 1)])
+    assert (len(at.bucket.read(key)), file.bytes, at.bucket.uploads()) == (2 * PIECE + 1, 2 * PIECE + 1, [])
+    records, _ = at.outcome(IDS[:2])
+    assert all(sha256(at.bucket.read(one["mediaKey"])).hexdigest() == one["mediaSha256"] for one in records)
+
+
+@pytest.mark.outcome("download", "the URLs of media expire before they are used", "recovers")
+def test_expired_urls_are_asked_for_again_in_a_new_batch(scene: Scenes) -> None:
+    at = scene()
+    real = at.batches.results
+
+    def expiring(wanted: list[Recording]) -> Any:
+        results = real(wanted)
+        if len(wanted) > 1:
+            at.genesys.expire_urls()
+        return results
+
+    at.batches.results = expiring  # type: ignore[assignment]
+    records, refused = at.outcome(IDS[:3])
+    assert (len(records), refused) == (3, [])
+    assert len(at.genesys.media.batches) > 1
+
+
+@pytest.mark.outcome("download", "the transfer of a media file is cut", "recovers")
+def test_a_transfer_that_is_cut_goes_on(scene: Scenes) -> None:
+    at = scene()
+    at.genesys.media.cut = 2
+    records, refused = at.outcome(IDS[:2])
+    assert (len(records), refused) == (2, [])
+    assert all(sha256(at.bucket.read(one["mediaKey"])).hexdigest() == one["mediaSha256"] for one in records)
+
+
+@pytest.mark.outcome("download", "a media file is not there (404), or refused (403) for new URLs, too", "dead letter")
+@pytest.mark.parametrize("status", [403, 404])
+def test_a_file_that_the_store_refuses_is_set_aside(scene: Scenes, status: int) -> None:
+    at = scene()
+    at.genesys.fail_next(MEDIA, status=status, times=9 if status == 403 else 1)
+    records, refused = at.outcome(IDS[:1] if status == 403 else IDS[:2])
+    assert [error.rule for error in refused] == ["media-refused"]
+    assert str(status) in str(refused[0])
+    assert "X-Amz-Signature" not in str(refused[0])
+    assert len(records) == (0 if status == 403 else 1)
+
+
+@pytest.mark.outcome("jobs", "a batch request gives an error for one recording, or leaves it out", "dead letter")
+def test_what_genesys_does_not_deliver_is_set_aside_with_the_reason(scene: Scenes) -> None:
+    at = scene(sensitive=0.3)
+    some = next(one for page in at.pages(IDS[:1]) for one in page.ids)
+    assert some
+    at.genesys.media.gone.add(IDS[5])
+    _, refused = at.outcome()
+    rules = [error.rule for error in refused]
+    assert rules.count("conversation-gone") == 1
+    assert rules.count("left-out") >= 1
+    assert any("viewSensitiveData" in str(error) for error in refused)
+
+
+def test_an_error_of_one_item_is_in_its_dead_letter_and_others_arrive(scene: Scenes) -> None:
+    at = scene()
+    wanted = recording_metadata(at.client, IDS[1])
+    assert wanted
+    at.genesys.media.errors[wanted[0]["id"]] = "The recording is being restored."
+    [page] = at.pages(IDS[:4])
+    [(place, error)] = page.refused.items()
+    assert error.rule == "not-delivered"
+    assert msgspec.json.decode(page.records[place])["errorMsg"] == "The recording is being restored."
+    assert len(page.records) == 4
+
+
+def test_a_recording_in_several_results_has_several_files(scene: Scenes) -> None:
+    at = scene()
+    wanted = recording_metadata(at.client, IDS[0])
+    assert wanted
+    at.genesys.media.twice.add(wanted[0]["id"])
+    [record], _ = at.outcome(IDS[:1])
+    assert [file["key"].rpartition("/")[2].count("-2.") for file in record["files"]] == [0, 1]
+
+
+@pytest.mark.parametrize("hostile", ["../../etc", "..", ".", "a/b", "a?b#c", "a\n", "\u202e", "%2e%2e", "ü" * 40])
+def test_hostile_ids_name_one_object_below_the_prefix(scene: Scenes, hostile: str) -> None:
+    at = scene()
+    key = at.store.key(hostile, hostile, "audio/ogg", 1)
+    folder, conversation, name = key.split("/")
+    assert folder == "media"
+    assert conversation.startswith("conversation_id=")
+    assert name.endswith(".ogg")
+    assert not {".", ".."} & set(key.split("/"))
+    assert key.isascii()
+    assert key.isprintable()
+    assert "?" not in name
+
+
+def test_an_id_that_no_store_takes_is_set_aside(scene: Scenes) -> None:
+    with pytest.raises(RecordError) as refused:
+        scene().store.key("c" * 1000, "r", "audio/ogg", 1)
+    assert refused.value.rule == "id-too-long"
+
+
+def test_a_batch_has_a_hundred_items_at_most(scene: Scenes) -> None:
+    at = scene(recordings_each=101)
+    wanted = [Recording("c1", recording["id"]) for recording in _of(at, 1)]
+    assert len(at.batches.results(wanted)) == 101
+    assert sorted(len(batch.asked) for batch in at.genesys.media.batches.values()) == [1, 100]
+    with pytest.raises(RequestRefusedError):
+        at.client.request("POST", PATH, json={"batchDownloadRequestList": [{"conversationId": "c"}] * 101})
+
+
+def _of(at: Scene, number: int) -> list[dict[str, Any]]:
+    return recording_metadata(at.client, f"c{number}") or []
+
+
+@pytest.mark.outcome("jobs", "a batch request never ends", "SourceUnavailableError")
+def test_a_batch_that_never_ends_is_not_waited_for(scene: Scenes) -> None:
+    at = scene(job_polls=10_000)
+    at.batches = MediaBatches(at.client, Patience(0.01, 0.02, 0.1), at.stopped)
+    with pytest.raises(SourceUnavailableError, match="InProgress"):
+        at.batches.results([Recording("c", "r")])
+
+
+def test_the_lifetime_of_a_url_is_read_from_it_or_from_the_settings(scene: Scenes) -> None:
+    at = scene(batch_url_minutes=7)
+    [recording] = _of(at, 1)
+    now = datetime.now(timezone.utc)
+    [result] = at.batches.results([Recording("c1", recording["id"])])
+    assert result.url
+    assert abs(result.url.expires_at - now - timedelta(minutes=7)) < timedelta(seconds=30)
+    assert at.batches._lifetime == timedelta(minutes=7)
+    assert "Signature" not in repr(result)

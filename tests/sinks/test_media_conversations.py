@@ -1,0 +1,161 @@
+"""Which conversations media is fetched of: those that a query names, or those with recordings retained."""
+
+from __future__ import annotations
+
+from itertools import count
+from typing import Any
+from uuid import UUID
+
+import psycopg
+import pytest
+
+from airflow_provider_genesys.cloud import media_query
+from airflow_provider_genesys.cloud.media_index import RETENTION, Conversations, Index, of_retention, recording_metadata
+from airflow_provider_genesys.cloud.media_query import QueryIndex
+from airflow_provider_genesys.exceptions import ConfigurationError, RequestRefusedError, SourceUnavailableError
+from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
+from airflow_provider_genesys.pipeline.pages import Pages
+from tests.sinks.test_media import Scenes, scene
+from tests.sinks.warehouse import Warehouse
+
+__all__ = ["scene"]
+
+IDS = [str(UUID(int=number << 64 | 0xABCDEF)) for number in range(1, 8)]
+
+
+def walked(index: Index, cursor: str | None = None) -> list[list[str]]:
+    """Return the ids of each page behind ``cursor``."""
+    pages = []
+    for _ in range(100):
+        found = index(0, cursor)
+        pages.append(found.ids)
+        if (cursor := found.cursor) is None:
+            return pages
+    raise AssertionError("the pages do not end")
+
+
+@pytest.fixture
+def connects(warehouse: Warehouse) -> Any:
+    """Connects to a table with ids in any order, twice, in upper case, and with NULL; counts how often."""
+
+    def connect() -> psycopg.Connection:
+        connect.made += 1  # type: ignore[attr-defined]
+        return psycopg.connect(warehouse.dsn)
+
+    connect.made = 0  # type: ignore[attr-defined]
+    with psycopg.connect(warehouse.dsn) as connection:
+        connection.execute("CREATE TABLE calls (conversation_id text, queue text)")
+        for one in [*reversed(IDS), IDS[3].upper(), IDS[3], None]:
+            connection.execute("INSERT INTO calls VALUES (%s, 'sales')", [one])
+    return connect
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "SELECT conversation_id FROM calls",
+        "SELECT * FROM calls WHERE queue LIKE '%ale%'; ",
+        "WITH sold AS (SELECT conversation_id::uuid FROM calls) SELECT conversation_id FROM sold -- all",
+    ],
+)
+def test_a_query_names_each_conversation_once_page_by_page(connects: Any, query: str) -> None:
+    assert walked(QueryIndex(connects, query, 3)) == [IDS[:3], IDS[3:6], IDS[6:]]
+    assert connects.made == 1, "the query runs once for many pages"
+
+
+def test_a_query_goes_on_behind_any_page_and_is_asked_for_some_ids_at_a_time(
+    connects: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(media_query, "PAGES_AT_ONCE", 2)
+    assert walked(QueryIndex(connects, "SELECT * FROM calls", 2)) == [IDS[:2], IDS[2:4], IDS[4:6], IDS[6:]]
+    assert connects.made == 2
+    assert walked(QueryIndex(connects, "SELECT * FROM calls", 2), IDS[1]) == [IDS[2:4], IDS[4:6], IDS[6:]]
+    index = QueryIndex(connects, "SELECT * FROM calls", 7)
+    assert walked(index) == [IDS, []]
+    assert walked(index, IDS[5]) == [IDS[6:]], "back to where another page begins"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "SELECT 'x' AS conversation_id",
+        "SELECT queue FROM calls",
+        "SELECT queue AS conversation_id FROM calls",
+        "SELECT conversation_id FROM no_such_table",
+        "DELETE FROM calls RETURNING conversation_id",
+        "SELECT conversation_id FROM forget()",
+    ],
+)
+@pytest.mark.outcome(
+    "jobs", "the query for conversations is wrong, gives other things than ids, or writes", "ConfigurationError"
+)
+def test_what_is_no_query_for_conversations_is_refused(connects: Any, warehouse: Warehouse, wrong: str) -> None:
+    with psycopg.connect(warehouse.dsn) as connection:
+        connection.execute(
+            "CREATE FUNCTION forget() RETURNS SETOF calls LANGUAGE sql AS 'DELETE FROM calls RETURNING *'"
+        )
+    with pytest.raises(ConfigurationError, match="column conversation_id") as refused:
+        QueryIndex(connects, wrong, 3)(0, None)
+    assert "sales" not in str(refused.value)
+    assert refused.value.__suppress_context__
+    assert len(warehouse.execute("SELECT 1 FROM calls")) == len(IDS) + 3
+
+
+@pytest.mark.outcome("jobs", "PostgreSQL cannot be reached for the query for conversations", "SourceUnavailableError")
+def test_a_database_that_cannot_be_reached_is_tried_again() -> None:
+    def connect() -> psycopg.Connection:
+        return psycopg.connect("postgresql://127.0.0.1:9/nothing", connect_timeout=2)
+
+    with pytest.raises(SourceUnavailableError, match="next try goes on"):
+        QueryIndex(connect, "SELECT conversation_id FROM calls", 3)(0, None)
+
+
+@pytest.mark.parametrize("size", [1, 4])
+def test_each_recording_that_is_retained_comes_once_however_pages_are_cut(scene: Scenes, size: int) -> None:
+    at = scene(conversations=2, recordings_each=3, media_bytes=(10, 20))
+    pages = at.pages(index=of_retention(at.client, 0, size))
+    ids = [one for page in pages for one in page.ids]
+    assert len(set(ids)) == len(ids) == 6
+    assert all(record for page in pages for record in page.records)
+    assert at.fetched() == 6
+
+
+@pytest.mark.outcome("jobs", "the list of retained recordings takes a cursor no more", "recovers")
+def test_a_cursor_that_is_taken_no_more_is_found_again(scene: Scenes, caplog: pytest.LogCaptureFixture) -> None:
+    at = scene(conversations=6, media_bytes=(10, 20))
+    pages = Pages(at.media(of_retention(at.client, 0, 2)).read, "retention-1")
+    slices = pages.entered(Checkpoint("l", "e", ""), max_record_bytes=10_000).slices(
+        500, cut_every=None, flush_interval=1
+    )
+    records = len(next(slices).starts)
+    at.genesys.fail_next(RETENTION, status=400)
+    records += sum(len(part.starts) for part in slices)
+    assert (records, at.fetched()) == (6, 6)
+    assert "cursor is not valid any more" in caplog.text
+
+
+def test_days_that_genesys_refuses_are_no_lost_cursor(scene: Scenes) -> None:
+    at = scene()
+    at.genesys.fail_next(RETENTION, status=400)
+    with pytest.raises(RequestRefusedError):
+        of_retention(at.client, 0, 2)(0, None)
+
+
+@pytest.mark.outcome("jobs", "recordings are retained that the list of the conversation leaves out", "dead letter")
+def test_what_is_retained_and_not_to_be_had_is_set_aside(scene: Scenes) -> None:
+    at = scene(conversations=4)
+    gone, hidden, *others = of_retention(at.client, 0, 500)(0, None).recordings
+    at.genesys.media.gone.add(gone)
+    [recording] = recording_metadata(at.client, hidden) or []
+    numbers = count()
+
+    def index(_job: int, _cursor: str | None) -> Conversations:
+        named = {gone: ["r"], hidden: [recording["id"], f"unlisted-{next(numbers)}"], **{one: [] for one in others}}
+        return Conversations(list(named), None, named)
+
+    [page] = at.pages(index=index)
+    assert {page.ids[place]: error.rule for place, error in page.refused.items()} == {
+        f"{gone}/r": "conversation-gone",
+        f"{hidden}/unlisted-0": "left-out",
+    }
+    assert len(page.ids) == 3, "of the others no recording was named"

@@ -1,0 +1,378 @@
+"""Dead letters of an object store that are read again, through another contract, into the load that they are of."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from airflow_provider_genesys.exceptions import AccountError, DeadLetterError, FencedError
+from airflow_provider_genesys.pipeline import steps
+from airflow_provider_genesys.pipeline.contract import Contract
+from airflow_provider_genesys.pipeline.replay import Replayed, Window
+from airflow_provider_genesys.pipeline.run import Options
+from airflow_provider_genesys.pipeline.run import run as run_load
+from airflow_provider_genesys.pipeline.shard import plan_shards
+from airflow_provider_genesys.sinks import kept_letters
+from airflow_provider_genesys.sinks.azure_blob.sink import AzureBlobSink
+from airflow_provider_genesys.sinks.azure_blob.store import AzureStore
+from airflow_provider_genesys.sinks.base import Batch, Load
+from airflow_provider_genesys.sinks.dead_letters import opened
+from airflow_provider_genesys.sinks.local import FolderStore, LocalSink
+from airflow_provider_genesys.sinks.objects.replay import ObjectReplay
+from airflow_provider_genesys.sinks.objects.sink import ObjectSink
+from airflow_provider_genesys.sinks.objects.store import ObjectStore
+from airflow_provider_genesys.sinks.s3.sink import S3Sink
+from airflow_provider_genesys.sinks.s3.store import S3Store
+from tests.sinks.batches import DAY, LENGTH, make_batch, make_load
+from tests.sinks.lake import rows_in, run
+from tests.sinks.replaying import LENIENT, letters_of, record
+from tests.unit.pipeline.sources import InMemory
+
+PART = 10 * LENGTH
+SHARDS_PLANNED = "2026-11-24T00:00:00+00:00"
+LOAD = "dt=2026-11-01/load-1/"
+
+
+class Lake:
+    """A store, and what its manifest lists."""
+
+    def __init__(self, store: ObjectStore, make_sink: Callable[..., ObjectSink]) -> None:
+        self.store = store
+        self.make_sink = make_sink
+
+    def load(self, load: Load, batches: list[Batch], **settings: Any) -> None:
+        chosen = {"part_size": PART, "dead_letter_raw": "keep", **settings}
+        run(self.make_sink(**chosen), load, batches)  # type: ignore[arg-type]
+
+    def replayed(
+        self, contract: Contract = LENIENT, *, decrypt: Callable[[bytes], bytes] = bytes, **window: Any
+    ) -> Replayed:
+        replay = ObjectReplay(self.store, "", opened=lambda letter: opened(letter, decrypt))
+        return replay.run(lambda _: contract, "dag/replay/task", Window(**window))
+
+    def manifest(self) -> dict[str, Any]:
+        return dict(json.loads(self.store.get(f"{LOAD}_manifest.json") or b""))
+
+    def rows(self) -> list[dict[str, Any]]:
+        listed = [part["key"] for part in self.manifest()["parts"]]
+        return [row for key in listed for row in rows_in(key, self.store.get(key) or b"")]
+
+    def letters(self) -> list[dict[str, Any]]:
+        listed = [part["key"] for part in self.manifest()["dead_letters"]]
+        return [json.loads(line) for key in listed for line in (self.store.get(key) or b"").splitlines()]
+
+    def objects(self) -> dict[str, bytes | None]:
+        return {found.key: self.store.get(found.key) for found in self.store.list_objects("")}
+
+    def strays(self) -> set[str]:
+        """Objects of rows or letters that the manifest does not list."""
+        manifest = self.manifest()
+        listed = {part["key"] for part in (*manifest["parts"], *manifest["dead_letters"])}
+        return {key for key in self.objects() if "_ledger" not in key and "_manifest" not in key} - listed
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Lake:
+    return Lake(FolderStore(tmp_path), lambda **settings: LocalSink(tmp_path, **settings))
+
+
+@pytest.fixture(params=["folder", "s3", "azure"])
+def any_lake(request: pytest.FixtureRequest) -> Lake:
+    if request.param == "s3":
+        client, name = request.getfixturevalue("client"), request.getfixturevalue("bucket")
+        return Lake(S3Store(client, name), lambda **settings: S3Sink(lambda: client, name, "", **settings))
+    if request.param == "azure":
+        container = (
+            request.getfixturevalue("azurite").client().get_container_client(request.getfixturevalue("container"))
+        )
+        return Lake(AzureStore(container), lambda **settings: AzureBlobSink(lambda: container, "", **settings))
+    return request.getfixturevalue("lake")  # type: ignore[no-any-return]
+
+
+def set_up(lake: Lake, **settings: Any) -> Load:
+    """A complete load of three parts: records 3 and 4 lack a duration, 5 an id as well; 23 lacks a duration, too."""
+    load = make_load()
+    batches = [
+        letters_of(load, {3: record(3), 4: record(4), 5: b'{"durationMs": 1}'}),
+        make_batch(load, range(10, 20)),
+        letters_of(load, {23: record(23)}, numbers=range(20, 30)),
+    ]
+    lake.load(load, batches, **settings)
+    return load
+
+
+def test_a_mended_contract_turns_dead_letters_into_rows(any_lake: Lake) -> None:
+    set_up(any_lake)
+
+    account = any_lake.replayed()
+
+    assert account.summary() == {
+        "letters": 4,
+        "replayed": 3,
+        "written": 3,
+        "duplicates": 0,
+        "still_open": 1,
+        "unreadable": 0,
+        "loads": 1,
+        "loads_skipped": 0,
+        "mended": {"missing-required": 3},
+        "broken": {"missing-required": 1},
+    }
+    rows = {row["recordingId"]: row for row in any_lake.rows()}
+    assert len(rows) == len(any_lake.rows()) == 29
+    assert rows["recording-0000003"]["durationMs"] is None
+    assert rows["recording-0000003"]["processedAt"] == "2026-11-02T03:00:00Z"
+    assert any_lake.strays() == set()
+
+
+@pytest.mark.parametrize("output_format", ["ndjson", "ndjson.gz", "parquet"])
+def test_rows_come_in_the_format_of_the_load(lake: Lake, output_format: str) -> None:
+    set_up(lake, output_format=output_format)
+
+    lake.replayed()
+
+    assert len(lake.rows()) == 29
+    assert {part["key"].partition(".")[2] for part in lake.manifest()["parts"]} == {output_format}
+
+
+def test_letters_are_marked_and_none_is_removed(lake: Lake) -> None:
+    set_up(lake)
+    fresh = lake.letters()
+    assert {letter["state"] for letter in fresh} == {"open"}
+
+    lake.replayed()
+
+    third, _, fifth, _ = lake.letters()
+    assert (third["state"], third["replayed_by"]) == ("replayed", "dag/replay/task")
+    assert third["replayed_at"] is not None
+    assert (third["rule"], third["replayed_contract"]) == ("missing-required", str(LENIENT))
+    assert (fifth["state"], fifth["contract"]) == ("open", str(LENIENT))
+    assert "recordingId" in fifth["message"]
+    assert [letter["raw"] for letter in lake.letters()] == [letter["raw"] for letter in fresh]
+
+
+def test_the_manifest_keeps_the_account_of_the_load_and_says_what_was_replayed(lake: Lake) -> None:
+    set_up(lake)
+    before = lake.manifest()
+
+    lake.replayed()
+
+    after = lake.manifest()
+    assert (before["replayed"], after["replayed"]) == (0, 3)
+    assert after["counts"] == before["counts"]
+    assert sum(part["rows"] for part in after["parts"]) == after["counts"]["written"] + after["replayed"]
+    changed = {name for name in after if after[name] != before[name]}
+    assert changed == {"parts", "dead_letters", "replayed"}
+
+
+def test_the_letters_can_be_queried_as_the_docs_say(lake: Lake, tmp_path: Path) -> None:
+    set_up(lake)
+    lake.replayed()
+    page = (Path(__file__).parents[2] / "docs" / "dead-letters.md").read_text()
+    [query] = re.findall(r"```sql\n(SELECT[^`]*read_json[^`]*)```", page)
+
+    found = duckdb.sql(query.replace("s3://lake/recordings", str(tmp_path))).fetchall()
+
+    [(rule, message, count)] = found
+    assert (rule, count) == ("missing-required", 1)
+    assert message.startswith("recordingId is missing")
+
+
+def test_replaying_twice_changes_no_row(lake: Lake) -> None:
+    set_up(lake)
+    lake.replayed()
+    rows = lake.rows()
+
+    again = lake.replayed()
+
+    assert (again.letters, again.replayed) == (1, 0)
+    assert lake.rows() == rows
+
+
+def test_where_nothing_is_open_nothing_is_written(lake: Lake) -> None:
+    load = make_load()
+    lake.load(load, [letters_of(load, {3: record(3)})])
+    lake.replayed()
+    before = lake.objects()
+
+    assert lake.replayed().letters == 0
+    assert lake.objects() == before
+
+
+def test_a_load_that_is_running_is_left_to_the_next_replay(lake: Lake) -> None:
+    load, sink = make_load(), lake.make_sink(part_size=PART, dead_letter_raw="keep")
+    sink.open(load, restart=False)
+    sink.write(letters_of(load, {3: record(3)}))
+
+    account = lake.replayed()
+
+    assert (account.letters, account.loads, account.loads_skipped) == (0, 0, 1)
+
+
+def test_a_load_that_begins_anew_leaves_nothing_of_the_replay(lake: Lake) -> None:
+    load = set_up(lake)
+    fresh = lake.rows()
+    lake.replayed()
+
+    set_up(lake)
+
+    assert lake.rows() == fresh
+    assert {letter["state"] for letter in lake.letters()} == {"open"}
+    assert lake.strays() == set()
+    assert load.load_id == "load-1"
+
+
+def test_letters_without_their_bytes_stay_as_they_are(lake: Lake) -> None:
+    load = make_load()
+    batch = letters_of(load, {3: record(3)})
+    lake.load(load, [batch], dead_letter_raw="encrypt", encrypt=lambda raw: raw.hex().encode())
+    before = lake.letters()
+
+    def foreign(_: bytes) -> bytes:
+        raise DeadLetterError("another secret")
+
+    account = lake.replayed(decrypt=foreign)
+
+    assert (account.letters, account.unreadable) == (1, 1)
+    assert lake.letters() == before
+
+
+def test_only_the_loads_of_the_window_are_replayed(lake: Lake) -> None:
+    set_up(lake)
+
+    before = lake.replayed(since=DAY - timedelta(days=2), until=DAY)
+    within = lake.replayed(since=DAY, until=DAY + timedelta(days=1))
+
+    assert (before.letters, within.letters) == (0, 4)
+
+
+def test_letters_that_are_gone_or_changed_are_no_replay(lake: Lake) -> None:
+    set_up(lake)
+    key = lake.manifest()["dead_letters"][1]["key"]
+    lake.store.put(key, b'{"state": "open"}\n')
+
+    with pytest.raises(AccountError, match="does not hold the dead letters"):
+        lake.replayed()
+
+
+def test_a_letter_that_is_longer_than_what_is_read_at_a_time(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kept_letters, "PIECE", 1000)
+    monkeypatch.setattr(kept_letters, "_FIRST", 1000)
+    load = make_load()
+    lake.load(load, [letters_of(load, {3: record(3, metadata={"text": "ü" * 5000}), 4: record(4)})])
+
+    assert lake.replayed().replayed == 2
+    assert {row["recordingId"]: row["metadata"] for row in lake.rows()}["recording-0000003"] == {"text": "ü" * 5000}
+
+
+def test_a_replay_that_a_newer_one_has_overtaken_commits_nothing(lake: Lake) -> None:
+    set_up(lake)
+
+    def overtaken(raw: bytes) -> bytes:
+        if not accounts:
+            accounts.append(Replayed())
+            accounts.append(lake.replayed(decrypt=lambda token: bytes.fromhex(token.decode())))
+        return bytes.fromhex(raw.decode())
+
+    accounts: list[Replayed] = []
+    load = make_load()
+    batch = letters_of(load, {3: record(3)})
+    lake.load(load, [batch], dead_letter_raw="encrypt", encrypt=lambda raw: raw.hex().encode())
+
+    with pytest.raises(FencedError):
+        lake.replayed(decrypt=overtaken)
+
+    assert accounts[1].replayed == 1
+    assert len(lake.rows()) == 10
+
+
+@pytest.mark.outcome("processes", "a replay of dead letters is killed, and run again", "recovers")
+@pytest.mark.parametrize("nth", range(1, 11))
+def test_a_replay_that_is_killed_and_run_again_ends_as_one_that_was_not(lake: Lake, nth: int) -> None:
+    """Killed at each of its steps: rows and letters are uploaded, counted, listed, and the old letters removed."""
+    set_up(lake)
+    child = os.fork()
+    if not child:
+        _replay_and_die(lake, nth)
+    killed = os.waitpid(child, 0)[1] == signal.SIGKILL
+
+    lake.replayed()
+
+    assert killed
+    assert len(lake.rows()) == 29
+    assert [letter["state"] for letter in lake.letters()] == ["replayed", "replayed", "open", "replayed"]
+    assert lake.manifest()["replayed"] == 3
+    assert lake.strays() == set()
+
+
+def _replay_and_die(lake: Lake, nth: int) -> None:
+    """Replay in a forked child until the n-th step; then be killed."""
+    reached = 0
+
+    def hook(_: str) -> None:
+        nonlocal reached
+        reached += 1
+        if reached == nth:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    try:
+        steps.hook = hook
+        lake.replayed()
+    finally:
+        os._exit(1)
+
+
+def in_shards(tmp_path: Path, count: int, load_only: int | None = None) -> None:
+    """Load 60 records in ``count`` shards, or the first ``load_only`` of them; records 5 and 50 lack a duration."""
+    lacking = {5, 50}
+    lines = [record(number, **({} if number in lacking else {"durationMs": 1})) for number in range(60)]
+    archive = b"\n".join(lines) + b"\n"
+    plan = plan_shards(
+        lambda known: InMemory(archive, known=known), "export-1", shard_size=1, max_shards=count, now=SHARDS_PLANNED
+    )
+    for shard in plan[:load_only]:
+        load = replace(make_load(), shard=shard.number, range=shard)
+        sink = LocalSink(tmp_path, "ndjson", part_size=1000, dead_letter_raw="keep")
+        run_load(load, InMemory(archive), sink, Options(batch_size=5, max_dead_letter_ratio=None))
+
+
+def test_letters_of_shards_come_into_the_manifest_of_the_whole(lake: Lake, tmp_path: Path) -> None:
+    in_shards(tmp_path, 3)
+
+    account = lake.replayed()
+
+    assert (account.replayed, account.loads) == (2, 2)
+    assert lake.manifest()["replayed"] == 2
+    assert sorted(row["recordingId"] for row in lake.rows()) == [f"recording-{number:07}" for number in range(60)]
+    assert {letter["state"] for letter in lake.letters()} == {"replayed"}
+    assert lake.strays() == set()
+    assert lake.replayed().letters == 0
+
+
+def test_a_load_whose_shards_are_not_all_complete_is_left_to_the_next_replay(lake: Lake, tmp_path: Path) -> None:
+    in_shards(tmp_path, 3, load_only=2)
+    before = lake.objects()
+
+    assert (lake.replayed().letters, lake.replayed().loads_skipped) == (0, 1)
+    assert lake.objects() == before
+
+
+def test_a_replay_of_a_load_in_one_piece_leaves_what_is_loaded_in_shards_alone(lake: Lake, tmp_path: Path) -> None:
+    set_up(lake, output_format="ndjson")
+    in_shards(tmp_path, 2, load_only=1)
+    of_shards = {key: body for key, body in lake.objects().items() if "/00001/" in key}
+
+    assert lake.replayed().replayed == 3
+
+    assert of_shards
+    assert {key: body for key, body in lake.objects().items() if "/00001/" in key} == of_shards

@@ -1,0 +1,243 @@
+"""Dead letters that are read again, through another contract, into the table that they were set aside from."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from airflow_provider_genesys.exceptions import DeadLetterError
+from airflow_provider_genesys.pipeline import steps
+from airflow_provider_genesys.pipeline.child import Child, ChildColumn
+from airflow_provider_genesys.pipeline.contract import RECORDINGS, Contract
+from airflow_provider_genesys.pipeline.replay import Replayed, Window
+from airflow_provider_genesys.sinks.base import Load
+from airflow_provider_genesys.sinks.dead_letters import opened
+from airflow_provider_genesys.sinks.postgres import replay as postgres_replay
+from airflow_provider_genesys.sinks.postgres.replay import PostgresReplay
+from tests.sinks.batches import DAY, LENGTH, PROCESSED_AT, make_batch, make_load, recording_row
+from tests.sinks.replaying import LENIENT, letters_of, record
+from tests.sinks.warehouse import Warehouse
+
+
+def replayed(
+    warehouse: Warehouse,
+    contract: Contract = LENIENT,
+    *,
+    decrypt: Callable[[bytes], bytes] = bytes,
+    **window: Any,
+) -> Replayed:
+    replay = PostgresReplay(
+        warehouse.connect, "recordings", opened=lambda letter: opened(letter, decrypt), retry_wait=0.01
+    )
+    return replay.run(lambda _: contract, "dag/replay/task", Window(**window))
+
+
+def set_up(warehouse: Warehouse) -> Load:
+    """A complete load whose records 3 and 4 lack a duration, and 5 an id as well."""
+    load = make_load()
+    warehouse.load(load, [letters_of(load, {3: record(3), 4: record(4), 5: b'{"durationMs": 1}'})])
+    warehouse.execute("ALTER TABLE recordings ALTER duration_ms DROP NOT NULL")
+    return load
+
+
+def test_a_mended_contract_turns_dead_letters_into_rows(warehouse: Warehouse) -> None:
+    load = set_up(warehouse)
+
+    account = replayed(warehouse)
+
+    assert account.summary() == {
+        "letters": 3,
+        "replayed": 2,
+        "written": 2,
+        "duplicates": 0,
+        "still_open": 1,
+        "unreadable": 0,
+        "loads": 1,
+        "loads_skipped": 0,
+        "mended": {"missing-required": 2},
+        "broken": {"missing-required": 1},
+    }
+    row = warehouse.rows()[3]
+    assert (row["recording_id"], row["duration_ms"]) == ("recording-0000003", None)
+    assert (row["processed_at"], row["_source_offset"]) == (PROCESSED_AT, 3 * LENGTH)
+    assert (row["_genesys_export_id"], row["_contract_version"]) == (load.export_id, str(LENIENT))
+    assert len(warehouse.rows()) == 9
+
+
+def test_letters_are_marked_and_none_is_removed(warehouse: Warehouse) -> None:
+    set_up(warehouse)
+
+    replayed(warehouse)
+
+    third, _, fifth = warehouse.dead_letters()
+    assert (third["state"], third["replayed_by"]) == ("replayed", "dag/replay/task")
+    assert third["replayed_at"] is not None
+    assert (third["contract"], third["replayed_contract"]) == (str(RECORDINGS), str(LENIENT))
+    assert (fifth["state"], fifth["contract"]) == ("open", str(LENIENT))
+    assert "recordingId" in fifth["message"]
+
+
+def test_replaying_twice_changes_nothing(warehouse: Warehouse) -> None:
+    set_up(warehouse)
+    replayed(warehouse)
+    rows, ledger = warehouse.rows(), warehouse.ledger()
+
+    again = replayed(warehouse)
+
+    assert (again.letters, again.replayed) == (1, 0)
+    assert (warehouse.rows(), warehouse.ledger()) == (rows, ledger)
+
+
+def test_a_newer_row_of_the_same_key_stays(warehouse: Warehouse) -> None:
+    set_up(warehouse)
+    newer = make_load("export-2", load_id="load-2", submitted_at=DAY + timedelta(days=5))
+    warehouse.load(newer, [make_batch(newer, range(3, 4), row=lambda n: recording_row(n, durationMs=77))])
+
+    account = replayed(warehouse)
+
+    assert (account.written, account.duplicates) == (1, 1)
+    assert warehouse.rows()[3]["duration_ms"] == 77
+    assert [letter["state"] for letter in warehouse.dead_letters()] == ["replayed", "replayed", "open"]
+
+
+def test_an_older_row_is_taken_over_and_the_ledger_says_so(warehouse: Warehouse) -> None:
+    older = make_load("export-0", load_id="load-0", submitted_at=DAY)
+    warehouse.load(older, [make_batch(older, range(3, 4), row=lambda n: recording_row(n, durationMs=77))])
+    set_up(warehouse)
+
+    replayed(warehouse)
+
+    assert warehouse.rows()[3]["duration_ms"] is None
+    [row] = warehouse.execute("SELECT taken_over FROM genesys_ledger WHERE load_id = 'load-1'")
+    assert row["taken_over"] == {"export-0/0": 1}
+
+
+def test_a_load_that_is_running_is_left_to_the_next_replay(warehouse: Warehouse) -> None:
+    load, sink = make_load(), warehouse.sink()
+    sink.open(load, restart=False)
+    sink.write(letters_of(load, {3: record(3)}))
+
+    account = replayed(warehouse)
+
+    assert (account.letters, account.loads, account.loads_skipped) == (0, 0, 1)
+    assert [letter["state"] for letter in warehouse.dead_letters()] == ["open"]
+
+
+def test_a_row_that_postgresql_refuses_stays_open_with_that_reason(warehouse: Warehouse) -> None:
+    set_up(warehouse)
+    warehouse.execute("ALTER TABLE recordings ADD CHECK (recording_id <> 'recording-0000004')")
+
+    account = replayed(warehouse)
+
+    assert (account.written, account.still_open, account.broken["check-violation"]) == (1, 2, 1)
+    fourth = warehouse.dead_letters()[1]
+    assert (fourth["state"], fourth["stage"], fourth["rule"]) == ("open", "sink", "check-violation")
+
+
+def test_letters_without_their_bytes_stay_as_they_are(warehouse: Warehouse) -> None:
+    load = make_load()
+    warehouse.load(load, [letters_of(load, {3: record(3)})], dead_letter_raw="drop")
+
+    def foreign(_: bytes) -> bytes:
+        raise DeadLetterError("another secret")
+
+    encrypted = make_load("export-2", load_id="load-2")
+    batch = letters_of(encrypted, {3: record(3)})
+    warehouse.load(encrypted, [batch], dead_letter_raw="encrypt", encrypt=lambda raw: raw.hex().encode())
+    before = warehouse.dead_letters()
+
+    account = replayed(warehouse, decrypt=foreign)
+
+    assert (account.letters, account.unreadable) == (2, 2)
+    assert warehouse.dead_letters() == before
+
+
+def test_only_the_loads_of_the_window_are_replayed(warehouse: Warehouse) -> None:
+    set_up(warehouse)
+
+    before = replayed(warehouse, since=DAY - timedelta(days=2), until=DAY)
+    within = replayed(warehouse, since=DAY, until=DAY + timedelta(days=1))
+
+    assert (before.letters, within.letters) == (0, 3)
+
+
+@pytest.mark.outcome("processes", "a replay of dead letters is killed, and run again", "recovers")
+@pytest.mark.parametrize("nth", [1, 2])
+def test_a_replay_that_is_killed_and_run_again_ends_as_one_that_was_not(
+    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch, nth: int
+) -> None:
+    set_up(warehouse)
+    monkeypatch.setattr(postgres_replay, "BATCH", 1)
+    child = os.fork()
+    if not child:
+        _replay_and_die(warehouse.dsn, nth)
+    assert os.waitpid(child, 0)[1] == signal.SIGKILL
+
+    account = replayed(warehouse)
+
+    assert account.replayed == 3 - nth
+    assert len(warehouse.rows()) == 9
+    assert [letter["state"] for letter in warehouse.dead_letters()] == ["replayed", "replayed", "open"]
+
+
+def _replay_and_die(dsn: str, nth: int) -> None:
+    """Replay in a forked child until the n-th transaction is about to be committed; then be killed."""
+    reached = 0
+
+    def hook(step: str) -> None:
+        nonlocal reached
+        reached += step == steps.COMMITTING
+        if reached == nth:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    try:
+        steps.hook = hook
+        replayed(Warehouse(dsn))
+    finally:
+        os._exit(1)
+
+
+def test_a_replayed_row_has_its_children(warehouse: Warehouse) -> None:
+    children = (Child("people", "participants", (ChildColumn("participantId", "id", "string"),)),)
+    load = make_load(contract=replace(RECORDINGS, children=children))
+    warehouse.load(load, [letters_of(load, {3: record(3, participants=[{"id": "a"}, {"id": "b"}])})])
+    warehouse.execute("ALTER TABLE recordings ALTER duration_ms DROP NOT NULL")
+
+    replayed(warehouse, replace(LENIENT, children=children))
+
+    query = "SELECT participant_id FROM recordings_people WHERE recording_id = 'recording-0000003' ORDER BY ordinal"
+    assert [row["participant_id"] for row in warehouse.execute(query)] == ["a", "b"]
+
+
+def test_the_bytes_of_a_letter_are_what_is_replayed(warehouse: Warehouse) -> None:
+    """Half a megabyte of a record, encrypted, comes back as it was."""
+    load = make_load()
+    raw = record(3, metadata={"text": "ü" * 250_000})
+    batch = letters_of(load, {3: raw})
+    warehouse.load(load, [batch], dead_letter_raw="encrypt", encrypt=lambda plain: plain.hex().encode())
+    warehouse.execute("ALTER TABLE recordings ALTER duration_ms DROP NOT NULL")
+
+    replayed(warehouse, decrypt=lambda token: bytes.fromhex(token.decode()))
+
+    assert warehouse.rows()[3]["metadata"] == {"text": "ü" * 250_000}
+
+
+@pytest.mark.parametrize(("bound", "commits"), [(0, 4), (150, 2), (10**6, 1)])
+def test_large_letters_are_read_a_few_at_a_time(
+    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch, bound: int, commits: int
+) -> None:
+    """Each transaction takes one letter, and more as long as they are small."""
+    load, seen = make_load(), list[str]()
+    warehouse.load(load, [letters_of(load, {number: record(number) for number in (2, 3, 4, 5)})])
+    warehouse.execute("ALTER TABLE recordings ALTER duration_ms DROP NOT NULL")
+    monkeypatch.setattr(postgres_replay, "BATCH_BYTES", bound)
+    monkeypatch.setattr(steps, "hook", seen.append)
+
+    assert replayed(warehouse).replayed == 4
+    assert seen.count(steps.COMMITTING) == commits

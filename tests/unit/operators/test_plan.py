@@ -1,0 +1,48 @@
+"""The plan of a backfill, as a task and as a command."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from task_context import context, run
+
+from airflow_provider_genesys.__main__ import main
+from airflow_provider_genesys.operators.failures import AirflowFailException
+from airflow_provider_genesys.operators.plan import GenesysPlanBackfillOperator
+from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
+
+
+def test_the_plan_of_a_window_is_an_xcom(genesys: FakeGenesys) -> None:
+    given: dict[str, Any] = {"window_start": "2026-11-01", "window_end": "2026-11-11", "poll_interval": 0.01}
+    given["options"] = {"startOfDayIntervalMatching": True}
+    plan = run(GenesysPlanBackfillOperator(task_id="plan", **given), context())
+    assert (plan["days"], plan["records"]) == (10, 10 * genesys.conversations)
+    assert plan["requests"] > plan["pages"] == 20
+
+
+def test_a_kind_that_cannot_be_planned_fails_the_task_at_once(genesys: FakeGenesys) -> None:
+    with pytest.raises(AirflowFailException, match="cannot be planned"):
+        run(GenesysPlanBackfillOperator(task_id="plan", kind="recordings"), context())
+    assert not genesys.exports
+
+
+def test_the_command_prints_the_plan(genesys: FakeGenesys, capsys: pytest.CaptureFixture[str]) -> None:
+    genesys.conversations = 30
+    assert main(["plan", "2026-11-01", "2026-11-04"]) == 0
+    assert "3 days of conversation_details" in capsys.readouterr().out
+
+
+def test_what_is_wrong_is_printed_without_a_traceback(genesys: FakeGenesys, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", "2026-11-04", "2026-11-01"]) == 1
+    assert "ends before it starts" in capsys.readouterr().err
+    assert not genesys.jobs
+
+
+def test_the_command_tells_its_arguments() -> None:
+    command = [sys.executable, "-m", "airflow_provider_genesys", "plan", "--help"]
+    told = subprocess.run(command, capture_output=True, text=True, check=True, env=dict(os.environ)).stdout
+    assert "--sample-day" in told

@@ -1,0 +1,134 @@
+"""Exports that are asked for anew while they are loaded, against the fake Genesys."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+import pytest
+from task_context import DAY_END, DAY_START, Store, context
+
+from airflow_provider_genesys.cloud.exports import ExportRequest
+from airflow_provider_genesys.exceptions import ExportGoneError, WindowTooLargeError
+from airflow_provider_genesys.hooks.genesys import GenesysCloudHook
+from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
+from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
+from airflow_provider_genesys.transfers.ask_anew import load_asking_anew
+
+Start = Callable[..., FakeGenesys]
+BY_DAY = {"startOfDayIntervalMatching": True}
+KIND = "conversation_details"
+
+
+class Task:
+    """What loads: here, into a list of ids for each attempt."""
+
+    window_start = window_end = None
+    genesys_conn_id = "genesys_default"
+    upstream_task_ids = frozenset({"create"})
+    log = logging.getLogger("task")
+
+    def __init__(self) -> None:
+        self.hook = GenesysCloudHook()
+        self.attempts: list[list[str]] = []
+
+    def create(self, options: dict[str, Any]) -> dict[str, Any]:
+        """Ask for the day; return the handle, as the sensor gives it."""
+        export_id = self.hook.create_export(KIND, ExportRequest(DAY_START, DAY_END, {}, (), "ndjson", options))
+        window = {"window_start": DAY_START.isoformat(), "window_end": DAY_END.isoformat()}
+        asked = {"filters": {}, "options": options}
+        return {**self.hook.make_handle(self.hook.get_export(export_id, KIND)), **window, "request": asked}
+
+    def load(self, handle: dict[str, Any]) -> dict[str, Any]:
+        ids: list[str] = []
+        self.attempts.append(ids)
+        pages = self.hook.open_pages(handle, page_size=5)
+        assert pages
+        start = Checkpoint("load", handle["export_id"], "2026-11-23")
+        for part in pages.entered(start, max_record_bytes=10**7).slices(100, cut_every=None, flush_interval=1):
+            ids += [record["conversationId"] for record in msgspec.json.decode(b"[%b]" % part.data.rstrip(b","))]
+        return {"export_id": handle["export_id"], "read": len(ids)}
+
+    def run(self, handle: dict[str, Any], given: dict[str, Any] | None = None) -> dict[str, Any]:
+        return load_asking_anew(self, given or context(Store()), handle, self.load)  # type: ignore[arg-type]
+
+
+def whole(start_genesys: Start, options: dict[str, Any]) -> list[str]:
+    """Return the ids that an organisation without a cap gives of the day."""
+    start_genesys(conversations=40)
+    task = Task()
+    task.run(task.create(options))
+    return sorted(task.attempts[0])
+
+
+@pytest.mark.outcome("jobs", "the pagination cap is hit in the middle of a load (400)", "recovers")
+@pytest.mark.parametrize("options", [BY_DAY, {}], ids=["by the day of the start", "all that overlap"])
+def test_a_window_with_more_results_than_are_given_out_is_loaded_in_pieces(
+    start_genesys: Start, options: dict[str, Any]
+) -> None:
+    everything = whole(start_genesys, options)
+    assert options or len(everything) > 40
+    genesys = start_genesys(conversations=40, pagination_cap=25)
+    task = Task()
+    handle = task.create(options)
+    summary = task.run(handle)
+    assert sorted(task.attempts[-1]) == everything
+    assert summary["original_export_id"] == handle["export_id"]
+    assert len(summary["export_id"].split(",")) in {2, 4}
+    assert len(task.attempts[0]) == 25
+    assert genesys.jobs.keys() > set(summary["export_id"].split(","))
+
+
+def test_the_next_try_goes_on_with_what_an_earlier_one_asked_for(start_genesys: Start) -> None:
+    genesys = start_genesys(conversations=40, pagination_cap=25)
+    task, store = Task(), Store()
+    handle = task.create(BY_DAY)
+    first = task.run(handle, context(store))
+    asked = len(genesys.jobs)
+    assert task.run(handle, context(store)) == first
+    assert len(genesys.jobs) == asked
+    cleared = task.run(handle, context(store, max_tries=3))
+    assert cleared["export_id"] != first["export_id"]
+
+
+@pytest.mark.outcome("jobs", "the results of a job have expired when they are loaded", "recovers")
+def test_results_that_have_expired_are_asked_for_again(start_genesys: Start) -> None:
+    genesys = start_genesys(conversations=40)
+    task = Task()
+    handle = task.create(BY_DAY)
+    genesys.jobs[handle["export_id"]].outcome = "EXPIRED"
+    summary = task.run(handle)
+    assert summary["read"] == 40
+    assert summary["export_id"] != handle["export_id"]
+
+
+def test_who_gives_an_id_alone_is_helped_by_the_task_that_created_it(start_genesys: Start) -> None:
+    genesys = start_genesys(conversations=40)
+    task, given = Task(), context(Store())
+    handle = task.create(BY_DAY)
+    given["ti"].upstream = {"create": {"export_id": handle["export_id"], "request": handle.pop("request")}}
+    genesys.jobs[handle["export_id"]].outcome = "EXPIRED"
+    assert task.run(handle, given)["read"] == 40
+
+
+def test_where_nobody_says_what_was_asked_for_the_error_stays(start_genesys: Start) -> None:
+    genesys = start_genesys(conversations=40, pagination_cap=25)
+    task = Task()
+    handle = {**task.create(BY_DAY), "request": None}
+    with pytest.raises(WindowTooLargeError, match="more results than Genesys gives out"):
+        task.run(handle)
+    genesys.jobs[handle["export_id"]].outcome = "EXPIRED"
+    with pytest.raises(ExportGoneError):
+        task.run(handle)
+
+
+@pytest.mark.outcome("jobs", "even a minute of the window is more than the pagination cap", "WindowTooLargeError")
+def test_a_window_that_is_too_large_in_however_many_pieces_ends_the_load(start_genesys: Start) -> None:
+    genesys = start_genesys(conversations=40, pagination_cap=0)
+    task = Task()
+    with pytest.raises(WindowTooLargeError, match="too large"):
+        task.run({**task.create({}), "window_end": (DAY_START + timedelta(minutes=5)).isoformat()})
+    assert genesys.jobs

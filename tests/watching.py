@@ -1,0 +1,28 @@
+"""What tests of a running Airflow look at."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import psycopg
+import pytest
+
+COLUMNS = "recording_id, conversation_id, timestamp, duration_ms, queue_id, participants, media, metadata"
+"""What is the same however often and by whom a record was loaded."""
+
+
+def query(dsn: str, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+    with psycopg.connect(dsn) as connection:
+        return connection.execute(sql, values).fetchall()
+
+
+def until(found: Callable[[], Any], *, seconds: float = 120, what: str) -> Any:
+    """Return the first result of ``found`` that is true."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if result := found():
+            return result
+        time.sleep(0.1)
+    pytest.fail(f"{what} did not happen within {seconds} s")
