@@ -12,6 +12,7 @@ import random
 import re
 import socket
 import ssl
+import struct
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
@@ -55,6 +56,7 @@ RENEWALS = 2
 LONGEST_PAUSE = 300.0
 """Seconds; where the store asks to wait longer, the task's next try is the better wait."""
 _LONGEST_BACKOFF = 60.0
+_RESET = struct.pack("ii", 1, 0)  # SO_LINGER: close at once, and say so
 _STRONG_ETAG = re.compile(r'"[\x21\x23-\x7e]*"')
 
 # What httpx does around each read costs more than the read: with its 64 KiB, a load takes half as long again. The
@@ -148,6 +150,9 @@ class Download:
         connection = response and response.extensions["network_stream"].get_extra_info("socket")
         if connection:
             with suppress(OSError):  # it has ended by itself
+                # Linux opens the window of what is shut down no more: without a reset, a server that waits for room
+                # may hear nothing for a minute.
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
                 socket.socket.shutdown(connection, socket.SHUT_RDWR)  # under TLS, whose own way is not thread-safe
 
     def _transfer(self, client: httpx.Client, offset: int) -> Iterator[bytes]:

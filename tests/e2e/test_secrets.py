@@ -64,7 +64,7 @@ def test_no_secret_and_no_personal_data_is_kept_or_logged(
     caplog.set_level(logging.DEBUG)
     monkeypatch.setenv("AIRFLOW_VAR_GENESYS_PII_KEY", PII_KEY)
     genesys = warehouse.genesys
-    genesys.records = 700
+    genesys.records = 1_100
     run = warehouse.run(DAY, loads={"contract": protecting_contract(tmp_path), "pii_key": "variable:genesys_pii_key"})
     assert states(run)["certificate"] == "success"
     logged = "".join(capfd.readouterr()) + caplog.text

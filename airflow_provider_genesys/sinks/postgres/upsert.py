@@ -3,7 +3,7 @@
 Rows are ranked: of two sources (an export, or a shard of it) the one submitted later is newer; within a source, the
 record that lies further behind. One row per key stays, the newest. What a source repeats is a duplicate; what it has in
 common with another one is written by the newer of the two and a duplicate in the older, where that comes late. A row
-counts as of the newest source that holds it just as it is, whichever wrote it: see :mod:`.postgres_unchanged`.
+counts as of the newest source that holds it just as it is, whichever wrote it: see :mod:`.postgres.unchanged`.
 
 Of one archive, the offset alone ranks the records, however it was cut into shards, now or when a row was written.
 """

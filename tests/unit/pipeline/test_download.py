@@ -33,6 +33,7 @@ from airflow_provider_genesys.pipeline.checkpoint import Identity
 from airflow_provider_genesys.pipeline.download import OVERLAP, Download, DownloadSettings
 from airflow_provider_genesys.testing.fault_proxy import Fault, FaultProxy, s3_error
 from airflow_provider_genesys.testing.fault_proxy.fixtures import fault_proxy  # noqa: F401 - a fixture
+from tests.unit.pipeline.sources import Writer, served
 
 SECRET = "c0ffee" * 8
 ARCHIVE = shake_256(b"an archive").digest(200_000)
@@ -580,6 +581,30 @@ def test_stop_ends_a_transfer_without_a_length(store: Store) -> None:
     # Its end looks like the archive's.
     stalled = Fault(body=ARCHIVE, framing="close", after=100_000, then="stall")
     assert_ends(store.download(stalled, timeout=60.0), store)
+
+
+@pytest.mark.parametrize("size", [1_000, 75_000, 200_000])
+def test_stop_tells_a_server_that_waits_for_room(size: int) -> None:
+    """Though all that had arrived was read when the connection is closed."""
+    told = threading.Event()
+
+    def endless(send: Writer, _: socket.socket) -> None:
+        try:
+            while True:
+                send(ARCHIVE[:size])
+        except OSError:
+            told.set()
+
+    with served(endless) as url:
+        settings = DownloadSettings(retries=0, timeout=10.0)
+        download = Download(lambda _: Signed(url), "export-1", settings=settings)
+        reading = download.read(0)
+        next(reading)
+        time.sleep(0.3)
+        download.stop()
+        with pytest.raises(SourceUnavailableError, match="being stopped"):
+            list(reading)
+        assert told.wait(5)
 
 
 def assert_ends(download: Download, store: Store) -> None:
