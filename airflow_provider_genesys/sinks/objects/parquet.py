@@ -26,6 +26,9 @@ except ImportError as missing:
 ROW_GROUP = 16 * 1024 * 1024
 """Unpacked source bytes whose records make up one row group; what is in memory at most, as columns."""
 
+_MEMORY = pa.system_memory_pool()
+"""Arrow's own pool keeps what was freed: of an archive of 1 GB the peak was 73 MiB higher, and nothing faster."""
+
 _TYPES: dict[str, Any] = {
     "string": pa.string(),
     "integer": pa.int64(),
@@ -48,7 +51,13 @@ class ParquetRows:
         facts = {"load_id": load.load_id, "export_id": load.export_id, "contract": str(contract)}
         self._schema = pa.schema(fields, metadata={f"genesys_{name}": value for name, value in facts.items()})
         self._writer = pq.ParquetWriter(
-            self._out, self._schema, version="2.6", compression="zstd", compression_level=1, use_dictionary=True
+            self._out,
+            self._schema,
+            version="2.6",
+            compression="zstd",
+            compression_level=1,
+            use_dictionary=[column.name for column in contract.columns if column.type != "json"],  # hardly ever equal
+            memory_pool=_MEMORY,
         )
         self._gathered: list[Any] = []  # record batches of the row group
         self._end: int | None = None  # where it ends in the source
@@ -80,7 +89,7 @@ class ParquetRows:
     def _close_group(self) -> None:
         if self._gathered:
             # In one piece: pages end elsewhere where a column comes in several.
-            group = pa.Table.from_batches(self._gathered, self._schema).combine_chunks()
+            group = pa.Table.from_batches(self._gathered, self._schema).combine_chunks(memory_pool=_MEMORY)
             self._writer.write_table(group, row_group_size=group.num_rows)
         self._gathered, self._end = [], None
 
@@ -120,13 +129,16 @@ def _column(kind: str) -> Callable[[Sequence[Any]], Any]:
     if kind == "json":
         return _json
     arrow = _TYPES[kind]
-    return lambda values: pa.array(values, arrow)
+    return lambda values: pa.array(values, arrow, memory_pool=_MEMORY)
 
 
 def _decimals(values: Sequence[Any]) -> Any:
     """Return decimals as text, digit by digit: no precision and scale holds all that a contract lets through."""
-    return pa.array([None if value is None else format(value, "f") for value in values], pa.string())
+    digits = [None if value is None else format(value, "f") for value in values]
+    return pa.array(digits, pa.string(), memory_pool=_MEMORY)
 
 
 def _json(values: Sequence[Any]) -> Any:
-    return pa.ExtensionArray.from_storage(pa.json_(), pa.array(values, pa.string()))
+    # That it is UTF-8 was checked where it was read.
+    text = pa.array(values, pa.binary(), memory_pool=_MEMORY).view(pa.string())
+    return pa.ExtensionArray.from_storage(pa.json_(), text)
