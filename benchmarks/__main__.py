@@ -7,6 +7,8 @@ their own, ours and the peer's in turn. The table is Markdown; ``--write`` puts 
 from __future__ import annotations
 
 import argparse
+import subprocess
+import sys
 
 from benchmarks.archives import shelf
 from benchmarks.report import header, line, table, write
@@ -21,16 +23,22 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help="put the table into docs/performance.md")
     chosen = parser.parse_args()
     scale = QUICK if chosen.quick else FULL
-    results: list[Result] = []
+    results, failed = list[Result](), list[str]()
     with shelf() as archives:
         for name in chosen.row or ROWS:
             print(f"measuring {name}", flush=True)
-            found = ROWS[name](archives, scale)
-            print("\n".join(map(line, found)), flush=True)
-            results += found
+            try:
+                for found in ROWS[name](archives, scale):
+                    print(line(found), flush=True)
+                    results.append(found)
+            except (OSError, RuntimeError, subprocess.SubprocessError) as error:  # the others took long
+                print(f"{name} failed: {error}", file=sys.stderr, flush=True)
+                failed.append(name)
     print(f"\n{header(scale)}\n\n{table(results)}")
     if chosen.write:
         write(results, scale)
+    if failed:
+        sys.exit(f"Not measured: {', '.join(failed)}")
 
 
 if __name__ == "__main__":

@@ -52,14 +52,14 @@ class Shelf:
     folder: Path
     base_url: str
 
-    def url(self, kind: str, megabytes: int) -> str:
+    def url(self, kind: str, megabytes: float) -> str:
         """Return the URL of an archive of about so many MB (10**6 bytes, unpacked); it is made where it is missing."""
         path = self.path(kind, megabytes)
         return f"{self.base_url}/{path.name}"
 
-    def path(self, kind: str, megabytes: int) -> Path:
+    def path(self, kind: str, megabytes: float) -> Path:
         """Return the file of an archive; see :meth:`url`."""
-        path = self.folder / f"{kind}-{megabytes}"
+        path = self.folder / f"{kind}-{megabytes:g}"
         if not path.exists():
             _write(path, KINDS[kind], megabytes)
         return path
@@ -78,8 +78,8 @@ def shelf() -> Iterator[Shelf]:
                 server.terminate()
 
 
-def _write(path: Path, kind: Kind, megabytes: int) -> None:
-    records = megabytes * 1_000_000 // (RECORD_BYTES + kind.padded)
+def _write(path: Path, kind: Kind, megabytes: float) -> None:
+    records = int(megabytes * 1_000_000) // (RECORD_BYTES + kind.padded)
     archive = Archive(
         DAY,
         DAY + timedelta(days=1),

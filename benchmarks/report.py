@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from collections.abc import Sequence
 from datetime import datetime, timezone
@@ -30,8 +31,8 @@ def header(scale: Scale) -> str:
     """Return where, when and how much was measured."""
     now = datetime.now(timezone.utc)
     return (
-        f"{now:%Y-%m-%d}, Python {platform.python_version()}, 2 cores; {scale.megabytes:,} MB of recordings, "
-        f"medians of {scale.runs}."
+        f"{now:%Y-%m-%d}, Python {platform.python_version()}, {os.cpu_count()} cores; {scale.megabytes:,} MB of "
+        f"recordings, medians of {scale.runs}."
     )
 
 

@@ -50,7 +50,7 @@ class Compiled:
     ``rows(structs, processed_at)`` the rows, or raises; ``drift(structs)`` how many records hold each unnamed field.
     """
 
-    decode: Callable[[bytes, Literal["lines", "array"]], list[Any]]
+    decode: Callable[[memoryview, Literal["lines", "array"]], list[Any]]
     decode_one: Callable[[bytes], Any]
     rows: Callable[[list[Any], datetime], list[tuple[Any, ...]]]
     drift: Callable[[list[Any]], Counter[Path]]
@@ -80,8 +80,8 @@ def compiled(
     record = _struct(tree, contract.key)
     lines, array = msgspec.json.Decoder(record), msgspec.json.Decoder(list[record])  # type: ignore[valid-type]
 
-    def decode(body: bytes, shape: Literal["lines", "array"]) -> list[Any]:
-        return lines.decode_lines(body) if shape == "lines" else array.decode(b"[" + body + b"]")
+    def decode(body: memoryview, shape: Literal["lines", "array"]) -> list[Any]:
+        return lines.decode_lines(body) if shape == "lines" else array.decode(b"".join((b"[", body, b"]")))
 
     rows = _row_function(contract, tree, protections)
     return Compiled(decode, lines.decode, rows, _drift_function(list(counted_paths), tree))

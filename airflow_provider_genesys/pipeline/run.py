@@ -22,7 +22,7 @@ from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, Counts
 from airflow_provider_genesys.pipeline.completeness import Completeness
 from airflow_provider_genesys.pipeline.failed_batches import keeping_failures
 from airflow_provider_genesys.pipeline.joint import join_shards
-from airflow_provider_genesys.pipeline.memory import MemoryLimit, peak_memory_mb
+from airflow_provider_genesys.pipeline.memory import MemoryLimit, keep_freed_memory, peak_memory_mb
 from airflow_provider_genesys.pipeline.pages import Pages
 from airflow_provider_genesys.pipeline.phases import Phases
 from airflow_provider_genesys.pipeline.progress import Progress
@@ -79,6 +79,7 @@ def run(
         not complete is marked as complete.
     """
     own = _of_shard(options) if load.range else options
+    keep_freed_memory()
     try:
         start = _opened(load, sink, restart=options.restart)
         reached(OPENED)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field
+from operator import sub
 from typing import Literal, Protocol
 
 from airflow_provider_genesys.exceptions import NotAnArchiveError
@@ -188,7 +189,7 @@ class LineSplitter:
             starts, ends, refused = self._sorted_out(data, starts, ends)
         if start == 0 and data.startswith(BOM) and starts[:1] == [0]:
             starts[0] = len(BOM)
-        if ends and min(map(int.__sub__, ends, starts)) <= len(b"\r\n"):
+        if ends and min(map(sub, ends, starts)) <= len(b"\r\n"):
             filled = [i for i in range(len(ends)) if data[starts[i] - start : ends[i] - start].strip(_WHITESPACE)]
             starts, ends = [starts[i] for i in filled], [ends[i] for i in filled]
         return Slice(start, start + len(data), data, starts, ends, "lines", refused)

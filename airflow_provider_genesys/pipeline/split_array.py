@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from itertools import accumulate
+from operator import add
 from typing import Literal
 
 import msgspec
@@ -232,7 +233,7 @@ class ArraySplitter:
         if sum(lengths) + len(lengths) - 1 == stop - begin:  # one byte between two: it can only be the comma
             starts = list(accumulate((1 + length for length in lengths[:-1]), initial=self._base + begin))
             self._starts += starts
-            self._ends += map(int.__add__, starts, lengths)
+            self._ends += map(add, starts, lengths)
         else:
             position = begin
             for length in lengths:

@@ -133,7 +133,7 @@ class Transform:
         """Decode the whole slice in one call; None where a record in it needs a closer look."""
         if not part.starts or part.refused or not _is_plain(part.data):
             return None
-        body = part.data[part.starts[0] - part.start : part.ends[-1] - part.start]
+        body = memoryview(part.data)[part.starts[0] - part.start : part.ends[-1] - part.start]
         if part.shape == "lines" and not _is_one_a_line(part):
             return None
         try:
@@ -257,12 +257,17 @@ def _is_one_a_line(part: Slice) -> bool:
 
     Where a closing brace, a line end and an opening brace follow each other, no JSON value can go on.
     """
-    at, base = part.data.__getitem__, part.start
-    firsts = set(map(at, [start - base for start in part.starts]))
-    lasts = set(map(at, [end - base - 2 for end in part.ends[:-1]]))
+    base = part.start
+    firsts = _bytes_at(part.data, [start - base for start in part.starts])
+    lasts = _bytes_at(part.data, [end - base - 2 for end in part.ends[:-1]])
     if lasts == _RETURN:
-        lasts = set(map(at, [end - base - 3 for end in part.ends[:-1]]))
+        lasts = _bytes_at(part.data, [end - base - 3 for end in part.ends[:-1]])
     return firsts == _OPENING and lasts <= _CLOSING
+
+
+def _bytes_at(data: bytes, places: list[int]) -> set[int]:
+    """Return the bytes that stand at ``places``; a getter of many takes half the time of many calls."""
+    return set(itemgetter(places[0], *places)(data)) if places else set()  # of one place it gives no tuple
 
 
 def _is_plain(data: bytes) -> bool:

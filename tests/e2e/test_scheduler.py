@@ -191,9 +191,10 @@ def test_loads_wait_out_an_outage_without_a_worker(airflow: Standalone, services
     loads = ("load_into_postgres", "load_into_s3")
     until(lambda: rows_loaded(services) > before + 1_000, what="the load's beginning")
     services.genesys.close()
+    until(lambda: "deferred" in states(airflow, run_id).values(), what="the first deferral")
+    kill_triggerer(airflow)  # before the first goes on, which may be before the other waits
     until(lambda: {states(airflow, run_id)[load] for load in loads} == {"deferred"}, what="the deferrals")
 
-    kill_triggerer(airflow)
     clear(airflow, earlier, "certificate")  # it finds a worker, of which there are two
     until(lambda: states(airflow, earlier)["certificate"] == "success", what="another task's turn")
     assert states(airflow, run_id)["load_into_postgres"] == "deferred"
