@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import os
 import re
 import subprocess
 import sys
@@ -222,14 +223,19 @@ def test_processes_that_refresh_at_once_do_not_disturb_each_other(
     client: CloudClient, server: Organisation, clock: Clock
 ) -> None:
     client.request("GET", PATH)
+    waiting, start = os.pipe()
 
     def work() -> list[str]:
         clock.now += HALF_HOUR + 5  # three processes whose copies of the token die at the same moment
+        os.write(start, b"12")
         return [client.token() for _ in range(3) if client.request("GET", PATH)]
 
-    children = [Forked(work) for _ in range(2)]
+    # The server goes by the clock of this process, which has to have moved when the others ask.
+    children = [Forked(lambda: work() if os.read(waiting, 1) else []) for _ in range(2)]
     ours = work()
     theirs = [child.result() for child in children]
+    os.close(waiting)
+    os.close(start)
     found = [*theirs, ours]
     assert all(len(set(one)) == 1 for one in found)
     assert len({one[0] for one in found}) == 3, "each has a token of its own"
