@@ -18,7 +18,7 @@ from benchmarks.rows import FULL, QUICK, ROWS, Result
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(prog="./run bench", description=__doc__.partition("\n")[0])
-    parser.add_argument("--quick", action="store_true", help="100 MB and three runs instead of 1 GB and five")
+    parser.add_argument("--quick", action="store_true", help="50 MB and three runs instead of 1 GB and five")
     parser.add_argument("--row", choices=ROWS, action="append", help="only this row; may be given again")
     parser.add_argument("--write", action="store_true", help="put the table into docs/performance.md")
     chosen = parser.parse_args()

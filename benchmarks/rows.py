@@ -40,7 +40,7 @@ class Scale:
 
 PAGE_SIZE = 200
 FULL = Scale(megabytes=1_000, runs=5, largest=5_000, slow=40, pages=400, media=1_000, messages=1, parses=5)
-QUICK = Scale(megabytes=100, runs=3, largest=500, slow=8, pages=40, media=100, messages=0.2, parses=1)
+QUICK = Scale(megabytes=50, runs=3, largest=300, slow=5, pages=40, media=100, messages=0.2, parses=1)
 
 
 @dataclass(frozen=True)
