@@ -62,6 +62,10 @@ class Position:
     """Where in the pages of a job; None in an archive."""
 
 
+PROVEN = 16 * 1024
+"""Bytes just before a position that its proof covers, where there are as many: a dozen records, no two alike."""
+
+
 @dataclass(frozen=True)
 class Proof:
     """Digest of the ``length`` unpacked bytes just before a position; compared before a resumed load commits."""

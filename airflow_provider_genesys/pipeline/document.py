@@ -12,8 +12,7 @@ from contextlib import closing
 
 from airflow_provider_genesys.exceptions import SourceChangedError
 from airflow_provider_genesys.pipeline.archive import Archive
-from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, Identity, Position, Proof
-from airflow_provider_genesys.pipeline.download import OVERLAP
+from airflow_provider_genesys.pipeline.checkpoint import PROVEN, Checkpoint, Identity, Position, Proof
 from airflow_provider_genesys.pipeline.handover import Handover
 from airflow_provider_genesys.pipeline.split import MAX_SLICE_BYTES, LineSplitter, Slice, Splitter, shape_of
 from airflow_provider_genesys.pipeline.split_array import ArraySplitter
@@ -78,7 +77,7 @@ class Document:
 
     def standing(self, part: Slice) -> tuple[Position, Proof]:
         """Return the position at the end of ``part``, and its proof. To be called once for each slice, in order."""
-        self._tail = part.data[-OVERLAP:] if len(part.data) >= OVERLAP else (self._tail + part.data)[-OVERLAP:]
+        self._tail = part.data[-PROVEN:] if len(part.data) >= PROVEN else (self._tail + part.data)[-PROVEN:]
         source_offset, entry_offset = self._unpacked.entry(part.end - len(self._tail))
         proof = Proof(len(self._tail), hashlib.sha256(self._tail).hexdigest())
         opener = self._splitter.opener if self._splitter else None

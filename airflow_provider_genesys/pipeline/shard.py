@@ -16,8 +16,7 @@ from itertools import pairwise
 
 from airflow_provider_genesys.exceptions import AccountError
 from airflow_provider_genesys.pipeline.archive import Archive
-from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, Identity, Position, Proof
-from airflow_provider_genesys.pipeline.download import OVERLAP
+from airflow_provider_genesys.pipeline.checkpoint import PROVEN, Checkpoint, Identity, Position, Proof
 from airflow_provider_genesys.pipeline.split import shape_of
 from airflow_provider_genesys.pipeline.unpack import Unpacked
 
@@ -111,7 +110,7 @@ def _cuttable(archive: Archive, export_id: str) -> Identity | None:
 
 def _cut(archive: Archive, at: int) -> tuple[int, Proof]:
     """Return where the first record begins that does so at ``at`` or behind it, and the proof of that place."""
-    first = max(0, at - OVERLAP)
+    first = max(0, at - PROVEN)
     data = bytearray()
     with closing(archive.read(first)) as chunks:
         for chunk in chunks:
@@ -120,5 +119,5 @@ def _cut(archive: Archive, at: int) -> tuple[int, Proof]:
             if line_end >= 0:
                 del data[line_end + 1 :]
                 break
-    tail = data[-OVERLAP:]
+    tail = data[-PROVEN:]
     return first + len(data), Proof(len(tail), hashlib.sha256(tail).hexdigest())

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from datetime import datetime, timezone
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -172,6 +173,22 @@ def test_compiled_reading_equals_careful_reading(data: st.DataObject, contract: 
             assert_same(applied(transform, part), part, contract)
 
 
+def test_a_field_in_every_record_is_learned_from_the_first_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    columns = (Column("id", "id", "string", required=True), Column("at", "at", "timestamp"))
+    contract = Contract("c", 1, "id", "at", columns)
+    looked_into, examine = list[bytes](), Examiner.examine
+
+    def noted(self: Examiner, raw: bytes) -> Examined:
+        looked_into.append(raw)
+        return examine(self, raw)
+
+    monkeypatch.setattr(Examiner, "examine", noted)
+    records = [b'{"id":"%d","new":1}' % number for number in range(500)]
+    result = applied(Transform(contract, NOW), slice_of(records, "lines"))
+    assert looked_into == records[:10]
+    assert counts(result) == {("new", "unknown"): 500}
+
+
 @given(data=st.data(), shape=st.sampled_from(["lines", "array"]))
 @settings(max_examples=60, deadline=None)
 def test_drift_is_counted_exactly(data: st.DataObject, shape: str) -> None:
@@ -184,7 +201,7 @@ def test_drift_is_counted_exactly(data: st.DataObject, shape: str) -> None:
         names = st.lists(st.sampled_from(UNKNOWN + ODD[1:]), unique=True, max_size=3)
         records = [
             {"id": "1", **dict.fromkeys(data.draw(names)), "o": {key: [1] for key in data.draw(names)}}
-            for _ in range(data.draw(st.integers(1, 5)))
+            for _ in range(data.draw(st.integers(1, 25)))  # after ten, some of the slice is read with what they taught
         ]
         for record in records:
             wanted.update((name_of([key]), "unknown") for key in record if key not in ("id", "o"))

@@ -13,9 +13,8 @@ import pytest
 from airflow_provider_genesys.exceptions import ConfigurationError, ContractError, NotAnArchiveError
 from airflow_provider_genesys.pipeline import contract as contract_module
 from airflow_provider_genesys.pipeline.certificate import Certificate
-from airflow_provider_genesys.pipeline.checkpoint import Counts
+from airflow_provider_genesys.pipeline.checkpoint import PROVEN, Counts
 from airflow_provider_genesys.pipeline.contract import RECORDINGS, load_contract
-from airflow_provider_genesys.pipeline.download import OVERLAP
 from airflow_provider_genesys.pipeline.pages import Pages
 from airflow_provider_genesys.pipeline.run import Options, run
 from airflow_provider_genesys.pipeline.shard import Shard
@@ -86,7 +85,7 @@ def test_what_is_not_packed_is_entered_in_its_middle() -> None:
     certificate = load("entities", archive, sink)
     assert certificate.counts == Counts(1000, 1000)
     assert archive.opened_at is not None
-    assert archive.opened_at + OVERLAP == sink.batches[99].end
+    assert archive.opened_at + PROVEN == sink.batches[99].end
 
 
 WRONG = {

@@ -17,7 +17,7 @@ from backports import zstd
 
 from airflow_provider_genesys.exceptions import SourceChangedError
 from airflow_provider_genesys.pipeline.certificate import Certificate
-from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, Counts, Identity
+from airflow_provider_genesys.pipeline.checkpoint import PROVEN, Checkpoint, Counts, Identity
 from airflow_provider_genesys.pipeline.contract import RECORDINGS
 from airflow_provider_genesys.pipeline.run import Options, run
 from airflow_provider_genesys.pipeline.unpack import Unpacked
@@ -213,7 +213,7 @@ def test_a_plain_archive_is_entered_just_before_the_checkpoint() -> None:
         load(Bytes(LINES), sink)
     sink.stop, source = None, Bytes(LINES)
     load(source, sink)
-    assert sink.batches[9].end - 64 * 1024 <= (source.opened_at or 0) <= sink.batches[9].end
+    assert sink.batches[9].end - PROVEN <= (source.opened_at or 0) <= sink.batches[9].end
 
 
 @pytest.mark.parametrize("name", ["lines", "array", "lines, gzip"])
