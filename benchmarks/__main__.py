@@ -20,8 +20,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="./run bench", description=__doc__.partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="50 MB and three runs instead of 1 GB and five")
     parser.add_argument("--row", choices=ROWS, action="append", help="only this row; may be given again")
-    parser.add_argument("--write", action="store_true", help="put the table into docs/performance.md")
+    parser.add_argument("--write", action="store_true", help="put what is measured into docs/performance.md")
     chosen = parser.parse_args()
+    if chosen.write and chosen.quick:
+        parser.error("--write is for what is measured at full size; leave out --quick")
     scale = QUICK if chosen.quick else FULL
     results, failed = list[Result](), list[str]()
     with shelf() as archives:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 from collections.abc import Sequence
 from datetime import datetime, timezone
 from html import escape
@@ -13,6 +14,7 @@ from benchmarks.rows import TIMES, Result, Scale
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 BEGIN, END = "<!-- measured -->", "<!-- end of what is measured -->"
+_LINE = re.compile(r"\| (.+?) \| \*\*([-\d.e+]+)(.*?)\*\* \| ([≥≤]) ([\d.]+).*? \| (?:yes|no) \| (.*?) ?\|")
 
 
 def table(results: Sequence[Result]) -> str:
@@ -37,12 +39,19 @@ def header(scale: Scale) -> str:
 
 
 def write(results: Sequence[Result], scale: Scale) -> None:
-    """Put table and chart into ``docs/``."""
+    """Put table and chart into ``docs/``; what was not measured now stays as it is there."""
     page = DOCS / "performance.md"
     before, rest = page.read_text().split(BEGIN)
-    after = rest.split(END)[1]
-    page.write_text(f"{before}{BEGIN}\n{header(scale)}\n\n{table(results)}\n{END}{after}")
-    (DOCS / "performance.svg").write_text(chart([result for result in results if result.unit == TIMES]))
+    old, after = rest.split(END)
+    known = {result.what: result for result in [*map(_read, _LINE.findall(old)), *results]}
+    page.write_text(f"{before}{BEGIN}\n{header(scale)}\n\n{table(list(known.values()))}\n{END}{after}")
+    (DOCS / "performance.svg").write_text(chart([result for result in known.values() if result.unit == TIMES]))
+
+
+def _read(found: tuple[str, ...]) -> Result:
+    """Return the result that a line of the table tells."""
+    what, value, unit, sign, bar, told = found
+    return Result(what, float(value), float(bar), at_least=sign == "≥", told=told, unit=unit)
 
 
 def chart(results: Sequence[Result]) -> str:

@@ -120,7 +120,7 @@ def _landing(shelf: Shelf, scale: Scale) -> Iterator[Result]:
     told = f"{speed(pair.ours):.0f} MB/s, sending the file {speed(pair.theirs):.0f} MB/s"
     what = "an archive landed as it is (moto), against boto3's own upload"
     yield Result(what, pair.throughput, 0.8, at_least=True, told=told)
-    yield Result("the same: peak above imports", _growth(pair.ours), 64, at_least=False, told="", unit=" MiB")
+    yield Result("an archive landed: peak above imports", _growth(pair.ours), 64, at_least=False, told="", unit=" MiB")
 
 
 def _azure(shelf: Shelf, scale: Scale) -> Iterator[Result]:
@@ -166,7 +166,7 @@ def _parquet(shelf: Shelf, scale: Scale) -> Iterator[Result]:
     yield Result("NDJSON → Parquet, against DuckDB: speed", pair.throughput, 1.0, at_least=True, told=told)
     grown, theirs = _growth(pair.ours), _growth(pair.theirs)
     told = f"{grown:.0f} MiB, DuckDB {theirs:.0f} MiB"
-    yield Result("the same: memory", grown / theirs, 1 / 3, at_least=False, told=told)
+    yield Result("NDJSON → Parquet, against DuckDB: memory", grown / theirs, 1 / 3, at_least=False, told=told)
     yield Result("Parquet: peak above imports", grown, 160, at_least=False, told="", unit=" MiB")
 
 
@@ -194,11 +194,11 @@ def _slow_sink(shelf: Shelf, scale: Scale) -> Iterator[Result]:
 
 def _latency(shelf: Shelf, scale: Scale) -> Iterator[Result]:
     full = measured(python("latency", shelf.url("ndjson", scale.megabytes)), scale.runs)
-    told = f"p50 {full['p50_ms']:.1f} ms, at full speed"
-    yield Result("arrival → sink, p99", full["p99_ms"], 5, at_least=False, told=told, unit=" ms")
+    told = f"p50 {full['p50_ms']:.1f} ms"
+    yield Result("arrival → sink, p99, at full speed", full["p99_ms"], 5, at_least=False, told=told, unit=" ms")
     slow = measured(python("latency", f"{shelf.url('ndjson', scale.slow)}?rate=1000000"), 1)
-    told = f"p50 {slow['p50_ms']:.1f} ms, on a link of 1 MB/s"
-    yield Result("arrival → sink, p99", slow["p99_ms"], 100, at_least=False, told=told, unit=" ms")
+    told = f"p50 {slow['p50_ms']:.1f} ms"
+    yield Result("arrival → sink, p99, on a link of 1 MB/s", slow["p99_ms"], 100, at_least=False, told=told, unit=" ms")
 
 
 def _resume(shelf: Shelf, scale: Scale) -> Iterator[Result]:
@@ -230,7 +230,7 @@ def _pages(_: Shelf, scale: Scale) -> Iterator[Result]:
     )
     what = "cursor pages → contract and child tables → null sink"
     yield Result(what, speed(figures), 60, at_least=True, told=told, unit=" MB/s")
-    yield Result("the same: peak above imports", _growth(figures), 64, at_least=False, told="", unit=" MiB")
+    yield Result("cursor pages: peak above imports", _growth(figures), 64, at_least=False, told="", unit=" MiB")
 
 
 def _media(_: Shelf, scale: Scale) -> Iterator[Result]:
@@ -244,7 +244,7 @@ def _media(_: Shelf, scale: Scale) -> Iterator[Result]:
     what = "media of 1 to 5 MB, 8 at once, with its API calls → null store, against a bare client into the same"
     yield Result(what, pair.throughput, 0.8, at_least=True, told=told)
     told = "8 pieces of 5 MiB, twice over"
-    yield Result("the same: peak above imports", _growth(pair.ours), 80, at_least=False, told=told, unit=" MiB")
+    yield Result("media: peak above imports", _growth(pair.ours), 80, at_least=False, told=told, unit=" MiB")
 
 
 def _parsing(_: Shelf, scale: Scale) -> Iterator[Result]:
