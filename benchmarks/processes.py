@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import statistics
 import subprocess
@@ -45,6 +46,12 @@ def node(*arguments: str) -> list[str]:
         npm = shutil.which("npm") or "npm"
         subprocess.run([npm, "ci", "--silent", "--no-audit", "--no-fund"], cwd=NODE, check=True, timeout=LIMIT)
     return ["node", str(NODE / "pipeline.mjs"), *arguments]
+
+
+def curl(url: str) -> list[str]:
+    """Return the command that downloads ``url``, keeps nothing, and prints what that took."""
+    figures = '{"seconds": %{time_total}, "bytes": %{size_download}}'
+    return ["curl", "--silent", "--fail", "--output", os.devnull, "--write-out", figures, url]
 
 
 @dataclass(frozen=True)

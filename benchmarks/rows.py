@@ -11,7 +11,7 @@ from pathlib import Path
 
 from airflow_provider_genesys.testing.services import AzuriteServer, PostgresServer, S3Server
 from benchmarks.archives import Shelf
-from benchmarks.processes import Figures, compared, measured, node, python, serving, speed
+from benchmarks.processes import Figures, compared, curl, measured, node, python, serving, speed
 
 DAGS = Path(__file__).resolve().parent.parent / "dags"
 GB = 1e9
@@ -76,6 +76,14 @@ def _against_node(what: str, kind: str, arguments: tuple[str, ...], bar: float) 
         yield Result(f"{what} → null sink, against Node", pair.throughput, bar, at_least=True, told=told)
 
     return row
+
+
+def _server(shelf: Shelf, scale: Scale) -> Iterator[Result]:
+    url = shelf.url("ndjson", scale.megabytes)
+    pair = compared(curl(url), python("load", url), scale.runs)
+    told = f"curl {speed(pair.ours):,.0f} MB/s, a load {speed(pair.theirs):.0f} MB/s"
+    what = "the benchmark's own server, read by curl, against a load"
+    yield Result(what, pair.throughput, 3, at_least=True, told=told)
 
 
 def _cpu(shelf: Shelf, scale: Scale) -> Iterator[Result]:
@@ -276,6 +284,7 @@ ROWS: dict[str, Row] = {
     "array": _against_node("JSON array", "array", ("array",), 10),
     "ndjson": _against_node("NDJSON", "ndjson", ("lines",), 4),
     "gzip": _against_node("NDJSON, gzip", "gzip", ("lines", "gzip"), 5),
+    "server": _server,
     "cpu": _cpu,
     "postgres": _postgres,
     "s3": _s3,
