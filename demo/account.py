@@ -64,10 +64,10 @@ def show_sink(sink: str, certificates: Sequence[dict[str, Any]], size: int | Non
 
 
 def show_xcoms(xcoms: XComs) -> None:
-    """Print what a person looks at in the UI: the export, its handle, the checkpoint of each load."""
+    """Print what a person looks at in the UI: the export, its handle, each checkpoint; not its own links."""
     print("\n  XComs (a URL's signature is sealed)")
     for (task, key), values in sorted(xcoms.items()):
-        if task in {"create_export", "wait_for_export"} or key == "checkpoint":
+        if (task in {"create_export", "wait_for_export"} and not key.startswith("_link_")) or key == "checkpoint":
             print(f"    {task}.{key}: {_short(values[0])}")
 
 

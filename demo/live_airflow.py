@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
@@ -25,7 +26,7 @@ STOP = {signal.SIGTERM: 20.0, signal.SIGKILL: 5.0}
 """How a part is made to end: signals, and the seconds that each is given."""
 
 
-class LiveAirflow:
+class LiveAirflow(ABC):
     """The parts of an Airflow; which ones, and how they are run, says a subclass.
 
     Each part has a session of its own and its own log.
@@ -64,9 +65,9 @@ class LiveAirflow:
         self._client.close()
         self._end(*self._parts, how=STOP)
 
+    @abstractmethod
     def start_parts(self) -> None:
         """Start what there is to start."""
-        raise NotImplementedError
 
     def start(self, part: str, *command: str, **environment: str) -> None:
         """Run ``airflow <command>`` under the name ``part``."""

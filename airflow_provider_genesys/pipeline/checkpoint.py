@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal
@@ -72,6 +73,16 @@ class Proof:
 
     length: int = 0
     sha256: str = ""
+
+    @classmethod
+    def of(cls, before: bytes | bytearray) -> Proof:
+        """Return the proof of the position that comes just after the bytes ``before``."""
+        tail = bytes(before[-PROVEN:])
+        return cls(len(tail), hashlib.sha256(tail).hexdigest())
+
+    def holds(self, before: bytes) -> bool:
+        """Tell whether ``before`` are the very bytes that the proof is of."""
+        return len(before) == self.length and hashlib.sha256(before).hexdigest() == self.sha256
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ That is one document, or, in a zip file, a document to each entry; offsets count
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Generator, Iterator
 from contextlib import closing
@@ -79,9 +78,9 @@ class Document:
         """Return the position at the end of ``part``, and its proof. To be called once for each slice, in order."""
         self._tail = part.data[-PROVEN:] if len(part.data) >= PROVEN else (self._tail + part.data)[-PROVEN:]
         source_offset, entry_offset = self._unpacked.entry(part.end - len(self._tail))
-        proof = Proof(len(self._tail), hashlib.sha256(self._tail).hexdigest())
         opener = self._splitter.opener if self._splitter else None
-        return Position(part.end, source_offset, entry_offset, self._unpacked.packing, part.shape, opener), proof
+        position = Position(part.end, source_offset, entry_offset, self._unpacked.packing, part.shape, opener)
+        return position, Proof.of(self._tail)
 
     def _proven(self) -> Iterator[bytes]:
         """Yield the document from the position on, once the bytes just before it were compared."""
@@ -104,7 +103,7 @@ class Document:
 
     def _check(self, before: bytes) -> None:
         proof = self._start.proof
-        if len(before) != proof.length or hashlib.sha256(before).hexdigest() != proof.sha256:
+        if not proof.holds(before):
             raise SourceChangedError(
                 f"{self._where} is not the one that the load began with: the {proof.length} bytes before byte "
                 f"{self._start.position.record_offset} are others now. Nothing was joined to what is loaded. Clear the "

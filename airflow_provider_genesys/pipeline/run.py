@@ -129,7 +129,7 @@ def _load(
                     progress.committed(committed)
                     watch(committed)
                     reached(REPORTED)
-            del part, piece, rows, batch  # two batches at once do not fit into the processor's cache: 7 % of all CPU
+            del part, piece, rows, batch  # held while the next ones are made, they cost 7 % of all CPU
     if load.range:
         load.range.check_end(batcher.last)
     if not batcher.read and not options.allow_empty:

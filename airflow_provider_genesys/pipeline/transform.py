@@ -150,7 +150,8 @@ class Transform:
     def _one_by_one(self, part: Slice) -> tuple[Rows, int]:
         """Return the rows of ``part`` up to the record that makes the contract evolve, and how many records that is."""
         result, structs, seen = Rows(self.contract), list[Any](), Seen()
-        count, plain, looked_into, counted = len(part.starts), _is_plain(part.data), 0, Counter[Path]()
+        count, plain = len(part.starts), _is_plain(part.data)
+        looked_into, counted = 0, Counter[Path]()
         for place, (start, end) in enumerate(zip(part.starts, part.ends, strict=True)):
             raw = part.raw(start, end).rstrip()
             record = raw.removeprefix(BOM)  # files that were joined have one at every seam
@@ -170,12 +171,16 @@ class Transform:
             result.add_examined(examined, start, raw)
             looked_into += 1
             if looked_into == _TELLING:  # what is new in them may be in all that follow
-                counted += self._compiled.drift(structs)
-                structs.clear()
-                self._learn(seen.unknown())
-        result.drift = seen.drift(counted + self._compiled.drift(structs))
-        self._learn(seen.unknown())
+                counted += self._counted(structs, seen)
+        result.drift = seen.drift(counted + self._counted(structs, seen))
         return result, count
+
+    def _counted(self, structs: list[Any], seen: Seen) -> Counter[Path]:
+        """Return how many of ``structs``, spent then, hold each field compiled in; compile in what was ``seen``."""
+        counted = self._compiled.drift(structs)
+        structs.clear()
+        self._learn(seen.unknown())
+        return counted
 
     def _quickly(self, record: bytes, structs: list[Any]) -> tuple[Any, ...] | None:
         """Return the row of one record, whose struct joins ``structs``; None where it needs a closer look."""

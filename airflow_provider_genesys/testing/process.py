@@ -14,6 +14,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -57,7 +58,7 @@ def require(module: str, package: str) -> Path:
     return Path(spec.origin).parent
 
 
-class ServerProcess:
+class ServerProcess(ABC):
     """A server process with a folder of its own and a watchdog over both."""
 
     name: str
@@ -69,13 +70,13 @@ class ServerProcess:
         self._folder = Path()
         self._watchdog: subprocess.Popen[bytes] | None = None
 
+    @abstractmethod
     def start(self) -> None:
         """Serve; return when connections are taken."""
-        raise NotImplementedError
 
+    @abstractmethod
     def stop(self) -> None:
         """End the server and remove its folder."""
-        raise NotImplementedError
 
     def __enter__(self) -> Self:
         self.start()

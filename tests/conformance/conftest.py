@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -54,11 +55,12 @@ def _by_column(row: dict[str, Any], contract: Contract) -> dict[str, Any]:
     return {column.name: row[name] for column, name in names}
 
 
-class Objects:
+class Objects(ABC):
     """What the manifest of a bucket or folder lists."""
 
+    @abstractmethod
     def read(self, key: str) -> bytes | None:
-        raise NotImplementedError
+        """Return an object; None where there is none of that key."""
 
     def read_back(self, load: Load) -> Contents | None:
         manifest = self.read(f"dt={load.window_start.date()}/{load.load_id}/_manifest.json")

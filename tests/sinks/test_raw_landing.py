@@ -22,7 +22,7 @@ from airflow_provider_genesys.exceptions import (
     SourceUnavailableError,
 )
 from airflow_provider_genesys.pipeline.certificate import Certificate
-from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, Identity
+from airflow_provider_genesys.pipeline.checkpoint import PROVEN, Checkpoint, Identity
 from airflow_provider_genesys.pipeline.land import land
 from airflow_provider_genesys.pipeline.landed import Landed, LandedArchive, find_landed
 from airflow_provider_genesys.pipeline.run import Options, run
@@ -146,7 +146,7 @@ def test_a_landing_goes_on_behind_the_last_checkpoint(shore: Shore) -> None:
     broken(shore, data, after=int(2.5 * shore.piece))
     again, told = InMemory(data), list[Checkpoint]()
     certificate = land(LOAD, HANDLE, again, shore.landing(), Options(), told.append)
-    assert again.read_from == 2 * shore.piece - raw_landing.PROOF
+    assert again.read_from == 2 * shore.piece - PROVEN
     assert told[0].position.source_offset == 2 * shore.piece
     assert shore.read() == data
     assert (certificate.attempts, certificate.parts[0]["sha256"]) == (2, hashlib.sha256(data).hexdigest())

@@ -15,7 +15,7 @@ from airflow_provider_genesys.exceptions import (
     SourceUnavailableError,
 )
 from airflow_provider_genesys.pipeline.certificate import Certificate
-from airflow_provider_genesys.pipeline.checkpoint import Identity
+from airflow_provider_genesys.pipeline.checkpoint import PROVEN, Identity
 from airflow_provider_genesys.pipeline.land import land
 from airflow_provider_genesys.pipeline.landed import LandedArchive, find_landed
 from airflow_provider_genesys.pipeline.run import Options
@@ -128,7 +128,7 @@ def test_an_object_that_appeared_though_nobody_was_told_is_taken_up(
     proxy.rule = lambda _method, _path: None
     again = InMemory(DATA)
     certificate = land(LOAD, {}, again, in_s3(proxy, bucket), Options())
-    assert again.read_from == len(DATA) - raw_landing.PROOF
+    assert again.read_from == len(DATA) - PROVEN
     assert read(S3Store(client, bucket), certificate) == DATA
     assert len([key for key in keys(client, bucket) if "archive-" in key]) == 1
 

@@ -15,7 +15,7 @@ import botocore.auth
 import pytest
 
 from airflow_provider_genesys.exceptions import FencedError, SinkRefusedError, SinkUnavailableError, SourceRefusedError
-from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, Identity
+from airflow_provider_genesys.pipeline.checkpoint import PROVEN, Checkpoint, Identity
 from airflow_provider_genesys.pipeline.download import Download, DownloadSettings
 from airflow_provider_genesys.pipeline.land import land
 from airflow_provider_genesys.pipeline.landed import LandedArchive, find_landed
@@ -97,7 +97,7 @@ def test_a_landing_goes_on_and_is_read_under_its_etag(client: Any, bucket: str) 
         land(make_load(), {}, Breaking(data), landing(), Options())
     again = InMemory(data)
     certificate = land(make_load(), {}, again, landing(), Options())
-    assert again.read_from == 10 * MEBIBYTE - raw_landing.PROOF
+    assert again.read_from == 10 * MEBIBYTE - PROVEN
     store, folder = S3Store(client, bucket), certificate.location.split("/", 3)[3]
     landed = find_landed(store, folder)
     assert b"".join(LandedArchive(store, landed, known=Identity()).read(0)) == data

@@ -50,8 +50,6 @@ PIECE = 8 * 1024 * 1024
 """Bytes sent at a time, at least."""
 MOST_PIECES = 10_000
 """That S3 takes for one object."""
-PROOF = 64 * 1024
-"""So many bytes before a checkpoint are read again, and compared, before a landing goes on."""
 RAW = "raw"
 """What the certificate has in place of a contract, and the operators as output format."""
 _ENDINGS = {"gzip": "gz", "zip": "zip", "zstd": "zst"}
@@ -184,13 +182,13 @@ class RawLanding:
         """Write into the ledger how far the upload has come; ``last`` are the newest bytes of it."""
         reached(COMMITTING)
         assert self._upload  # noqa: S101 - something was sent
-        sent, tail = self._upload.sent, last[-PROOF:]
+        sent = self._upload.sent
         checkpoint = Checkpoint(
             self._load.load_id,
             self._load.export_id,
             processed_at=_now(),
             position=Position(sent.bytes, sent.bytes, sent.bytes, "plain"),
-            proof=Proof(len(tail), hashlib.sha256(tail).hexdigest()),
+            proof=Proof.of(last),
             source=source,
             committed_at=_now(),
             fence=self._entry.fence,
