@@ -13,7 +13,7 @@ from airflow_provider_genesys.window import read_window
 def main(arguments: list[str] | None = None) -> int:
     """Print the plan; return 0, or 1 where there is none."""
     chosen = _parser().parse_args(arguments)
-    from airflow_provider_genesys.hooks.genesys import GenesysCloudHook  # noqa: PLC0415 - pulls in Airflow
+    from airflow_provider_genesys.hooks.genesys import GenesysCloudHook
 
     try:
         window = read_window("the command's arguments", chosen.window_start, chosen.window_end)

@@ -25,7 +25,7 @@ Send = Callable[[BinaryIO], object]
 
 def to_s3(place: str) -> Send:
     """Return what sends a file to ENDPOINT/BUCKET, by boto3's transfer manager."""
-    from boto3.s3.transfer import TransferConfig  # noqa: PLC0415 - only where it is measured
+    from boto3.s3.transfer import TransferConfig
 
     client, bucket = s3_client(place)
     settings = TransferConfig(max_concurrency=PARALLEL)

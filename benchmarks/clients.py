@@ -10,7 +10,7 @@ KEYS = {"aws_access_key_id": "bench", "aws_secret_access_key": "bench", "region_
 
 def s3_client(place: str) -> tuple[Any, str]:
     """Return a client as the sink wants it, and the bucket's name."""
-    from airflow_provider_genesys.sinks.s3.sink import CLIENT_CONFIG  # noqa: PLC0415 - only where it is measured
+    from airflow_provider_genesys.sinks.s3.sink import CLIENT_CONFIG
 
     endpoint, _, bucket = place.rpartition("/")
     return aws_client("s3", endpoint, CLIENT_CONFIG), bucket
@@ -18,17 +18,17 @@ def s3_client(place: str) -> tuple[Any, str]:
 
 def aws_client(service: str, endpoint: str, config: dict[str, Any]) -> Any:
     """Return a boto3 client."""
-    import boto3  # noqa: PLC0415 - only where it is measured
-    from botocore.config import Config  # noqa: PLC0415 - as above
+    import boto3
+    from botocore.config import Config
 
     return boto3.client(service, endpoint_url=endpoint, config=Config(**config), **KEYS)
 
 
 def azure_container(place: str) -> Any:
     """Return a client of a container of Azurite."""
-    from azure.storage.blob import BlobServiceClient  # noqa: PLC0415 - only where it is measured
+    from azure.storage.blob import BlobServiceClient
 
-    from airflow_provider_genesys.testing.services.azure import connection_string  # noqa: PLC0415 - as above
+    from airflow_provider_genesys.testing.services.azure import connection_string
 
     account, _, container = place.rpartition("/")
     return BlobServiceClient.from_connection_string(connection_string(account)).get_container_client(container)

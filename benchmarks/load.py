@@ -46,14 +46,14 @@ def download(url: str) -> Callable[[Any], Download]:
 
 
 def _s3(place: str) -> Sink:
-    from airflow_provider_genesys.sinks.s3.sink import S3Sink  # noqa: PLC0415 - only where it is measured
+    from airflow_provider_genesys.sinks.s3.sink import S3Sink
 
     client, bucket = s3_client(place)
     return S3Sink(lambda: client, bucket, f"bench/{time.time_ns()}", dead_letter_raw="drop")
 
 
 def _azure(place: str) -> Sink:
-    from airflow_provider_genesys.sinks.azure_blob.sink import AzureBlobSink  # noqa: PLC0415 - only where it is measured
+    from airflow_provider_genesys.sinks.azure_blob.sink import AzureBlobSink
 
     container = azure_container(place)
     return AzureBlobSink(lambda: container, f"bench/{time.time_ns()}", dead_letter_raw="drop")
@@ -61,9 +61,9 @@ def _azure(place: str) -> Sink:
 
 def _sqs(place: str) -> Sink:
     """Return a sink of new queues at the endpoint ``place``."""
-    from airflow_provider_genesys.checkpoints.dynamodb import DynamoDBCheckpointStore  # noqa: PLC0415 - as above
-    from airflow_provider_genesys.sinks.sqs.settings import SqsSettings  # noqa: PLC0415 - as above
-    from airflow_provider_genesys.sinks.sqs.sink import CLIENT_CONFIG, SqsSink  # noqa: PLC0415 - as above
+    from airflow_provider_genesys.checkpoints.dynamodb import DynamoDBCheckpointStore
+    from airflow_provider_genesys.sinks.sqs.settings import SqsSettings
+    from airflow_provider_genesys.sinks.sqs.sink import CLIENT_CONFIG, SqsSink
 
     queues = aws_client("sqs", place, {**CLIENT_CONFIG, "max_pool_connections": 8})
     table = aws_client("dynamodb", place, CLIENT_CONFIG)
@@ -73,16 +73,16 @@ def _sqs(place: str) -> Sink:
 
 
 def _postgres(place: str) -> Sink:
-    import psycopg  # noqa: PLC0415 - only where it is measured
+    import psycopg
 
-    from airflow_provider_genesys.sinks.postgres.sink import PostgresSink  # noqa: PLC0415
+    from airflow_provider_genesys.sinks.postgres.sink import PostgresSink
 
     return PostgresSink(lambda: psycopg.connect(place), f"bench_{time.time_ns()}", dead_letter_raw="drop")
 
 
 def _folder(output_format: Any) -> Callable[[str], Sink]:
     def make(place: str) -> Sink:
-        from airflow_provider_genesys.sinks.local import LocalSink  # noqa: PLC0415 - only where it is measured
+        from airflow_provider_genesys.sinks.local import LocalSink
 
         return LocalSink(place, output_format, dead_letter_raw="drop")
 

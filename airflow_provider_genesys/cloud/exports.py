@@ -157,7 +157,7 @@ def family(kind: str, config: CloudConfig) -> ExportFamily:
 
     :raises ConfigurationError: there is none of that name; the message lists those there are.
     """
-    from airflow_provider_genesys.cloud import details, recording_jobs, recordings  # noqa: PLC0415 -- they import this
+    from airflow_provider_genesys.cloud import details, recording_jobs, recordings
 
     every: list[ExportFamily] = [
         recordings.Recordings(config.archive),

@@ -38,7 +38,7 @@ def open_store(conn_id: str, *, table: str = TABLE) -> ConditionalStore:
 
 
 def _redis(connection: Connection) -> ConditionalStore:
-    from airflow_provider_genesys.checkpoints.redis import RedisCheckpointStore  # noqa: PLC0415 - an extra
+    from airflow_provider_genesys.checkpoints.redis import RedisCheckpointStore
 
     settings = _redis_settings(connection)
     return RedisCheckpointStore(lambda: _redis_client(settings))
@@ -62,9 +62,9 @@ def _redis_settings(connection: Connection) -> dict[str, Any]:
 
 
 def _redis_client(settings: dict[str, Any]) -> Any:
-    import redis  # noqa: PLC0415 - an extra
-    from redis.backoff import NoBackoff  # noqa: PLC0415 - as above
-    from redis.retry import Retry  # noqa: PLC0415 - as above
+    import redis
+    from redis.backoff import NoBackoff
+    from redis.retry import Retry
 
     # The store retries; the client's own retries would multiply with its.
     once = Retry(NoBackoff(), 0)
@@ -72,7 +72,7 @@ def _redis_client(settings: dict[str, Any]) -> Any:
 
 
 def _dynamodb(conn_id: str, table: str) -> ConditionalStore:
-    from airflow_provider_genesys.checkpoints.dynamodb import (  # noqa: PLC0415 - pulls in boto3
+    from airflow_provider_genesys.checkpoints.dynamodb import (
         DynamoDBCheckpointStore,
     )
 
@@ -80,7 +80,7 @@ def _dynamodb(conn_id: str, table: str) -> ConditionalStore:
 
 
 def _dynamodb_client(conn_id: str) -> Any:
-    from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook  # noqa: PLC0415 - pulls in boto3
+    from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
     from botocore.config import Config
 
     once = Config(retries={"total_max_attempts": 1}, connect_timeout=CONNECT_SECONDS, read_timeout=ANSWER_SECONDS)

@@ -83,7 +83,7 @@ class GenesysCloudHook(BaseHook):
 
     @cached_property
     def _client(self) -> CloudClient:
-        from airflow_provider_genesys.cloud.client import CloudClient  # noqa: PLC0415 -- pulls in httpx
+        from airflow_provider_genesys.cloud.client import CloudClient
 
         return CloudClient(self.config, on_secret=mask_secret, patience=self.patience)
 
@@ -175,7 +175,7 @@ class GenesysCloudHook(BaseHook):
         :param window_start: start of its window, aware; None for what Genesys says.
         :param window_end: end of its window, aware; None for what Genesys says.
         """
-        from airflow_provider_genesys.cloud.handle import make_handle  # noqa: PLC0415 -- pulls in httpx
+        from airflow_provider_genesys.cloud.handle import make_handle
 
         return make_handle(status, self.config.client_secret, window_start=window_start, window_end=window_end)
 
@@ -191,7 +191,7 @@ class GenesysCloudHook(BaseHook):
         :raises UrlExpiredError: Genesys knows the export but gives a dead URL.
         :raises UntrustedHostError: the URL leads where the connection allows no downloads from.
         """
-        from airflow_provider_genesys.cloud.handle import open_handle  # noqa: PLC0415 -- pulls in httpx
+        from airflow_provider_genesys.cloud.handle import open_handle
 
         return open_handle(handle, self._client, fresh=fresh)
 
@@ -202,7 +202,7 @@ class GenesysCloudHook(BaseHook):
         :param handle: from :meth:`make_handle`; ``export_id`` and ``kind`` are enough.
         :param page_size: records in a page.
         """
-        from airflow_provider_genesys.cloud.results import open_pages  # noqa: PLC0415 -- pulls in msgspec
+        from airflow_provider_genesys.cloud.results import open_pages
 
         return open_pages(handle, self._client, page_size=page_size)
 
@@ -214,7 +214,7 @@ class GenesysCloudHook(BaseHook):
         :param store: where the media goes.
         :param settings: see :func:`airflow_provider_genesys.cloud.media.open_media`.
         """
-        from airflow_provider_genesys.cloud.media import open_media  # noqa: PLC0415 -- pulls in httpx
+        from airflow_provider_genesys.cloud.media import open_media
 
         return open_media(handle, self._client, store, **settings)
 
@@ -237,7 +237,7 @@ class GenesysCloudHook(BaseHook):
         :param page_size: records in a page.
         :param waiting: ``timeout`` and ``poll_interval`` of the sampled day's export, in seconds.
         """
-        from airflow_provider_genesys.cloud.plan import make_plan  # noqa: PLC0415 -- pulls in msgspec
+        from airflow_provider_genesys.cloud.plan import make_plan
 
         request = ExportRequest(window.start, window.end, filters or {}, options=options or {})
         sampled = read_moment("sample_day", sample_day) if sample_day else None
@@ -245,7 +245,7 @@ class GenesysCloudHook(BaseHook):
 
     def cipher(self, purpose: str) -> Fernet:
         """Return a cipher that only this connection's client secret opens; each ``purpose`` has its own key."""
-        from airflow_provider_genesys.cloud.presigned import cipher  # noqa: PLC0415 -- pulls in httpx
+        from airflow_provider_genesys.cloud.presigned import cipher
 
         return cipher(self.config.client_secret, purpose)
 
@@ -262,10 +262,10 @@ class GenesysCloudHook(BaseHook):
         :param client_secret: the one that the connection had when the record was set aside, where it is another now.
         :raises DeadLetterError: the bytes were not kept, or were encrypted with another client secret.
         """
-        from cryptography.fernet import InvalidToken  # noqa: PLC0415 -- slow to import
+        from cryptography.fernet import InvalidToken
 
-        from airflow_provider_genesys.cloud.presigned import cipher  # noqa: PLC0415 -- pulls in httpx
-        from airflow_provider_genesys.sinks.dead_letters import opened  # noqa: PLC0415 -- pulls in msgspec
+        from airflow_provider_genesys.cloud.presigned import cipher
+        from airflow_provider_genesys.sinks.dead_letters import opened
 
         secret = client_secret or self.config.client_secret
         try:
@@ -284,7 +284,7 @@ class GenesysCloudHook(BaseHook):
             return False, str(error)
 
     def _greet(self) -> str:
-        from airflow_provider_genesys.cloud.client import CloudClient  # noqa: PLC0415 -- pulls in httpx
+        from airflow_provider_genesys.cloud.client import CloudClient
 
         try:
             with CloudClient(self.config, on_secret=mask_secret, patience=_BUTTON_PATIENCE) as client:

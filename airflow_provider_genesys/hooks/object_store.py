@@ -16,10 +16,10 @@ SCHEMES = ("s3", "az")
 
 def s3_client(conn_id: str | None) -> Any:
     """Return a client as S3Hook makes it, with the sink's settings where the connection has none of its own."""
-    from airflow.providers.amazon.aws.hooks.s3 import S3Hook  # noqa: PLC0415 - pulls in boto3
+    from airflow.providers.amazon.aws.hooks.s3 import S3Hook
     from botocore.config import Config
 
-    from airflow_provider_genesys.sinks.s3.sink import CLIENT_CONFIG  # noqa: PLC0415 - as above
+    from airflow_provider_genesys.sinks.s3.sink import CLIENT_CONFIG
 
     config = Config(**CLIENT_CONFIG)
     chosen = S3Hook(aws_conn_id=conn_id).conn_config.botocore_config
@@ -32,7 +32,7 @@ def azure_container(conn_id: str, name: str) -> Any:
     :raises MissingExtraError: Airflow's Azure provider is not installed.
     """
     try:
-        from airflow.providers.microsoft.azure.hooks.wasb import WasbHook  # noqa: PLC0415 - an extra
+        from airflow.providers.microsoft.azure.hooks.wasb import WasbHook
     except ImportError as error:
         raise MissingExtraError(
             "Azure Blob needs Airflow's Azure provider. Run: pip install 'airflow-provider-genesys[azure]'"
@@ -57,10 +57,10 @@ def open_folder(url: str, conn_id: str | None) -> tuple[ObjectStore, str]:
     if not parts.netloc or folder == "/":
         raise ConfigurationError(f"{url!r} is no folder in a bucket. Give it as s3://bucket/prefix/dt=…/load/.")
     if parts.scheme == "s3":
-        from airflow_provider_genesys.sinks.s3.store import S3Store  # noqa: PLC0415 - pulls in boto3
+        from airflow_provider_genesys.sinks.s3.store import S3Store
 
         return S3Store(s3_client(conn_id or "aws_default"), parts.netloc), folder
     container = azure_container(conn_id or "wasb_default", parts.netloc)
-    from airflow_provider_genesys.sinks.azure_blob.store import AzureStore  # noqa: PLC0415 - an extra
+    from airflow_provider_genesys.sinks.azure_blob.store import AzureStore
 
     return AzureStore(container), folder

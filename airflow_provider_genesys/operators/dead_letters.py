@@ -148,8 +148,8 @@ class GenesysReplayDeadLettersOperator(BaseOperator):
         return given[0]()
 
     def _in_postgres(self) -> PostgresReplay:
-        from airflow_provider_genesys.sinks.postgres.replay import PostgresReplay  # noqa: PLC0415 - pulls in psycopg
-        from airflow_provider_genesys.transfers.genesys_to_postgres import connect  # noqa: PLC0415 - seldom needed
+        from airflow_provider_genesys.sinks.postgres.replay import PostgresReplay
+        from airflow_provider_genesys.transfers.genesys_to_postgres import connect
 
         return PostgresReplay(
             lambda: connect(self.postgres_conn_id),
@@ -160,22 +160,22 @@ class GenesysReplayDeadLettersOperator(BaseOperator):
         )
 
     def _in_s3(self) -> ObjectReplay:
-        from airflow_provider_genesys.sinks.s3.store import S3Store  # noqa: PLC0415 - pulls in boto3
+        from airflow_provider_genesys.sinks.s3.store import S3Store
 
         bucket = required(self.s3_bucket, "s3_bucket")
         store = S3Store(s3_client(self.aws_conn_id), bucket, extra_args=self.extra_args)
         return self._in_objects(store, required(self.s3_prefix, "s3_prefix"))
 
     def _in_azure_blob(self) -> ObjectReplay:
-        from airflow_provider_genesys.sinks.azure_blob.store import AzureStore  # noqa: PLC0415 - an extra
+        from airflow_provider_genesys.sinks.azure_blob.store import AzureStore
 
         name = required(self.container_name, "container_name")
         store = AzureStore(azure_container(self.wasb_conn_id, name), extra_args=self.extra_args)
         return self._in_objects(store, required(self.blob_prefix, "blob_prefix"))
 
     def _in_sqs(self) -> SqsReplay:
-        from airflow_provider_genesys.sinks.sqs.replay import SqsReplay  # noqa: PLC0415 - pulls in boto3
-        from airflow_provider_genesys.transfers.genesys_to_sqs import sqs_client  # noqa: PLC0415 - seldom needed
+        from airflow_provider_genesys.sinks.sqs.replay import SqsReplay
+        from airflow_provider_genesys.transfers.genesys_to_sqs import sqs_client
 
         return SqsReplay(
             sqs_client(self.aws_conn_id, connections=1),
@@ -187,28 +187,28 @@ class GenesysReplayDeadLettersOperator(BaseOperator):
         )
 
     def _in_objects(self, store: ObjectStore, prefix: str) -> ObjectReplay:
-        from airflow_provider_genesys.sinks.objects.replay import ObjectReplay  # noqa: PLC0415 - pulls in msgspec
+        from airflow_provider_genesys.sinks.objects.replay import ObjectReplay
 
         return ObjectReplay(store, prefix, opened=self._open, pii_key=self._pii_key, fencing=self.fencing)
 
     @cached_property
     def _open(self) -> Callable[[Mapping[str, Any]], bytes]:
-        from airflow_provider_genesys.hooks.genesys import GenesysCloudHook  # noqa: PLC0415 - pulls in httpx
+        from airflow_provider_genesys.hooks.genesys import GenesysCloudHook
 
         return GenesysCloudHook(self.genesys_conn_id).open_dead_letter
 
     def _contract_of(self, kind: str) -> Contract:
-        from airflow_provider_genesys.pipeline.contract import resolve  # noqa: PLC0415 - pulls in msgspec
+        from airflow_provider_genesys.pipeline.contract import resolve
 
         return resolve(self.contract or None, kind=kind, folder=self.dag.folder if self.get_dag() else ".")
 
     def _pii_key(self, contract: Contract) -> bytes | None:
-        from airflow_provider_genesys.transfers.pii_key import read_pii_key  # noqa: PLC0415 - seldom needed
+        from airflow_provider_genesys.transfers.pii_key import read_pii_key
 
         return read_pii_key(self.pii_key or contract.pii_key) if contract.hashes else None
 
     def _window(self) -> Window:
-        from airflow_provider_genesys.pipeline.replay import EVER, Window  # noqa: PLC0415 - pulls in msgspec
+        from airflow_provider_genesys.pipeline.replay import EVER, Window
 
         window = read_window("the operator's arguments", self.window_start, self.window_end)
         return Window(window.start, window.end) if window else EVER

@@ -128,7 +128,7 @@ class GenesysCreateExportOperator(BaseOperator):
     @cached_property
     def hook(self) -> GenesysCloudHook:
         """The hook of ``genesys_conn_id``."""
-        from airflow_provider_genesys.hooks.genesys import GenesysCloudHook  # noqa: PLC0415 -- pulls in httpx
+        from airflow_provider_genesys.hooks.genesys import GenesysCloudHook
 
         return GenesysCloudHook(self.genesys_conn_id)
 

@@ -159,7 +159,7 @@ class GenesysFinishLoadsOperator(GenesysExportTransferOperator):
 
     def _ask_anew(self, load: UnfinishedLoad, context: Context) -> None:
         """Ask for the window again, and keep the new export's id in the ledger, for the next look and the next try."""
-        from airflow_provider_genesys.cloud.exports import ExportRequest  # noqa: PLC0415 - as the hook
+        from airflow_provider_genesys.cloud.exports import ExportRequest
 
         request = ExportRequest(
             load.window_start,
@@ -201,7 +201,7 @@ class GenesysFinishPostgresLoadsOperator(GenesysFinishLoadsOperator, GenesysExpo
 
     def unfinished_loads(self) -> list[UnfinishedLoad]:
         """Return the loads that the ledger of the table has as begun."""
-        from airflow_provider_genesys.sinks.postgres.unfinished import (  # noqa: PLC0415 - pulls in psycopg
+        from airflow_provider_genesys.sinks.postgres.unfinished import (
             unfinished_loads,
         )
 
@@ -221,8 +221,8 @@ class GenesysFinishS3LoadsOperator(GenesysFinishLoadsOperator, GenesysExportToS3
 
     def unfinished_loads(self) -> list[UnfinishedLoad]:
         """Return the loads that the ledgers below the prefix have as begun."""
-        from airflow_provider_genesys.sinks.objects.unfinished import unfinished_loads  # noqa: PLC0415 - msgspec
-        from airflow_provider_genesys.sinks.s3.store import S3Store  # noqa: PLC0415 - pulls in boto3
+        from airflow_provider_genesys.sinks.objects.unfinished import unfinished_loads
+        from airflow_provider_genesys.sinks.s3.store import S3Store
 
         _check_rows(self.output_format)
         store = S3Store(s3_client(self.aws_conn_id), required(self.s3_bucket, "s3_bucket"))
@@ -241,8 +241,8 @@ class GenesysFinishAzureBlobLoadsOperator(GenesysFinishLoadsOperator, GenesysExp
 
     def unfinished_loads(self) -> list[UnfinishedLoad]:
         """Return the loads that the ledgers below the prefix have as begun."""
-        from airflow_provider_genesys.sinks.azure_blob.store import AzureStore  # noqa: PLC0415 - an extra
-        from airflow_provider_genesys.sinks.objects.unfinished import unfinished_loads  # noqa: PLC0415 - msgspec
+        from airflow_provider_genesys.sinks.azure_blob.store import AzureStore
+        from airflow_provider_genesys.sinks.objects.unfinished import unfinished_loads
 
         _check_rows(self.output_format)
         store = AzureStore(azure_container(self.wasb_conn_id, required(self.container_name, "container_name")))

@@ -64,10 +64,10 @@ class GenesysPlanShardsOperator(BaseOperator):
 
     def execute(self, context: Context) -> list[dict[str, Any] | None]:  # noqa: ARG002 - Airflow's signature
         """Look at the archive and return its shards."""
-        from airflow_provider_genesys.hooks.genesys import GenesysCloudHook  # noqa: PLC0415 - pulls in httpx
-        from airflow_provider_genesys.pipeline.shard import plan_shards  # noqa: PLC0415 - as above
-        from airflow_provider_genesys.transfers.handle import read_handle  # noqa: PLC0415 - as above
-        from airflow_provider_genesys.transfers.source import open_archive  # noqa: PLC0415 - as above
+        from airflow_provider_genesys.hooks.genesys import GenesysCloudHook
+        from airflow_provider_genesys.pipeline.shard import plan_shards
+        from airflow_provider_genesys.transfers.handle import read_handle
+        from airflow_provider_genesys.transfers.source import open_archive
 
         with failing_fast(), GenesysCloudHook(self.genesys_conn_id) as hook:
             handle = read_handle(self.handle, self.kind, hook, self.source_conn_id)

@@ -62,7 +62,7 @@ def _whole(certificate: dict[str, Any] | Sequence[dict[str, Any]]) -> dict[str, 
         return certificate
     if not certificate:  # which is reported as missing
         return {}
-    from airflow_provider_genesys.pipeline.joint import join_summaries  # noqa: PLC0415 - pulls in msgspec
+    from airflow_provider_genesys.pipeline.joint import join_summaries
 
     return join_summaries(list(certificate))
 

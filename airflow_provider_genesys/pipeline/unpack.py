@@ -117,7 +117,7 @@ class Unpacked:
         if self.packing == "zip":
             return Zip(whole=self._entries[0] == (0, 0))
         if self.packing == "zstd":
-            from airflow_provider_genesys.pipeline.unpack_zstd import Zstd  # noqa: PLC0415 - an extra
+            from airflow_provider_genesys.pipeline.unpack_zstd import Zstd
 
             return Zstd()
         return None

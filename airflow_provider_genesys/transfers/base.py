@@ -195,7 +195,7 @@ class GenesysExportTransferOperator(BaseOperator):
     @cached_property
     def hook(self) -> GenesysCloudHook:
         """The hook of ``genesys_conn_id``."""
-        from airflow_provider_genesys.hooks.genesys import GenesysCloudHook  # noqa: PLC0415 - pulls in httpx
+        from airflow_provider_genesys.hooks.genesys import GenesysCloudHook
 
         return GenesysCloudHook(self.genesys_conn_id)
 
@@ -265,7 +265,7 @@ class GenesysExportTransferOperator(BaseOperator):
         self, load: Load, handle: dict[str, Any], options: Options, watch: Callable[[Checkpoint], None]
     ) -> Certificate:
         """Load the records that ``handle`` leads to into the sink; ``watch`` is told every checkpoint."""
-        from airflow_provider_genesys.pipeline.run import run  # noqa: PLC0415 - pulls in httpx
+        from airflow_provider_genesys.pipeline.run import run
 
         return run(load, lambda start: open_result(self, handle, start), self.make_sink(), options, watch)
 
@@ -278,7 +278,7 @@ class GenesysExportTransferOperator(BaseOperator):
         return self.hook.encrypt_dead_letter(raw)
 
     def _load(self, handle: dict[str, Any], context: Context) -> Load:
-        from airflow_provider_genesys.sinks.base import Load  # noqa: PLC0415 - pulls in msgspec
+        from airflow_provider_genesys.sinks.base import Load
 
         contract = contract_of(self, handle["kind"])
         shard = shard_of(self.shard, contract)
@@ -307,8 +307,8 @@ class GenesysExportTransferOperator(BaseOperator):
         return datetime.fromisoformat(told.replace("Z", "+00:00")) if told else context["dag_run"].run_after
 
     def _options(self, handle: dict[str, Any], contract: Contract, *, restart: bool) -> Options:
-        from airflow_provider_genesys.pipeline.completeness import Completeness  # noqa: PLC0415 - as below
-        from airflow_provider_genesys.pipeline.run import Options  # noqa: PLC0415 - pulls in httpx
+        from airflow_provider_genesys.pipeline.completeness import Completeness
+        from airflow_provider_genesys.pipeline.run import Options
 
         return Options(
             batch_size=self.batch_size,

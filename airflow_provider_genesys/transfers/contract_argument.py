@@ -14,7 +14,7 @@ def contract_of(operator: GenesysExportTransferOperator, kind: str) -> Contract:
 
     :raises ContractError: there is none, or it is not valid.
     """
-    from airflow_provider_genesys.pipeline.contract import resolve  # noqa: PLC0415 - pulls in msgspec
+    from airflow_provider_genesys.pipeline.contract import resolve
 
     folder = operator.dag.folder if operator.get_dag() else "."
     named = operator.contract or None  # a template may render to nothing
@@ -30,7 +30,7 @@ def check_contract(operator: GenesysExportTransferOperator) -> None:
 
 def hash_key_of(operator: GenesysExportTransferOperator, contract: Contract) -> bytes | None:
     """Return the key that ``contract`` hashes with; None where it does not."""
-    from airflow_provider_genesys.transfers.pii_key import read_pii_key  # noqa: PLC0415 - seldom needed
+    from airflow_provider_genesys.transfers.pii_key import read_pii_key
 
     return read_pii_key(operator.pii_key or contract.pii_key) if contract.hashes else None
 

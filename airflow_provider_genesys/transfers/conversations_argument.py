@@ -63,10 +63,10 @@ def index_of(operator: GenesysRecordingMediaOperator) -> Index | None:
     if operator.handle is not None:
         return None
     if operator.conversations_sql is None:
-        from airflow_provider_genesys.cloud.media_index import of_retention  # noqa: PLC0415 - pulls in httpx
+        from airflow_provider_genesys.cloud.media_index import of_retention
 
         return of_retention(operator.hook.get_conn(), _days(operator), operator.page_size)
-    from airflow_provider_genesys.cloud.media_query import QueryIndex  # noqa: PLC0415 - pulls in psycopg
+    from airflow_provider_genesys.cloud.media_query import QueryIndex
 
     conn_id = operator.sql_conn_id or operator.postgres_conn_id
     return QueryIndex(lambda: connect(conn_id), _query(operator), operator.page_size)

@@ -51,6 +51,6 @@ class GenesysRecordingMediaToAzureBlobOperator(GenesysRecordingMediaOperator):
     def make_store(self) -> MediaStore:
         """Return where the media goes."""
         container = azure_container(self.wasb_conn_id, required(self.container_name, "container_name"))
-        from airflow_provider_genesys.sinks.azure_blob.sink import azure_media  # noqa: PLC0415 - an extra
+        from airflow_provider_genesys.sinks.azure_blob.sink import azure_media
 
         return azure_media(container, required(self.blob_prefix, "blob_prefix"), self.extra_args)

@@ -48,7 +48,7 @@ class GenesysRecordingMediaToS3Operator(GenesysRecordingMediaOperator):
 
     def make_store(self) -> MediaStore:
         """Return where the media goes."""
-        from airflow_provider_genesys.sinks.s3.sink import s3_media  # noqa: PLC0415 - pulls in boto3
+        from airflow_provider_genesys.sinks.s3.sink import s3_media
 
         bucket, prefix = required(self.s3_bucket, "s3_bucket"), required(self.s3_prefix, "s3_prefix")
         return s3_media(s3_client(self.aws_conn_id), bucket, prefix, self.extra_args)

@@ -69,7 +69,7 @@ class GenesysExportToAzureBlobOperator(GenesysExportToObjectStoreOperator):
 
     def make_sink(self) -> Sink:
         """Return the sink, not opened."""
-        from airflow_provider_genesys.sinks.azure_blob.sink import AzureBlobSink  # noqa: PLC0415 - an extra
+        from airflow_provider_genesys.sinks.azure_blob.sink import AzureBlobSink
 
         return AzureBlobSink(
             self._container,
@@ -85,7 +85,7 @@ class GenesysExportToAzureBlobOperator(GenesysExportToObjectStoreOperator):
 
     def make_landing(self) -> RawLanding:
         """Return where the archive is landed as it is, not opened."""
-        from airflow_provider_genesys.sinks.azure_blob.sink import azure_landing  # noqa: PLC0415 - an extra
+        from airflow_provider_genesys.sinks.azure_blob.sink import azure_landing
 
         return azure_landing(
             self._container,

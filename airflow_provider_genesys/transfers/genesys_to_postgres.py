@@ -79,13 +79,13 @@ class GenesysExportToPostgresOperator(GenesysExportTransferOperator):
 
     def evolution_sql(self, before: Contract, after: Contract) -> str:
         """Return the ``ALTER TABLE`` that the table's owner runs, or this operator has run."""
-        from airflow_provider_genesys.sinks.postgres.evolve import evolution_sql  # noqa: PLC0415 - pulls in psycopg
+        from airflow_provider_genesys.sinks.postgres.evolve import evolution_sql
 
         return evolution_sql(self.schema, self.table, before, after)
 
     def make_sink(self) -> Sink:
         """Return the sink, not opened."""
-        from airflow_provider_genesys.sinks.postgres.sink import PostgresSink  # noqa: PLC0415 - pulls in psycopg
+        from airflow_provider_genesys.sinks.postgres.sink import PostgresSink
 
         return PostgresSink(
             lambda: connect(self.postgres_conn_id),
@@ -109,7 +109,7 @@ def connect(postgres_conn_id: str) -> psycopg.Connection:
     """Open a connection as PostgresHook does, with psycopg 3 even where the hook still uses psycopg2."""
     try:
         import psycopg
-        from airflow.providers.postgres.hooks.postgres import PostgresHook  # noqa: PLC0415 - an extra
+        from airflow.providers.postgres.hooks.postgres import PostgresHook
     except ImportError as error:
         raise MissingExtraError(
             f"{error}. Loading into PostgreSQL needs: pip install 'airflow-provider-genesys[postgres]'"

@@ -79,7 +79,7 @@ class GenesysExportToS3Operator(GenesysExportToObjectStoreOperator):
 
     def make_sink(self) -> Sink:
         """Return the sink, not opened."""
-        from airflow_provider_genesys.sinks.s3.sink import S3Sink  # noqa: PLC0415 - pulls in boto3
+        from airflow_provider_genesys.sinks.s3.sink import S3Sink
 
         return S3Sink(
             lambda: s3_client(self.aws_conn_id),
@@ -97,7 +97,7 @@ class GenesysExportToS3Operator(GenesysExportToObjectStoreOperator):
 
     def make_landing(self) -> RawLanding:
         """Return where the archive is landed as it is, not opened."""
-        from airflow_provider_genesys.sinks.s3.sink import s3_landing  # noqa: PLC0415 - pulls in boto3
+        from airflow_provider_genesys.sinks.s3.sink import s3_landing
 
         return s3_landing(
             lambda: s3_client(self.aws_conn_id),

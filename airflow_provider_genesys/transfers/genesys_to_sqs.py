@@ -66,8 +66,8 @@ class GenesysExportToSqsOperator(GenesysExportTransferOperator):
 
     def make_sink(self) -> Sink:
         """Return the sink, not opened."""
-        from airflow_provider_genesys.sinks.sqs.settings import SqsSettings  # noqa: PLC0415 - as above
-        from airflow_provider_genesys.sinks.sqs.sink import SqsSink  # noqa: PLC0415 - pulls in boto3
+        from airflow_provider_genesys.sinks.sqs.settings import SqsSettings
+        from airflow_provider_genesys.sinks.sqs.sink import SqsSink
 
         settings = SqsSettings(
             required(self.queue_url, "queue_url"),
@@ -88,10 +88,10 @@ class GenesysExportToSqsOperator(GenesysExportTransferOperator):
 
 def sqs_client(aws_conn_id: str | None, connections: int) -> Any:
     """Return a client as SqsHook makes it, with the sink's settings where the connection has none of its own."""
-    from airflow.providers.amazon.aws.hooks.sqs import SqsHook  # noqa: PLC0415 - pulls in boto3
+    from airflow.providers.amazon.aws.hooks.sqs import SqsHook
     from botocore.config import Config
 
-    from airflow_provider_genesys.sinks.sqs.sink import CLIENT_CONFIG  # noqa: PLC0415 - as above
+    from airflow_provider_genesys.sinks.sqs.sink import CLIENT_CONFIG
 
     config = Config(**CLIENT_CONFIG, max_pool_connections=connections)
     chosen = SqsHook(aws_conn_id=aws_conn_id).conn_config.botocore_config

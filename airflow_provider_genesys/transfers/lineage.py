@@ -36,9 +36,9 @@ def table_uri(location: str) -> str:
 
 def _collector() -> Any:
     try:
-        from airflow.sdk.lineage import get_hook_lineage_collector  # noqa: PLC0415 - slow to import
+        from airflow.sdk.lineage import get_hook_lineage_collector
     except ImportError:  # before Airflow 3.3
-        from airflow.lineage.hook import (  # type: ignore[no-redef,import-not-found]  # noqa: PLC0415 - as above
+        from airflow.lineage.hook import (  # type: ignore[no-redef,import-not-found]
             get_hook_lineage_collector,
         )
     return get_hook_lineage_collector()

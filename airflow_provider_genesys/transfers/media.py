@@ -97,9 +97,9 @@ class GenesysRecordingMediaOperator(GenesysExportToPostgresOperator):
         self, load: Load, handle: dict[str, Any], options: Options, watch: Callable[[Checkpoint], None]
     ) -> Certificate:
         """Fetch the media, and load what is known of it."""
-        from airflow_provider_genesys.cloud.media_batches import Patience  # noqa: PLC0415 - pulls in httpx
-        from airflow_provider_genesys.pipeline.pages import Pages  # noqa: PLC0415 - as above
-        from airflow_provider_genesys.pipeline.run import run  # noqa: PLC0415 - as above
+        from airflow_provider_genesys.cloud.media_batches import Patience
+        from airflow_provider_genesys.pipeline.pages import Pages
+        from airflow_provider_genesys.pipeline.run import run
 
         patience = Patience(first=self.batch_poll_interval, whole=self.batch_timeout)
         media, jobs = self.hook.open_media(

@@ -43,7 +43,7 @@ class GenesysExportToObjectStoreOperator(GenesysExportTransferOperator):
         """Load the rows, or land the archive."""
         if self.output_format != "raw":
             return super().run_load(load, handle, options, watch)
-        from airflow_provider_genesys.pipeline.land import land  # noqa: PLC0415 - pulls in httpx
+        from airflow_provider_genesys.pipeline.land import land
 
         if load.range is not None:
             raise ConfigurationError("output_format='raw' lands an archive whole. Leave out shard.")

@@ -25,9 +25,9 @@ def shard_of(given: Any, contract: Contract) -> Shard | None:
             "A contract that evolves cannot be loaded in shards: each would make other columns of what it meets. Load "
             "the export in one piece, or choose other contract_modes."
         )
-    import msgspec  # noqa: PLC0415 - not when DAGs are parsed
+    import msgspec
 
-    from airflow_provider_genesys.pipeline.shard import Shard  # noqa: PLC0415 - pulls in httpx
+    from airflow_provider_genesys.pipeline.shard import Shard
 
     try:
         return msgspec.convert(ast.literal_eval(given) if isinstance(given, str) else given, Shard)

@@ -23,7 +23,7 @@ def landed_handle(url: str, conn_id: str | None) -> dict[str, Any]:
 
     :raises SourceRefusedError: there is none.
     """
-    from airflow_provider_genesys.pipeline.landed import find_landed  # noqa: PLC0415 - pulls in httpx
+    from airflow_provider_genesys.pipeline.landed import find_landed
 
     return {**find_landed(*open_folder(url, conn_id)).handle, LOCATION: url}
 
@@ -51,7 +51,7 @@ def open_archive(
     """
     if LOCATION in handle:
         return _landed(handle[LOCATION], source_conn_id, known)
-    from airflow_provider_genesys.pipeline.download import Download, DownloadSettings  # noqa: PLC0415 - pulls in httpx
+    from airflow_provider_genesys.pipeline.download import Download, DownloadSettings
 
     return Download(
         lambda fresh: hook.open_file_uri(handle, fresh=fresh),
@@ -62,7 +62,7 @@ def open_archive(
 
 
 def _landed(url: str, conn_id: str | None, known: Identity) -> Archive:
-    from airflow_provider_genesys.pipeline.landed import LandedArchive, find_landed  # noqa: PLC0415 - pulls in httpx
+    from airflow_provider_genesys.pipeline.landed import LandedArchive, find_landed
 
     store, folder = open_folder(url, conn_id)
     return LandedArchive(store, find_landed(store, folder), known=known)

@@ -95,6 +95,6 @@ class GenesysAvailabilityTrigger(BaseTrigger):
 
     @cached_property
     def _hook(self) -> GenesysCloudHook:
-        from airflow_provider_genesys.hooks.genesys import GenesysCloudHook  # noqa: PLC0415 -- pulls in httpx
+        from airflow_provider_genesys.hooks.genesys import GenesysCloudHook
 
         return GenesysCloudHook(self.genesys_conn_id, patience=PATIENCE)

@@ -52,7 +52,7 @@ class AzureStore:
 
     def read(self, key: str, start: int, length: int, *, etag: str | None = None) -> bytes | None:
         """Return some bytes of a blob."""
-        from azure.core import MatchConditions  # noqa: PLC0415 - loads the whole SDK
+        from azure.core import MatchConditions
 
         condition = {"etag": etag, "match_condition": MatchConditions.IfNotModified} if etag else {}
         return self._read(key, lambda answer: bytes(answer.readall()), offset=start, length=length, **condition)
@@ -103,7 +103,7 @@ class AzureStore:
 
         :raises _Taken: there is a blob, and the condition says that there must not be.
         """
-        from azure.storage.blob import BlobBlock  # noqa: PLC0415 - loads the whole SDK
+        from azure.storage.blob import BlobBlock
 
         listed = [BlobBlock(block_id=block) for block in blocks]
         answer = self.call(
@@ -127,7 +127,7 @@ class AzureStore:
         return self.call("upload_blob", key, tolerate=() if overwrite else _TAKEN, **arguments, **self._described(key))
 
     def _described(self, key: str) -> dict[str, Any]:
-        from azure.storage.blob import ContentSettings  # noqa: PLC0415 - loads the whole SDK
+        from azure.storage.blob import ContentSettings
 
         settings = ContentSettings(content_type=content_type(key))
         return {"content_settings": settings, **self._extra_args}

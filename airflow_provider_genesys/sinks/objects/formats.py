@@ -149,7 +149,7 @@ def rows_of(output_format: OutputFormat, load: Load, contract: Table) -> Rows:
     :raises MissingExtraError: a package that the format needs is not installed.
     """
     if output_format == "parquet":
-        from airflow_provider_genesys.sinks.objects.parquet import ParquetRows  # noqa: PLC0415 - an extra
+        from airflow_provider_genesys.sinks.objects.parquet import ParquetRows
 
         return ParquetRows(load, contract)
     return Lines(contract, Gzip() if output_format == "ndjson.gz" else Plain())

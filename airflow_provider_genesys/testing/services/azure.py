@@ -66,7 +66,7 @@ class AzuriteServer(ServerProcess):
 
     def client(self, **options: Any) -> Any:
         """Return a ``BlobServiceClient`` for it."""
-        from azure.storage.blob import BlobServiceClient  # noqa: PLC0415 - an extra
+        from azure.storage.blob import BlobServiceClient
 
         return BlobServiceClient.from_connection_string(self.connection_string, **options)
 

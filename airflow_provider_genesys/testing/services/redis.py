@@ -66,7 +66,7 @@ class RedisServer(ServerProcess):
 
     def client(self, **options: Any) -> Any:
         """Return a ``redis.Redis`` for it."""
-        import redis  # noqa: PLC0415 - only needed here
+        import redis
 
         return redis.Redis.from_url(self.url, **options)
 

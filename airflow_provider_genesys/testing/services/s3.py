@@ -55,7 +55,7 @@ class S3Server(ServerProcess):
 
     def client(self, service: str = "s3") -> Any:
         """Return a boto3 client for it; SQS and DynamoDB are served, too."""
-        import boto3  # noqa: PLC0415 - heavy, and only needed here
+        import boto3
 
         return boto3.client(
             service,
