@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from airflow_provider_genesys.cloud.pieces import BY_START_DAY
+from airflow_provider_genesys.cloud.exports.pieces import BY_START_DAY
 from airflow_provider_genesys.exceptions import GenesysError
 from airflow_provider_genesys.window import read_window
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime, time, timedelta, timezone
 from typing import Any
 
-from airflow_provider_genesys.cloud.times import parse_time
 from airflow_provider_genesys.exceptions import WindowError
+from airflow_provider_genesys.times import parse_time
 
 GIVE_ONE = (
     "Give the operator window_start and window_end, or trigger the run with the conf "

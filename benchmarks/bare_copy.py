@@ -18,9 +18,8 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from airflow_provider_genesys.pipeline.contract import RECORDINGS
-from airflow_provider_genesys.pipeline.split import LineSplitter, Slice
-from airflow_provider_genesys.pipeline.transform import Transform
+from airflow_provider_genesys.contracts.contract import RECORDINGS
+from airflow_provider_genesys.contracts.transform import Transform
 from airflow_provider_genesys.sinks.postgres.columns import (
     CONTRACT,
     EXPORT,
@@ -32,6 +31,8 @@ from airflow_provider_genesys.sinks.postgres.columns import (
     column_names,
 )
 from airflow_provider_genesys.sinks.postgres.schema import create_target
+from airflow_provider_genesys.source.records import Slice
+from airflow_provider_genesys.source.split.lines import LineSplitter
 
 BATCH = 500
 CHUNK = 2**18

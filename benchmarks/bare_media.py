@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 import httpcore
 import httpx
 
-from airflow_provider_genesys.sinks.objects.media_store import MediaStore
+from airflow_provider_genesys.media.store import MediaStore
 from benchmarks.null_store import NullStore
 
 AT_ONCE = 8

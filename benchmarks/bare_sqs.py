@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from airflow_provider_genesys.pipeline.contract import RECORDINGS
-from airflow_provider_genesys.sinks.objects.formats import RowEncoder
+from airflow_provider_genesys.contracts.contract import RECORDINGS
+from airflow_provider_genesys.sinks.objects.ndjson import RowEncoder
 from airflow_provider_genesys.sinks.sqs.sink import CLIENT_CONFIG
 from benchmarks.bare_copy import batches
 from benchmarks.clients import aws_client, new_queue

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from airflow_provider_genesys.sinks.objects.formats import Gzip
+from airflow_provider_genesys.sinks.objects.ndjson import Gzip
 from benchmarks.clients import azure_container, s3_client
 
 CHUNK = 2**20

@@ -10,7 +10,7 @@ KEYS = {"aws_access_key_id": "bench", "aws_secret_access_key": "bench", "region_
 
 def s3_client(place: str) -> tuple[Any, str]:
     """Return a client as the sink wants it, and the bucket's name."""
-    from airflow_provider_genesys.sinks.s3.sink import CLIENT_CONFIG
+    from airflow_provider_genesys.sinks.s3 import CLIENT_CONFIG
 
     endpoint, _, bucket = place.rpartition("/")
     return aws_client("s3", endpoint, CLIENT_CONFIG), bucket

@@ -9,7 +9,7 @@ import time
 from airflow_provider_genesys.pipeline.land import land
 from airflow_provider_genesys.pipeline.memory import peak_memory_mb
 from airflow_provider_genesys.pipeline.run import Options
-from airflow_provider_genesys.sinks.s3.sink import s3_landing
+from airflow_provider_genesys.sinks.s3 import s3_landing
 from benchmarks.clients import s3_client
 from benchmarks.load import MIB, a_load, download
 

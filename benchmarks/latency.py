@@ -13,9 +13,9 @@ from bisect import bisect_left
 from collections.abc import Iterator
 
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
-from airflow_provider_genesys.pipeline.download import Download
+from airflow_provider_genesys.pipeline.load import Batch
 from airflow_provider_genesys.pipeline.run import Options, run
-from airflow_provider_genesys.sinks.base import Batch
+from airflow_provider_genesys.source.download import Download
 from benchmarks.load import Url, a_load
 from benchmarks.null_sink import NullSink
 

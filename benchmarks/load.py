@@ -15,11 +15,12 @@ from datetime import datetime, timedelta, timezone
 from functools import partial
 from typing import Any
 
-from airflow_provider_genesys.pipeline.contract import RECORDINGS
-from airflow_provider_genesys.pipeline.download import Download
+from airflow_provider_genesys.contracts.contract import RECORDINGS
+from airflow_provider_genesys.pipeline.load import Load
 from airflow_provider_genesys.pipeline.memory import peak_memory_mb
 from airflow_provider_genesys.pipeline.run import Options, run
-from airflow_provider_genesys.sinks.base import Load, Sink
+from airflow_provider_genesys.pipeline.sink import Sink
+from airflow_provider_genesys.source.download import Download
 from benchmarks.archives import DAY
 from benchmarks.clients import aws_client, azure_container, new_queue, s3_client
 from benchmarks.null_sink import NullSink, PackingSink, SlowSink
@@ -46,14 +47,14 @@ def download(url: str) -> Callable[[Any], Download]:
 
 
 def _s3(place: str) -> Sink:
-    from airflow_provider_genesys.sinks.s3.sink import S3Sink
+    from airflow_provider_genesys.sinks.s3 import S3Sink
 
     client, bucket = s3_client(place)
     return S3Sink(lambda: client, bucket, f"bench/{time.time_ns()}", dead_letter_raw="drop")
 
 
 def _azure(place: str) -> Sink:
-    from airflow_provider_genesys.sinks.azure_blob.sink import AzureBlobSink
+    from airflow_provider_genesys.sinks.azure_blob import AzureBlobSink
 
     container = azure_container(place)
     return AzureBlobSink(lambda: container, f"bench/{time.time_ns()}", dead_letter_raw="drop")

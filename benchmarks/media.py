@@ -13,17 +13,17 @@ from contextlib import closing
 from datetime import timedelta
 from typing import Any
 
-from airflow_provider_genesys.cloud.client import CloudClient
 from airflow_provider_genesys.cloud.config import CloudConfig
-from airflow_provider_genesys.cloud.media import open_media
-from airflow_provider_genesys.cloud.media_batches import Patience
-from airflow_provider_genesys.cloud.media_index import Conversations
-from airflow_provider_genesys.pipeline.contract import resolve
+from airflow_provider_genesys.cloud.http.client import CloudClient
+from airflow_provider_genesys.contracts.contract import resolve
+from airflow_provider_genesys.media.batches import Patience
+from airflow_provider_genesys.media.index import Conversations
+from airflow_provider_genesys.media.open import open_media
+from airflow_provider_genesys.media.store import MediaStore
+from airflow_provider_genesys.pipeline.load import Load
 from airflow_provider_genesys.pipeline.memory import peak_memory_mb
-from airflow_provider_genesys.pipeline.pages import Pages
 from airflow_provider_genesys.pipeline.run import Options, run
-from airflow_provider_genesys.sinks.base import Load
-from airflow_provider_genesys.sinks.objects.media_store import MediaStore
+from airflow_provider_genesys.source.pages import Pages
 from benchmarks.archives import DAY
 from benchmarks.bare_media import AT_ONCE
 from benchmarks.null_sink import NullSink

@@ -8,8 +8,8 @@ from datetime import datetime, timezone
 
 from airflow_provider_genesys.pipeline.certificate import Certificate
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, Counts
-from airflow_provider_genesys.sinks.base import Batch, Load
-from airflow_provider_genesys.sinks.objects.formats import Gzip, RowEncoder
+from airflow_provider_genesys.pipeline.load import Batch, Load
+from airflow_provider_genesys.sinks.objects.ndjson import Gzip, RowEncoder
 
 
 class NullSink:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from airflow_provider_genesys.sinks.objects.store import Body, ObjectStore, ResumableUpload, Sent, Stored
+from airflow_provider_genesys.stores.base import Body, ObjectStore, ResumableUpload, Sent, Stored
 
 
 class NullStore(ObjectStore):

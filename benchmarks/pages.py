@@ -10,18 +10,18 @@ import json
 import time
 from datetime import timedelta
 
-from airflow_provider_genesys.cloud.client import CloudClient
 from airflow_provider_genesys.cloud.config import CloudConfig
-from airflow_provider_genesys.cloud.exports import ExportRequest, family
-from airflow_provider_genesys.cloud.handle import make_handle
-from airflow_provider_genesys.cloud.results import open_pages
+from airflow_provider_genesys.cloud.exports.base import ExportRequest
+from airflow_provider_genesys.cloud.exports.handle import make_handle
+from airflow_provider_genesys.cloud.exports.registry import family
+from airflow_provider_genesys.cloud.http.client import CloudClient
+from airflow_provider_genesys.contracts.contract import resolve
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
-from airflow_provider_genesys.pipeline.contract import resolve
+from airflow_provider_genesys.pipeline.load import Batch, Load
 from airflow_provider_genesys.pipeline.memory import peak_memory_mb
-from airflow_provider_genesys.pipeline.pages import Pages
 from airflow_provider_genesys.pipeline.run import Options, run
-from airflow_provider_genesys.sinks.base import Batch, Load
-from airflow_provider_genesys.sinks.child_rows import ChildRows
+from airflow_provider_genesys.sinks.objects.row_parts import ChildRows
+from airflow_provider_genesys.source.pages import Pages, open_pages
 from benchmarks.archives import DAY
 from benchmarks.null_sink import NullSink
 

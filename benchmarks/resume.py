@@ -12,8 +12,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
+from airflow_provider_genesys.pipeline.load import Batch
 from airflow_provider_genesys.pipeline.run import Options, run
-from airflow_provider_genesys.sinks.base import Batch
 from benchmarks.load import a_load, download
 from benchmarks.null_sink import NullSink
 

@@ -12,8 +12,8 @@ import sys
 import time
 from dataclasses import dataclass, replace
 
-from airflow_provider_genesys.pipeline.joint import join_certificates
 from airflow_provider_genesys.pipeline.run import Options, run
+from airflow_provider_genesys.pipeline.shards import join_certificates
 from benchmarks.archives import shelf
 from benchmarks.load import a_load, download
 from benchmarks.null_sink import PackingSink

@@ -14,9 +14,9 @@ from datetime import datetime, timezone
 
 from airflow_provider_genesys.pipeline.certificate import Certificate
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
-from airflow_provider_genesys.pipeline.joint import join_certificates
 from airflow_provider_genesys.pipeline.run import Options, run
-from airflow_provider_genesys.pipeline.shard import Shard, plan_shards
+from airflow_provider_genesys.pipeline.shards import join_certificates
+from airflow_provider_genesys.source.shards import Shard, plan_shards
 from benchmarks.load import a_load, download
 from benchmarks.null_sink import NullSink
 

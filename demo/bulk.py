@@ -9,7 +9,7 @@ from typing import Any
 
 import psycopg
 
-from airflow_provider_genesys.cloud.recording_jobs import PATH
+from airflow_provider_genesys.cloud.exports.recording_jobs import PATH
 from demo.account import XComs, problems_of, show_window, show_xcoms, total
 from demo.embedded import Embedded
 

@@ -9,7 +9,7 @@ from datetime import datetime, timezone
 from types import SimpleNamespace
 from typing import Any
 
-from airflow_provider_genesys.cloud.exports import ExportRequest
+from airflow_provider_genesys.cloud.exports.base import ExportRequest
 from airflow_provider_genesys.hooks.genesys import GenesysCloudHook
 from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
 

@@ -24,7 +24,7 @@ from airflow_provider_genesys.exceptions import (
 )
 from airflow_provider_genesys.pipeline.certificate import Certificate
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
-from airflow_provider_genesys.sinks.retries import retried
+from airflow_provider_genesys.retries import retried
 
 T = TypeVar("T")
 

@@ -8,11 +8,11 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError, WaiterError
 
+from airflow_provider_genesys.aws_errors import code_of, is_transient, told
 from airflow_provider_genesys.checkpoints.base import Key
 from airflow_provider_genesys.checkpoints.conditional import ConditionalStore
 from airflow_provider_genesys.checkpoints.entry import NUMBERS
 from airflow_provider_genesys.exceptions import SinkRefusedError, SinkUnavailableError
-from airflow_provider_genesys.sinks.s3.errors import code_of, is_transient, told
 
 HASH_KEY = "id"
 _TRANSIENT_CODES = {

@@ -56,7 +56,7 @@ class ArchiveApi:
 
 @dataclass(frozen=True)
 class CloudConfig:
-    """Everything that a :class:`~airflow_provider_genesys.cloud.client.CloudClient` needs to know."""
+    """Everything that a :class:`~airflow_provider_genesys.cloud.http.client.CloudClient` needs to know."""
 
     client_id: str
     client_secret: str = field(repr=False)

@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from airflow_provider_genesys.cloud.config import CloudConfig
-from airflow_provider_genesys.cloud.times import parse_time
 from airflow_provider_genesys.exceptions import UntrustedHostError
+from airflow_provider_genesys.times import parse_time
 
 LIFETIME = timedelta(hours=24)
 """How long an archive's URL lives where neither it nor the answer says."""

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseHook, Connection
 
 from airflow_provider_genesys.exceptions import ConfigurationError
+from airflow_provider_genesys.hooks.aws import ANSWER_SECONDS, CONNECT_SECONDS, _dynamodb_client
 
 if TYPE_CHECKING:
     from airflow_provider_genesys.checkpoints.conditional import ConditionalStore
 
 TABLE = "genesys_checkpoints"
 """The DynamoDB table, unless another is named."""
-CONNECT_SECONDS = 10
-ANSWER_SECONDS = 10
+
 REDIS_EXTRAS = ("ssl_cert_reqs", "ssl_ca_certs", "ssl_keyfile", "ssl_certfile", "ssl_check_hostname")
 
 
@@ -72,18 +72,6 @@ def _redis_client(settings: dict[str, Any]) -> Any:
 
 
 def _dynamodb(conn_id: str, table: str) -> ConditionalStore:
-    from airflow_provider_genesys.checkpoints.dynamodb import (
-        DynamoDBCheckpointStore,
-    )
+    from airflow_provider_genesys.checkpoints.dynamodb import DynamoDBCheckpointStore
 
     return DynamoDBCheckpointStore(lambda: _dynamodb_client(conn_id), table=table)
-
-
-def _dynamodb_client(conn_id: str) -> Any:
-    from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
-    from botocore.config import Config
-
-    once = Config(retries={"total_max_attempts": 1}, connect_timeout=CONNECT_SECONDS, read_timeout=ANSWER_SECONDS)
-    chosen = AwsBaseHook(conn_id, client_type="dynamodb").conn_config.botocore_config
-    config = once.merge(chosen) if chosen else once
-    return AwsBaseHook(conn_id, client_type="dynamodb", config=config).get_conn()

@@ -13,7 +13,8 @@ from airflow.sdk import BaseHook
 from airflow.sdk.log import mask_secret
 
 from airflow_provider_genesys.cloud.config import CloudConfig
-from airflow_provider_genesys.cloud.exports import ExportRequest, ExportStatus, QueryFamily, StartedFamily, family
+from airflow_provider_genesys.cloud.exports.base import ExportRequest, ExportStatus, QueryFamily, StartedFamily
+from airflow_provider_genesys.cloud.exports.registry import family
 from airflow_provider_genesys.exceptions import (
     ConfigurationError,
     DeadLetterError,
@@ -27,12 +28,12 @@ from airflow_provider_genesys.window import Window, read_moment
 if TYPE_CHECKING:
     from cryptography.fernet import Fernet
 
-    from airflow_provider_genesys.cloud.client import CloudClient
-    from airflow_provider_genesys.cloud.plan import Plan
+    from airflow_provider_genesys.backfill.plan import Plan
+    from airflow_provider_genesys.cloud.http.client import CloudClient
     from airflow_provider_genesys.cloud.presigned import PresignedUrl
-    from airflow_provider_genesys.pipeline.media import Media
-    from airflow_provider_genesys.pipeline.pages import Pages
-    from airflow_provider_genesys.sinks.objects.media_store import MediaStore
+    from airflow_provider_genesys.media.fetch import Media
+    from airflow_provider_genesys.media.store import MediaStore
+    from airflow_provider_genesys.source.pages import Pages
 
 _DEAD_LETTERS = "dead letters"
 
@@ -83,7 +84,7 @@ class GenesysCloudHook(BaseHook):
 
     @cached_property
     def _client(self) -> CloudClient:
-        from airflow_provider_genesys.cloud.client import CloudClient
+        from airflow_provider_genesys.cloud.http.client import CloudClient
 
         return CloudClient(self.config, on_secret=mask_secret, patience=self.patience)
 
@@ -175,7 +176,7 @@ class GenesysCloudHook(BaseHook):
         :param window_start: start of its window, aware; None for what Genesys says.
         :param window_end: end of its window, aware; None for what Genesys says.
         """
-        from airflow_provider_genesys.cloud.handle import make_handle
+        from airflow_provider_genesys.cloud.exports.handle import make_handle
 
         return make_handle(status, self.config.client_secret, window_start=window_start, window_end=window_end)
 
@@ -191,7 +192,7 @@ class GenesysCloudHook(BaseHook):
         :raises UrlExpiredError: Genesys knows the export but gives a dead URL.
         :raises UntrustedHostError: the URL leads where the connection allows no downloads from.
         """
-        from airflow_provider_genesys.cloud.handle import open_handle
+        from airflow_provider_genesys.cloud.exports.handle import open_handle
 
         return open_handle(handle, self._client, fresh=fresh)
 
@@ -202,7 +203,7 @@ class GenesysCloudHook(BaseHook):
         :param handle: from :meth:`make_handle`; ``export_id`` and ``kind`` are enough.
         :param page_size: records in a page.
         """
-        from airflow_provider_genesys.cloud.results import open_pages
+        from airflow_provider_genesys.source.pages import open_pages
 
         return open_pages(handle, self._client, page_size=page_size)
 
@@ -212,9 +213,9 @@ class GenesysCloudHook(BaseHook):
 
         :param handle: from :meth:`make_handle`.
         :param store: where the media goes.
-        :param settings: see :func:`airflow_provider_genesys.cloud.media.open_media`.
+        :param settings: see :func:`airflow_provider_genesys.media.open.open_media`.
         """
-        from airflow_provider_genesys.cloud.media import open_media
+        from airflow_provider_genesys.media.open import open_media
 
         return open_media(handle, self._client, store, **settings)
 
@@ -237,7 +238,7 @@ class GenesysCloudHook(BaseHook):
         :param page_size: records in a page.
         :param waiting: ``timeout`` and ``poll_interval`` of the sampled day's export, in seconds.
         """
-        from airflow_provider_genesys.cloud.plan import make_plan
+        from airflow_provider_genesys.backfill.plan import make_plan
 
         request = ExportRequest(window.start, window.end, filters or {}, options=options or {})
         sampled = read_moment("sample_day", sample_day) if sample_day else None
@@ -284,7 +285,7 @@ class GenesysCloudHook(BaseHook):
             return False, str(error)
 
     def _greet(self) -> str:
-        from airflow_provider_genesys.cloud.client import CloudClient
+        from airflow_provider_genesys.cloud.http.client import CloudClient
 
         try:
             with CloudClient(self.config, on_secret=mask_secret, patience=_BUTTON_PATIENCE) as client:

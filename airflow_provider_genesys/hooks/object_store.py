@@ -6,24 +6,13 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from airflow_provider_genesys.exceptions import ConfigurationError, MissingExtraError
+from airflow_provider_genesys.hooks.aws import s3_client
 
 if TYPE_CHECKING:
-    from airflow_provider_genesys.sinks.objects.store import ObjectStore
+    from airflow_provider_genesys.stores.base import ObjectStore
 
 SCHEMES = ("s3", "az")
 """What the URL of a folder in an object store begins with."""
-
-
-def s3_client(conn_id: str | None) -> Any:
-    """Return a client as S3Hook makes it, with the sink's settings where the connection has none of its own."""
-    from airflow.providers.amazon.aws.hooks.s3 import S3Hook
-    from botocore.config import Config
-
-    from airflow_provider_genesys.sinks.s3.sink import CLIENT_CONFIG
-
-    config = Config(**CLIENT_CONFIG)
-    chosen = S3Hook(aws_conn_id=conn_id).conn_config.botocore_config
-    return S3Hook(aws_conn_id=conn_id, config=config.merge(chosen) if chosen else config).get_conn()
 
 
 def azure_container(conn_id: str, name: str) -> Any:
@@ -57,10 +46,10 @@ def open_folder(url: str, conn_id: str | None) -> tuple[ObjectStore, str]:
     if not parts.netloc or folder == "/":
         raise ConfigurationError(f"{url!r} is no folder in a bucket. Give it as s3://bucket/prefix/dt=…/load/.")
     if parts.scheme == "s3":
-        from airflow_provider_genesys.sinks.s3.store import S3Store
+        from airflow_provider_genesys.stores.s3 import S3Store
 
         return S3Store(s3_client(conn_id or "aws_default"), parts.netloc), folder
     container = azure_container(conn_id or "wasb_default", parts.netloc)
-    from airflow_provider_genesys.sinks.azure_blob.store import AzureStore
+    from airflow_provider_genesys.stores.azure_blob import AzureStore
 
     return AzureStore(container), folder

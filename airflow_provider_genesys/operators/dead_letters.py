@@ -10,18 +10,19 @@ from typing import TYPE_CHECKING, Any, Literal
 from airflow.sdk import BaseOperator, Context
 
 from airflow_provider_genesys.exceptions import ConfigurationError
-from airflow_provider_genesys.hooks.object_store import azure_container, s3_client
-from airflow_provider_genesys.operators.failures import failing_fast
-from airflow_provider_genesys.transfers.base import required
+from airflow_provider_genesys.hooks.aws import s3_client
+from airflow_provider_genesys.hooks.object_store import azure_container
+from airflow_provider_genesys.tasks.arguments import required
+from airflow_provider_genesys.tasks.failures import failing_fast
 from airflow_provider_genesys.window import read_window
 
 if TYPE_CHECKING:
-    from airflow_provider_genesys.pipeline.contract import Contract
+    from airflow_provider_genesys.contracts.contract import Contract
     from airflow_provider_genesys.pipeline.replay import Window
     from airflow_provider_genesys.sinks.objects.replay import ObjectReplay
-    from airflow_provider_genesys.sinks.objects.store import ObjectStore
     from airflow_provider_genesys.sinks.postgres.replay import PostgresReplay
     from airflow_provider_genesys.sinks.sqs.replay import SqsReplay
+    from airflow_provider_genesys.stores.base import ObjectStore
 
 
 class GenesysReplayDeadLettersOperator(BaseOperator):
@@ -148,8 +149,8 @@ class GenesysReplayDeadLettersOperator(BaseOperator):
         return given[0]()
 
     def _in_postgres(self) -> PostgresReplay:
+        from airflow_provider_genesys.hooks.postgres import connect
         from airflow_provider_genesys.sinks.postgres.replay import PostgresReplay
-        from airflow_provider_genesys.transfers.genesys_to_postgres import connect
 
         return PostgresReplay(
             lambda: connect(self.postgres_conn_id),
@@ -160,22 +161,22 @@ class GenesysReplayDeadLettersOperator(BaseOperator):
         )
 
     def _in_s3(self) -> ObjectReplay:
-        from airflow_provider_genesys.sinks.s3.store import S3Store
+        from airflow_provider_genesys.stores.s3 import S3Store
 
         bucket = required(self.s3_bucket, "s3_bucket")
         store = S3Store(s3_client(self.aws_conn_id), bucket, extra_args=self.extra_args)
         return self._in_objects(store, required(self.s3_prefix, "s3_prefix"))
 
     def _in_azure_blob(self) -> ObjectReplay:
-        from airflow_provider_genesys.sinks.azure_blob.store import AzureStore
+        from airflow_provider_genesys.stores.azure_blob import AzureStore
 
         name = required(self.container_name, "container_name")
         store = AzureStore(azure_container(self.wasb_conn_id, name), extra_args=self.extra_args)
         return self._in_objects(store, required(self.blob_prefix, "blob_prefix"))
 
     def _in_sqs(self) -> SqsReplay:
+        from airflow_provider_genesys.hooks.aws import sqs_client
         from airflow_provider_genesys.sinks.sqs.replay import SqsReplay
-        from airflow_provider_genesys.transfers.genesys_to_sqs import sqs_client
 
         return SqsReplay(
             sqs_client(self.aws_conn_id, connections=1),
@@ -198,12 +199,12 @@ class GenesysReplayDeadLettersOperator(BaseOperator):
         return GenesysCloudHook(self.genesys_conn_id).open_dead_letter
 
     def _contract_of(self, kind: str) -> Contract:
-        from airflow_provider_genesys.pipeline.contract import resolve
+        from airflow_provider_genesys.contracts.contract import resolve
 
         return resolve(self.contract or None, kind=kind, folder=self.dag.folder if self.get_dag() else ".")
 
     def _pii_key(self, contract: Contract) -> bytes | None:
-        from airflow_provider_genesys.transfers.pii_key import read_pii_key
+        from airflow_provider_genesys.tasks.arguments import read_pii_key
 
         return read_pii_key(self.pii_key or contract.pii_key) if contract.hashes else None
 

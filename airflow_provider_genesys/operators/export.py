@@ -11,15 +11,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow.configuration import conf
 from airflow.sdk import BaseOperator, Context
 
-from airflow_provider_genesys.cloud.exports import ExportRequest, ExportState
+from airflow_provider_genesys.cloud.exports.base import ExportRequest, ExportState
 from airflow_provider_genesys.exceptions import ExportFailedError, ExportGoneError, JobLimitError, NotFoundError
 from airflow_provider_genesys.hooks.checkpoint_store import TABLE, open_store
 from airflow_provider_genesys.links.genesys import GenesysExportLink
-from airflow_provider_genesys.operators.availability import LateData, wait_for_data
-from airflow_provider_genesys.operators.failures import AirflowException, failing_fast
-from airflow_provider_genesys.operators.task_state import KeptElsewhere, TaskState
-from airflow_provider_genesys.operators.turn import await_turn
-from airflow_provider_genesys.operators.wait import DAY, wait_for_export
+from airflow_provider_genesys.tasks.availability import LateData, wait_for_data
+from airflow_provider_genesys.tasks.failures import AirflowException, failing_fast
+from airflow_provider_genesys.tasks.task_state import KeptElsewhere, TaskState
+from airflow_provider_genesys.tasks.wait import DAY, await_turn, wait_for_export
 from airflow_provider_genesys.window import resolve_window
 
 if TYPE_CHECKING:

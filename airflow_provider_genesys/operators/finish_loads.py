@@ -19,17 +19,20 @@ from airflow_provider_genesys.exceptions import (
     NotFoundError,
     SourceChangedError,
 )
-from airflow_provider_genesys.hooks.object_store import azure_container, s3_client
-from airflow_provider_genesys.operators.failures import failing_fast
-from airflow_provider_genesys.transfers.base import GenesysExportTransferOperator, required
+from airflow_provider_genesys.hooks.aws import s3_client
+from airflow_provider_genesys.hooks.object_store import azure_container
+from airflow_provider_genesys.hooks.postgres import connect
+from airflow_provider_genesys.tasks.arguments import required
+from airflow_provider_genesys.tasks.checkpoint_mirror import CheckpointMirror
+from airflow_provider_genesys.tasks.failures import failing_fast
+from airflow_provider_genesys.transfers.base import GenesysExportTransferOperator
 from airflow_provider_genesys.transfers.genesys_to_azure_blob import GenesysExportToAzureBlobOperator
-from airflow_provider_genesys.transfers.genesys_to_postgres import GenesysExportToPostgresOperator, connect
+from airflow_provider_genesys.transfers.genesys_to_postgres import GenesysExportToPostgresOperator
 from airflow_provider_genesys.transfers.genesys_to_s3 import GenesysExportToS3Operator
-from airflow_provider_genesys.transfers.mirror import CheckpointMirror
 
 if TYPE_CHECKING:
-    from airflow_provider_genesys.cloud.exports import ExportStatus
-    from airflow_provider_genesys.sinks.unfinished import UnfinishedLoad
+    from airflow_provider_genesys.cloud.exports.base import ExportStatus
+    from airflow_provider_genesys.pipeline.load import UnfinishedLoad
 
 FAILED = {"failed", "upstream_failed", "removed"}
 ENDED = {*FAILED, "success", "skipped"}
@@ -159,7 +162,7 @@ class GenesysFinishLoadsOperator(GenesysExportTransferOperator):
 
     def _ask_anew(self, load: UnfinishedLoad, context: Context) -> None:
         """Ask for the window again, and keep the new export's id in the ledger, for the next look and the next try."""
-        from airflow_provider_genesys.cloud.exports import ExportRequest
+        from airflow_provider_genesys.cloud.exports.base import ExportRequest
 
         request = ExportRequest(
             load.window_start,
@@ -201,9 +204,7 @@ class GenesysFinishPostgresLoadsOperator(GenesysFinishLoadsOperator, GenesysExpo
 
     def unfinished_loads(self) -> list[UnfinishedLoad]:
         """Return the loads that the ledger of the table has as begun."""
-        from airflow_provider_genesys.sinks.postgres.unfinished import (
-            unfinished_loads,
-        )
+        from airflow_provider_genesys.sinks.postgres.unfinished import unfinished_loads
 
         schema, table = required(self.schema, "schema"), required(self.table, "table")
         return unfinished_loads(lambda: connect(self.postgres_conn_id), schema, table)
@@ -222,7 +223,7 @@ class GenesysFinishS3LoadsOperator(GenesysFinishLoadsOperator, GenesysExportToS3
     def unfinished_loads(self) -> list[UnfinishedLoad]:
         """Return the loads that the ledgers below the prefix have as begun."""
         from airflow_provider_genesys.sinks.objects.unfinished import unfinished_loads
-        from airflow_provider_genesys.sinks.s3.store import S3Store
+        from airflow_provider_genesys.stores.s3 import S3Store
 
         _check_rows(self.output_format)
         store = S3Store(s3_client(self.aws_conn_id), required(self.s3_bucket, "s3_bucket"))
@@ -241,8 +242,8 @@ class GenesysFinishAzureBlobLoadsOperator(GenesysFinishLoadsOperator, GenesysExp
 
     def unfinished_loads(self) -> list[UnfinishedLoad]:
         """Return the loads that the ledgers below the prefix have as begun."""
-        from airflow_provider_genesys.sinks.azure_blob.store import AzureStore
         from airflow_provider_genesys.sinks.objects.unfinished import unfinished_loads
+        from airflow_provider_genesys.stores.azure_blob import AzureStore
 
         _check_rows(self.output_format)
         store = AzureStore(azure_container(self.wasb_conn_id, required(self.container_name, "container_name")))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import BaseOperator, Context
 
-from airflow_provider_genesys.operators.failures import failing_fast
+from airflow_provider_genesys.tasks.failures import failing_fast
 from airflow_provider_genesys.window import resolve_window
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from airflow.sdk import BaseOperator, Context
 
-from airflow_provider_genesys.operators.failures import failing_fast
+from airflow_provider_genesys.tasks.failures import failing_fast
 
 
 class GenesysPlanShardsOperator(BaseOperator):
@@ -65,9 +65,9 @@ class GenesysPlanShardsOperator(BaseOperator):
     def execute(self, context: Context) -> list[dict[str, Any] | None]:  # noqa: ARG002 - Airflow's signature
         """Look at the archive and return its shards."""
         from airflow_provider_genesys.hooks.genesys import GenesysCloudHook
-        from airflow_provider_genesys.pipeline.shard import plan_shards
-        from airflow_provider_genesys.transfers.handle import read_handle
-        from airflow_provider_genesys.transfers.source import open_archive
+        from airflow_provider_genesys.source.shards import plan_shards
+        from airflow_provider_genesys.tasks.handle import read_handle
+        from airflow_provider_genesys.tasks.result import open_archive
 
         with failing_fast(), GenesysCloudHook(self.genesys_conn_id) as hook:
             handle = read_handle(self.handle, self.kind, hook, self.source_conn_id)

@@ -8,7 +8,7 @@ from typing import Any
 from airflow.sdk import BaseOperator, Context
 
 from airflow_provider_genesys.exceptions import AccountError, ConfigurationError
-from airflow_provider_genesys.operators.failures import failing_fast
+from airflow_provider_genesys.tasks.failures import failing_fast
 
 COMPARED = (
     *("export_id", "kind", "window_start", "window_end", "length", "etag", "bytes_read"),
@@ -62,7 +62,7 @@ def _whole(certificate: dict[str, Any] | Sequence[dict[str, Any]]) -> dict[str, 
         return certificate
     if not certificate:  # which is reported as missing
         return {}
-    from airflow_provider_genesys.pipeline.joint import join_summaries
+    from airflow_provider_genesys.pipeline.shards import join_summaries
 
     return join_summaries(list(certificate))
 

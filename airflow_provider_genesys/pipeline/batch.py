@@ -7,22 +7,15 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
 
-from airflow_provider_genesys.pipeline.checkpoint import (
-    DIGEST_RANGE,
-    Checkpoint,
-    Counts,
-    FailedBatch,
-    Identity,
-    Position,
-    Proof,
-)
-from airflow_provider_genesys.pipeline.column import Column
-from airflow_provider_genesys.pipeline.contract import Contract
-from airflow_provider_genesys.pipeline.drift import summed
-from airflow_provider_genesys.pipeline.pii import record_protection
-from airflow_provider_genesys.pipeline.split import Slice
-from airflow_provider_genesys.pipeline.transform import Rows, Transform
-from airflow_provider_genesys.sinks.base import Batch, Load
+from airflow_provider_genesys.contracts.column import Column
+from airflow_provider_genesys.contracts.contract import Contract
+from airflow_provider_genesys.contracts.drift import summed
+from airflow_provider_genesys.contracts.pii import record_protection
+from airflow_provider_genesys.contracts.transform import Rows, Transform
+from airflow_provider_genesys.pipeline.checkpoint import DIGEST_RANGE, Checkpoint, Counts, FailedBatch
+from airflow_provider_genesys.pipeline.load import Batch, Load
+from airflow_provider_genesys.source.position import Identity, Position, Proof
+from airflow_provider_genesys.source.records import Slice
 
 
 class Batcher:

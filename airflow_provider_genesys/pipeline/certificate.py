@@ -7,11 +7,12 @@ from typing import Any, Literal
 
 import msgspec
 
+from airflow_provider_genesys.contracts.column import Column
+from airflow_provider_genesys.contracts.drift import Drift
 from airflow_provider_genesys.exceptions import AccountError
-from airflow_provider_genesys.pipeline.checkpoint import Counts, FailedBatch, Identity
-from airflow_provider_genesys.pipeline.column import Column
-from airflow_provider_genesys.pipeline.drift import Drift
-from airflow_provider_genesys.pipeline.shard import Shard
+from airflow_provider_genesys.pipeline.checkpoint import Counts, FailedBatch
+from airflow_provider_genesys.source.position import Identity
+from airflow_provider_genesys.source.shards import Shard
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class Certificate:
     seconds: float = 0.0
     """Wall time of the last attempt."""
     phases: dict[str, float] = field(default_factory=dict)
-    """The same by phase; see :data:`.phases.Phase`."""
+    """The same by phase; see :data:`.progress.Phase`."""
     peak_memory_mb: float = 0.0
 
     def accounted(self, counts: Counts, **facts: Any) -> Certificate:

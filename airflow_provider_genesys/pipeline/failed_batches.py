@@ -11,7 +11,8 @@ from datetime import datetime, timezone
 from airflow_provider_genesys.exceptions import SinkError, SinkRefusedError, SinkUnavailableError
 from airflow_provider_genesys.pipeline.batch import Batcher
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, FailedBatch
-from airflow_provider_genesys.sinks.base import Load, Sink
+from airflow_provider_genesys.pipeline.load import Load
+from airflow_provider_genesys.pipeline.sink import Sink
 
 log = logging.getLogger(__name__)
 

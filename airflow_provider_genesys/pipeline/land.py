@@ -11,17 +11,19 @@ from datetime import datetime, timezone
 from typing import Any
 
 from airflow_provider_genesys.exceptions import NotAnArchiveError
-from airflow_provider_genesys.pipeline.answer import changed
-from airflow_provider_genesys.pipeline.archive import Archive
+from airflow_provider_genesys.failpoints import COMMITTED, COMPLETE, FINISHING, OPENED, REPORTED, WRITING, reached
 from airflow_provider_genesys.pipeline.certificate import Certificate
-from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, Counts, Identity
-from airflow_provider_genesys.pipeline.handover import Handover
+from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, Counts
+from airflow_provider_genesys.pipeline.load import Load
 from airflow_provider_genesys.pipeline.memory import MemoryLimit, peak_memory_mb
 from airflow_provider_genesys.pipeline.progress import Progress
 from airflow_provider_genesys.pipeline.run import Options
-from airflow_provider_genesys.pipeline.steps import COMMITTED, COMPLETE, FINISHING, OPENED, REPORTED, WRITING, reached
-from airflow_provider_genesys.sinks.base import Load
-from airflow_provider_genesys.sinks.objects.raw_landing import PIECE, RAW, RawLanding
+from airflow_provider_genesys.sinks.objects.raw_landing import PIECE, RawLanding
+from airflow_provider_genesys.source.base import Archive
+from airflow_provider_genesys.source.landed import RAW
+from airflow_provider_genesys.source.position import Identity
+from airflow_provider_genesys.source.read_ahead import Handover
+from airflow_provider_genesys.source.response import changed
 
 log = logging.getLogger(__name__)
 

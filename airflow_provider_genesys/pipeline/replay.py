@@ -12,11 +12,13 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any
 
+import msgspec
+
+from airflow_provider_genesys.contracts.contract import Contract
+from airflow_provider_genesys.contracts.transform import Transform
 from airflow_provider_genesys.exceptions import DeadLetterError
-from airflow_provider_genesys.pipeline.contract import Contract
-from airflow_provider_genesys.pipeline.dead_letter import DeadLetter
-from airflow_provider_genesys.pipeline.split import RECORD_TOO_LARGE, Slice
-from airflow_provider_genesys.pipeline.transform import Transform
+from airflow_provider_genesys.pipeline.load import Load
+from airflow_provider_genesys.source.records import RECORD_TOO_LARGE, DeadLetter, Slice
 
 _STRICT = {"unknown": "discard_value", "type": "quarantine", "missing": "quarantine"}
 """A replay changes no table, and no letter ends it."""
@@ -24,9 +26,9 @@ _STRICT = {"unknown": "discard_value", "type": "quarantine", "missing": "quarant
 Open = Callable[[Mapping[str, Any]], bytes]
 """Returns the bytes of a dead letter's record, or raises :class:`DeadLetterError`."""
 
-
 BATCH = 500
 """Letters that are read again at a time, at most."""
+
 BATCH_BYTES = 8 * 1024 * 1024
 """Bytes of what is kept of them, after which no more are read; so they are one letter more at most."""
 
@@ -135,3 +137,32 @@ def _whole(letter: Mapping[str, Any], opened: Open) -> bytes | None:
         return opened(letter) or None
     except DeadLetterError:
         return None
+
+
+@dataclass(frozen=True)
+class LetterFacts:
+    """The load that a letter is of."""
+
+    load_id: str
+    shard: int
+    export_id: str
+    kind: str
+    window_start: datetime
+    window_end: datetime
+    submitted_at: datetime
+
+    def meets(self, window: Window) -> bool:
+        """Whether the load is to be replayed."""
+        return self.window_end > window.since and self.window_start < window.until
+
+    def load(self, contract_of: Callable[[str], Contract], run_id: str) -> Load:
+        """Return the load, as it is replayed through today's contract."""
+        return Load(**vars(self), contract=contract_of(self.kind), run_id=run_id)
+
+
+def facts_of(letter: Mapping[str, Any]) -> LetterFacts:
+    """Return what ``letter``, as JSON has it, says.
+
+    :raises msgspec.ValidationError: it is no dead letter.
+    """
+    return msgspec.convert(letter, LetterFacts)

@@ -13,23 +13,23 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 
-from airflow_provider_genesys.exceptions import NotAnArchiveError
-from airflow_provider_genesys.pipeline.archive import Archive
+from airflow_provider_genesys.exceptions import ConfigurationError, NotAnArchiveError
+from airflow_provider_genesys.failpoints import COMMITTED, COMPLETE, FINISHING, OPENED, REPORTED, SPLIT, reached
 from airflow_provider_genesys.pipeline.batch import Batcher
 from airflow_provider_genesys.pipeline.budget import Budget
 from airflow_provider_genesys.pipeline.certificate import Certificate
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, Counts
 from airflow_provider_genesys.pipeline.completeness import Completeness
 from airflow_provider_genesys.pipeline.failed_batches import keeping_failures
-from airflow_provider_genesys.pipeline.joint import join_shards
+from airflow_provider_genesys.pipeline.load import Load
 from airflow_provider_genesys.pipeline.memory import MemoryLimit, keep_freed_memory, peak_memory_mb
-from airflow_provider_genesys.pipeline.pages import Pages
-from airflow_provider_genesys.pipeline.phases import Phases
-from airflow_provider_genesys.pipeline.progress import Progress
-from airflow_provider_genesys.pipeline.source import Source, entered
-from airflow_provider_genesys.pipeline.split import MAX_RECORD_BYTES
-from airflow_provider_genesys.pipeline.steps import COMMITTED, COMPLETE, FINISHING, OPENED, REPORTED, SPLIT, reached
-from airflow_provider_genesys.sinks.base import Load, Sink
+from airflow_provider_genesys.pipeline.progress import Phases, Progress
+from airflow_provider_genesys.pipeline.shards import join_shards
+from airflow_provider_genesys.pipeline.sink import Sink
+from airflow_provider_genesys.source.base import Archive, Source, Until
+from airflow_provider_genesys.source.document import Document
+from airflow_provider_genesys.source.pages import Pages
+from airflow_provider_genesys.source.records import MAX_RECORD_BYTES
 
 log = logging.getLogger(__name__)
 
@@ -224,3 +224,22 @@ def _described(load: Load, batcher: Batcher, source: Source, progress: Progress)
         seconds=round(progress.seconds, 3),
         peak_memory_mb=round(peak_memory_mb(), 1),
     )
+
+
+def entered(result: Archive | Pages, load: Load, start: Checkpoint, *, max_record_bytes: int) -> Source:
+    """Return the records of an export's ``result``, from ``start`` on; longer ones than the limit are set aside.
+
+    :param load: of an archive, its shard tells to where records are read, and its contract where they are.
+    :raises ConfigurationError: the contract has a ``records_path``, and the result is pages, or cut into shards.
+    """
+    path = load.contract.records_path
+    if path and (load.range or isinstance(result, Pages)):
+        what = "a shard of an archive" if load.range else f"{load.kind}, which comes as pages,"
+        raise ConfigurationError(
+            f"Export {load.export_id}: contract {load.contract.name} has records_path={path!r}, but {what} has its "
+            "records in the one place that is known. Load it by a contract without records_path, or in one piece."
+        )
+    if isinstance(result, Pages):
+        return result.entered(start, max_record_bytes=max_record_bytes)
+    archive = Until(result, load.range.end) if load.range else result
+    return Document(archive, start, max_record_bytes=max_record_bytes, records_path=path)

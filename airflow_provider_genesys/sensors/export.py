@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.configuration import conf
 from airflow.sdk import BaseSensorOperator, Context
 
-from airflow_provider_genesys.cloud.exports import ExportStatus
+from airflow_provider_genesys.cloud.exports.base import ExportStatus
 from airflow_provider_genesys.exceptions import (
     ConfigurationError,
     ExportFailedError,
@@ -19,14 +19,14 @@ from airflow_provider_genesys.exceptions import (
     ExportTimeoutError,
 )
 from airflow_provider_genesys.links.genesys import GenesysExportLink
-from airflow_provider_genesys.operators.failures import (
+from airflow_provider_genesys.tasks.failures import (
     AirflowFailException,
     AirflowSensorTimeout,
     AirflowSkipException,
     failing_fast,
 )
-from airflow_provider_genesys.operators.upstream import upstream_export
-from airflow_provider_genesys.operators.wait import DAY, wait_for_export
+from airflow_provider_genesys.tasks.handle import upstream_export
+from airflow_provider_genesys.tasks.wait import DAY, wait_for_export
 from airflow_provider_genesys.window import Window, read_window
 
 if TYPE_CHECKING:

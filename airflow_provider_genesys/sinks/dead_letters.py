@@ -13,10 +13,10 @@ from typing import Any, Literal
 
 import msgspec
 
+from airflow_provider_genesys.contracts.pii import ProtectRecord
 from airflow_provider_genesys.exceptions import ConfigurationError, DeadLetterError
-from airflow_provider_genesys.pipeline.dead_letter import DeadLetter
-from airflow_provider_genesys.pipeline.pii import ProtectRecord
-from airflow_provider_genesys.sinks.base import Batch, Load
+from airflow_provider_genesys.pipeline.load import Batch, Load
+from airflow_provider_genesys.source.records import DeadLetter
 
 DeadLetterRaw = Literal["encrypt", "keep", "drop"]
 """What is kept of a dead letter's bytes."""
@@ -92,7 +92,7 @@ class DeadLetterRows:
         """Return one row for each letter.
 
         :param processed_at: of the load, ISO 8601.
-        :param protect: see :attr:`.base.Batch.protect`.
+        :param protect: see :attr:`.load.Batch.protect`.
         """
         now = datetime.now(timezone.utc)
         facts = {
@@ -127,7 +127,7 @@ class DeadLetterEncoder:
 
 
 class DeadLetterLines:
-    """The dead letters of a part as NDJSON; implements :class:`.formats.Rows` for them in the place of its rows."""
+    """The dead letters of a part as NDJSON; implements :class:`.form.Rows` for them in the place of its rows."""
 
     def __init__(self, rows: DeadLetterRows) -> None:
         self._rows = rows

@@ -10,7 +10,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from airflow.configuration import conf
 from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
@@ -18,32 +18,29 @@ from airflow.sdk import AssetAlias, BaseOperator, BaseOperatorLink, Context
 
 from airflow_provider_genesys.exceptions import (
     CloudUnavailableError,
-    ConfigurationError,
     SourceUnavailableError,
     UrlExpiredError,
 )
 from airflow_provider_genesys.links.genesys import GenesysExportLink
-from airflow_provider_genesys.operators.failures import failing_fast
-from airflow_provider_genesys.operators.task_state import is_first_try
-from airflow_provider_genesys.transfers import lineage, metrics
-from airflow_provider_genesys.transfers.ask_anew import load_asking_anew
-from airflow_provider_genesys.transfers.contract_argument import check_contract, contract_of, hash_key_of
-from airflow_provider_genesys.transfers.drift_event import emit
-from airflow_provider_genesys.transfers.handle import read_handle, window_of
-from airflow_provider_genesys.transfers.mirror import CheckpointMirror
-from airflow_provider_genesys.transfers.outage import Outage
-from airflow_provider_genesys.transfers.shard_argument import shard_of
-from airflow_provider_genesys.transfers.source import open_result
+from airflow_provider_genesys.tasks import reports
+from airflow_provider_genesys.tasks.arguments import check_contract, contract_of, hash_key_of, number, shard_of
+from airflow_provider_genesys.tasks.checkpoint_mirror import CheckpointMirror
+from airflow_provider_genesys.tasks.failures import failing_fast
+from airflow_provider_genesys.tasks.handle import read_handle, window_of
+from airflow_provider_genesys.tasks.outage import Outage
+from airflow_provider_genesys.tasks.recreate import load_asking_anew
+from airflow_provider_genesys.tasks.reports import emit
+from airflow_provider_genesys.tasks.result import open_result
+from airflow_provider_genesys.tasks.task_state import is_first_try
 
 if TYPE_CHECKING:
+    from airflow_provider_genesys.contracts.contract import Contract
     from airflow_provider_genesys.hooks.genesys import GenesysCloudHook
     from airflow_provider_genesys.pipeline.certificate import Certificate
     from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
-    from airflow_provider_genesys.pipeline.contract import Contract
+    from airflow_provider_genesys.pipeline.load import Load
     from airflow_provider_genesys.pipeline.run import Options
-    from airflow_provider_genesys.sinks.base import Load, Sink
-
-_Number = TypeVar("_Number", int, float)
+    from airflow_provider_genesys.pipeline.sink import Sink
 
 
 class GenesysExportTransferOperator(BaseOperator):
@@ -63,7 +60,7 @@ class GenesysExportTransferOperator(BaseOperator):
     :param filters: the filters that the export was asked with, if any: loads of one window with different filters are
         different loads. (templated)
     :param contract: what the records are read by: the name of a built-in contract, the path of a YAML file (a relative
-        one begins at the DAG file's folder), or a :class:`~airflow_provider_genesys.pipeline.contract.Contract`.
+        one begins at the DAG file's folder), or a :class:`~airflow_provider_genesys.contracts.contract.Contract`.
         Default: the built-in contract of the kind. A file is checked when the DAG is parsed. (templated)
     :param contract_modes: other modes than the contract has, by kind of surprise (``unknown``, ``type``, ``missing``):
         ``evolve``, ``freeze``, ``discard_value`` or ``quarantine``. (templated)
@@ -221,7 +218,7 @@ class GenesysExportTransferOperator(BaseOperator):
                 outage = outage.after(mirror.committed_at)
                 if outage.seconds > self.max_outage:
                     raise
-                metrics.paused(metrics.tags_of(context))
+                reports.paused(reports.tags_of(context))
                 self.log.warning("%s", error)
             pause = outage.pause(*self.outage_pause)
             self.log.warning("The outage lasts %.0f s so far; going on in %.0f s.", outage.seconds, pause)
@@ -255,8 +252,8 @@ class GenesysExportTransferOperator(BaseOperator):
         handle |= {"window_start": load.window_start.isoformat(), "window_end": load.window_end.isoformat()}
         options = self._options(handle, load.contract, restart=restart)
         certificate = self.run_load(load, handle, options, mirror.committed)
-        metrics.loaded(certificate, metrics.tags_of(context))
-        lineage.report(self.hook, certificate)
+        reports.loaded(certificate, reports.tags_of(context))
+        reports.report(self.hook, certificate)
         self._announce(context, certificate)
         self._report_drift(context, certificate, load.contract)
         return certificate.summary()
@@ -278,7 +275,7 @@ class GenesysExportTransferOperator(BaseOperator):
         return self.hook.encrypt_dead_letter(raw)
 
     def _load(self, handle: dict[str, Any], context: Context) -> Load:
-        from airflow_provider_genesys.sinks.base import Load
+        from airflow_provider_genesys.pipeline.load import Load
 
         contract = contract_of(self, handle["kind"])
         shard = shard_of(self.shard, contract)
@@ -333,15 +330,3 @@ class GenesysExportTransferOperator(BaseOperator):
         if self.drift_alias and certificate.drift:
             sql = self.evolution_sql(contract, contract.evolved(certificate.evolved))
             emit(context, self.drift_alias, certificate, sql)
-
-
-def required(value: Any, name: str) -> Any:
-    """Return ``value``; a template that rendered to nothing is an error that names the argument."""
-    if value in (None, "", "None"):
-        raise ConfigurationError(f"{name} is empty after rendering; give it a value.")
-    return value
-
-
-def number(value: Any, kind: type[_Number]) -> _Number | None:
-    """Return a number that a template may have made text of; None where it is empty."""
-    return None if value in (None, "", "None") else kind(value)

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_genesys.hooks.object_store import s3_client
-from airflow_provider_genesys.transfers.base import required
+from airflow_provider_genesys.hooks.aws import s3_client
+from airflow_provider_genesys.media.store import MediaStore
+from airflow_provider_genesys.sinks.s3 import _check_extra_args
+from airflow_provider_genesys.stores.s3 import S3Store
+from airflow_provider_genesys.tasks.arguments import required
 from airflow_provider_genesys.transfers.media import GenesysRecordingMediaOperator
 
 if TYPE_CHECKING:
-    from airflow_provider_genesys.sinks.objects.media_store import MediaStore
+    from airflow_provider_genesys.media.store import MediaStore
 
 
 class GenesysRecordingMediaToS3Operator(GenesysRecordingMediaOperator):
@@ -48,7 +51,12 @@ class GenesysRecordingMediaToS3Operator(GenesysRecordingMediaOperator):
 
     def make_store(self) -> MediaStore:
         """Return where the media goes."""
-        from airflow_provider_genesys.sinks.s3.sink import s3_media
-
         bucket, prefix = required(self.s3_bucket, "s3_bucket"), required(self.s3_prefix, "s3_prefix")
         return s3_media(s3_client(self.aws_conn_id), bucket, prefix, self.extra_args)
+
+
+def s3_media(client: Any, bucket: str, prefix: str, extra_args: dict[str, Any] | None) -> MediaStore:
+    """Return where media goes; the parameters are those of :class:`S3Sink`, but for the client itself."""
+    extra = extra_args or {}
+    _check_extra_args(extra)
+    return MediaStore(S3Store(client, bucket, extra_args=extra), prefix)

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_genesys.hooks.object_store import azure_container
-from airflow_provider_genesys.transfers.base import GenesysExportTransferOperator, required
+from airflow_provider_genesys.tasks.arguments import required
+from airflow_provider_genesys.transfers.base import GenesysExportTransferOperator
 from airflow_provider_genesys.transfers.object_store import GenesysExportToObjectStoreOperator, OutputFormat
 
 if TYPE_CHECKING:
-    from airflow_provider_genesys.sinks.base import Sink
+    from airflow_provider_genesys.pipeline.sink import Sink
     from airflow_provider_genesys.sinks.objects.raw_landing import RawLanding
 
 
@@ -69,7 +70,7 @@ class GenesysExportToAzureBlobOperator(GenesysExportToObjectStoreOperator):
 
     def make_sink(self) -> Sink:
         """Return the sink, not opened."""
-        from airflow_provider_genesys.sinks.azure_blob.sink import AzureBlobSink
+        from airflow_provider_genesys.sinks.azure_blob import AzureBlobSink
 
         return AzureBlobSink(
             self._container,
@@ -85,7 +86,7 @@ class GenesysExportToAzureBlobOperator(GenesysExportToObjectStoreOperator):
 
     def make_landing(self) -> RawLanding:
         """Return where the archive is landed as it is, not opened."""
-        from airflow_provider_genesys.sinks.azure_blob.sink import azure_landing
+        from airflow_provider_genesys.sinks.azure_blob import azure_landing
 
         return azure_landing(
             self._container,

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow_provider_genesys.exceptions import MissingExtraError
-from airflow_provider_genesys.transfers.base import GenesysExportTransferOperator, required
+from airflow_provider_genesys.hooks.postgres import connect
+from airflow_provider_genesys.tasks.arguments import required
+from airflow_provider_genesys.transfers.base import GenesysExportTransferOperator
 
 if TYPE_CHECKING:
-    import psycopg
-
-    from airflow_provider_genesys.pipeline.contract import Contract
-    from airflow_provider_genesys.sinks.base import Sink
+    from airflow_provider_genesys.contracts.contract import Contract
+    from airflow_provider_genesys.pipeline.sink import Sink
 
 
 class GenesysExportToPostgresOperator(GenesysExportTransferOperator):
@@ -103,20 +102,3 @@ class GenesysExportToPostgresOperator(GenesysExportTransferOperator):
             dead_letter_raw=self.dead_letter_raw,
             encrypt=self.encrypt,
         )
-
-
-def connect(postgres_conn_id: str) -> psycopg.Connection:
-    """Open a connection as PostgresHook does, with psycopg 3 even where the hook still uses psycopg2."""
-    try:
-        import psycopg
-        from airflow.providers.postgres.hooks.postgres import PostgresHook
-    except ImportError as error:
-        raise MissingExtraError(
-            f"{error}. Loading into PostgreSQL needs: pip install 'airflow-provider-genesys[postgres]'"
-        ) from error
-    connection: Any = PostgresHook(postgres_conn_id=postgres_conn_id).get_conn()
-    if isinstance(connection, psycopg.Connection):
-        return connection
-    parameters, password = connection.info.dsn_parameters, connection.info.password
-    connection.close()
-    return psycopg.connect(**parameters, password=password)

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from airflow.sdk import BaseOperatorLink
 
-from airflow_provider_genesys.hooks.object_store import s3_client
+from airflow_provider_genesys.hooks.aws import s3_client
 from airflow_provider_genesys.links.s3 import GenesysS3PrefixLink
-from airflow_provider_genesys.transfers.base import GenesysExportTransferOperator, required
+from airflow_provider_genesys.tasks.arguments import required
+from airflow_provider_genesys.transfers.base import GenesysExportTransferOperator
 from airflow_provider_genesys.transfers.object_store import GenesysExportToObjectStoreOperator, OutputFormat
 
 if TYPE_CHECKING:
-    from airflow_provider_genesys.sinks.base import Sink
+    from airflow_provider_genesys.pipeline.sink import Sink
     from airflow_provider_genesys.sinks.objects.raw_landing import RawLanding
 
 
@@ -79,7 +80,7 @@ class GenesysExportToS3Operator(GenesysExportToObjectStoreOperator):
 
     def make_sink(self) -> Sink:
         """Return the sink, not opened."""
-        from airflow_provider_genesys.sinks.s3.sink import S3Sink
+        from airflow_provider_genesys.sinks.s3 import S3Sink
 
         return S3Sink(
             lambda: s3_client(self.aws_conn_id),
@@ -97,7 +98,7 @@ class GenesysExportToS3Operator(GenesysExportToObjectStoreOperator):
 
     def make_landing(self) -> RawLanding:
         """Return where the archive is landed as it is, not opened."""
-        from airflow_provider_genesys.sinks.s3.sink import s3_landing
+        from airflow_provider_genesys.sinks.s3 import s3_landing
 
         return s3_landing(
             lambda: s3_client(self.aws_conn_id),

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_genesys.hooks.aws import sqs_client
 from airflow_provider_genesys.hooks.checkpoint_store import TABLE, open_store
-from airflow_provider_genesys.transfers.base import GenesysExportTransferOperator, required
+from airflow_provider_genesys.tasks.arguments import required
+from airflow_provider_genesys.transfers.base import GenesysExportTransferOperator
 
 if TYPE_CHECKING:
-    from airflow_provider_genesys.sinks.base import Sink
+    from airflow_provider_genesys.pipeline.sink import Sink
 
 
 class GenesysExportToSqsOperator(GenesysExportTransferOperator):
@@ -84,15 +86,3 @@ class GenesysExportToSqsOperator(GenesysExportTransferOperator):
             lambda: open_store(conn_id, table=self.checkpoint_table),
             settings,
         )
-
-
-def sqs_client(aws_conn_id: str | None, connections: int) -> Any:
-    """Return a client as SqsHook makes it, with the sink's settings where the connection has none of its own."""
-    from airflow.providers.amazon.aws.hooks.sqs import SqsHook
-    from botocore.config import Config
-
-    from airflow_provider_genesys.sinks.sqs.sink import CLIENT_CONFIG
-
-    config = Config(**CLIENT_CONFIG, max_pool_connections=connections)
-    chosen = SqsHook(aws_conn_id=aws_conn_id).conn_config.botocore_config
-    return SqsHook(aws_conn_id=aws_conn_id, config=config.merge(chosen) if chosen else config).get_conn()

@@ -6,17 +6,17 @@ from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_genesys.exceptions import ConfigurationError
+from airflow_provider_genesys.tasks.result import open_archive
 from airflow_provider_genesys.transfers.base import GenesysExportTransferOperator
-from airflow_provider_genesys.transfers.source import open_archive
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from airflow_provider_genesys.contracts.contract import Contract
     from airflow_provider_genesys.pipeline.certificate import Certificate
     from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
-    from airflow_provider_genesys.pipeline.contract import Contract
+    from airflow_provider_genesys.pipeline.load import Load
     from airflow_provider_genesys.pipeline.run import Options
-    from airflow_provider_genesys.sinks.base import Load
     from airflow_provider_genesys.sinks.objects.raw_landing import RawLanding
 
 OutputFormat = Literal["ndjson.gz", "ndjson", "parquet", "raw"]

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
+from airflow_provider_genesys.cloud.exports.waiting import Watch, seconds_left
 from airflow_provider_genesys.exceptions import GenesysError
-from airflow_provider_genesys.triggers.export import PATIENCE, in_thread
-from airflow_provider_genesys.waiting import Watch, seconds_left
+from airflow_provider_genesys.triggers.polling import PATIENCE, in_thread
 
 if TYPE_CHECKING:
     from airflow_provider_genesys.hooks.genesys import GenesysCloudHook

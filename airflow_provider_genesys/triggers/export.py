@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
-from asgiref.sync import sync_to_async
 
-from airflow_provider_genesys.cloud.exports import ExportState, ExportStatus
+from airflow_provider_genesys.cloud.exports.base import ExportState, ExportStatus
+from airflow_provider_genesys.cloud.exports.waiting import Watch, seconds_left
 from airflow_provider_genesys.exceptions import GenesysError
-from airflow_provider_genesys.waiting import Watch, seconds_left
+from airflow_provider_genesys.triggers.polling import PATIENCE, in_thread
 
 if TYPE_CHECKING:
     from airflow_provider_genesys.hooks.genesys import GenesysCloudHook
-
-PATIENCE = 2.0
-"""Seconds that one poll may take with retries of its own, in one of few threads; the trigger itself asks again."""
-
-T = TypeVar("T")
 
 
 class GenesysExportTrigger(BaseTrigger):
@@ -127,10 +122,3 @@ class GenesysExportTrigger(BaseTrigger):
         from airflow_provider_genesys.hooks.genesys import GenesysCloudHook
 
         return GenesysCloudHook(self.genesys_conn_id, patience=PATIENCE)
-
-
-async def in_thread(function: Callable[[], T]) -> T:
-    """Run a blocking ``function`` of the hook in a thread."""
-    # sync_to_async rather than asyncio.to_thread: through it the hook's reads of connections reach the triggerer's
-    # own event loop. The shield keeps the message of a cancellation, by which Airflow knows that a person asked for it.
-    return await asyncio.shield(asyncio.ensure_future(sync_to_async(function, thread_sensitive=False)()))

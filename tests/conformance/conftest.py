@@ -15,14 +15,15 @@ from azure.core.exceptions import ResourceNotFoundError
 
 from airflow_provider_genesys.checkpoints.conditional import ConditionalStore
 from airflow_provider_genesys.checkpoints.redis import RedisCheckpointStore
-from airflow_provider_genesys.pipeline.contract import Contract
-from airflow_provider_genesys.sinks.azure_blob.sink import AzureBlobSink
-from airflow_provider_genesys.sinks.base import Load, Sink
+from airflow_provider_genesys.contracts.contract import Contract
+from airflow_provider_genesys.pipeline.load import Load
+from airflow_provider_genesys.pipeline.sink import Sink
+from airflow_provider_genesys.sinks.azure_blob import AzureBlobSink
 from airflow_provider_genesys.sinks.local import LocalSink
 from airflow_provider_genesys.sinks.objects.formats import OutputFormat
 from airflow_provider_genesys.sinks.postgres.columns import column_names
 from airflow_provider_genesys.sinks.postgres.sink import PostgresSink
-from airflow_provider_genesys.sinks.s3.sink import S3Sink
+from airflow_provider_genesys.sinks.s3 import S3Sink
 from airflow_provider_genesys.testing.services import AzuriteServer, RedisServer, S3Server
 from airflow_provider_genesys.testing.sink_conformance import PART_SIZE, Contents
 from tests.sinks.lake import client_for, rows_in

@@ -15,7 +15,7 @@ import pytest
 from airflow_home import airflow_db, run_dag, states, xcoms
 from shipped_dag import shipped_dag
 
-from airflow_provider_genesys.cloud import shared
+from airflow_provider_genesys.cloud.http import shared
 from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
 from airflow_provider_genesys.testing.services import PostgresServer, S3Server
 

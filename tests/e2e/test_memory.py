@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_genesys.sinks.objects.media_store import PIECE
+from airflow_provider_genesys.media.store import PIECE
 from benchmarks.archives import Shelf, shelf
 from benchmarks.processes import Figures, measured, python, serving
 

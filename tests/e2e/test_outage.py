@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from airflow_home import states, xcoms
 
-from airflow_provider_genesys.pipeline import download
+from airflow_provider_genesys.source import download
 from airflow_provider_genesys.transfers.base import GenesysExportTransferOperator
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import pytest
 from airflow_home import run_dag, states, xcoms
 from shipped_dag import shipped_dag
 
-from airflow_provider_genesys.cloud.recording_jobs import PATH
+from airflow_provider_genesys.cloud.exports.recording_jobs import PATH
 from demo import bulk
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ import pytest
 from airflow.sdk import DAG
 from airflow_home import run_dag, states, xcoms
 
+from airflow_provider_genesys.contracts.contract import RECORDINGS
 from airflow_provider_genesys.operators.export import GenesysCreateExportOperator
-from airflow_provider_genesys.pipeline.contract import RECORDINGS
 from airflow_provider_genesys.sensors.export import GenesysExportSensor
 from airflow_provider_genesys.testing.services import AzuriteServer
 from airflow_provider_genesys.transfers.genesys_to_azure_blob import GenesysExportToAzureBlobOperator

@@ -27,32 +27,34 @@ from typing import Any
 import psycopg
 from azure.storage.blob import BlobServiceClient
 
+from airflow_provider_genesys import failpoints
 from airflow_provider_genesys.checkpoints.dynamodb import DynamoDBCheckpointStore
-from airflow_provider_genesys.cloud.client import CloudClient
 from airflow_provider_genesys.cloud.config import CloudConfig
-from airflow_provider_genesys.cloud.exports import family
-from airflow_provider_genesys.cloud.handle import make_handle, open_handle
-from airflow_provider_genesys.cloud.media import open_media
-from airflow_provider_genesys.cloud.media_batches import Patience
-from airflow_provider_genesys.cloud.results import open_pages
-from airflow_provider_genesys.pipeline import document, run, steps
+from airflow_provider_genesys.cloud.exports.handle import make_handle, open_handle
+from airflow_provider_genesys.cloud.exports.registry import family
+from airflow_provider_genesys.cloud.http.client import CloudClient
+from airflow_provider_genesys.contracts.contract import resolve
+from airflow_provider_genesys.media.batches import Patience
+from airflow_provider_genesys.media.open import open_media
+from airflow_provider_genesys.media.store import MediaStore
+from airflow_provider_genesys.pipeline import run
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
-from airflow_provider_genesys.pipeline.contract import resolve
-from airflow_provider_genesys.pipeline.download import Download, DownloadSettings
-from airflow_provider_genesys.pipeline.handover import Handover
 from airflow_provider_genesys.pipeline.land import land
-from airflow_provider_genesys.pipeline.pages import Pages
-from airflow_provider_genesys.sinks.azure_blob.sink import AzureBlobSink, azure_landing
-from airflow_provider_genesys.sinks.base import Load, Sink
+from airflow_provider_genesys.pipeline.load import Load
+from airflow_provider_genesys.pipeline.sink import Sink
+from airflow_provider_genesys.sinks.azure_blob import AzureBlobSink, azure_landing
 from airflow_provider_genesys.sinks.local import LocalSink, local_landing
 from airflow_provider_genesys.sinks.objects import parts, raw_landing
-from airflow_provider_genesys.sinks.objects.media_store import MediaStore
 from airflow_provider_genesys.sinks.objects.raw_landing import RawLanding
 from airflow_provider_genesys.sinks.postgres.sink import PostgresSink
-from airflow_provider_genesys.sinks.s3.sink import S3Sink, s3_landing
-from airflow_provider_genesys.sinks.s3.store import S3Store
+from airflow_provider_genesys.sinks.s3 import S3Sink, s3_landing
 from airflow_provider_genesys.sinks.sqs.settings import SqsSettings
 from airflow_provider_genesys.sinks.sqs.sink import SqsSink
+from airflow_provider_genesys.source import document
+from airflow_provider_genesys.source.download import Download, DownloadSettings
+from airflow_provider_genesys.source.pages import Pages, open_pages
+from airflow_provider_genesys.source.read_ahead import Handover
+from airflow_provider_genesys.stores.s3 import S3Store
 from airflow_provider_genesys.testing.services.azure import connection_string
 from tests.sinks.lake import client_for
 from tests.sinks.queues import sqs_client
@@ -147,7 +149,7 @@ class DyingDownload(Download):
 
 
 def load(job: dict[str, Any]) -> Any:
-    steps.hook = listener(job)
+    failpoints.hook = listener(job)
     parts.PIECE = raw_landing.PIECE = 5 * 2**20
     # So that bytes come as fast as they are written, and a kill at any of them finds the sink at work.
     document.Handover = partial(Handover, limit=64 * 1024, piece=32 * 1024)

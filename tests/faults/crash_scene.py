@@ -14,10 +14,11 @@ from typing import Any
 
 import psycopg
 
-from airflow_provider_genesys.cloud.client import CloudClient
 from airflow_provider_genesys.cloud.config import CloudConfig
-from airflow_provider_genesys.cloud.exports import ExportRequest, family
-from airflow_provider_genesys.pipeline.contract import resolve
+from airflow_provider_genesys.cloud.exports.base import ExportRequest
+from airflow_provider_genesys.cloud.exports.registry import family
+from airflow_provider_genesys.cloud.http.client import CloudClient
+from airflow_provider_genesys.contracts.contract import resolve
 from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
 from airflow_provider_genesys.testing.services import AzuriteServer, S3Server
 from tests.faults.crash_child import DAY

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
 
-from airflow_provider_genesys.pipeline.download import OVERLAP
+from airflow_provider_genesys.source.download import OVERLAP
 from airflow_provider_genesys.testing.fault_proxy import Fault, s3_error
 
 PLACES = ("start", "inside", "boundary", "end")

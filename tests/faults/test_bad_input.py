@@ -18,12 +18,13 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_genesys.contracts.contract import RECORDINGS
+from airflow_provider_genesys.contracts.drift import MOST_NAMES
 from airflow_provider_genesys.exceptions import GenesysError, NotAnArchiveError
 from airflow_provider_genesys.pipeline.certificate import Certificate
-from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, Counts, Identity
-from airflow_provider_genesys.pipeline.contract import RECORDINGS
-from airflow_provider_genesys.pipeline.drift import MOST_NAMES
+from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, Counts
 from airflow_provider_genesys.pipeline.run import Options, run
+from airflow_provider_genesys.source.position import Identity
 from tests.faults.bad_input_table import EXPECTED, FILES, PAGE, TEXTS, with_tables
 from tests.unit.pipeline.memory_sink import MemorySink, Shelf
 from tests.unit.pipeline.sources import InMemory, a_load

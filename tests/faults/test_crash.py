@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_genesys.pipeline import steps
+from airflow_provider_genesys import failpoints
 from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
 from airflow_provider_genesys.testing.services import AzuriteServer, PostgresServer, S3Server
 from tests.faults.crash_child import DAY
@@ -30,44 +30,44 @@ PAGED = ("postgres", "local")
 SEEDS = {"sqs": 2}
 """How many random kills a sink meets without --long; others meet 20. A queue takes long to be read."""
 EVERYWHERE = {
-    steps.OPENED: (1,),
-    steps.SPLIT: (1, 4),
-    steps.WRITING: (4,),
-    steps.COMMITTING: (1, 3),
-    steps.COMMITTED: (3,),
-    steps.REPORTED: (1,),
-    steps.FINISHING: (1,),
-    steps.CHECKED: (1,),
-    steps.COMPLETE: (1,),
+    failpoints.OPENED: (1,),
+    failpoints.SPLIT: (1, 4),
+    failpoints.WRITING: (4,),
+    failpoints.COMMITTING: (1, 3),
+    failpoints.COMMITTED: (3,),
+    failpoints.REPORTED: (1,),
+    failpoints.FINISHING: (1,),
+    failpoints.CHECKED: (1,),
+    failpoints.COMPLETE: (1,),
 }
 """At which of the times that it is reached a step is deadly."""
-OF_TABLES = {steps.CLAIMING: (1,)}
+OF_TABLES = {failpoints.CLAIMING: (1,)}
 OF_OBJECTS = {
-    steps.CLAIMED: (1,),
-    steps.GATHERED: (4,),
-    steps.PUTTING: (1, 6),
-    steps.PART_UPLOADED: (1, 3),
-    steps.LEDGER_WRITTEN: (1, 3),
-    steps.MANIFEST_WRITTEN: (1,),
-    steps.CLEANED: (1,),
+    failpoints.CLAIMED: (1,),
+    failpoints.GATHERED: (4,),
+    failpoints.PUTTING: (1, 6),
+    failpoints.PART_UPLOADED: (1, 3),
+    failpoints.LEDGER_WRITTEN: (1, 3),
+    failpoints.MANIFEST_WRITTEN: (1,),
+    failpoints.CLEANED: (1,),
 }
-OF_QUEUES = {steps.SENT: (1, 3)}
-OF_QUEUES_SHORT = {steps.OPENED, steps.SENT, steps.COMMITTED, steps.CHECKED}
-OF_LARGE_PARTS = {steps.PIECE_SENT: (1,), steps.COMPLETING: (1,)}
+OF_QUEUES = {failpoints.SENT: (1, 3)}
+OF_QUEUES_SHORT = {failpoints.OPENED, failpoints.SENT, failpoints.COMMITTED, failpoints.CHECKED}
+OF_LARGE_PARTS = {failpoints.PIECE_SENT: (1,), failpoints.COMPLETING: (1,)}
 RESUMED = {
-    steps.COMMITTED,
-    steps.REPORTED,
-    steps.FINISHING,
-    steps.PUBLISHED,
-    steps.CHECKED,
-    steps.MANIFEST_WRITTEN,
-    steps.CLEANED,
+    failpoints.COMMITTED,
+    failpoints.REPORTED,
+    failpoints.FINISHING,
+    failpoints.PUBLISHED,
+    failpoints.CHECKED,
+    failpoints.MANIFEST_WRITTEN,
+    failpoints.CLEANED,
 }
 """After these there is a checkpoint to go on from, and the next attempt has to."""
 STEPS = [
     *((sink, step, nth) for sink in SINKS for step, times in EVERYWHERE.items() for nth in times),
     *((sink, step, nth) for sink in TABLES for step, times in OF_TABLES.items() for nth in times),
-    ("postgres-atomic", steps.PUBLISHED, 1),
+    ("postgres-atomic", failpoints.PUBLISHED, 1),
     *(("sqs", step, nth) for step, times in OF_QUEUES.items() for nth in times),
     *((sink, step, nth) for sink in OBJECT_STORES for step, times in OF_OBJECTS.items() for nth in times),
 ]
@@ -237,7 +237,7 @@ def test_killed_within_a_large_part(large_parts: Scene, sink: str, step: str, nt
 
 
 @pytest.mark.outcome("processes", "SIGTERM, or no memory is left (`MemoryError`)", "recovers")
-@pytest.mark.parametrize("step", [steps.SPLIT, steps.WRITING, steps.COMMITTING, steps.COMMITTED])
+@pytest.mark.parametrize("step", [failpoints.SPLIT, failpoints.WRITING, failpoints.COMMITTING, failpoints.COMMITTED])
 @pytest.mark.parametrize("way", ["SIGTERM", "MemoryError"])
 @pytest.mark.parametrize("sink", [case(sink) for sink in SINKS])
 def test_ended_with_its_leave_taken(scene: Scene, sink: str, way: str, step: str) -> None:
@@ -254,7 +254,7 @@ def test_loads_need_no_temporary_files(scene: Scene, sink: str) -> None:
 
 def test_every_step_is_killed_at() -> None:
     """A step that somebody adds is one more to be killed at."""
-    named = {value for name, value in vars(steps).items() if name.isupper()}
+    named = {value for name, value in vars(failpoints).items() if name.isupper()}
     assert named == {step for _, step, _ in (*STEPS, *LARGE)}
 
 

@@ -11,36 +11,42 @@ from collections.abc import Iterator
 
 import pytest
 
-from airflow_provider_genesys.pipeline import steps
+from airflow_provider_genesys import failpoints
 from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
 from airflow_provider_genesys.testing.services import AzuriteServer, PostgresServer, S3Server
 from tests.faults.crash_scene import Loader, Places, Source, loader, make_source
 
 PIECE = 5 * 2**20
 IN_S3 = {
-    steps.CLAIMED: (1,),
-    steps.OPENED: (1,),
-    steps.WRITING: (4,),
-    steps.PIECE_SENT: (1, 2, 3),
-    steps.COMMITTING: (2,),
-    steps.LEDGER_WRITTEN: (1, 3),
-    steps.COMMITTED: (1,),
-    steps.REPORTED: (2,),
-    steps.FINISHING: (1,),
-    steps.COMPLETING: (1,),
-    steps.PART_UPLOADED: (1,),
-    steps.CHECKED: (1,),
-    steps.MANIFEST_WRITTEN: (1,),
-    steps.CLEANED: (1,),
-    steps.COMPLETE: (1,),
+    failpoints.CLAIMED: (1,),
+    failpoints.OPENED: (1,),
+    failpoints.WRITING: (4,),
+    failpoints.PIECE_SENT: (1, 2, 3),
+    failpoints.COMMITTING: (2,),
+    failpoints.LEDGER_WRITTEN: (1, 3),
+    failpoints.COMMITTED: (1,),
+    failpoints.REPORTED: (2,),
+    failpoints.FINISHING: (1,),
+    failpoints.COMPLETING: (1,),
+    failpoints.PART_UPLOADED: (1,),
+    failpoints.CHECKED: (1,),
+    failpoints.MANIFEST_WRITTEN: (1,),
+    failpoints.CLEANED: (1,),
+    failpoints.COMPLETE: (1,),
 }
 """At which of the times that it is reached a step is deadly."""
-ELSEWHERE = (steps.PIECE_SENT, steps.COMMITTED, steps.COMPLETING, steps.PART_UPLOADED, steps.MANIFEST_WRITTEN)
+ELSEWHERE = (
+    failpoints.PIECE_SENT,
+    failpoints.COMMITTED,
+    failpoints.COMPLETING,
+    failpoints.PART_UPLOADED,
+    failpoints.MANIFEST_WRITTEN,
+)
 KILLS = [
     *(("s3", step, nth) for step, times in IN_S3.items() for nth in times),
     *((sink, step, IN_S3[step][-1]) for sink in ("azure", "local") for step in ELSEWHERE),
 ]
-BEGUN_ANEW = {steps.CLAIMED, steps.OPENED, steps.WRITING, steps.COMPLETE}
+BEGUN_ANEW = {failpoints.CLAIMED, failpoints.OPENED, failpoints.WRITING, failpoints.COMPLETE}
 """After these there is nothing to go on from; after the last because all is done."""
 
 
@@ -82,5 +88,5 @@ def test_a_landing_killed_at_a_step(
     assert certificate.get("bytes_read") == len(archive), certificate
     assert certificate["parts"][0]["sha256"] == hashlib.sha256(archive).hexdigest()
     assert read()["archive"] == archive
-    if step not in BEGUN_ANEW and (step, nth) not in {(steps.PIECE_SENT, 1), (steps.COMMITTING, 1)}:
+    if step not in BEGUN_ANEW and (step, nth) not in {(failpoints.PIECE_SENT, 1), (failpoints.COMMITTING, 1)}:
         assert certificate["attempts"] == 2

@@ -19,9 +19,9 @@ from typing import Any
 import psycopg
 import pytest
 
-from airflow_provider_genesys.pipeline import steps
-from airflow_provider_genesys.pipeline.media import MEDIA_DESCRIBED, MEDIA_STORED
-from airflow_provider_genesys.sinks.objects.media_store import PIECE
+from airflow_provider_genesys import failpoints
+from airflow_provider_genesys.media.fetch import MEDIA_DESCRIBED, MEDIA_STORED
+from airflow_provider_genesys.media.store import PIECE
 from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
 from airflow_provider_genesys.testing.services import PostgresServer, S3Server
 from tests.faults.crash_scene import Contents, Loader, Source, loader, make_source, tables
@@ -29,23 +29,23 @@ from tests.sinks.lake import Bucket
 
 MEDIA = "/archive/media/"
 STEPS = {
-    steps.CLAIMING: (1,),
-    steps.OPENED: (1,),
+    failpoints.CLAIMING: (1,),
+    failpoints.OPENED: (1,),
     MEDIA_STORED: (4,),
     MEDIA_DESCRIBED: (4,),
-    steps.PUTTING: (2, 7),
-    steps.SPLIT: (3,),
-    steps.WRITING: (2,),
-    steps.COMMITTING: (2,),
-    steps.COMMITTED: (2,),
-    steps.REPORTED: (1,),
-    steps.FINISHING: (1,),
-    steps.CHECKED: (1,),
-    steps.COMPLETE: (1,),
+    failpoints.PUTTING: (2, 7),
+    failpoints.SPLIT: (3,),
+    failpoints.WRITING: (2,),
+    failpoints.COMMITTING: (2,),
+    failpoints.COMMITTED: (2,),
+    failpoints.REPORTED: (1,),
+    failpoints.FINISHING: (1,),
+    failpoints.CHECKED: (1,),
+    failpoints.COMPLETE: (1,),
 }
 """At which of the times that it is reached a step is deadly."""
-OF_LARGE_FILES = {steps.PIECE_SENT: (2,), steps.COMPLETING: (2,)}
-RESUMED = {steps.COMMITTED, steps.REPORTED, steps.FINISHING, steps.CHECKED}
+OF_LARGE_FILES = {failpoints.PIECE_SENT: (2,), failpoints.COMPLETING: (2,)}
+RESUMED = {failpoints.COMMITTED, failpoints.REPORTED, failpoints.FINISHING, failpoints.CHECKED}
 """After these there is a checkpoint to go on from, and the next attempt has to."""
 
 

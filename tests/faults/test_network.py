@@ -13,16 +13,17 @@ from typing import Any
 import pytest
 
 from airflow_provider_genesys import exceptions
-from airflow_provider_genesys.cloud.client import CloudClient
 from airflow_provider_genesys.cloud.config import CloudConfig
-from airflow_provider_genesys.cloud.exports import ExportRequest, family
-from airflow_provider_genesys.cloud.handle import make_handle, open_handle
+from airflow_provider_genesys.cloud.exports.base import ExportRequest
+from airflow_provider_genesys.cloud.exports.handle import make_handle, open_handle
+from airflow_provider_genesys.cloud.exports.registry import family
+from airflow_provider_genesys.cloud.http.client import CloudClient
 from airflow_provider_genesys.cloud.presigned import PresignedUrl
+from airflow_provider_genesys.contracts.contract import RECORDINGS
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
-from airflow_provider_genesys.pipeline.contract import RECORDINGS
-from airflow_provider_genesys.pipeline.download import Download, DownloadSettings
+from airflow_provider_genesys.pipeline.load import Batch, Load
 from airflow_provider_genesys.pipeline.run import Options, run
-from airflow_provider_genesys.sinks.base import Batch, Load
+from airflow_provider_genesys.source.download import Download, DownloadSettings
 from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
 from airflow_provider_genesys.testing.fault_proxy import Fault, FaultProxy
 from tests.faults.outcomes import NEXT_TRY, NEXT_TRY_OF_GZIP, NEXT_TRY_SAYS, OUTCOMES, RECOVERS, Outcome

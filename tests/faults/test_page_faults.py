@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 import tenacity
 
-from airflow_provider_genesys.cloud import client as client_module
-from airflow_provider_genesys.cloud import shared
-from airflow_provider_genesys.cloud.client import CloudClient
 from airflow_provider_genesys.cloud.config import CloudConfig
-from airflow_provider_genesys.cloud.exports import ExportRequest, family
-from airflow_provider_genesys.cloud.handle import make_handle
-from airflow_provider_genesys.cloud.results import open_pages
+from airflow_provider_genesys.cloud.exports.base import ExportRequest
+from airflow_provider_genesys.cloud.exports.handle import make_handle
+from airflow_provider_genesys.cloud.exports.registry import family
+from airflow_provider_genesys.cloud.http import client as client_module
+from airflow_provider_genesys.cloud.http import shared
+from airflow_provider_genesys.cloud.http.client import CloudClient
+from airflow_provider_genesys.contracts.contract import resolve
 from airflow_provider_genesys.exceptions import (
     AuthenticationError,
     CloudUnavailableError,
@@ -24,10 +25,9 @@ from airflow_provider_genesys.exceptions import (
     SourceChangedError,
 )
 from airflow_provider_genesys.pipeline.certificate import Certificate
-from airflow_provider_genesys.pipeline.contract import resolve
-from airflow_provider_genesys.pipeline.pages import Pages
+from airflow_provider_genesys.pipeline.load import Load
 from airflow_provider_genesys.pipeline.run import Options, run
-from airflow_provider_genesys.sinks.base import Load
+from airflow_provider_genesys.source.pages import Pages, open_pages
 from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
 from airflow_provider_genesys.testing.fault_proxy import Fault, FaultProxy
 from tests.faults.crash_child import DAY

@@ -10,10 +10,11 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from airflow_provider_genesys.pipeline.dead_letter import DeadLetter
-from airflow_provider_genesys.pipeline.split import MAX_RECORD_BYTES, LineSplitter, Slice, Splitter
-from airflow_provider_genesys.pipeline.split_array import ArraySplitter
-from airflow_provider_genesys.pipeline.split_path import PathSplitter
+from airflow_provider_genesys.source.records import MAX_RECORD_BYTES, DeadLetter, Slice
+from airflow_provider_genesys.source.split.array import ArraySplitter
+from airflow_provider_genesys.source.split.base import Splitter
+from airflow_provider_genesys.source.split.lines import LineSplitter
+from airflow_provider_genesys.source.split.path import PathSplitter
 
 SEPARATORS = b", \t\r\n"
 

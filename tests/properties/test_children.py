@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_genesys.pipeline.child import Child
-from airflow_provider_genesys.pipeline.contract import resolve
+from airflow_provider_genesys.contracts.child import Child
+from airflow_provider_genesys.contracts.contract import resolve
 from airflow_provider_genesys.testing.fake_genesys.interactions import Interactions
 
 CHILDREN = resolve("conversation_details", kind="").children

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from airflow_provider_genesys.pipeline.coerce import coerced
-from airflow_provider_genesys.pipeline.column import ColumnType
+from airflow_provider_genesys.contracts.coerce import coerced
+from airflow_provider_genesys.contracts.column import ColumnType
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
 DECIMALS = st.decimals(allow_nan=False, allow_infinity=False, min_value=-(10**30), max_value=10**30, places=9)

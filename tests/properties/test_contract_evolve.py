@@ -12,13 +12,13 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from airflow_provider_genesys.contracts.column import Column
+from airflow_provider_genesys.contracts.contract import Contract, Modes
+from airflow_provider_genesys.contracts.drift import Drift, Surprise
+from airflow_provider_genesys.contracts.evolve import LONGEST_NAME, MOST_COLUMNS, changes, inferred
 from airflow_provider_genesys.exceptions import CheckpointError, SinkUnavailableError
 from airflow_provider_genesys.pipeline.certificate import Certificate
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, from_json
-from airflow_provider_genesys.pipeline.column import Column
-from airflow_provider_genesys.pipeline.contract import Contract, Modes
-from airflow_provider_genesys.pipeline.drift import Drift, Surprise
-from airflow_provider_genesys.pipeline.evolve import LONGEST_NAME, MOST_COLUMNS, changes, inferred
 from airflow_provider_genesys.pipeline.run import Options, run
 from airflow_provider_genesys.sinks.local import LocalSink
 from tests.unit.pipeline.sources import InMemory, a_load

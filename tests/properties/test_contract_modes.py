@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from airflow_provider_genesys.contracts.contract import Column, Contract, Modes
+from airflow_provider_genesys.contracts.drift import MOST_NAMES, OTHERS, described, summed
+from airflow_provider_genesys.contracts.transform import Rows, Transform
 from airflow_provider_genesys.exceptions import ContractFrozenError
-from airflow_provider_genesys.pipeline.contract import Column, Contract, Modes
-from airflow_provider_genesys.pipeline.drift import MOST_NAMES, OTHERS, described, summed
-from airflow_provider_genesys.pipeline.split import Slice
-from airflow_provider_genesys.pipeline.transform import Rows, Transform
+from airflow_provider_genesys.source.records import Slice
 
 NOW = datetime(2026, 11, 22, 3, tzinfo=timezone.utc)
 TIME = "2026-11-22T10:00:00Z"

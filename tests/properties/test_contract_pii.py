@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from airflow_provider_genesys.contracts.column import Column, Pii
+from airflow_provider_genesys.contracts.contract import RECORDINGS, Contract, Modes
+from airflow_provider_genesys.contracts.pii import MASK, hashed, masked, protection, record_protection
 from airflow_provider_genesys.exceptions import ConfigurationError, ContractError
-from airflow_provider_genesys.pipeline.column import Column, Pii
-from airflow_provider_genesys.pipeline.contract import RECORDINGS, Contract, Modes
-from airflow_provider_genesys.pipeline.pii import MASK, hashed, masked, protection, record_protection
 from airflow_provider_genesys.pipeline.run import Options, run
 from airflow_provider_genesys.sinks.dead_letters import DeadLetterRaw
 from airflow_provider_genesys.sinks.local import LocalSink

@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from airflow_provider_genesys.contracts.contract import PROCESSED_AT, Column, Contract
+from airflow_provider_genesys.contracts.drift import name_of
+from airflow_provider_genesys.contracts.examine import Examined, Examiner
+from airflow_provider_genesys.contracts.transform import Rows, Transform
 from airflow_provider_genesys.exceptions import RecordError
-from airflow_provider_genesys.pipeline.contract import PROCESSED_AT, Column, Contract
-from airflow_provider_genesys.pipeline.drift import name_of
-from airflow_provider_genesys.pipeline.examine import Examined, Examiner
-from airflow_provider_genesys.pipeline.split import Slice
-from airflow_provider_genesys.pipeline.transform import Rows, Transform
+from airflow_provider_genesys.source.records import Slice
 
 NOW = datetime(2026, 11, 22, 3, tzinfo=timezone.utc)
 

@@ -16,18 +16,19 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from airflow_provider_genesys.cloud import shared
-from airflow_provider_genesys.cloud.client import CloudClient
 from airflow_provider_genesys.cloud.config import CloudConfig
-from airflow_provider_genesys.cloud.exports import ExportRequest, family
-from airflow_provider_genesys.cloud.handle import make_handle, open_handle
+from airflow_provider_genesys.cloud.exports.base import ExportRequest
+from airflow_provider_genesys.cloud.exports.handle import make_handle, open_handle
+from airflow_provider_genesys.cloud.exports.registry import family
+from airflow_provider_genesys.cloud.http import shared
+from airflow_provider_genesys.cloud.http.client import CloudClient
 from airflow_provider_genesys.exceptions import FencedError, SourceChangedError
 from airflow_provider_genesys.pipeline.certificate import Certificate
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
-from airflow_provider_genesys.pipeline.download import Download
+from airflow_provider_genesys.pipeline.load import Batch, Load
 from airflow_provider_genesys.pipeline.run import Options, run
-from airflow_provider_genesys.sinks.base import Batch, Load
 from airflow_provider_genesys.sinks.local import LocalSink
+from airflow_provider_genesys.source.download import Download
 from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
 from tests.sinks.batches import DAY, make_load
 

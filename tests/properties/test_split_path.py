@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_genesys.pipeline.split import KEPT_OF_OVERSIZE, Slice
+from airflow_provider_genesys.source.records import KEPT_OF_OVERSIZE, Slice
 from tests.properties.cutting import chunkings, cut, pieces, records, spaces, texts, values, written
 
 Made = tuple[bytes, str, list[tuple[int, bytes]]]

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_genesys.exceptions import NotAnArchiveError
-from airflow_provider_genesys.pipeline.unpack import Unpacked
+from airflow_provider_genesys.source.unpack.unpacked import Unpacked
 from tests.properties.cutting import chunkings, in_chunks
 
 documents = st.binary(max_size=400) | st.integers(0, 5_000).map(lambda size: b'{"a":1}\n' * size)

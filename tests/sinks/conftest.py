@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_genesys.sinks import retries
+from airflow_provider_genesys import retries
 from airflow_provider_genesys.sinks.objects import parts
-from airflow_provider_genesys.sinks.s3.sink import S3Sink
+from airflow_provider_genesys.sinks.s3 import S3Sink
 from airflow_provider_genesys.testing.services import S3Server
 from tests.sinks.flaky import FlakyProxy, flaky_proxy
 from tests.sinks.lake import CUT, MEBIBYTE, Bucket, client_for

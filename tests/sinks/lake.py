@@ -15,8 +15,8 @@ import pyarrow.parquet as pq
 from botocore.config import Config
 
 from airflow_provider_genesys.pipeline.certificate import Certificate
-from airflow_provider_genesys.sinks.base import Batch, Load
-from airflow_provider_genesys.sinks.s3.sink import CLIENT_CONFIG, S3Sink
+from airflow_provider_genesys.pipeline.load import Batch, Load
+from airflow_provider_genesys.sinks.s3 import CLIENT_CONFIG, S3Sink
 from tests.sinks.batches import LENGTH, make_batches, make_certificate, make_checkpoint, recording_row
 
 CUT = 100 * LENGTH

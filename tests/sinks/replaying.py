@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from airflow_provider_genesys.pipeline.contract import RECORDINGS, Contract
-from airflow_provider_genesys.pipeline.dead_letter import DeadLetter
-from airflow_provider_genesys.sinks.base import Batch, Load
+from airflow_provider_genesys.contracts.contract import RECORDINGS, Contract
+from airflow_provider_genesys.pipeline.load import Batch, Load
+from airflow_provider_genesys.source.records import DeadLetter
 from tests.sinks.batches import LENGTH, make_batch
 
 

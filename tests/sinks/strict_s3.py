@@ -11,7 +11,7 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
-from airflow_provider_genesys.sinks.s3.sink import CLIENT_CONFIG
+from airflow_provider_genesys.sinks.s3 import CLIENT_CONFIG
 from airflow_provider_genesys.testing.process import ServerProcess, free_port, require
 
 PROGRAM = Path(__file__).parent / "swift_cluster.py"

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 from azure.storage.blob import BlobServiceClient, ContainerSasPermissions, generate_container_sas
 
+from airflow_provider_genesys import retries
 from airflow_provider_genesys.exceptions import SinkRefusedError, SinkUnavailableError
-from airflow_provider_genesys.sinks import retries
-from airflow_provider_genesys.sinks.azure_blob import store as azure_store
-from airflow_provider_genesys.sinks.azure_blob.sink import AzureBlobSink
+from airflow_provider_genesys.sinks.azure_blob import AzureBlobSink
 from airflow_provider_genesys.sinks.objects import parts
+from airflow_provider_genesys.stores import azure_blob as azure_store
 from airflow_provider_genesys.testing.services import AzuriteServer
 from airflow_provider_genesys.testing.services.azure import connection_string
 from tests.sinks.batches import LENGTH, make_batches, make_load, recording_row

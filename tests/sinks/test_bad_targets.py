@@ -12,12 +12,13 @@ import pytest
 from airflow_provider_genesys.exceptions import ConfigurationError, SinkRefusedError
 from airflow_provider_genesys.pipeline.land import land
 from airflow_provider_genesys.pipeline.run import Options
-from airflow_provider_genesys.sinks.azure_blob.sink import AzureBlobSink, azure_landing
-from airflow_provider_genesys.sinks.azure_blob.store import AzureStore
-from airflow_provider_genesys.sinks.local import FolderStore, LocalSink, local_landing
-from airflow_provider_genesys.sinks.objects.store import ObjectStore
-from airflow_provider_genesys.sinks.s3.sink import S3Sink, s3_landing
-from airflow_provider_genesys.sinks.s3.store import S3Store
+from airflow_provider_genesys.sinks.azure_blob import AzureBlobSink, azure_landing
+from airflow_provider_genesys.sinks.local import LocalSink, local_landing
+from airflow_provider_genesys.sinks.s3 import S3Sink, s3_landing
+from airflow_provider_genesys.stores.azure_blob import AzureStore
+from airflow_provider_genesys.stores.base import ObjectStore
+from airflow_provider_genesys.stores.folder import FolderStore
+from airflow_provider_genesys.stores.s3 import S3Store
 from airflow_provider_genesys.testing.services import AzuriteServer, S3Server
 from tests.sinks.batches import make_load
 from tests.sinks.lake import batches_of, client_for, run

@@ -20,7 +20,7 @@ from airflow_provider_genesys.operators.verify import compare
 from airflow_provider_genesys.pipeline.certificate import Certificate
 from airflow_provider_genesys.pipeline.run import Options, run
 from airflow_provider_genesys.sinks.postgres.sink import PostgresSink
-from airflow_provider_genesys.sinks.s3.sink import S3Sink
+from airflow_provider_genesys.sinks.s3 import S3Sink
 from tests.unit.pipeline.sources import InMemory, a_load
 
 PAGE = (Path(airflow_provider_genesys.__file__).parents[1] / "docs" / "certificate.md").read_text()

@@ -13,19 +13,15 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from airflow_provider_genesys.contracts.child import Child, ChildColumn
+from airflow_provider_genesys.contracts.contract import RECORDINGS
 from airflow_provider_genesys.exceptions import AccountError
-from airflow_provider_genesys.pipeline.child import Child, ChildColumn
-from airflow_provider_genesys.pipeline.contract import RECORDINGS
-from airflow_provider_genesys.sinks.base import Batch, Load
+from airflow_provider_genesys.pipeline.load import Batch, Load
 from airflow_provider_genesys.sinks.dead_letters import opened
-from airflow_provider_genesys.sinks.local import FolderStore, LocalSink
+from airflow_provider_genesys.sinks.local import LocalSink
 from airflow_provider_genesys.sinks.objects.replay import ObjectReplay
-from airflow_provider_genesys.testing.sink_conformance.source import (
-    LENGTH,
-    make_batches,
-    make_certificate,
-    make_load,
-)
+from airflow_provider_genesys.stores.folder import FolderStore
+from airflow_provider_genesys.testing.sink_conformance.source import LENGTH, make_batches, make_certificate, make_load
 from tests.sinks.lake import run as load_into
 from tests.sinks.replaying import LENIENT, letters_of, record
 

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_genesys.contracts.child import Child, ChildColumn
+from airflow_provider_genesys.contracts.contract import RECORDINGS
 from airflow_provider_genesys.exceptions import FencedError
-from airflow_provider_genesys.pipeline.child import Child, ChildColumn
-from airflow_provider_genesys.pipeline.contract import RECORDINGS
-from airflow_provider_genesys.sinks.base import Load
+from airflow_provider_genesys.pipeline.load import Load
 from airflow_provider_genesys.sinks.local import LocalSink
-from airflow_provider_genesys.sinks.s3.sink import S3Sink
+from airflow_provider_genesys.sinks.s3 import S3Sink
 from airflow_provider_genesys.testing.services import S3Server
 from tests.sinks.batches import LENGTH, make_batch, make_batches, make_certificate, make_checkpoint, make_load
 from tests.sinks.lake import Bucket, batches_of, ids

@@ -12,16 +12,16 @@ from typing import Any
 import msgspec
 import pytest
 
-from airflow_provider_genesys.cloud import shared
-from airflow_provider_genesys.cloud.client import CloudClient
 from airflow_provider_genesys.cloud.config import CloudConfig
-from airflow_provider_genesys.cloud.media_batches import PATH, MediaBatches, Patience, Recording
-from airflow_provider_genesys.cloud.media_index import Conversations, Index, recording_metadata
+from airflow_provider_genesys.cloud.exports.base import Page
+from airflow_provider_genesys.cloud.http import shared
+from airflow_provider_genesys.cloud.http.client import CloudClient
 from airflow_provider_genesys.exceptions import RecordError, RequestRefusedError, SourceUnavailableError
-from airflow_provider_genesys.pipeline.media import Media
-from airflow_provider_genesys.pipeline.pages import Page
-from airflow_provider_genesys.sinks.objects.media_store import PIECE, MediaFile, MediaStore
-from airflow_provider_genesys.sinks.s3.store import S3Store
+from airflow_provider_genesys.media.batches import PATH, MediaBatches, Patience, Recording
+from airflow_provider_genesys.media.fetch import Media
+from airflow_provider_genesys.media.index import Conversations, Index, recording_metadata
+from airflow_provider_genesys.media.store import PIECE, MediaFile, MediaStore
+from airflow_provider_genesys.stores.s3 import S3Store
 from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
 from airflow_provider_genesys.testing.services import S3Server
 from tests.sinks.lake import Bucket

@@ -9,12 +9,12 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from airflow_provider_genesys.cloud import media_query
-from airflow_provider_genesys.cloud.media_index import RETENTION, Conversations, Index, of_retention, recording_metadata
-from airflow_provider_genesys.cloud.media_query import QueryIndex
 from airflow_provider_genesys.exceptions import ConfigurationError, RequestRefusedError, SourceUnavailableError
+from airflow_provider_genesys.media import query
+from airflow_provider_genesys.media.index import RETENTION, Conversations, Index, of_retention, recording_metadata
+from airflow_provider_genesys.media.query import QueryIndex
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
-from airflow_provider_genesys.pipeline.pages import Pages
+from airflow_provider_genesys.source.pages import Pages
 from tests.sinks.test_media import Scenes, scene
 from tests.sinks.warehouse import Warehouse
 
@@ -66,7 +66,7 @@ def test_a_query_names_each_conversation_once_page_by_page(connects: Any, query:
 def test_a_query_goes_on_behind_any_page_and_is_asked_for_some_ids_at_a_time(
     connects: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(media_query, "PAGES_AT_ONCE", 2)
+    monkeypatch.setattr(query, "PAGES_AT_ONCE", 2)
     assert walked(QueryIndex(connects, "SELECT * FROM calls", 2)) == [IDS[:2], IDS[2:4], IDS[4:6], IDS[6:]]
     assert connects.made == 2
     assert walked(QueryIndex(connects, "SELECT * FROM calls", 2), IDS[1]) == [IDS[2:4], IDS[4:6], IDS[6:]]

@@ -7,10 +7,9 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_genesys.cloud.exports import ExportRequest, family
-from airflow_provider_genesys.cloud.media_batches import PATH, MediaBatches, Patience, Recording
-from airflow_provider_genesys.cloud.media_index import Index, of_pages, recording_metadata
-from airflow_provider_genesys.cloud.results import page_reader
+from airflow_provider_genesys.cloud.exports.base import ExportRequest
+from airflow_provider_genesys.cloud.exports.registry import family
+from airflow_provider_genesys.cloud.exports.results import page_reader
 from airflow_provider_genesys.exceptions import (
     CloudUnavailableError,
     ExportGoneError,
@@ -18,6 +17,8 @@ from airflow_provider_genesys.exceptions import (
     SourceUnavailableError,
     WindowTooLargeError,
 )
+from airflow_provider_genesys.media.batches import PATH, MediaBatches, Patience, Recording
+from airflow_provider_genesys.media.index import Index, of_pages, recording_metadata
 from airflow_provider_genesys.testing.fake_genesys import missing_permissions
 from tests.sinks.test_media import IDS, Scene, Scenes, scene
 

@@ -15,24 +15,25 @@ from typing import Any
 import duckdb
 import pytest
 
+from airflow_provider_genesys import failpoints
+from airflow_provider_genesys.contracts.contract import Contract
 from airflow_provider_genesys.exceptions import AccountError, DeadLetterError, FencedError
-from airflow_provider_genesys.pipeline import steps
-from airflow_provider_genesys.pipeline.contract import Contract
+from airflow_provider_genesys.pipeline.load import Batch, Load
 from airflow_provider_genesys.pipeline.replay import Replayed, Window
 from airflow_provider_genesys.pipeline.run import Options
 from airflow_provider_genesys.pipeline.run import run as run_load
-from airflow_provider_genesys.pipeline.shard import plan_shards
-from airflow_provider_genesys.sinks import kept_letters
-from airflow_provider_genesys.sinks.azure_blob.sink import AzureBlobSink
-from airflow_provider_genesys.sinks.azure_blob.store import AzureStore
-from airflow_provider_genesys.sinks.base import Batch, Load
+from airflow_provider_genesys.sinks.azure_blob import AzureBlobSink
 from airflow_provider_genesys.sinks.dead_letters import opened
-from airflow_provider_genesys.sinks.local import FolderStore, LocalSink
+from airflow_provider_genesys.sinks.local import LocalSink
+from airflow_provider_genesys.sinks.objects import dead_letters
 from airflow_provider_genesys.sinks.objects.replay import ObjectReplay
 from airflow_provider_genesys.sinks.objects.sink import ObjectSink
-from airflow_provider_genesys.sinks.objects.store import ObjectStore
-from airflow_provider_genesys.sinks.s3.sink import S3Sink
-from airflow_provider_genesys.sinks.s3.store import S3Store
+from airflow_provider_genesys.sinks.s3 import S3Sink
+from airflow_provider_genesys.source.shards import plan_shards
+from airflow_provider_genesys.stores.azure_blob import AzureStore
+from airflow_provider_genesys.stores.base import ObjectStore
+from airflow_provider_genesys.stores.folder import FolderStore
+from airflow_provider_genesys.stores.s3 import S3Store
 from tests.sinks.batches import DAY, LENGTH, make_batch, make_load
 from tests.sinks.lake import rows_in, run
 from tests.sinks.replaying import LENIENT, letters_of, record
@@ -266,8 +267,8 @@ def test_letters_that_are_gone_or_changed_are_no_replay(lake: Lake) -> None:
 
 
 def test_a_letter_that_is_longer_than_what_is_read_at_a_time(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kept_letters, "PIECE", 1000)
-    monkeypatch.setattr(kept_letters, "_FIRST", 1000)
+    monkeypatch.setattr(dead_letters, "PIECE", 1000)
+    monkeypatch.setattr(dead_letters, "_FIRST", 1000)
     load = make_load()
     lake.load(load, [letters_of(load, {3: record(3, metadata={"text": "ü" * 5000}), 4: record(4)})])
 
@@ -326,7 +327,7 @@ def _replay_and_die(lake: Lake, nth: int) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
     try:
-        steps.hook = hook
+        failpoints.hook = hook
         lake.replayed()
     finally:
         os._exit(1)

@@ -9,10 +9,11 @@ import pytest
 
 from airflow_provider_genesys.pipeline.land import land
 from airflow_provider_genesys.pipeline.run import Options
-from airflow_provider_genesys.sinks.local import FolderStore, LocalSink
+from airflow_provider_genesys.sinks.local import LocalSink
 from airflow_provider_genesys.sinks.objects.raw_landing import RawLanding
 from airflow_provider_genesys.sinks.objects.replay import ObjectReplay
 from airflow_provider_genesys.sinks.objects.settings import ObjectSettings
+from airflow_provider_genesys.stores.folder import FolderStore
 from tests.sinks.batches import make_batches, make_load
 from tests.sinks.lake import CUT, batches_of, run
 from tests.sinks.replaying import LENIENT, letters_of, record

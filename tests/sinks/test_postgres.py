@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_genesys.contracts.contract import RECORDINGS, Column, Contract
 from airflow_provider_genesys.exceptions import AccountError, ConfigurationError, FencedError
 from airflow_provider_genesys.pipeline.checkpoint import Counts
-from airflow_provider_genesys.pipeline.contract import RECORDINGS, Column, Contract
 from airflow_provider_genesys.sinks.postgres.session import Cursor
 from airflow_provider_genesys.sinks.postgres.upsert import Landed, Upsert
 from tests.sinks.batches import (

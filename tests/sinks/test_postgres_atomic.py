@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from airflow_provider_genesys.exceptions import AccountError, ConfigurationError, FencedError, SinkRefusedError
-from airflow_provider_genesys.sinks.base import Load
+from airflow_provider_genesys.pipeline.load import Load
 from airflow_provider_genesys.sinks.postgres.sink import PostgresSink
 from airflow_provider_genesys.testing.services import PostgresServer
 from tests.sinks.batches import DAY, make_batch, make_batches, make_certificate, make_load, recording_row

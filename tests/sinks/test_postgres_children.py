@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_genesys.contracts.child import Child, ChildColumn
+from airflow_provider_genesys.contracts.contract import RECORDINGS
 from airflow_provider_genesys.exceptions import ConfigurationError, SinkRefusedError
-from airflow_provider_genesys.pipeline.child import Child, ChildColumn
-from airflow_provider_genesys.pipeline.contract import RECORDINGS
-from airflow_provider_genesys.sinks.base import Batch, Load
+from airflow_provider_genesys.pipeline.load import Batch, Load
 from airflow_provider_genesys.testing.sink_conformance.source import DAY, make_batches, make_load
 from tests.sinks.warehouse import Warehouse
 

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from airflow_provider_genesys.contracts.contract import RECORDINGS, Column, Contract
 from airflow_provider_genesys.exceptions import ContractError
-from airflow_provider_genesys.pipeline.contract import RECORDINGS, Column, Contract
 from airflow_provider_genesys.sinks.postgres.columns import column_names, snake_case
 
 

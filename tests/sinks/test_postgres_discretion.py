@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_genesys.pipeline.contract import RECORDINGS, Column
+from airflow_provider_genesys.contracts.contract import RECORDINGS, Column
+from airflow_provider_genesys.pipeline.load import Load
 from airflow_provider_genesys.pipeline.run import Options, run
-from airflow_provider_genesys.sinks.base import Load
 from tests.sinks.warehouse import Warehouse
 from tests.unit.pipeline.sources import InMemory, a_load
 

@@ -14,11 +14,11 @@ from typing import Any
 import psycopg
 import pytest
 
-from airflow_provider_genesys.pipeline import steps
+from airflow_provider_genesys import failpoints
+from airflow_provider_genesys.contracts.contract import RECORDINGS
 from airflow_provider_genesys.pipeline.certificate import Certificate
-from airflow_provider_genesys.pipeline.contract import RECORDINGS
+from airflow_provider_genesys.pipeline.load import Load
 from airflow_provider_genesys.pipeline.run import Options, run
-from airflow_provider_genesys.sinks.base import Load
 from airflow_provider_genesys.sinks.postgres.sink import PostgresSink
 from tests.sinks.warehouse import Warehouse
 from tests.unit.pipeline.sources import InMemory, a_load
@@ -125,12 +125,12 @@ def _load_and_die(dsn: str, load: Load, publish: str, nth: int) -> None:
 
     def hook(step: str) -> None:
         nonlocal reached
-        reached += step == steps.COMMITTING
+        reached += step == failpoints.COMMITTING
         if reached == nth:
             os.kill(os.getpid(), signal.SIGKILL)
 
     try:
-        steps.hook = hook
+        failpoints.hook = hook
         loaded(dsn, load, publish)
     finally:
         os._exit(1)

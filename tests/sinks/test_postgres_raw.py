@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_genesys.contracts.contract import RECORDINGS, Column
 from airflow_provider_genesys.exceptions import ConfigurationError, ContractError, SinkRefusedError
 from airflow_provider_genesys.pipeline.batch import Batcher
-from airflow_provider_genesys.pipeline.checkpoint import Identity, Position, Proof
-from airflow_provider_genesys.pipeline.contract import RECORDINGS, Column
-from airflow_provider_genesys.pipeline.split import Slice
-from airflow_provider_genesys.sinks.base import Batch, Load
+from airflow_provider_genesys.pipeline.load import Batch, Load
+from airflow_provider_genesys.source.position import Identity, Position, Proof
+from airflow_provider_genesys.source.records import Slice
 from airflow_provider_genesys.testing.sink_conformance.source import make_checkpoint
 from tests.sinks.batches import make_certificate, make_load
 from tests.sinks.warehouse import Warehouse, counts

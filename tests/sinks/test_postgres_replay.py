@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_genesys import failpoints
+from airflow_provider_genesys.contracts.child import Child, ChildColumn
+from airflow_provider_genesys.contracts.contract import RECORDINGS, Contract
 from airflow_provider_genesys.exceptions import DeadLetterError
-from airflow_provider_genesys.pipeline import steps
-from airflow_provider_genesys.pipeline.child import Child, ChildColumn
-from airflow_provider_genesys.pipeline.contract import RECORDINGS, Contract
+from airflow_provider_genesys.pipeline.load import Load
 from airflow_provider_genesys.pipeline.replay import Replayed, Window
-from airflow_provider_genesys.sinks.base import Load
 from airflow_provider_genesys.sinks.dead_letters import opened
 from airflow_provider_genesys.sinks.postgres import replay as postgres_replay
 from airflow_provider_genesys.sinks.postgres.replay import PostgresReplay
@@ -192,12 +192,12 @@ def _replay_and_die(dsn: str, nth: int) -> None:
 
     def hook(step: str) -> None:
         nonlocal reached
-        reached += step == steps.COMMITTING
+        reached += step == failpoints.COMMITTING
         if reached == nth:
             os.kill(os.getpid(), signal.SIGKILL)
 
     try:
-        steps.hook = hook
+        failpoints.hook = hook
         replayed(Warehouse(dsn))
     finally:
         os._exit(1)
@@ -237,7 +237,7 @@ def test_large_letters_are_read_a_few_at_a_time(
     warehouse.load(load, [letters_of(load, {number: record(number) for number in (2, 3, 4, 5)})])
     warehouse.execute("ALTER TABLE recordings ALTER duration_ms DROP NOT NULL")
     monkeypatch.setattr(postgres_replay, "BATCH_BYTES", bound)
-    monkeypatch.setattr(steps, "hook", seen.append)
+    monkeypatch.setattr(failpoints, "hook", seen.append)
 
     assert replayed(warehouse).replayed == 4
-    assert seen.count(steps.COMMITTING) == commits
+    assert seen.count(failpoints.COMMITTING) == commits

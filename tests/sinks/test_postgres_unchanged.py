@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_genesys.exceptions import AccountError
-from airflow_provider_genesys.sinks.base import Batch, Load
+from airflow_provider_genesys.pipeline.load import Batch, Load
 from tests.sinks.batches import DAY, PROCESSED_AT, make_batch, make_batches, make_certificate, make_load, recording_row
 from tests.sinks.warehouse import Warehouse, counts, write_all
 

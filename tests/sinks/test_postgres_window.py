@@ -13,7 +13,7 @@ import pytest
 
 from airflow_provider_genesys.exceptions import SinkRefusedError
 from airflow_provider_genesys.pipeline.certificate import Certificate
-from airflow_provider_genesys.sinks.base import Batch, Load
+from airflow_provider_genesys.pipeline.load import Batch, Load
 from airflow_provider_genesys.sinks.postgres.sink import PostgresSink
 from tests.sinks.batches import DAY, make_batches, make_certificate, make_load, recording_row
 from tests.sinks.warehouse import Warehouse, counts, write_all

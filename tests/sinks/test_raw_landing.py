@@ -22,18 +22,20 @@ from airflow_provider_genesys.exceptions import (
     SourceUnavailableError,
 )
 from airflow_provider_genesys.pipeline.certificate import Certificate
-from airflow_provider_genesys.pipeline.checkpoint import PROVEN, Checkpoint, Identity
+from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
 from airflow_provider_genesys.pipeline.land import land
-from airflow_provider_genesys.pipeline.landed import Landed, LandedArchive, find_landed
 from airflow_provider_genesys.pipeline.run import Options, run
-from airflow_provider_genesys.sinks.azure_blob.sink import azure_landing
-from airflow_provider_genesys.sinks.azure_blob.store import AzureStore
-from airflow_provider_genesys.sinks.local import FolderStore, LocalSink, local_landing
+from airflow_provider_genesys.sinks.azure_blob import azure_landing
+from airflow_provider_genesys.sinks.local import LocalSink, local_landing
 from airflow_provider_genesys.sinks.objects import raw_landing
 from airflow_provider_genesys.sinks.objects.raw_landing import RawLanding
-from airflow_provider_genesys.sinks.objects.store import ObjectStore
-from airflow_provider_genesys.sinks.s3.sink import s3_landing
-from airflow_provider_genesys.sinks.s3.store import S3Store
+from airflow_provider_genesys.sinks.s3 import s3_landing
+from airflow_provider_genesys.source.landed import Landed, LandedArchive, find_landed
+from airflow_provider_genesys.source.position import PROVEN, Identity
+from airflow_provider_genesys.stores.azure_blob import AzureStore
+from airflow_provider_genesys.stores.base import ObjectStore
+from airflow_provider_genesys.stores.folder import FolderStore
+from airflow_provider_genesys.stores.s3 import S3Store
 from tests.sinks.batches import make_load
 from tests.sinks.lake import MEBIBYTE
 from tests.unit.pipeline.sources import InMemory

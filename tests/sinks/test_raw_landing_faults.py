@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from azure.storage.blob import BlobServiceClient
 
+from airflow_provider_genesys import retries
 from airflow_provider_genesys.exceptions import (
     SinkRefusedError,
     SinkUnavailableError,
@@ -15,17 +16,16 @@ from airflow_provider_genesys.exceptions import (
     SourceUnavailableError,
 )
 from airflow_provider_genesys.pipeline.certificate import Certificate
-from airflow_provider_genesys.pipeline.checkpoint import PROVEN, Identity
 from airflow_provider_genesys.pipeline.land import land
-from airflow_provider_genesys.pipeline.landed import LandedArchive, find_landed
 from airflow_provider_genesys.pipeline.run import Options
-from airflow_provider_genesys.sinks import retries
-from airflow_provider_genesys.sinks.azure_blob.sink import azure_landing
-from airflow_provider_genesys.sinks.azure_blob.store import AzureStore
+from airflow_provider_genesys.sinks.azure_blob import azure_landing
 from airflow_provider_genesys.sinks.objects import raw_landing
-from airflow_provider_genesys.sinks.objects.store import ObjectStore
-from airflow_provider_genesys.sinks.s3.sink import s3_landing
-from airflow_provider_genesys.sinks.s3.store import S3Store
+from airflow_provider_genesys.sinks.s3 import s3_landing
+from airflow_provider_genesys.source.landed import LandedArchive, find_landed
+from airflow_provider_genesys.source.position import PROVEN, Identity
+from airflow_provider_genesys.stores.azure_blob import AzureStore
+from airflow_provider_genesys.stores.base import ObjectStore
+from airflow_provider_genesys.stores.s3 import S3Store
 from airflow_provider_genesys.testing.services import AzuriteServer
 from airflow_provider_genesys.testing.services.azure import connection_string
 from tests.sinks.batches import make_load

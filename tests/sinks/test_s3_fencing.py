@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_genesys.exceptions import FencedError, SinkRefusedError
-from airflow_provider_genesys.sinks.base import Batch
+from airflow_provider_genesys.pipeline.load import Batch
 from tests.sinks.batches import LENGTH, make_certificate, make_checkpoint, make_load
 from tests.sinks.lake import Bucket, batches_of, bulky, run
 

@@ -10,8 +10,8 @@ import pytest
 
 from airflow_provider_genesys.exceptions import FencedError, SinkUnavailableError
 from airflow_provider_genesys.sinks.objects.ledger import Entry, Ledger
-from airflow_provider_genesys.sinks.objects.store import Stored
-from airflow_provider_genesys.sinks.s3.store import S3Store
+from airflow_provider_genesys.stores.base import Stored
+from airflow_provider_genesys.stores.s3 import S3Store
 from tests.sinks.batches import make_load
 from tests.sinks.lake import batches_of, client_for
 

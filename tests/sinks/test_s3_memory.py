@@ -13,7 +13,7 @@ import resource, sys
 from dataclasses import replace
 from tests.sinks.batches import LENGTH, make_batch, make_certificate, make_checkpoint, make_load
 from tests.sinks.lake import client_for
-from airflow_provider_genesys.sinks.s3.sink import S3Sink
+from airflow_provider_genesys.sinks.s3 import S3Sink
 
 endpoint, bucket = sys.argv[1:]
 sink = S3Sink(
@@ -41,7 +41,7 @@ import resource, sys
 from pathlib import Path
 from airflow_provider_genesys.pipeline.checkpoint import Identity
 from airflow_provider_genesys.pipeline.land import land
-from airflow_provider_genesys.pipeline.landed import LandedArchive, find_landed
+from airflow_provider_genesys.source.landed import LandedArchive, find_landed
 from airflow_provider_genesys.pipeline.run import Options
 from airflow_provider_genesys.sinks.local import FolderStore, local_landing
 from tests.sinks.batches import make_load

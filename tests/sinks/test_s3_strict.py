@@ -14,16 +14,17 @@ from typing import Any
 import botocore.auth
 import pytest
 
+from airflow_provider_genesys import retries
 from airflow_provider_genesys.exceptions import FencedError, SinkRefusedError, SinkUnavailableError, SourceRefusedError
-from airflow_provider_genesys.pipeline.checkpoint import PROVEN, Checkpoint, Identity
-from airflow_provider_genesys.pipeline.download import Download, DownloadSettings
+from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
 from airflow_provider_genesys.pipeline.land import land
-from airflow_provider_genesys.pipeline.landed import LandedArchive, find_landed
 from airflow_provider_genesys.pipeline.run import Options
-from airflow_provider_genesys.sinks import retries
 from airflow_provider_genesys.sinks.objects import parts, raw_landing
-from airflow_provider_genesys.sinks.s3.sink import S3Sink, s3_landing
-from airflow_provider_genesys.sinks.s3.store import S3Store
+from airflow_provider_genesys.sinks.s3 import S3Sink, s3_landing
+from airflow_provider_genesys.source.download import Download, DownloadSettings
+from airflow_provider_genesys.source.landed import LandedArchive, find_landed
+from airflow_provider_genesys.source.position import PROVEN, Identity
+from airflow_provider_genesys.stores.s3 import S3Store
 from tests.sinks.batches import LENGTH, make_load
 from tests.sinks.lake import CUT, MEBIBYTE, Bucket, batches_of, bulky, ids, run
 from tests.sinks.strict_s3 import STRANGER, SwiftServer

@@ -11,6 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from airflow_provider_genesys.contracts.contract import RECORDINGS
 from airflow_provider_genesys.exceptions import (
     AccountError,
     ConfigurationError,
@@ -19,15 +20,15 @@ from airflow_provider_genesys.exceptions import (
 )
 from airflow_provider_genesys.pipeline.certificate import Certificate
 from airflow_provider_genesys.pipeline.checkpoint import Counts
-from airflow_provider_genesys.pipeline.contract import RECORDINGS
-from airflow_provider_genesys.pipeline.joint import join_summaries
+from airflow_provider_genesys.pipeline.load import Load
 from airflow_provider_genesys.pipeline.run import Options, run
-from airflow_provider_genesys.pipeline.shard import Shard, plan_shards
-from airflow_provider_genesys.sinks.base import Load, Sink
+from airflow_provider_genesys.pipeline.shards import join_summaries
+from airflow_provider_genesys.pipeline.sink import Sink
 from airflow_provider_genesys.sinks.local import LocalSink
 from airflow_provider_genesys.sinks.objects.unfinished import unfinished_loads as of_objects_unfinished
 from airflow_provider_genesys.sinks.postgres.unfinished import unfinished_loads as of_table_unfinished
-from airflow_provider_genesys.sinks.s3.store import S3Store
+from airflow_provider_genesys.source.shards import Shard, plan_shards
+from airflow_provider_genesys.stores.s3 import S3Store
 from tests.sinks.batches import make_load
 from tests.sinks.lake import Bucket
 from tests.sinks.warehouse import Warehouse

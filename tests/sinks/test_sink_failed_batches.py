@@ -11,9 +11,9 @@ import pytest
 
 from airflow_provider_genesys.exceptions import SinkUnavailableError
 from airflow_provider_genesys.pipeline.run import Options, run
-from airflow_provider_genesys.sinks.base import Sink
+from airflow_provider_genesys.pipeline.sink import Sink
 from airflow_provider_genesys.sinks.objects.ledger import Ledger
-from airflow_provider_genesys.sinks.s3.store import S3Store
+from airflow_provider_genesys.stores.s3 import S3Store
 from tests.sinks.flaky import FlakyProxy
 from tests.sinks.lake import LEDGER, client_for
 from tests.sinks.warehouse import Warehouse

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from botocore.awsrequest import AWSResponse
 
+from airflow_provider_genesys import retries
 from airflow_provider_genesys.exceptions import SinkRefusedError, SinkUnavailableError
 from airflow_provider_genesys.pipeline.certificate import Certificate
-from airflow_provider_genesys.sinks import retries
 from airflow_provider_genesys.sinks.sqs.messages import message_id
 from airflow_provider_genesys.testing.services import S3Server
 from tests.sinks.batches import LENGTH, make_batches, make_certificate, make_checkpoint, make_load, recording_row

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_genesys import failpoints
+from airflow_provider_genesys.contracts.contract import Contract
 from airflow_provider_genesys.exceptions import ConfigurationError
-from airflow_provider_genesys.pipeline import steps
-from airflow_provider_genesys.pipeline.contract import Contract
+from airflow_provider_genesys.pipeline.load import Batch
 from airflow_provider_genesys.pipeline.replay import Replayed, Window
-from airflow_provider_genesys.sinks.base import Batch
 from airflow_provider_genesys.sinks.dead_letters import opened
 from airflow_provider_genesys.sinks.sqs.messages import message_id
 from airflow_provider_genesys.sinks.sqs.replay import SqsReplay
@@ -132,7 +132,7 @@ def test_a_replay_that_is_killed_sends_some_again_with_the_same_id(
     child = os.fork()
     if not child:
         try:
-            steps.hook = lambda _: os.kill(os.getpid(), signal.SIGKILL)
+            failpoints.hook = lambda _: os.kill(os.getpid(), signal.SIGKILL)
             replayed(queues)
         finally:
             os._exit(1)

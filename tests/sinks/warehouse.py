@@ -11,7 +11,7 @@ from psycopg.rows import dict_row
 
 from airflow_provider_genesys.pipeline.certificate import Certificate
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, Counts
-from airflow_provider_genesys.sinks.base import Batch, Load
+from airflow_provider_genesys.pipeline.load import Batch, Load
 from airflow_provider_genesys.sinks.postgres.sink import PostgresSink
 from tests.sinks.batches import make_certificate
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from airflow_home import airflow_db
 
-from airflow_provider_genesys.cloud import shared
+from airflow_provider_genesys.cloud.http import shared
 from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
 
 __all__ = ["airflow_db"]

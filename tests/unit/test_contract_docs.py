@@ -10,9 +10,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from airflow_provider_genesys.contracts.contract import RECORDINGS, Contract, load_contract
 from airflow_provider_genesys.exceptions import ContractError, ContractFrozenError
 from airflow_provider_genesys.pipeline.certificate import Certificate
-from airflow_provider_genesys.pipeline.contract import RECORDINGS, Contract, load_contract
 from airflow_provider_genesys.pipeline.run import Options, run
 from airflow_provider_genesys.sinks.local import LocalSink
 from airflow_provider_genesys.sinks.postgres.evolve import evolution_sql

@@ -13,17 +13,17 @@ from airflow_provider_genesys.hooks.object_store import azure_container
 from airflow_provider_genesys.transfers.genesys_to_postgres import GenesysExportToPostgresOperator
 
 NEEDED_BY = {
-    "azure": "airflow_provider_genesys.sinks.azure_blob.sink",
+    "azure": "airflow_provider_genesys.sinks.azure_blob",
     "parquet": "airflow_provider_genesys.sinks.objects.parquet",
     "postgres": "airflow_provider_genesys.sinks.postgres.sink",
     "redis": "airflow_provider_genesys.checkpoints.redis",
-    "zstd": "airflow_provider_genesys.pipeline.unpack_zstd",
+    "zstd": "airflow_provider_genesys.source.unpack.zstd",
 }
 NEED_NONE = [
     "airflow_provider_genesys.pipeline.run",
     "airflow_provider_genesys.pipeline.land",
     "airflow_provider_genesys.sinks.local",
-    "airflow_provider_genesys.sinks.s3.sink",
+    "airflow_provider_genesys.sinks.s3",
     "airflow_provider_genesys.sinks.sqs.sink",
     "airflow_provider_genesys.checkpoints.dynamodb",
 ]

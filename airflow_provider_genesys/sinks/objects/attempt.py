@@ -12,11 +12,9 @@ from typing import Any
 
 import msgspec
 
+from airflow_provider_genesys.contracts.contract import Contract
 from airflow_provider_genesys.exceptions import AccountError, SinkUnavailableError
-from airflow_provider_genesys.pipeline.certificate import Certificate
-from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, Counts, Position
-from airflow_provider_genesys.pipeline.contract import Contract
-from airflow_provider_genesys.pipeline.steps import (
+from airflow_provider_genesys.failpoints import (
     CHECKED,
     CLAIMED,
     CLEANED,
@@ -28,7 +26,9 @@ from airflow_provider_genesys.pipeline.steps import (
     WRITING,
     reached,
 )
-from airflow_provider_genesys.sinks.base import Batch, Load
+from airflow_provider_genesys.pipeline.certificate import Certificate
+from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, Counts
+from airflow_provider_genesys.pipeline.load import Batch, Load
 from airflow_provider_genesys.sinks.dead_letters import DeadLetterLines, DeadLetterRows, RawBytes
 from airflow_provider_genesys.sinks.objects.formats import rows_of
 from airflow_provider_genesys.sinks.objects.layout import Layout, partition_of, tag
@@ -37,7 +37,8 @@ from airflow_provider_genesys.sinks.objects.parts import Part, PartWriter
 from airflow_provider_genesys.sinks.objects.row_parts import Cut, RowParts, Written, joined
 from airflow_provider_genesys.sinks.objects.settings import ObjectSettings
 from airflow_provider_genesys.sinks.objects.shards import withdraw
-from airflow_provider_genesys.sinks.objects.store import ObjectStore, Stored, below
+from airflow_provider_genesys.source.position import Position
+from airflow_provider_genesys.stores.base import ObjectStore, Stored, below
 
 log = logging.getLogger(__name__)
 

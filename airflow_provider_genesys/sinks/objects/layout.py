@@ -19,30 +19,19 @@ from __future__ import annotations
 import hashlib
 import re
 from datetime import datetime, timezone
-from urllib.parse import quote
 
 from airflow_provider_genesys.exceptions import ConfigurationError
-from airflow_provider_genesys.sinks.base import Load
-
-LONGEST_KEY = 1024
-"""Bytes of UTF-8 that S3 and Azure Blob take for a key."""
+from airflow_provider_genesys.pipeline.load import Load
+from airflow_provider_genesys.stores.keys import LONGEST_KEY, quoted
 
 DAY = "dt=%Y-%m-%d"
 """How partitions are named, in strftime's letters, unless somebody says otherwise."""
+
 _HIVE_STEP = re.compile(r"[A-Za-z][A-Za-z0-9_]*=[^/=%\\]*[^/=%\\.]")
 
 OFFSET_DIGITS = 15
+
 TAG_DIGITS = 8
-
-
-def check_prefix(prefix: str) -> None:
-    """Raise :class:`ConfigurationError` where a prefix has a step or a character that some tool trips over."""
-    steps = prefix.strip("/").split("/")
-    if not prefix.isprintable() or {".", ".."} & set(steps) or ("" in steps and len(steps) > 1):
-        raise ConfigurationError(
-            f"The prefix {prefix!r} cannot be used for object keys: it has an empty step, a step '.' or '..', or a "
-            "character that is not printable. Correct the prefix."
-        )
 
 
 def check_partition_format(partition_format: str) -> None:
@@ -141,9 +130,3 @@ def _child_root(prefix: str, child: str) -> str:
 
 def _span(start: int, cut: int) -> str:
     return f"{start:0{OFFSET_DIGITS}}-{cut:0{OFFSET_DIGITS}}"
-
-
-def quoted(name: str) -> str:
-    """Return ``name`` as one step of a key, whatever it holds."""
-    # quote() leaves dots alone, and "." or ".." as a step would be resolved by some tools.
-    return quote(name, safe="").replace(".", "%2E")

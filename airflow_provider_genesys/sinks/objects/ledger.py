@@ -16,11 +16,11 @@ import msgspec
 
 from airflow_provider_genesys.exceptions import CheckpointError, FencedError, SinkRefusedError, SinkUnavailableError
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, from_json
-from airflow_provider_genesys.sinks.base import Load
+from airflow_provider_genesys.pipeline.load import Load
 from airflow_provider_genesys.sinks.objects.parts import Part
 from airflow_provider_genesys.sinks.objects.row_parts import ChildParts, all_of
 from airflow_provider_genesys.sinks.objects.settings import Fencing
-from airflow_provider_genesys.sinks.objects.store import ObjectStore, Sent
+from airflow_provider_genesys.stores.base import ObjectStore, Sent
 
 VERSION = 1
 _CLAIMS = 10

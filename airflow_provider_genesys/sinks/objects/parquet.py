@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from airflow_provider_genesys.exceptions import MissingExtraError
-from airflow_provider_genesys.sinks.base import Batch, Load
-from airflow_provider_genesys.sinks.objects.formats import Table
+from airflow_provider_genesys.pipeline.load import Batch, Load
+from airflow_provider_genesys.sinks.objects.form import Table
 
 try:
     import pyarrow as pa
@@ -42,7 +42,7 @@ _TYPES: dict[str, Any] = {
 
 
 class ParquetRows:
-    """Implements :class:`.formats.Rows`: one file, of the rows of one contract."""
+    """Implements :class:`.form.Rows`: one file, of the rows of one contract."""
 
     def __init__(self, load: Load, contract: Table) -> None:
         self._out = _Out()

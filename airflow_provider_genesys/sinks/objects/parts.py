@@ -6,9 +6,9 @@ import hashlib
 from dataclasses import dataclass
 from typing import Generic
 
-from airflow_provider_genesys.sinks.objects.formats import Form, Taken_contra
-from airflow_provider_genesys.sinks.objects.store import ObjectStore, Upload
-from airflow_provider_genesys.sinks.objects.upload_ahead import UploadAhead
+from airflow_provider_genesys.sinks.objects.form import Form, Taken_contra
+from airflow_provider_genesys.stores.base import ObjectStore, Upload
+from airflow_provider_genesys.stores.upload_ahead import UploadAhead
 
 PIECE = 8 * 1024 * 1024
 """Bytes sent at a time. S3 wants at least 5 MiB and takes 10,000 pieces: 80 GB to an object."""

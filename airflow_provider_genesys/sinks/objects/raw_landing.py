@@ -23,10 +23,7 @@ from typing import Any
 import msgspec
 
 from airflow_provider_genesys.exceptions import AccountError, SinkUnavailableError
-from airflow_provider_genesys.pipeline.certificate import Certificate
-from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, Identity, Position, Proof
-from airflow_provider_genesys.pipeline.split import shape_of
-from airflow_provider_genesys.pipeline.steps import (
+from airflow_provider_genesys.failpoints import (
     CHECKED,
     CLAIMED,
     CLEANED,
@@ -36,22 +33,27 @@ from airflow_provider_genesys.pipeline.steps import (
     PART_UPLOADED,
     reached,
 )
-from airflow_provider_genesys.pipeline.unpack import packing_of
-from airflow_provider_genesys.sinks.base import Load
+from airflow_provider_genesys.pipeline.certificate import Certificate
+from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
+from airflow_provider_genesys.pipeline.load import Load
 from airflow_provider_genesys.sinks.naming import naming
 from airflow_provider_genesys.sinks.objects.layout import Layout, partition_of, tag
 from airflow_provider_genesys.sinks.objects.ledger import Ledger, Sending, successor
 from airflow_provider_genesys.sinks.objects.parts import Part
 from airflow_provider_genesys.sinks.objects.settings import ObjectSettings
-from airflow_provider_genesys.sinks.objects.store import ObjectStore, ResumableUpload
-from airflow_provider_genesys.sinks.objects.whole_object import Digests, read_through
+from airflow_provider_genesys.source.landed import RAW
+from airflow_provider_genesys.source.position import Identity, Position, Proof
+from airflow_provider_genesys.source.split.base import shape_of
+from airflow_provider_genesys.source.unpack.unpacked import packing_of
+from airflow_provider_genesys.stores.base import ObjectStore, ResumableUpload
+from airflow_provider_genesys.stores.read_through import Digests, read_through
 
 PIECE = 8 * 1024 * 1024
 """Bytes sent at a time, at least."""
+
 MOST_PIECES = 10_000
 """That S3 takes for one object."""
-RAW = "raw"
-"""What the certificate has in place of a contract, and the operators as output format."""
+
 _ENDINGS = {"gzip": "gz", "zip": "zip", "zstd": "zst"}
 
 

@@ -16,29 +16,39 @@ from typing import Any, get_args
 
 import msgspec
 
+from airflow_provider_genesys.contracts.contract import Contract
 from airflow_provider_genesys.exceptions import AccountError
+from airflow_provider_genesys.failpoints import CLEANED, LEDGER_WRITTEN, MANIFEST_WRITTEN, PART_UPLOADED, reached
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
-from airflow_provider_genesys.pipeline.contract import Contract
-from airflow_provider_genesys.pipeline.replay import EVER, Judged, Open, Replayed, Window, account, judge
-from airflow_provider_genesys.pipeline.steps import CLEANED, LEDGER_WRITTEN, MANIFEST_WRITTEN, PART_UPLOADED, reached
-from airflow_provider_genesys.sinks.base import Batch, Load
-from airflow_provider_genesys.sinks.kept_letters import Letter, first_letter, letters_in, marked
-from airflow_provider_genesys.sinks.letter_facts import LetterFacts, facts_of
+from airflow_provider_genesys.pipeline.load import Batch, Load
+from airflow_provider_genesys.pipeline.replay import (
+    EVER,
+    Judged,
+    LetterFacts,
+    Open,
+    Replayed,
+    Window,
+    account,
+    facts_of,
+    judge,
+)
 from airflow_provider_genesys.sinks.naming import naming
-from airflow_provider_genesys.sinks.objects.formats import OutputFormat, Plain
+from airflow_provider_genesys.sinks.objects.dead_letters import Letter, first_letter, letters_in, marked
+from airflow_provider_genesys.sinks.objects.formats import OutputFormat
 from airflow_provider_genesys.sinks.objects.layout import Layout, dead_letters_below, tag
 from airflow_provider_genesys.sinks.objects.ledger import Entry, Ledger
+from airflow_provider_genesys.sinks.objects.ndjson import Plain
 from airflow_provider_genesys.sinks.objects.parts import Part, PartWriter
 from airflow_provider_genesys.sinks.objects.row_parts import Cut, RowParts, Written, joined
 from airflow_provider_genesys.sinks.objects.settings import Fencing
 from airflow_provider_genesys.sinks.objects.shards import joins, list_anew
-from airflow_provider_genesys.sinks.objects.store import ObjectStore, below
+from airflow_provider_genesys.stores.base import ObjectStore, below
 
 
 class ObjectReplay:
     """Replays what was set aside of loads below one prefix of a store.
 
-    :param store: e.g. :class:`.s3.store.S3Store`.
+    :param store: e.g. :class:`.s3.S3Store`.
     :param prefix: of the loads.
     :param opened: returns the bytes of a dead letter's record.
     :param pii_key: returns what a contract's personal data is hashed with.

@@ -9,11 +9,11 @@ from typing import Any
 import msgspec
 
 from airflow_provider_genesys.pipeline.certificate import Certificate
-from airflow_provider_genesys.sinks.base import Load
+from airflow_provider_genesys.pipeline.load import Load
 from airflow_provider_genesys.sinks.objects.layout import Layout
 from airflow_provider_genesys.sinks.objects.ledger import Ledger
 from airflow_provider_genesys.sinks.objects.settings import ObjectSettings
-from airflow_provider_genesys.sinks.objects.store import ObjectStore, below
+from airflow_provider_genesys.stores.base import ObjectStore, below
 
 
 class Shards:

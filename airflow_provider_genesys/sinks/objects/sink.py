@@ -13,16 +13,16 @@ from contextlib import contextmanager
 from airflow_provider_genesys.exceptions import SinkUnavailableError
 from airflow_provider_genesys.pipeline.certificate import Certificate
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
-from airflow_provider_genesys.sinks.base import Batch, Load
+from airflow_provider_genesys.pipeline.load import Batch, Load
 from airflow_provider_genesys.sinks.naming import naming
 from airflow_provider_genesys.sinks.objects.attempt import Attempt
 from airflow_provider_genesys.sinks.objects.settings import ObjectSettings
 from airflow_provider_genesys.sinks.objects.shards import Shards
-from airflow_provider_genesys.sinks.objects.store import ObjectStore
+from airflow_provider_genesys.stores.base import ObjectStore
 
 
 class ObjectSink:
-    """Implements :class:`.base.Sink` on an :class:`.objects.store.ObjectStore`.
+    """Implements :class:`.sink.Sink` on an :class:`.stores.base.ObjectStore`.
 
     :param connect: makes the store; called by each ``open``.
     """
@@ -65,7 +65,7 @@ class ObjectSink:
         return closed
 
     def join(self, load: Load, joined: Callable[[Sequence[Certificate]], Certificate]) -> Certificate | None:
-        """See :meth:`.base.JoiningSink.join`."""
+        """See :meth:`.sink.JoiningSink.join`."""
         with naming(f"Export {load.export_id}, joining its shards"):
             return Shards(load, self._settings, self._connect()).join(joined)
 

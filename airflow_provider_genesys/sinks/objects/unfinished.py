@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from datetime import datetime
 from itertools import groupby
 
+from airflow_provider_genesys.pipeline.load import UnfinishedLoad
 from airflow_provider_genesys.sinks.objects.layout import ledgers_below
 from airflow_provider_genesys.sinks.objects.ledger import Entry, Ledger
 from airflow_provider_genesys.sinks.objects.settings import Fencing
-from airflow_provider_genesys.sinks.objects.store import ObjectStore
-from airflow_provider_genesys.sinks.unfinished import UnfinishedLoad
+from airflow_provider_genesys.stores.base import ObjectStore
 
 _WHOLE = f"/{0:05}/"
 """What the ledger's folder of a load in one piece ends with."""

@@ -12,10 +12,10 @@ from typing import Any
 
 from psycopg import sql
 
+from airflow_provider_genesys.contracts.child import Child
+from airflow_provider_genesys.contracts.contract import Contract
 from airflow_provider_genesys.exceptions import ConfigurationError, ContractError
-from airflow_provider_genesys.pipeline.child import Child
-from airflow_provider_genesys.pipeline.contract import Contract
-from airflow_provider_genesys.sinks.base import Load
+from airflow_provider_genesys.pipeline.load import Load
 from airflow_provider_genesys.sinks.postgres.columns import EXPORT, LONGEST_NAME, OFFSET, SHARD, TYPES, snake_case
 from airflow_provider_genesys.sinks.postgres.schema import columns_of, create_table, ensure
 from airflow_provider_genesys.sinks.postgres.session import Cursor

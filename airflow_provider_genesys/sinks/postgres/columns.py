@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from airflow_provider_genesys.contracts.contract import PROCESSED_AT, ColumnType, Contract
 from airflow_provider_genesys.exceptions import ContractError
-from airflow_provider_genesys.pipeline.contract import PROCESSED_AT, ColumnType, Contract
 
 LONGEST_NAME = 63
 """Bytes; PostgreSQL would cut what is longer."""

@@ -8,11 +8,11 @@ from typing import Any
 import msgspec
 from psycopg import sql
 
-from airflow_provider_genesys.pipeline.dead_letter import DeadLetter
-from airflow_provider_genesys.sinks.base import Batch, Load
+from airflow_provider_genesys.pipeline.load import Batch, Load
 from airflow_provider_genesys.sinks.dead_letters import DeadLetterRows, RawBytes
 from airflow_provider_genesys.sinks.postgres.schema import create_table
 from airflow_provider_genesys.sinks.postgres.session import Cursor
+from airflow_provider_genesys.source.records import DeadLetter
 
 _COLUMNS = (
     "load_id text NOT NULL",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from psycopg import errors, sql
 
+from airflow_provider_genesys.contracts.contract import Contract
 from airflow_provider_genesys.exceptions import SinkRefusedError
-from airflow_provider_genesys.pipeline.contract import Contract
 from airflow_provider_genesys.sinks.postgres.columns import TYPES, column_names
 from airflow_provider_genesys.sinks.postgres.schema import columns_of
 from airflow_provider_genesys.sinks.postgres.session import Cursor

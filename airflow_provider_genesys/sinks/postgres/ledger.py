@@ -15,14 +15,15 @@ from psycopg import sql
 
 from airflow_provider_genesys.exceptions import AccountError, FencedError, SinkUnavailableError
 from airflow_provider_genesys.pipeline.certificate import Certificate
-from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, Counts, Position, from_json
-from airflow_provider_genesys.sinks.base import Load
+from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, Counts, from_json
+from airflow_provider_genesys.pipeline.load import Load
 from airflow_provider_genesys.sinks.postgres.columns import CONTRACT, EXPORT, LOADED, SHARD
 from airflow_provider_genesys.sinks.postgres.schema import create_table
 from airflow_provider_genesys.sinks.postgres.session import Cursor
 from airflow_provider_genesys.sinks.postgres.staging import Publish
 from airflow_provider_genesys.sinks.postgres.upsert import Landed
 from airflow_provider_genesys.sinks.postgres.window import WriteMode
+from airflow_provider_genesys.source.position import Position
 
 log = logging.getLogger(__name__)
 

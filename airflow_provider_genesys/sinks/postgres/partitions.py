@@ -9,8 +9,8 @@ from typing import Literal, NamedTuple
 
 from psycopg import errors, sql
 
+from airflow_provider_genesys.contracts.contract import Contract
 from airflow_provider_genesys.exceptions import ConfigurationError, ContractError, SinkRefusedError
-from airflow_provider_genesys.pipeline.contract import Contract
 from airflow_provider_genesys.sinks.postgres.columns import LONGEST_NAME
 from airflow_provider_genesys.sinks.postgres.schema import create_target, is_partitioned
 from airflow_provider_genesys.sinks.postgres.session import Cursor

@@ -9,13 +9,13 @@ from typing import Any
 import msgspec
 import psycopg
 
+from airflow_provider_genesys.contracts.contract import Contract
 from airflow_provider_genesys.exceptions import SinkRefusedError
-from airflow_provider_genesys.pipeline.contract import Contract
-from airflow_provider_genesys.pipeline.dead_letter import DeadLetter
-from airflow_provider_genesys.sinks.base import Batch, Load
+from airflow_provider_genesys.pipeline.load import Batch, Load
 from airflow_provider_genesys.sinks.postgres.errors import is_of_a_row, lacks_partition, rule_of
 from airflow_provider_genesys.sinks.postgres.session import Cursor
 from airflow_provider_genesys.sinks.postgres.table import Table
+from airflow_provider_genesys.source.records import DeadLetter
 
 
 def search(

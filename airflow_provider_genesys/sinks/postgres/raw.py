@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from airflow_provider_genesys.contracts.contract import Column, Contract
 from airflow_provider_genesys.exceptions import ConfigurationError, ContractError
-from airflow_provider_genesys.pipeline.contract import Column, Contract
-from airflow_provider_genesys.sinks.base import Batch
+from airflow_provider_genesys.pipeline.load import Batch
 from airflow_provider_genesys.sinks.postgres.columns import column_names
 
 RAW = Column("_raw", "@raw", "json", description="The record as it came")

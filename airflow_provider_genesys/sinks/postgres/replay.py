@@ -16,8 +16,10 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import dict_row
 
+from airflow_provider_genesys.contracts.contract import Contract
 from airflow_provider_genesys.exceptions import SinkRefusedError
-from airflow_provider_genesys.pipeline.contract import Contract
+from airflow_provider_genesys.failpoints import COMMITTING, reached
+from airflow_provider_genesys.pipeline.load import Load
 from airflow_provider_genesys.pipeline.replay import (
     BATCH,
     BATCH_BYTES,
@@ -29,8 +31,6 @@ from airflow_provider_genesys.pipeline.replay import (
     account,
     judge,
 )
-from airflow_provider_genesys.pipeline.steps import COMMITTING, reached
-from airflow_provider_genesys.sinks.base import Load
 from airflow_provider_genesys.sinks.postgres.children import children_there
 from airflow_provider_genesys.sinks.postgres.dead_letters import identify
 from airflow_provider_genesys.sinks.postgres.errors import is_of_a_row

@@ -6,8 +6,8 @@ from collections.abc import Collection, Sequence
 
 from psycopg import errors, sql
 
+from airflow_provider_genesys.contracts.contract import Contract
 from airflow_provider_genesys.exceptions import SinkRefusedError
-from airflow_provider_genesys.pipeline.contract import Contract
 from airflow_provider_genesys.sinks.postgres.columns import LINEAGE, LOADED, TYPES, column_names, key_choices
 from airflow_provider_genesys.sinks.postgres.session import Cursor
 

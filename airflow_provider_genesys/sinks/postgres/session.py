@@ -10,8 +10,8 @@ import psycopg
 from psycopg.rows import tuple_row
 
 from airflow_provider_genesys.exceptions import ConfigurationError, SinkUnavailableError
+from airflow_provider_genesys.retries import retried
 from airflow_provider_genesys.sinks.postgres.errors import describe, is_transient, refusal
-from airflow_provider_genesys.sinks.retries import retried
 
 T = TypeVar("T")
 

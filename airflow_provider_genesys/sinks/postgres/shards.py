@@ -10,7 +10,7 @@ from psycopg import sql
 
 from airflow_provider_genesys.exceptions import ConfigurationError
 from airflow_provider_genesys.pipeline.certificate import Certificate
-from airflow_provider_genesys.sinks.base import Load
+from airflow_provider_genesys.pipeline.load import Load
 from airflow_provider_genesys.sinks.postgres.session import Cursor
 from airflow_provider_genesys.sinks.postgres.staging import Publish
 
@@ -62,7 +62,7 @@ class Shards:
         }
 
     def join(self, cursor: Cursor, joined: Callable[[Sequence[Certificate]], Certificate]) -> Certificate | None:
-        """Mark the load complete where all shards are; see :meth:`.base.JoiningSink.join`."""
+        """Mark the load complete where all shards are; see :meth:`.sink.JoiningSink.join`."""
         found = self._run(cursor, _COMPLETE).fetchall()
         if len(found) < self._count:
             return None

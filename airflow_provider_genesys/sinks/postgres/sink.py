@@ -24,12 +24,11 @@ except ImportError as error:
 
 from psycopg import sql
 
+from airflow_provider_genesys.contracts.contract import Contract
+from airflow_provider_genesys.failpoints import CHECKED, CLAIMING, COMMITTING, PUBLISHED, WRITING, reached
 from airflow_provider_genesys.pipeline.certificate import Certificate
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, Counts
-from airflow_provider_genesys.pipeline.contract import Contract
-from airflow_provider_genesys.pipeline.dead_letter import DeadLetter
-from airflow_provider_genesys.pipeline.steps import CHECKED, CLAIMING, COMMITTING, PUBLISHED, WRITING, reached
-from airflow_provider_genesys.sinks.base import Batch, Load
+from airflow_provider_genesys.pipeline.load import Batch, Load
 from airflow_provider_genesys.sinks.dead_letters import DeadLetterRaw, RawBytes
 from airflow_provider_genesys.sinks.postgres.children import children_of
 from airflow_provider_genesys.sinks.postgres.columns import LONGEST_NAME
@@ -56,6 +55,7 @@ from airflow_provider_genesys.sinks.postgres.window import (
     remove_older,
     shared_lock,
 )
+from airflow_provider_genesys.source.records import DeadLetter
 
 # A former attempt may hang in its transaction; whoever opens the load waits that long for it, once per try. psycopg
 # reads times in this style alone.
@@ -168,7 +168,7 @@ class PostgresSink:
         return final
 
     def join(self, load: Load, joined: Callable[[Sequence[Certificate]], Certificate]) -> Certificate | None:
-        """See :meth:`.base.JoiningSink.join`: one transaction."""
+        """See :meth:`.sink.JoiningSink.join`: one transaction."""
         joint = self._session.retried(lambda: self._join(joined), f"export {load.export_id}, joining its shards")
         self._session.close()
         return joint

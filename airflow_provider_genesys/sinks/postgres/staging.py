@@ -10,7 +10,7 @@ import psycopg
 from psycopg import sql
 
 from airflow_provider_genesys.exceptions import AccountError, SinkRefusedError
-from airflow_provider_genesys.sinks.base import Load
+from airflow_provider_genesys.pipeline.load import Load
 from airflow_provider_genesys.sinks.postgres.errors import describe, is_of_a_row
 from airflow_provider_genesys.sinks.postgres.session import Cursor
 from airflow_provider_genesys.sinks.postgres.target import Target

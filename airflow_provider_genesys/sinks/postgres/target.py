@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from psycopg import sql
 
-from airflow_provider_genesys.pipeline.contract import Contract
+from airflow_provider_genesys.contracts.contract import Contract
 from airflow_provider_genesys.sinks.postgres.columns import (
     CONTRACT,
     EXPORT,

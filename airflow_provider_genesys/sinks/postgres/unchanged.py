@@ -11,7 +11,7 @@ from typing import Any
 
 from psycopg import sql
 
-from airflow_provider_genesys.pipeline.contract import Contract
+from airflow_provider_genesys.contracts.contract import Contract
 from airflow_provider_genesys.sinks.postgres.columns import (
     EXPORT,
     LOADED,

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from psycopg import sql
 
+from airflow_provider_genesys.pipeline.load import UnfinishedLoad
 from airflow_provider_genesys.sinks.postgres.session import Connection, Session
-from airflow_provider_genesys.sinks.unfinished import UnfinishedLoad
 
 _UNFINISHED = """
 SELECT load_id, export_id, kind, window_start, window_end, submitted_at, contract, run_id FROM {ledger} AS l

@@ -19,7 +19,7 @@ from typing import Any
 
 from psycopg import errors, sql
 
-from airflow_provider_genesys.sinks.base import Load
+from airflow_provider_genesys.pipeline.load import Load
 from airflow_provider_genesys.sinks.postgres.session import Cursor
 from airflow_provider_genesys.sinks.postgres.target import Target
 from airflow_provider_genesys.sinks.postgres.unchanged import HELD_KEYS

@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 
 from psycopg import sql
 
-from airflow_provider_genesys.sinks.base import Load
+from airflow_provider_genesys.pipeline.load import Load
 from airflow_provider_genesys.sinks.postgres.session import Cursor
 from airflow_provider_genesys.sinks.postgres.target import Target
 from airflow_provider_genesys.sinks.postgres.upsert import lock_number

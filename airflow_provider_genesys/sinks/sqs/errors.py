@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from airflow_provider_genesys.aws_errors import told
 from airflow_provider_genesys.exceptions import SinkError, SinkRefusedError, SinkUnavailableError
-from airflow_provider_genesys.sinks.s3 import errors as s3_errors
-from airflow_provider_genesys.sinks.s3.errors import told
+from airflow_provider_genesys.stores import s3_errors
 
 __all__ = ["OF_THE_MESSAGE", "TOO_LONG", "code_of", "explained", "is_transient", "told"]
 

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from airflow_provider_genesys.pipeline.contract import Contract
-from airflow_provider_genesys.pipeline.dead_letter import DeadLetter
-from airflow_provider_genesys.sinks.base import Batch, Load
+from airflow_provider_genesys.contracts.contract import Contract
+from airflow_provider_genesys.pipeline.load import Batch, Load
 from airflow_provider_genesys.sinks.dead_letters import DeadLetterEncoder
-from airflow_provider_genesys.sinks.objects.formats import RowEncoder
+from airflow_provider_genesys.sinks.objects.ndjson import RowEncoder
+from airflow_provider_genesys.source.records import DeadLetter
 
 LARGEST_BATCH = 1024 * 1024
 """Bytes that SQS takes in one SendMessageBatch, attributes included, and at most in one message. It was 256 KiB until

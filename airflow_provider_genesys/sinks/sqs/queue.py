@@ -8,15 +8,8 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from airflow_provider_genesys.sinks.retries import retried
-from airflow_provider_genesys.sinks.sqs.errors import (
-    OF_THE_MESSAGE,
-    TOO_LONG,
-    code_of,
-    explained,
-    is_transient,
-    told,
-)
+from airflow_provider_genesys.retries import retried
+from airflow_provider_genesys.sinks.sqs.errors import OF_THE_MESSAGE, TOO_LONG, code_of, explained, is_transient, told
 from airflow_provider_genesys.sinks.sqs.messages import LARGEST_BATCH, MOST_MESSAGES, Message
 
 log = logging.getLogger(__name__)

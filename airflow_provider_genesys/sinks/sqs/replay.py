@@ -15,17 +15,26 @@ from typing import Any
 
 import msgspec
 
+from airflow_provider_genesys.contracts.contract import Contract
 from airflow_provider_genesys.exceptions import ConfigurationError
+from airflow_provider_genesys.failpoints import SENT, reached
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
-from airflow_provider_genesys.pipeline.contract import Contract
-from airflow_provider_genesys.pipeline.dead_letter import DeadLetter
-from airflow_provider_genesys.pipeline.replay import EVER, Judged, Open, Replayed, Window, account, judge
-from airflow_provider_genesys.pipeline.steps import SENT, reached
-from airflow_provider_genesys.sinks.base import Batch, Load
+from airflow_provider_genesys.pipeline.load import Batch, Load
+from airflow_provider_genesys.pipeline.replay import (
+    EVER,
+    Judged,
+    LetterFacts,
+    Open,
+    Replayed,
+    Window,
+    account,
+    facts_of,
+    judge,
+)
 from airflow_provider_genesys.sinks.dead_letters import DeadLetterEncoder
-from airflow_provider_genesys.sinks.letter_facts import LetterFacts, facts_of
 from airflow_provider_genesys.sinks.sqs.messages import Message, MessageEncoder, packed
 from airflow_provider_genesys.sinks.sqs.queue import Queue
+from airflow_provider_genesys.source.records import DeadLetter
 
 HIDDEN = 900
 """Seconds for which letters are hidden from others while they are read again; what is left comes back at the end."""

@@ -15,16 +15,16 @@ from typing import Any
 
 from airflow_provider_genesys.checkpoints.base import CheckpointStore, Key
 from airflow_provider_genesys.exceptions import SinkRefusedError
+from airflow_provider_genesys.failpoints import CHECKED, COMMITTING, SENT, WRITING, reached
 from airflow_provider_genesys.pipeline.certificate import Certificate
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, Counts
-from airflow_provider_genesys.pipeline.dead_letter import DeadLetter
-from airflow_provider_genesys.pipeline.steps import CHECKED, COMMITTING, SENT, WRITING, reached
-from airflow_provider_genesys.sinks.base import Batch, Load
+from airflow_provider_genesys.pipeline.load import Batch, Load
 from airflow_provider_genesys.sinks.dead_letters import DeadLetterEncoder
 from airflow_provider_genesys.sinks.naming import naming
 from airflow_provider_genesys.sinks.sqs.messages import Message, MessageEncoder, packed
 from airflow_provider_genesys.sinks.sqs.queue import Queue
 from airflow_provider_genesys.sinks.sqs.settings import SqsSettings
+from airflow_provider_genesys.source.records import DeadLetter
 
 CLIENT_CONFIG: dict[str, Any] = {
     "retries": {"total_max_attempts": 1, "mode": "standard"},
@@ -35,7 +35,7 @@ CLIENT_CONFIG: dict[str, Any] = {
 
 
 class SqsSink:
-    """Implements :class:`.base.Sink`, with at-least-once for exactly-once.
+    """Implements :class:`.sink.Sink`, with at-least-once for exactly-once.
 
     :param client: returns a boto3 SQS client, best made with :data:`CLIENT_CONFIG`; called by each ``open``.
     :param store: returns the store of the checkpoint; called by each ``open``.

@@ -1,4 +1,4 @@
-"""What :class:`airflow_provider_genesys.sinks.base.Sink` promises, as tests that any sink can be held against.
+"""What :class:`airflow_provider_genesys.pipeline.sink.Sink` promises, as tests that any sink can be held against.
 
 ::
 
@@ -24,9 +24,7 @@ import pytest
 # Before the suite is imported: it is no test module, and its asserts would say nothing but False.
 pytest.register_assert_rewrite(f"{__name__}.suite", f"{__name__}.failed_batches")
 
-from airflow_provider_genesys.testing.sink_conformance.failed_batches import (  # noqa: E402 - see above
-    FailedBatchConformance,
-)
+from airflow_provider_genesys.testing.sink_conformance.failed_batches import FailedBatchConformance  # noqa: E402 - see above
 from airflow_provider_genesys.testing.sink_conformance.place import Contents, Place  # noqa: E402 - see above
 from airflow_provider_genesys.testing.sink_conformance.source import LENGTH, PART_SIZE  # noqa: E402 - see above
 from airflow_provider_genesys.testing.sink_conformance.suite import SinkConformance  # noqa: E402 - see above

@@ -8,8 +8,9 @@ from contextlib import suppress
 from dataclasses import replace
 
 from airflow_provider_genesys.exceptions import FencedError
-from airflow_provider_genesys.pipeline.checkpoint import FailedBatch, Position
-from airflow_provider_genesys.sinks.base import Sink
+from airflow_provider_genesys.pipeline.checkpoint import FailedBatch
+from airflow_provider_genesys.pipeline.sink import Sink
+from airflow_provider_genesys.source.position import Position
 from airflow_provider_genesys.testing.sink_conformance.place import Place
 from airflow_provider_genesys.testing.sink_conformance.source import (
     finish,

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
-from airflow_provider_genesys.pipeline.contract import ColumnType, Contract
-from airflow_provider_genesys.sinks.base import Load, Sink
+from airflow_provider_genesys.contracts.contract import ColumnType, Contract
+from airflow_provider_genesys.pipeline.load import Load
+from airflow_provider_genesys.pipeline.sink import Sink
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,13 @@ from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
+from airflow_provider_genesys.contracts.contract import RECORDINGS, Contract
 from airflow_provider_genesys.pipeline.certificate import Certificate
-from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, Counts, Identity, Position, Proof
-from airflow_provider_genesys.pipeline.contract import RECORDINGS, Contract
-from airflow_provider_genesys.pipeline.dead_letter import DeadLetter
-from airflow_provider_genesys.sinks.base import Batch, Load, Sink
+from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, Counts
+from airflow_provider_genesys.pipeline.load import Batch, Load
+from airflow_provider_genesys.pipeline.sink import Sink
+from airflow_provider_genesys.source.position import Identity, Position, Proof
+from airflow_provider_genesys.source.records import DeadLetter
 from airflow_provider_genesys.testing.sink_conformance.place import Contents
 
 LENGTH = 1200

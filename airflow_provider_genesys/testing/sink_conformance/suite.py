@@ -12,7 +12,8 @@ import pytest
 
 from airflow_provider_genesys.exceptions import AccountError, FencedError
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, Counts
-from airflow_provider_genesys.sinks.base import Load, Sink
+from airflow_provider_genesys.pipeline.load import Load
+from airflow_provider_genesys.pipeline.sink import Sink
 from airflow_provider_genesys.testing.sink_conformance.place import Contents, Place, compared
 from airflow_provider_genesys.testing.sink_conformance.source import (
     DAY,

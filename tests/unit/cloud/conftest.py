@@ -8,10 +8,10 @@ import tenacity
 from fake_clock import Clock
 from scripted_server import ScriptedServer
 
-from airflow_provider_genesys.cloud import client as client_module
-from airflow_provider_genesys.cloud import shared as shared_module
-from airflow_provider_genesys.cloud.client import CloudClient
 from airflow_provider_genesys.cloud.config import CloudConfig
+from airflow_provider_genesys.cloud.http import client as client_module
+from airflow_provider_genesys.cloud.http import shared as shared_module
+from airflow_provider_genesys.cloud.http.client import CloudClient
 
 
 @pytest.fixture

@@ -16,11 +16,11 @@ from fake_clock import Clock
 from scripted_server import TOKEN_PATH, Reply, ScriptedServer
 
 from airflow_provider_genesys import __version__
-from airflow_provider_genesys.cloud import client as client_module
-from airflow_provider_genesys.cloud import shared as shared_module
-from airflow_provider_genesys.cloud.client import ATTEMPTS, CloudClient
 from airflow_provider_genesys.cloud.config import CloudConfig
-from airflow_provider_genesys.cloud.pacing import Pacer
+from airflow_provider_genesys.cloud.http import client as client_module
+from airflow_provider_genesys.cloud.http import shared as shared_module
+from airflow_provider_genesys.cloud.http.client import ATTEMPTS, CloudClient
+from airflow_provider_genesys.cloud.http.pacing import Pacer
 from airflow_provider_genesys.exceptions import (
     AuthenticationError,
     CircuitOpenError,

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_genesys.cloud import shared
-from airflow_provider_genesys.cloud.client import CloudClient
 from airflow_provider_genesys.cloud.config import CloudConfig
-from airflow_provider_genesys.cloud.exports import ExportRequest, ExportState, QueryFamily, family
-from airflow_provider_genesys.cloud.handle import make_handle
-from airflow_provider_genesys.cloud.results import open_pages
+from airflow_provider_genesys.cloud.exports.base import ExportRequest, ExportState, QueryFamily
+from airflow_provider_genesys.cloud.exports.handle import make_handle
+from airflow_provider_genesys.cloud.exports.registry import family
+from airflow_provider_genesys.cloud.http import shared
+from airflow_provider_genesys.cloud.http.client import CloudClient
 from airflow_provider_genesys.exceptions import (
     CloudUnavailableError,
     ConfigurationError,
@@ -24,7 +24,7 @@ from airflow_provider_genesys.exceptions import (
     WindowTooLargeError,
 )
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
-from airflow_provider_genesys.pipeline.pages import Pages
+from airflow_provider_genesys.source.pages import Pages, open_pages
 from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
 
 DAY = datetime(2026, 11, 22, tzinfo=timezone.utc)

@@ -7,7 +7,7 @@ import httpx
 import pytest
 from fake_clock import Clock
 
-from airflow_provider_genesys.cloud.pacing import Pacer, retry_after
+from airflow_provider_genesys.cloud.http.pacing import Pacer, retry_after
 from airflow_provider_genesys.exceptions import CloudUnavailableError
 
 

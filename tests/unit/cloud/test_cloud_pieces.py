@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_genesys.cloud.pieces import BY_START_DAY, cut
+from airflow_provider_genesys.cloud.exports.pieces import BY_START_DAY, cut
 from airflow_provider_genesys.exceptions import WindowTooLargeError
 
 DAY = datetime(2026, 11, 22, tzinfo=timezone.utc)

@@ -10,14 +10,15 @@ from typing import Any
 import msgspec
 import pytest
 
-from airflow_provider_genesys.cloud import shared
-from airflow_provider_genesys.cloud.client import CloudClient
+from airflow_provider_genesys.backfill.daily_counts import PATH, conversations_by_day
+from airflow_provider_genesys.backfill.plan import make_plan
 from airflow_provider_genesys.cloud.config import CloudConfig
-from airflow_provider_genesys.cloud.exports import ExportRequest, PagedFamily, family
-from airflow_provider_genesys.cloud.plan import make_plan
-from airflow_provider_genesys.cloud.volumes import PATH, conversations_by_day
+from airflow_provider_genesys.cloud.exports.base import ExportRequest, PagedFamily
+from airflow_provider_genesys.cloud.exports.registry import family
+from airflow_provider_genesys.cloud.http import shared
+from airflow_provider_genesys.cloud.http.client import CloudClient
+from airflow_provider_genesys.contracts.contract import resolve
 from airflow_provider_genesys.exceptions import ConfigurationError, ExportFailedError, ExportTimeoutError
-from airflow_provider_genesys.pipeline.contract import resolve
 from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
 
 FIRST = datetime(2026, 11, 2, tzinfo=timezone.utc)

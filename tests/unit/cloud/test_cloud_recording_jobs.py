@@ -10,12 +10,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from airflow_provider_genesys.cloud import shared
-from airflow_provider_genesys.cloud.client import CloudClient
 from airflow_provider_genesys.cloud.config import CloudConfig
-from airflow_provider_genesys.cloud.exports import ExportRequest, ExportState
-from airflow_provider_genesys.cloud.recording_jobs import PATH, RecordingJobs
-from airflow_provider_genesys.cloud.results import open_pages
+from airflow_provider_genesys.cloud.exports.base import ExportRequest, ExportState
+from airflow_provider_genesys.cloud.exports.recording_jobs import PATH, RecordingJobs
+from airflow_provider_genesys.cloud.http import shared
+from airflow_provider_genesys.cloud.http.client import CloudClient
 from airflow_provider_genesys.exceptions import (
     CloudUnavailableError,
     ConfigurationError,
@@ -24,7 +23,8 @@ from airflow_provider_genesys.exceptions import (
     RequestRefusedError,
 )
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
-from airflow_provider_genesys.pipeline.dead_letter import DeadLetter
+from airflow_provider_genesys.source.pages import open_pages
+from airflow_provider_genesys.source.records import DeadLetter
 from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
 
 DAY = datetime(2026, 11, 22, tzinfo=timezone.utc)

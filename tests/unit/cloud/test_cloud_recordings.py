@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from scripted_server import Reply, ScriptedServer
 
-from airflow_provider_genesys.cloud.client import CloudClient
 from airflow_provider_genesys.cloud.config import ArchiveApi, CloudConfig
-from airflow_provider_genesys.cloud.exports import ExportFamily, ExportRequest, ExportState, ExportStatus, family
+from airflow_provider_genesys.cloud.exports.base import ExportFamily, ExportRequest, ExportState, ExportStatus
+from airflow_provider_genesys.cloud.exports.registry import family
+from airflow_provider_genesys.cloud.http.client import CloudClient
 from airflow_provider_genesys.exceptions import (
     ConfigurationError,
     NotFoundError,

@@ -20,17 +20,13 @@ from fake_clock import Clock
 from forking import Forked
 from scripted_server import TOKEN_PATH, Received, Reply, ScriptedServer
 
-from airflow_provider_genesys.cloud import refresh
-from airflow_provider_genesys.cloud import shared as shared_module
-from airflow_provider_genesys.cloud.auth import Grant, TokenSource, request_token
-from airflow_provider_genesys.cloud.client import CloudClient
 from airflow_provider_genesys.cloud.config import CloudConfig
-from airflow_provider_genesys.cloud.refresh import Refresher
-from airflow_provider_genesys.exceptions import (
-    AuthenticationError,
-    CircuitOpenError,
-    CloudUnavailableError,
-)
+from airflow_provider_genesys.cloud.http import shared as shared_module
+from airflow_provider_genesys.cloud.http import token_refresh
+from airflow_provider_genesys.cloud.http.client import CloudClient
+from airflow_provider_genesys.cloud.http.token_refresh import Refresher
+from airflow_provider_genesys.cloud.http.tokens import Grant, TokenSource, request_token
+from airflow_provider_genesys.exceptions import AuthenticationError, CircuitOpenError, CloudUnavailableError
 
 ASK = f"POST {TOKEN_PATH}"
 PATH = "/api/v2/thing"
@@ -42,7 +38,7 @@ forks = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded")
 
 
 def threads() -> list[threading.Thread]:
-    return [one for one in threading.enumerate() if one.name == refresh.THREAD]
+    return [one for one in threading.enumerate() if one.name == token_refresh.THREAD]
 
 
 def until(condition: Callable[[], Any]) -> None:
@@ -58,8 +54,8 @@ def _alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
     Threads of other tests' hooks have another name; they end when those are collected as garbage.
     """
-    monkeypatch.setattr(refresh, "LOOK", 0.001)
-    monkeypatch.setattr(refresh, "THREAD", __name__)
+    monkeypatch.setattr(token_refresh, "LOOK", 0.001)
+    monkeypatch.setattr(token_refresh, "THREAD", __name__)
     yield
     if threads():
         gc.collect()
@@ -148,7 +144,7 @@ def test_a_run_of_hours_never_meets_an_expired_token(
     assert server.count(GET) == count == 720, "a 401 would have been followed by another request"
     # A token of 30 minutes is replaced after 27.
     assert server.count(ASK) == 1 + 12 * 60 // 27
-    assert askers == [threading.current_thread().name] + [refresh.THREAD] * 26
+    assert askers == [threading.current_thread().name] + [token_refresh.THREAD] * 26
 
 
 def test_a_stream_that_needs_no_token_for_hours_finds_a_good_one(
@@ -250,7 +246,7 @@ def test_nobody_waits_for_the_refresher() -> None:
     clock = Clock()
 
     def endpoint() -> Grant:
-        if threading.current_thread().name != refresh.THREAD:
+        if threading.current_thread().name != token_refresh.THREAD:
             return Grant("old", 1000.0)
         entered.set()
         assert go_on.wait(10)
@@ -277,7 +273,7 @@ def test_an_outage_that_ends_before_the_token_does_is_not_noticed(
     server.broken = None
     stream(client, clock, seconds=3600)
     assert server.count(GET) == 26 + count + 60
-    assert set(askers[1:]) == {refresh.THREAD}, "no request was held up to ask a dead endpoint"
+    assert set(askers[1:]) == {token_refresh.THREAD}, "no request was held up to ask a dead endpoint"
     failures = [one.getMessage() for one in caplog.records if one.name.endswith("auth")]
     # The fifth opens the circuit; the sixth is its probe, and the seventh finds the endpoint well again.
     assert [re.findall(r"another (\d+) s; the next attempt is in (\d+) s", one) for one in failures] == [
@@ -432,7 +428,7 @@ def test_the_thread_ends_with_a_client_that_nobody_closed(askers: list[str], con
 def test_the_thread_ends_when_nobody_asks_and_begins_again_when_somebody_does(
     client: CloudClient, server: Organisation, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(refresh, "IDLE", 7200.0)
+    monkeypatch.setattr(token_refresh, "IDLE", 7200.0)
     client.request("GET", PATH)
     (thread,) = threads()
     for _ in range(119):
@@ -494,7 +490,7 @@ def test_nothing_that_goes_wrong_ends_the_thread_or_shows_a_secret(
         clock.now += 301
     settle(source)
     assert refresher.token() == "token 6"
-    assert set(asked[1:]) == {refresh.THREAD}
+    assert set(asked[1:]) == {token_refresh.THREAD}
     assert not escaped
     assert [one for one in ("RuntimeError", "OSError", "KeyError", "MemoryError") if one not in caplog.text] == []
     assert "s3cret" not in caplog.text
@@ -503,9 +499,9 @@ def test_nothing_that_goes_wrong_ends_the_thread_or_shows_a_secret(
 STUCK = """
 import threading, time
 from airflow_provider_genesys.cloud import refresh
-from airflow_provider_genesys.cloud.auth import Grant, TokenSource
+from airflow_provider_genesys.cloud.http.tokens import Grant, TokenSource
 
-refresh.LOOK = 0.001
+token_refresh.LOOK = 0.001
 entered = threading.Event()
 now = [0.0]
 
@@ -515,7 +511,7 @@ def endpoint():
         time.sleep(60)
     return Grant("t", 1000.0)
 
-refresher = refresh.Refresher(TokenSource(endpoint, clock=lambda: now[0]))
+refresher = token_refresh.Refresher(TokenSource(endpoint, clock=lambda: now[0]))
 refresher.token()
 now[0] = 950.0
 assert entered.wait(10)

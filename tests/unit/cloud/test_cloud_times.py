@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_genesys.cloud.times import api_time, iso_time, parse_time
+from airflow_provider_genesys.times import api_time, iso_time, parse_time
 
 NOON = datetime(2026, 11, 1, 12, tzinfo=timezone.utc)
 

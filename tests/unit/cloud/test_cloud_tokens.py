@@ -11,8 +11,8 @@ import pytest
 from fake_clock import Clock
 from scripted_server import TOKEN_PATH, Reply, ScriptedServer
 
-from airflow_provider_genesys.cloud.auth import Grant, TokenSource, request_token
 from airflow_provider_genesys.cloud.config import CloudConfig
+from airflow_provider_genesys.cloud.http.tokens import Grant, TokenSource, request_token
 from airflow_provider_genesys.exceptions import AuthenticationError, CircuitOpenError, CloudUnavailableError
 
 ASK = f"POST {TOKEN_PATH}"

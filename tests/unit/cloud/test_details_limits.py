@@ -9,10 +9,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from airflow_provider_genesys.cloud.client import CloudClient
 from airflow_provider_genesys.cloud.config import CloudConfig
-from airflow_provider_genesys.cloud.exports import ExportRequest, PagedFamily, family
-from airflow_provider_genesys.cloud.results import page_reader
+from airflow_provider_genesys.cloud.exports.base import ExportRequest, PagedFamily
+from airflow_provider_genesys.cloud.exports.registry import family
+from airflow_provider_genesys.cloud.exports.results import page_reader
+from airflow_provider_genesys.cloud.http.client import CloudClient
 from airflow_provider_genesys.exceptions import RequestRefusedError, WindowTooLargeError
 from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
 

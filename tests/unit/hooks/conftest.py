@@ -15,7 +15,7 @@ sys.path.append(str(Path(__file__).parents[1] / "cloud"))
 
 from scripted_server import ScriptedServer
 
-from airflow_provider_genesys.cloud import shared as shared_module
+from airflow_provider_genesys.cloud.http import shared as shared_module
 
 SECRET = "s3cret-of-the-client"  # noqa: S105 -- of no client
 

@@ -13,10 +13,10 @@ from airflow_provider_genesys.checkpoints.base import Key
 from airflow_provider_genesys.checkpoints.conditional import ConditionalStore
 from airflow_provider_genesys.exceptions import ConfigurationError, SinkRefusedError
 from airflow_provider_genesys.hooks.checkpoint_store import _redis_settings, open_store
+from airflow_provider_genesys.tasks import checkpoint_mirror as mirror_module
+from airflow_provider_genesys.tasks.checkpoint_mirror import CheckpointMirror
 from airflow_provider_genesys.testing.services import RedisServer, S3Server, free_port
 from airflow_provider_genesys.testing.sink_conformance.source import LENGTH, make_checkpoint, make_load
-from airflow_provider_genesys.transfers import mirror as mirror_module
-from airflow_provider_genesys.transfers.mirror import CheckpointMirror
 
 LOAD = make_load()
 KEY = Key(LOAD.load_id, "queue")

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from scripted_server import TOKEN_PATH, Reply, ScriptedServer
 
-from airflow_provider_genesys.cloud.exports import ExportRequest, ExportState, ExportStatus
+from airflow_provider_genesys.cloud.exports.base import ExportRequest, ExportState, ExportStatus
 from airflow_provider_genesys.exceptions import (
     ConfigurationError,
     ExportFailedError,

@@ -10,8 +10,8 @@ import httpx
 import pytest
 from scripted_server import TOKEN_PATH, Reply, ScriptedServer
 
-from airflow_provider_genesys.cloud import refresh
-from airflow_provider_genesys.cloud import shared as shared_module
+from airflow_provider_genesys.cloud.http import shared as shared_module
+from airflow_provider_genesys.cloud.http import token_refresh
 from airflow_provider_genesys.exceptions import AuthenticationError
 from airflow_provider_genesys.hooks import genesys as hook_module
 from airflow_provider_genesys.hooks.genesys import GenesysCloudHook
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.usefixtures("connect")
 
 
 def threads() -> list[threading.Thread]:
-    return [one for one in threading.enumerate() if one.name == refresh.THREAD]
+    return [one for one in threading.enumerate() if one.name == token_refresh.THREAD]
 
 
 def gone() -> bool:
@@ -43,7 +43,7 @@ def masked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 @pytest.fixture(autouse=True)
 def _alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Name the threads of these tests: those of other tests' hooks end when they are collected as garbage."""
-    monkeypatch.setattr(refresh, "THREAD", __name__)
+    monkeypatch.setattr(token_refresh, "THREAD", __name__)
     assert gone(), "the test before left a refresher"
     yield
     assert gone()

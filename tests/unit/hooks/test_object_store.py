@@ -12,7 +12,7 @@ from azure.storage.blob import ContainerSasPermissions, generate_container_sas
 
 from airflow_provider_genesys.hooks import object_store
 from airflow_provider_genesys.hooks.object_store import open_folder
-from airflow_provider_genesys.sinks.azure_blob.sink import AzureBlobSink
+from airflow_provider_genesys.sinks.azure_blob import AzureBlobSink
 from airflow_provider_genesys.testing.services import AzuriteServer, S3Server
 from tests.sinks.batches import make_load
 from tests.sinks.lake import batches_of, run

@@ -11,7 +11,7 @@ import pytest
 from task_context import DAY_END, Store, context, run
 
 from airflow_provider_genesys.operators.export import GenesysCreateExportOperator
-from airflow_provider_genesys.operators.failures import AirflowFailException
+from airflow_provider_genesys.tasks.failures import AirflowFailException
 from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
 from airflow_provider_genesys.triggers.availability import GenesysAvailabilityTrigger
 

@@ -17,12 +17,12 @@ from airflow.sdk import DAG
 from airflow_home import run_dag, states
 from task_context import context, new_export
 
-from airflow_provider_genesys.cloud import shared
-from airflow_provider_genesys.cloud.refresh import THREAD
+from airflow_provider_genesys.cloud.http import shared
+from airflow_provider_genesys.cloud.http.token_refresh import THREAD
 from airflow_provider_genesys.operators.export import GenesysCreateExportOperator
-from airflow_provider_genesys.operators.failures import AirflowFailException
+from airflow_provider_genesys.pipeline.sink import Sink
 from airflow_provider_genesys.sensors.export import GenesysExportSensor
-from airflow_provider_genesys.sinks.base import Sink
+from airflow_provider_genesys.tasks.failures import AirflowFailException
 from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
 from airflow_provider_genesys.transfers.base import GenesysExportTransferOperator
 from airflow_provider_genesys.triggers.export import GenesysExportTrigger

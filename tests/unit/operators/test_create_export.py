@@ -10,7 +10,7 @@ from task_context import DAY_END, DAY_START, EXPORTS, Store, context, posts, run
 
 from airflow_provider_genesys.exceptions import CloudUnavailableError, SinkUnavailableError
 from airflow_provider_genesys.operators.export import GenesysCreateExportOperator
-from airflow_provider_genesys.operators.failures import AirflowException, AirflowFailException
+from airflow_provider_genesys.tasks.failures import AirflowException, AirflowFailException
 from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
 from airflow_provider_genesys.testing.services import RedisServer, free_port
 
@@ -93,7 +93,7 @@ def test_where_the_checkpoint_store_is_down_no_export_is_created(
 ) -> None:
     gone = {"conn_type": "redis", "host": "127.0.0.1", "port": free_port()}
     monkeypatch.setenv("AIRFLOW_CONN_KEPT", json.dumps(gone))
-    monkeypatch.setattr("airflow_provider_genesys.sinks.retries.LONGEST_WAIT", 0.01)
+    monkeypatch.setattr("airflow_provider_genesys.retries.LONGEST_WAIT", 0.01)
     with pytest.raises(SinkUnavailableError, match="Redis, key genesys:checkpoint:task/a_dag/"):
         create(context(), checkpoint_conn_id="kept")
     assert posts(genesys) == 0

@@ -143,7 +143,7 @@ def test_parsing_a_dag_needs_neither_network_nor_heavy_packages(tmp_path: Path) 
         "from airflow_provider_genesys.sensors.export import GenesysExportSensor\n"
         "GenesysCreateExportOperator(task_id='create')\n"
         "GenesysExportSensor(task_id='wait', export_id='{{ params.export_id }}')\n"
-        "print(*sorted({'boto3', 'psycopg', 'pandas', 'pyarrow', 'airflow_provider_genesys.cloud.client',\n"
+        "print(*sorted({'boto3', 'psycopg', 'pandas', 'pyarrow', 'airflow_provider_genesys.cloud.http.client',\n"
         "               'airflow_provider_genesys.hooks.genesys'} & set(sys.modules)))\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)

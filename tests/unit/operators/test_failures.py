@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from airflow_provider_genesys.exceptions import CloudUnavailableError, WindowError
-from airflow_provider_genesys.operators.failures import AirflowFailException, failing_fast
+from airflow_provider_genesys.tasks.failures import AirflowFailException, failing_fast
 
 
 def test_what_another_try_cannot_heal_is_not_retried() -> None:

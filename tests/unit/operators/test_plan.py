@@ -11,8 +11,8 @@ import pytest
 from task_context import context, run
 
 from airflow_provider_genesys.__main__ import main
-from airflow_provider_genesys.operators.failures import AirflowFailException
 from airflow_provider_genesys.operators.plan import GenesysPlanBackfillOperator
+from airflow_provider_genesys.tasks.failures import AirflowFailException
 from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
 
 

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from airflow.sdk import DAG
 
+from airflow_provider_genesys.contracts.contract import RECORDINGS
 from airflow_provider_genesys.operators.dead_letters import GenesysReplayDeadLettersOperator
-from airflow_provider_genesys.operators.failures import AirflowFailException
-from airflow_provider_genesys.pipeline.contract import RECORDINGS
-from airflow_provider_genesys.sinks.azure_blob.sink import AzureBlobSink
+from airflow_provider_genesys.sinks.azure_blob import AzureBlobSink
+from airflow_provider_genesys.tasks.failures import AirflowFailException
 from airflow_provider_genesys.testing.services import AzuriteServer, S3Server
 from airflow_provider_genesys.testing.sink_conformance.source import make_batch, make_certificate, make_load
 from tests.sinks.queues import Queues, dynamodb_store

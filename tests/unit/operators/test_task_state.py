@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from task_context import Store, context
 
-from airflow_provider_genesys.operators.task_state import TaskState
+from airflow_provider_genesys.tasks.task_state import TaskState
 
 VALUE = {"export_id": "e-1"}
 

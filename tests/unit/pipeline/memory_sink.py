@@ -8,9 +8,10 @@ from typing import Any
 
 from airflow_provider_genesys.exceptions import SinkUnavailableError
 from airflow_provider_genesys.pipeline.certificate import Certificate
-from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, Counts, Position
-from airflow_provider_genesys.pipeline.dead_letter import DeadLetter
-from airflow_provider_genesys.sinks.base import Batch, Load
+from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, Counts
+from airflow_provider_genesys.pipeline.load import Batch, Load
+from airflow_provider_genesys.source.position import Position
+from airflow_provider_genesys.source.records import DeadLetter
 
 
 @dataclass
@@ -31,7 +32,7 @@ class Shelf:
 
 
 class MemorySink:
-    """Implements :class:`airflow_provider_genesys.sinks.base.Sink` on a :class:`Shelf`.
+    """Implements :class:`airflow_provider_genesys.pipeline.sink.Sink` on a :class:`Shelf`.
 
     :param cut_every: gather batches into parts of so many bytes and commit those, as an object store does.
     :param fail_at: number of the batch at which the sink breaks down, counted from 0 in each attempt.

@@ -12,10 +12,11 @@ from typing import Any
 
 import httpx
 
-from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, Identity
-from airflow_provider_genesys.pipeline.contract import RECORDINGS, Contract
-from airflow_provider_genesys.pipeline.download import Download, DownloadSettings
-from airflow_provider_genesys.sinks.base import Load
+from airflow_provider_genesys.contracts.contract import RECORDINGS, Contract
+from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
+from airflow_provider_genesys.pipeline.load import Load
+from airflow_provider_genesys.source.download import Download, DownloadSettings
+from airflow_provider_genesys.source.position import Identity
 from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
 
 DAY = datetime(2026, 11, 22, tzinfo=timezone.utc)

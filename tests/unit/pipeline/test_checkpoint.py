@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_genesys.contracts.drift import Drift
 from airflow_provider_genesys.exceptions import AccountError, CheckpointError
-from airflow_provider_genesys.pipeline.checkpoint import VERSION, Checkpoint, Counts, Identity, Proof, from_json
-from airflow_provider_genesys.pipeline.drift import Drift
+from airflow_provider_genesys.pipeline.checkpoint import VERSION, Checkpoint, Counts, from_json
+from airflow_provider_genesys.source.position import Identity, Proof
 
 WRITTEN = Checkpoint(
     load_id="load-1",

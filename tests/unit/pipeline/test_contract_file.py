@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_genesys.exceptions import ContractError
-from airflow_provider_genesys.pipeline.column import EVERY, Column, steps
-from airflow_provider_genesys.pipeline.contract import (
+from airflow_provider_genesys.contracts.column import EVERY, Column, steps
+from airflow_provider_genesys.contracts.contract import (
     RECORDINGS,
     Contract,
     Modes,
@@ -18,6 +17,7 @@ from airflow_provider_genesys.pipeline.contract import (
     load_contract,
     resolve,
 )
+from airflow_provider_genesys.exceptions import ContractError
 
 WHOLE = """\
 name: calls

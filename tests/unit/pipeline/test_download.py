@@ -28,9 +28,9 @@ from airflow_provider_genesys.exceptions import (
     SourceUnavailableError,
     UrlExpiredError,
 )
-from airflow_provider_genesys.pipeline.answer import Broken, in_time
-from airflow_provider_genesys.pipeline.checkpoint import Identity
-from airflow_provider_genesys.pipeline.download import OVERLAP, Download, DownloadSettings
+from airflow_provider_genesys.source.download import OVERLAP, Download, DownloadSettings
+from airflow_provider_genesys.source.position import Identity
+from airflow_provider_genesys.source.response import Broken, in_time
 from airflow_provider_genesys.testing.fault_proxy import Fault, FaultProxy, s3_error
 from airflow_provider_genesys.testing.fault_proxy.fixtures import fault_proxy  # noqa: F401 - a fixture
 from tests.unit.pipeline.sources import Writer, served

@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 from sources import a_load
 
+from airflow_provider_genesys.cloud.exports.base import Page
 from airflow_provider_genesys.exceptions import CursorLostError, SinkUnavailableError, SourceChangedError
 from airflow_provider_genesys.pipeline.certificate import Certificate
 from airflow_provider_genesys.pipeline.checkpoint import Counts
-from airflow_provider_genesys.pipeline.pages import Page, Pages
 from airflow_provider_genesys.pipeline.run import Options, run
+from airflow_provider_genesys.source.pages import Pages
 from tests.unit.pipeline.memory_sink import MemorySink, Shelf
 
 OPTIONS: dict[str, Any] = {"batch_size": 4, "max_dead_letter_ratio": None}

@@ -10,15 +10,16 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_genesys.contracts import contract as contract_module
+from airflow_provider_genesys.contracts.contract import RECORDINGS, load_contract
 from airflow_provider_genesys.exceptions import ConfigurationError, ContractError, NotAnArchiveError
-from airflow_provider_genesys.pipeline import contract as contract_module
 from airflow_provider_genesys.pipeline.certificate import Certificate
-from airflow_provider_genesys.pipeline.checkpoint import PROVEN, Counts
-from airflow_provider_genesys.pipeline.contract import RECORDINGS, load_contract
-from airflow_provider_genesys.pipeline.pages import Pages
+from airflow_provider_genesys.pipeline.checkpoint import Counts
 from airflow_provider_genesys.pipeline.run import Options, run
-from airflow_provider_genesys.pipeline.shard import Shard
-from airflow_provider_genesys.pipeline.unpack import Unpacked
+from airflow_provider_genesys.source.pages import Pages
+from airflow_provider_genesys.source.position import PROVEN
+from airflow_provider_genesys.source.shards import Shard
+from airflow_provider_genesys.source.unpack.unpacked import Unpacked
 from tests.unit.pipeline.test_whole_path import BAD, LOAD, RECORDS, Bytes, Memory, Stop, record, zipped
 
 

@@ -16,6 +16,7 @@ from zlib import crc32
 
 import pytest
 
+from airflow_provider_genesys.contracts.contract import RECORDINGS
 from airflow_provider_genesys.exceptions import (
     AccountError,
     DeadLetterBudgetError,
@@ -26,9 +27,8 @@ from airflow_provider_genesys.exceptions import (
 )
 from airflow_provider_genesys.pipeline.certificate import Certificate
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, Counts
-from airflow_provider_genesys.pipeline.contract import RECORDINGS
+from airflow_provider_genesys.pipeline.load import Batch
 from airflow_provider_genesys.pipeline.run import Options, run
-from airflow_provider_genesys.sinks.base import Batch
 from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
 from tests.unit.pipeline.memory_sink import MemorySink, Shelf
 from tests.unit.pipeline.sources import InMemory, Writer, a_load, download_of, ordered, served

@@ -18,10 +18,10 @@ from airflow_provider_genesys.exceptions import (
     SourceChangedError,
 )
 from airflow_provider_genesys.pipeline.certificate import Certificate
-from airflow_provider_genesys.pipeline.checkpoint import Identity
-from airflow_provider_genesys.pipeline.joint import join_certificates
 from airflow_provider_genesys.pipeline.run import Options, run
-from airflow_provider_genesys.pipeline.shard import Shard, plan_shards
+from airflow_provider_genesys.pipeline.shards import join_certificates
+from airflow_provider_genesys.source.position import Identity
+from airflow_provider_genesys.source.shards import Shard, plan_shards
 from tests.unit.pipeline.memory_sink import MemorySink, Shelf
 from tests.unit.pipeline.sources import InMemory, a_load
 

@@ -9,8 +9,8 @@ import zipfile
 import pytest
 
 from airflow_provider_genesys.exceptions import NotAnArchiveError
-from airflow_provider_genesys.pipeline import unpack
-from airflow_provider_genesys.pipeline.unpack import Unpacked
+from airflow_provider_genesys.source.unpack import unpacked
+from airflow_provider_genesys.source.unpack.unpacked import Unpacked
 
 
 def zipped(entries: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes:
@@ -84,6 +84,6 @@ def test_what_is_wrong_with_the_file_is_told(change: object, says: str) -> None:
 
 
 def test_no_archive_unpacks_to_more_than_a_cap(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(unpack, "MAX_UNPACKED", 1000)
+    monkeypatch.setattr(unpacked, "MAX_UNPACKED", 1000)
     with pytest.raises(NotAnArchiveError, match="swells to more than 1000 bytes"):
         read(zipped({"a.ndjson": b"0123456789" * 101}))

@@ -15,13 +15,14 @@ import msgspec
 import pytest
 from backports import zstd
 
+from airflow_provider_genesys.contracts.contract import RECORDINGS
 from airflow_provider_genesys.exceptions import SourceChangedError
 from airflow_provider_genesys.pipeline.certificate import Certificate
-from airflow_provider_genesys.pipeline.checkpoint import PROVEN, Checkpoint, Counts, Identity
-from airflow_provider_genesys.pipeline.contract import RECORDINGS
+from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, Counts
+from airflow_provider_genesys.pipeline.load import Batch, Load
 from airflow_provider_genesys.pipeline.run import Options, run
-from airflow_provider_genesys.pipeline.unpack import Unpacked
-from airflow_provider_genesys.sinks.base import Batch, Load
+from airflow_provider_genesys.source.position import PROVEN, Identity
+from airflow_provider_genesys.source.unpack.unpacked import Unpacked
 
 DAY = datetime(2026, 11, 22, tzinfo=timezone.utc)
 LOAD = Load("load", "export", "recordings", DAY, DAY + timedelta(days=1), DAY, RECORDINGS, "dag/run/task")

@@ -8,16 +8,12 @@ from typing import Any
 import pytest
 from task_context import DAY_END, DAY_START, EXPORTS, Store, context, looks, new_export, run
 
-from airflow_provider_genesys.cloud.exports import ExportRequest
+from airflow_provider_genesys.cloud.exports.base import ExportRequest
 from airflow_provider_genesys.exceptions import CloudUnavailableError
 from airflow_provider_genesys.hooks.genesys import GenesysCloudHook
-from airflow_provider_genesys.operators import wait as wait_module
-from airflow_provider_genesys.operators.failures import (
-    AirflowFailException,
-    AirflowSensorTimeout,
-    AirflowSkipException,
-)
 from airflow_provider_genesys.sensors.export import GenesysExportSensor
+from airflow_provider_genesys.tasks import wait as wait_module
+from airflow_provider_genesys.tasks.failures import AirflowFailException, AirflowSensorTimeout, AirflowSkipException
 from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
 
 try:

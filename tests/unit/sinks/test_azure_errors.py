@@ -9,7 +9,7 @@ import azure.core.exceptions as azure
 import pytest
 
 from airflow_provider_genesys.exceptions import SinkRefusedError, SinkUnavailableError
-from airflow_provider_genesys.sinks.azure_blob.errors import code_of, explained, is_transient
+from airflow_provider_genesys.stores.azure_errors import code_of, explained, is_transient
 
 REQUEST = "upload_blob az://lake/key"
 

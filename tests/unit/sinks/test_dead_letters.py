@@ -11,14 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_genesys.exceptions import ConfigurationError, DeadLetterError
-from airflow_provider_genesys.pipeline.dead_letter import DeadLetter
 from airflow_provider_genesys.sinks.dead_letters import DeadLetterLines, DeadLetterRows, RawBytes, opened
-from airflow_provider_genesys.testing.sink_conformance.source import (
-    DAY,
-    PROCESSED_AT,
-    make_batch,
-    make_load,
-)
+from airflow_provider_genesys.source.records import DeadLetter
+from airflow_provider_genesys.testing.sink_conformance.source import DAY, PROCESSED_AT, make_batch, make_load
 
 
 def turned(raw: bytes) -> bytes:

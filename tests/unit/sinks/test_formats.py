@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from airflow_provider_genesys.contracts.contract import Column, Contract
 from airflow_provider_genesys.exceptions import ContractError
-from airflow_provider_genesys.pipeline.contract import Column, Contract
-from airflow_provider_genesys.sinks.objects.formats import GZIP_BLOCK, Gzip, Plain, RowEncoder
+from airflow_provider_genesys.sinks.objects.ndjson import GZIP_BLOCK, Gzip, Plain, RowEncoder
 
 NOON = datetime(2026, 11, 1, 12, tzinfo=timezone.utc)
 

@@ -6,7 +6,8 @@ from datetime import datetime, timedelta, timezone
 import pytest
 
 from airflow_provider_genesys.exceptions import ConfigurationError
-from airflow_provider_genesys.sinks.objects.layout import Layout, check_prefix, partition_of, tag
+from airflow_provider_genesys.sinks.objects.layout import Layout, partition_of, tag
+from airflow_provider_genesys.stores.keys import check_prefix
 from tests.sinks.batches import make_load
 
 

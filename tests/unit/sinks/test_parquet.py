@@ -19,8 +19,8 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
-from airflow_provider_genesys.pipeline.contract import RECORDINGS, Column, Contract
-from airflow_provider_genesys.sinks.base import Batch, Load
+from airflow_provider_genesys.contracts.contract import RECORDINGS, Column, Contract
+from airflow_provider_genesys.pipeline.load import Batch, Load
 from airflow_provider_genesys.sinks.local import LocalSink
 from airflow_provider_genesys.sinks.objects import parquet
 from airflow_provider_genesys.sinks.objects.parquet import ParquetRows

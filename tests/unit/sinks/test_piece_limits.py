@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from airflow_provider_genesys.exceptions import ConfigurationError, SinkRefusedError
-from airflow_provider_genesys.pipeline.checkpoint import Identity
 from airflow_provider_genesys.sinks.objects import parts
 from airflow_provider_genesys.sinks.objects.raw_landing import _piece_size
 from airflow_provider_genesys.sinks.objects.settings import LARGEST_PART_SIZE, ObjectSettings
-from airflow_provider_genesys.sinks.objects.store import Sent
-from airflow_provider_genesys.sinks.s3.store import MOST_PIECES, S3Store, S3Upload
+from airflow_provider_genesys.source.position import Identity
+from airflow_provider_genesys.stores.base import Sent
+from airflow_provider_genesys.stores.s3 import MOST_PIECES, S3Store, S3Upload
 
 SMALLEST_PIECE = 5 * 1024**2
 LARGEST_PIECE = 5 * 1024**3

@@ -8,8 +8,9 @@ import pytest
 from botocore import exceptions as boto
 from botocore.exceptions import ClientError
 
+from airflow_provider_genesys.aws_errors import is_transient
 from airflow_provider_genesys.exceptions import SinkRefusedError, SinkUnavailableError
-from airflow_provider_genesys.sinks.s3.errors import explained, is_transient
+from airflow_provider_genesys.stores.s3_errors import explained
 
 
 def answer(code: str, status: int) -> ClientError:
@@ -79,6 +80,6 @@ def test_an_upload_that_somebody_aborted_is_for_the_next_try() -> None:
 
 def test_importing_the_sink_does_not_import_boto3() -> None:
     named = "'boto3' in sys.modules or 'airflow' in sys.modules"
-    code = f"import sys, airflow_provider_genesys.sinks.s3.sink; sys.exit({named})"
+    code = f"import sys, airflow_provider_genesys.sinks.s3; sys.exit({named})"
 
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_genesys.exceptions import ConfigurationError
-from airflow_provider_genesys.sinks.s3.sink import S3Sink
+from airflow_provider_genesys.sinks.s3 import S3Sink
 
 
 def no_client() -> Any:

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from airflow_provider_genesys.exceptions import SinkUnavailableError
-from airflow_provider_genesys.sinks.objects.upload_ahead import UploadAhead
+from airflow_provider_genesys.stores.upload_ahead import UploadAhead
 
 
 class Gate:

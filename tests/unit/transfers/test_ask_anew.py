@@ -11,12 +11,12 @@ import msgspec
 import pytest
 from task_context import DAY_END, DAY_START, Store, context
 
-from airflow_provider_genesys.cloud.exports import ExportRequest
+from airflow_provider_genesys.cloud.exports.base import ExportRequest
 from airflow_provider_genesys.exceptions import ExportGoneError, WindowTooLargeError
 from airflow_provider_genesys.hooks.genesys import GenesysCloudHook
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
+from airflow_provider_genesys.tasks.recreate import load_asking_anew
 from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
-from airflow_provider_genesys.transfers.ask_anew import load_asking_anew
 
 Start = Callable[..., FakeGenesys]
 BY_DAY = {"startOfDayIntervalMatching": True}

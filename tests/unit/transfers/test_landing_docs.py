@@ -14,9 +14,9 @@ import airflow_provider_genesys
 from airflow_provider_genesys.exceptions import ConfigurationError
 from airflow_provider_genesys.hooks.object_store import open_folder
 from airflow_provider_genesys.sensors.export import GenesysExportSensor
-from airflow_provider_genesys.transfers import handle as handles
+from airflow_provider_genesys.tasks import handle as handles
+from airflow_provider_genesys.tasks.handle import read_handle
 from airflow_provider_genesys.transfers.genesys_to_s3 import GenesysExportToS3Operator
-from airflow_provider_genesys.transfers.handle import read_handle
 
 PAGE = Path(airflow_provider_genesys.__file__).parents[1] / "docs" / "landing.md"
 LOCATION = "s3://lake/raw/dt=2026-11-22/5f0c/"

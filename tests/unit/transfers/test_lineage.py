@@ -1,4 +1,4 @@
-"""What a load tells Airflow's own lineage, with a real collector."""
+"""What a load tells Airflow's own reports, with a real collector."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_genesys.tasks import reports
 from airflow_provider_genesys.testing.sink_conformance.source import make_certificate, make_checkpoint, make_load
-from airflow_provider_genesys.transfers import lineage
 
 
 @pytest.mark.parametrize(
@@ -19,7 +19,7 @@ from airflow_provider_genesys.transfers import lineage
     ],
 )
 def test_a_location_is_named_as_airflow_names_assets(location: str, uri: str) -> None:
-    assert lineage.table_uri(location) == uri
+    assert reports.table_uri(location) == uri
 
 
 def test_a_load_reports_its_export_and_its_table(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -28,14 +28,14 @@ def test_a_load_reports_its_export_and_its_table(monkeypatch: pytest.MonkeyPatch
     except ImportError:
         from airflow.lineage.hook import HookLineageCollector
     collector = HookLineageCollector()
-    monkeypatch.setattr(lineage, "_collector", lambda: collector)
+    monkeypatch.setattr(reports, "_collector", lambda: collector)
     load = make_load()
     certificate = make_certificate(load, make_checkpoint(load, 10)).accounted(
         make_counts(10), location="postgresql://db:5432/lake/public.recordings"
     )
     hook: Any = SimpleNamespace(config=SimpleNamespace(api_url="https://api.example.com"))
 
-    lineage.report(hook, certificate)
+    reports.report(hook, certificate)
 
     [read], [written] = collector.collected_assets.inputs, collector.collected_assets.outputs
     assert read.asset.uri == "genesys://api.example.com/recordings/export-1"

@@ -1,4 +1,4 @@
-"""What a load tells Airflow's metrics."""
+"""What a load tells Airflow's reports."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from typing import Any
 import pytest
 
 from airflow_provider_genesys.pipeline.certificate import Certificate
-from airflow_provider_genesys.pipeline.checkpoint import Counts, Identity
-from airflow_provider_genesys.transfers import metrics
+from airflow_provider_genesys.pipeline.checkpoint import Counts
+from airflow_provider_genesys.source.position import Identity
+from airflow_provider_genesys.tasks import reports
 
 TAGS = {"dag_id": "daily", "task_id": "load"}
 
 
 class Backend:
-    """What StatsD or OpenTelemetry is behind Airflow's metrics."""
+    """What StatsD or OpenTelemetry is behind Airflow's reports."""
 
     def __init__(self) -> None:
         self.seen: dict[str, Any] = {}
@@ -39,13 +40,13 @@ def backend(monkeypatch: pytest.MonkeyPatch) -> Iterator[Backend]:
     try:
         from airflow.sdk._shared.observability.metrics.base_stats_logger import NoStatsLogger
     except ImportError:  # before Airflow 3.3
-        monkeypatch.setattr(metrics.stats, "instance", backend, raising=False)
-        monkeypatch.setattr(metrics.stats, "_instance_pid", os.getpid(), raising=False)
+        monkeypatch.setattr(reports.stats, "instance", backend, raising=False)
+        monkeypatch.setattr(reports.stats, "_instance_pid", os.getpid(), raising=False)
         yield backend
     else:
-        metrics.stats.initialize(factory=lambda: backend, export_legacy_names=False)  # type: ignore[arg-type, return-value]
+        reports.stats.initialize(factory=lambda: backend, export_legacy_names=False)  # type: ignore[arg-type, return-value]
         yield backend
-        metrics.stats.initialize(factory=NoStatsLogger, export_legacy_names=False)
+        reports.stats.initialize(factory=NoStatsLogger, export_legacy_names=False)
 
 
 def test_a_complete_load_is_counted(backend: Backend) -> None:
@@ -64,7 +65,7 @@ def test_a_complete_load_is_counted(backend: Backend) -> None:
         seconds=1.5,
         peak_memory_mb=80.0,
     )
-    metrics.loaded(certificate, TAGS)
+    reports.loaded(certificate, TAGS)
     assert backend.seen == {
         "genesys.load.bytes": 1_000,
         "genesys.load.records": 10,
@@ -77,5 +78,5 @@ def test_a_complete_load_is_counted(backend: Backend) -> None:
 
 
 def test_a_pause_is_counted(backend: Backend) -> None:
-    metrics.paused(TAGS)
+    reports.paused(TAGS)
     assert backend.seen == {"genesys.load.outages": 1}

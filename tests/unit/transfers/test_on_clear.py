@@ -11,7 +11,8 @@ from task_context import context, new_export
 
 from airflow_provider_genesys.exceptions import SinkUnavailableError
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
-from airflow_provider_genesys.sinks.base import Batch, Sink
+from airflow_provider_genesys.pipeline.load import Batch
+from airflow_provider_genesys.pipeline.sink import Sink
 from airflow_provider_genesys.sinks.local import LocalSink
 from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
 from airflow_provider_genesys.transfers.base import GenesysExportTransferOperator

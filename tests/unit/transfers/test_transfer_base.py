@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from airflow_provider_genesys.exceptions import AccountError, ConfigurationError
-from airflow_provider_genesys.operators.task_state import is_first_try
 from airflow_provider_genesys.operators.verify import compare
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
-from airflow_provider_genesys.transfers.base import number, required
-from airflow_provider_genesys.transfers.handle import read_handle
-from airflow_provider_genesys.transfers.mirror import CheckpointMirror
-from airflow_provider_genesys.transfers.source import open_result
+from airflow_provider_genesys.tasks.arguments import number, required
+from airflow_provider_genesys.tasks.checkpoint_mirror import CheckpointMirror
+from airflow_provider_genesys.tasks.handle import read_handle
+from airflow_provider_genesys.tasks.result import open_result
+from airflow_provider_genesys.tasks.task_state import is_first_try
 
 
 class NoHook:

@@ -12,15 +12,15 @@ import pytest
 from airflow.sdk import DAG, Asset, AssetAlias
 from airflow.sdk.execution_time.context import OutletEventAccessors
 
+from airflow_provider_genesys.contracts.column import Column
+from airflow_provider_genesys.contracts.contract import RECORDINGS
+from airflow_provider_genesys.contracts.drift import Drift
 from airflow_provider_genesys.exceptions import ConfigurationError, ContractError
 from airflow_provider_genesys.pipeline.certificate import Certificate
-from airflow_provider_genesys.pipeline.checkpoint import Counts, Identity
-from airflow_provider_genesys.pipeline.column import Column
-from airflow_provider_genesys.pipeline.contract import RECORDINGS
-from airflow_provider_genesys.pipeline.drift import Drift
-from airflow_provider_genesys.transfers.contract_argument import contract_of
+from airflow_provider_genesys.pipeline.checkpoint import Counts
+from airflow_provider_genesys.source.position import Identity
+from airflow_provider_genesys.tasks.arguments import contract_of, read_pii_key
 from airflow_provider_genesys.transfers.genesys_to_postgres import GenesysExportToPostgresOperator
-from airflow_provider_genesys.transfers.pii_key import read_pii_key
 
 BROKEN = "name: mine\nversion: 1\nkey: id\ntimestamp: at\ncolumns:\n  id: {type: text}\n"
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from task_context import EXPORTS, looks, new_export
 
-from airflow_provider_genesys import waiting
+from airflow_provider_genesys.cloud.exports import waiting
 from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
 from airflow_provider_genesys.triggers.export import GenesysExportTrigger
 

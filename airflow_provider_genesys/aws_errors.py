@@ -1,0 +1,49 @@
+"""What the errors of S3, SQS and DynamoDB share: their codes, their text, and which of them pass by themselves."""
+
+from __future__ import annotations
+
+from botocore.exceptions import (
+    ClientError,
+    CredentialRetrievalError,
+    HTTPClientError,
+    IncompleteReadError,
+    SSLError,
+)
+from botocore.exceptions import ConnectionError as NoConnectionError
+
+_TRANSIENT_STATUS = {408, 429, 500, 502, 503, 504}
+
+_TRANSIENT_CODES = {
+    "BadDigest",  # 400: bytes were damaged on their way
+    "ConditionalRequestConflict",  # 409: another conditional request was being worked on
+    "InternalError",  # also inside a 200 to CompleteMultipartUpload
+    "OperationAborted",
+    "RequestTimeout",  # 400: our body did not arrive in time
+    "ServiceUnavailable",
+    "SlowDown",
+    "Throttling",
+    "ThrottlingException",
+    "XAmzContentSHA256Mismatch",  # 400: as BadDigest
+}
+
+
+def code_of(error: Exception) -> str:
+    """Return S3's code for an error, e.g. ``SlowDown``, or the name of its class where S3 did not answer."""
+    return str(error.response["Error"].get("Code", "")) if isinstance(error, ClientError) else type(error).__name__
+
+
+def told(error: BaseException) -> str:
+    """Return what S3 said, without what botocore adds about retries, which are not its own here."""
+    if isinstance(error, ClientError):
+        return f"{code_of(error)}: {error.response['Error'].get('Message', '')}".rstrip(". :")
+    return str(error).rstrip(".")
+
+
+def is_transient(error: BaseException) -> bool:
+    """Return whether the same request may succeed a moment later."""
+    if isinstance(error, ClientError):
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+        return code_of(error) in _TRANSIENT_CODES or status in _TRANSIENT_STATUS
+    if isinstance(error, SSLError):
+        return "CERTIFICATE_VERIFY_FAILED" not in str(error)
+    return isinstance(error, (NoConnectionError, HTTPClientError, IncompleteReadError, CredentialRetrievalError))

@@ -1,0 +1,1 @@
+"""Plan the windows of a backfill from what Genesys Cloud counts."""

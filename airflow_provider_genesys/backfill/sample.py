@@ -1,0 +1,97 @@
+"""One day of an export, measured before more is asked for."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from airflow_provider_genesys.cloud.exports.base import ExportRequest, ExportState, QueryFamily
+from airflow_provider_genesys.cloud.exports.waiting import Watch, seconds_left
+from airflow_provider_genesys.contracts.child import Child
+from airflow_provider_genesys.contracts.contract import resolve
+from airflow_provider_genesys.exceptions import ExportFailedError, ExportTimeoutError
+
+if TYPE_CHECKING:
+    from airflow_provider_genesys.cloud.exports.base import Page
+    from airflow_provider_genesys.cloud.http.client import CloudClient
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Sample:
+    """What was read of one export: ``rows`` of each child of its contract, and whether that was all there is."""
+
+    polls: int = 0
+    records: int = 0
+    bytes: int = 0
+    whole: bool = False
+    rows: Counter[str] = field(default_factory=Counter)
+
+    def take(self, page: Page, children: tuple[Child, ...]) -> None:
+        """Count the records of ``page``."""
+        self.records += len(page.records)
+        self.bytes += sum(record.nbytes for record in page.records)
+        self.whole = page.cursor is None
+        for record in page.records if children else []:
+            members: dict[str, msgspec.Raw] = msgspec.json.decode(record, type=dict[str, msgspec.Raw])
+            for child in children:
+                text = members.get(child.source)
+                self.rows[child.name] += sum(1 for _ in child.rows(bytes(text) if text else None))
+
+
+def read_sample(
+    client: CloudClient,
+    found: QueryFamily,
+    request: ExportRequest,
+    *,
+    page_size: int,
+    most_pages: int | None,
+    timeout: float,
+    poll_interval: float,
+) -> Sample:
+    """Export what ``request`` asks for and read it.
+
+    :param most_pages: of one job, after which the sample is large enough; None for all of them.
+    :param timeout: seconds that the export may take; it is cancelled then.
+    :raises ExportFailedError: it ended without results.
+    :raises ExportTimeoutError: it did not end in time.
+    """
+    export_id = found.create(client, request)
+    sample = Sample(polls=_wait(client, found, export_id, timeout=timeout, poll_interval=poll_interval))
+    children = resolve(None, kind=found.kind).children
+    jobs = found.jobs(export_id)
+    for number, job in enumerate(jobs):
+        cursor, pages = None, 0
+        while most_pages is None or pages < most_pages:
+            page = found.page(client, job, cursor, page_size)
+            sample.take(page, children)
+            cursor, pages = page.cursor, pages + 1
+            if cursor is None:
+                break
+        if cursor is not None:
+            sample.whole = False
+            return sample
+        sample.whole = number == len(jobs) - 1
+    return sample
+
+
+def _wait(client: CloudClient, found: QueryFamily, export_id: str, *, timeout: float, poll_interval: float) -> int:
+    """Poll until the export has ended; return how often."""
+    watch = Watch(export_id, poll_interval, 12 * poll_interval, log)
+    deadline, polls = datetime.now(timezone.utc) + timedelta(seconds=timeout), 1
+    while not watch.ended(status := found.status(client, export_id)):
+        if seconds_left(deadline) <= 0:
+            found.cancel(client, export_id)
+            raise ExportTimeoutError(f"The sampled day's export {export_id} did not end within {timeout:g} s.")
+        time.sleep(min(watch.pause(), max(0.0, seconds_left(deadline))))
+        polls += 1
+    if status.state is not ExportState.COMPLETED:
+        raise ExportFailedError(f"The sampled day's export {export_id} ended {status.raw_state}: {status.message}.")
+    return polls

@@ -1,0 +1,1 @@
+"""Exports of Genesys Cloud: one module for each family of kinds."""

@@ -1,0 +1,106 @@
+"""The handle: what an XCom may hold of an export, and the way back from it to the export's file."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from airflow_provider_genesys.cloud.exports.base import ExportState, ExportStatus
+from airflow_provider_genesys.cloud.exports.registry import family
+from airflow_provider_genesys.cloud.http.client import CloudClient
+from airflow_provider_genesys.cloud.presigned import PresignedUrl, check_host, expires_at, seal, unseal
+from airflow_provider_genesys.exceptions import (
+    ConfigurationError,
+    ExportFailedError,
+    ExportGoneError,
+    NotFoundError,
+    UrlExpiredError,
+)
+from airflow_provider_genesys.times import iso_time, parse_time
+
+MARGIN = timedelta(minutes=5)
+"""A URL that dies within this counts as dead already."""
+
+_AGAIN = "Clear the task that creates the export to make it anew."
+
+
+def make_handle(
+    status: ExportStatus, secret: str, *, window_start: datetime | None = None, window_end: datetime | None = None
+) -> dict[str, Any]:
+    """Return the handle of ``status``: JSON-serialisable, times in ISO 8601 UTC, the file's URL sealed with ``secret``.
+
+    A window that is given here wins over what Genesys says.
+    """
+    uri, expires = status.file_uri, status.expires_at
+    if uri:
+        expires = expires_at(uri, now=_now(), fallback=expires)
+    return {
+        "export_id": status.export_id,
+        "kind": status.kind,
+        "state": status.state.value,
+        "window_start": iso_time(window_start or status.window_start),
+        "window_end": iso_time(window_end or status.window_end),
+        "file_uri": seal(uri, secret) if uri else None,
+        "expires_at": iso_time(expires),
+        "size": status.size,
+        "etag": status.etag,
+        "records": status.records,
+        "submitted_at": iso_time(status.submitted_at),
+    }
+
+
+def open_handle(handle: dict[str, Any], client: CloudClient, *, fresh: bool) -> PresignedUrl:
+    """Return the clear URL of the export's file: the handle's own while it is good, else, or if ``fresh``, a new one.
+
+    Raises as :meth:`airflow_provider_genesys.hooks.genesys.GenesysCloudHook.open_file_uri` does.
+    """
+    try:
+        export_id, kind = handle["export_id"], handle["kind"]
+    except (KeyError, TypeError):
+        raise ConfigurationError(
+            "A handle is what GenesysExportSensor returns, an object with at least 'export_id' and 'kind'."
+        ) from None
+    return (None if fresh else _own_url(handle, client)) or _new_url(export_id, kind, client)
+
+
+def _own_url(handle: dict[str, Any], client: CloudClient) -> PresignedUrl | None:
+    url = unseal(handle.get("file_uri") or "", client.config.client_secret)
+    if url is None:
+        return None
+    found = _checked(url, parse_time(handle.get("expires_at")), client)
+    return found if found.expires_at - _now() > MARGIN else None
+
+
+def _new_url(export_id: str, kind: str, client: CloudClient) -> PresignedUrl:
+    try:
+        status = family(kind, client.config).status(client, export_id)
+    except NotFoundError as error:
+        raise ExportGoneError(f"Export {export_id} is gone. {_AGAIN} ({error})") from error
+    found = _checked(_file_of(status), status.expires_at, client)
+    if found.expires_at <= _now():
+        raise UrlExpiredError(
+            f"Genesys still gives a URL for export {export_id} that died at {found.expires_at:%Y-%m-%d %H:%M} UTC. "
+            f"{_AGAIN} If it is not that late yet, the worker's clock is wrong."
+        )
+    return found
+
+
+def _file_of(status: ExportStatus) -> str:
+    about = f"Export {status.export_id} is {status.raw_state}{f': {status.message}' if status.message else ''}."
+    if not status.state.terminal:
+        raise ConfigurationError(f"{about} Wait for it, with a GenesysExportSensor before this task.")
+    if status.state is ExportState.EXPIRED:
+        raise ExportGoneError(f"{about} {_AGAIN}")
+    if status.state is not ExportState.COMPLETED or not status.file_uri:
+        raise ExportFailedError(f"{about} It has no file. {_AGAIN}")
+    return status.file_uri
+
+
+def _checked(url: str, told: datetime | None, client: CloudClient) -> PresignedUrl:
+    client.note_url(url)
+    check_host(url, client.config)
+    return PresignedUrl(url, expires_at(url, now=_now(), fallback=told))
+
+
+def _now() -> datetime:
+    return datetime.now(timezone.utc)

@@ -1,0 +1,211 @@
+"""Recording jobs with action EXPORT: Genesys itself writes recordings into the customer's own S3 bucket.
+
+A job first finds out which recordings it is about, and then, READY, waits to be told that it may begin. Its result is
+one record, the job itself, and the recordings that it could not export, which are set aside.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
+
+import msgspec
+
+from airflow_provider_genesys.cloud.exports.base import ExportRequest, ExportState, ExportStatus, Page
+from airflow_provider_genesys.cloud.exports.recording_query import is_same_query, recording_query
+from airflow_provider_genesys.exceptions import (
+    CloudError,
+    CloudUnavailableError,
+    ConfigurationError,
+    JobLimitError,
+    NotFoundError,
+    RecordError,
+    RequestRefusedError,
+)
+from airflow_provider_genesys.times import parse_time
+
+if TYPE_CHECKING:
+    from airflow_provider_genesys.cloud.http.client import CloudClient
+
+PATH = "/api/v2/recording/jobs"
+AT_WORK = 2
+"""So many jobs of an organisation may be pending or processing."""
+LARGEST_PAGE = 100
+_WORKING, _ALIVE = ("PENDING", "PROCESSING"), ("PENDING", "READY", "PROCESSING")
+_STATES = {
+    "PENDING": ExportState.QUEUED,
+    "READY": ExportState.READY,
+    "PROCESSING": ExportState.RUNNING,
+    "FULFILLED": ExportState.COMPLETED,
+    "CANCELLED": ExportState.CANCELLED,
+    "FAILED": ExportState.FAILED,
+}
+_NOTHING_TO_CANCEL = frozenset({400, 405, 409})
+"""The job has ended already. Genesys does not say which of them it answers then."""
+
+
+class RecordingJobs:
+    """Implements :class:`~.exports.base.StartedFamily` and :class:`~.exports.base.PagedFamily`."""
+
+    kind = "recording_bulk"
+
+    def create(self, client: CloudClient, request: ExportRequest) -> str:
+        """Create a job and return its id; of a job for the same recordings that is alive, and our own, return that.
+
+        :raises JobLimitError: the organisation has as many jobs at work as it may have.
+        :raises ConfigurationError: filters or options hold what an export does not take, such as another action.
+        """
+        query = recording_query(request)
+        orphan = next((job for job in self._listed(client, showOnlyMyJobs=True) if _is_for(job, query)), None)
+        if orphan:
+            return str(orphan["id"])
+        if self._are_taken(client):
+            raise _limit("The job was not created")
+        dated = query if query.keys() & {"actionDate", "actionAge"} else {**query, "actionDate": _now()}
+        try:
+            answer = _members(client.request("POST", PATH, json=dated))
+        except (RequestRefusedError, CloudUnavailableError) as error:
+            raise self._meant(client, error) from error
+        if not answer.get("id"):
+            raise ConfigurationError(f"The answer from {PATH} has no member 'id'. Is that Genesys?")
+        return str(answer["id"])
+
+    def status(self, client: CloudClient, export_id: str) -> ExportStatus:
+        """Ask how the job stands."""
+        return self._status(_members(client.request("GET", _path(export_id))), export_id)
+
+    def start(self, client: CloudClient, export_id: str) -> ExportStatus:
+        """Let a READY job begin; it stays READY while the organisation has as many at work as it may have."""
+        try:
+            answer = client.request("PUT", _path(export_id), json={"state": "PROCESSING"})
+        except (RequestRefusedError, CloudUnavailableError) as error:
+            status = self.status(client, export_id)
+            if status.state is ExportState.READY and not self._is_limit(client, error):
+                raise
+            return status
+        return self._status(_members(answer), export_id)
+
+    def cancel(self, client: CloudClient, export_id: str) -> bool:
+        """Cancel the job. Return False when it is gone or has ended."""
+        try:
+            client.request("DELETE", _path(export_id))
+        except NotFoundError:
+            return False
+        except RequestRefusedError as error:
+            if error.status in _NOTHING_TO_CANCEL:
+                return False
+            raise
+        return True
+
+    def jobs(self, export_id: str) -> list[str]:
+        """Return the id of the one job that an export is."""
+        return [export_id]
+
+    def page(self, client: CloudClient, job: str, cursor: str | None, size: int) -> Page:
+        """Return the job as the one record of the first page; on those behind it, what it could not export."""
+        if cursor is None:
+            answer = _members(client.request("GET", _path(job)))
+            following = urlencode({"pageSize": min(size, LARGEST_PAGE), "includeTotal": "false"})
+            record = {**answer, "explanation": _explained(answer)}
+            return Page([job], [_raw(record)], following if answer.get("totalFailedRecordings") else None)
+        answer = _members(client.request("GET", f"{_path(job)}/failedrecordings", params=dict(parse_qsl(cursor))))
+        failed = answer.get("entities") or []
+        records = [_raw(one) for one in failed]
+        refused = dict.fromkeys(range(len(failed)), RecordError("not-exported", _NOT_EXPORTED))
+        return Page([bytes(record).decode() for record in records], records, _following(answer), refused=refused)
+
+    def _status(self, answer: dict[str, Any], export_id: str) -> ExportStatus:
+        raw_state = str(answer.get("state") or "")
+        state = _STATES.get(raw_state, ExportState.UNKNOWN)
+        asked = _members(_members(answer.get("recordingJobsQuery")).get("conversationQuery"))
+        start, _, end = str(asked.get("interval") or "").partition("/")
+        return ExportStatus(
+            export_id=export_id,
+            kind=self.kind,
+            state=state,
+            raw_state=raw_state,
+            records=1 + (answer.get("totalFailedRecordings") or 0) if state is ExportState.COMPLETED else None,
+            submitted_at=parse_time(answer.get("dateCreated")),
+            window_start=parse_time(start),
+            window_end=parse_time(end),
+            progress=answer.get("percentProgress"),
+            message=_explained(answer) if state is ExportState.COMPLETED else answer.get("errorMessage"),
+        )
+
+    def _listed(self, client: CloudClient, **which: str | bool) -> Any:
+        """Yield the jobs that export, newest first."""
+        params: dict[str, Any] = {"pageSize": LARGEST_PAGE, "includeTotal": False, "sortBy": "dateCreated", **which}
+        cursor: str | None = urlencode({name: _text(value) for name, value in params.items()})
+        while cursor:
+            answer = _members(client.request("GET", PATH, params=dict(parse_qsl(cursor))))
+            yield from answer.get("entities") or []
+            cursor = _following(answer)
+
+    def _are_taken(self, client: CloudClient) -> bool:
+        """Whether the organisation, whoever made its jobs, has as many at work as it may have."""
+        return sum(1 for state in _WORKING for _ in self._listed(client, state=state)) >= AT_WORK
+
+    def _is_limit(self, client: CloudClient, error: CloudError) -> bool:
+        """Whether a refusal means that: how Genesys words it is not known, so the jobs are counted."""
+        refused = isinstance(error, RequestRefusedError) or error.status is not None
+        with suppress(CloudError):
+            return refused and self._are_taken(client)
+        return False
+
+    def _meant(self, client: CloudClient, error: CloudError) -> CloudError:
+        return _limit("Genesys refused the job") if self._is_limit(client, error) else error
+
+
+_NOT_EXPORTED = "The job could not export this recording; Genesys gives its id, and no reason."
+
+
+def _limit(what: str) -> JobLimitError:
+    return JobLimitError(
+        f"{what}: the organisation has {AT_WORK} recording jobs at work, and may not have more. One has to end, or be "
+        "cancelled in Genesys Cloud."
+    )
+
+
+def _explained(job: dict[str, Any]) -> str:
+    """Return in words what became of the recordings that a job is about."""
+    total, exported, skipped, failed = (
+        job.get(f"total{name}Recordings") or 0 for name in ("", "Processed", "Skipped", "Failed")
+    )
+    return (
+        f"{exported} of {total} recordings of {job.get('totalConversations') or 0} conversations were exported. "
+        f"{skipped} were skipped: Genesys exports a recording once, so these went out with an earlier job or by a "
+        f"policy. {failed} failed."
+    )
+
+
+def _is_for(job: dict[str, Any], query: dict[str, Any]) -> bool:
+    return job.get("state") in _ALIVE and is_same_query(_members(job.get("recordingJobsQuery")), query)
+
+
+def _following(listing: dict[str, Any]) -> str | None:
+    """Return the query of the next page's URI; where that leads otherwise is not followed."""
+    return urlsplit(str(listing.get("nextUri") or "")).query or None
+
+
+def _path(job: str) -> str:
+    if not job.strip("."):
+        raise ConfigurationError(f"{job!r} is not the id of a job.")
+    return f"{PATH}/{quote(job, safe='')}"
+
+
+def _members(answer: Any) -> dict[str, Any]:
+    return answer if isinstance(answer, dict) else {}
+
+
+def _raw(record: Any) -> memoryview:
+    return memoryview(msgspec.json.encode(record))
+
+
+def _text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")

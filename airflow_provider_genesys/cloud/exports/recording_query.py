@@ -1,0 +1,109 @@
+"""What a recording job is asked for, and whether an existing one was asked for the same."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow_provider_genesys.cloud.exports.base import ExportRequest
+from airflow_provider_genesys.exceptions import ConfigurationError
+from airflow_provider_genesys.times import api_time, parse_time
+
+ACTION = "EXPORT"
+_FILTERS = frozenset(
+    {
+        "conversationFilters",
+        "evaluationFilters",
+        "limit",
+        "order",
+        "orderBy",
+        "resolutionFilters",
+        "segmentFilters",
+        "startOfDayIntervalMatching",
+        "surveyFilters",
+    }
+)
+"""Members of Genesys' ``AsyncConversationQuery`` but for its interval, which is the window."""
+_OPTIONS = frozenset(
+    {
+        "action",
+        "actionAge",
+        "actionDate",
+        "includePolicyBasedRecordings",
+        "includeRecordingsWithSensitiveData",
+        "includeScreenRecordings",
+        "includeSnippetRecordings",
+        "integrationId",
+        "screenRecordingActionAge",
+        "screenRecordingActionDate",
+    }
+)
+"""Members of Genesys' ``RecordingJobsQuery``; ``clearExport`` is for deleting, ``agedConversationInterval`` has no
+window that analytics knows."""
+_UNSAID = {
+    "includePolicyBasedRecordings": True,
+    "includeRecordingsWithSensitiveData": False,
+    "includeScreenRecordings": True,
+    "includeSnippetRecordings": True,
+    "order": "asc",
+    "orderBy": "conversationStart",
+    "startOfDayIntervalMatching": False,
+}
+"""What Genesys takes where nothing is said."""
+
+
+def recording_query(request: ExportRequest) -> dict[str, Any]:
+    """Return the body of a job that exports what ``request`` asks for.
+
+    :raises ConfigurationError: another action than EXPORT, no integration to export with, or an unknown member.
+    """
+    action = request.options.get("action", ACTION)
+    if action != ACTION:
+        raise ConfigurationError(
+            f"A recording job with action {action!r} was asked for. This package exports; it neither deletes nor "
+            "archives recordings. Do that in Genesys Cloud, with a policy or a job of your own."
+        )
+    _check("filters", request.filters, _FILTERS)
+    _check("options", request.options, _OPTIONS)
+    if not request.options.get("integrationId"):
+        raise ConfigurationError(
+            "options has no integrationId. Give it the id of the organisation's 'AWS S3 Recording Bulk Actions "
+            "Integration', through which Genesys writes into your bucket (Genesys Cloud Admin: Integrations)."
+        )
+    interval = f"{api_time(request.window_start)}/{api_time(request.window_end)}"
+    return {**request.options, "action": ACTION, "conversationQuery": {"interval": interval, **request.filters}}
+
+
+def is_same_query(told: dict[str, Any], asked: dict[str, Any]) -> bool:
+    """Whether a job that Genesys tells of was asked for just this; a date of action that nobody chose is no matter."""
+    if asked.keys() & {"actionDate", "actionAge"}:
+        return _same(told, asked)
+    return _same({name: value for name, value in told.items() if name != "actionDate"}, asked)
+
+
+def _same(told: Any, asked: Any) -> bool:
+    if isinstance(told, dict) and isinstance(asked, dict):
+        names = told.keys() | asked.keys()
+        return all(_same(_said(told, name), _said(asked, name)) for name in names)
+    if isinstance(told, list) and isinstance(asked, list):
+        return len(told) == len(asked) and all(map(_same, told, asked))
+    if isinstance(told, str) and isinstance(asked, str):
+        return _moments(told) == _moments(asked)
+    return bool(told == asked)
+
+
+def _said(members: dict[str, Any], name: str) -> Any:
+    """Return a member; None where it says nothing."""
+    found = members.get(name, _UNSAID.get(name))
+    return None if found in ([], {}) else found
+
+
+def _moments(text: str) -> list[Any]:
+    """Return a time, or both of an interval, so that it does not matter how they are written; any other text as is."""
+    return [parse_time(part) or part for part in text.split("/")]
+
+
+def _check(name: str, given: dict[str, Any], known: frozenset[str]) -> None:
+    if unknown := sorted(given.keys() - known):
+        raise ConfigurationError(
+            f"{name} must not hold {', '.join(unknown)}; of a recording job it takes {', '.join(sorted(known))}."
+        )

@@ -1,0 +1,123 @@
+"""The archive export of recordings: one big file of records behind a presigned URL."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from airflow_provider_genesys.cloud.config import ArchiveApi
+from airflow_provider_genesys.cloud.exports.base import ExportRequest, ExportState, ExportStatus
+from airflow_provider_genesys.exceptions import ConfigurationError, NotFoundError, RequestRefusedError
+from airflow_provider_genesys.times import api_time, parse_time
+
+if TYPE_CHECKING:
+    from airflow_provider_genesys.cloud.http.client import CloudClient
+
+_STATES = {state.value: state for state in ExportState} | {"CANCELED": ExportState.CANCELLED}
+_NOTHING_TO_CANCEL = frozenset({405, 409})
+"""This API does not cancel; the export has ended already."""
+
+
+class Recordings:
+    """``POST``, ``GET`` and ``DELETE`` below :attr:`ArchiveApi.path`."""
+
+    kind = "recordings"
+
+    def __init__(self, api: ArchiveApi) -> None:
+        self._api = api
+
+    def create(self, client: CloudClient, request: ExportRequest) -> str:
+        """Create an export and return its id.
+
+        :raises ConfigurationError: filters or options repeat what the window says, or the answer has no id.
+        """
+        answer = client.request("POST", self._api.path, json=self._body(request))
+        return _text(_members(answer).get(self._api.id_field)) or self._missing(self._api.id_field, "id_field", answer)
+
+    def status(self, client: CloudClient, export_id: str) -> ExportStatus:
+        """Ask how the export stands, and note its URL as a secret."""
+        answer = _members(client.request("GET", self._path(export_id)))
+        raw_state = _text(answer.get(self._api.state_field)) or self._missing(
+            self._api.state_field, "state_field", answer
+        )
+        file_uri = _text(answer.get(self._api.uri_field))
+        if file_uri:
+            client.note_url(file_uri)
+        window = {**answer, **_members(answer.get(self._api.filter_field))}
+        return ExportStatus(
+            export_id=export_id,
+            kind=self.kind,
+            state=_STATES.get(raw_state.upper(), ExportState.UNKNOWN),
+            raw_state=raw_state,
+            file_uri=file_uri,
+            expires_at=parse_time(answer.get(self._api.expires_field)),
+            size=_count(answer.get(self._api.size_field)),
+            etag=_text(answer.get(self._api.etag_field)),
+            records=_count(answer.get(self._api.records_field)),
+            submitted_at=parse_time(answer.get(self._api.submitted_field)),
+            window_start=parse_time(window.get(self._api.from_field)),
+            window_end=parse_time(window.get(self._api.to_field)),
+            progress=_number(answer.get(self._api.progress_field)),
+            message=_text(answer.get(self._api.message_field)),
+        )
+
+    def cancel(self, client: CloudClient, export_id: str) -> bool:
+        """Delete the export. Return False when it is gone, has ended, or the API has no DELETE."""
+        try:
+            client.request("DELETE", self._path(export_id))
+        except NotFoundError:
+            return False
+        except RequestRefusedError as error:
+            if error.status in _NOTHING_TO_CANCEL:
+                return False
+            raise
+        return True
+
+    def _body(self, request: ExportRequest) -> dict[str, Any]:
+        api = self._api
+        window = {api.from_field: api_time(request.window_start), api.to_field: api_time(request.window_end)}
+        _refuse_overlap("filters", request.filters, window, "window_start and window_end")
+        _refuse_overlap("options", request.options, {api.filter_field: window}, "filters, window_start and window_end")
+        return {
+            api.type_field: api.export_type,
+            api.filter_field: {**window, **request.filters},
+            api.format_field: request.file_format,
+            **({api.include_field: list(request.include)} if request.include else {}),
+            **request.options,
+        }
+
+    def _path(self, export_id: str) -> str:
+        # Dots are left as they are by quote, and a path of dots would lead to another resource.
+        if not export_id.strip("."):
+            raise ConfigurationError(f"{export_id!r} is not the id of an export.")
+        return f"{self._api.path}/{quote(export_id, safe='')}"
+
+    def _missing(self, name: str, setting: str, answer: Any) -> str:
+        raise ConfigurationError(
+            f"The answer from {self._api.path} has no member {name!r}; it has {', '.join(sorted(_members(answer)))}. "
+            f'If your API calls it otherwise, set extra \'archive\' of the connection, e.g. {{"{setting}": "id"}}.'
+        )
+
+
+def _refuse_overlap(name: str, given: dict[str, Any], ours: dict[str, Any], instead: str) -> None:
+    if overlap := sorted(set(given) & set(ours)):
+        raise ConfigurationError(f"{name} must not hold {', '.join(overlap)}: use {instead}.")
+
+
+def _members(answer: Any) -> dict[str, Any]:
+    return answer if isinstance(answer, dict) else {}
+
+
+def _text(value: Any) -> str | None:
+    """Return a text, or a number as text; None where there is neither."""
+    return str(value) if value and isinstance(value, (str, int)) and not isinstance(value, bool) else None
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+
+
+def _count(value: Any) -> int | None:
+    text = "" if isinstance(value, bool) else str(value)
+    return int(text) if re.fullmatch(r"[0-9]{1,18}", text) else None

@@ -1,0 +1,31 @@
+"""Which module serves which kind of export."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airflow_provider_genesys.cloud.config import CloudConfig
+from airflow_provider_genesys.cloud.exports.base import ExportFamily
+from airflow_provider_genesys.exceptions import ConfigurationError
+
+if TYPE_CHECKING:
+    pass
+
+
+def family(kind: str, config: CloudConfig) -> ExportFamily:
+    """Return the family that ``kind`` names.
+
+    :raises ConfigurationError: there is none of that name; the message lists those there are.
+    """
+    from airflow_provider_genesys.cloud.exports import details, recording_jobs, recordings
+
+    every: list[ExportFamily] = [
+        recordings.Recordings(config.archive),
+        *details.families(),
+        details.DetailsJobs("recording_media", details.CONVERSATIONS),  # its conversations are those to fetch media of
+        recording_jobs.RecordingJobs(),
+    ]
+    families = {one.kind: one for one in every}
+    if kind not in families:
+        raise ConfigurationError(f"There is no kind of export named {kind!r}. Known kinds: {', '.join(families)}.")
+    return families[kind]

@@ -1,0 +1,95 @@
+"""From a handle to the pages of an export's results."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+
+from airflow_provider_genesys.cloud.exports.base import ExportState, Page, PagedFamily, QueryFamily
+from airflow_provider_genesys.cloud.exports.pieces import Piece, cut
+from airflow_provider_genesys.cloud.exports.registry import family
+from airflow_provider_genesys.cloud.http.client import CloudClient
+from airflow_provider_genesys.exceptions import ConfigurationError, ExportFailedError, ExportGoneError, NotFoundError
+from airflow_provider_genesys.times import parse_time
+
+Read = Callable[[int, str | None], Page]
+"""Gives the page of a job, by the job's place and the page's cursor."""
+
+_AGAIN = "Clear the task that creates the export to make it anew."
+
+
+def page_reader(handle: dict[str, Any], client: CloudClient, *, page_size: int) -> tuple[Read, int] | None:
+    """Return what reads the pages, and of how many jobs; None where the kind has a file instead.
+
+    :raises ConfigurationError: the export has not ended.
+    :raises ExportGoneError: its results have expired.
+    :raises ExportFailedError: it ended without any.
+    """
+    export_id, found = handle["export_id"], family(handle["kind"], client.config)
+    if not isinstance(found, PagedFamily):
+        return None
+    _check(export_id, found, client)
+    jobs = found.jobs(export_id)
+
+    def read(job: int, cursor: str | None) -> Page:
+        return found.page(client, jobs[job], cursor, page_size)
+
+    whole = _owned(read, found, handle, len(jobs)) if isinstance(found, QueryFamily) else read
+    return whole, len(jobs)
+
+
+def _owned(read: Read, found: QueryFamily, handle: dict[str, Any], jobs: int) -> Read:
+    """Return what reads pages with the records of the handle's window, each once, and each with an id of its own."""
+    pieces = _pieces(handle, jobs)
+
+    def owned(job: int, cursor: str | None) -> Page:
+        page = read(job, cursor)
+        if found.by_window:
+            return _of_window(page, handle, str(job) if pieces else "")
+        return _of_piece(page, pieces[job], found) if pieces else page
+
+    return owned
+
+
+def _pieces(handle: dict[str, Any], jobs: int) -> list[Piece]:
+    """Return the pieces of the window that the jobs of an export stand for; none where it is one job."""
+    if jobs == 1:
+        return []
+    start, end = parse_time(handle.get("window_start")), parse_time(handle.get("window_end"))
+    if start is None or end is None:
+        raise ConfigurationError(f"Export {handle['export_id']} consists of several jobs: its handle needs the window.")
+    return cut(start, end, jobs, (handle.get("request") or {}).get("options") or {})
+
+
+def _of_piece(page: Page, piece: Piece, found: QueryFamily) -> Page:
+    """Return the page with those records alone that belong to ``piece``: another one has the others, too."""
+    own = [(one, record) for one, record in zip(page.ids, page.records, strict=True) if piece.owns(found.begun(record))]
+    return replace(page, ids=[one for one, _ in own], records=[record for _, record in own])
+
+
+def _of_window(page: Page, handle: dict[str, Any], piece: str) -> Page:
+    """Put into each record which window it is of, and an id of its own: a user is in the results of every window."""
+    start, end = handle.get("window_start"), handle.get("window_end")
+    where = {"windowStart": start, "windowEnd": end}
+    records = []
+    for user, record in zip(page.ids, page.records, strict=True):
+        own = msgspec.json.encode({"id": "/".join(filter(None, [user, start, piece])), **where})
+        records.append(memoryview(own[:-1] + b"," + bytes(record).lstrip()[1:]))
+    return replace(page, records=records)
+
+
+def _check(export_id: str, found: PagedFamily, client: CloudClient) -> None:
+    try:
+        status = found.status(client, export_id)
+    except NotFoundError as error:
+        raise ExportGoneError(f"Export {export_id} is gone. {_AGAIN} ({error})") from error
+    about = f"Export {export_id} is {status.raw_state}{f': {status.message}' if status.message else ''}."
+    if not status.state.terminal:
+        raise ConfigurationError(f"{about} Wait for it, with a GenesysExportSensor before this task.")
+    if status.state is ExportState.EXPIRED:
+        raise ExportGoneError(f"{about} {_AGAIN}")
+    if status.state is not ExportState.COMPLETED:
+        raise ExportFailedError(f"{about} It has no results. {_AGAIN}")

@@ -1,0 +1,95 @@
+"""When to ask for an export again, and when to give up: what the trigger and the worker's own loop share."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable
+from datetime import datetime, timezone
+from typing import Any
+
+from airflow_provider_genesys.cloud.exports.base import ExportState, ExportStatus
+from airflow_provider_genesys.exceptions import CloudUnavailableError, GenesysError
+
+MAX_ERRORS = 30
+"""Errors in a row after which a wait gives up: about half an hour at a pause of one minute."""
+
+RATE_LIMITED = 429
+
+
+def pause(polls: int, first: float, longest: float, jitter: Callable[[], float] = random.random) -> float:
+    """Return the seconds to sleep before the next poll, when there were ``polls`` already.
+
+    A ceiling doubles with each poll, from twice ``first`` up to ``longest``; the pause is drawn from its upper half,
+    so that waits that began together drift apart, and is never shorter than ``first``.
+
+    :param jitter: returns a number from 0 to 1.
+    """
+    ceiling = min(longest, math.ldexp(first, min(polls, 64) + 1))
+    return max(first, ceiling * (1 + jitter()) / 2)
+
+
+def seconds_left(deadline: datetime) -> float:
+    """Return how long it is until ``deadline`` (aware), in seconds; negative when it has passed."""
+    return (deadline - datetime.now(timezone.utc)).total_seconds()
+
+
+class Watch:
+    """One wait for one export: when to poll, what was seen last, and how many errors there were in a row.
+
+    :param first: seconds before the first poll, see :func:`pause`.
+    :param longest: the longest pause between two polls, in seconds.
+    :param log: a logger (Airflow's are not those of ``logging``); is told each change of state or progress once.
+    """
+
+    def __init__(self, export_id: str, first: float, longest: float, log: Any) -> None:
+        self.export_id = export_id
+        self.seen = ""
+        self._progress: float | None = None
+        self._first = first
+        self._longest = longest
+        self._log = log
+        self._polls = 0
+        self._errors = 0
+        self._retry_after = 0.0
+
+    def pause(self) -> float:
+        """Return the seconds to sleep before the next poll; not less than Genesys asked for with its last error."""
+        seconds = max(pause(self._polls, self._first, self._longest), self._retry_after)
+        self._polls += 1
+        self._retry_after = 0.0
+        return seconds
+
+    def ended(self, status: ExportStatus) -> bool:
+        """Note an answer; return whether the export has ended, one way or the other."""
+        self._errors = 0
+        if (status.raw_state, status.progress) != (self.seen, self._progress):
+            self.seen, self._progress = status.raw_state, status.progress
+            self._tell(status)
+        return status.state.terminal
+
+    def _tell(self, status: ExportStatus) -> None:
+        if status.state is ExportState.UNKNOWN:
+            self._log.warning(
+                "Genesys reports state %r for export %s, which this release does not know. Waiting on.",
+                status.raw_state,
+                self.export_id,
+            )
+        else:
+            progress = "" if status.progress is None else f", {status.progress:g} %"
+            reason = f" {status.message}" if status.message else ""
+            self._log.info("Export %s is %s%s.%s", self.export_id, status.raw_state, progress, reason)
+
+    def tolerates(self, error: GenesysError) -> bool:
+        """Note an error instead of an answer; return whether to ask again, for it may heal and is not one too many.
+
+        Being told to slow down is not counted: it is no failure, and the deadline bounds it.
+        """
+        if not isinstance(error, CloudUnavailableError):
+            return False
+        self._retry_after = error.retry_after or 0.0
+        self._errors += error.status != RATE_LIMITED
+        if self._errors >= MAX_ERRORS:
+            return False
+        self._log.warning("Export %s: %s Asking again (%d of %d).", self.export_id, error, self._errors, MAX_ERRORS)
+        return True

@@ -1,0 +1,1 @@
+"""Requests to Genesys Cloud: client, tokens, pace and errors."""

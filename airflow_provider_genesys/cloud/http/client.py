@@ -1,0 +1,194 @@
+"""Requests to the Genesys Cloud API: paced, retried where that is safe, and with errors that help."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, TypeVar
+
+import httpx
+import tenacity
+
+from airflow_provider_genesys.cloud.config import CloudConfig
+from airflow_provider_genesys.cloud.http.errors import error_from
+from airflow_provider_genesys.cloud.http.shared import Pool, pool, refresher, shared
+from airflow_provider_genesys.cloud.http.token_refresh import Refresher
+from airflow_provider_genesys.cloud.http.transport import NOT_SENT, fetch, unreachable
+from airflow_provider_genesys.cloud.presigned import signatures
+from airflow_provider_genesys.exceptions import CircuitOpenError, CloudUnavailableError, ConfigurationError
+
+REPEATABLE = frozenset({"GET", "HEAD", "DELETE"})
+ATTEMPTS = 6
+T = TypeVar("T")
+
+PATIENCE = 120.0
+"""Seconds after which no further attempt is begun."""
+
+
+@dataclass
+class _Call:
+    method: str
+    path: str
+    options: dict[str, Any]
+    maybe_done: bool = False
+    """Whether Genesys may have acted on the last attempt although no answer says so."""
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
+
+
+class CloudClient:
+    """A client of one Genesys Cloud organisation. Thread-safe; after :meth:`close` it opens again when used.
+
+    :param config: what the connection says.
+    :param on_secret: is told every token and URL signature the moment it is known, so that logs can mask it.
+    :param patience: seconds over which a request is retried; what Genesys wants later than that is raised at once,
+        with ``retry_after``.
+    """
+
+    def __init__(
+        self,
+        config: CloudConfig,
+        *,
+        on_secret: Callable[[str], None] = lambda _secret: None,
+        patience: float = PATIENCE,
+    ) -> None:
+        self.config = config
+        self._on_secret = on_secret
+        self._patience = patience
+        self._shared = shared(config)
+        self._pool: Pool | None = pool(config)
+        self._refresher: Refresher | None = None
+        self._token = ""
+
+    def request(
+        self, method: str, path: str, *, json: Any = None, params: Mapping[str, str | int | bool] | None = None
+    ) -> Any:
+        """Send a request and return its decoded JSON answer, or None where the answer has no body.
+
+        GET, HEAD and DELETE are repeated after 408, 429, 5xx and lost connections. Any other method is repeated only
+        where Genesys cannot have acted: no connection could be opened, no token could be had, or the answer is 429.
+
+        :param path: below the API's base URL; begins with ``/``.
+        :raises CloudError: the leaf that fits the answer; see :mod:`airflow_provider_genesys.exceptions`.
+        """
+        call = _Call(method.upper(), path, {"json": json, "params": params})
+        return self._repeated(call, lambda response: self._decoded(call, response))
+
+    def fetch(self, path: str, *, params: Mapping[str, str | int | bool] | None = None) -> bytes:
+        """GET an answer as it came, for whoever decodes it better; otherwise as :meth:`request`."""
+        call = _Call("GET", path, {"params": params})
+        return self._repeated(call, lambda response: response.content)
+
+    def token(self) -> str:
+        """Return a token that is still good; from now until :meth:`close` it is kept fresh in the background.
+
+        :raises AuthenticationError: client id, secret or region are wrong.
+        :raises CloudUnavailableError: there is none, and the token endpoint gives none.
+        """
+        tokens = self._refresher or self._started()
+        return self._noted(tokens.token())
+
+    def note_url(self, url: str) -> None:
+        """Tell ``on_secret`` the signature in a presigned URL."""
+        for secret in signatures(url):
+            self._on_secret(secret)
+
+    def close(self) -> None:
+        """Let go of what clients share: the last one of the process closes the connections and ends the refresher.
+
+        The token stays for the next.
+        """
+        self._pool = self._refresher = None
+
+    def __enter__(self) -> CloudClient:  # noqa: PYI034 -- typing.Self is of Python 3.11
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _retrying(self, call: _Call) -> tenacity.Retrying:
+        def again(error: BaseException) -> bool:
+            temporary = isinstance(error, CloudUnavailableError) and not isinstance(error, CircuitOpenError)
+            return temporary and (call.method in REPEATABLE or not call.maybe_done)
+
+        return tenacity.Retrying(
+            retry=tenacity.retry_if_exception(again),
+            wait=_wait,
+            stop=tenacity.stop_after_attempt(ATTEMPTS) | tenacity.stop_before_delay(self._patience),
+            reraise=True,
+        )
+
+    def _repeated(self, call: _Call, read: Callable[[httpx.Response], T]) -> T:
+        if not call.path.startswith("/"):
+            raise ConfigurationError(f"The API path must begin with '/': {call.path!r}.")
+        return self._retrying(call)(lambda: read(self._attempt(call)))
+
+    def _attempt(self, call: _Call) -> httpx.Response:
+        self._shared.pacer.acquire(self._patience)
+        token = self.token()
+        response = self._send(call, token)
+        if response.status_code == httpx.codes.UNAUTHORIZED:
+            response = self._send(call, self._noted(self._shared.tokens.renew(token)))
+        self._check(call, response)
+        return response
+
+    def _noted(self, token: str) -> str:
+        if token != self._token:
+            self._on_secret(token)
+            self._token = token
+        return token
+
+    def _send(self, call: _Call, token: str) -> httpx.Response:
+        url = f"{self.config.api_url}{call.path}"
+        connections = self._pool or self._reopened()
+        headers = {"Authorization": f"Bearer {token}"}
+        try:
+            response = fetch(connections.http, call.method, url, headers=headers, **call.options)
+        except httpx.RequestError as error:
+            call.maybe_done = not isinstance(error, NOT_SENT)
+            raise unreachable(f"{call.method} {url}", error, self.config) from error
+        call.maybe_done = response.status_code not in {httpx.codes.UNAUTHORIZED, httpx.codes.TOO_MANY_REQUESTS}
+        self._shared.pacer.observe(response.headers)
+        return response
+
+    def _started(self) -> Refresher:
+        self._refresher = refresher(self._shared.tokens)
+        return self._refresher
+
+    def _reopened(self) -> Pool:
+        self._pool = pool(self.config)
+        return self._pool
+
+    def _check(self, call: _Call, response: httpx.Response) -> None:
+        if not response.is_success:
+            error = error_from(response, str(call))
+            if response.status_code == httpx.codes.TOO_MANY_REQUESTS and isinstance(error, CloudUnavailableError):
+                self._shared.pacer.pause(error.retry_after or 0.0)
+            raise error
+
+    def _decoded(self, call: _Call, response: httpx.Response) -> Any:
+        if not response.content.strip():
+            return None
+        try:
+            return response.json()
+        except (ValueError, RecursionError):
+            raise CloudUnavailableError(
+                f"{call} was answered {response.status_code} with {len(response.content)} bytes of "
+                f"{response.headers.get('Content-Type', 'no content type')} instead of JSON. If that stays so, check "
+                f"the connection's host ({self.config.api_url}) and the proxy.",
+                status=response.status_code,
+            ) from None
+
+
+_backoff = tenacity.wait_random_exponential(multiplier=1.0, max=30.0)
+
+
+def _wait(state: tenacity.RetryCallState) -> float:
+    """As long as Genesys asks, else an exponential backoff with full jitter."""
+    error = state.outcome.exception() if state.outcome else None
+    asked = error.retry_after if isinstance(error, CloudUnavailableError) else None
+    return _backoff(state) if asked is None else asked

@@ -1,0 +1,157 @@
+"""Turning Genesys' error answers into exceptions that say what happened, where, and what to do."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from airflow_provider_genesys.cloud.http.pacing import retry_after
+from airflow_provider_genesys.cloud.presigned import redact
+from airflow_provider_genesys.exceptions import (
+    AuthenticationError,
+    CloudError,
+    CloudUnavailableError,
+    NotFoundError,
+    PermissionDeniedError,
+    RequestRefusedError,
+)
+
+_PERMISSION = re.compile(r"\b[A-Za-z][\w-]*:[A-Za-z*][\w-]*:[A-Za-z*][\w-]*\b")
+_LONGEST = 300
+
+_KINDS: dict[int, type[CloudError]] = {
+    401: AuthenticationError,
+    403: PermissionDeniedError,
+    404: NotFoundError,
+    408: CloudUnavailableError,
+    410: NotFoundError,
+    425: CloudUnavailableError,
+    429: CloudUnavailableError,
+    501: RequestRefusedError,
+}
+
+_ADVICE: dict[type[CloudError], str] = {
+    AuthenticationError: (
+        "The API refuses a token that was just issued: check that the connection's region (or host and login_url) "
+        "belongs to the organisation of the OAuth client, and that the client is active."
+    ),
+    PermissionDeniedError: (
+        "Give the OAuth client a role that may do this, in the divisions concerned (Genesys Cloud Admin: "
+        "Integrations, OAuth, the client, Roles)."
+    ),
+    NotFoundError: (
+        "It was deleted or has expired, was made by another OAuth client, or the connection leads to another "
+        "organisation or to a gateway that does not offer this path."
+    ),
+    RequestRefusedError: "Genesys will not accept this request as it is: correct the arguments that it complains of.",
+    CloudUnavailableError: "Genesys Cloud may answer later: the task's retries try again.",
+}
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """What an error answer says: Genesys' ErrorBody, the token endpoint's, or as much as there is of either."""
+
+    status: int
+    code: str | None
+    message: str
+    """One line of at most 300 characters; never a page of HTML."""
+    correlation_id: str | None
+    permissions: tuple[str, ...]
+    """Permissions that the client lacks, e.g. ``recording:recording:view``."""
+    retry_after: float | None
+    """Seconds."""
+
+
+def read_refusal(response: httpx.Response) -> Refusal:
+    """Read an error answer, whatever its shape."""
+    body = _body(response)
+    message = "; ".join(_messages(body)) or _describe(response)
+    return Refusal(
+        status=response.status_code,
+        code=_line(body.get("code") or body.get("error")) or None,
+        message=message[:_LONGEST],
+        correlation_id=_line(response.headers.get("ININ-Correlation-Id") or body.get("contextId")) or None,
+        permissions=_permissions(body, message),
+        retry_after=retry_after(response.headers, message),
+    )
+
+
+def error_from(response: httpx.Response, what: str) -> CloudError:
+    """Return the exception for an answer that is not 2xx.
+
+    :param what: the request, e.g. ``GET /api/v2/recordings/exports/<id>``; begins the message.
+    """
+    refusal = read_refusal(response)
+    kind = _KINDS.get(refusal.status) or (
+        CloudUnavailableError if refusal.status >= httpx.codes.INTERNAL_SERVER_ERROR else RequestRefusedError
+    )
+    return make_error(kind, refusal, what, _ADVICE[kind])
+
+
+def make_error(kind: type[CloudError], refusal: Refusal, what: str, advice: str) -> CloudError:
+    """Return ``kind`` with a message of what happened, where and what to do, and the facts as attributes."""
+    parts = [f"{what} was answered {' '.join(filter(None, [str(refusal.status), refusal.code]))}: {refusal.message}."]
+    if refusal.permissions and kind is PermissionDeniedError:
+        parts.append(f"The OAuth client lacks the permission {', '.join(refusal.permissions)}.")
+    parts.append(advice)
+    if refusal.correlation_id:
+        parts.append(f"Correlation id for Genesys' support: {refusal.correlation_id}.")
+    error = kind(" ".join(parts), status=refusal.status, code=refusal.code, correlation_id=refusal.correlation_id)
+    if isinstance(error, CloudUnavailableError):
+        error.retry_after = refusal.retry_after
+    return error
+
+
+def _body(response: httpx.Response) -> dict[str, Any]:
+    try:
+        body = response.json()
+    except (ValueError, RecursionError):
+        return {}
+    return body if isinstance(body, dict) else {}
+
+
+def _messages(body: dict[str, Any]) -> Iterator[str]:
+    """Yield the message, and of each nested error and detail which field it is about."""
+    said = _line(body.get("message") or body.get("description") or body.get("error_description"))
+    if said:
+        yield said.rstrip(".")
+    for nested in _objects(body.get("errors")):
+        yield from _messages(nested)
+    for detail in _objects(body.get("details")):
+        about = [_line(detail.get("fieldName")), _line(detail.get("errorCode"))]
+        if any(about):
+            yield " ".join(filter(None, about))
+    limit = body.get("limit")
+    if isinstance(limit, dict) and (key := _line(limit.get("key"))):
+        yield f"the limit is {key} = {_line(str(limit.get('value')))}"
+
+
+def _objects(value: Any) -> list[dict[str, Any]]:
+    few = 3
+    return [one for one in value[:few] if isinstance(one, dict)] if isinstance(value, list) else []
+
+
+def _permissions(body: dict[str, Any], message: str) -> tuple[str, ...]:
+    params = body.get("messageParams")
+    texts = [message, *(str(one) for one in params.values())] if isinstance(params, dict) else [message]
+    return tuple(dict.fromkeys(found for text in texts for found in _PERMISSION.findall(text)))
+
+
+def _describe(response: httpx.Response) -> str:
+    """Say what kind of answer this is: a proxy's HTML page would fill the log and explain nothing."""
+    media = _line(response.headers.get("Content-Type", "")).partition(";")[0] or "no content type"
+    if response.has_redirect_location:
+        target = redact(response.headers["Location"])
+        return f"a redirect to {_line(target)}, which is not followed: the connection's host may be wrong"
+    return f"{len(response.content)} bytes of {media} instead of Genesys' JSON, perhaps from a proxy or gateway"
+
+
+def _line(value: Any) -> str:
+    """Return the text of ``value`` on one line, cut, without control characters."""
+    text = value if isinstance(value, str) else ""
+    return "".join(one if one.isprintable() else " " for one in text[:_LONGEST]).strip()

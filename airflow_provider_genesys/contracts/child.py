@@ -1,0 +1,217 @@
+"""Rows that a record has many of: the objects in the lists of one of its columns."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from functools import cached_property
+from operator import attrgetter, itemgetter
+from typing import Annotated, Any
+
+import msgspec
+
+from airflow_provider_genesys.contracts.column import ColumnType
+from airflow_provider_genesys.exceptions import ContractError
+
+_UP = re.compile(r"((?:\.\./)*)([^./]+)")
+
+
+@dataclass(frozen=True)
+class ChildColumn:
+    """One column of a child.
+
+    :param path: a member of the object, or, behind ``../`` once or more, of an object that it lies in.
+    """
+
+    name: str
+    path: str
+    type: ColumnType
+    description: str = ""
+
+    def __post_init__(self) -> None:
+        match = _UP.fullmatch(self.path)
+        if match is None or self.type not in _CONVERSIONS:
+            raise ContractError(
+                f"Child column {self.name!r}: its path is a member, perhaps behind '../', its type one of "
+                f"{', '.join(_CONVERSIONS)}; not {self.path!r} and {self.type!r}."
+            )
+
+    @property
+    def place(self) -> tuple[int, str]:
+        """How many objects further out it is, and the member's name."""
+        return self.path.count("../"), self.path.rpartition("/")[2]
+
+
+@dataclass(frozen=True)
+class Child:
+    """The objects that lie in lists within lists of a record, each a row with the record's key and its ordinal.
+
+    :param name: what its table is called, behind the name of the record's own.
+    :param path: names of the lists, outermost first, joined by dots; the first is a column of the contract, of type
+        json.
+    """
+
+    name: str
+    path: str
+    columns: tuple[ChildColumn, ...]
+
+    @property
+    def source(self) -> str:
+        """Path of the column that holds the outermost list."""
+        return self.path.partition(".")[0]
+
+    @cached_property
+    def _decoder(self) -> ChildDecoder | None:
+        return decoder_of(self.path.split(".")[1:], [(*column.place, column.type) for column in self.columns])
+
+    def rows(self, text: bytes | None) -> Iterator[tuple[Any, ...]]:
+        """Yield (ordinal, values...) of each object, counted from 1 over the whole record.
+
+        :param text: of the source column, JSON. What is no list of objects has no rows; a value of another type
+            is None.
+        """
+        if not text:
+            return
+        if self._decoder and (found := self._decoder.rows(text)) is not None:
+            yield from ((ordinal, *values) for ordinal, values in enumerate(found, 1))
+            return
+        places = [(*column.place, _CONVERSIONS[column.type]) for column in self.columns]
+        top = msgspec.json.decode(text)
+        for ordinal, chain in enumerate(_walk([top], self.path.split(".")[1:]), 1):
+            yield (ordinal, *(_value(chain, up, member, convert) for up, member, convert in places))
+
+
+def _walk(chain: list[Any], inner: list[str]) -> Iterator[list[dict[str, Any]]]:
+    """Yield, for each innermost object, the objects around it and itself; ``chain`` ends with the next list."""
+    *around, items = chain
+    for item in items if isinstance(items, list) else []:
+        if not isinstance(item, dict):
+            continue
+        if inner:
+            yield from _walk([*around, item, item.get(inner[0])], inner[1:])
+        else:
+            yield [*around, item]
+
+
+def _value(chain: list[dict[str, Any]], up: int, member: str, convert: Callable[[Any], Any]) -> Any:
+    value = chain[-1 - up].get(member) if up < len(chain) else None
+    try:
+        return None if value is None else convert(value)
+    except (msgspec.ValidationError, ValueError, TypeError, OverflowError):
+        return None
+
+
+def _timestamp(value: Any) -> datetime:
+    moment = msgspec.convert(value, datetime)
+    return moment.replace(tzinfo=timezone.utc) if moment.tzinfo is None else moment.astimezone(timezone.utc)
+
+
+def _of(kind: Any) -> Callable[[Any], Any]:
+    return lambda value: msgspec.convert(value, kind)
+
+
+_CONVERSIONS: dict[str, Callable[[Any], Any]] = {
+    **{name: _of(kind) for name, kind in TYPES.items() if kind is not Any},
+    "timestamp": _timestamp,
+    "json": lambda value: msgspec.json.encode(value).decode(),
+}
+
+TYPES: dict[str, Any] = {
+    "string": str,
+    "integer": Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)],
+    "number": float,
+    "boolean": bool,
+    "timestamp": datetime,
+    "json": Any,
+}
+"""What a value becomes, by the type of its column."""
+
+Row = tuple[Any, ...]
+
+_ITEMS = "items"
+
+
+class ChildDecoder:
+    """Decodes the objects that lie in lists within lists.
+
+    :param lists: names of the lists inside the outermost one, outermost first.
+    :param columns: (objects further out, member, type) of each.
+    """
+
+    def __init__(self, lists: Sequence[str], columns: Sequence[tuple[int, str, str]]) -> None:
+        depths = [len(lists) - up for up, _, _ in columns]
+        places = [_level(columns, depths, depth) for depth in range(len(lists) + 1)]
+        struct: Any = None
+        for depth in range(len(lists), -1, -1):
+            inner = (lists[depth], struct) if depth < len(lists) else None
+            struct = _struct([columns[place] for place in places[depth]], inner)
+        self._decoder = msgspec.json.Decoder(list[struct])
+        self._getters = [_getter(len(level)) for level in places]
+        order = [place for level in places for place in level]
+        self._sorted: Callable[[Row], Row] | None = None
+        if order != sorted(order):
+            self._sorted = itemgetter(*(order.index(place) for place in range(len(columns))))
+        self._json = [place for place, (_, _, kind) in enumerate(columns) if kind == "json"]
+        self._times = [place for place, (_, _, kind) in enumerate(columns) if kind == "timestamp"]
+
+    def rows(self, text: bytes) -> list[Row] | None:
+        """Return the values of each object; None where one of them is not what its column says."""
+        try:
+            rows = self._flat(self._decoder.decode(text), (), 0)
+        except (msgspec.ValidationError, OverflowError):
+            return None
+        if self._sorted:
+            rows = list(map(self._sorted, rows))
+        for place in self._times:
+            for row in rows:
+                if row[place] is not None and row[place].tzinfo is not timezone.utc:
+                    return None
+        return list(map(self._with_json, rows)) if self._json else rows
+
+    def _with_json(self, row: Row) -> Row:
+        if all(row[place] is None for place in self._json):
+            return row
+        values = list(row)
+        for place in self._json:
+            values[place] = None if row[place] is None else msgspec.json.encode(row[place]).decode()
+        return tuple(values)
+
+    def _flat(self, items: Sequence[Any], around: Row, depth: int) -> list[Row]:
+        get = self._getters[depth]
+        if depth == len(self._getters) - 1:
+            return [around + get(item) for item in items]
+        found: list[Row] = []
+        for item in items:
+            if item.items:
+                found += self._flat(item.items, around + get(item), depth + 1)
+        return found
+
+
+def decoder_of(lists: Sequence[str], columns: Sequence[tuple[int, str, str]]) -> ChildDecoder | None:
+    """Return what decodes a child; None for one that needs what this cannot: see :class:`ChildDecoder`."""
+    outside = any(up > len(lists) for up, _, _ in columns)
+    names = [(len(lists) - up, member) for up, member, _ in columns]
+    twice = len({*names, *enumerate(lists)}) < len(names) + len(lists)
+    return None if outside or twice else ChildDecoder(lists, columns)
+
+
+def _level(columns: Sequence[Any], depths: Sequence[int], depth: int) -> list[int]:
+    return [place for place in range(len(columns)) if depths[place] == depth]
+
+
+def _struct(columns: Sequence[tuple[int, str, str]], inner: tuple[str, Any] | None) -> Any:
+    fields: list[Any] = [(f"value_{place}", TYPES[kind] | None, None) for place, (_, _, kind) in enumerate(columns)]
+    names = {f"value_{place}": member for place, (_, member, _) in enumerate(columns)}
+    if inner:
+        fields.append((_ITEMS, list[inner[1]] | None, None))  # type: ignore[valid-type]  # a type made here
+        names[_ITEMS] = inner[0]
+    return msgspec.defstruct("Object", fields, rename=names, gc=False)
+
+
+def _getter(values: int) -> Callable[[Any], Row]:
+    names = [f"value_{place}" for place in range(values)]
+    if len(names) > 1:
+        return attrgetter(*names)
+    return (lambda item: (item.value_0,)) if names else (lambda _: ())

@@ -1,0 +1,126 @@
+"""What records hold that their contract does not say: counted exactly, and told without their values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import msgspec
+
+from airflow_provider_genesys.contracts.column import Column, Path
+from airflow_provider_genesys.contracts.modes import Kind, Mode
+
+MOST_NAMES = 200
+"""So many kinds of drift are counted each; then all others together, as :data:`OTHERS`."""
+LONGEST_NAME = 200
+OTHERS = "(other fields)"
+
+
+@dataclass(frozen=True)
+class Surprise:
+    """One way in which one record differs from its contract.
+
+    ``text`` is the JSON value, None where there is none. ``mode`` says what it leads to; None where it was mended.
+    ``column`` is the one that it concerns; None for an unknown field, and for an object that is none.
+    """
+
+    path: Path
+    kind: Kind
+    text: bytes | None
+    mode: Mode | None
+    column: Column | None = None
+
+    def is_among(self, others: Iterable[Surprise]) -> bool:
+        """Whether one of ``others`` is of the same field and kind."""
+        return any((self.path, self.kind) == (other.path, other.kind) for other in others)
+
+    def at(self, offset: int) -> Drift:
+        """Return it as the drift of the one record at ``offset``."""
+        return Drift(name_of(self.path), self.kind, 1, offset, described(self.text))
+
+
+@dataclass(frozen=True)
+class Drift:
+    """One way in which records differ from their contract.
+
+    ``count`` records do; ``first`` is the offset of the first of them, in unpacked bytes. ``example`` describes what
+    that one holds, never the value itself: "string of 36 characters".
+    """
+
+    field: str
+    kind: Kind
+    count: int
+    first: int | None = None
+    example: str | None = None
+
+    def __str__(self) -> str:
+        first = "" if self.first is None else f", first at byte {self.first} ({self.example})"
+        return f"{self.kind} {self.field!r} in {self.count:,} records{first}"
+
+
+class Seen:
+    """The surprises of one slice, in the order of their records."""
+
+    def __init__(self) -> None:
+        self._sums: dict[tuple[Path, Kind], Drift] = {}
+        self._unknown: dict[Path, bool] = {}  # whether it was null each time
+
+    def add(self, surprises: Iterable[Surprise], offset: int) -> None:
+        """Take those of the record at ``offset``."""
+        for surprise in sorted(surprises, key=lambda one: (one.path, one.kind)):
+            key = (surprise.path, surprise.kind)
+            known = self._sums.get(key)
+            self._sums[key] = replace(known, count=known.count + 1) if known else surprise.at(offset)
+            if surprise.kind == "unknown":
+                self._unknown[surprise.path] = self._unknown.get(surprise.path, True) and surprise.text == b"null"
+
+    def drift(self, counted: Mapping[Path, int]) -> list[Drift]:
+        """Return the sums, with those of unknown fields that were ``counted`` without a closer look."""
+        more = [Drift(name_of(path), "unknown", count) for path, count in counted.items()]
+        return summed([], [*self._sums.values(), *more])
+
+    def unknown(self) -> dict[Path, bool]:
+        """Return the unknown fields, and of each whether it was null each time."""
+        return self._unknown
+
+
+def name_of(path: Iterable[str]) -> str:
+    """Return the name under which the field at ``path`` is counted."""
+    return ".".join(path)[:LONGEST_NAME].replace("\0", "\ufffd")  # PostgreSQL's JSON has no NUL
+
+
+def summed(before: list[Drift], more: Iterable[Drift]) -> list[Drift]:
+    """Return ``before`` with ``more`` added to it: bounded, since some records have ids as field names."""
+    sums = {(drift.field, drift.kind): drift for drift in before}
+    for drift in more:
+        key = (drift.field, drift.kind)
+        if key not in sums and len(sums) >= MOST_NAMES:
+            key = (OTHERS, drift.kind)
+        known = sums.get(key, replace(drift, field=key[0], count=0))
+        sums[key] = replace(known, count=known.count + drift.count)
+    return list(sums.values())
+
+
+def described(text: bytes | None) -> str:
+    """Say what a JSON value is, without saying it; None stands for no value at all."""
+    if text is None:
+        return "absent"
+    try:
+        value = msgspec.json.decode(text)
+    except (msgspec.MsgspecError, RecursionError, ValueError):
+        return f"{len(text)} bytes that cannot be read"
+    for kind, say in _DESCRIPTIONS.items():
+        if isinstance(value, kind):
+            return say(value, text)
+    return "null"
+
+
+_DESCRIPTIONS: dict[type, Callable[[Any, bytes], str]] = {
+    bool: lambda _, __: "boolean",
+    str: lambda value, _: f"string of {len(value)} characters",
+    int: lambda _, text: f"integer of {len(text.lstrip(b'-'))} digits",
+    float: lambda _, text: f"number of {len(text)} characters",
+    list: lambda value, _: f"list of {len(value)} values",
+    dict: lambda value, _: f"object of {len(value)} fields",
+}

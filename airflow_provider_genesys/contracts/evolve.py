@@ -1,0 +1,135 @@
+"""How a contract takes in what it did not know, where its modes say ``evolve``.
+
+The answer depends on the contract and on the one value before it, so that a load evolves in the same way however it
+is cut into slices, and however often it is resumed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+
+from airflow_provider_genesys.contracts.coerce import coerced
+from airflow_provider_genesys.contracts.column import Column, ColumnType, Path, steps
+from airflow_provider_genesys.contracts.contract import Contract
+from airflow_provider_genesys.contracts.drift import Surprise
+
+MOST_COLUMNS = 300
+"""A contract with so many columns does not grow any more: records that use ids as field names have no end."""
+LONGEST_NAME = 48
+"""Characters of a new column's name, words parted by underscores; PostgreSQL takes 63, and variants add to it."""
+
+
+def changes(contract: Contract, surprise: Surprise) -> list[Column]:
+    """Return the columns that are new or other because of ``surprise``; none where the contract cannot take it in."""
+    column, text = surprise.column, surprise.text
+    if surprise.kind == "missing":
+        return _optional(contract, column)
+    if text is None or text == b"null" or not can_grow(contract, surprise.path):
+        return []
+    if surprise.kind == "unknown":
+        kind = inferred(text)
+        return [Column(_free_name(contract, surprise.path), ".".join(surprise.path), kind)] if kind else []
+    variant = variant_of(contract, surprise.path, text, column)
+    if variant is None or (column and column.name == contract.key):
+        return []
+    return [*(_optional(contract, column) if column and column.required else []), variant]
+
+
+def can_grow(contract: Contract, path: Path) -> bool:
+    """Whether the contract has room for a column, and ``path`` can be written as one."""
+    return len(contract.columns) < MOST_COLUMNS and steps(".".join(path)) == path
+
+
+def difference(before: Contract, after: Contract) -> str:
+    """Say how ``after`` has evolved from ``before``."""
+    said = []
+    names = {column.name for column in before.columns}
+    for column in after.columns:
+        if column.name not in names:
+            said.append(f"there is a column {column.name!r} of type {column.type}")
+        elif column not in before.columns:
+            said.append(f"column {column.name!r} may be null")
+    return ", ".join(said)
+
+
+def inferred(text: bytes) -> ColumnType | None:
+    """Return the type that a column of the JSON value ``text`` gets; None where it cannot be read.
+
+    Text stays text, also where it looks like a time: the first that is none would otherwise be set aside.
+    """
+    for kind in _candidates(text):
+        try:
+            coerced(kind, text)
+        except ValueError:
+            continue
+        return kind
+    return None
+
+
+def variant_of(contract: Contract, path: Path, text: bytes, column: Column | None = None) -> Column | None:
+    """Return the column for values of the type of ``text`` where ``path`` has a column of another type.
+
+    It is one that the contract has already, or a new one, whose name ends in ``__v_`` and the type. Personal data is
+    protected in it as in ``column``; there is none where an object should be that holds personal data.
+    """
+    kind = inferred(text)
+    if kind is None or (column is None and _protects_inside(contract, path)):
+        return None
+    pii = column.pii if column else "keep"
+    if pii != "keep" and kind != "string":
+        kind = "json"
+    place = column.path if column else ".".join(path)
+    for known in contract.columns:
+        if known.variant and (known.path, known.type) == (place, kind):
+            return known
+    stem = column.name if column else _joined(path)
+    return Column(_free(contract, f"{stem[:LONGEST_NAME]}__v_{kind}"), place, kind, pii=pii, variant=True)
+
+
+def _protects_inside(contract: Contract, path: Path) -> bool:
+    columns = (*contract.columns, *contract.dropped)
+    return any(column.pii != "keep" or column.pii_inside for column in columns if column.keys[: len(path)] == path)
+
+
+def _candidates(text: bytes) -> Sequence[ColumnType]:
+    if text.startswith(b'"'):
+        return ("string",)
+    if text in (b"true", b"false"):
+        return ("boolean",)
+    if text.startswith((b"{", b"[")):
+        return ("json",)
+    return ("number", "json") if re.search(rb"[.eE]", text) else ("integer", "decimal", "json")
+
+
+def _optional(contract: Contract, column: Column | None) -> list[Column]:
+    if column is None or column.name == contract.key:
+        return []
+    return [replace(column, required=False)]
+
+
+def _free_name(contract: Contract, path: Path) -> str:
+    name = re.sub(r"\W", "_", _joined(path), flags=re.ASCII).strip("_") or "field"
+    while len(name) + sum(map(str.isupper, name)) > LONGEST_NAME:
+        name = name[:-1]
+    return _free(contract, name)
+
+
+def _joined(path: Path) -> str:
+    """Return the steps as one word, as the built-in contracts have it: ``queue.name`` becomes ``queueName``."""
+    return path[0] + "".join(step[:1].upper() + step[1:] for step in path[1:])
+
+
+def _free(contract: Contract, name: str) -> str:
+    """Return ``name``, with a number where a column has it; capitals and underscores make no difference."""
+    taken = {_plain(column.name) for column in (*contract.columns, *contract.dropped)}
+    number, free = 1, name
+    while _plain(free) in taken:
+        number += 1
+        free = f"{name}_{number}"
+    return free
+
+
+def _plain(name: str) -> str:
+    return name.replace("_", "").lower()

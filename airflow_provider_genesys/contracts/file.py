@@ -1,0 +1,201 @@
+"""Read a contract file: YAML, of which every error names the file and the line.
+
+What it may say is in ``docs/contracts.md``. The file is read node by node, since only nodes know their lines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from airflow_provider_genesys.contracts.child import Child, ChildColumn
+from airflow_provider_genesys.contracts.column import Column
+from airflow_provider_genesys.contracts.modes import Modes
+from airflow_provider_genesys.exceptions import ContractError
+
+_TOP = ("name", "version", "key", "timestamp", "modes", "pii_key", "records_path", "columns", "children")
+_NEEDED = ("name", "version", "key", "timestamp", "columns")
+_SETTINGS = ("path", "type", "required", "default", "pii", "description")
+_LARGEST = 1024 * 1024
+
+
+@dataclass
+class ContractFile:
+    """What a file says: the arguments of a contract, and the line of each thing that an error can be about."""
+
+    path: Path
+    arguments: dict[str, Any] = field(default_factory=dict)
+    lines: dict[str, int] = field(default_factory=dict)
+
+    def located(self, error: ContractError) -> ContractError:
+        """Return ``error`` with the file and the line of what it is about."""
+        return self.error(self.lines.get(error.about or "", 1), str(error))
+
+    def error(self, line: int, what: str) -> ContractError:
+        """Return an error of ``line``, counted from 1."""
+        return ContractError(f"{self.path}, line {line}: {what}", about=None)
+
+
+def read_file(path: Path) -> ContractFile:
+    """Read the contract file ``path``.
+
+    :raises ContractError: it cannot be read, is no YAML, or says what no contract can say.
+    """
+    file = ContractFile(path)
+    top = _pairs(file, _composed(file), "The file", _TOP)
+    for key in _NEEDED:
+        if key not in top:
+            raise file.error(1, f"{key!r} is missing. A contract has {', '.join(_NEEDED)}.")
+    file.lines |= {key: _line(node) for key, node in top.items()}
+    file.arguments = {key: _of_type(file, key, top[key], kind) for key, kind in _KINDS.items() if key in top}
+    if "modes" in top:
+        file.arguments["modes"] = _modes(file, top["modes"])
+    columns = _pairs(file, top["columns"], "'columns'")
+    file.lines |= {f"columns.{name}": _line(node) for name, node in columns.items()}
+    file.arguments["columns"] = tuple(_column(file, name, node) for name, node in columns.items())
+    if "children" in top:
+        children = _pairs(file, top["children"], "'children'")
+        file.arguments["children"] = tuple(_child(file, name, node) for name, node in children.items())
+    return file
+
+
+def _composed(file: ContractFile) -> yaml.Node:
+    try:
+        with file.path.open("rb") as opened:
+            text = opened.read(_LARGEST + 1)
+    except OSError as error:
+        raise ContractError(f"The contract file {file.path.absolute()} cannot be read: {error.strerror}.") from error
+    if len(text) > _LARGEST:
+        raise file.error(1, f"the file is larger than {_LARGEST} bytes; that is no contract.")
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise file.error(line, f"not YAML: {error.problem}.") from None
+    except (yaml.YAMLError, RecursionError) as error:
+        raise file.error(1, f"not YAML: {type(error).__name__}.") from None
+    if node is None:
+        raise file.error(1, "the file is empty.")
+    return node
+
+
+def _modes(file: ContractFile, node: yaml.Node) -> Modes:
+    pairs = _pairs(file, node, "'modes'")
+    try:
+        return Modes().changed({kind: _scalar(file, mode) for kind, mode in pairs.items()})
+    except ContractError as error:
+        raise file.error(_line(pairs.get(error.about or "", node)), str(error)) from None
+
+
+def _column(file: ContractFile, name: str, node: yaml.Node) -> Column:
+    place = f"Column {name!r}"
+    pairs = _pairs(file, node, place, _SETTINGS)
+    if "type" not in pairs:
+        raise file.error(_line(node), f"{place}: 'type' is missing.")
+    settings = {key: _setting(file, place, key, value) for key, value in pairs.items()}
+    if isinstance(settings.get("pii"), tuple):
+        settings["pii_inside"] = settings.pop("pii")
+    try:
+        return Column(name, **{"path": name, **settings})
+    except ContractError as error:
+        raise file.error(_line(pairs.get(error.about or "", node)), str(error)) from None
+
+
+def _child(file: ContractFile, name: str, node: yaml.Node) -> Child:
+    pairs = _pairs(file, node, f"Child {name!r}", ("path", "columns"))
+    if "columns" not in pairs:
+        raise file.error(_line(node), f"Child {name!r}: 'columns' is missing.")
+    columns = _pairs(file, pairs["columns"], f"Child {name!r}: 'columns'")
+    path = _of_type(file, f"Child {name!r}: path", pairs["path"], str) if "path" in pairs else name
+    return Child(name, path, tuple(_child_column(file, column, value) for column, value in columns.items()))
+
+
+def _child_column(file: ContractFile, name: str, node: yaml.Node) -> ChildColumn:
+    place = f"Child column {name!r}"
+    pairs = _pairs(file, node, place, ("path", "type", "description"))
+    settings = {key: _of_type(file, f"{place}: {key}", value, str) for key, value in pairs.items()}
+    if "type" not in settings:
+        raise file.error(_line(node), f"{place}: 'type' is missing.")
+    try:
+        return ChildColumn(name, **{"path": name, **settings})
+    except ContractError as error:
+        raise file.error(_line(node), str(error)) from None
+
+
+def _setting(file: ContractFile, place: str, key: str, node: yaml.Node) -> Any:
+    if key == "pii" and isinstance(node, yaml.MappingNode):
+        inside = _pairs(file, node, f"{place}: 'pii'")
+        return tuple((path, _scalar(file, action)) for path, action in inside.items())
+    if key == "default":
+        return _value(file, node)
+    kind = bool if key == "required" else str
+    return _of_type(file, f"{place}: {key}", node, kind)
+
+
+def _pairs(file: ContractFile, node: yaml.Node, what: str, known: tuple[str, ...] = ()) -> dict[str, yaml.Node]:
+    """Return the values of a mapping by key."""
+    if not isinstance(node, yaml.MappingNode):
+        raise file.error(_line(node), f"{what} has to be a mapping of keys to values.")
+    pairs: dict[str, yaml.Node] = {}
+    for key_node, value in node.value:
+        key, line = key_node.value, _line(key_node)
+        if not isinstance(key, str):
+            raise file.error(line, f"{what}: a key has to be text.")
+        if key in pairs:
+            raise file.error(line, f"{what}: {key!r} is there twice.")
+        if known and key not in known:
+            raise file.error(line, f"{what} has no setting {key!r}; there are {', '.join(known)}.")
+        pairs[key] = value
+    return pairs
+
+
+def _of_type(file: ContractFile, what: str, node: yaml.Node, kind: type) -> Any:
+    value = _scalar(file, node)
+    if type(value) is not kind:
+        raise file.error(_line(node), f"{what} has to be {_NAMES[kind]}.")
+    return value
+
+
+def _scalar(file: ContractFile, node: yaml.Node) -> Any:
+    """Return a scalar as the JSON value that it stands for; a time stays text, a fraction keeps its digits."""
+    if not isinstance(node, yaml.ScalarNode):
+        raise file.error(_line(node), "one value is expected here, not a list or a mapping.")
+    convert = _SCALARS.get(node.tag.rpartition(":")[2], str)
+    try:
+        return convert(node.value)
+    except (ValueError, ArithmeticError):
+        raise file.error(_line(node), f"{node.value!r} cannot be read.") from None
+
+
+def _value(file: ContractFile, node: yaml.Node) -> Any:
+    if isinstance(node, yaml.SequenceNode):
+        return [_value(file, entry) for entry in node.value]
+    if isinstance(node, yaml.MappingNode):
+        return {key: _value(file, value) for key, value in _pairs(file, node, "The default").items()}
+    return _scalar(file, node)
+
+
+def _line(node: yaml.Node) -> int:
+    return int(node.start_mark.line) + 1
+
+
+_KINDS: dict[str, type] = {
+    "name": str,
+    "version": int,
+    "key": str,
+    "timestamp": str,
+    "pii_key": str,
+    "records_path": str,
+}
+_NAMES = {str: "text", int: "a whole number", bool: "true or false"}
+_SCALARS: dict[str, Callable[[str], Any]] = {
+    "int": int,
+    "float": Decimal,
+    "bool": lambda text: text.lower() in ("true", "yes", "on"),
+    "null": lambda _: None,
+}

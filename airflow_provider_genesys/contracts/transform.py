@@ -1,0 +1,297 @@
+"""Turn raw records into rows as the contract says.
+
+The fast way decodes a whole slice in one call into structs that are compiled from the contract. They know every
+field of every object that the contract names, so anything that is not as the contract says makes the call fail: then
+the slice is read record by record, and those that still fail are read with care (:mod:`.examine`).
+
+A field that nobody named is noted there, and the structs are compiled anew to know and count it. So drift is counted
+exactly, on every record, and costs next to nothing once it has been seen.
+"""
+
+from __future__ import annotations
+
+import logging
+from codecs import utf_8_decode
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timezone
+from operator import itemgetter
+from typing import Any
+from zlib import crc32
+
+import msgspec
+
+from airflow_provider_genesys.contracts.column import Path
+from airflow_provider_genesys.contracts.compile import MOST_KNOWN, Compiled, compiled, nameable
+from airflow_provider_genesys.contracts.contract import Contract
+from airflow_provider_genesys.contracts.drift import Drift, Seen, Surprise, described, name_of
+from airflow_provider_genesys.contracts.evolve import can_grow, changes, difference
+from airflow_provider_genesys.contracts.examine import Examined, Examiner
+from airflow_provider_genesys.contracts.pii import protection
+from airflow_provider_genesys.exceptions import ContractFrozenError, RecordError
+from airflow_provider_genesys.source.records import BOM, DeadLetter, Slice
+
+log = logging.getLogger(__name__)
+
+_PIECE = 64 * 1024  # bytes looked at at a time: their text stays in the processor's cache
+_TELLING = 10  # so many records of a slice, read with care, tell which unknown fields to compile in for the rest of it
+_FAILURES = (msgspec.MsgspecError, ValueError, ArithmeticError, RecursionError)
+_OPENING, _CLOSING, _RETURN = set(b"{"), set(b"}"), set(b"\r")
+
+
+@dataclass
+class Rows:
+    """What one slice became, through ``contract``. ``offsets`` has one entry per row."""
+
+    contract: Contract
+    rows: list[tuple[Any, ...]] = field(default_factory=list)
+    offsets: list[int] = field(default_factory=list)
+    dead_letters: list[DeadLetter] = field(default_factory=list)
+    drift: list[Drift] = field(default_factory=list)
+
+    def add(self, row: tuple[Any, ...], offset: int) -> None:
+        """Take a row."""
+        self.rows.append(row)
+        self.offsets.append(offset)
+
+    def add_examined(self, examined: Examined, offset: int, raw: bytes) -> None:
+        """Take a row, or the record ``raw`` as a dead letter."""
+        if examined.row is not None:
+            self.add(examined.row, offset)
+        elif error := examined.error:
+            self.dead_letters.append(DeadLetter(offset, raw, "contract", error.rule, str(error)))
+
+
+class Transform:
+    """One contract, applied to one load.
+
+    :param processed_at: the value of the ``processed_at`` column, aware.
+    :param pii_key: what personal data is hashed with.
+    :param where: what is loaded, for errors.
+    :raises ConfigurationError: the contract hashes, and there is no key.
+    """
+
+    def __init__(
+        self, contract: Contract, processed_at: datetime, pii_key: bytes | None = None, *, where: str = "The load"
+    ) -> None:
+        self._processed_at = processed_at.astimezone(timezone.utc)
+        self._pii_key = pii_key
+        self._where = where
+        self._unnamed: frozenset[Path] = frozenset()  # fields that are not in the contract but were seen
+        self._nulls: frozenset[Path] = frozenset()  # the same, as null alone; with a value the contract evolves
+        self._key: Callable[[tuple[Any, ...]], str] = itemgetter(contract.index(contract.key))
+        self._timestamp: Callable[[tuple[Any, ...]], datetime | None] = itemgetter(contract.index(contract.timestamp))
+        self._use(contract)
+
+    def _use(self, contract: Contract) -> None:
+        self.contract = contract
+        """As it has evolved so far."""
+        found = {column.name: protection(column, self._pii_key) for column in contract.columns}
+        self._protections = {name: protect for name, protect in found.items() if protect}
+        self._examiner = Examiner(contract, self._processed_at, self._protections)
+        self._unnamed, self._nulls = self._unnamed - self._examiner.named, self._nulls - self._examiner.named
+        self._compile()
+
+    def _compile(self) -> None:
+        self._compiled: Compiled = compiled(self.contract, self._protections, self._unnamed, self._nulls)
+
+    def read(self, part: Slice) -> Iterator[tuple[Slice, Rows]]:
+        """Yield ``part`` with its rows, cut before each record that makes the contract evolve.
+
+        Records that cannot be rows come as dead letters; none is lost.
+
+        :raises ContractFrozenError: a record differs from the contract in a way that it does not allow.
+        """
+        while True:
+            rows, count = self._at_once(part) or self._one_by_one(part)
+            if count == len(part.starts):
+                rows.dead_letters[:0] = part.refused
+                yield part, rows
+                return
+            done, part = _cut(part, count)
+            rows.dead_letters[:0] = done.refused
+            yield done, rows
+
+    def digest(self, result: Rows) -> int:
+        """Return the sum of CRC-32 over (offset, id), or (offset, raw bytes) for what was set aside.
+
+        The offset is what the CRC begins with; its lowest 32 bits count.
+        """
+        read = sum(map(crc32, map(str.encode, map(self._key, result.rows)), result.offsets))
+        return read + sum(crc32(letter.raw, letter.offset) for letter in result.dead_letters)
+
+    def last_key(self, result: Rows) -> str | None:
+        """Return the id of the last row."""
+        return self._key(result.rows[-1]) if result.rows else None
+
+    def span(self, result: Rows) -> tuple[datetime, datetime] | None:
+        """Return the least and the greatest timestamp."""
+        times = [moment for moment in map(self._timestamp, result.rows) if moment is not None]
+        return (min(times), max(times)) if times else None
+
+    def _at_once(self, part: Slice) -> tuple[Rows, int] | None:
+        """Decode the whole slice in one call; None where a record in it needs a closer look."""
+        if not part.starts or part.refused or not _is_plain(part.data):
+            return None
+        body = memoryview(part.data)[part.starts[0] - part.start : part.ends[-1] - part.start]
+        if part.shape == "lines" and not _is_one_a_line(part):
+            return None
+        try:
+            records = self._compiled.decode(body, part.shape)
+            rows = self._compiled.rows(records, self._processed_at)
+        except _FAILURES:
+            return None
+        if len(records) != len(part.starts):
+            return None
+        return Rows(self.contract, rows, part.starts, drift=Seen().drift(self._compiled.drift(records))), len(rows)
+
+    def _one_by_one(self, part: Slice) -> tuple[Rows, int]:
+        """Return the rows of ``part`` up to the record that makes the contract evolve, and how many records that is."""
+        result, structs, seen = Rows(self.contract), list[Any](), Seen()
+        count, plain = len(part.starts), _is_plain(part.data)
+        looked_into, counted = 0, Counter[Path]()
+        for place, (start, end) in enumerate(zip(part.starts, part.ends, strict=True)):
+            raw = part.raw(start, end).rstrip()
+            record = raw.removeprefix(BOM)  # files that were joined have one at every seam
+            if not record.strip():
+                continue
+            if (plain or _is_plain(record)) and (row := self._quickly(record, structs)):
+                result.add(row, start)
+                continue
+            examined = self._examined(record, start)
+            if self._evolves(examined):
+                if place:
+                    count = place
+                    break
+                examined = self._taken_in(record, examined, start)
+                result.contract = self.contract
+            seen.add(examined.surprises, start)
+            result.add_examined(examined, start, raw)
+            looked_into += 1
+            if looked_into == _TELLING:  # what is new in them may be in all that follow
+                counted += self._counted(structs, seen)
+        result.drift = seen.drift(counted + self._counted(structs, seen))
+        return result, count
+
+    def _counted(self, structs: list[Any], seen: Seen) -> Counter[Path]:
+        """Return how many of ``structs``, spent then, hold each field compiled in; compile in what was ``seen``."""
+        counted = self._compiled.drift(structs)
+        structs.clear()
+        self._learn(seen.unknown())
+        return counted
+
+    def _quickly(self, record: bytes, structs: list[Any]) -> tuple[Any, ...] | None:
+        """Return the row of one record, whose struct joins ``structs``; None where it needs a closer look."""
+        try:
+            struct = self._compiled.decode_one(record)
+            row = self._compiled.rows([struct], self._processed_at)[0]
+        except _FAILURES:
+            return None
+        structs.append(struct)
+        return row
+
+    def _examined(self, record: bytes, start: int) -> Examined:
+        try:
+            examined = self._examiner.examine(record)
+        except RecordError as error:
+            return Examined(error=error)
+        for surprise in examined.surprises:
+            if surprise.mode == "freeze":
+                raise _frozen(self._where, self.contract, surprise, start)
+        return examined
+
+    def _evolves(self, examined: Examined) -> bool:
+        return examined.error is None and any(surprise.mode == "evolve" for surprise in examined.surprises)
+
+    def _taken_in(self, record: bytes, examined: Examined, start: int) -> Examined:
+        """Let the contract evolve until it takes the record in; return what the record is then."""
+        surprises = examined.surprises
+        while self._evolves(examined):
+            contract = self.contract
+            for surprise in examined.surprises:
+                if surprise.mode == "evolve":
+                    contract = contract.evolved(changes(contract, surprise))
+            log.info("%s: from byte %d on %s.", self._where, start, difference(self.contract, contract))
+            self._use(contract)
+            examined = self._examined(record, start)
+            surprises = [*surprises, *(new for new in examined.surprises if not new.is_among(surprises))]
+        return replace(examined, surprises=surprises)
+
+    def _learn(self, unknown: Mapping[Path, bool]) -> None:
+        """Compile unknown fields in, so that they do not make the fast way fail again; those that change rows stay out.
+
+        :param unknown: their paths, and of each whether it was null each time.
+        """
+        fields = {path: null for path, null in unknown.items() if nameable(path) and path not in self._examiner.named}
+        mode, contract = self.contract.modes.unknown, self.contract
+        ignored = {path for path in fields if mode == "discard_value" or not can_grow(contract, path)}
+        waiting = {path for path, null in fields.items() if null and path not in ignored}
+        unnamed, nulls = self._unnamed | ignored, (self._nulls | waiting) - ignored
+        is_new = (unnamed, nulls) != (self._unnamed, self._nulls)
+        if is_new and mode in ("discard_value", "evolve") and len(unnamed | nulls) <= MOST_KNOWN:
+            self._unnamed, self._nulls = unnamed, nulls
+            self._compile()
+
+
+def _frozen(where: str, contract: Contract, surprise: Surprise, start: int) -> ContractFrozenError:
+    name, found = name_of(surprise.path), described(surprise.text)
+    what = {
+        "unknown": f"has a field {name!r} ({found}) that the contract does not name",
+        "type": f"has in {name!r} a {found}, which is not of the contract's type",
+        "missing": f"lacks {name!r} ({found}), which the contract requires",
+    }[surprise.kind]
+    return ContractFrozenError(
+        f"{where}: the record at byte {start} of the unpacked archive {what}, and contract {contract.name} says "
+        f"'freeze' for {surprise.kind}. Bring the contract up to date, or set "
+        f"contract_modes={{'{surprise.kind}': 'quarantine'}} to set such records aside, and clear the task."
+    )
+
+
+def _cut(part: Slice, count: int) -> tuple[Slice, Slice]:
+    """Return ``part`` up to its record number ``count``, and from that on.
+
+    The cut lies where a slice that ended there would end: what separates two records of an array follows it.
+    """
+    at = part.ends[count - 1]
+    before = [letter for letter in part.refused if letter.offset < at]
+    after = [letter for letter in part.refused if letter.offset >= at]
+    data = part.data
+    return (
+        Slice(part.start, at, data[: at - part.start], part.starts[:count], part.ends[:count], part.shape, before),
+        Slice(at, part.end, data[at - part.start :], part.starts[count:], part.ends[count:], part.shape, after),
+    )
+
+
+def _is_one_a_line(part: Slice) -> bool:
+    """Whether each line looks like an object; the decoder would also take two on a line, or one on two.
+
+    Where a closing brace, a line end and an opening brace follow each other, no JSON value can go on.
+    """
+    base = part.start
+    firsts = _bytes_at(part.data, [start - base for start in part.starts])
+    lasts = _bytes_at(part.data, [end - base - 2 for end in part.ends[:-1]])
+    if lasts == _RETURN:
+        lasts = _bytes_at(part.data, [end - base - 3 for end in part.ends[:-1]])
+    return firsts == _OPENING and lasts <= _CLOSING
+
+
+def _bytes_at(data: bytes, places: list[int]) -> set[int]:
+    """Return the bytes that stand at ``places``; a getter of many takes half the time of many calls."""
+    return set(itemgetter(places[0], *places)(data)) if places else set()  # of one place it gives no tuple
+
+
+def _is_plain(data: bytes) -> bool:
+    """Whether ``data`` is UTF-8 without a NUL escape, which PostgreSQL refuses; lone surrogates never decode."""
+    # From behind: the search then begins with the backslash, which is rare, and takes half the time.
+    return data.rfind(b"\\u0000") < 0 and (data.isascii() or _is_utf8(data))
+
+
+def _is_utf8(data: bytes) -> bool:
+    view, at = memoryview(data), 0
+    try:
+        while at < len(view):
+            at += utf_8_decode(view[at : at + _PIECE], "strict", at + _PIECE >= len(view))[1]
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -1,0 +1,1 @@
+"""Recordings themselves: find them, fetch them, keep them."""

@@ -1,0 +1,129 @@
+"""Batch requests: short-lived URLs to the media of recordings, a hundred at a time."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from airflow_provider_genesys.cloud.exports.waiting import pause
+from airflow_provider_genesys.cloud.presigned import PresignedUrl, check_host, expires_at
+from airflow_provider_genesys.exceptions import NotFoundError, SourceUnavailableError
+
+if TYPE_CHECKING:
+    from airflow_provider_genesys.cloud.http.client import CloudClient
+
+PATH = "/api/v2/recording/batchrequests"
+LARGEST = 100
+"""Items that one request may have."""
+_SHORTEST, _LONGEST = 2, 60
+"""Minutes that a URL lives, at least and at most; where the settings do not say, the shorter is the safe answer."""
+
+
+@dataclass(frozen=True)
+class Recording:
+    """Which recording."""
+
+    conversation_id: str
+    recording_id: str
+
+
+@dataclass(frozen=True)
+class MediaResult:
+    """What Genesys gives for a recording: a URL, or in its words why not."""
+
+    recording: Recording
+    content_type: str
+    url: PresignedUrl | None = field(repr=False)
+    error: str | None
+
+
+@dataclass(frozen=True)
+class Patience:
+    """Seconds: before the second poll, between two at most, and for a batch in all."""
+
+    first: float = 1.0
+    longest: float = 15.0
+    whole: float = 1800.0
+
+
+class MediaBatches:
+    """Asks for media. Thread-safe.
+
+    :param stopped: once it is set, no poll is waited for any more.
+    """
+
+    def __init__(self, client: CloudClient, patience: Patience, stopped: threading.Event) -> None:
+        self._client = client
+        self._patience = patience
+        self._stopped = stopped
+
+    def results(self, wanted: Sequence[Recording]) -> list[MediaResult]:
+        """Return what Genesys gives for ``wanted``: for each one result, several, or none where it is left out.
+
+        :raises SourceUnavailableError: a batch does not end.
+        :raises UntrustedHostError: a URL leads where the connection allows no downloads from.
+        """
+        batches = (wanted[start : start + LARGEST] for start in range(0, len(wanted), LARGEST))
+        return [result for batch in batches for result in self._batch(batch)]
+
+    def _batch(self, wanted: Sequence[Recording]) -> list[MediaResult]:
+        asked = [{"conversationId": one.conversation_id, "recordingId": one.recording_id} for one in wanted]
+        batch = str(self._client.request("POST", PATH, json={"batchDownloadRequestList": asked})["id"])
+        results = [self._read(one) for one in self._completed(batch).get("results") or []]
+        return sorted(results, key=_order)
+
+    def _completed(self, batch: str) -> dict[str, Any]:
+        began, polls = time.monotonic(), 0
+        while True:
+            answer = self._look(batch)
+            if answer.get("status") == "Completed":
+                return answer
+            waited = time.monotonic() - began
+            if waited > self._patience.whole or self._stopped.wait(
+                pause(polls, self._patience.first, self._patience.longest)
+            ):
+                raise SourceUnavailableError(
+                    f"Batch request {batch} is {answer.get('status')} after {waited:.0f} s, with "
+                    f"{answer.get('resultCount')} of {answer.get('expectedResultCount')} results. The next try makes "
+                    "another; if that does not end either, ask for fewer recordings at a time (page_size)."
+                )
+            polls += 1
+
+    def _look(self, batch: str) -> dict[str, Any]:
+        try:
+            answer: dict[str, Any] = self._client.request("GET", f"{PATH}/{quote(batch, safe='')}")
+        except NotFoundError as error:  # how long Genesys keeps it is not known
+            raise SourceUnavailableError(
+                f"Batch request {batch} is gone before it ended. The next try makes another. ({error})"
+            ) from error
+        return answer
+
+    def _read(self, result: dict[str, Any]) -> MediaResult:
+        recording = Recording(str(result.get("conversationId")), str(result.get("recordingId")))
+        url = result.get("resultUrl")
+        error = result.get("errorMsg") or (None if url else "Genesys gives neither a URL nor an error.")
+        return MediaResult(recording, str(result.get("contentType") or ""), self._signed(url) if url else None, error)
+
+    def _signed(self, url: str) -> PresignedUrl:
+        self._client.note_url(url)
+        check_host(url, self._client.config)
+        now = datetime.now(timezone.utc)
+        return PresignedUrl(url, expires_at(url, now=now, fallback=now + self._lifetime))
+
+    @cached_property
+    def _lifetime(self) -> timedelta:
+        """How long a URL lives that does not say so itself."""
+        settings = self._client.request("GET", "/api/v2/recording/settings") or {}
+        minutes = settings.get("recordingBatchDownloadUrlTtl") or _SHORTEST
+        return timedelta(minutes=min(max(minutes, _SHORTEST), _LONGEST))
+
+
+def _order(result: MediaResult) -> tuple[str, str]:
+    """Return by what several results of one recording are told apart, whenever they are asked for."""
+    return result.content_type, result.url.url.partition("?")[0] if result.url else ""

@@ -1,0 +1,219 @@
+"""The media of recordings: a page of conversations becomes a page of recordings whose files are in the store.
+
+A record is what Genesys says of a recording, with the files that were stored. So a checkpoint behind it says that its
+files are there, and a load that is killed goes on with the page it was at; what that has stored is found, not fetched
+again. A recording whose media cannot be had is set aside with the reason.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import msgspec
+
+from airflow_provider_genesys.cloud.config import CloudConfig
+from airflow_provider_genesys.cloud.exports.base import Page
+from airflow_provider_genesys.cloud.presigned import PresignedUrl
+from airflow_provider_genesys.exceptions import (
+    RecordError,
+    SourceChangedError,
+    SourceRefusedError,
+    SourceUnavailableError,
+)
+from airflow_provider_genesys.failpoints import reached
+from airflow_provider_genesys.media.batches import MediaBatches, MediaResult, Recording
+from airflow_provider_genesys.media.index import Index
+from airflow_provider_genesys.media.store import Kept, MediaFile, MediaStore
+from airflow_provider_genesys.source.download import Download, DownloadSettings, open_client
+
+MEDIA_STORED = "media stored"
+"""A file is in the store; nothing says yet that it is a recording's."""
+MEDIA_DESCRIBED = "media described"
+"""All files of a recording are in the store, and its metadata beside them; no checkpoint says so yet."""
+_API_THREADS = 4
+
+Metadata = Callable[[str], list[dict[str, Any]] | None]
+"""Gives the metadata of a conversation's recordings; None where the conversation is gone."""
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """A recording, what is there of it already, and what Genesys gives for it."""
+
+    recording: Recording
+    metadata: dict[str, Any]
+    kept: Kept | None
+    results: list[MediaResult] = field(default_factory=list)
+    gone: bool = False
+
+
+_Outcome = tuple[memoryview, RecordError | None]
+"""The record of a recording, and why it is set aside where it is."""
+
+
+@dataclass(frozen=True)
+class _Ready:
+    """A page whose media are being fetched."""
+
+    ids: list[str]
+    outcomes: list[Future[_Outcome]]
+    cursor: str | None
+
+
+class Media:
+    """Reads pages of recordings; :meth:`read` is what :class:`~.pages.Pages` reads.
+
+    While the files of one page are fetched, the next one is asked for, and its files follow at once: nobody waits for
+    the last file of a page. To be closed.
+
+    :param index: names the conversations.
+    :param batches: gives URLs.
+    :param at_once: files that are fetched at the same time. Each holds a piece of what it sends in memory.
+    """
+
+    def __init__(
+        self,
+        index: Index,
+        metadata: Metadata,
+        batches: MediaBatches,
+        store: MediaStore,
+        config: CloudConfig,
+        *,
+        stopped: threading.Event,
+        at_once: int = 8,
+    ) -> None:
+        self._index = index
+        self._metadata = metadata
+        self._batches = batches
+        self._store = store
+        settings = DownloadSettings(timeout=config.timeout, verify=config.verify)
+        self._client = open_client(settings, keep=at_once)  # a handshake for each small file would take its time again
+        self._settings = replace(settings, client=self._client)
+        self._stopped = stopped
+        self._fetching = ThreadPoolExecutor(at_once, "genesys-media")
+        self._asking = ThreadPoolExecutor(_API_THREADS, "genesys-metadata")
+        self._preparing = ThreadPoolExecutor(1, "genesys-next-page")
+        self._ahead: dict[tuple[int, str | None], Future[_Ready]] = {}
+
+    def read(self, job: int, cursor: str | None) -> Page:
+        """Return the page of recordings that belongs to a page of conversations, once their files are there."""
+        ahead = self._ahead.pop((job, cursor), None)
+        ready = ahead.result() if ahead else self._prepare(job, cursor)
+        if ready.cursor is not None:
+            following = (job, ready.cursor)
+            self._ahead = {following: self._preparing.submit(self._prepare, *following)}
+        outcomes = [outcome.result() for outcome in ready.outcomes]
+        refused = {place: error for place, (_, error) in enumerate(outcomes) if error}
+        return Page(ready.ids, [record for record, _ in outcomes], ready.cursor, refused=refused)
+
+    def close(self) -> None:
+        """Stop whatever is under way."""
+        self._stopped.set()
+        for pool in (self._fetching, self._preparing, self._asking):
+            pool.shutdown(cancel_futures=True)
+        self._client.close()
+
+    def _prepare(self, job: int, cursor: str | None) -> _Ready:
+        conversations = self._index(job, cursor)
+        meant = (conversations.recordings.get(one) for one in conversations.ids)
+        found = [one for many in self._asking.map(self._of_conversation, conversations.ids, meant) for one in many]
+        missing = [one.recording for one in found if not one.kept and not one.gone]
+        results: dict[Recording, list[MediaResult]] = defaultdict(list)
+        for result in self._batches.results(missing):
+            results[result.recording].append(result)
+        wanted = [_Wanted(one.recording, one.metadata, one.kept, results[one.recording], one.gone) for one in found]
+        ids = [f"{one.recording.conversation_id}/{one.recording.recording_id}" for one in wanted]
+        return _Ready(ids, [self._fetching.submit(self._outcome, one) for one in wanted], conversations.cursor)
+
+    def _of_conversation(self, conversation_id: str, meant: list[str] | None) -> list[_Wanted]:
+        found = self._metadata(conversation_id)
+        if found is None:
+            metadata = {"conversationId": conversation_id}
+            return [_Wanted(Recording(conversation_id, one), metadata, None, gone=True) for one in meant or [""]]
+        if meant is not None:  # what is not listed there may be to be had all the same
+            listed = {str(one.get("id")): one for one in found}
+            found = [listed.get(one, {"id": one}) for one in meant]
+        kept: Mapping[str, Kept] = self._store.kept(conversation_id) if found else {}
+        ids = [str(one.get("id") or "") for one in found]
+        return [
+            _Wanted(Recording(conversation_id, one), {**metadata, "conversationId": conversation_id}, kept.get(one))
+            for one, metadata in zip(ids, found, strict=True)
+        ]
+
+    def _outcome(self, wanted: _Wanted) -> _Outcome:
+        try:
+            record, error = {**wanted.metadata, **_described(self._files(wanted))}, None
+        except RecordError as refusal:
+            said = next((result.error for result in wanted.results if result.error), None)
+            record, error = {**wanted.metadata, **({"errorMsg": said} if said else {})}, refusal
+        return memoryview(msgspec.json.encode(record)), error
+
+    def _files(self, wanted: _Wanted) -> list[MediaFile]:
+        if wanted.gone:
+            raise RecordError("conversation-gone", "Genesys does not know the conversation any more.")
+        files = wanted.kept.files if wanted.kept else self._fetch(wanted)
+        if not wanted.kept or wanted.kept.recording != wanted.metadata:
+            self._store.describe(wanted.recording.conversation_id, Kept(wanted.metadata, files))
+            reached(MEDIA_DESCRIBED)
+        return files
+
+    def _fetch(self, wanted: _Wanted) -> list[MediaFile]:
+        if not wanted.results:
+            raise RecordError("left-out", _LEFT_OUT)
+        if any(result.error for result in wanted.results):
+            raise RecordError("not-delivered", "Genesys gives no media for it; its words are in the record.")
+        return [self._stored(result, number) for number, result in enumerate(wanted.results, 1)]
+
+    def _stored(self, result: MediaResult, number: int) -> MediaFile:
+        of = result.recording
+        key = self._store.key(of.conversation_id, of.recording_id, result.content_type, number)
+        download = Download(
+            lambda fresh: self._url(result, number, fresh=fresh),
+            f"recording {of.recording_id} of conversation {of.conversation_id}",
+            settings=self._settings,
+            sleep=self._stopped.wait,
+        )
+        try:
+            file = self._store.write(key, result.content_type, self._chunks(download))
+        except (SourceRefusedError, SourceChangedError) as error:
+            raise RecordError("media-refused", str(error)) from error
+        reached(MEDIA_STORED)
+        return file
+
+    def _chunks(self, download: Download) -> Iterator[bytes]:
+        for chunk in download.read(0):
+            if self._stopped.is_set():
+                raise SourceUnavailableError("The task is being stopped; the next try goes on.")
+            yield chunk
+
+    def _url(self, result: MediaResult, number: int, *, fresh: bool) -> PresignedUrl:
+        """Return the URL of a recording's file, where it is not ``fresh`` enough from a batch of its own."""
+        if result.url and not fresh:
+            return result.url
+        again: Sequence[MediaResult] = self._batches.results([result.recording])
+        url = again[number - 1].url if len(again) >= number else None
+        if url is None:
+            raise RecordError("not-delivered", "Genesys gave a URL for it, and when that had expired, none.")
+        return url
+
+
+_LEFT_OUT = (
+    "Genesys lists the recording, and left it out of the batch without a word, as it does with sensitive data where "
+    "the OAuth client lacks recording:recording:viewSensitiveData."
+)
+
+
+def _described(files: list[MediaFile]) -> dict[str, Any]:
+    first = files[0]
+    return {
+        "mediaKey": first.key,
+        "mediaBytes": sum(file.bytes for file in files),
+        "mediaSha256": first.sha256,
+        "contentType": first.content_type,
+        "files": files,
+    }

@@ -1,0 +1,51 @@
+"""From a handle to the recordings of its conversations, their media stored."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+from airflow_provider_genesys.cloud.exports.results import page_reader
+from airflow_provider_genesys.cloud.http.client import CloudClient
+from airflow_provider_genesys.exceptions import ConfigurationError
+from airflow_provider_genesys.media.batches import MediaBatches, Patience
+from airflow_provider_genesys.media.fetch import Media
+from airflow_provider_genesys.media.index import Index, of_pages, recording_metadata
+from airflow_provider_genesys.media.store import MediaStore
+
+
+def open_media(
+    handle: dict[str, Any],
+    client: CloudClient,
+    store: MediaStore,
+    *,
+    index: Index | None = None,
+    page_size: int,
+    at_once: int,
+    patience: Patience,
+) -> tuple[Media, int]:
+    """Return the recordings of the conversations that ``handle`` leads to, and of how many jobs; to be closed.
+
+    :param index: names the conversations in place of the export's results.
+
+    Raises as :func:`~.results.page_reader` does.
+    """
+    named, jobs = (index, 1) if index else _named_by(handle, client, page_size)
+    stopped = threading.Event()
+    media = Media(
+        named,
+        lambda conversation_id: recording_metadata(client, conversation_id),
+        MediaBatches(client, patience, stopped),
+        store,
+        client.config,
+        stopped=stopped,
+        at_once=at_once,
+    )
+    return media, jobs
+
+
+def _named_by(handle: dict[str, Any], client: CloudClient, page_size: int) -> tuple[Index, int]:
+    found = page_reader(handle, client, page_size=page_size)
+    if found is None:
+        raise ConfigurationError(f"An export of the kind {handle['kind']!r} names no conversations to fetch media of.")
+    return of_pages(found[0]), found[1]

@@ -1,0 +1,73 @@
+"""The conversations that a query of the user's own names, in PostgreSQL.
+
+Between two pages lie minutes of downloads, and no cursor, transaction or connection is held open for so long: ids are
+asked for some at a time, in order, each time behind the last. So a load goes on wherever it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import closing
+from uuid import UUID
+
+import psycopg
+
+from airflow_provider_genesys.exceptions import ConfigurationError, SourceUnavailableError
+from airflow_provider_genesys.media.index import Conversations
+from airflow_provider_genesys.sinks.postgres.errors import describe, is_transient
+
+PAGES_AT_ONCE = 100
+"""Pages for which ids are asked at a time: the query runs once for so many."""
+_FIRST = str(UUID(int=0))
+_IDS = """
+SELECT id::text FROM (SELECT DISTINCT conversation_id::text::uuid AS id FROM (
+{query}
+) AS asked) AS wanted WHERE id > '{after}' ORDER BY id LIMIT {limit}
+"""
+
+
+class QueryIndex:
+    """An :data:`~.index.Index` of the conversations that a query names, each once; where it gives NULL, none.
+
+    :param connect: opens a connection; nothing is written through it.
+    :param query: one SELECT with a column ``conversation_id`` of UUIDs of whatever type; other columns do not count.
+    :param size: conversations in a page.
+    """
+
+    def __init__(self, connect: Callable[[], psycopg.Connection], query: str, size: int) -> None:
+        self._connect = connect
+        self._query = query.strip().rstrip(";")
+        self._size = size
+        self._after = _FIRST
+        self._ids: list[str] = []
+
+    def __call__(self, job: int, cursor: str | None) -> Conversations:  # noqa: ARG002 - there is one
+        """Return the conversations behind ``cursor``, the id of the last one before them.
+
+        :raises ConfigurationError: PostgreSQL refuses the query, or what it gives is no conversation's id.
+        :raises SourceUnavailableError: PostgreSQL cannot be reached.
+        """
+        after = str(UUID(cursor)) if cursor else _FIRST
+        if after != self._after or not self._ids:
+            self._ids = self._behind(after)
+        ids, self._ids = self._ids[: self._size], self._ids[self._size :]
+        self._after = ids[-1] if ids else after
+        return Conversations(ids, self._after if len(ids) == self._size else None)
+
+    def _behind(self, after: str) -> list[str]:
+        # Not composed by psycopg: a percent sign in the query is the user's own.
+        sql = _IDS.format(query=self._query, after=after, limit=PAGES_AT_ONCE * self._size)
+        try:
+            with closing(self._connect()) as connection:
+                connection.read_only = True
+                return [found for (found,) in connection.execute(sql.encode())]
+        except psycopg.Error as error:
+            if is_transient(error):
+                raise SourceUnavailableError(
+                    f"The query for conversations failed: {describe(error)}. The next try goes on behind the last "
+                    "page that was loaded."
+                ) from None
+            raise ConfigurationError(
+                f"PostgreSQL refuses the query for conversations: {describe(error)}. conversations_sql has to be one "
+                "SELECT with a column conversation_id, which holds UUIDs or NULL; it cannot change anything."
+            ) from None

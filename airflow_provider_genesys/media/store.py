@@ -1,0 +1,142 @@
+"""Where media lies in an object store, by conversation and recording.
+
+::
+
+    <prefix>/conversation_id=<conversation>/<recording>.ogg             the media; a second file is <recording>-2.ogg
+    <prefix>/conversation_id=<conversation>/<recording>.metadata.json   written last: what it lists is there
+
+Keys do not depend on the window, so that whoever comes by the same recording again finds it. Ids are quoted: whatever
+they hold, they name one object below the prefix.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from airflow_provider_genesys.exceptions import RecordError
+from airflow_provider_genesys.stores.base import ObjectStore, Upload
+from airflow_provider_genesys.stores.keys import LONGEST_KEY, check_prefix, quoted
+
+PIECE = 5 * 1024 * 1024
+"""Bytes sent at a time, and what one file holds in memory. S3 takes no less, and 10,000 of them: 50 GB to a file."""
+_DESCRIPTION = ".metadata.json"
+_EXTENSIONS = {
+    "application/json": "json",
+    "application/zip": "zip",
+    "audio/mpeg": "mp3",
+    "audio/ogg": "ogg",
+    "audio/opus": "opus",
+    "audio/wav": "wav",
+    "audio/webm": "webm",
+    "audio/x-wav": "wav",
+    "message/rfc822": "eml",
+    "video/mp4": "mp4",
+    "video/webm": "webm",
+}
+
+
+@dataclass(frozen=True)
+class MediaFile:
+    """One file of a recording, as stored; ``sha256`` in hex."""
+
+    key: str
+    bytes: int
+    sha256: str
+    content_type: str
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What is there of a recording: its metadata at the time, and its files."""
+
+    recording: dict[str, Any]
+    files: list[MediaFile]
+
+
+class MediaStore:
+    """Media below a prefix. Thread-safe where ``store`` is."""
+
+    def __init__(self, store: ObjectStore, prefix: str) -> None:
+        check_prefix(prefix)
+        self._store = store
+        self._root = f"{prefix.strip('/')}/".lstrip("/")
+
+    def kept(self, conversation_id: str) -> dict[str, Kept]:
+        """Return the recordings of a conversation that are there whole, by id."""
+        folder = self._folder(conversation_id)
+        sizes = {stored.key: stored.size for stored in self._store.list_objects(folder)}
+        found = {}
+        for key in sizes:
+            kept = self._read(key) if key.endswith(_DESCRIPTION) else None
+            if kept and all(sizes.get(file.key) == file.bytes for file in kept.files):
+                found[str(kept.recording.get("id"))] = kept
+        return found
+
+    def key(self, conversation_id: str, recording_id: str, content_type: str, number: int) -> str:
+        """Return the key of a recording's file, the first being number 1.
+
+        :raises RecordError: an id is so long that no store takes the key.
+        """
+        extension = _EXTENSIONS.get(content_type.partition(";")[0].strip().lower(), "bin")
+        suffix = f"-{number}" if number > 1 else ""
+        key = f"{self._folder(conversation_id)}{quoted(recording_id)}{suffix}.{extension}"
+        if len(key) + len(_DESCRIPTION) > LONGEST_KEY:
+            raise RecordError(
+                "id-too-long", f"With its id a key would have {len(key)} bytes; stores take {LONGEST_KEY}."
+            )
+        return key
+
+    def write(self, key: str, content_type: str, chunks: Iterable[bytes]) -> MediaFile:
+        """Write a file as its bytes come; it appears when it is whole."""
+        pending, digest, size = bytearray(), hashlib.sha256(), 0
+        upload: Upload | None = None
+        try:
+            for chunk in chunks:
+                rest = memoryview(chunk)
+                while len(pending) + len(rest) > PIECE:  # so that the last piece is never empty
+                    room = PIECE - len(pending)
+                    pending += rest[:room]
+                    rest = rest[room:]
+                    digest.update(pending)
+                    upload = upload or self._begun(key)
+                    upload.send(pending)
+                    pending, size = bytearray(), size + PIECE
+                pending += rest
+            digest.update(pending)
+            self._end(key, upload, pending, digest.hexdigest())
+        except BaseException:
+            if upload:
+                upload.abort()
+            raise
+        return MediaFile(key, size + len(pending), digest.hexdigest(), content_type)
+
+    def describe(self, conversation_id: str, kept: Kept) -> None:
+        """Write the metadata beside the files: from now on they are found again."""
+        key = f"{self._folder(conversation_id)}{quoted(str(kept.recording['id']))}{_DESCRIPTION}"
+        self._store.put(key, msgspec.json.format(msgspec.json.encode(kept)))
+
+    def _begun(self, key: str) -> Upload:
+        self._store.abort_uploads(key)  # of an attempt that was killed
+        return self._store.upload(key)
+
+    def _end(self, key: str, upload: Upload | None, last: bytearray, sha256: str) -> None:
+        if upload is None:
+            self._store.put(key, last)
+        else:
+            upload.send(last)
+            upload.complete(sha256)
+
+    def _read(self, key: str) -> Kept | None:
+        """Return what a description says; None where it is none of ours."""
+        try:
+            return msgspec.json.decode(self._store.get(key) or b"", type=Kept)
+        except msgspec.DecodeError:
+            return None
+
+    def _folder(self, conversation_id: str) -> str:
+        return f"{self._root}conversation_id={quoted(conversation_id)}/"

@@ -1,0 +1,84 @@
+"""What one load is, the batches that it is made of, and what is kept of a load that has not ended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from airflow_provider_genesys.contracts.contract import Contract
+from airflow_provider_genesys.contracts.pii import ProtectRecord
+from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
+from airflow_provider_genesys.source.records import BOM, DeadLetter, Slice
+from airflow_provider_genesys.source.shards import Shard
+
+
+@dataclass(frozen=True)
+class Load:
+    """One window of one kind, read through one contract: what ``load_id`` stands for."""
+
+    load_id: str
+    """Hash of kind, window, filters and contract: the same for every retry, clear and re-run."""
+    export_id: str
+    kind: str
+    window_start: datetime
+    window_end: datetime
+    submitted_at: datetime
+    """When the export was asked for. Of two loads that hold the same key, the later one wins."""
+    contract: Contract
+    run_id: str
+    """Who loads, e.g. ``dag_id/run_id/task_id``; kept with dead letters."""
+    shard: int = 0
+    """Number of the shard, from 1; 0 where the load is the whole."""
+    range: Shard | None = None
+    """Which part of the archive the shard is; None where the load is the whole."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A run of whole records ``[start, end)`` in unpacked bytes, and the checkpoint that stands behind them.
+
+    ``rows`` hold one value per column of ``contract.columns``, in that order; ``offsets`` the records' places, one per
+    row. ``contract`` is ``load.contract`` until it evolves; a batch ends before the record that makes it evolve.
+    ``dead_letters`` are the records of the same run that were set aside. ``checkpoint.counts`` and
+    ``checkpoint.committed_at`` are the sink's to fill in (:meth:`Checkpoint.at`): only it knows what it wrote.
+    """
+
+    rows: list[tuple[Any, ...]]
+    offsets: list[int]
+    dead_letters: list[DeadLetter]
+    start: int
+    end: int
+    checkpoint: Checkpoint
+    contract: Contract
+    source: Slice | None = None
+    """What the rows were read from; None for a batch that was not read from bytes."""
+    protect: ProtectRecord | None = None
+    """Takes personal data out of a dead letter's bytes as the contract says; None where it says nothing of any."""
+
+    @property
+    def records(self) -> int:
+        """Number of records read, whatever became of them."""
+        return len(self.rows) + len(self.dead_letters)
+
+    def raw(self) -> list[bytes | None]:
+        """Return the records that became rows, as they came, one per row; None where there is no :attr:`source`."""
+        if self.source is None:
+            return [None] * len(self.rows)
+        ends = dict(zip(self.source.starts, self.source.ends, strict=True))
+        return [self.source.raw(start, ends[start]).strip().removeprefix(BOM) for start in self.offsets]
+
+
+@dataclass(frozen=True)
+class UnfinishedLoad:
+    """What is needed to take the load up: the fields of :class:`.load.Load`."""
+
+    load_id: str
+    export_id: str
+    kind: str
+    window_start: datetime
+    window_end: datetime
+    submitted_at: datetime
+    contract: str
+    run_id: str
+    """The task of the last attempt: ``dag_id/run_id/task_id``."""

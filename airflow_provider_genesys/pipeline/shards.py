@@ -1,0 +1,118 @@
+"""One certificate over the shards of an archive: their ranges meet, and their sums are added up."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from itertools import chain
+from typing import Any
+
+import msgspec
+
+from airflow_provider_genesys.contracts.drift import summed
+from airflow_provider_genesys.exceptions import AccountError
+from airflow_provider_genesys.pipeline.budget import Budget
+from airflow_provider_genesys.pipeline.certificate import Certificate
+from airflow_provider_genesys.pipeline.checkpoint import DIGEST_RANGE, Counts
+from airflow_provider_genesys.pipeline.completeness import Completeness
+from airflow_provider_genesys.pipeline.load import Load
+from airflow_provider_genesys.pipeline.sink import JoiningSink, Sink
+from airflow_provider_genesys.source.shards import Shard
+
+_SAME = ("load_id", "export_id", "kind", "window_start", "window_end", "contract", "source", "delivery")
+
+
+def join_shards(load: Load, sink: Sink, budget: Budget, completeness: Completeness) -> Certificate | None:
+    """After a shard: where it was the last one, close the account of the whole.
+
+    :param load: of the shard.
+    :param budget: the limits of the whole.
+    :param completeness: what Genesys tells of the whole.
+    :return: its certificate; None where another shard is missing, or the sink holds no certificates.
+    :raises AccountError: the shards are not one whole.
+    :raises IncompleteError: Genesys tells another number of records.
+    :raises DeadLetterBudgetError: too many records of all shards were set aside.
+    """
+
+    def joined(certificates: Sequence[Certificate]) -> Certificate:
+        joint = join_certificates(certificates)
+        budget.check(joint, ended=True)
+        completeness.check(joint.export_id, joint.counts.read)
+        return joint
+
+    return sink.join(load, joined) if isinstance(sink, JoiningSink) else None
+
+
+def join_certificates(certificates: Sequence[Certificate]) -> Certificate:
+    """Return the certificate of the whole.
+
+    :param certificates: of all its shards, in any order.
+    :raises AccountError: one is missing or of another load, or the ranges do not meet from the archive's first byte to
+        its last.
+    """
+    ordered = sorted(certificates, key=lambda certificate: _shard(certificate).number)
+    first, shards = ordered[0], [_shard(certificate) for certificate in ordered]
+    for other in ordered[1:]:
+        if differing := [name for name in _SAME if getattr(other, name) != getattr(first, name)]:
+            raise _apart(first, f"shard {_shard(other).number} is of another load: it differs in {differing}")
+    _check_meeting(first, shards)
+    return replace(
+        first,
+        shard=None,
+        shards=shards,
+        bytes_read=shards[-1].end,
+        counts=sum((certificate.counts for certificate in ordered), Counts()),
+        digest=f"{sum(int(certificate.digest, 16) for certificate in ordered) % DIGEST_RANGE:016x}",
+        min_timestamp=_most(min, (certificate.min_timestamp for certificate in ordered)),
+        max_timestamp=_most(max, (certificate.max_timestamp for certificate in ordered)),
+        rules=dict(sum((Counter(certificate.rules) for certificate in ordered), Counter())),
+        drift=summed([], chain.from_iterable(certificate.drift for certificate in ordered)),
+        parts=[part for certificate in ordered for part in certificate.parts],
+        failed_batches=[failed for certificate in ordered for failed in certificate.failed_batches],
+        started_at=_most(min, (certificate.started_at for certificate in ordered)),
+        ended_at=_most(max, (certificate.ended_at for certificate in ordered)),
+        phases=dict(sum((Counter(certificate.phases) for certificate in ordered), Counter())),
+        attempts=sum(certificate.attempts for certificate in ordered),
+        seconds=max(certificate.seconds for certificate in ordered),
+        peak_memory_mb=max(certificate.peak_memory_mb for certificate in ordered),
+    )
+
+
+def join_summaries(summaries: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return the summary of the whole from those of its shards, or from that of the one task that loaded it all.
+
+    :raises AccountError: as :func:`join_certificates`.
+    """
+    if len(summaries) == 1 and summaries[0]["shard"] is None:
+        return summaries[0]
+    joint = join_certificates([msgspec.convert({**summary, "parts": []}, Certificate) for summary in summaries])
+    return {**joint.summary(), "parts": sum(summary["parts"] for summary in summaries)}
+
+
+def _check_meeting(first: Certificate, shards: list[Shard]) -> None:
+    numbers, wanted = [shard.number for shard in shards], list(range(1, shards[0].count + 1))
+    if numbers != wanted or {shard.count for shard in shards} != {len(shards)}:
+        raise _apart(first, f"there are the shards {numbers}, and they should be {wanted}")
+    ends, starts = [0, *(shard.end for shard in shards)], [*(shard.start for shard in shards), first.source.length]
+    for end, start in zip(ends, starts, strict=True):
+        if end != start:
+            raise _apart(first, f"between the bytes {end} and {start} there is a gap or an overlap")
+
+
+def _shard(certificate: Certificate) -> Shard:
+    if certificate.shard is None:
+        raise _apart(certificate, "one of the certificates is of no shard")
+    return certificate.shard
+
+
+def _apart(certificate: Certificate, how: str) -> AccountError:
+    return AccountError(
+        f"The shards of export {certificate.export_id} are not one whole: {how}. Clear the task that plans them and "
+        "all behind it."
+    )
+
+
+def _most(choose: Callable[[list[str]], str], values: Iterable[str | None]) -> str | None:
+    told = [value for value in values if value]
+    return choose(told) if told else None

@@ -1,0 +1,95 @@
+"""Azure Blob Storage. What lies where: :mod:`.layout`; what counts: :mod:`.ledger`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from airflow_provider_genesys.exceptions import ConfigurationError
+from airflow_provider_genesys.sinks.dead_letters import DeadLetterRaw
+from airflow_provider_genesys.sinks.objects.formats import OutputFormat
+from airflow_provider_genesys.sinks.objects.layout import DAY
+from airflow_provider_genesys.sinks.objects.raw_landing import RawLanding
+from airflow_provider_genesys.sinks.objects.settings import PART_SIZE, ObjectSettings
+from airflow_provider_genesys.sinks.objects.sink import ObjectSink
+from airflow_provider_genesys.stores.azure_blob import AzureStore
+
+EXTRA_ARGS = {"encryption_scope", "metadata", "standard_blob_tier", "tags"}
+"""What ``extra_args`` may hold; given with every blob."""
+
+
+class AzureBlobSink(ObjectSink):
+    """Lands a load below a prefix of a container; see :class:`.sink.Sink` for what it promises.
+
+    :param container: returns an ``azure.storage.blob.ContainerClient``; called by each ``open``. The container exists.
+    :param prefix: of every blob's name.
+    :param output_format: ``ndjson.gz``, ``ndjson`` or ``parquet`` (which needs the extra ``parquet``).
+    :param part_size: unpacked source bytes at whose multiples parts are cut.
+    :param retries: of each request, after 500, 503, a timeout or a lost connection, with exponential backoff.
+    :param child_files: write the contract's children to files of their own, below ``<prefix>_<child>``.
+    :param partition_format: names the partition below the prefix, in strftime's letters, by the window's start in UTC.
+    :param dead_letter_raw: ``encrypt``, ``keep`` or ``drop`` the records that were set aside.
+    :param encrypt: encrypts one of them.
+    :param extra_args: see :data:`EXTRA_ARGS`.
+    :raises ConfigurationError: a setting is unknown or out of range.
+    """
+
+    def __init__(  # noqa: PLR0913 - each is a setting of its own
+        self,
+        container: Callable[[], Any],
+        prefix: str,
+        *,
+        output_format: OutputFormat = "ndjson.gz",
+        part_size: int = PART_SIZE,
+        retries: int = 3,
+        child_files: bool = True,
+        partition_format: str = DAY,
+        dead_letter_raw: DeadLetterRaw = "encrypt",
+        encrypt: Callable[[bytes], bytes] | None = None,
+        extra_args: dict[str, Any] | None = None,
+    ) -> None:
+        extra = extra_args or {}
+        _check_extra_args(extra)
+        _check_prefix(prefix)
+        if retries < 0:
+            raise ConfigurationError(f"retries is {retries}; it has to be 0 or more.")
+        settings = ObjectSettings(
+            prefix, output_format, part_size, "conditional", dead_letter_raw, encrypt, child_files, partition_format
+        )
+        super().__init__(lambda: AzureStore(container(), retries=retries, extra_args=extra), settings)
+
+
+def azure_landing(
+    container: Callable[[], Any],
+    prefix: str,
+    *,
+    part_size: int = PART_SIZE,
+    retries: int = 3,
+    partition_format: str = DAY,
+    extra_args: dict[str, Any] | None = None,
+) -> RawLanding:
+    """Return where an archive is landed as it is; the parameters are those of :class:`AzureBlobSink`."""
+    extra = extra_args or {}
+    _check_extra_args(extra)
+    _check_prefix(prefix)
+    settings = ObjectSettings(prefix, part_size=part_size, dead_letter_raw="drop", partition_format=partition_format)
+    return RawLanding(lambda: AzureStore(container(), retries=retries, extra_args=extra), settings)
+
+
+def _check_prefix(prefix: str) -> None:
+    if "\\" in prefix or any(step.endswith(".") for step in prefix.split("/")):
+        raise ConfigurationError(
+            f"The prefix {prefix!r} cannot be used in Azure: it has a backslash, or a step that ends with a dot, which "
+            "the service changes on the way. Correct the prefix."
+        )
+
+
+def _check_extra_args(extra: dict[str, Any]) -> None:
+    unknown = sorted(extra.keys() - EXTRA_ARGS)
+    if unknown:
+        raise ConfigurationError(f"extra_args has {', '.join(unknown)}; it may have {', '.join(sorted(EXTRA_ARGS))}.")
+    if str(extra.get("standard_blob_tier", "")).lower() == "archive":
+        raise ConfigurationError(
+            "standard_blob_tier Archive cannot be read at once, and the ledger has to be. Leave it out and let a "
+            "lifecycle rule move the parts, as docs/azure-blob.md shows."
+        )

@@ -1,0 +1,114 @@
+"""Amazon S3, and stores that speak its protocol. What lies where: :mod:`.layout`; what counts: :mod:`.ledger`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from airflow_provider_genesys.exceptions import ConfigurationError
+from airflow_provider_genesys.sinks.dead_letters import DeadLetterRaw
+from airflow_provider_genesys.sinks.objects.formats import OutputFormat
+from airflow_provider_genesys.sinks.objects.layout import DAY
+from airflow_provider_genesys.sinks.objects.raw_landing import RawLanding
+from airflow_provider_genesys.sinks.objects.settings import PART_SIZE, Fencing, ObjectSettings
+from airflow_provider_genesys.sinks.objects.sink import ObjectSink
+from airflow_provider_genesys.stores.s3 import S3Store
+
+CLIENT_CONFIG: dict[str, Any] = {
+    "retries": {"total_max_attempts": 1, "mode": "standard"},
+    "connect_timeout": 10,
+    "read_timeout": 60,
+    "request_checksum_calculation": "when_required",
+}
+"""Arguments for the ``botocore.config.Config`` of the client: the sink retries, and boto's retries would multiply
+with its own; the sink sends a CRC-32 with each piece, and not as a trailer, which many other stores do not know."""
+
+EXTRA_ARGS = {
+    "ACL",
+    "BucketKeyEnabled",
+    "Metadata",
+    "SSEKMSEncryptionContext",
+    "SSEKMSKeyId",
+    "ServerSideEncryption",
+    "StorageClass",
+    "Tagging",
+}
+"""What ``extra_args`` may hold; given with every object."""
+
+_ARCHIVES = {"GLACIER", "DEEP_ARCHIVE"}
+
+
+class S3Sink(ObjectSink):
+    """Lands a load below a prefix of a bucket; see :class:`.sink.Sink` for what it promises.
+
+    :param client: returns a boto3 S3 client, best made with :data:`CLIENT_CONFIG`; called by each ``open``.
+    :param bucket: has to exist.
+    :param prefix: of every key.
+    :param output_format: ``ndjson.gz``, ``ndjson`` or ``parquet`` (which needs the extra ``parquet``).
+    :param part_size: unpacked source bytes at whose multiples parts are cut.
+    :param retries: of each request, after 500, 503, a timeout or a lost connection, with exponential backoff.
+    :param fencing: ``none`` for stores that do not know ``If-None-Match``; then two attempts that are alive at once
+        can both write.
+    :param child_files: write the contract's children to files of their own, below ``<prefix>_<child>``.
+    :param partition_format: names the partition below the prefix, in strftime's letters, by the window's start in UTC.
+    :param dead_letter_raw: ``encrypt``, ``keep`` or ``drop`` the records that were set aside.
+    :param encrypt: encrypts one of them.
+    :param extra_args: see :data:`EXTRA_ARGS`.
+    :raises ConfigurationError: a setting is unknown or out of range.
+    """
+
+    def __init__(  # noqa: PLR0913 - each is a setting of its own
+        self,
+        client: Callable[[], Any],
+        bucket: str,
+        prefix: str,
+        *,
+        output_format: OutputFormat = "ndjson.gz",
+        part_size: int = PART_SIZE,
+        retries: int = 3,
+        fencing: Fencing = "conditional",
+        child_files: bool = True,
+        partition_format: str = DAY,
+        dead_letter_raw: DeadLetterRaw = "encrypt",
+        encrypt: Callable[[bytes], bytes] | None = None,
+        extra_args: dict[str, Any] | None = None,
+    ) -> None:
+        extra = extra_args or {}
+        _check_extra_args(extra)
+        if retries < 0:
+            raise ConfigurationError(f"retries is {retries}; it has to be 0 or more.")
+        settings = ObjectSettings(
+            prefix, output_format, part_size, fencing, dead_letter_raw, encrypt, child_files, partition_format
+        )
+        super().__init__(lambda: S3Store(client(), bucket, retries=retries, extra_args=extra), settings)
+
+
+def s3_landing(
+    client: Callable[[], Any],
+    bucket: str,
+    prefix: str,
+    *,
+    part_size: int = PART_SIZE,
+    retries: int = 3,
+    fencing: Fencing = "conditional",
+    partition_format: str = DAY,
+    extra_args: dict[str, Any] | None = None,
+) -> RawLanding:
+    """Return where an archive is landed as it is; the parameters are those of :class:`S3Sink`."""
+    extra = extra_args or {}
+    _check_extra_args(extra)
+    settings = ObjectSettings(
+        prefix, part_size=part_size, fencing=fencing, dead_letter_raw="drop", partition_format=partition_format
+    )
+    return RawLanding(lambda: S3Store(client(), bucket, retries=retries, extra_args=extra), settings)
+
+
+def _check_extra_args(extra: dict[str, Any]) -> None:
+    unknown = sorted(extra.keys() - EXTRA_ARGS)
+    if unknown:
+        raise ConfigurationError(f"extra_args has {', '.join(unknown)}; it may have {', '.join(sorted(EXTRA_ARGS))}.")
+    if extra.get("StorageClass") in _ARCHIVES:
+        raise ConfigurationError(
+            f"StorageClass {extra['StorageClass']} cannot be read at once, and the ledger has to be. Leave it out and "
+            "let a lifecycle rule move the parts, as docs/s3.md shows."
+        )

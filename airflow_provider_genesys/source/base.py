@@ -1,0 +1,72 @@
+"""An archive, wherever it is read from: a presigned URL (:mod:`.download`) or one's own bucket (:mod:`.landed`)."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import closing
+from typing import Protocol
+
+from airflow_provider_genesys.source.position import Identity, Position, Proof
+from airflow_provider_genesys.source.records import Slice
+
+
+class Archive(Protocol):
+    """The bytes of one archive."""
+
+    @property
+    def known(self) -> Identity:
+        """What is known of it by now."""
+
+    def read(self, start: int) -> Generator[bytes, None, None]:
+        """Yield the bytes from ``start`` to the end. To be called once.
+
+        :raises SourceError: one of its leaves; the message names the export, the offset and what to do.
+        """
+
+    def stop(self) -> None:
+        """End :meth:`read`, which runs in another thread."""
+
+
+class Until:
+    """An :class:`Archive` up to the offset ``end``, which it has."""
+
+    def __init__(self, archive: Archive, end: int) -> None:
+        self._archive = archive
+        self._end = end
+
+    @property
+    def known(self) -> Identity:
+        """What is known of the whole."""
+        return self._archive.known
+
+    def read(self, start: int) -> Generator[bytes, None, None]:
+        """Yield the bytes from ``start`` to the end."""
+        left = self._end - start
+        with closing(self._archive.read(start)) as chunks:
+            while left > 0 and (chunk := next(chunks, b"")):
+                yield chunk[:left]
+                left -= len(chunk)
+
+    def stop(self) -> None:
+        """End :meth:`read`, which runs in another thread."""
+        self._archive.stop()
+
+
+class Source(Protocol):
+    """Records from a checkpoint on, in slices that meet without gap or overlap."""
+
+    length: int
+    """Bytes of records seen so far; at the end, of all."""
+
+    @property
+    def known(self) -> Identity:
+        """What is known of the whole by now."""
+
+    def slices(self, limit: int, *, cut_every: int | None, flush_interval: float) -> Generator[Slice, None, None]:
+        """Yield slices of ``limit`` records, or fewer; see :attr:`.sink.Sink.cut_every` for ``cut_every``."""
+
+    def standing(self, part: Slice) -> tuple[Position, Proof]:
+        """Return the position at the end of ``part``, and its proof.
+
+        To be called for each slice, or for each piece of it that is a batch, in order.
+        """

@@ -1,0 +1,193 @@
+"""What is in an archive, entered at a checkpoint and read as slices of whole records.
+
+That is one document, or, in a zip file, a document to each entry; offsets count through all of them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Iterator
+from contextlib import closing
+
+from airflow_provider_genesys.exceptions import SourceChangedError
+from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
+from airflow_provider_genesys.source.base import Archive
+from airflow_provider_genesys.source.position import PROVEN, Identity, Position, Proof
+from airflow_provider_genesys.source.read_ahead import Handover
+from airflow_provider_genesys.source.records import MAX_SLICE_BYTES, Slice
+from airflow_provider_genesys.source.split.array import ArraySplitter
+from airflow_provider_genesys.source.split.base import Splitter, shape_of
+from airflow_provider_genesys.source.split.lines import LineSplitter
+from airflow_provider_genesys.source.split.path import PathSplitter
+from airflow_provider_genesys.source.unpack.unpacked import Unpacked
+
+
+class Document:
+    """What is in one archive.
+
+    :param archive: its bytes.
+    :param start: where to go on; before its position, the bytes of its proof are read again and compared.
+    :param records_path: where in the document the records are; None where it is NDJSON or an array.
+    """
+
+    def __init__(
+        self, archive: Archive, start: Checkpoint, *, max_record_bytes: int, records_path: str | None = None
+    ) -> None:
+        self._archive = archive
+        self._start = start
+        self._where = f"The archive of export {start.export_id}"
+        self._max_record_bytes = max_record_bytes
+        self._records_path = records_path
+        self._tail = b""  # the bytes just before the position, as many of its document as a proof covers
+        self._head = b""  # the first bytes, until they tell the shape
+        position = start.position
+        self._unpacked = Unpacked(
+            archive.read(position.source_offset),
+            where=self._where,
+            source_offset=position.source_offset,
+            entry_offset=position.entry_offset,
+            packing=position.packing,
+        )
+        self._splitter = self._entered(position)
+        self._position = position.record_offset  # where the last slice ended
+        self.length = position.record_offset
+        """Unpacked bytes seen so far; at the end, the document's length."""
+
+    @property
+    def known(self) -> Identity:
+        """What the object store said of the archive."""
+        return self._archive.known
+
+    def slices(self, limit: int, *, cut_every: int | None, flush_interval: float) -> Generator[Slice, None, None]:
+        """Yield slices of ``limit`` records; of fewer where ``flush_interval`` seconds went by, or a part ends."""
+        oldest = None  # when the first of the pending records came
+        with Handover(self._proven, stop=self._archive.stop) as handover:
+            while (chunk := handover.take(_left(oldest, flush_interval))) != b"":
+                *ended, begun = self._by_document(chunk)
+                for piece in ended:
+                    self._feed(piece)
+                    yield from self._rest(limit, cut_every)
+                    self._turn()
+                self._feed(begun)
+                flush = oldest is not None and not _left(oldest, flush_interval)
+                for part in self._ready(1 if flush else limit, limit, cut_every):
+                    oldest = None
+                    yield part
+                if oldest is None and self._splitter and self._splitter.pending:
+                    oldest = time.monotonic()
+            yield from self._rest(limit, cut_every)
+
+    def standing(self, part: Slice) -> tuple[Position, Proof]:
+        """Return the position at the end of ``part``, and its proof. To be called once for each slice, in order."""
+        self._tail = part.data[-PROVEN:] if len(part.data) >= PROVEN else (self._tail + part.data)[-PROVEN:]
+        source_offset, entry_offset = self._unpacked.entry(part.end - len(self._tail))
+        opener = self._splitter.opener if self._splitter else None
+        position = Position(part.end, source_offset, entry_offset, self._unpacked.packing, part.shape, opener)
+        return position, Proof.of(self._tail)
+
+    def _proven(self) -> Iterator[bytes]:
+        """Yield the document from the position on, once the bytes just before it were compared."""
+        position, proof = self._start.position, self._start.proof
+        skip = position.record_offset - proof.length - position.entry_offset
+        before = b""
+        with closing(iter(self._unpacked)) as chunks:
+            for chunk in chunks:
+                rest = chunk[skip:]
+                skip = max(0, skip - len(chunk))
+                if len(before) < proof.length:
+                    need = proof.length - len(before)
+                    before, rest = before + rest[:need], rest[need:]
+                    if len(before) == proof.length:
+                        self._check(before)
+                if rest:
+                    yield rest
+        if len(before) < proof.length:
+            self._check(before)
+
+    def _check(self, before: bytes) -> None:
+        proof = self._start.proof
+        if not proof.holds(before):
+            raise SourceChangedError(
+                f"{self._where} is not the one that the load began with: the {proof.length} bytes before byte "
+                f"{self._start.position.record_offset} are others now. Nothing was joined to what is loaded. Clear the "
+                "task with on_clear='restart' to load it from its beginning."
+            )
+        self._tail = before
+
+    def _by_document(self, chunk: bytes | None) -> list[bytes]:
+        """Cut ``chunk`` where documents end: in all pieces but the last one does."""
+        pieces, rest, seams = [], chunk or b"", self._unpacked.seams
+        offset = self.length
+        while seams and seams[0] < offset + len(rest):
+            length = seams.popleft() - offset
+            pieces.append(rest[:length])
+            rest = rest[length:]
+            offset += length
+        return [*pieces, rest]
+
+    def _turn(self) -> None:
+        """Leave a document that has ended for the one behind it, which need not have the same shape."""
+        self._splitter, self._head, self._tail = None, b"", b""
+
+    def _feed(self, chunk: bytes) -> None:
+        if not chunk:
+            return
+        self.length += len(chunk)
+        if self._splitter is None:
+            self._head += chunk
+            self._begin()
+        else:
+            self._splitter.feed(chunk)
+
+    def _begin(self, *, ended: bool = False) -> None:
+        shape = shape_of(self._head, where=self._where, ended=ended)
+        if shape:
+            self._splitter = self._split(shape, self.length - len(self._head))
+            self._splitter.feed(self._head)
+            self._head = b""
+
+    def _entered(self, position: Position) -> Splitter | None:
+        """Return the splitter that goes on at ``position``; None where its document's shape is not known."""
+        if position.shape is None:
+            return None
+        return self._split(position.shape, position.record_offset, opened=True, opener=position.opener)
+
+    def _split(self, shape: str, offset: int, *, opened: bool = False, opener: str | None = None) -> Splitter:
+        if self._records_path:
+            return PathSplitter(
+                self._records_path,
+                offset,
+                where=self._where,
+                opened=opened,
+                opener=opener,
+                max_record_bytes=self._max_record_bytes,
+            )
+        if shape == "lines":
+            return LineSplitter(offset, max_record_bytes=self._max_record_bytes)
+        return ArraySplitter(
+            offset, where=self._where, opened=opened, opener=opener, max_record_bytes=self._max_record_bytes
+        )
+
+    def _ready(self, least: int, limit: int, cut_every: int | None) -> Iterator[Slice]:
+        splitter = self._splitter
+        while splitter and (splitter.pending >= least or (splitter.pending and splitter.buffered >= MAX_SLICE_BYTES)):
+            cut = None if cut_every is None else (self._position // cut_every + 1) * cut_every
+            part = splitter.take(limit, cut)
+            if part is None:
+                return
+            self._position = part.end
+            yield part
+
+    def _rest(self, limit: int, cut_every: int | None) -> Iterator[Slice]:
+        """Yield what is left when a document has ended."""
+        if self._splitter is None:
+            self._begin(ended=True)
+        yield from self._ready(1, limit, cut_every)
+        if self._splitter:
+            self._splitter.close()
+        yield from self._ready(1, limit, cut_every)
+
+
+def _left(since: float | None, seconds: float) -> float:
+    """Return how much of ``seconds`` is left ``since`` a moment; all of it where there is none."""
+    return seconds if since is None else max(0.0, since + seconds - time.monotonic())

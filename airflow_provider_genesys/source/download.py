@@ -1,0 +1,313 @@
+"""Read an archive from a presigned URL, from any offset, through what networks and URLs do.
+
+Every answer is held against what is known of the archive before one byte of it is used: status, ``Content-Range``,
+length, ETag. Where a transfer breaks, it goes on with a ``Range`` request, and the bytes just before the break are
+read again and compared: what cannot be shown to be the same archive is never joined.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import re
+import socket
+import ssl
+import struct
+import threading
+from collections import deque
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, nullcontext, suppress
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+from typing import Protocol
+
+import httpcore
+import httpx
+
+from airflow_provider_genesys.cloud.http.transport import USER_AGENT, trust  # which also keeps URLs out of httpx's log
+from airflow_provider_genesys.exceptions import (
+    ConfigurationError,
+    SourceError,
+    SourceRefusedError,
+    SourceUnavailableError,
+    UrlExpiredError,
+)
+from airflow_provider_genesys.source.position import Identity
+from airflow_provider_genesys.source.response import (
+    ENOUGH,
+    Broken,
+    Span,
+    UrlRefused,
+    cannot_read,
+    changed,
+    in_time,
+    lost_cause,
+    span_of,
+)
+
+log = logging.getLogger(__name__)
+
+MARGIN = timedelta(minutes=1)
+"""A URL that dies within this is replaced before another request is made with it."""
+OVERLAP = 64 * 1024
+"""So many bytes before a break are read again and compared."""
+RENEWALS = 2
+"""So many URLs newly asked from Genesys may be refused in a row."""
+LONGEST_PAUSE = 300.0
+"""Seconds; where the store asks to wait longer, the task's next try is the better wait."""
+_LONGEST_BACKOFF = 60.0
+_RESET = struct.pack("ii", 1, 0)  # SO_LINGER: close at once, and say so
+_STRONG_ETAG = re.compile(r'"[\x21\x23-\x7e]*"')
+
+# What httpx does around each read costs more than the read: with its 64 KiB, a load takes half as long again. The
+# attribute is public, but of the class: other HTTP/1.1 clients of this process read larger pieces, too.
+httpcore.HTTP11Connection.READ_NUM_BYTES = 256 * 1024
+
+
+class SignedUrl(Protocol):
+    """A presigned URL and when it dies."""
+
+    @property
+    def url(self) -> str:
+        """The URL, with its signature."""
+
+    @property
+    def expires_at(self) -> datetime:
+        """When it stops being valid, at the latest."""
+
+
+@dataclass(frozen=True)
+class DownloadSettings:
+    """How hard a download tries.
+
+    :param retries: attempts in a row after the first that may bring less than 64 KiB each.
+    :param timeout: seconds for connecting, without a byte, and in which at least 64 KiB have to come.
+    :param verify: verify TLS certificates, or the path of a CA bundle; see :func:`.transport.trust`.
+    :param client: of :func:`open_client`, for whoever makes many downloads; None for one of the download's own.
+    """
+
+    retries: int = 5
+    timeout: float = 60.0
+    verify: bool | str | ssl.SSLContext = True
+    client: httpx.Client | None = None
+
+
+@dataclass
+class Download:
+    """One archive.
+
+    :param open_url: gives the presigned URL; called with True for one newly asked from Genesys.
+    :param export_id: for messages.
+    :param known: what an earlier attempt learned of the archive.
+    :param sleep: waits so many seconds; None to wait until :meth:`stop`, at most.
+    """
+
+    open_url: Callable[[bool], SignedUrl]
+    export_id: str
+    known: Identity = field(default_factory=Identity)
+    settings: DownloadSettings = field(default_factory=DownloadSettings)
+    sleep: Callable[[float], object] | None = None
+
+    def __post_init__(self) -> None:
+        self._signed: SignedUrl | None = None
+        self._refusals = 0  # of URLs, in a row
+        self._encoding: str | None = None
+        self._recent: deque[bytes] = deque()  # the chunks just before the offset, OVERLAP bytes or a little more
+        self._held = 0
+        self._ended = False
+        self._end_seen: int | None = None
+        self._response: httpx.Response | None = None
+        self._stopped = threading.Event()
+
+    def read(self, start: int) -> Generator[bytes, None, None]:
+        """Yield the archive's bytes from ``start`` to its end. To be called once.
+
+        :raises SourceError: one of its leaves; the message names the export, the offset and what to do.
+        :raises ConfigurationError: TLS or the HTTP proxy has to be set up.
+        :raises GenesysError: what ``open_url`` raises.
+        """
+        offset, failures = start, 0
+        self._ended = self.known.length is not None and start >= self.known.length
+        # What is left over of one answer must never be taken for the next: no connection is kept.
+        shared = self.settings.client
+        with nullcontext(shared) if shared else open_client(self.settings, keep=0) as client:
+            while not self._ended:
+                begun = offset
+                try:
+                    for chunk in self._transfer(client, offset):
+                        offset += len(chunk)
+                        yield chunk
+                except UrlRefused as refusal:
+                    self._renew(refusal, offset)
+                except (httpx.TransportError, Broken) as error:
+                    failures = 0 if offset - begun >= ENOUGH else failures + 1
+                    self._pause(error, failures, offset)
+
+    def stop(self) -> None:
+        """End :meth:`read`, which runs in another thread: no pause and no transfer outlasts this."""
+        self._stopped.set()
+        response = self._response
+        connection = response and response.extensions["network_stream"].get_extra_info("socket")
+        if connection:
+            with suppress(OSError):  # it has ended by itself
+                # Linux opens the window of what is shut down no more: without a reset, a server that waits for room
+                # may hear nothing for a minute.
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+                socket.socket.shutdown(connection, socket.SHUT_RDWR)  # under TLS, whose own way is not thread-safe
+
+    def _transfer(self, client: httpx.Client, offset: int) -> Iterator[bytes]:
+        """Make one request and yield what it brings, verified, from ``offset`` on."""
+        before = b"".join(self._recent)[-OVERLAP:]
+        first, received = offset - len(before), offset
+        with closing(self._requested(client, first)) as self._response:
+            self._check_stopped(first)  # again: before, stop() had no response to end
+            span = self._verified(self._response, first, offset)
+            body = in_time(self._response.iter_raw(), self.settings.timeout) if span.stop != span.start else iter(())
+            for chunk in self._compared(body, first - span.start, before):
+                received += len(chunk)
+                self._check_length(received, span)
+                self._remember(chunk)
+                yield chunk
+        self._conclude(offset, received, span, self._response)
+
+    def _requested(self, client: httpx.Client, first: int) -> httpx.Response:
+        self._check_stopped(first)
+        headers = {"Range": f"bytes={first}-"} if first else {}
+        if self.known.etag and _STRONG_ETAG.fullmatch(self.known.etag):
+            headers["If-Match"] = self.known.etag
+        return client.send(client.build_request("GET", self._url(), headers=headers), stream=True)
+
+    def _check_stopped(self, offset: int) -> None:
+        if self._stopped.is_set():
+            raise SourceUnavailableError(f"{cannot_read(self.export_id, offset)}: the task is being stopped.")
+
+    def _url(self) -> str:
+        """Return the URL in use; another where it was refused, or is about to die."""
+        signed = self._signed
+        if signed is None or self._refusals or signed.expires_at - datetime.now(timezone.utc) < MARGIN:
+            self._signed = signed = self.open_url(signed is not None)
+        return signed.url
+
+    def _verified(self, response: httpx.Response, first: int, offset: int) -> Span:
+        """Hold the answer's head against what is known."""
+        known, etag = self.known, response.headers.get("ETag")
+        begun = known != Identity()
+        span = span_of(response, first=first, begun=begun, export_id=self.export_id, patience=self.settings.timeout)
+        self._refusals = 0
+        encoding = response.headers.get("Content-Encoding", "identity")
+        if self._encoding not in (None, encoding):
+            raise self._changed(f"its Content-Encoding is {encoding!r} now, and was {self._encoding!r}")
+        if span.total is not None and (span.total < offset or span.total != (known.length or span.total)):
+            raise self._changed(f"it has {span.total} bytes now, and had {known.length or f'{offset} or more'}")
+        if known.etag and etag and etag.removeprefix("W/") != known.etag.removeprefix("W/"):
+            raise self._changed("its ETag is another one")
+        self._encoding = encoding
+        self.known = Identity(span.total if known.length is None else known.length, known.etag or etag)
+        return span
+
+    def _compared(self, chunks: Iterator[bytes], skip: int, before: bytes) -> Iterator[bytes]:
+        """Drop ``skip`` bytes, hold those that follow against ``before``, and yield the rest."""
+        seen = b""
+        for chunk in chunks:
+            rest = chunk[skip:]
+            skip = max(0, skip - len(chunk))
+            if len(seen) < len(before):
+                need = len(before) - len(seen)
+                seen, rest = seen + rest[:need], rest[need:]
+                if not before.startswith(seen):
+                    raise self._changed("the bytes before the break are others now")
+            if rest:
+                yield rest
+        if skip or len(seen) < len(before):
+            raise Broken("the connection ended before the place where the archive goes on")
+
+    def _check_length(self, received: int, span: Span) -> None:
+        for end in (span.stop, self.known.length):
+            if end is not None and received > end:
+                raise self._changed(f"more came than the {end} bytes that were announced")
+
+    def _remember(self, chunk: bytes) -> None:
+        self._recent.append(chunk)
+        self._held += len(chunk)
+        while self._held - len(self._recent[0]) >= OVERLAP:
+            self._held -= len(self._recent.popleft())
+
+    def _conclude(self, offset: int, received: int, span: Span, response: httpx.Response) -> None:
+        """Judge a transfer that came to its end: whether that is the archive's too."""
+        if span.stop is not None and received < span.stop:
+            raise Broken(f"the connection ended at byte {received} of {span.stop}")
+        if self.known.length is not None:
+            self._ended = received == self.known.length
+            if not self._ended and received == offset:
+                raise Broken("the answer brought nothing new")
+            return
+        # Without a length, a cut looks like the end: it is believed when a second request comes to the same one.
+        chunked = "chunked" in response.headers.get("Transfer-Encoding", "").lower()
+        self._ended = received == self._end_seen or (chunked and response.status_code == httpx.codes.OK)
+        self._end_seen = received
+
+    def _renew(self, refusal: UrlRefused, offset: int) -> None:
+        """Let the next request have another URL, unless other ones were refused as well."""
+        self._refusals += 1
+        if self._refusals > RENEWALS:
+            kind = UrlExpiredError if refusal.expired else SourceRefusedError
+            raise kind(
+                f"{cannot_read(self.export_id, offset)}: {refusal}, also for {RENEWALS} URLs newly asked from Genesys. "
+                f"{refusal.clock or _REFUSED}"
+            ) from refusal
+        log.info("Export %s: %s; asking Genesys for another URL.", self.export_id, refusal)
+        if self._refusals > 1:
+            self._wait(1.0)
+
+    def _pause(self, error: Exception, failures: int, offset: int) -> None:
+        """Wait before the next request, or give up."""
+        if self._stopped.is_set():
+            return
+        if cause := lost_cause(error):
+            raise ConfigurationError(f"{cannot_read(self.export_id, offset)}: {cause}") from error
+        asked = (error.pause if isinstance(error, Broken) else None) or 0.0
+        reason = str(error) if isinstance(error, Broken) else f"{type(error).__name__}: {error}"
+        if failures > self.settings.retries or asked > LONGEST_PAUSE:
+            raise self._given_up(reason, failures, asked, offset) from error
+        backoff = min(2.0 ** max(failures - 1, 0), _LONGEST_BACKOFF) * random.uniform(0.5, 1.0)  # noqa: S311 - jitter
+        pause = max(asked, backoff)
+        log.warning(
+            "Export %s: the download broke at byte %s (%s); going on in %.1f s.",
+            self.export_id,
+            f"{offset:,}",
+            reason,
+            pause,
+        )
+        self._wait(pause)
+
+    def _given_up(self, reason: str, failures: int, asked: float, offset: int) -> SourceError:
+        host = httpx.URL(self._signed.url).host if self._signed else "the object store"
+        spent = f"{failures} attempts in a row brought next to nothing"
+        wait = f"{host} asks to wait {asked:.0f} s"
+        return SourceUnavailableError(
+            f"{cannot_read(self.export_id, offset)}: {reason}. {wait if asked > LONGEST_PAUSE else spent}. The next "
+            f"try of the task goes on from the checkpoint; if that fails too, see whether the worker reaches {host}."
+        )
+
+    def _wait(self, seconds: float) -> None:
+        (self.sleep or self._stopped.wait)(seconds)
+
+    def _changed(self, how: str) -> SourceError:
+        return changed(self.export_id, how)
+
+
+_REFUSED = (
+    "The store does not let this machine read: look for a proxy that changes URLs, and for a policy of the bucket or "
+    "of the VPC endpoint that allows only other networks."
+)
+
+
+def open_client(settings: DownloadSettings, *, keep: int) -> httpx.Client:
+    """Return a client that downloads as ``settings`` say, and keeps so many idle connections open."""
+    return httpx.Client(
+        timeout=settings.timeout,
+        verify=trust(settings.verify),
+        headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity"},
+        follow_redirects=False,
+        limits=httpx.Limits(max_keepalive_connections=keep),
+    )

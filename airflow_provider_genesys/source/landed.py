@@ -1,0 +1,121 @@
+"""Read an archive that was landed as it is (:mod:`airflow_provider_genesys.sinks.objects.raw_landing`) from its bucket.
+
+Its manifest says what it is. Every range is asked for on the condition that the object is still the one that the
+manifest lists, and to whoever resumes it is the archive that Genesys gave, by the same length and ETag.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from airflow_provider_genesys.exceptions import (
+    SinkRefusedError,
+    SinkUnavailableError,
+    SourceRefusedError,
+    SourceUnavailableError,
+)
+from airflow_provider_genesys.source.position import Identity
+from airflow_provider_genesys.source.response import cannot_read, changed
+from airflow_provider_genesys.stores.base import ObjectStore
+
+RANGE = 4 * 1024 * 1024
+"""Bytes asked for at a time."""
+
+
+@dataclass(frozen=True)
+class Landed:
+    """An archive in a bucket, as its manifest has it.
+
+    ``source`` is what Genesys' store said of the archive, ``etag`` what the bucket says; ``handle`` has the export.
+    """
+
+    key: str
+    bytes: int
+    etag: str
+    source: Identity
+    handle: dict[str, Any]
+
+
+def find_landed(store: ObjectStore, folder: str) -> Landed:
+    """Return the archive whose manifest lies in ``folder``, a key that ends with a slash.
+
+    :raises SourceRefusedError: there is none, or the manifest is that of another kind of load.
+    :raises SourceUnavailableError: the store does not answer.
+    """
+    where = f"{store.url}/{folder}_manifest.json"
+    try:
+        text = store.get(f"{folder}_manifest.json")
+    except SinkUnavailableError as error:
+        raise SourceUnavailableError(str(error)) from error
+    except SinkRefusedError as error:
+        raise SourceRefusedError(str(error)) from error
+    if text is None:
+        raise SourceRefusedError(
+            f"There is no {where}. Only an archive whose manifest is there has been landed whole: give the location "
+            "that the landing task returned, and look whether that task has succeeded."
+        )
+    return _read(text, where)
+
+
+def _read(text: bytes, where: str) -> Landed:
+    try:
+        manifest = msgspec.json.decode(text)
+        if manifest["contract"] == RAW:
+            [archive] = manifest["parts"]
+            source = msgspec.convert(manifest["source"], Identity)
+            return Landed(archive["key"], archive["bytes"], archive["etag"], source, dict(manifest["handle"]))
+    except (msgspec.MsgspecError, KeyError, TypeError, ValueError) as error:
+        raise SourceRefusedError(f"{where} is no manifest of a landed archive ({error}).") from error
+    raise SourceRefusedError(
+        f"{where} lists rows that were read by contract {manifest['contract']}, not an archive as it came. Give the "
+        "location of a load with output_format='raw'."
+    )
+
+
+class LandedArchive:
+    """Implements :class:`.source.base.Archive`.
+
+    :param known: what an earlier attempt at the load knew of the archive.
+    """
+
+    def __init__(self, store: ObjectStore, landed: Landed, *, known: Identity) -> None:
+        self.known = landed.source
+        self._store = store
+        self._landed = landed
+        self._expected = known
+        self._export_id = str(landed.handle.get("export_id"))
+        self._stopped = threading.Event()
+
+    def read(self, start: int) -> Generator[bytes, None, None]:
+        """Yield the bytes from ``start`` on, range by range."""
+        if self._expected not in (Identity(), self.known):
+            raise changed(self._export_id, f"it was landed from {self.known}, and was {self._expected}")
+        for offset in range(start, self._landed.bytes, RANGE):
+            yield self._range(offset, min(offset + RANGE, self._landed.bytes))
+
+    def stop(self) -> None:
+        """End :meth:`read` before its next range."""
+        self._stopped.set()
+
+    def _range(self, start: int, stop: int) -> bytes:
+        where = cannot_read(self._export_id, start)
+        if self._stopped.is_set():
+            raise SourceUnavailableError(f"{where}: the task is being stopped.")
+        try:
+            piece = self._store.read(self._landed.key, start, stop - start, etag=self._landed.etag)
+        except SinkUnavailableError as error:
+            raise SourceUnavailableError(f"{where}: {error}") from error
+        except SinkRefusedError as error:
+            raise SourceRefusedError(f"{where}: {error}") from error
+        if piece is None or len(piece) != stop - start:
+            raise changed(self._export_id, f"{self._store.url}/{self._landed.key} is gone, or has another ETag")
+        return piece
+
+
+RAW = "raw"
+"""What the certificate has in place of a contract, and the operators as output format."""

@@ -1,0 +1,202 @@
+"""The pages of a job's results, entered at a checkpoint and read as slices of whole records.
+
+Pages come one after the other, each naming the next by a cursor that means nothing to anybody but Genesys. Their
+records, joined by commas, are taken for one document: that gives every record an offset which only grows, and which
+is the same whoever reads the same results again. A load goes on in the middle of a page when the ids before its place
+are still those that were there; where they are not, nothing is joined.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import timezone
+from typing import Any
+
+from airflow_provider_genesys.cloud.exports.base import Page
+from airflow_provider_genesys.cloud.exports.results import page_reader
+from airflow_provider_genesys.cloud.http.client import CloudClient
+from airflow_provider_genesys.exceptions import CursorLostError, SourceChangedError
+from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
+from airflow_provider_genesys.source.position import Identity, PagePlace, Position, Proof
+from airflow_provider_genesys.source.records import KEPT_OF_OVERSIZE, MAX_RECORD_BYTES, DeadLetter, Slice, oversize
+
+log = logging.getLogger(__name__)
+
+_DIGEST_DIGITS = 32
+
+
+@dataclass
+class _Trail:
+    """What was met in one job, by which a way that leads in circles is told."""
+
+    cursors: set[str | None] = field(default_factory=set)
+    pages: set[str] = field(default_factory=set)
+
+
+class Pages:
+    """The results of an export, which consists of one job or more.
+
+    :param read: gives the page that a cursor names, of the job with the given place; None for the first.
+    :param jobs: how many jobs; see :class:`~airflow_provider_genesys.cloud.exports.details.DetailsJobs`.
+    """
+
+    def __init__(self, read: Callable[[int, str | None], Page], export_id: str, *, jobs: int = 1) -> None:
+        self.known = Identity()
+        self.length = 0
+        """Bytes of records seen so far; at the end, of all."""
+        self._read = read
+        self._export_id = export_id
+        self._jobs = jobs
+        self._max_record_bytes = MAX_RECORD_BYTES
+        self._position = Position(page=PagePlace())
+        self._trail = _Trail()
+        self._newest: tuple[Page, PagePlace, int, Slice]
+
+    def entered(self, start: Checkpoint, *, max_record_bytes: int) -> Pages:
+        """Go to where ``start`` stands; return this object."""
+        place = start.position.page or PagePlace()
+        self._position = replace(start.position, page=place)
+        self.length = start.position.record_offset
+        self.known = start.source
+        self._max_record_bytes = max_record_bytes
+        return self
+
+    def slices(self, limit: int, *, cut_every: int | None, flush_interval: float) -> Generator[Slice, None, None]:  # noqa: ARG002 - a page comes as a whole: nothing in it has to wait
+        """Yield slices of ``limit`` records, or whole pages where the sink cuts parts.
+
+        :raises SourceChangedError: the results contradict themselves or what was read before.
+        """
+        while self._place.job < self._jobs:
+            place, page = self._next_page()
+            behind = self._after(page)
+            for part in self._cut(page, place.index, len(page.records) if cut_every else limit, behind):
+                self.length = part.end
+                yield part
+            self._position = replace(self._position, record_offset=self.length, page=behind)
+
+    def standing(self, part: Slice) -> tuple[Position, Proof]:
+        """Return the position at the end of ``part``, of the newest slice. The proof of a page is in its place."""
+        if part.end == self._position.record_offset:
+            return self._position, Proof()
+        page, place, index, whole = self._newest
+        offsets = (*whole.starts, *(letter.offset for letter in whole.refused))
+        index += sum(offset < part.end for offset in offsets)
+        here = replace(place, index=index, digest=_digest(page.ids[:index]))
+        return Position(part.end, shape="array", page=here), Proof()
+
+    @property
+    def _place(self) -> PagePlace:
+        return self._position.page or PagePlace()
+
+    def _next_page(self) -> tuple[PagePlace, Page]:
+        place = self._place
+        try:
+            page = self._read(place.job, place.cursor)
+        except CursorLostError:
+            if place.cursor is None:
+                raise
+            log.warning(
+                "Export %s: its cursor is not valid any more; reading on from the job's begin.", self._export_id
+            )
+            page = self._found_again(place)
+        self._check_trail(place, page)
+        if _digest(page.ids[: place.index]) != place.digest and place.index:
+            raise self._changed(f"the first {place.index} records of page {place.ordinal + 1} are others now")
+        if page.available_until:
+            told = page.available_until.astimezone(timezone.utc).isoformat()
+            self.known = Identity(available_until=min(filter(None, [self.known.available_until, told])))
+        return place, page
+
+    def _found_again(self, place: PagePlace) -> Page:
+        """Walk from the first page of the job to ``place``; what lies before has to be what was read before."""
+        page, way = self._read(place.job, None), PagePlace(job=place.job, ordinal=place.first)
+        while way.ordinal < place.ordinal and page.cursor is not None:
+            way = replace(way, ordinal=way.ordinal + 1, before=_digest([way.before, *page.ids]))
+            page = self._read(place.job, page.cursor)
+        if (way.ordinal, way.before) != (place.ordinal, place.before):
+            raise self._changed(f"the pages before page {place.ordinal + 1} are others now")
+        return page
+
+    def _check_trail(self, place: PagePlace, page: Page) -> None:
+        trail, met = self._trail, _digest(page.ids)
+        if page.cursor is not None and (page.cursor == place.cursor or page.cursor in trail.cursors):
+            raise self._in_circles(place, "leads back to a page that was read already")
+        if page.ids and met in trail.pages:
+            raise self._in_circles(place, "holds the same records as a page before it")
+        trail.cursors.add(place.cursor)
+        trail.pages.add(met)
+
+    def _after(self, page: Page) -> PagePlace:
+        """Return the place of the first record behind ``page``."""
+        place = self._place
+        if page.cursor is None:
+            self._trail = _Trail()
+            return PagePlace(job=place.job + 1, ordinal=place.ordinal + 1, first=place.ordinal + 1)
+        before = _digest([place.before, *page.ids])
+        return PagePlace(place.job, place.ordinal + 1, place.first, page.cursor, before)
+
+    def _cut(self, page: Page, index: int, limit: int, behind: PagePlace) -> Iterator[Slice]:
+        """Yield the records of ``page`` from ``index`` on, and stand behind each slice while it is used."""
+        while index < len(page.records):
+            until = min(index + limit, len(page.records))
+            part = self._slice(page, index, until)
+            ended = until == len(page.records)
+            place = behind if ended else replace(self._place, index=until, digest=_digest(page.ids[:until]))
+            self._newest = (page, self._place, index, part)
+            self._position = Position(part.end, shape="array", page=place)
+            yield part
+            index = until
+
+    def _slice(self, page: Page, index: int, until: int) -> Slice:
+        """Return the records ``[index, until)`` of ``page`` as a run of the document that all records make."""
+        begin = offset = self.length
+        starts: list[int] = []
+        ends: list[int] = []
+        refused: list[DeadLetter] = []
+        for number, record in enumerate(page.records[index:until], index):
+            if letter := self._refusal(page, number, offset):
+                refused.append(letter)
+            else:
+                starts.append(offset)
+                ends.append(offset + len(record))
+            offset += len(record) + 1
+        return Slice(begin, offset, b",".join(page.records[index:until]) + b",", starts, ends, "array", refused)
+
+    def _refusal(self, page: Page, number: int, offset: int) -> DeadLetter | None:
+        record, error = page.records[number], page.refused.get(number)
+        if len(record) > self._max_record_bytes:
+            return oversize(offset, bytes(record[:KEPT_OF_OVERSIZE]), len(record), self._max_record_bytes)
+        return DeadLetter(offset, bytes(record), "source", error.rule, str(error)) if error else None
+
+    def _in_circles(self, place: PagePlace, how: str) -> SourceChangedError:
+        return SourceChangedError(
+            f"Page {place.ordinal + 1} of the results of export {self._export_id} {how}. Nothing of it was loaded, "
+            "and the load is not complete. Clear the task that creates the export to have it made anew; if that "
+            "happens again, tell Genesys' support."
+        )
+
+    def _changed(self, how: str) -> SourceChangedError:
+        return SourceChangedError(
+            f"The results of export {self._export_id} are not those that the load began with: {how}. Nothing was "
+            "joined to what is loaded. Clear the task with on_clear='restart' to load them from their beginning."
+        )
+
+
+def _digest(ids: Sequence[str]) -> str:
+    """Return the digest of a sequence of ids; ids may hold anything."""
+    sha256 = hashlib.sha256()
+    for one in ids:
+        sha256.update(f"{len(one)}:{one}".encode())
+    return sha256.hexdigest()[:_DIGEST_DIGITS]
+
+
+def open_pages(handle: dict[str, Any], client: CloudClient, *, page_size: int) -> Pages | None:
+    """Return the pages that ``handle`` leads to, when they are there; None where its kind has a file instead.
+
+    Raises as :func:`page_reader` does.
+    """
+    found = page_reader(handle, client, page_size=page_size)
+    return Pages(found[0], handle["export_id"], jobs=found[1]) if found else None

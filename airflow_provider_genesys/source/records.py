@@ -1,0 +1,69 @@
+"""Records as they are cut out of a document: a slice of whole records, and the records that were rejected."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from dataclasses import dataclass, field
+from typing import Literal
+
+MAX_RECORD_BYTES = 16 * 1024 * 1024
+"""A longer record is set aside, so that one record cannot take all memory."""
+
+MAX_SLICE_BYTES = 8 * 1024 * 1024
+"""A slice ends before it grows past this, whatever the number of records; one record alone may be longer."""
+
+KEPT_OF_OVERSIZE = 64 * 1024
+"""So many bytes of an oversize record are kept in its dead letter."""
+
+RECORD_TOO_LARGE = "record-too-large"
+"""The rule that an oversize record breaks."""
+
+BOM = b"\xef\xbb\xbf"
+
+
+@dataclass(frozen=True)
+class Slice:
+    """A run of whole records: the bytes ``[start, end)`` of the document.
+
+    ``starts`` and ``ends`` are the records' offsets in the document, one each per record; ``data`` begins at
+    ``start``. An oversize record is not among them: its dead letter is in ``refused``. Where it came in pieces it has a
+    slice of its own, with ``data`` cut to the bytes just before ``end``.
+    """
+
+    start: int
+    end: int
+    data: bytes
+    starts: list[int]
+    ends: list[int]
+    shape: Literal["lines", "array"]
+    refused: list[DeadLetter] = field(default_factory=list)
+
+    def raw(self, start: int, end: int) -> bytes:
+        """Return the record's own bytes."""
+        return self.data[start - self.start : end - self.start]
+
+    def record(self, start: int) -> bytes:
+        """Return the bytes of the record that begins at ``start``, without the line end."""
+        return self.raw(start, self.ends[bisect_left(self.starts, start)]).rstrip()
+
+
+def oversize(start: int, kept: bytes, length: int, limit: int) -> DeadLetter:
+    """Return the dead letter of a record of ``length`` bytes."""
+    message = f"The record has {length} bytes; the limit is {limit}. The first {len(kept)} are kept."
+    return DeadLetter(start, kept, "split", RECORD_TOO_LARGE, message)
+
+
+@dataclass(frozen=True)
+class DeadLetter:
+    """A record that could not be read or breaks the contract.
+
+    ``raw`` are its exact bytes (up to the record-size cap), ``offset`` the place of its first byte in the unpacked
+    archive. ``stage`` is ``source`` (Genesys itself tells of a failure), ``split``, ``decode``, ``contract`` or
+    ``sink``; ``rule`` a short stable name, ``message`` free of values.
+    """
+
+    offset: int
+    raw: bytes
+    stage: str
+    rule: str
+    message: str

@@ -1,0 +1,219 @@
+"""What an answer of the object store says: which bytes of the archive it brings, or why it brings none."""
+
+from __future__ import annotations
+
+import re
+import ssl
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from email.utils import parsedate_to_datetime
+
+import httpx
+
+from airflow_provider_genesys.cloud.http.pacing import retry_after
+from airflow_provider_genesys.exceptions import ConfigurationError, SourceChangedError, SourceError, SourceRefusedError
+
+ENOUGH = 64 * 1024
+"""Bytes that a transfer has to bring to count as one that goes on."""
+_CONTENT_RANGE = re.compile(r"bytes ([0-9]+)-([0-9]+)/([0-9]+|\*)", re.IGNORECASE)
+_UNSATISFIED = re.compile(r"bytes \*/([0-9]+)", re.IGNORECASE)
+_S3_CODE = re.compile(r"<Code>([A-Za-z]+)</Code>")
+_S3_LENGTH = re.compile(r"<ActualObjectSize>([0-9]+)</ActualObjectSize>")
+_HEALING = frozenset({304, 408, 421, 425, 429})  # and every 5xx; 304 can only come from a cache that is wrong
+_GONE = frozenset({404, 410})
+_ERROR_PAGE = re.compile(r"text/html|(application|text)/(.+\+)?xml", re.IGNORECASE)
+_TOLD = 8 * 1024  # bytes of an error's body that are read
+_CLOCK_OFF = timedelta(minutes=5)
+
+
+class Broken(Exception):  # noqa: N818 - caught by the download, never seen by users
+    """The transfer broke, or did not begin; another request may go on.
+
+    :param pause: seconds that the store asks to wait; None where it does not.
+    """
+
+    def __init__(self, reason: str, pause: float | None = None) -> None:
+        super().__init__(reason)
+        self.pause = pause
+
+
+class UrlRefused(Exception):  # noqa: N818 - as above
+    """The store does not accept the URL; another one may go on.
+
+    :param expired: whether the store says that its time is over.
+    :param clock: a sentence on this machine's clock where it is wrong, else empty.
+    """
+
+    def __init__(self, told: str, *, expired: bool, clock: str) -> None:
+        super().__init__(told)
+        self.expired = expired
+        self.clock = clock
+
+
+@dataclass(frozen=True)
+class Span:
+    """The bytes ``[start, stop)`` of the archive, which has ``total``; None where the answer does not say."""
+
+    start: int
+    stop: int | None
+    total: int | None
+
+
+def span_of(response: httpx.Response, *, first: int, begun: bool, export_id: str, patience: float) -> Span:
+    """Return which bytes ``response`` brings, when those from ``first`` on were asked for.
+
+    The archive's end is an empty span: then the body is not part of the archive.
+
+    :param begun: whether an earlier answer was the archive's: then an error page is no archive, whatever its status.
+    :param patience: seconds that reading the body of an error may take.
+    :raises Broken: another request may bring them.
+    :raises UrlRefused: another URL may.
+    :raises SourceError: none will; the message says why and what to do.
+    :raises ConfigurationError: a proxy wants a password.
+    """
+    if response.status_code == httpx.codes.PARTIAL_CONTENT:
+        return _part(response, first)
+    if response.status_code == httpx.codes.OK:
+        return _whole(response, first, begun=begun)
+    text = _begin_of(response, patience)
+    if response.status_code == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE and _length(response, text) == first:
+        return Span(first, first, first)
+    raise _refusal(response, text, first, export_id)
+
+
+def _part(response: httpx.Response, first: int) -> Span:
+    text = response.headers.get("Content-Range", "")
+    match = _CONTENT_RANGE.fullmatch(text)
+    if match and int(match[1]) == first <= int(match[2]):
+        return Span(first, int(match[2]) + 1, None if match[3] == "*" else int(match[3]))
+    got = f"Content-Range {text[:80]!r}" if text else "no Content-Range"
+    raise Broken(f"bytes from {first} on were asked for, and the answer has {got}")
+
+
+def _whole(response: httpx.Response, first: int, *, begun: bool) -> Span:
+    media = response.headers.get("Content-Type", "")
+    if begun and _ERROR_PAGE.match(media):
+        raise Broken(f"bytes from {first} on were asked for, and the answer is HTTP 200 with {media[:80]}")
+    length = response.headers.get("Content-Length", "")
+    total = int(length) if length.isdecimal() and "Transfer-Encoding" not in response.headers else None
+    return Span(0, total, total)
+
+
+def _length(response: httpx.Response, text: str) -> int | None:
+    """Return the archive's length as an answer 416 tells it."""
+    match = _UNSATISFIED.fullmatch(response.headers.get("Content-Range", "")) or _S3_LENGTH.search(text)
+    return int(match[1]) if match else None
+
+
+def _refusal(response: httpx.Response, text: str, first: int, export_id: str) -> Exception:
+    """Return what an answer without content means."""
+    status = response.status_code
+    code = match[1] if (match := _S3_CODE.search(text)) else ""
+    told = f"HTTP {status} {code or response.reason_phrase}".strip()
+    where = cannot_read(export_id, first)
+    if status in (401, 403):
+        return _url_refusal(response, text, told, where)
+    if status in _HEALING or status >= 500:  # noqa: PLR2004 - the server's own errors
+        return Broken(told, retry_after(response.headers))
+    if status == httpx.codes.PROXY_AUTHENTICATION_REQUIRED:
+        return ConfigurationError(f"{where}: {_PROXY}")
+    if status in (412, 416):
+        return changed(export_id, f"the store answers {told} to a request for the bytes from {first} on")
+    return SourceRefusedError(f"{where}: {told}. {_advice(response)}")
+
+
+def _url_refusal(response: httpx.Response, text: str, told: str, where: str) -> Exception:
+    clock = _clock(response)
+    if "RequestTimeTooSkewed" in text or "not valid yet" in text.lower():
+        if clock:
+            return SourceRefusedError(f"{where}: {told}. {clock}")
+        told = f"{told} (the clock that signed the URL is not the store's)"
+    return UrlRefused(told, expired="expired" in text.lower(), clock=clock)
+
+
+def _clock(response: httpx.Response) -> str:
+    """Return a sentence on this machine's clock where the store's own says another time."""
+    try:
+        theirs = parsedate_to_datetime(response.headers.get("Date", ""))
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return ""
+    off = datetime.now(timezone.utc) - (theirs if theirs.tzinfo else theirs.replace(tzinfo=timezone.utc))
+    if abs(off) < _CLOCK_OFF:
+        return ""
+    way = "ahead of" if off > timedelta() else "behind"
+    return f"This machine's clock is {abs(off).total_seconds():.0f} s {way} the store's; set it (NTP)."
+
+
+_PROXY = "the HTTP proxy wants a user name and a password (407). Put them into HTTPS_PROXY on the worker."
+
+
+def _advice(response: httpx.Response) -> str:
+    if response.status_code in _GONE:
+        return "The file is not there for this URL; clear the create task to have the export made again."
+    if response.has_redirect_location:
+        return "That is a redirect, which is not followed. Presigned URLs do not redirect; a proxy may be in the way."
+    return "No retry heals that. Look the code up in the object store's documentation; a proxy may be in the way."
+
+
+def lost_cause(error: Exception) -> str | None:
+    """Return what has to be changed before ``error``, of the transport, can go away; None where it may by itself."""
+    if isinstance(error, httpx.ProxyError) and "407" in str(error):
+        return _PROXY
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return (
+                f"the store's certificate is not trusted ({cause.verify_message}). If your organisation has a "
+                "certificate authority of its own, set the connection's extra 'verify_tls' to the path of its PEM file."
+            )
+        cause = cause.__cause__ or cause.__context__
+    return None
+
+
+def cannot_read(export_id: str, offset: int) -> str:
+    """Return how a message begins."""
+    return f"The archive of export {export_id} cannot be read from byte {offset} on"
+
+
+def changed(export_id: str, how: str) -> SourceError:
+    """Return the error for evidence against the archive being the one that the load began with."""
+    return SourceChangedError(
+        f"The archive of export {export_id} is not the one that the load began with: {how}. Nothing of it was "
+        "joined to what was read before. Clear the task with on_clear='restart' to load it from its beginning."
+    )
+
+
+def _begin_of(response: httpx.Response, patience: float) -> str:
+    body = b""
+    try:
+        for chunk in in_time(response.iter_raw(), patience):
+            body += chunk
+            if len(body) >= _TOLD:
+                break
+    except (httpx.TransportError, Broken):
+        pass  # the status is what counts
+    return body.decode("utf-8", "replace")
+
+
+def in_time(chunks: Iterator[bytes], patience: float) -> Iterator[bytes]:
+    """Pass ``chunks`` on, but break a transfer that trickles: every ``patience`` seconds have to bring 64 KiB.
+
+    Only the time spent waiting for the network counts, not what the consumer takes.
+
+    :raises Broken: they did not.
+    """
+    waited, brought = 0.0, 0
+    while True:
+        asked = time.monotonic()
+        chunk = next(chunks, None)
+        if chunk is None:
+            return
+        waited += time.monotonic() - asked
+        brought += len(chunk)
+        if waited > patience:
+            if brought < ENOUGH:
+                raise Broken(f"only {brought} bytes came in {waited:.1f} s")
+            waited, brought = 0.0, 0
+        yield chunk

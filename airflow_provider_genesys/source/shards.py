@@ -1,0 +1,122 @@
+"""One archive cut into ranges of whole records, so that several tasks load it at the same time.
+
+Only plain NDJSON can be entered in its middle without reading what lies before. A range begins where a record does:
+at the first one that begins at or behind a multiple of the size that was asked for. What lies before its first byte is
+kept as a :class:`.position.Proof`, so a shard starts as a resumed load does: held against the archive that was cut.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from airflow_provider_genesys.exceptions import AccountError
+from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
+from airflow_provider_genesys.source.base import Archive
+from airflow_provider_genesys.source.position import PROVEN, Identity, Position, Proof
+from airflow_provider_genesys.source.split.base import shape_of
+from airflow_provider_genesys.source.unpack.unpacked import Unpacked
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Shard:
+    """The records in ``[start, end)`` of an archive, in bytes; number ``number`` of ``count``, from 1."""
+
+    number: int
+    count: int
+    start: int
+    end: int
+    proof: Proof = field(default_factory=Proof)
+    """Of the bytes just before ``start``."""
+    source: Identity = field(default_factory=Identity)
+    """The archive that was cut."""
+    planned_at: str = ""
+    """ISO 8601, UTC: the ``processed_at`` of all its shards."""
+
+    def beginning(self, load_id: str, export_id: str, processed_at: str | None) -> Checkpoint:
+        """Return the checkpoint that a load of this shard begins at."""
+        entry = self.start - self.proof.length
+        return Checkpoint(
+            load_id=load_id,
+            export_id=export_id,
+            processed_at=processed_at or self.planned_at,
+            first=self.start,
+            position=Position(self.start, entry, entry, packing="plain", shape="lines"),
+            proof=self.proof,
+            source=self.source,
+        )
+
+    def holds(self, checkpoint: Checkpoint) -> bool:
+        """Whether ``checkpoint`` is of this range, and not of another one under the same number."""
+        return checkpoint.first == self.start and checkpoint.position.record_offset <= self.end
+
+    def check_end(self, last: Checkpoint) -> None:
+        """Raise :class:`AccountError` unless a load that has come to ``last`` has read all of the shard."""
+        if last.position.record_offset != self.end:
+            raise AccountError(
+                f"Shard {self.number} of export {last.export_id} was read to byte {last.position.record_offset}, and "
+                f"ends at byte {self.end}. The load is not complete; please report this as a bug."
+            )
+
+
+def plan_shards(
+    open_archive: Callable[[Identity], Archive], export_id: str, *, shard_size: int, max_shards: int, now: str
+) -> list[Shard]:
+    """Cut an archive into at most ``max_shards`` ranges of ``shard_size`` bytes or more.
+
+    Reads its first bytes, and from 64 KiB before each cut to the end of the record there.
+
+    :param open_archive: opens the archive of which that much is known.
+    :param now: ISO 8601, UTC.
+    :return: nothing where the archive has to be loaded in one piece: it is packed, or an array, or too short to cut, or
+        its length is not told.
+    """
+    known = _cuttable(open_archive(Identity()), export_id)
+    if known is None or known.length is None:
+        return []
+    count = min(max_shards, known.length // shard_size)
+    cuts = {0: Proof(), known.length: Proof()}
+    for number in range(1, count):
+        cut, proof = _cut(open_archive(known), known.length * number // count)
+        cuts.setdefault(cut, proof)
+    ranges = list(pairwise(sorted(cuts)))
+    if len(ranges) < 2:  # noqa: PLR2004 - one range is the whole
+        return []
+    return [
+        Shard(number, len(ranges), start, end, cuts[start], known, now)
+        for number, (start, end) in enumerate(ranges, start=1)
+    ]
+
+
+def _cuttable(archive: Archive, export_id: str) -> Identity | None:
+    """Return what is known of the archive, if it can be entered in its middle."""
+    where = f"The archive of export {export_id}"
+    unpacked, head, shape = Unpacked(archive.read(0), where=where), b"", None
+    with closing(iter(unpacked)) as chunks:
+        for chunk in chunks:
+            head += chunk
+            if unpacked.packing != "plain" or (shape := shape_of(head, where=where)):
+                break
+    if unpacked.packing == "plain" and shape == "lines":
+        return archive.known
+    log.warning("%s is loaded in one piece: it is %s, and only plain NDJSON is cut.", where, shape or unpacked.packing)
+    return None
+
+
+def _cut(archive: Archive, at: int) -> tuple[int, Proof]:
+    """Return where the first record begins that does so at ``at`` or behind it, and the proof of that place."""
+    first = max(0, at - PROVEN)
+    data = bytearray()
+    with closing(archive.read(first)) as chunks:
+        for chunk in chunks:
+            data += chunk
+            line_end = data.find(b"\n", at - 1 - first)
+            if line_end >= 0:
+                del data[line_end + 1 :]
+                break
+    return first + len(data), Proof.of(data)

@@ -1,0 +1,120 @@
+"""Split NDJSON into records."""
+
+from __future__ import annotations
+
+from operator import sub
+from typing import Literal
+
+from airflow_provider_genesys.source.records import BOM, KEPT_OF_OVERSIZE, MAX_RECORD_BYTES, DeadLetter, Slice, oversize
+from airflow_provider_genesys.source.split.base import _WHITESPACE, fitting
+
+
+class LineSplitter:
+    """NDJSON: one record a line. Blank lines and a byte-order mark are no records."""
+
+    shape: Literal["lines", "array"] = "lines"
+    opener = None
+
+    def __init__(self, offset: int = 0, *, max_record_bytes: int = MAX_RECORD_BYTES) -> None:
+        self._buffer = bytearray()
+        self._base = offset  # of the buffer's first byte
+        self._line_ends: list[int] = []  # in the document, of the whole lines in the buffer
+        self._max = max_record_bytes
+        self._oversize: tuple[int, bytes] | None = None  # start and kept bytes of the line that is being skipped
+        self._refused: list[Slice] = []
+
+    @property
+    def pending(self) -> int:
+        """Records that can be taken now."""
+        return len(self._line_ends) + len(self._refused)
+
+    @property
+    def buffered(self) -> int:
+        """Bytes held."""
+        return len(self._buffer)
+
+    def feed(self, chunk: bytes) -> None:
+        """Take the next bytes of the document."""
+        if self._oversize:
+            chunk = self._skip(chunk)
+        position = self._base + len(self._buffer)
+        self._buffer += chunk
+        ends, find, index = self._line_ends, chunk.find, chunk.find(b"\n") + 1
+        while index:
+            ends.append(position + index)
+            index = find(b"\n", index) + 1
+        if not ends and len(self._buffer) > self._max:  # the pipeline has taken the whole lines before it
+            self._oversize = (self._base, self._kept(self._buffer))
+            self._drop(max(0, len(self._buffer) - KEPT_OF_OVERSIZE))
+
+    def close(self) -> None:
+        """Say that the document has ended: the last line needs no newline."""
+        end = self._base + len(self._buffer)
+        if self._oversize:
+            self._refuse(end)
+        elif self._buffer and (not self._line_ends or self._line_ends[-1] != end):
+            self._line_ends.append(end)
+
+    def take(self, limit: int, cut: int | None = None) -> Slice | None:
+        """Return at most ``limit`` lines, the last of them the first that reaches the offset ``cut``."""
+        if self._refused:
+            return self._refused.pop(0)
+        start = self._base
+        count = fitting(start, self._line_ends, limit, cut)
+        if not count:
+            return None
+        ends = self._line_ends[:count]
+        del self._line_ends[:count]
+        data = self._drop(ends[-1] - start)
+        starts = [start, *ends[:-1]]
+        refused: list[DeadLetter] = []
+        if len(data) > self._max:
+            starts, ends, refused = self._sorted_out(data, starts, ends)
+        if start == 0 and data.startswith(BOM) and starts[:1] == [0]:
+            starts[0] = len(BOM)
+        if ends and min(map(sub, ends, starts)) <= len(b"\r\n"):
+            filled = [i for i in range(len(ends)) if data[starts[i] - start : ends[i] - start].strip(_WHITESPACE)]
+            starts, ends = [starts[i] for i in filled], [ends[i] for i in filled]
+        return Slice(start, start + len(data), data, starts, ends, "lines", refused)
+
+    def _sorted_out(
+        self, data: bytes, starts: list[int], ends: list[int]
+    ) -> tuple[list[int], list[int], list[DeadLetter]]:
+        """Return where the lines begin and end that are not oversize, and the dead letters of those that are."""
+        base, lines = starts[0], list(zip(starts, ends, strict=True))
+        taken = [(start, end) for start, end in lines if end - start <= self._max]
+        refused = [
+            oversize(start, self._kept(data[start - base : end - base]), end - start, self._max)
+            for start, end in lines
+            if end - start > self._max
+        ]
+        return [start for start, _ in taken], [end for _, end in taken], refused
+
+    def _kept(self, line: bytes | bytearray) -> bytes:
+        """Return what is kept of an oversize line: as much, however the line came."""
+        return bytes(line[: min(self._max, KEPT_OF_OVERSIZE)])
+
+    def _drop(self, length: int) -> bytes:
+        with memoryview(self._buffer) as view:
+            data = bytes(view[:length])
+        del self._buffer[:length]
+        self._base += length
+        return data
+
+    def _skip(self, chunk: bytes) -> bytes:
+        """Throw away up to the end of an oversize line, but for the bytes that the checkpoint's proof needs."""
+        index = chunk.find(b"\n") + 1
+        self._buffer += chunk[: index or len(chunk)]
+        if index:
+            self._refuse(self._base + len(self._buffer))
+            return chunk[index:]
+        self._drop(max(0, len(self._buffer) - KEPT_OF_OVERSIZE))
+        return b""
+
+    def _refuse(self, end: int) -> None:
+        assert self._oversize is not None  # noqa: S101 - only called while skipping
+        start, kept = self._oversize
+        tail = self._drop(len(self._buffer))[-KEPT_OF_OVERSIZE:]
+        letter = oversize(start, kept, end - start, self._max)
+        self._refused.append(Slice(start, end, tail, [], [], "lines", [letter]))
+        self._oversize = None

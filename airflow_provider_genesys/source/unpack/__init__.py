@@ -1,0 +1,1 @@
+"""Decompress an archive, and know where each member begins."""

@@ -1,0 +1,61 @@
+"""Gzip: members one after another, padded or not, make up one document."""
+
+from __future__ import annotations
+
+from isal import isal_zlib
+
+from airflow_provider_genesys.source.unpack.member import PIECE, Member, Unreadable
+
+MAGIC = b"\x1f\x8b"
+_FIXED_HEAD, _LONGEST_HEAD = 10, 128 * 1024
+_CHECKSUM, _EXTRA, _NAME, _COMMENT = 2, 4, 8, 16  # flags in a member's head
+
+
+class Gzip:
+    """Implements :class:`.member.Packing`."""
+
+    documents = False
+
+    def begin(self, packed: bytes) -> tuple[Member | None, bytes]:
+        """Begin a member, behind whatever padding."""
+        packed = packed.lstrip(b"\0")
+        if not packed.startswith(MAGIC[: len(packed)]):
+            raise Unreadable("it is not gzip any more")
+        return (Inflating(31) if _has_head(packed) else None), packed
+
+    def end(self) -> None:
+        """Accept the end behind any member."""
+
+
+class Inflating:
+    """Implements :class:`.member.Member` for what deflate has packed, checksum and length included.
+
+    :param wrapper: zlib's ``wbits``: 31 for a gzip member, -15 for deflate without head and trailer.
+    """
+
+    def __init__(self, wrapper: int) -> None:
+        self._member = isal_zlib.decompressobj(wbits=wrapper)
+        self.ended = self.more = False
+
+    def unpack(self, packed: bytes) -> tuple[bytes, bytes]:
+        """Inflate what is at most a piece."""
+        try:
+            piece = self._member.decompress(packed, PIECE)
+        except isal_zlib.error as error:  # type: ignore[misc]  # its stub gives an instance for the class
+            raise Unreadable(f"its packed data are wrong ({error})") from error
+        self.ended = self._member.eof
+        self.more = not self.ended and len(piece) == PIECE
+        return piece, self._member.unused_data if self.ended else self._member.unconsumed_tail
+
+
+def _has_head(packed: bytes) -> bool:
+    """Whether the head of a gzip member is there as a whole: isal misreads some that come in pieces."""
+    if len(packed) < _FIXED_HEAD:
+        return False
+    flags, end = packed[3], _FIXED_HEAD
+    if flags & _EXTRA:
+        end += 2 + int.from_bytes(packed[end : end + 2], "little")
+    for _ in range((flags & _NAME > 0) + (flags & _COMMENT > 0)):
+        end = packed.find(b"\0", end) + 1 or _LONGEST_HEAD
+    end += 2 if flags & _CHECKSUM else 0
+    return len(packed) >= min(end, _LONGEST_HEAD)

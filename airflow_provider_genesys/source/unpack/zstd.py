@@ -1,0 +1,45 @@
+"""Zstandard: frames one after another make up one document; frames to be skipped hold nothing of it."""
+
+from __future__ import annotations
+
+from airflow_provider_genesys.exceptions import MissingExtraError
+from airflow_provider_genesys.source.unpack.member import PIECE, Member, Unreadable
+
+try:
+    from backports import zstd
+except ImportError as missing:
+    raise MissingExtraError(
+        "The archive is packed with Zstandard. Reading that needs its library on every worker. Run: pip install "
+        "'airflow-provider-genesys[zstd]'"
+    ) from missing
+
+
+class Zstd:
+    """Implements :class:`.member.Packing`."""
+
+    documents = False
+
+    def begin(self, packed: bytes) -> tuple[Member | None, bytes]:
+        """Begin a frame."""
+        return (_Frame() if packed else None), packed
+
+    def end(self) -> None:
+        """Accept the end behind any frame."""
+
+
+class _Frame:
+    """Implements :class:`.member.Member`. Its window is at most 128 MiB: what ``zstd -d`` takes, too."""
+
+    def __init__(self) -> None:
+        self._frame = zstd.ZstdDecompressor()
+        self.ended = self.more = False
+
+    def unpack(self, packed: bytes) -> tuple[bytes, bytes]:
+        """Decompress what is at most a piece; the library keeps what it has not decompressed yet."""
+        try:
+            piece = self._frame.decompress(packed, PIECE)
+        except zstd.ZstdError as error:
+            raise Unreadable(f"its packed data are wrong ({error})") from error
+        self.ended = self._frame.eof
+        self.more = not self.ended and not self._frame.needs_input
+        return piece, self._frame.unused_data if self.ended else b""

@@ -1,0 +1,215 @@
+"""The store that :class:`.azure_blob.AzureBlobSink` writes to: requests of a container, retried and explained."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections.abc import Callable, Collection, Iterator
+from contextlib import suppress
+from typing import Any, TypeVar
+
+from airflow_provider_genesys.exceptions import SinkRefusedError, SinkUnavailableError
+from airflow_provider_genesys.failpoints import COMPLETING, PIECE_SENT, PUTTING, reached
+from airflow_provider_genesys.retries import retried
+from airflow_provider_genesys.stores.azure_errors import AzureError, code_of, explained, is_transient, told
+from airflow_provider_genesys.stores.base import Body, ReadBack, Sent, Stored, content_type
+
+T = TypeVar("T")
+
+_TAKEN = {"BlobAlreadyExists", "ConditionNotMet"}
+_ONE_TRY = {"retry_total": 0, "connection_timeout": 10, "read_timeout": 60}
+"""Given with each request: the sink retries, and the SDK's retries would multiply with its own."""
+
+MOST_BLOCKS = 50_000
+"""Blocks that Azure takes in one blob."""
+
+
+class AzureStore:
+    """Implements :class:`.stores.base.ObjectStore`.
+
+    :param container: a ``ContainerClient``.
+    :param extra_args: given with each blob that is written: see :data:`.azure_blob.EXTRA_ARGS`.
+    """
+
+    def __init__(self, container: Any, *, retries: int = 3, extra_args: dict[str, Any] | None = None) -> None:
+        self.url = f"az://{container.container_name}"
+        self._container = container
+        self._retries = retries
+        self._extra_args = extra_args or {}
+
+    def put(self, key: str, body: Body) -> str:
+        """Write a blob at once."""
+        reached(PUTTING)
+        return _etag(self._put(key, bytes(body), overwrite=True)["etag"])
+
+    def put_if_absent(self, key: str, body: bytes) -> bool:
+        """Create a blob; False where Azure says that the name is taken."""
+        return self._put(key, body, overwrite=False) is not None
+
+    def get(self, key: str) -> bytes | None:
+        """Return a small blob."""
+        return self._read(key, lambda answer: bytes(answer.readall()))
+
+    def read(self, key: str, start: int, length: int, *, etag: str | None = None) -> bytes | None:
+        """Return some bytes of a blob."""
+        from azure.core import MatchConditions
+
+        condition = {"etag": etag, "match_condition": MatchConditions.IfNotModified} if etag else {}
+        return self._read(key, lambda answer: bytes(answer.readall()), offset=start, length=length, **condition)
+
+    def read_back(self, key: str) -> ReadBack | None:
+        """Read a blob through."""
+        return self._read(key, _digest)
+
+    def list_objects(self, prefix: str) -> Iterator[Stored]:
+        """Return the blobs below ``prefix``; those that were never committed are not among them."""
+        for found in self._listed(prefix):
+            yield Stored(found.name, found.size, _etag(found.etag))
+
+    def delete(self, key: str) -> None:
+        """Remove a blob, and its snapshots, without which Azure would keep it."""
+        self.call("delete_blob", key, tolerate={"BlobNotFound"}, delete_snapshots="include")
+
+    def upload(self, key: str) -> AzureUpload:
+        """Begin a blob that is staged in blocks."""
+        return AzureUpload(self, Sent(key, uuid.uuid4().hex))
+
+    def resume(self, sent: Sent) -> AzureUpload | None:
+        """Go on with a blob, where Azure still has all blocks that were sent."""
+        held = self.call("get_block_list", sent.key, tolerate={"BlobNotFound"}, block_list_type="uncommitted")
+        sizes = {block.id: block.size for block in held[1]} if held else {}
+        upload = AzureUpload(self, sent)
+        return upload if sum(sizes.get(block, 0) for block in upload.blocks) == sent.bytes else None
+
+    def abort_uploads(self, prefix: str) -> None:
+        """Throw away the blocks of every blob below ``prefix`` that was never committed.
+
+        Azure has no request for that. A blob without blocks is committed, unless there is one by now, and removed.
+        """
+        committed = {found.name for found in self._listed(prefix)}
+        for found in self._listed(prefix, include=["uncommittedblobs"]):
+            if found.name not in committed:
+                with suppress(_Taken):
+                    self.commit(found.name, [], if_none_match="*")
+                    self.delete(found.name)
+
+    def stage(self, key: str, block: str, piece: bytes) -> None:
+        """Send one block of a blob."""
+        scope = {name: value for name, value in self._extra_args.items() if name == "encryption_scope"}
+        self.call("stage_block", key, block_id=block, data=piece, length=len(piece), validate_content=True, **scope)
+
+    def commit(self, key: str, blocks: list[str], **condition: str) -> str:
+        """Make a blob of blocks, and return its ETag. A second commit of the same blocks changes nothing but the ETag.
+
+        :raises _Taken: there is a blob, and the condition says that there must not be.
+        """
+        from azure.storage.blob import BlobBlock
+
+        listed = [BlobBlock(block_id=block) for block in blocks]
+        answer = self.call(
+            "commit_block_list", key, tolerate=_TAKEN, block_list=listed, **self._described(key), **condition
+        )
+        if answer is None:
+            raise _Taken
+        return _etag(answer["etag"])
+
+    def call(self, operation: str, key: str, *, tolerate: Collection[str] = (), **arguments: Any) -> Any:
+        """Make a request of a blob and return the answer.
+
+        :param operation: method of the SDK's ``BlobClient``.
+        :param tolerate: codes of errors for which None is returned.
+        """
+        request = getattr(self._container.get_blob_client(key), operation)
+        return self._retried(operation, key, lambda: request(**arguments, **_ONE_TRY), tolerate)
+
+    def _put(self, key: str, body: bytes, *, overwrite: bool) -> Any:
+        arguments = {"data": body, "length": len(body), "overwrite": overwrite, "validate_content": True}
+        return self.call("upload_blob", key, tolerate=() if overwrite else _TAKEN, **arguments, **self._described(key))
+
+    def _described(self, key: str) -> dict[str, Any]:
+        from azure.storage.blob import ContentSettings
+
+        settings = ContentSettings(content_type=content_type(key))
+        return {"content_settings": settings, **self._extra_args}
+
+    def _read(self, key: str, take: Callable[[Any], T], **span: Any) -> T | None:
+        blob = self._container.get_blob_client(key)
+
+        def read() -> T:
+            return take(blob.download_blob(**span, **_ONE_TRY))
+
+        return self._retried("download_blob", key, read, {"BlobNotFound", "ConditionNotMet"})
+
+    def _listed(self, prefix: str, **options: Any) -> list[Any]:
+        def read() -> list[Any]:
+            return list(self._container.list_blobs(name_starts_with=prefix, **options, **_ONE_TRY))
+
+        return self._retried("list_blobs", prefix, read) or []
+
+    def _retried(self, operation: str, key: str, action: Callable[[], T], tolerate: Collection[str] = ()) -> T | None:
+        request = f"{operation} {self.url}/{key}"
+        try:
+            return retried(action, request, self._retries, passes=is_transient, told=told)
+        except AzureError as error:
+            if code_of(error) in tolerate:
+                return None
+            # Not "from error": what the SDK says may hold a signature, and a traceback would show it.
+            raise explained(error, request) from None
+
+
+class AzureUpload:
+    """Implements :class:`.stores.base.ResumableUpload`."""
+
+    def __init__(self, store: AzureStore, sent: Sent) -> None:
+        self.sent = sent
+        self._store = store
+
+    @property
+    def blocks(self) -> list[str]:
+        """Ids of the blocks that were sent: all of one length, as Azure wants, and of this upload."""
+        return [self._block(number) for number in range(self.sent.pieces)]
+
+    def send(self, piece: Body) -> None:
+        """Stage the next piece as a block."""
+        if self.sent.pieces == MOST_BLOCKS:
+            raise SinkRefusedError(
+                f"{self._store.url}/{self.sent.key} would have more than {MOST_BLOCKS} blocks, which Azure does not "
+                "take. Choose a smaller part_size."
+            )
+        self._store.stage(self.sent.key, self._block(self.sent.pieces), bytes(piece))
+        self.sent = self.sent.and_piece(len(piece))
+        reached(PIECE_SENT)
+
+    def complete(self, sha256: str) -> str:
+        """Make the blob appear."""
+        reached(COMPLETING)
+        try:
+            return self._store.commit(self.sent.key, self.blocks)
+        except SinkUnavailableError:
+            # It may have landed with its answer lost.
+            found = self._store.read_back(self.sent.key)
+            if found is None or found.sha256 != sha256:
+                raise
+            return found.etag
+
+    def abort(self) -> None:
+        """Leave the blocks: they are invisible, the next attempt throws them away, and Azure does after a week."""
+
+    def _block(self, number: int) -> str:
+        return f"{self.sent.name}-{number:05}"
+
+
+class _Taken(Exception):  # noqa: N818 - an answer rather than an error
+    """The name is taken."""
+
+
+def _digest(answer: Any) -> ReadBack:
+    digest = hashlib.sha256()
+    for chunk in answer.chunks():
+        digest.update(chunk)
+    return ReadBack(digest.hexdigest(), _etag(answer.properties.etag))
+
+
+def _etag(etag: str) -> str:
+    # Listings have it without the quotes that answers have.
+    return etag.strip('"')

@@ -1,0 +1,220 @@
+"""A folder of this machine as an object store, for tests, demos and single machines."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from airflow_provider_genesys.exceptions import SinkRefusedError, SinkUnavailableError
+from airflow_provider_genesys.failpoints import COMPLETING, PIECE_SENT, PUTTING, reached
+from airflow_provider_genesys.stores.base import Body, ReadBack, Sent, Stored
+
+_UNFINISHED = ".unfinished-"
+"""How the name of a file begins that is being written. No object's name begins with a dot.
+
+Those of parts are removed by the next attempt. One that a kill has left of a ledger entry or a manifest stays: it is
+small, and nobody reads it.
+"""
+
+_TRANSIENT = {errno.EAGAIN, errno.EDQUOT, errno.EINTR, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOSPC}
+
+
+class FolderStore:
+    """Implements :class:`.stores.base.ObjectStore`. A key is a path below the folder.
+
+    :raises SinkRefusedError: there is no such folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        if not folder.is_dir():
+            raise SinkRefusedError(f"There is no folder {folder}. Create it, or mount what it should lead to.")
+        self._folder = folder.resolve()
+        self.url = self._folder.as_uri()
+
+    def put(self, key: str, body: Body) -> str:
+        """Write a file at once, over what is there."""
+        reached(PUTTING)
+        return self._written(key, body).appear()
+
+    def put_if_absent(self, key: str, body: bytes) -> bool:
+        """Create a file, whole; False where there is one."""
+        return self._written(key, body).appear_first()
+
+    def get(self, key: str) -> bytes | None:
+        """Return what a small file holds."""
+        with _explained(f"reading {key}"), suppress(FileNotFoundError):
+            return self._path(key).read_bytes()
+        return None
+
+    def read(self, key: str, start: int, length: int, *, etag: str | None = None) -> bytes | None:
+        """Return some bytes of a file."""
+        with _explained(f"reading {key}"), suppress(FileNotFoundError), self._path(key).open("rb") as file:
+            if etag in {None, _etag(os.fstat(file.fileno()))}:
+                file.seek(start)
+                return file.read(length)
+        return None
+
+    def read_back(self, key: str) -> ReadBack | None:
+        """Read a file through."""
+        with _explained(f"reading {key}"), suppress(FileNotFoundError), self._path(key).open("rb") as file:
+            digest = hashlib.sha256()
+            while chunk := file.read(1024 * 1024):
+                digest.update(chunk)
+            return ReadBack(digest.hexdigest(), _etag(os.fstat(file.fileno())))
+        return None
+
+    def list_objects(self, prefix: str) -> Iterator[Stored]:
+        """Return the files whose paths begin with ``prefix``."""
+        for key, path in self._found(prefix):
+            if not path.name.startswith(_UNFINISHED):
+                with _explained(f"looking at {key}"), suppress(FileNotFoundError):
+                    status = path.stat()
+                    yield Stored(key, status.st_size, _etag(status))
+
+    def delete(self, key: str) -> None:
+        """Remove a file."""
+        with _explained(f"removing {key}"):
+            self._path(key).unlink(missing_ok=True)
+
+    def upload(self, key: str) -> LocalUpload:
+        """Begin a file that is written in pieces."""
+        return LocalUpload(self._path(key), Sent(key, uuid.uuid4().hex))
+
+    def resume(self, sent: Sent) -> LocalUpload | None:
+        """Go on with a file, where it still has all that was written."""
+        upload = LocalUpload(self._path(sent.key), sent)
+        return upload if upload.goes_on() else None
+
+    def abort_uploads(self, prefix: str) -> None:
+        """Remove what unfinished writing has left."""
+        for key, path in self._found(prefix):
+            if path.name.startswith(_UNFINISHED):
+                with _explained(f"removing {key}"):
+                    path.unlink(missing_ok=True)
+
+    def _written(self, key: str, body: Body) -> LocalUpload:
+        upload = self.upload(key)
+        upload.write(body)
+        return upload
+
+    def _found(self, prefix: str) -> list[tuple[str, Path]]:
+        with _explained(f"listing {prefix}"):
+            paths = (path for path in self._path(prefix.rpartition("/")[0]).rglob("*") if path.is_file())
+            found = sorted((path.relative_to(self._folder).as_posix(), path) for path in paths)
+        return [(key, path) for key, path in found if key.startswith(prefix)]
+
+    def _path(self, key: str) -> Path:
+        return self._folder / key
+
+
+class LocalUpload:
+    """Implements :class:`.stores.base.ResumableUpload`: a file beside its place, which takes it when all is there."""
+
+    def __init__(self, path: Path, sent: Sent) -> None:
+        self.sent = sent
+        self._path = path
+        self._unfinished = path.with_name(f"{_UNFINISHED}{sent.name}")
+        self._doing = f"writing {sent.key}"
+        if not sent.pieces:
+            with _explained(self._doing):
+                _make_folder(path.parent)
+                self._unfinished.touch()
+
+    def goes_on(self) -> bool:
+        """Cut off what was written after what was sent; return whether all of that is there."""
+        with _explained(self._doing), suppress(FileNotFoundError):
+            if self._unfinished.stat().st_size >= self.sent.bytes:
+                os.truncate(self._unfinished, self.sent.bytes)
+                return True
+        return False
+
+    def write(self, piece: Body) -> None:
+        """Append ``piece`` and bring it to the disk."""
+        # Not created anew: where a newer attempt has removed it, this one must notice.
+        with _explained(self._doing), self._unfinished.open("r+b") as file:
+            file.seek(0, os.SEEK_END)
+            file.write(piece)
+            file.flush()
+            os.fsync(file.fileno())
+
+    def send(self, piece: Body) -> None:
+        """Append the next piece."""
+        self.write(piece)
+        self.sent = self.sent.and_piece(len(piece))
+        reached(PIECE_SENT)
+
+    def complete(self, sha256: str) -> str:  # noqa: ARG002 - no answer can be lost here
+        """Let the file take its place."""
+        reached(COMPLETING)
+        return self.appear()
+
+    def appear(self) -> str:
+        """Take the place, whatever is there; return the ETag."""
+        with _explained(self._doing):
+            etag = _etag(self._unfinished.stat())
+            self._unfinished.replace(self._path)
+            _sync(self._path.parent)
+        return etag
+
+    def appear_first(self) -> bool:
+        """Take the place where it is free. Creating it there at once would show it before it is whole."""
+        with _explained(self._doing):
+            try:
+                os.link(self._unfinished, self._path)
+            except FileExistsError:
+                return False
+            finally:
+                self._unfinished.unlink(missing_ok=True)
+                _sync(self._path.parent)
+        return True
+
+    def abort(self) -> None:
+        """Throw away what was written."""
+        with _explained(self._doing):
+            self._unfinished.unlink(missing_ok=True)
+
+
+def _make_folder(folder: Path) -> None:
+    if not folder.is_dir():
+        _make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        _sync(folder.parent)
+
+
+def _sync(folder: Path) -> None:
+    """Bring the names in a folder to the disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _etag(status: os.stat_result) -> str:
+    return f"{status.st_ino:x}-{status.st_mtime_ns:x}-{status.st_size:x}"
+
+
+@contextmanager
+def _explained(doing: str) -> Iterator[None]:
+    """Raise what the sinks raise instead of an error of the file system."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise SinkUnavailableError(
+            f"{doing}: {error.strerror}. A newer attempt, or a person, has removed it; the next try goes on from the "
+            "last committed part."
+        ) from error
+    except OSError as error:
+        if error.errno in _TRANSIENT:
+            raise SinkUnavailableError(
+                f"{doing}: {error.strerror}. The next try goes on from the last committed part; see to it that the "
+                "disk is there and has room."
+            ) from error
+        raise SinkRefusedError(
+            f"{doing}: {error.strerror}. Let the worker's user write to the folder, on a file system with hard links."
+        ) from error

@@ -1,0 +1,50 @@
+"""One object, read through piece by piece, and digests of what is in it."""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from dataclasses import dataclass
+from typing import Any
+
+from airflow_provider_genesys.sinks.objects.parts import PIECE, Part
+from airflow_provider_genesys.stores.base import ObjectStore
+
+
+@dataclass
+class Digests:
+    """Of bytes as they come. A CRC-32 can go on from where an earlier process stopped; SHA-256 cannot.
+
+    :param sha256: of ``hashlib``; None where bytes have come before that it has not seen.
+    """
+
+    crc32: int = 0
+    sha256: Any = None
+
+    def update(self, data: bytes) -> None:
+        """Take the next bytes."""
+        self.crc32 = zlib.crc32(data, self.crc32)
+        if self.sha256:
+            self.sha256.update(data)
+
+
+@dataclass(frozen=True)
+class Found:
+    """What an object holds."""
+
+    part: Part
+    crc32: int
+
+
+def read_through(store: ObjectStore, key: str, *, size: int) -> Found | None:
+    """Read an object of ``size`` bytes; None where there is none of that size, or it changes meanwhile."""
+    stored = next((one for one in store.list_objects(key) if (one.key, one.size) == (key, size)), None)
+    if stored is None:
+        return None
+    digests = Digests(sha256=hashlib.sha256())
+    for start in range(0, size, PIECE):
+        piece = store.read(key, start, PIECE, etag=stored.etag)
+        if piece is None:
+            return None
+        digests.update(piece)
+    return Found(Part(key, 0, size, 0, size, digests.sha256.hexdigest(), stored.etag), digests.crc32)

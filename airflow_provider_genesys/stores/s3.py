@@ -1,0 +1,183 @@
+"""The store that :class:`.s3.S3Sink` writes to: requests of a bucket, retried and explained."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import zlib
+from collections.abc import Callable, Collection, Iterator
+from typing import Any, TypeVar
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from airflow_provider_genesys.aws_errors import code_of, is_transient, told
+from airflow_provider_genesys.exceptions import SinkRefusedError, SinkUnavailableError
+from airflow_provider_genesys.failpoints import COMPLETING, PIECE_SENT, PUTTING, reached
+from airflow_provider_genesys.retries import retried
+from airflow_provider_genesys.stores.base import Body, ReadBack, Sent, Stored, content_type
+from airflow_provider_genesys.stores.s3_errors import explained
+
+T = TypeVar("T")
+
+MOST_PIECES = 10_000
+_READ_AT_ONCE = 1024 * 1024
+_OF_A_PIECE = {"PartNumber", "ETag", "ChecksumCRC32"}
+"""What completing an upload wants to know of each piece."""
+
+
+class S3Store:
+    """Implements :class:`.stores.base.ObjectStore`.
+
+    :param client: a boto3 S3 client.
+    """
+
+    def __init__(self, client: Any, bucket: str, *, retries: int = 3, extra_args: dict[str, Any] | None = None) -> None:
+        self.url = f"s3://{bucket}"
+        self._client = client
+        self._bucket = bucket
+        self._retries = retries
+        self._extra_args = extra_args or {}
+
+    def put(self, key: str, body: Body) -> str:
+        """Write an object at once."""
+        reached(PUTTING)
+        return str(self._put(key, body)["ETag"])
+
+    def put_if_absent(self, key: str, body: bytes) -> bool:
+        """Create an object; False where S3 says that the key is taken."""
+        return self._put(key, body, IfNoneMatch="*") is not None
+
+    def get(self, key: str) -> bytes | None:
+        """Return a small object."""
+        return self._read(key, lambda answer: bytes(answer["Body"].read()))
+
+    def read(self, key: str, start: int, length: int, *, etag: str | None = None) -> bytes | None:
+        """Return some bytes of an object."""
+        span = {"Range": f"bytes={start}-{start + length - 1}", **({"IfMatch": etag} if etag else {})}
+        return self._read(key, lambda answer: bytes(answer["Body"].read()), **span)
+
+    def read_back(self, key: str) -> ReadBack | None:
+        """Read an object through."""
+        return self._read(key, _digest)
+
+    def list_objects(self, prefix: str) -> Iterator[Stored]:
+        """Return the objects below ``prefix``."""
+        for found in self._listed("list_objects_v2", "Contents", prefix, Prefix=prefix):
+            yield Stored(found["Key"], found["Size"], found["ETag"])
+
+    def delete(self, key: str) -> None:
+        """Remove an object."""
+        self.call("delete_object", Key=key)
+
+    def upload(self, key: str) -> S3Upload:
+        """Begin a multipart upload."""
+        made = self.call("create_multipart_upload", **self._described(key), ChecksumAlgorithm="CRC32")
+        return S3Upload(self, Sent(key, made["UploadId"]), [])
+
+    def resume(self, sent: Sent) -> S3Upload | None:
+        """Go on with a multipart upload, where S3 lists all pieces that were sent."""
+        found = self._listed("list_parts", "Parts", sent.key, Key=sent.key, UploadId=sent.name)[: sent.pieces]
+        if (len(found), sum(piece["Size"] for piece in found)) != (sent.pieces, sent.bytes):
+            return None
+        return S3Upload(self, sent, [{name: piece[name] for name in _OF_A_PIECE & piece.keys()} for piece in found])
+
+    def abort_uploads(self, prefix: str) -> None:
+        """Throw away every unfinished multipart upload below ``prefix``."""
+        for found in self._listed("list_multipart_uploads", "Uploads", prefix, Prefix=prefix):
+            S3Upload(self, Sent(found["Key"], found["UploadId"]), []).abort()
+
+    def call(self, operation: str, *, tolerate: Collection[str] = (), **arguments: Any) -> Any:
+        """Make a request of the bucket and return the answer.
+
+        :param operation: method of the client.
+        :param tolerate: codes of errors for which None is returned.
+        """
+        request = getattr(self._client, operation)
+        return self._retried(operation, arguments["Key"], lambda: request(Bucket=self._bucket, **arguments), tolerate)
+
+    def _put(self, key: str, body: Body, **condition: str) -> Any:
+        arguments = {**self._described(key), **condition}
+        return self.call(
+            "put_object", tolerate={"PreconditionFailed"}, Body=body, ChecksumCRC32=_crc32(body), **arguments
+        )
+
+    def _described(self, key: str) -> dict[str, Any]:
+        return {"Key": key, "ContentType": content_type(key), **self._extra_args}
+
+    def _read(self, key: str, take: Callable[[Any], T], **span: str) -> T | None:
+        def read() -> T:
+            return take(self._client.get_object(Bucket=self._bucket, Key=key, **span))
+
+        return self._retried("get_object", key, read, {"NoSuchKey", "PreconditionFailed"})
+
+    def _listed(self, operation: str, field: str, place: str, **arguments: Any) -> list[dict[str, Any]]:
+        def read() -> list[dict[str, Any]]:
+            pages = self._client.get_paginator(operation).paginate(Bucket=self._bucket, **arguments)
+            return [found for page in pages for found in page.get(field, [])]
+
+        return self._retried(operation, place, read, {"NoSuchUpload"}) or []
+
+    def _retried(self, operation: str, key: str, action: Callable[[], T], tolerate: Collection[str] = ()) -> T | None:
+        request = f"{operation} {self.url}/{key}"
+        try:
+            return retried(action, request, self._retries, passes=is_transient, told=told)
+        except (ClientError, BotoCoreError) as error:
+            if code_of(error) in tolerate:
+                return None
+            raise explained(error, request) from error
+
+
+class S3Upload:
+    """Implements :class:`.stores.base.ResumableUpload`.
+
+    :param pieces: what S3 has said of those that were sent.
+    """
+
+    def __init__(self, store: S3Store, sent: Sent, pieces: list[dict[str, Any]]) -> None:
+        self.sent = sent
+        self._store = store
+        self._target = {"Key": sent.key, "UploadId": sent.name}
+        self._pieces = pieces
+
+    def send(self, piece: Body) -> None:
+        """Send the next piece."""
+        if len(self._pieces) == MOST_PIECES:
+            raise SinkRefusedError(
+                f"{self._store.url}/{self.sent.key} would have more than the {MOST_PIECES:,} pieces that S3 takes. "
+                "Choose a smaller part_size."
+            )
+        numbered: dict[str, Any] = {"PartNumber": len(self._pieces) + 1, "ChecksumCRC32": _crc32(piece)}
+        answer = self._store.call("upload_part", Body=piece, **self._target, **numbered)
+        self._pieces.append({**numbered, "ETag": answer["ETag"]})
+        self.sent = self.sent.and_piece(len(piece))
+        reached(PIECE_SENT)
+
+    def complete(self, sha256: str) -> str:
+        """Make the object appear."""
+        reached(COMPLETING)
+        try:
+            answer = self._store.call(
+                "complete_multipart_upload", **self._target, MultipartUpload={"Parts": self._pieces}
+            )
+        except SinkUnavailableError:
+            # It may have landed with its answer lost; a second request then meets NoSuchUpload.
+            found = self._store.read_back(self.sent.key)
+            if found is None or found.sha256 != sha256:
+                raise
+            return found.etag
+        return str(answer["ETag"])
+
+    def abort(self) -> None:
+        """Throw away what was sent."""
+        self._store.call("abort_multipart_upload", tolerate={"NoSuchUpload"}, **self._target)
+
+
+def _digest(answer: dict[str, Any]) -> ReadBack:
+    digest = hashlib.sha256()
+    for chunk in answer["Body"].iter_chunks(_READ_AT_ONCE):
+        digest.update(chunk)
+    return ReadBack(digest.hexdigest(), answer["ETag"])
+
+
+def _crc32(body: Body) -> str:
+    return base64.b64encode(zlib.crc32(body).to_bytes(4, "big")).decode()

@@ -1,0 +1,59 @@
+"""What an error of Amazon S3 means: try again, or stop and say what to do."""
+
+from __future__ import annotations
+
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+)
+
+from airflow_provider_genesys.aws_errors import code_of, is_transient, told
+from airflow_provider_genesys.exceptions import SinkError, SinkRefusedError, SinkUnavailableError
+
+_LOST_PIECES = {"InvalidPart", "NoSuchUpload"}
+
+_CREDENTIALS = "Correct the credentials of the AWS connection."
+
+_REGION = "Set region_name of the AWS connection to the bucket's region."
+
+_ADVICE = {
+    "AccessDenied": "Give the role the rights on bucket and prefix that docs/s3.md lists.",
+    "AuthorizationHeaderMalformed": _REGION,
+    "ExpiredToken": "Renew the session token of the AWS connection, or let it assume a role, which renews itself; "
+    "then clear the task with on_clear='resume' to go on from the last part.",
+    "IllegalLocationConstraintException": _REGION,
+    "InvalidAccessKeyId": _CREDENTIALS,
+    "InvalidBucketName": "Correct the bucket's name: 3 to 63 lower-case letters, digits, dots and hyphens.",
+    "InvalidObjectState": "The object is in an archive class: restore it, or move it to a class that is read at once.",
+    "KeyTooLongError": "Shorten the prefix.",
+    "NoCredentialsError": _CREDENTIALS,
+    "InvalidToken": _CREDENTIALS,
+    "NoSuchBucket": "Create the bucket, or correct its name.",
+    "NotImplemented": "If the store does not know 'If-None-Match', set fencing='none' and make sure that no window is "
+    "loaded twice at once.",
+    "PermanentRedirect": _REGION,
+    "RequestTimeTooSkewed": "The worker's clock is wrong: set it, e.g. with NTP.",
+    "SSLError": "The endpoint's certificate is not trusted: correct endpoint_url or verify of the AWS connection.",
+    "SignatureDoesNotMatch": _CREDENTIALS,
+}
+
+
+def explained(error: ClientError | BotoCoreError, request: str) -> SinkError:
+    """Return what is raised instead of ``error``.
+
+    :param request: what was asked for, e.g. ``put_object s3://bucket/key``.
+    """
+    code = code_of(error)
+    if code in _LOST_PIECES:
+        return SinkUnavailableError(
+            f"{request}: the upload, or a piece of it, is no longer there. A newer attempt, a lifecycle rule or a "
+            "person has aborted or replaced it; the next try goes on from the last committed part.",
+            code=code,
+        )
+    if is_transient(error):
+        return SinkUnavailableError(
+            f"{request} failed after all retries: {told(error)}. The next try goes on from the last committed part.",
+            code=code,
+        )
+    advice = _ADVICE.get(code, "Another try would meet the same: correct the settings or the store.")
+    return SinkRefusedError(f"{request} was refused: {told(error)}. {advice}", code=code)

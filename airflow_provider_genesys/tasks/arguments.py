@@ -1,0 +1,119 @@
+"""The contract that a loading operator was given: read, laid over with its modes, and checked as early as can be."""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from airflow.sdk import BaseHook, Variable
+from airflow.sdk.log import mask_secret
+
+from airflow_provider_genesys.exceptions import (
+    ConfigurationError,
+)
+from airflow_provider_genesys.transfers.base import GenesysExportTransferOperator
+
+if TYPE_CHECKING:
+    from airflow_provider_genesys.contracts.contract import Contract
+    from airflow_provider_genesys.source.shards import Shard
+    from airflow_provider_genesys.transfers.base import GenesysExportTransferOperator
+
+
+def contract_of(operator: GenesysExportTransferOperator, kind: str) -> Contract:
+    """Return the contract by which ``operator`` reads exports of ``kind``.
+
+    :raises ContractError: there is none, or it is not valid.
+    """
+    from airflow_provider_genesys.contracts.contract import resolve
+
+    folder = operator.dag.folder if operator.get_dag() else "."
+    named = operator.contract or None  # a template may render to nothing
+    return resolve(named, kind=kind, folder=folder).with_modes(operator.contract_modes or {})
+
+
+def check_contract(operator: GenesysExportTransferOperator) -> None:
+    """Read the contract while the DAG is parsed, where no template has to be rendered before."""
+    given = (operator.contract, operator.contract_modes)
+    if given != (None, None) and not any(map(_is_rendered_later, (*given, operator.kind))):
+        contract_of(operator, operator.kind)
+
+
+def hash_key_of(operator: GenesysExportTransferOperator, contract: Contract) -> bytes | None:
+    """Return the key that ``contract`` hashes with; None where it does not."""
+    return read_pii_key(operator.pii_key or contract.pii_key) if contract.hashes else None
+
+
+def _is_rendered_later(value: Any) -> bool:
+    """Whether ``value`` holds a template, or is what another task returns."""
+    if isinstance(value, dict):
+        return any(map(_is_rendered_later, value.values()))
+    return hasattr(value, "resolve") or (isinstance(value, str) and ("{{" in value or "{%" in value))
+
+
+def shard_of(given: Any, contract: Contract) -> Shard | None:
+    """Return the shard that GenesysPlanShardsOperator planned; None for the whole archive.
+
+    :raises ConfigurationError: it is no shard, or ``contract`` evolves, which each shard would do in its own way.
+    """
+    if given in (None, "", "None"):
+        return None
+    if "evolve" in asdict(contract.modes).values():
+        raise ConfigurationError(
+            "A contract that evolves cannot be loaded in shards: each would make other columns of what it meets. Load "
+            "the export in one piece, or choose other contract_modes."
+        )
+    import msgspec
+
+    from airflow_provider_genesys.source.shards import Shard
+
+    try:
+        return msgspec.convert(ast.literal_eval(given) if isinstance(given, str) else given, Shard)
+    except (msgspec.ValidationError, ValueError, SyntaxError) as error:
+        raise ConfigurationError(
+            f"shard is no shard ({error}). Map the operator over what GenesysPlanShardsOperator returned: "
+            ".partial(...).expand(shard=plan.output)."
+        ) from None
+
+
+_Number = TypeVar("_Number", int, float)
+
+
+def required(value: Any, name: str) -> Any:
+    """Return ``value``; a template that rendered to nothing is an error that names the argument."""
+    if value in (None, "", "None"):
+        raise ConfigurationError(f"{name} is empty after rendering; give it a value.")
+    return value
+
+
+def number(value: Any, kind: type[_Number]) -> _Number | None:
+    """Return a number that a template may have made text of; None where it is empty."""
+    return None if value in (None, "", "None") else kind(value)
+
+
+SHORTEST = 16
+"""Characters. Telephone numbers are few: through a key that can be guessed, each of them can be found again."""
+
+
+def read_pii_key(named: str | None) -> bytes:
+    """Return the key that ``named`` leads to: ``connection:<id>`` (its password) or ``variable:<key>``.
+
+    :raises ConfigurationError: it leads to nothing, or to something too short.
+    """
+    place, _, name = (named or "").partition(":")
+    if place == "connection" and name:
+        secret = BaseHook.get_connection(name).password
+    elif place == "variable" and name:
+        secret = Variable.get(name, default=None)
+    else:
+        raise ConfigurationError(
+            "The contract hashes personal data, which needs a key. Name where it is kept: "
+            f"pii_key='connection:<id>' or 'variable:<key>', not {named!r}."
+        )
+    if not secret or len(secret) < SHORTEST:
+        raise ConfigurationError(
+            f"The key in {named!r} has fewer than {SHORTEST} characters. Put a random one there, for example of "
+            "`openssl rand -hex 32`, and keep it: with another key the same value gets another hash."
+        )
+    mask_secret(secret)
+    return secret.encode()

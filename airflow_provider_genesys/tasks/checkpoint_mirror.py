@@ -1,0 +1,100 @@
+"""Show the checkpoint while a load runs: in the Airflow UI, and where else it is wanted. Nobody goes on from it.
+
+The one that counts is the sink's, which is committed together with the data.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import asdict
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import Context
+
+from airflow_provider_genesys.exceptions import SinkRefusedError, SinkUnavailableError
+from airflow_provider_genesys.hooks.checkpoint_store import open_store
+from airflow_provider_genesys.tasks.task_state import KeptElsewhere
+
+if TYPE_CHECKING:
+    from airflow_provider_genesys.checkpoints.conditional import ConditionalStore
+    from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
+
+log = logging.getLogger(__name__)
+
+EVERY = 5.0
+"""Seconds between two writes; each takes the API server 10 to 30 ms."""
+
+
+class CheckpointMirror:
+    """Writes the newest checkpoint to XCom ``checkpoint`` and, on Airflow 3.3, to the task's state store.
+
+    :param conn_id: a connection to Redis or DynamoDB, where it is written, too; None for nowhere else.
+    """
+
+    def __init__(self, context: Context, conn_id: str | None = None) -> None:
+        self._context = context
+        self._conn_id = conn_id
+        self._elsewhere: ConditionalStore | None = None
+        self._ti = context["ti"]
+        self._store: Any = context.get("task_state_store")
+        self._shared: dict[str, Any] = {}
+        self.committed_at: str | None = None
+        """When the sink last committed something, ISO 8601; None where nothing is known."""
+        self._written = 0.0
+        self._newest: dict[str, Any] | None = None
+
+    def __enter__(self) -> CheckpointMirror:  # noqa: PYI034 - Python 3.10 has no typing.Self
+        self._elsewhere = open_store(self._conn_id) if self._conn_id else None
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._write()
+        self._let_go()
+
+    def show(self, handle: dict[str, Any]) -> None:
+        """Show the export's file with each checkpoint; its ``file_uri`` is sealed."""
+        self._shared = {"file_uri": handle.get("file_uri"), "expires_at": handle.get("expires_at")}
+
+    def committed(self, checkpoint: Checkpoint) -> None:
+        """Note ``checkpoint``, and write it if the last write is old enough."""
+        self.committed_at = checkpoint.committed_at
+        page = checkpoint.position.page
+        place = {"cursor": page.cursor} if page else {"byte_offset": checkpoint.position.record_offset}
+        self._newest = {
+            **place,
+            "record_index": checkpoint.counts.read,
+            "last_record_id": checkpoint.last_record_id,
+            "committed_at": checkpoint.committed_at,
+            **self._shared,
+        }
+        if checkpoint.failed_batches:
+            self._newest["failed_batches"] = [asdict(failed) for failed in checkpoint.failed_batches]
+        if time.monotonic() - self._written >= EVERY:
+            self._write()
+
+    def _write(self) -> None:
+        if self._newest is None:
+            return
+        self._ti.xcom_push(key="checkpoint", value=self._newest)
+        if self._store is not None:
+            self._store.set("checkpoint", self._newest)
+        if self._elsewhere is not None:
+            self._write_to(self._elsewhere, self._newest)
+        self._newest, self._written = None, time.monotonic()
+
+    def _write_to(self, store: ConditionalStore, newest: dict[str, Any]) -> None:
+        """Write to another place; where that does not work, a load goes on without it."""
+        try:
+            KeptElsewhere(store, self._context).set("checkpoint", newest)
+        except (SinkRefusedError, SinkUnavailableError) as error:
+            log.warning("The checkpoint is not shown there any more in this attempt: %s", error)
+            self._let_go()
+
+    def _let_go(self) -> None:
+        if self._elsewhere is not None:
+            self._elsewhere.close()
+        self._elsewhere = None

@@ -1,0 +1,93 @@
+"""Read what a loading operator is given as ``handle``."""
+
+from __future__ import annotations
+
+import ast
+import json
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator, Context
+
+from airflow_provider_genesys.exceptions import ConfigurationError, WindowError
+from airflow_provider_genesys.hooks.object_store import is_folder_url
+from airflow_provider_genesys.tasks.result import landed_handle
+from airflow_provider_genesys.window import Window, read_window
+
+if TYPE_CHECKING:
+    from airflow_provider_genesys.hooks.genesys import GenesysCloudHook
+
+
+def read_handle(given: Any, kind: str, hook: GenesysCloudHook, source_conn_id: str | None = None) -> dict[str, Any]:
+    """Return the handle: the sensor's output as it is, or, for the id of an export, what Genesys says of it.
+
+    Of an archive that was landed as it is, it is what the manifest there says. A template gives text; a dict that
+    became text (Python's or JSON's form) is read back.
+
+    :param source_conn_id: the connection to where an archive was landed.
+    :raises ConfigurationError: it is empty, or no handle.
+    :raises SourceRefusedError: no archive was landed there.
+    """
+    value = _parsed(given.strip()) if isinstance(given, str) else given
+    if url := _location(value):
+        return landed_handle(url, source_conn_id)
+    if isinstance(value, dict):
+        if not value.get("export_id"):
+            raise ConfigurationError(
+                "The handle has no export_id. Give the operator what GenesysExportSensor returned."
+            )
+        return {"kind": kind, **value}
+    if not value or not isinstance(value, str):
+        raise ConfigurationError(
+            f"handle is {type(value).__name__}, and should be what GenesysExportSensor returned, or an export id. Did "
+            "the task before this one push it?"
+        )
+    return hook.make_handle(hook.get_export(value, kind))
+
+
+def window_of(handle: dict[str, Any], start: Any, end: Any) -> Window:
+    """Return the window that the operator's arguments ``start`` and ``end`` give, else the handle.
+
+    :raises WindowError: neither does.
+    """
+    window = read_window("the operator's arguments", start, end) or read_window(
+        "the handle", handle.get("window_start"), handle.get("window_end")
+    )
+    if window is None:
+        raise WindowError(
+            f"Neither Genesys nor the handle says which window export {handle['export_id']} has. Give the operator "
+            "window_start and window_end."
+        )
+    return window
+
+
+def _location(value: Any) -> str | None:
+    """Return where an archive was landed, by its URL or what the landing task returned; None for other handles."""
+    if isinstance(value, dict) and value.get("contract") == "raw":
+        value = value.get("location")
+    return value if isinstance(value, str) and is_folder_url(value) else None
+
+
+def _parsed(text: str) -> Any:
+    if text in ("", "None"):
+        return None
+    if not text.startswith("{"):
+        return text
+    try:
+        return json.loads(text)
+    except ValueError:
+        pass
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        raise ConfigurationError("handle begins like a dict but cannot be read as one.") from None
+
+
+def upstream_export(task: BaseOperator, context: Context, export_id: str) -> dict[str, Any] | None:
+    """Return the XCom ``export`` of a task directly upstream that is of this export; None where there is none."""
+    for task_id in sorted(task.upstream_task_ids):
+        pulled = context["ti"].xcom_pull(task_ids=task_id, key="export")
+        # A mapped task upstream gives a list, with one element for each of its exports.
+        for export in pulled if isinstance(pulled, list) else [pulled]:
+            if isinstance(export, dict) and export.get("export_id") == export_id:
+                return export
+    return None
