@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from airflow_provider_genesys.testing.services import AzuriteServer, PostgresServer, S3Server
-from tests import outcome_report
+from tests.support import outcome_report
 
 _numbers = itertools.count(1)
 

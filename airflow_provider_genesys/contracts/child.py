@@ -15,6 +15,16 @@ import msgspec
 from airflow_provider_genesys.contracts.column import ColumnType
 from airflow_provider_genesys.exceptions import ContractError
 
+TYPES: dict[str, Any] = {
+    "string": str,
+    "integer": Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)],
+    "number": float,
+    "boolean": bool,
+    "timestamp": datetime,
+    "json": Any,
+}
+"""What a value becomes, by the type of its column."""
+
 _UP = re.compile(r"((?:\.\./)*)([^./]+)")
 
 
@@ -117,16 +127,6 @@ _CONVERSIONS: dict[str, Callable[[Any], Any]] = {
     "timestamp": _timestamp,
     "json": lambda value: msgspec.json.encode(value).decode(),
 }
-
-TYPES: dict[str, Any] = {
-    "string": str,
-    "integer": Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)],
-    "number": float,
-    "boolean": bool,
-    "timestamp": datetime,
-    "json": Any,
-}
-"""What a value becomes, by the type of its column."""
 
 Row = tuple[Any, ...]
 

@@ -20,7 +20,7 @@ from airflow_provider_genesys.exceptions import ContractError
 
 __all__ = ["PROCESSED_AT", "RECORDINGS", "Column", "ColumnType", "Contract", "Modes", "built_in_names", "resolve"]
 
-_BUILT_IN = Path(__file__).parents[1] / "contracts"
+_BUILT_IN = Path(__file__).parent / "built_in"
 
 
 @dataclass(frozen=True)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    pass
+from typing import Any
 
 CONNECT_SECONDS = 10
 
 ANSWER_SECONDS = 10
 
 
-def _dynamodb_client(conn_id: str) -> Any:
+def dynamodb_client(conn_id: str) -> Any:
+    """Return a client whose requests end soon and are not retried: the store retries."""
     from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
     from botocore.config import Config
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
-from typing import Any
+from typing import Any, Protocol
 
 from airflow_provider_genesys.exceptions import NotAnArchiveError
 from airflow_provider_genesys.failpoints import COMMITTED, COMPLETE, FINISHING, OPENED, REPORTED, WRITING, reached
@@ -18,7 +18,6 @@ from airflow_provider_genesys.pipeline.load import Load
 from airflow_provider_genesys.pipeline.memory import MemoryLimit, peak_memory_mb
 from airflow_provider_genesys.pipeline.progress import Progress
 from airflow_provider_genesys.pipeline.run import Options
-from airflow_provider_genesys.sinks.objects.raw_landing import PIECE, RawLanding
 from airflow_provider_genesys.source.base import Archive
 from airflow_provider_genesys.source.landed import RAW
 from airflow_provider_genesys.source.position import Identity
@@ -31,11 +30,27 @@ _PATIENCE = 60.0
 """Seconds after which it is looked again for bytes; how long a download may stand still is its own to say."""
 
 
+class Landing(Protocol):
+    """A place for one archive as it came. Used by one thread, in the order open, write..., finish."""
+
+    piece: int
+    """Bytes that it takes best at a time."""
+
+    def open(self, load: Load, *, restart: bool) -> Checkpoint | None:
+        """Take a new fence and return where to continue; None when there is nothing to continue."""
+
+    def write(self, data: bytes, source: Identity) -> Checkpoint | None:
+        """Take the next bytes; return the checkpoint where they are committed."""
+
+    def finish(self, certificate: Certificate, handle: dict[str, Any]) -> Certificate:
+        """Let the archive appear and mark the landing complete; return the closed certificate."""
+
+
 def land(
     load: Load,
     handle: dict[str, Any],
     archive: Callable[[Checkpoint], Archive],
-    landing: RawLanding,
+    landing: Landing,
     options: Options,
     watch: Callable[[Checkpoint], None] = lambda _: None,
 ) -> Certificate:
@@ -54,7 +69,7 @@ def land(
         watch(start)
     start = start or Checkpoint(load.load_id, load.export_id, _now())
     source, progress, memory = archive(start), Progress(start), MemoryLimit(options.max_memory_mb)
-    with Handover(lambda: _rest(source, start), stop=source.stop, limit=PIECE) as handover:
+    with Handover(lambda: _rest(source, start), stop=source.stop, limit=landing.piece) as handover:
         while (chunk := handover.take(_PATIENCE)) != b"":
             reached(WRITING)
             committed = landing.write(chunk or b"", source.known)

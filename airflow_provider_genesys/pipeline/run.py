@@ -24,7 +24,7 @@ from airflow_provider_genesys.pipeline.failed_batches import keeping_failures
 from airflow_provider_genesys.pipeline.load import Load
 from airflow_provider_genesys.pipeline.memory import MemoryLimit, keep_freed_memory, peak_memory_mb
 from airflow_provider_genesys.pipeline.progress import Phases, Progress
-from airflow_provider_genesys.pipeline.shards import join_shards
+from airflow_provider_genesys.pipeline.shards import beginning_of, check_end, holds, join_shards
 from airflow_provider_genesys.pipeline.sink import Sink
 from airflow_provider_genesys.source.base import Archive, Source, Until
 from airflow_provider_genesys.source.document import Document
@@ -131,7 +131,7 @@ def _load(
                     reached(REPORTED)
             del part, piece, rows, batch  # held while the next ones are made, they cost 7 % of all CPU
     if load.range:
-        load.range.check_end(batcher.last)
+        check_end(load.range, batcher.last)
     if not batcher.read and not options.allow_empty:
         raise _empty(load, source.length)
     budget.check(batcher.account, ended=True)
@@ -165,7 +165,7 @@ def _of_shard(options: Options) -> Options:
 
 def _opened(load: Load, sink: Sink, *, restart: bool) -> Checkpoint:
     start = sink.open(load, restart=restart)
-    if start and load.range and not load.range.holds(start):
+    if start and load.range and not holds(load.range, start):
         start = sink.open(load, restart=True)  # the archive was cut in other places before
     return start or _beginning(load, sink.processed_at)
 
@@ -173,7 +173,7 @@ def _opened(load: Load, sink: Sink, *, restart: bool) -> Checkpoint:
 def _beginning(load: Load, processed_at: str | None) -> Checkpoint:
     now = datetime.now(timezone.utc).replace(microsecond=0).isoformat()
     if load.range:
-        return load.range.beginning(load.load_id, load.export_id, processed_at)
+        return beginning_of(load.range, load, processed_at)
     return Checkpoint(load_id=load.load_id, export_id=load.export_id, processed_at=processed_at or now)
 
 

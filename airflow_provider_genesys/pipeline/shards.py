@@ -14,13 +14,42 @@ from airflow_provider_genesys.contracts.drift import summed
 from airflow_provider_genesys.exceptions import AccountError
 from airflow_provider_genesys.pipeline.budget import Budget
 from airflow_provider_genesys.pipeline.certificate import Certificate
-from airflow_provider_genesys.pipeline.checkpoint import DIGEST_RANGE, Counts
+from airflow_provider_genesys.pipeline.checkpoint import DIGEST_RANGE, Checkpoint, Counts
 from airflow_provider_genesys.pipeline.completeness import Completeness
 from airflow_provider_genesys.pipeline.load import Load
 from airflow_provider_genesys.pipeline.sink import JoiningSink, Sink
+from airflow_provider_genesys.source.position import Position
 from airflow_provider_genesys.source.shards import Shard
 
 _SAME = ("load_id", "export_id", "kind", "window_start", "window_end", "contract", "source", "delivery")
+
+
+def beginning_of(shard: Shard, load: Load, processed_at: str | None) -> Checkpoint:
+    """Return the checkpoint that a load of ``shard`` begins at."""
+    entry = shard.start - shard.proof.length
+    return Checkpoint(
+        load_id=load.load_id,
+        export_id=load.export_id,
+        processed_at=processed_at or shard.planned_at,
+        first=shard.start,
+        position=Position(shard.start, entry, entry, packing="plain", shape="lines"),
+        proof=shard.proof,
+        source=shard.source,
+    )
+
+
+def holds(shard: Shard, checkpoint: Checkpoint) -> bool:
+    """Whether ``checkpoint`` is of this range, and not of another one under the same number."""
+    return checkpoint.first == shard.start and checkpoint.position.record_offset <= shard.end
+
+
+def check_end(shard: Shard, last: Checkpoint) -> None:
+    """Raise :class:`AccountError` unless a load that has come to ``last`` has read all of the shard."""
+    if last.position.record_offset != shard.end:
+        raise AccountError(
+            f"Shard {shard.number} of export {last.export_id} was read to byte {last.position.record_offset}, and "
+            f"ends at byte {shard.end}. The load is not complete; please report this as a bug."
+        )
 
 
 def join_shards(load: Load, sink: Sink, budget: Budget, completeness: Completeness) -> Certificate | None:

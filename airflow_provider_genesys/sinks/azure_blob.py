@@ -49,8 +49,8 @@ class AzureBlobSink(ObjectSink):
         extra_args: dict[str, Any] | None = None,
     ) -> None:
         extra = extra_args or {}
-        _check_extra_args(extra)
-        _check_prefix(prefix)
+        check_extra_args(extra)
+        check_blob_prefix(prefix)
         if retries < 0:
             raise ConfigurationError(f"retries is {retries}; it has to be 0 or more.")
         settings = ObjectSettings(
@@ -70,13 +70,14 @@ def azure_landing(
 ) -> RawLanding:
     """Return where an archive is landed as it is; the parameters are those of :class:`AzureBlobSink`."""
     extra = extra_args or {}
-    _check_extra_args(extra)
-    _check_prefix(prefix)
+    check_extra_args(extra)
+    check_blob_prefix(prefix)
     settings = ObjectSettings(prefix, part_size=part_size, dead_letter_raw="drop", partition_format=partition_format)
     return RawLanding(lambda: AzureStore(container(), retries=retries, extra_args=extra), settings)
 
 
-def _check_prefix(prefix: str) -> None:
+def check_blob_prefix(prefix: str) -> None:
+    """Raise :class:`ConfigurationError` for a prefix that Azure would change."""
     if "\\" in prefix or any(step.endswith(".") for step in prefix.split("/")):
         raise ConfigurationError(
             f"The prefix {prefix!r} cannot be used in Azure: it has a backslash, or a step that ends with a dot, which "
@@ -84,7 +85,8 @@ def _check_prefix(prefix: str) -> None:
         )
 
 
-def _check_extra_args(extra: dict[str, Any]) -> None:
+def check_extra_args(extra: dict[str, Any]) -> None:
+    """Raise :class:`ConfigurationError` for an argument that is none of :data:`EXTRA_ARGS`."""
     unknown = sorted(extra.keys() - EXTRA_ARGS)
     if unknown:
         raise ConfigurationError(f"extra_args has {', '.join(unknown)}; it may have {', '.join(sorted(EXTRA_ARGS))}.")

@@ -74,7 +74,7 @@ class S3Sink(ObjectSink):
         extra_args: dict[str, Any] | None = None,
     ) -> None:
         extra = extra_args or {}
-        _check_extra_args(extra)
+        check_extra_args(extra)
         if retries < 0:
             raise ConfigurationError(f"retries is {retries}; it has to be 0 or more.")
         settings = ObjectSettings(
@@ -96,14 +96,15 @@ def s3_landing(
 ) -> RawLanding:
     """Return where an archive is landed as it is; the parameters are those of :class:`S3Sink`."""
     extra = extra_args or {}
-    _check_extra_args(extra)
+    check_extra_args(extra)
     settings = ObjectSettings(
         prefix, part_size=part_size, fencing=fencing, dead_letter_raw="drop", partition_format=partition_format
     )
     return RawLanding(lambda: S3Store(client(), bucket, retries=retries, extra_args=extra), settings)
 
 
-def _check_extra_args(extra: dict[str, Any]) -> None:
+def check_extra_args(extra: dict[str, Any]) -> None:
+    """Raise :class:`ConfigurationError` for an argument that is none of :data:`EXTRA_ARGS`."""
     unknown = sorted(extra.keys() - EXTRA_ARGS)
     if unknown:
         raise ConfigurationError(f"extra_args has {', '.join(unknown)}; it may have {', '.join(sorted(EXTRA_ARGS))}.")

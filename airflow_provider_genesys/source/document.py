@@ -10,9 +10,8 @@ from collections.abc import Generator, Iterator
 from contextlib import closing
 
 from airflow_provider_genesys.exceptions import SourceChangedError
-from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
 from airflow_provider_genesys.source.base import Archive
-from airflow_provider_genesys.source.position import PROVEN, Identity, Position, Proof
+from airflow_provider_genesys.source.position import PROVEN, Identity, Position, Proof, Start
 from airflow_provider_genesys.source.read_ahead import Handover
 from airflow_provider_genesys.source.records import MAX_SLICE_BYTES, Slice
 from airflow_provider_genesys.source.split.array import ArraySplitter
@@ -31,7 +30,7 @@ class Document:
     """
 
     def __init__(
-        self, archive: Archive, start: Checkpoint, *, max_record_bytes: int, records_path: str | None = None
+        self, archive: Archive, start: Start, *, max_record_bytes: int, records_path: str | None = None
     ) -> None:
         self._archive = archive
         self._start = start

@@ -19,8 +19,7 @@ from airflow_provider_genesys.cloud.exports.base import Page
 from airflow_provider_genesys.cloud.exports.results import page_reader
 from airflow_provider_genesys.cloud.http.client import CloudClient
 from airflow_provider_genesys.exceptions import CursorLostError, SourceChangedError
-from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
-from airflow_provider_genesys.source.position import Identity, PagePlace, Position, Proof
+from airflow_provider_genesys.source.position import Identity, PagePlace, Position, Proof, Start
 from airflow_provider_genesys.source.records import KEPT_OF_OVERSIZE, MAX_RECORD_BYTES, DeadLetter, Slice, oversize
 
 log = logging.getLogger(__name__)
@@ -55,7 +54,7 @@ class Pages:
         self._trail = _Trail()
         self._newest: tuple[Page, PagePlace, int, Slice]
 
-    def entered(self, start: Checkpoint, *, max_record_bytes: int) -> Pages:
+    def entered(self, start: Start, *, max_record_bytes: int) -> Pages:
         """Go to where ``start`` stands; return this object."""
         place = start.position.page or PagePlace()
         self._position = replace(start.position, page=place)

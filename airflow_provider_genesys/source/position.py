@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 
 @dataclass(frozen=True)
@@ -86,3 +86,23 @@ class Identity:
     length: int | None = None
     etag: str | None = None
     available_until: str | None = None
+
+
+class Start(Protocol):
+    """Where a source is to be read from; a checkpoint is one."""
+
+    @property
+    def export_id(self) -> str:
+        """The export that is read, for messages."""
+
+    @property
+    def position(self) -> Position:
+        """The place of the first record that is wanted."""
+
+    @property
+    def proof(self) -> Proof:
+        """Of the bytes just before it."""
+
+    @property
+    def source(self) -> Identity:
+        """What an earlier reader learned of the source."""

@@ -13,10 +13,8 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from airflow_provider_genesys.exceptions import AccountError
-from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
 from airflow_provider_genesys.source.base import Archive
-from airflow_provider_genesys.source.position import PROVEN, Identity, Position, Proof
+from airflow_provider_genesys.source.position import PROVEN, Identity, Proof
 from airflow_provider_genesys.source.split.base import shape_of
 from airflow_provider_genesys.source.unpack.unpacked import Unpacked
 
@@ -37,31 +35,6 @@ class Shard:
     """The archive that was cut."""
     planned_at: str = ""
     """ISO 8601, UTC: the ``processed_at`` of all its shards."""
-
-    def beginning(self, load_id: str, export_id: str, processed_at: str | None) -> Checkpoint:
-        """Return the checkpoint that a load of this shard begins at."""
-        entry = self.start - self.proof.length
-        return Checkpoint(
-            load_id=load_id,
-            export_id=export_id,
-            processed_at=processed_at or self.planned_at,
-            first=self.start,
-            position=Position(self.start, entry, entry, packing="plain", shape="lines"),
-            proof=self.proof,
-            source=self.source,
-        )
-
-    def holds(self, checkpoint: Checkpoint) -> bool:
-        """Whether ``checkpoint`` is of this range, and not of another one under the same number."""
-        return checkpoint.first == self.start and checkpoint.position.record_offset <= self.end
-
-    def check_end(self, last: Checkpoint) -> None:
-        """Raise :class:`AccountError` unless a load that has come to ``last`` has read all of the shard."""
-        if last.position.record_offset != self.end:
-            raise AccountError(
-                f"Shard {self.number} of export {last.export_id} was read to byte {last.position.record_offset}, and "
-                f"ends at byte {self.end}. The load is not complete; please report this as a bug."
-            )
 
 
 def plan_shards(

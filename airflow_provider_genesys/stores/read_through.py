@@ -7,8 +7,10 @@ import zlib
 from dataclasses import dataclass
 from typing import Any
 
-from airflow_provider_genesys.sinks.objects.parts import PIECE, Part
 from airflow_provider_genesys.stores.base import ObjectStore
+
+PIECE = 8 * 2**20
+"""Bytes read at once."""
 
 
 @dataclass
@@ -32,7 +34,9 @@ class Digests:
 class Found:
     """What an object holds."""
 
-    part: Part
+    size: int
+    sha256: str
+    etag: str
     crc32: int
 
 
@@ -47,4 +51,4 @@ def read_through(store: ObjectStore, key: str, *, size: int) -> Found | None:
         if piece is None:
             return None
         digests.update(piece)
-    return Found(Part(key, 0, size, 0, size, digests.sha256.hexdigest(), stored.etag), digests.crc32)
+    return Found(size, digests.sha256.hexdigest(), stored.etag, digests.crc32)

@@ -12,36 +12,35 @@ from airflow.sdk.log import mask_secret
 from airflow_provider_genesys.exceptions import (
     ConfigurationError,
 )
-from airflow_provider_genesys.transfers.base import GenesysExportTransferOperator
 
 if TYPE_CHECKING:
     from airflow_provider_genesys.contracts.contract import Contract
     from airflow_provider_genesys.source.shards import Shard
-    from airflow_provider_genesys.transfers.base import GenesysExportTransferOperator
 
 
-def contract_of(operator: GenesysExportTransferOperator, kind: str) -> Contract:
-    """Return the contract by which ``operator`` reads exports of ``kind``.
+def contract_of(contract: str | Contract | None, modes: dict[str, str] | None, *, kind: str, folder: str) -> Contract:
+    """Return the contract by which exports of ``kind`` are read.
+
+    :param contract: as the operator was given it; None or empty for the built-in one.
+    :param modes: laid over those of the contract.
+    :param folder: where a relative path of a contract file begins.
 
     :raises ContractError: there is none, or it is not valid.
     """
     from airflow_provider_genesys.contracts.contract import resolve
 
-    folder = operator.dag.folder if operator.get_dag() else "."
-    named = operator.contract or None  # a template may render to nothing
-    return resolve(named, kind=kind, folder=folder).with_modes(operator.contract_modes or {})
+    return resolve(contract or None, kind=kind, folder=folder).with_modes(modes or {})  # a template may give ""
 
 
-def check_contract(operator: GenesysExportTransferOperator) -> None:
+def check_contract(contract: str | Contract | None, modes: dict[str, str] | None, *, kind: str, folder: str) -> None:
     """Read the contract while the DAG is parsed, where no template has to be rendered before."""
-    given = (operator.contract, operator.contract_modes)
-    if given != (None, None) and not any(map(_is_rendered_later, (*given, operator.kind))):
-        contract_of(operator, operator.kind)
+    if (contract, modes) != (None, None) and not any(map(_is_rendered_later, (contract, modes, kind))):
+        contract_of(contract, modes, kind=kind, folder=folder)
 
 
-def hash_key_of(operator: GenesysExportTransferOperator, contract: Contract) -> bytes | None:
+def hash_key_of(pii_key: str | None, contract: Contract) -> bytes | None:
     """Return the key that ``contract`` hashes with; None where it does not."""
-    return read_pii_key(operator.pii_key or contract.pii_key) if contract.hashes else None
+    return read_pii_key(pii_key or contract.pii_key) if contract.hashes else None
 
 
 def _is_rendered_later(value: Any) -> bool:

@@ -9,11 +9,9 @@ from airflow_provider_genesys.hooks.object_store import open_folder
 
 if TYPE_CHECKING:
     from airflow_provider_genesys.hooks.genesys import GenesysCloudHook
-    from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
     from airflow_provider_genesys.source.base import Archive
     from airflow_provider_genesys.source.pages import Pages
-    from airflow_provider_genesys.source.position import Identity
-    from airflow_provider_genesys.transfers.base import GenesysExportTransferOperator
+    from airflow_provider_genesys.source.position import Identity, Start
 
 LOCATION = "landed_at"
 """Member of a handle whose archive was landed: the URL of its folder."""
@@ -29,7 +27,9 @@ def landed_handle(url: str, conn_id: str | None) -> dict[str, Any]:
     return {**find_landed(*open_folder(url, conn_id)).handle, LOCATION: url}
 
 
-def open_result(operator: GenesysExportTransferOperator, handle: dict[str, Any], start: Checkpoint) -> Archive | Pages:
+def open_result(
+    hook: GenesysCloudHook, handle: dict[str, Any], start: Start, *, page_size: int, source_conn_id: str | None
+) -> Archive | Pages:
     """Return the export's result, to be read from ``start`` on.
 
     :raises ConfigurationError: it is conversations that media is to be fetched of, and no records of a table.
@@ -39,8 +39,8 @@ def open_result(operator: GenesysExportTransferOperator, handle: dict[str, Any],
             f"Export {handle['export_id']} names conversations to fetch media of. GenesysRecordingMediaToS3Operator or "
             "GenesysRecordingMediaToAzureBlobOperator does that, and finishes what it has begun when it is cleared."
         )
-    pages = operator.hook.open_pages(handle, page_size=operator.page_size)
-    return pages or open_archive(operator.hook, handle, start.source, operator.source_conn_id)
+    pages = hook.open_pages(handle, page_size=page_size)
+    return pages or open_archive(hook, handle, start.source, source_conn_id)
 
 
 def open_archive(

@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from airflow_provider_genesys.pipeline.load import Load
     from airflow_provider_genesys.pipeline.run import Options
     from airflow_provider_genesys.pipeline.sink import Sink
+    from airflow_provider_genesys.source.base import Archive
+    from airflow_provider_genesys.source.pages import Pages
 
 
 class GenesysExportTransferOperator(BaseOperator):
@@ -179,7 +181,11 @@ class GenesysExportTransferOperator(BaseOperator):
         self.genesys_conn_id = genesys_conn_id
         self.source_conn_id = source_conn_id
         self.checkpoint_mirror_conn_id = checkpoint_mirror_conn_id
-        check_contract(self)
+        check_contract(contract, contract_modes, kind=kind, folder=self._folder)
+
+    @property
+    def _folder(self) -> str:
+        return str(self.dag.folder) if self.get_dag() else "."
 
     @abstractmethod
     def make_sink(self) -> Sink:
@@ -264,7 +270,10 @@ class GenesysExportTransferOperator(BaseOperator):
         """Load the records that ``handle`` leads to into the sink; ``watch`` is told every checkpoint."""
         from airflow_provider_genesys.pipeline.run import run
 
-        return run(load, lambda start: open_result(self, handle, start), self.make_sink(), options, watch)
+        def result(start: Checkpoint) -> Archive | Pages:
+            return open_result(self.hook, handle, start, page_size=self.page_size, source_conn_id=self.source_conn_id)
+
+        return run(load, result, self.make_sink(), options, watch)
 
     def read_by(self, contract: Contract) -> str:
         """Return what stands, in the load's id, for how the export is read."""
@@ -277,12 +286,13 @@ class GenesysExportTransferOperator(BaseOperator):
     def _load(self, handle: dict[str, Any], context: Context) -> Load:
         from airflow_provider_genesys.pipeline.load import Load
 
-        contract = contract_of(self, handle["kind"])
+        contract = contract_of(self.contract, self.contract_modes, kind=handle["kind"], folder=self._folder)
         shard = shard_of(self.shard, contract)
         window = window_of(handle, self.window_start, self.window_end)
         ti = context["ti"]
         identity = [handle["kind"], str(window.start), str(window.end), self.filters or {}, self.read_by(contract)]
-        if key := hash_key_of(self, contract):  # with another one it is another load: hashes of two keys must not mix
+        # With another key it is another load: hashes of two keys must not mix.
+        if key := hash_key_of(self.pii_key, contract):
             identity.append(hmac.digest(key, b"identity", "sha256").hex()[:16])
         return Load(
             load_id=hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16],
@@ -315,7 +325,7 @@ class GenesysExportTransferOperator(BaseOperator):
             allow_empty=self.allow_empty,
             restart=restart,
             max_memory_mb=self.max_memory_mb,
-            pii_key=hash_key_of(self, contract),
+            pii_key=hash_key_of(self.pii_key, contract),
             completeness=Completeness(handle.get("records"), self.expect_records),
         )
 

@@ -6,9 +6,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_genesys.hooks.object_store import azure_container
-from airflow_provider_genesys.media.store import MediaStore
-from airflow_provider_genesys.sinks.azure_blob import _check_extra_args, _check_prefix
-from airflow_provider_genesys.stores.azure_blob import AzureStore
 from airflow_provider_genesys.tasks.arguments import required
 from airflow_provider_genesys.transfers.media import GenesysRecordingMediaOperator
 
@@ -54,13 +51,16 @@ class GenesysRecordingMediaToAzureBlobOperator(GenesysRecordingMediaOperator):
     def make_store(self) -> MediaStore:
         """Return where the media goes."""
         container = azure_container(self.wasb_conn_id, required(self.container_name, "container_name"))
-
         return azure_media(container, required(self.blob_prefix, "blob_prefix"), self.extra_args)
 
 
 def azure_media(container: Any, prefix: str, extra_args: dict[str, Any] | None) -> MediaStore:
     """Return where media goes; the parameters are those of :class:`AzureBlobSink`, but for the container itself."""
+    from airflow_provider_genesys.media.store import MediaStore
+    from airflow_provider_genesys.sinks.azure_blob import check_blob_prefix, check_extra_args
+    from airflow_provider_genesys.stores.azure_blob import AzureStore
+
     extra = extra_args or {}
-    _check_extra_args(extra)
-    _check_prefix(prefix)
+    check_extra_args(extra)
+    check_blob_prefix(prefix)
     return MediaStore(AzureStore(container, extra_args=extra), prefix)

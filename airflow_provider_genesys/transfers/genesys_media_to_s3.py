@@ -6,9 +6,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_genesys.hooks.aws import s3_client
-from airflow_provider_genesys.media.store import MediaStore
-from airflow_provider_genesys.sinks.s3 import _check_extra_args
-from airflow_provider_genesys.stores.s3 import S3Store
 from airflow_provider_genesys.tasks.arguments import required
 from airflow_provider_genesys.transfers.media import GenesysRecordingMediaOperator
 
@@ -57,6 +54,10 @@ class GenesysRecordingMediaToS3Operator(GenesysRecordingMediaOperator):
 
 def s3_media(client: Any, bucket: str, prefix: str, extra_args: dict[str, Any] | None) -> MediaStore:
     """Return where media goes; the parameters are those of :class:`S3Sink`, but for the client itself."""
+    from airflow_provider_genesys.media.store import MediaStore
+    from airflow_provider_genesys.sinks.s3 import check_extra_args
+    from airflow_provider_genesys.stores.s3 import S3Store
+
     extra = extra_args or {}
-    _check_extra_args(extra)
+    check_extra_args(extra)
     return MediaStore(S3Store(client, bucket, extra_args=extra), prefix)

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from asgiref.sync import sync_to_async
-
-if TYPE_CHECKING:
-    pass
 
 PATIENCE = 2.0
 """Seconds that one poll may take with retries of its own, in one of few threads; the trigger itself asks again."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from tests.support.airflow_home import airflow_db, run_dag, states, xcoms
+
+# isort: split
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,12 +15,11 @@ from typing import Any
 
 import psycopg
 import pytest
-from airflow_home import airflow_db, run_dag, states, xcoms
-from shipped_dag import shipped_dag
 
 from airflow_provider_genesys.cloud.http import shared
 from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
 from airflow_provider_genesys.testing.services import PostgresServer, S3Server
+from tests.support.shipped_dag import shipped_dag
 
 __all__ = ["airflow_db"]
 

@@ -10,11 +10,11 @@ from typing import Any
 
 import psycopg
 import pytest
-from celery_airflow import WORKERS, CeleryAirflow
-from watching import COLUMNS, query, until
 
 from airflow_provider_genesys.testing.services import RedisServer
 from demo.embedded import Embedded, embedded
+from tests.support.celery_airflow import WORKERS, CeleryAirflow
+from tests.support.watching import COLUMNS, query, until
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
 

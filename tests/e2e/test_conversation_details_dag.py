@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import duckdb
-from airflow_home import run_dag, xcoms
-from shipped_dag import shipped_dag
+
+from tests.support.airflow_home import run_dag, xcoms
+from tests.support.shipped_dag import shipped_dag
 
 if TYPE_CHECKING:
     from conftest import Warehouse

@@ -8,7 +8,8 @@ from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from airflow_home import states, xcoms
+
+from tests.support.airflow_home import states, xcoms
 
 if TYPE_CHECKING:
     from conftest import Warehouse

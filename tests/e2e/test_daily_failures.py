@@ -8,10 +8,10 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from airflow_home import states
 
 from airflow_provider_genesys.testing.fake_genesys import missing_permissions
 from airflow_provider_genesys.testing.services import free_port
+from tests.support.airflow_home import states
 
 if TYPE_CHECKING:
     from conftest import Warehouse

@@ -6,8 +6,9 @@ from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from airflow_home import run_dag, states, xcoms
-from shipped_dag import shipped_dag
+
+from tests.support.airflow_home import run_dag, states, xcoms
+from tests.support.shipped_dag import shipped_dag
 
 if TYPE_CHECKING:
     from conftest import Warehouse

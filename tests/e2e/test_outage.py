@@ -6,10 +6,10 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 import pytest
-from airflow_home import states, xcoms
 
 from airflow_provider_genesys.source import download
 from airflow_provider_genesys.transfers.base import GenesysExportTransferOperator
+from tests.support.airflow_home import states, xcoms
 
 if TYPE_CHECKING:
     from conftest import Warehouse

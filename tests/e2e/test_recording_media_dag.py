@@ -11,13 +11,13 @@ from uuid import UUID
 import psycopg
 import pytest
 from airflow.sdk import DAG
-from airflow_home import run_dag, states, xcoms
-from shipped_dag import shipped_dag
 
 from airflow_provider_genesys.testing.services import AzuriteServer
 from airflow_provider_genesys.transfers.genesys_media_to_azure_blob import GenesysRecordingMediaToAzureBlobOperator
 from airflow_provider_genesys.transfers.genesys_media_to_s3 import GenesysRecordingMediaToS3Operator
 from demo import media
+from tests.support.airflow_home import run_dag, states, xcoms
+from tests.support.shipped_dag import shipped_dag
 
 if TYPE_CHECKING:
     from conftest import Warehouse

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psycopg
-from airflow_home import run_dag, states, xcoms
-from shipped_dag import shipped_dag
 
 import airflow_provider_genesys
 from airflow_provider_genesys.hooks.genesys import GenesysCloudHook
+from tests.support.airflow_home import run_dag, states, xcoms
+from tests.support.shipped_dag import shipped_dag
 
 if TYPE_CHECKING:
     from conftest import Warehouse
@@ -35,7 +35,7 @@ def test_the_worked_example_of_the_docs(warehouse: Warehouse, tmp_path: Path) ->
     open_letters = sum(count for _, _, count in warehouse.query(look))
     contract = tmp_path / "recordings.yaml"
     old, new = re.findall(r"  durationMs: .*", example("diff"))
-    shipped = (PACKAGE / "contracts" / "recordings.yaml").read_text()
+    shipped = (PACKAGE / "contracts" / "built_in" / "recordings.yaml").read_text()
     assert old in shipped
     contract.write_text(shipped.replace(old, new))
     with psycopg.connect(warehouse.dsn) as connection:

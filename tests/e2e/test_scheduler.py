@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from watching import COLUMNS, query, until
 
 from demo.embedded import BUCKET, Embedded, embedded
 from demo.standalone import Standalone
+from tests.support.watching import COLUMNS, query, until
 
 DAG = "/dags/genesys_recordings_daily"
 REVIEW = "/dags/contract_review"

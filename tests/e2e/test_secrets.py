@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
-from airflow_home import HOME, states, xcoms
 
 import airflow_provider_genesys
 from airflow_provider_genesys.hooks.genesys import GenesysCloudHook
+from tests.support.airflow_home import HOME, states, xcoms
 
 if TYPE_CHECKING:
     from conftest import Warehouse
@@ -38,7 +38,8 @@ def everything_kept(warehouse: Warehouse) -> bytes:
 def protecting_contract(folder: Path) -> str:
     """Write the built-in contract, with what it lets land of people protected; return its path."""
     protected = "{type: json, pii: {'[].name': drop, '[].userId': hash}}"
-    contract = (Path(airflow_provider_genesys.__file__).parent / "contracts" / "recordings.yaml").read_text()
+    package = Path(airflow_provider_genesys.__file__).parent
+    contract = (package / "contracts" / "built_in" / "recordings.yaml").read_text()
     contract = re.sub("participants: .*", f"participants: {protected}", contract)
     (folder / "mine.yaml").write_text(re.sub("metadata: .*", "metadata: {type: json, pii: drop}", contract))
     return str(folder / "mine.yaml")

@@ -6,8 +6,8 @@ import json
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
-from airflow_home import run_dag, xcoms
-from shipped_dag import shipped_dag
+from tests.support.airflow_home import run_dag, xcoms
+from tests.support.shipped_dag import shipped_dag
 
 if TYPE_CHECKING:
     from conftest import Warehouse

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from airflow.sdk import DAG
-from airflow_home import run_dag, states, xcoms
 
 from airflow_provider_genesys.contracts.contract import RECORDINGS
 from airflow_provider_genesys.operators.export import GenesysCreateExportOperator
@@ -21,6 +20,7 @@ from airflow_provider_genesys.transfers.genesys_to_postgres import GenesysExport
 from airflow_provider_genesys.transfers.genesys_to_s3 import GenesysExportToS3Operator
 from airflow_provider_genesys.transfers.genesys_to_sqs import GenesysExportToSqsOperator
 from tests.sinks.queues import Queues, dynamodb_store
+from tests.support.airflow_home import run_dag, states, xcoms
 
 if TYPE_CHECKING:
     from conftest import Warehouse

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airflow.sdk import DAG
-from airflow_home import run_dag, xcoms
 
 from airflow_provider_genesys.operators.export import GenesysCreateExportOperator
 from airflow_provider_genesys.operators.verify import GenesysVerifyExportOperator
 from airflow_provider_genesys.sensors.export import GenesysExportSensor
 from airflow_provider_genesys.transfers.genesys_to_postgres import GenesysExportToPostgresOperator
 from airflow_provider_genesys.transfers.genesys_to_s3 import GenesysExportToS3Operator
+from tests.support.airflow_home import run_dag, xcoms
 
 if TYPE_CHECKING:
     from conftest import Warehouse

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from tests.support.airflow_home import airflow_db
+
+# isort: split
 import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
 
 import pytest
-from airflow_home import airflow_db
 
 from airflow_provider_genesys.cloud.http import shared
 from airflow_provider_genesys.testing.fake_genesys import FakeGenesys

@@ -6,7 +6,8 @@ import socket
 from typing import Any
 
 import pytest
-from shipped_dag import DAGS, shipped_dag
+
+from tests.support.shipped_dag import DAGS, shipped_dag
 
 NAMES = sorted(path.stem for path in DAGS.glob("*.py"))
 

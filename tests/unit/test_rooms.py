@@ -17,9 +17,15 @@ import airflow_provider_genesys
 
 PACKAGE = Path(airflow_provider_genesys.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
-PLAIN_ROOMS = ("cloud", "pipeline", "sinks", "checkpoints", "testing")
-AIRFLOW_ROOMS = ("hooks", "operators", "sensors", "triggers", "transfers", "links", "plugins")
-PLAIN_MODULES = ("__init__.py", "exceptions.py", "get_provider_info.py", "cloud/exports/waiting.py", "window.py")
+PLAIN_ROOMS = (
+    *("cloud", "stores", "source", "contracts", "pipeline", "checkpoints", "sinks", "media", "backfill"),
+    "testing",
+)
+AIRFLOW_ROOMS = ("hooks", "triggers", "links", "tasks", "transfers", "sensors", "operators")
+PLAIN_MODULES = (
+    *("__init__.py", "exceptions.py", "times.py", "retries.py", "failpoints.py", "aws_errors.py", "window.py"),
+    "get_provider_info.py",
+)
 """What lies beside the rooms needs no Airflow either."""
 
 HEAVY = {"azure", "boto3", "botocore", "httpx", "pandas", "psycopg", "pyarrow"}

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from airflow_provider_genesys.cloud.config import CloudConfig
+from airflow_provider_genesys.cloud.exports import details, recording_jobs, recordings
 from airflow_provider_genesys.cloud.exports.base import ExportFamily
 from airflow_provider_genesys.exceptions import ConfigurationError
-
-if TYPE_CHECKING:
-    pass
 
 
 def family(kind: str, config: CloudConfig) -> ExportFamily:
@@ -17,8 +13,6 @@ def family(kind: str, config: CloudConfig) -> ExportFamily:
 
     :raises ConfigurationError: there is none of that name; the message lists those there are.
     """
-    from airflow_provider_genesys.cloud.exports import details, recording_jobs, recordings
-
     every: list[ExportFamily] = [
         recordings.Recordings(config.archive),
         *details.families(),

@@ -1,7 +1,7 @@
 """OAuth tokens: had from the token endpoint, kept, and renewed before they die.
 
-A process has one :class:`TokenSource` per OAuth client (:mod:`airflow_provider_genesys.cloud.http.shared`). While clients
-use it, a thread keeps its token fresh (:mod:`airflow_provider_genesys.cloud.http.token_refresh`).
+A process has one :class:`TokenSource` per OAuth client (:mod:`.shared`). While clients use it, a thread keeps its
+token fresh (:mod:`.token_refresh`).
 """
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ from airflow_provider_genesys.source.position import Identity, Position, Proof
 from airflow_provider_genesys.source.split.base import shape_of
 from airflow_provider_genesys.source.unpack.unpacked import packing_of
 from airflow_provider_genesys.stores.base import ObjectStore, ResumableUpload
-from airflow_provider_genesys.stores.read_through import Digests, read_through
+from airflow_provider_genesys.stores.read_through import Digests, Found, read_through
 
 PIECE = 8 * 1024 * 1024
 """Bytes sent at a time, at least."""
@@ -67,6 +67,9 @@ class RawLanding:
     def __init__(self, connect: Callable[[], ObjectStore], settings: ObjectSettings) -> None:
         self._connect = connect
         self._settings = settings
+
+    piece = PIECE
+    """Bytes that it takes best at a time."""
 
     def open(self, load: Load, *, restart: bool) -> Checkpoint | None:
         """Take a new fence and return where to go on, None for the beginning; see :meth:`.Sink.open`."""
@@ -151,7 +154,7 @@ class RawLanding:
         if self._upload is None:
             # The earlier attempt may have died behind the moment in which the object appeared.
             found = read_through(self._store, sending.sent.key, size=sending.sent.bytes)
-            self._landed = found.part if found and found.crc32 == sending.crc32 else None
+            self._landed = _part(sending.sent.key, found) if found and found.crc32 == sending.crc32 else None
         if self._upload or self._landed:
             return True
         self._digests = Digests(sha256=hashlib.sha256())
@@ -233,11 +236,15 @@ class RawLanding:
         """Return what lies there, which several attempts have sent, when it is what they have sent."""
         found = read_through(self._store, key, size=size)
         if found and found.crc32 == self._digests.crc32:
-            return found.part
+            return _part(key, found)
         raise AccountError(
             f"Export {self._load.export_id}: {self._store.url}/{key} is not what was sent, by its length or its "
             "CRC-32. Something else writes below this prefix: find it, then clear the task with on_clear='restart'."
         )
+
+
+def _part(key: str, found: Found) -> Part:
+    return Part(key, 0, found.size, 0, found.size, found.sha256, found.etag)
 
 
 def _piece_size(source: Identity) -> int:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from airflow_provider_genesys import aws_errors
 from airflow_provider_genesys.aws_errors import told
 from airflow_provider_genesys.exceptions import SinkError, SinkRefusedError, SinkUnavailableError
-from airflow_provider_genesys.stores import s3_errors
 
 __all__ = ["OF_THE_MESSAGE", "TOO_LONG", "code_of", "explained", "is_transient", "told"]
 
@@ -51,13 +51,13 @@ _ADVICE = {
 
 def code_of(error: Exception) -> str:
     """Return SQS's code for an error in its short form, e.g. ``NonExistentQueue``."""
-    return s3_errors.code_of(error).removeprefix("AWS.SimpleQueueService.")
+    return aws_errors.code_of(error).removeprefix("AWS.SimpleQueueService.")
 
 
 def is_transient(error: BaseException) -> bool:
     """Return whether the same request may succeed a moment later."""
     throttled = isinstance(error, ClientError) and code_of(error) in _TRANSIENT_CODES
-    return throttled or s3_errors.is_transient(error)
+    return throttled or aws_errors.is_transient(error)
 
 
 def explained(error: ClientError | BotoCoreError, request: str) -> SinkError:

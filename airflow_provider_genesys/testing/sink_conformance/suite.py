@@ -1,5 +1,5 @@
 """The suite: one test for each promise, named after it."""
-# ruff: noqa: D102, S101 - these are tests, though they are shipped: they assert, and their names say what they show
+# ruff: noqa: D102, S101 - these are tests that are shipped: they assert, and their names say what they show
 
 from __future__ import annotations
 
@@ -321,9 +321,7 @@ class SinkConformance:
         finish(sink, LOAD)
         assert len(_contents(place).parts) == -(-RECORDS * LENGTH // every)
 
-    def test_parts_have_the_same_bytes_however_they_came_about(
-        self, place: Place, stop: Callable[[Sink], None]
-    ) -> None:
+    def test_parts_have_the_same_bytes_each_time(self, place: Place, stop: Callable[[Sink], None]) -> None:
         _cut_every(place.make_sink())
         load_all(place.make_sink(), LOAD, size=RECORDS)
         perfect = _contents(place).parts

@@ -274,7 +274,7 @@ def test_an_outage_that_ends_before_the_token_does_is_not_noticed(
     stream(client, clock, seconds=3600)
     assert server.count(GET) == 26 + count + 60
     assert set(askers[1:]) == {token_refresh.THREAD}, "no request was held up to ask a dead endpoint"
-    failures = [one.getMessage() for one in caplog.records if one.name.endswith("auth")]
+    failures = [one.getMessage() for one in caplog.records if one.name.endswith("tokens")]
     # The fifth opens the circuit; the sixth is its probe, and the seventh finds the endpoint well again.
     assert [re.findall(r"another (\d+) s; the next attempt is in (\d+) s", one) for one in failures] == [
         [(left, pause)]
@@ -498,7 +498,7 @@ def test_nothing_that_goes_wrong_ends_the_thread_or_shows_a_secret(
 
 STUCK = """
 import threading, time
-from airflow_provider_genesys.cloud import refresh
+from airflow_provider_genesys.cloud.http import token_refresh
 from airflow_provider_genesys.cloud.http.tokens import Grant, TokenSource
 
 token_refresh.LOOK = 0.001

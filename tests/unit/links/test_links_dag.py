@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 from airflow.sdk import DAG, BaseOperator, Context
-from airflow_home import run_dag, states, xcoms
 
 from airflow_provider_genesys.links.genesys import GenesysExportLink
 from airflow_provider_genesys.links.s3 import GenesysS3PrefixLink
+from tests.support.airflow_home import run_dag, states, xcoms
 
 DAY = datetime(2026, 11, 23, tzinfo=timezone.utc)
 

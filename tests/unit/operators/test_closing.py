@@ -14,8 +14,6 @@ from typing import Any
 
 import pytest
 from airflow.sdk import DAG
-from airflow_home import run_dag, states
-from task_context import context, new_export
 
 from airflow_provider_genesys.cloud.http import shared
 from airflow_provider_genesys.cloud.http.token_refresh import THREAD
@@ -26,6 +24,8 @@ from airflow_provider_genesys.tasks.failures import AirflowFailException
 from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
 from airflow_provider_genesys.transfers.base import GenesysExportTransferOperator
 from airflow_provider_genesys.triggers.export import GenesysExportTrigger
+from tests.support.airflow_home import run_dag, states
+from tests.support.task_context import context, new_export
 
 try:
     from airflow.sdk.exceptions import TaskDeferred

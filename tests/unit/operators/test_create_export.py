@@ -6,13 +6,13 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from task_context import DAY_END, DAY_START, EXPORTS, Store, context, posts, run
 
 from airflow_provider_genesys.exceptions import CloudUnavailableError, SinkUnavailableError
 from airflow_provider_genesys.operators.export import GenesysCreateExportOperator
 from airflow_provider_genesys.tasks.failures import AirflowException, AirflowFailException
 from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
 from airflow_provider_genesys.testing.services import RedisServer, free_port
+from tests.support.task_context import DAY_END, DAY_START, EXPORTS, Store, context, posts, run
 
 
 def create(context: dict[str, Any], **arguments: Any) -> Any:

@@ -13,13 +13,13 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from airflow.sdk import DAG
 from airflow.sdk.execution_time import context as airflow_context
-from airflow_home import run_dag, states, xcoms
-from task_context import looks, posts
 
 from airflow_provider_genesys.hooks.genesys import GenesysCloudHook
 from airflow_provider_genesys.operators.export import GenesysCreateExportOperator
 from airflow_provider_genesys.sensors.export import GenesysExportSensor
 from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
+from tests.support.airflow_home import run_dag, states, xcoms
+from tests.support.task_context import looks, posts
 
 try:
     from airflow.sdk import CronDataIntervalTimetable

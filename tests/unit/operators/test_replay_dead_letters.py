@@ -17,7 +17,7 @@ from airflow_provider_genesys.tasks.failures import AirflowFailException
 from airflow_provider_genesys.testing.services import AzuriteServer, S3Server
 from airflow_provider_genesys.testing.sink_conformance.source import make_batch, make_certificate, make_load
 from tests.sinks.queues import Queues, dynamodb_store
-from tests.task_context import context
+from tests.support.task_context import context
 
 PAGE = Path(__file__).parents[3] / "docs" / "dead-letters.md"
 

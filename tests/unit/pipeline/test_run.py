@@ -30,9 +30,9 @@ from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, Counts
 from airflow_provider_genesys.pipeline.load import Batch
 from airflow_provider_genesys.pipeline.run import Options, run
 from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
+from tests.support.watching import until
 from tests.unit.pipeline.memory_sink import MemorySink, Shelf
 from tests.unit.pipeline.sources import InMemory, Writer, a_load, download_of, ordered, served
-from tests.watching import until
 
 RULES = {
     "not-json": "not-json",

@@ -6,7 +6,6 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from task_context import DAY_END, DAY_START, EXPORTS, Store, context, looks, new_export, run
 
 from airflow_provider_genesys.cloud.exports.base import ExportRequest
 from airflow_provider_genesys.exceptions import CloudUnavailableError
@@ -15,6 +14,7 @@ from airflow_provider_genesys.sensors.export import GenesysExportSensor
 from airflow_provider_genesys.tasks import wait as wait_module
 from airflow_provider_genesys.tasks.failures import AirflowFailException, AirflowSensorTimeout, AirflowSkipException
 from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
+from tests.support.task_context import DAY_END, DAY_START, EXPORTS, Store, context, looks, new_export, run
 
 try:
     from airflow.sdk.exceptions import TaskDeferred

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from task_context import DAY_END, DAY_START, context
 
 from airflow_provider_genesys.exceptions import ConfigurationError
 from airflow_provider_genesys.transfers.genesys_media_to_s3 import GenesysRecordingMediaToS3Operator
+from tests.support.task_context import DAY_END, DAY_START, context
 
 SQL = "SELECT conversation_id FROM calls"
 HANDLE = {"window_start": "2026-11-22", "window_end": "2026-11-23", "submitted_at": "2026-11-23T00:00:00Z"}

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from task_context import context, new_export
 
 from airflow_provider_genesys.exceptions import SinkUnavailableError
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
@@ -16,6 +15,7 @@ from airflow_provider_genesys.pipeline.sink import Sink
 from airflow_provider_genesys.sinks.local import LocalSink
 from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
 from airflow_provider_genesys.transfers.base import GenesysExportTransferOperator
+from tests.support.task_context import context, new_export
 
 RECORDS, RETRIES = 100, 2
 RETRY, CLEARED = (2, RETRIES), (2, 1 + RETRIES)

@@ -59,9 +59,10 @@ def test_what_is_no_handle_is_an_error(given: Any) -> None:
 
 
 def test_conversations_to_fetch_media_of_are_not_loaded_as_records() -> None:
-    operator: Any = SimpleNamespace(hook=NoHook(), page_size=500, source_conn_id=None)
+    hook: Any = NoHook()
+    handle, start = {"export_id": "e", "kind": "recording_media"}, Checkpoint("l", "e", "")
     with pytest.raises(ConfigurationError, match="GenesysRecordingMediaToS3Operator"):
-        open_result(operator, {"export_id": "e", "kind": "recording_media"}, Checkpoint("l", "e", ""))
+        open_result(hook, handle, start, page_size=500, source_conn_id=None)
 
 
 def test_numbers_and_names_come_from_templates_as_text() -> None:

@@ -7,11 +7,11 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from task_context import EXPORTS, looks, new_export
 
 from airflow_provider_genesys.cloud.exports import waiting
 from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
 from airflow_provider_genesys.triggers.export import GenesysExportTrigger
+from tests.support.task_context import EXPORTS, looks, new_export
 
 Start = Callable[..., FakeGenesys]
 

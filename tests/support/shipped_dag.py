@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from airflow.sdk import DAG
 
-DAGS = Path(__file__).parent.parent / "dags"
+DAGS = Path(__file__).parents[2] / "dags"
 
 
 def shipped_dag(dag_id: str) -> DAG:

@@ -9,7 +9,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from task_context import DAY_END, DAY_START, Store, context
 
 from airflow_provider_genesys.cloud.exports.base import ExportRequest
 from airflow_provider_genesys.exceptions import ExportGoneError, WindowTooLargeError
@@ -17,6 +16,7 @@ from airflow_provider_genesys.hooks.genesys import GenesysCloudHook
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
 from airflow_provider_genesys.tasks.recreate import load_asking_anew
 from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
+from tests.support.task_context import DAY_END, DAY_START, Store, context
 
 Start = Callable[..., FakeGenesys]
 BY_DAY = {"startOfDayIntervalMatching": True}

@@ -15,7 +15,7 @@ from airflow_provider_genesys.media.index import RETENTION, Conversations, Index
 from airflow_provider_genesys.media.query import QueryIndex
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
 from airflow_provider_genesys.source.pages import Pages
-from tests.sinks.test_media import Scenes, scene
+from tests.media.test_media import Scenes, scene
 from tests.sinks.warehouse import Warehouse
 
 __all__ = ["scene"]

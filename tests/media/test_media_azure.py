@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_genesys.exceptions import ConfigurationError
-from airflow_provider_genesys.media import store
+from airflow_provider_genesys.media import store as media_store
 from airflow_provider_genesys.media.store import Kept
 from airflow_provider_genesys.stores.azure_blob import AzureStore
 from airflow_provider_genesys.testing.services import AzuriteServer
@@ -28,7 +28,7 @@ def blobs(client: Any, *include: str) -> list[str]:
 
 
 def test_a_large_file_is_staged_in_blocks_and_found_again(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store, "PIECE", PIECE)
+    monkeypatch.setattr(media_store, "PIECE", PIECE)
     store = azure_media(client, "media", None)
     key = store.key("c", "r", "audio/ogg", 1)
     AzureStore(client).upload(key).send(b"of an attempt that was killed")
@@ -45,7 +45,7 @@ def test_a_large_file_is_staged_in_blocks_and_found_again(client: Any, monkeypat
 
 
 def test_a_file_that_breaks_off_leaves_nothing_that_is_seen(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store, "PIECE", PIECE)
+    monkeypatch.setattr(media_store, "PIECE", PIECE)
     store = azure_media(client, "media", None)
 
     def breaking() -> Any:

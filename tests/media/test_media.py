@@ -1,4 +1,4 @@
-"""Media from the fake Genesys into an S3 server: what becomes of each fault. Kills: tests/faults/test_crash_media.py"""
+"""Media from the fake Genesys into an S3 server: what becomes of each fault. Kills: tests/media/test_crash_media.py"""
 
 from __future__ import annotations
 

@@ -8,12 +8,12 @@ import sys
 from typing import Any
 
 import pytest
-from task_context import context, run
 
 from airflow_provider_genesys.__main__ import main
 from airflow_provider_genesys.operators.plan import GenesysPlanBackfillOperator
 from airflow_provider_genesys.tasks.failures import AirflowFailException
 from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
+from tests.support.task_context import context, run
 
 
 def test_the_plan_of_a_window_is_an_xcom(genesys: FakeGenesys) -> None:

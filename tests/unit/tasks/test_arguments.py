@@ -63,10 +63,9 @@ def test_names_and_modes_are_checked_at_once(arguments: dict[str, Any]) -> None:
 
 def test_modes_are_laid_over_the_contract() -> None:
     load = operator(contract=RECORDINGS, contract_modes={"unknown": "freeze"})
-    assert contract_of(load, "recordings") == RECORDINGS.with_modes({"unknown": "freeze"})
-    load.contract = ""  # as a template may render
-    load.contract_modes = None
-    assert contract_of(load, "recordings") == RECORDINGS
+    frozen = RECORDINGS.with_modes({"unknown": "freeze"})
+    assert contract_of(load.contract, load.contract_modes, kind="recordings", folder=".") == frozen
+    assert contract_of("", None, kind="recordings", folder=".") == RECORDINGS  # as a template may render
 
 
 def certificate(**facts: Any) -> Certificate:

@@ -8,12 +8,12 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from task_context import DAY_END, Store, context, run
 
 from airflow_provider_genesys.operators.export import GenesysCreateExportOperator
 from airflow_provider_genesys.tasks.failures import AirflowFailException
 from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
 from airflow_provider_genesys.triggers.availability import GenesysAvailabilityTrigger
+from tests.support.task_context import DAY_END, Store, context, run
 
 try:
     from airflow.sdk.exceptions import TaskDeferred

@@ -138,7 +138,7 @@ def test_pages_and_shards_have_no_records_path() -> None:
 
 
 def test_it_stands_in_the_contract_and_makes_another_one_of_it(tmp_path: Path) -> None:
-    built_in = Path(contract_module.__file__).parents[1] / "contracts" / "recordings.yaml"
+    built_in = Path(contract_module.__file__).parent / "built_in" / "recordings.yaml"
     written = re.sub(r"(?m)^columns:", "records_path: data.recordings\ncolumns:", built_in.read_text())
     file = tmp_path / "mine.yaml"
     file.write_text(written)

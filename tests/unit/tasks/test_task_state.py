@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import pytest
-from task_context import Store, context
 
 from airflow_provider_genesys.tasks.task_state import TaskState
+from tests.support.task_context import Store, context
 
 VALUE = {"export_id": "e-1"}
 

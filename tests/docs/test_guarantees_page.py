@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.outcome_report import PAGE, ROOT, on_the_page, stated
+from tests.support.outcome_report import PAGE, ROOT, on_the_page, stated
 
 COMMAND = "./run test -m outcome --write-guarantees"
 

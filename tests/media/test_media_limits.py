@@ -20,7 +20,7 @@ from airflow_provider_genesys.exceptions import (
 from airflow_provider_genesys.media.batches import PATH, MediaBatches, Patience, Recording
 from airflow_provider_genesys.media.index import Index, of_pages, recording_metadata
 from airflow_provider_genesys.testing.fake_genesys import missing_permissions
-from tests.sinks.test_media import IDS, Scene, Scenes, scene
+from tests.media.test_media import IDS, Scene, Scenes, scene
 
 __all__ = ["scene"]
 

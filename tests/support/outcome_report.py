@@ -20,7 +20,7 @@ import pytest
 
 from airflow_provider_genesys import exceptions
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "guarantees.md"
 _TABLE = re.compile(r"(<!-- outcomes: ([\w ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _RUN = re.compile(r"(<!-- run -->\n).*?(<!-- end -->)", re.DOTALL)

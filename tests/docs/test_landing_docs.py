@@ -26,7 +26,7 @@ def test_the_tasks_of_the_page_can_be_made(tmp_path: Path, monkeypatch: pytest.M
     first, again = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
     contract = tmp_path / "recordings_v3.yaml"
     package = Path(airflow_provider_genesys.__file__).parent
-    contract.write_text((package / "contracts" / "recordings.yaml").read_text())
+    contract.write_text((package / "contracts" / "built_in" / "recordings.yaml").read_text())
     names: dict[str, Any] = {}
     with DAG("landing", schedule=None) as dag:
         names["wait"] = GenesysExportSensor(task_id="wait", export_id="e")
