@@ -43,7 +43,7 @@ def a_load() -> Load:
 
 def download(url: str) -> Callable[[Any], Download]:
     """Return what makes the download of ``url`` for a checkpoint."""
-    return lambda start: Download(lambda _: Url(url), "bench", known=start.source)
+    return lambda start: Download(lambda _: Url(url), "bench", identity=start.source)
 
 
 def _s3(place: str) -> Sink:

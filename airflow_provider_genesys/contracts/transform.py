@@ -258,8 +258,22 @@ def _cut(part: Slice, count: int) -> tuple[Slice, Slice]:
     after = [letter for letter in part.refused if letter.offset >= at]
     data = part.data
     return (
-        Slice(part.start, at, data[: at - part.start], part.starts[:count], part.ends[:count], part.shape, before),
-        Slice(at, part.end, data[at - part.start :], part.starts[count:], part.ends[count:], part.shape, after),
+        replace(
+            part,
+            end=at,
+            data=data[: at - part.start],
+            starts=part.starts[:count],
+            ends=part.ends[:count],
+            refused=before,
+        ),
+        replace(
+            part,
+            start=at,
+            data=data[at - part.start :],
+            starts=part.starts[count:],
+            ends=part.ends[count:],
+            refused=after,
+        ),
     )
 
 

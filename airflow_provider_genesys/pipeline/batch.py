@@ -14,7 +14,6 @@ from airflow_provider_genesys.contracts.pii import record_protection
 from airflow_provider_genesys.contracts.transform import Rows, Transform
 from airflow_provider_genesys.pipeline.checkpoint import DIGEST_RANGE, Checkpoint, Counts, FailedBatch
 from airflow_provider_genesys.pipeline.load import Batch, Load
-from airflow_provider_genesys.source.position import Identity, Position, Proof
 from airflow_provider_genesys.source.records import Slice
 
 
@@ -59,13 +58,21 @@ class Batcher:
         """
         return self._transform.read(part)
 
-    def batch(self, part: Slice, rows: Rows, position: Position, proof: Proof, source: Identity) -> Batch:
-        """Return the batch of ``part``, which became ``rows`` and ends at ``position``."""
+    def batch(self, part: Slice, rows: Rows) -> Batch:
+        """Return the batch of ``part``, which became ``rows``."""
+        assert part.places is not None  # noqa: S101 - a source gives them to all its slices
+        place = part.places.at(part.end)
         begin = self.last.position.record_offset
         self.read += len(rows.rows) + len(rows.dead_letters)
         self.dead_letters += len(rows.dead_letters)
-        failed = _resolved(self.last.failed_batches, position.record_offset)
-        self.last = replace(self._added(rows), position=position, proof=proof, source=source, failed_batches=failed)
+        failed = _resolved(self.last.failed_batches, part.end)
+        self.last = replace(
+            self._added(rows),
+            position=place.position,
+            proof=place.proof,
+            source=place.identity,
+            failed_batches=failed,
+        )
         return Batch(
             rows=rows.rows,
             offsets=rows.offsets,

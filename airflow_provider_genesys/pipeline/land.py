@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
+from functools import partial
 from typing import Any, Protocol
 
 from airflow_provider_genesys.exceptions import NotAnArchiveError
@@ -20,7 +21,7 @@ from airflow_provider_genesys.pipeline.progress import Progress
 from airflow_provider_genesys.pipeline.run import Options
 from airflow_provider_genesys.source.base import Archive
 from airflow_provider_genesys.source.landed import RAW
-from airflow_provider_genesys.source.position import Identity
+from airflow_provider_genesys.source.position import Identity, proven
 from airflow_provider_genesys.source.read_ahead import Handover
 from airflow_provider_genesys.source.response import changed
 
@@ -72,37 +73,30 @@ def land(
     with Handover(lambda: _rest(source, start), stop=source.stop, limit=landing.piece) as handover:
         while (chunk := handover.take(_PATIENCE)) != b"":
             reached(WRITING)
-            committed = landing.write(chunk or b"", source.known)
+            committed = landing.write(chunk or b"", source.identity)
             memory.check(f"Export {load.export_id}")
             if committed is not None:
                 reached(COMMITTED)
                 progress.committed(committed)
                 watch(committed)
                 reached(REPORTED)
-    if source.known.length == 0 and not options.allow_empty:
+    if source.identity.length == 0 and not options.allow_empty:
         raise _empty(load)
     reached(FINISHING)
-    certificate = landing.finish(_described(load, source.known, progress), handle)
+    certificate = landing.finish(_described(load, source.identity, progress), handle)
     reached(COMPLETE)
     log.info("Export %s: %s bytes landed at %s", load.export_id, f"{certificate.bytes_read:,}", certificate.location)
     return certificate
 
 
 def _rest(archive: Archive, start: Checkpoint) -> Iterator[bytes]:
-    """Yield the archive from ``start`` on, once the bytes just before it were read again and compared."""
-    proof, offset = start.proof, start.position.source_offset
-    before = b""
-    for chunk in archive.read(offset - proof.length):
-        need = proof.length - len(before)
-        before += chunk[:need]
-        if need and len(before) == proof.length:
-            _check(before, start)
-        yield chunk[need:]
-    if len(before) < proof.length:
-        _check(before, start)
+    """Return the archive from ``start`` on, once the bytes just before it were read again and compared."""
+    length = start.proof.length
+    chunks = archive.read(start.position.source_offset - length)
+    return proven(chunks, skip=0, length=length, check=partial(_check, start))
 
 
-def _check(before: bytes, start: Checkpoint) -> None:
+def _check(start: Checkpoint, before: bytes) -> None:
     if not start.proof.holds(before):
         raise changed(start.export_id, f"the bytes before byte {start.position.source_offset} are others now")
 

@@ -10,7 +10,7 @@ from airflow_provider_genesys.contracts.contract import Contract
 from airflow_provider_genesys.contracts.pii import ProtectRecord
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
 from airflow_provider_genesys.source.records import BOM, DeadLetter, Slice
-from airflow_provider_genesys.source.shards import Shard
+from airflow_provider_genesys.source.shards import WHOLE, Shard
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,8 @@ class Load:
     """Who loads, e.g. ``dag_id/run_id/task_id``; kept with dead letters."""
     shard: int = 0
     """Number of the shard, from 1; 0 where the load is the whole."""
-    range: Shard | None = None
-    """Which part of the archive the shard is; None where the load is the whole."""
+    range: Shard = WHOLE
+    """Which part of the archive the shard is. A replay knows only the shard's number, and leaves this as it is."""
 
 
 @dataclass(frozen=True)

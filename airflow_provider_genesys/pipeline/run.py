@@ -78,7 +78,7 @@ def run(
     :raises GenesysError: see :mod:`airflow_provider_genesys.exceptions`; what is committed stays, and nothing that is
         not complete is marked as complete.
     """
-    own = _of_shard(options) if load.range else options
+    own = _of_shard(options) if load.shard else options
     keep_freed_memory()
     try:
         start = _opened(load, sink, restart=options.restart)
@@ -87,14 +87,12 @@ def run(
         if start.committed_at is not None:
             watch(start)
         Budget(own.max_dead_letters, own.max_dead_letter_ratio).check(start)  # before anything is downloaded
-        source = entered(result(start), load, start, max_record_bytes=options.max_record_bytes)
+        source = open_at(result(start), load, start, max_record_bytes=options.max_record_bytes)
         certificate = _load(load, source, start, sink, own, watch)
     except BaseException:
         sink.abort()
         raise
-    if load.range:
-        budget = Budget(options.max_dead_letters, options.max_dead_letter_ratio)
-        join_shards(load, sink, budget, options.completeness)
+    join_shards(load, sink, Budget(options.max_dead_letters, options.max_dead_letter_ratio), options.completeness)
     return certificate
 
 
@@ -116,8 +114,7 @@ def _load(
             reached(SPLIT)
             phases.ended("source")
             for piece, rows in batcher.rows(part):
-                position, proof = source.standing(piece)
-                batch = batcher.batch(piece, rows, position, proof, source.known)
+                batch = batcher.batch(piece, rows)
                 phases.ended("contract")
                 committed = sink.write(batch)
                 phases.ended("sink")
@@ -130,8 +127,7 @@ def _load(
                     watch(committed)
                     reached(REPORTED)
             del part, piece, rows, batch  # held while the next ones are made, they cost 7 % of all CPU
-    if load.range:
-        check_end(load.range, batcher.last)
+    check_end(load.range, batcher.last)
     if not batcher.read and not options.allow_empty:
         raise _empty(load, source.length)
     budget.check(batcher.account, ended=True)
@@ -150,7 +146,7 @@ def _load(
         log.warning(
             "Export %s: Genesys had data until %s only. Load the window again later.",
             load.export_id,
-            source.known.available_until,
+            source.identity.available_until,
         )
     for drift in certificate.drift:
         log.warning("Export %s: %s", load.export_id, drift)
@@ -165,21 +161,14 @@ def _of_shard(options: Options) -> Options:
 
 def _opened(load: Load, sink: Sink, *, restart: bool) -> Checkpoint:
     start = sink.open(load, restart=restart)
-    if start and load.range and not holds(load.range, start):
+    if start and not holds(load.range, start):
         start = sink.open(load, restart=True)  # the archive was cut in other places before
-    return start or _beginning(load, sink.processed_at)
-
-
-def _beginning(load: Load, processed_at: str | None) -> Checkpoint:
-    now = datetime.now(timezone.utc).replace(microsecond=0).isoformat()
-    if load.range:
-        return beginning_of(load.range, load, processed_at)
-    return Checkpoint(load_id=load.load_id, export_id=load.export_id, processed_at=processed_at or now)
+    return start or beginning_of(load.range, load, sink.processed_at)
 
 
 def _announce(load: Load, start: Checkpoint) -> None:
     how = f"with contract {load.contract}"
-    if load.range:
+    if load.shard:
         how = f"shard {load.shard} of {load.range.count}, bytes {load.range.start:,} to {load.range.end:,}, {how}"
     if start.position.record_offset > start.first:
         how = f"going on at byte {start.position.record_offset:,}, after {start.counts.read:,} records"
@@ -207,7 +196,7 @@ def _described(load: Load, batcher: Batcher, source: Source, progress: Progress)
         window_start=load.window_start.isoformat(),
         window_end=load.window_end.isoformat(),
         contract=str(load.contract),
-        source=source.known,
+        source=source.identity,
         bytes_read=source.length - last.first,
         counts=Counts(read=batcher.read),
         digest=f"{last.digest:016x}",
@@ -216,9 +205,9 @@ def _described(load: Load, batcher: Batcher, source: Source, progress: Progress)
         rules=last.rules,
         drift=last.drift,
         evolved=last.evolved,
-        shard=load.range,
+        shard=load.range if load.shard else None,
         failed_batches=last.failed_batches,
-        incomplete=_incomplete(load, source.known.available_until),
+        incomplete=_incomplete(load, source.identity.available_until),
         started_at=progress.started_at,
         ended_at=datetime.now(timezone.utc).isoformat(),
         seconds=round(progress.seconds, 3),
@@ -226,20 +215,20 @@ def _described(load: Load, batcher: Batcher, source: Source, progress: Progress)
     )
 
 
-def entered(result: Archive | Pages, load: Load, start: Checkpoint, *, max_record_bytes: int) -> Source:
+def open_at(result: Archive | Pages, load: Load, start: Checkpoint, *, max_record_bytes: int) -> Source:
     """Return the records of an export's ``result``, from ``start`` on; longer ones than the limit are set aside.
 
     :param load: of an archive, its shard tells to where records are read, and its contract where they are.
     :raises ConfigurationError: the contract has a ``records_path``, and the result is pages, or cut into shards.
     """
     path = load.contract.records_path
-    if path and (load.range or isinstance(result, Pages)):
-        what = "a shard of an archive" if load.range else f"{load.kind}, which comes as pages,"
+    if path and (load.shard or isinstance(result, Pages)):
+        what = "a shard of an archive" if load.shard else f"{load.kind}, which comes as pages,"
         raise ConfigurationError(
             f"Export {load.export_id}: contract {load.contract.name} has records_path={path!r}, but {what} has its "
             "records in the one place that is known. Load it by a contract without records_path, or in one piece."
         )
     if isinstance(result, Pages):
-        return result.entered(start, max_record_bytes=max_record_bytes)
-    archive = Until(result, load.range.end) if load.range else result
+        return result.open_at(start, max_record_bytes=max_record_bytes)
+    archive = Until(result, load.range.end)
     return Document(archive, start, max_record_bytes=max_record_bytes, records_path=path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from datetime import datetime, timezone
 from itertools import chain
 from typing import Any
 
@@ -19,23 +20,30 @@ from airflow_provider_genesys.pipeline.completeness import Completeness
 from airflow_provider_genesys.pipeline.load import Load
 from airflow_provider_genesys.pipeline.sink import JoiningSink, Sink
 from airflow_provider_genesys.source.position import Position
-from airflow_provider_genesys.source.shards import Shard
+from airflow_provider_genesys.source.shards import NO_END, Shard
 
 _SAME = ("load_id", "export_id", "kind", "window_start", "window_end", "contract", "source", "delivery")
 
 
 def beginning_of(shard: Shard, load: Load, processed_at: str | None) -> Checkpoint:
-    """Return the checkpoint that a load of ``shard`` begins at."""
-    entry = shard.start - shard.proof.length
+    """Return the checkpoint that a load of ``shard``, or of the whole, begins at."""
+    now = datetime.now(timezone.utc).replace(microsecond=0).isoformat()
     return Checkpoint(
         load_id=load.load_id,
         export_id=load.export_id,
-        processed_at=processed_at or shard.planned_at,
+        processed_at=processed_at or shard.planned_at or now,
         first=shard.start,
-        position=Position(shard.start, entry, entry, packing="plain", shape="lines"),
+        position=_position(shard),
         proof=shard.proof,
         source=shard.source,
     )
+
+
+def _position(shard: Shard) -> Position:
+    if shard.number == 0:
+        return Position()
+    entry = shard.start - shard.proof.length
+    return Position(shard.start, entry, entry, packing="plain", shape="lines")
 
 
 def holds(shard: Shard, checkpoint: Checkpoint) -> bool:
@@ -45,7 +53,7 @@ def holds(shard: Shard, checkpoint: Checkpoint) -> bool:
 
 def check_end(shard: Shard, last: Checkpoint) -> None:
     """Raise :class:`AccountError` unless a load that has come to ``last`` has read all of the shard."""
-    if last.position.record_offset != shard.end:
+    if shard.end not in (NO_END, last.position.record_offset):
         raise AccountError(
             f"Shard {shard.number} of export {last.export_id} was read to byte {last.position.record_offset}, and "
             f"ends at byte {shard.end}. The load is not complete; please report this as a bug."
@@ -53,9 +61,9 @@ def check_end(shard: Shard, last: Checkpoint) -> None:
 
 
 def join_shards(load: Load, sink: Sink, budget: Budget, completeness: Completeness) -> Certificate | None:
-    """After a shard: where it was the last one, close the account of the whole.
+    """After a shard that was the last one to be loaded, close the account of the whole.
 
-    :param load: of the shard.
+    :param load: of the shard; nothing is done where it is the whole.
     :param budget: the limits of the whole.
     :param completeness: what Genesys tells of the whole.
     :return: its certificate; None where another shard is missing, or the sink holds no certificates.
@@ -70,7 +78,7 @@ def join_shards(load: Load, sink: Sink, budget: Budget, completeness: Completene
         completeness.check(joint.export_id, joint.counts.read)
         return joint
 
-    return sink.join(load, joined) if isinstance(sink, JoiningSink) else None
+    return sink.join(load, joined) if load.shard and isinstance(sink, JoiningSink) else None
 
 
 def join_certificates(certificates: Sequence[Certificate]) -> Certificate:

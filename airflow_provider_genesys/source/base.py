@@ -6,7 +6,7 @@ from collections.abc import Generator
 from contextlib import closing
 from typing import Protocol
 
-from airflow_provider_genesys.source.position import Identity, Position, Proof
+from airflow_provider_genesys.source.position import Identity
 from airflow_provider_genesys.source.records import Slice
 
 
@@ -14,7 +14,7 @@ class Archive(Protocol):
     """The bytes of one archive."""
 
     @property
-    def known(self) -> Identity:
+    def identity(self) -> Identity:
         """What is known of it by now."""
 
     def read(self, start: int) -> Generator[bytes, None, None]:
@@ -35,9 +35,9 @@ class Until:
         self._end = end
 
     @property
-    def known(self) -> Identity:
+    def identity(self) -> Identity:
         """What is known of the whole."""
-        return self._archive.known
+        return self._archive.identity
 
     def read(self, start: int) -> Generator[bytes, None, None]:
         """Yield the bytes from ``start`` to the end."""
@@ -59,14 +59,11 @@ class Source(Protocol):
     """Bytes of records seen so far; at the end, of all."""
 
     @property
-    def known(self) -> Identity:
+    def identity(self) -> Identity:
         """What is known of the whole by now."""
 
     def slices(self, limit: int, *, cut_every: int | None, flush_interval: float) -> Generator[Slice, None, None]:
-        """Yield slices of ``limit`` records, or fewer; see :attr:`.sink.Sink.cut_every` for ``cut_every``."""
+        """Yield slices of ``limit`` records, or fewer. Each knows the places inside it.
 
-    def standing(self, part: Slice) -> tuple[Position, Proof]:
-        """Return the position at the end of ``part``, and its proof.
-
-        To be called for each slice, or for each piece of it that is a batch, in order.
+        :param cut_every: see :attr:`.sink.Sink.cut_every`.
         """

@@ -6,19 +6,22 @@ That is one document, or, in a zip file, a document to each entry; offsets count
 from __future__ import annotations
 
 import time
+from bisect import bisect_right
 from collections.abc import Generator, Iterator
 from contextlib import closing
+from dataclasses import dataclass, replace
+from operator import itemgetter
 
 from airflow_provider_genesys.exceptions import SourceChangedError
 from airflow_provider_genesys.source.base import Archive
-from airflow_provider_genesys.source.position import PROVEN, Identity, Position, Proof, Start
+from airflow_provider_genesys.source.position import PROVEN, Identity, Place, Position, Proof, Start, proven
 from airflow_provider_genesys.source.read_ahead import Handover
 from airflow_provider_genesys.source.records import MAX_SLICE_BYTES, Slice
 from airflow_provider_genesys.source.split.array import ArraySplitter
 from airflow_provider_genesys.source.split.base import Splitter, shape_of
 from airflow_provider_genesys.source.split.lines import LineSplitter
 from airflow_provider_genesys.source.split.path import PathSplitter
-from airflow_provider_genesys.source.unpack.unpacked import Unpacked
+from airflow_provider_genesys.source.unpack.unpacked import Entries, Unpacked
 
 
 class Document:
@@ -53,9 +56,9 @@ class Document:
         """Unpacked bytes seen so far; at the end, the document's length."""
 
     @property
-    def known(self) -> Identity:
+    def identity(self) -> Identity:
         """What the object store said of the archive."""
-        return self._archive.known
+        return self._archive.identity
 
     def slices(self, limit: int, *, cut_every: int | None, flush_interval: float) -> Generator[Slice, None, None]:
         """Yield slices of ``limit`` records; of fewer where ``flush_interval`` seconds went by, or a part ends."""
@@ -76,32 +79,12 @@ class Document:
                     oldest = time.monotonic()
             yield from self._rest(limit, cut_every)
 
-    def standing(self, part: Slice) -> tuple[Position, Proof]:
-        """Return the position at the end of ``part``, and its proof. To be called once for each slice, in order."""
-        self._tail = part.data[-PROVEN:] if len(part.data) >= PROVEN else (self._tail + part.data)[-PROVEN:]
-        source_offset, entry_offset = self._unpacked.entry(part.end - len(self._tail))
-        opener = self._splitter.opener if self._splitter else None
-        position = Position(part.end, source_offset, entry_offset, self._unpacked.packing, part.shape, opener)
-        return position, Proof.of(self._tail)
-
     def _proven(self) -> Iterator[bytes]:
         """Yield the document from the position on, once the bytes just before it were compared."""
-        position, proof = self._start.position, self._start.proof
-        skip = position.record_offset - proof.length - position.entry_offset
-        before = b""
+        position, length = self._start.position, self._start.proof.length
+        skip = position.record_offset - length - position.entry_offset
         with closing(iter(self._unpacked)) as chunks:
-            for chunk in chunks:
-                rest = chunk[skip:]
-                skip = max(0, skip - len(chunk))
-                if len(before) < proof.length:
-                    need = proof.length - len(before)
-                    before, rest = before + rest[:need], rest[need:]
-                    if len(before) == proof.length:
-                        self._check(before)
-                if rest:
-                    yield rest
-        if len(before) < proof.length:
-            self._check(before)
+            yield from proven(chunks, skip=skip, length=length, check=self._check)
 
     def _check(self, before: bytes) -> None:
         proof = self._start.proof
@@ -175,7 +158,15 @@ class Document:
             if part is None:
                 return
             self._position = part.end
-            yield part
+            yield replace(part, places=self._ends(part, splitter.opener))
+
+    def _ends(self, part: Slice, opener: str | None) -> _Ends:
+        before = self._tail
+        entries = self._unpacked.entries(part.start - len(before))
+        start = Position(part.start, packing=self._unpacked.packing, shape=part.shape, opener=opener)
+        ends = _Ends(start, before, part.data, part.end, entries, self.identity)
+        self._tail = ends.tail(part.end)
+        return ends
 
     def _rest(self, limit: int, cut_every: int | None) -> Iterator[Slice]:
         """Yield what is left when a document has ended."""
@@ -190,3 +181,35 @@ class Document:
 def _left(since: float | None, seconds: float) -> float:
     """Return how much of ``seconds`` is left ``since`` a moment; all of it where there is none."""
     return seconds if since is None else max(0.0, since + seconds - time.monotonic())
+
+
+@dataclass(frozen=True)
+class _Ends:
+    """Implements :class:`.records.Places` for the slice ``[start, end)`` of a document."""
+
+    start: Position
+    """Of the first byte, without the place at which the archive is entered."""
+    before: bytes
+    """What comes just before it in the same document, as much as a proof covers."""
+    data: bytes
+    end: int
+    entries: Entries | None
+    identity: Identity
+
+    def at(self, end: int) -> Place:
+        """Return the place just after the record that ends at ``end``."""
+        tail = self.tail(end)
+        source_offset, entry_offset = self._entry(end - len(tail))
+        position = replace(self.start, record_offset=end, source_offset=source_offset, entry_offset=entry_offset)
+        return Place(position, Proof.of(tail), self.identity)
+
+    def tail(self, end: int) -> bytes:
+        """Return the bytes just before ``end``, as many as a proof covers."""
+        stop = len(self.data) - (self.end - end)  # of a record that was too long, only the last bytes are here
+        tail = self.data[max(0, stop - PROVEN) : stop]
+        return tail if len(tail) == PROVEN else (self.before + tail)[-PROVEN:]
+
+    def _entry(self, offset: int) -> tuple[int, int]:
+        if self.entries is None:
+            return offset, offset
+        return self.entries[bisect_right(self.entries, offset, key=itemgetter(1)) - 1]

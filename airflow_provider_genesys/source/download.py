@@ -19,6 +19,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
+from functools import partial
 from typing import Protocol
 
 import httpcore
@@ -32,7 +33,7 @@ from airflow_provider_genesys.exceptions import (
     SourceUnavailableError,
     UrlExpiredError,
 )
-from airflow_provider_genesys.source.position import Identity
+from airflow_provider_genesys.source.position import Identity, proven
 from airflow_provider_genesys.source.response import (
     ENOUGH,
     Broken,
@@ -98,13 +99,13 @@ class Download:
 
     :param open_url: gives the presigned URL; called with True for one newly asked from Genesys.
     :param export_id: for messages.
-    :param known: what an earlier attempt learned of the archive.
+    :param identity: what an earlier attempt learned of the archive.
     :param sleep: waits so many seconds; None to wait until :meth:`stop`, at most.
     """
 
     open_url: Callable[[bool], SignedUrl]
     export_id: str
-    known: Identity = field(default_factory=Identity)
+    identity: Identity = field(default_factory=Identity)
     settings: DownloadSettings = field(default_factory=DownloadSettings)
     sleep: Callable[[float], object] | None = None
 
@@ -127,7 +128,7 @@ class Download:
         :raises GenesysError: what ``open_url`` raises.
         """
         offset, failures = start, 0
-        self._ended = self.known.length is not None and start >= self.known.length
+        self._ended = self.identity.length is not None and start >= self.identity.length
         # What is left over of one answer must never be taken for the next: no connection is kept.
         shared = self.settings.client
         with nullcontext(shared) if shared else open_client(self.settings, keep=0) as client:
@@ -163,7 +164,8 @@ class Download:
             self._check_stopped(first)  # again: before, stop() had no response to end
             span = self._verified(self._response, first, offset)
             body = in_time(self._response.iter_raw(), self.settings.timeout) if span.stop != span.start else iter(())
-            for chunk in self._compared(body, first - span.start, before):
+            check = partial(self._compare, before)
+            for chunk in proven(body, skip=first - span.start, length=len(before), check=check):
                 received += len(chunk)
                 self._check_length(received, span)
                 self._remember(chunk)
@@ -173,8 +175,8 @@ class Download:
     def _requested(self, client: httpx.Client, first: int) -> httpx.Response:
         self._check_stopped(first)
         headers = {"Range": f"bytes={first}-"} if first else {}
-        if self.known.etag and _STRONG_ETAG.fullmatch(self.known.etag):
-            headers["If-Match"] = self.known.etag
+        if self.identity.etag and _STRONG_ETAG.fullmatch(self.identity.etag):
+            headers["If-Match"] = self.identity.etag
         return client.send(client.build_request("GET", self._url(), headers=headers), stream=True)
 
     def _check_stopped(self, offset: int) -> None:
@@ -190,7 +192,7 @@ class Download:
 
     def _verified(self, response: httpx.Response, first: int, offset: int) -> Span:
         """Hold the answer's head against what is known."""
-        known, etag = self.known, response.headers.get("ETag")
+        known, etag = self.identity, response.headers.get("ETag")
         begun = known != Identity()
         span = span_of(response, first=first, begun=begun, export_id=self.export_id, patience=self.settings.timeout)
         self._refusals = 0
@@ -202,27 +204,18 @@ class Download:
         if known.etag and etag and etag.removeprefix("W/") != known.etag.removeprefix("W/"):
             raise self._changed("its ETag is another one")
         self._encoding = encoding
-        self.known = Identity(span.total if known.length is None else known.length, known.etag or etag)
+        self.identity = Identity(span.total if known.length is None else known.length, known.etag or etag)
         return span
 
-    def _compared(self, chunks: Iterator[bytes], skip: int, before: bytes) -> Iterator[bytes]:
-        """Drop ``skip`` bytes, hold those that follow against ``before``, and yield the rest."""
-        seen = b""
-        for chunk in chunks:
-            rest = chunk[skip:]
-            skip = max(0, skip - len(chunk))
-            if len(seen) < len(before):
-                need = len(before) - len(seen)
-                seen, rest = seen + rest[:need], rest[need:]
-                if not before.startswith(seen):
-                    raise self._changed("the bytes before the break are others now")
-            if rest:
-                yield rest
-        if skip or len(seen) < len(before):
+    def _compare(self, before: bytes, seen: bytes) -> None:
+        """Hold the bytes ``seen`` against those that were read ``before`` the break."""
+        if not before.startswith(seen):
+            raise self._changed("the bytes before the break are others now")
+        if len(seen) < len(before) or not before:
             raise Broken("the connection ended before the place where the archive goes on")
 
     def _check_length(self, received: int, span: Span) -> None:
-        for end in (span.stop, self.known.length):
+        for end in (span.stop, self.identity.length):
             if end is not None and received > end:
                 raise self._changed(f"more came than the {end} bytes that were announced")
 
@@ -236,8 +229,8 @@ class Download:
         """Judge a transfer that came to its end: whether that is the archive's too."""
         if span.stop is not None and received < span.stop:
             raise Broken(f"the connection ended at byte {received} of {span.stop}")
-        if self.known.length is not None:
-            self._ended = received == self.known.length
+        if self.identity.length is not None:
+            self._ended = received == self.identity.length
             if not self._ended and received == offset:
                 raise Broken("the answer brought nothing new")
             return

@@ -80,21 +80,21 @@ def _read(text: bytes, where: str) -> Landed:
 class LandedArchive:
     """Implements :class:`.source.base.Archive`.
 
-    :param known: what an earlier attempt at the load knew of the archive.
+    :param identity: what an earlier attempt at the load knew of the archive.
     """
 
-    def __init__(self, store: ObjectStore, landed: Landed, *, known: Identity) -> None:
-        self.known = landed.source
+    def __init__(self, store: ObjectStore, landed: Landed, *, identity: Identity) -> None:
+        self.identity = landed.source
         self._store = store
         self._landed = landed
-        self._expected = known
+        self._expected = identity
         self._export_id = str(landed.handle.get("export_id"))
         self._stopped = threading.Event()
 
     def read(self, start: int) -> Generator[bytes, None, None]:
         """Yield the bytes from ``start`` on, range by range."""
-        if self._expected not in (Identity(), self.known):
-            raise changed(self._export_id, f"it was landed from {self.known}, and was {self._expected}")
+        if self._expected not in (Identity(), self.identity):
+            raise changed(self._export_id, f"it was landed from {self.identity}, and was {self._expected}")
         for offset in range(start, self._landed.bytes, RANGE):
             yield self._range(offset, min(offset + RANGE, self._landed.bytes))
 

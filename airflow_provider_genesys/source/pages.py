@@ -19,7 +19,7 @@ from airflow_provider_genesys.cloud.exports.base import Page
 from airflow_provider_genesys.cloud.exports.results import page_reader
 from airflow_provider_genesys.cloud.http.client import CloudClient
 from airflow_provider_genesys.exceptions import CursorLostError, SourceChangedError
-from airflow_provider_genesys.source.position import Identity, PagePlace, Position, Proof, Start
+from airflow_provider_genesys.source.position import Identity, PagePlace, Place, Position, Proof, Start
 from airflow_provider_genesys.source.records import KEPT_OF_OVERSIZE, MAX_RECORD_BYTES, DeadLetter, Slice, oversize
 
 log = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ class Pages:
     """
 
     def __init__(self, read: Callable[[int, str | None], Page], export_id: str, *, jobs: int = 1) -> None:
-        self.known = Identity()
+        self.identity = Identity()
         self.length = 0
         """Bytes of records seen so far; at the end, of all."""
         self._read = read
@@ -52,14 +52,13 @@ class Pages:
         self._max_record_bytes = MAX_RECORD_BYTES
         self._position = Position(page=PagePlace())
         self._trail = _Trail()
-        self._newest: tuple[Page, PagePlace, int, Slice]
 
-    def entered(self, start: Start, *, max_record_bytes: int) -> Pages:
+    def open_at(self, start: Start, *, max_record_bytes: int) -> Pages:
         """Go to where ``start`` stands; return this object."""
         place = start.position.page or PagePlace()
         self._position = replace(start.position, page=place)
         self.length = start.position.record_offset
-        self.known = start.source
+        self.identity = start.source
         self._max_record_bytes = max_record_bytes
         return self
 
@@ -75,16 +74,6 @@ class Pages:
                 self.length = part.end
                 yield part
             self._position = replace(self._position, record_offset=self.length, page=behind)
-
-    def standing(self, part: Slice) -> tuple[Position, Proof]:
-        """Return the position at the end of ``part``, of the newest slice. The proof of a page is in its place."""
-        if part.end == self._position.record_offset:
-            return self._position, Proof()
-        page, place, index, whole = self._newest
-        offsets = (*whole.starts, *(letter.offset for letter in whole.refused))
-        index += sum(offset < part.end for offset in offsets)
-        here = replace(place, index=index, digest=_digest(page.ids[:index]))
-        return Position(part.end, shape="array", page=here), Proof()
 
     @property
     def _place(self) -> PagePlace:
@@ -106,7 +95,7 @@ class Pages:
             raise self._changed(f"the first {place.index} records of page {place.ordinal + 1} are others now")
         if page.available_until:
             told = page.available_until.astimezone(timezone.utc).isoformat()
-            self.known = Identity(available_until=min(filter(None, [self.known.available_until, told])))
+            self.identity = Identity(available_until=min(filter(None, [self.identity.available_until, told])))
         return place, page
 
     def _found_again(self, place: PagePlace) -> Page:
@@ -138,15 +127,15 @@ class Pages:
         return PagePlace(place.job, place.ordinal + 1, place.first, page.cursor, before)
 
     def _cut(self, page: Page, index: int, limit: int, behind: PagePlace) -> Iterator[Slice]:
-        """Yield the records of ``page`` from ``index`` on, and stand behind each slice while it is used."""
+        """Yield the records of ``page`` from ``index`` on."""
         while index < len(page.records):
             until = min(index + limit, len(page.records))
             part = self._slice(page, index, until)
             ended = until == len(page.records)
             place = behind if ended else replace(self._place, index=until, digest=_digest(page.ids[:until]))
-            self._newest = (page, self._place, index, part)
+            ends = _Ends(self._place, index, page.ids, part, place, self.identity)
             self._position = Position(part.end, shape="array", page=place)
-            yield part
+            yield replace(part, places=ends)
             index = until
 
     def _slice(self, page: Page, index: int, until: int) -> Slice:
@@ -182,6 +171,31 @@ class Pages:
             f"The results of export {self._export_id} are not those that the load began with: {how}. Nothing was "
             "joined to what is loaded. Clear the task with on_clear='restart' to load them from their beginning."
         )
+
+
+@dataclass(frozen=True)
+class _Ends:
+    """Implements :class:`.records.Places` for the slice ``part`` of a page, whose first record has number ``index``."""
+
+    place: PagePlace
+    index: int
+    ids: Sequence[str]
+    """Of the whole page."""
+    part: Slice
+    last: PagePlace
+    """The place after the slice."""
+    identity: Identity
+
+    def at(self, end: int) -> Place:
+        """Return the place just after the record that ends at ``end``. The proof of a page is in its place."""
+        return Place(Position(end, shape="array", page=self._page(end)), Proof(), self.identity)
+
+    def _page(self, end: int) -> PagePlace:
+        if end == self.part.end:
+            return self.last
+        offsets = (*self.part.starts, *(letter.offset for letter in self.part.refused))
+        index = self.index + sum(offset < end for offset in offsets)
+        return replace(self.place, index=index, digest=_digest(self.ids[:index]))
 
 
 def _digest(ids: Sequence[str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -88,6 +89,17 @@ class Identity:
     available_until: str | None = None
 
 
+@dataclass(frozen=True)
+class Place:
+    """A place from which a load can continue."""
+
+    position: Position
+    proof: Proof
+    """Of the bytes just before it."""
+    identity: Identity
+    """What is known of the source, as far as it was read."""
+
+
 class Start(Protocol):
     """Where a source is to be read from; a checkpoint is one."""
 
@@ -106,3 +118,24 @@ class Start(Protocol):
     @property
     def source(self) -> Identity:
         """What an earlier reader learned of the source."""
+
+
+def proven(chunks: Iterable[bytes], *, skip: int, length: int, check: Callable[[bytes], None]) -> Iterator[bytes]:
+    """Drop ``skip`` bytes, give the next ``length`` bytes to ``check``, and yield those that follow.
+
+    ``check`` raises where they are not those that were there before. It gets fewer bytes where the chunks end early.
+    """
+    before, due = b"", length > 0
+    for chunk in chunks:
+        rest = chunk[skip:]
+        skip = max(0, skip - len(chunk))
+        if due:
+            need = length - len(before)
+            before, rest = before + rest[:need], rest[need:]
+            if len(before) == length:
+                check(before)
+                due = False
+        if rest:
+            yield rest
+    if due or skip:
+        check(before)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, Protocol
+
+from airflow_provider_genesys.source.position import Place
 
 MAX_RECORD_BYTES = 16 * 1024 * 1024
 """A longer record is set aside, so that one record cannot take all memory."""
@@ -19,6 +21,13 @@ RECORD_TOO_LARGE = "record-too-large"
 """The rule that an oversize record breaks."""
 
 BOM = b"\xef\xbb\xbf"
+
+
+class Places(Protocol):
+    """The places inside a slice from which a load can continue: each end of a record."""
+
+    def at(self, end: int) -> Place:
+        """Return the place just after the record that ends at ``end``."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +46,8 @@ class Slice:
     ends: list[int]
     shape: Literal["lines", "array"]
     refused: list[DeadLetter] = field(default_factory=list)
+    places: Places | None = None
+    """Set by the source; None for bytes that nobody continues from, as those of a dead letter."""
 
     def raw(self, start: int, end: int) -> bytes:
         """Return the record's own bytes."""

@@ -21,6 +21,10 @@ from airflow_provider_genesys.source.unpack.unpacked import Unpacked
 log = logging.getLogger(__name__)
 
 
+NO_END = 2**63 - 1
+"""The end of a whole that nobody has measured yet: greater than any offset, and what a ``bigint`` can hold."""
+
+
 @dataclass(frozen=True)
 class Shard:
     """The records in ``[start, end)`` of an archive, in bytes; number ``number`` of ``count``, from 1."""
@@ -35,6 +39,10 @@ class Shard:
     """The archive that was cut."""
     planned_at: str = ""
     """ISO 8601, UTC: the ``processed_at`` of all its shards."""
+
+
+WHOLE = Shard(number=0, count=0, start=0, end=NO_END)
+"""All that an export has: the range of a load that is not one of several shards."""
 
 
 def plan_shards(
@@ -76,7 +84,7 @@ def _cuttable(archive: Archive, export_id: str) -> Identity | None:
             if unpacked.packing != "plain" or (shape := shape_of(head, where=where)):
                 break
     if unpacked.packing == "plain" and shape == "lines":
-        return archive.known
+        return archive.identity
     log.warning("%s is loaded in one piece: it is %s, and only plain NDJSON is cut.", where, shape or unpacked.packing)
     return None
 

@@ -50,21 +50,21 @@ def _is_rendered_later(value: Any) -> bool:
     return hasattr(value, "resolve") or (isinstance(value, str) and ("{{" in value or "{%" in value))
 
 
-def shard_of(given: Any, contract: Contract) -> Shard | None:
-    """Return the shard that GenesysPlanShardsOperator planned; None for the whole archive.
+def shard_of(given: Any, contract: Contract) -> Shard:
+    """Return the shard that GenesysPlanShardsOperator planned; without one, the range of the whole archive.
 
     :raises ConfigurationError: it is no shard, or ``contract`` evolves, which each shard would do in its own way.
     """
+    from airflow_provider_genesys.source.shards import WHOLE, Shard
+
     if given in (None, "", "None"):
-        return None
+        return WHOLE
     if "evolve" in asdict(contract.modes).values():
         raise ConfigurationError(
             "A contract that evolves cannot be loaded in shards: each would make other columns of what it meets. Load "
             "the export in one piece, or choose other contract_modes."
         )
     import msgspec
-
-    from airflow_provider_genesys.source.shards import Shard
 
     try:
         return msgspec.convert(ast.literal_eval(given) if isinstance(given, str) else given, Shard)

@@ -57,7 +57,7 @@ def open_archive(
     return Download(
         lambda fresh: hook.open_file_uri(handle, fresh=fresh),
         handle["export_id"],
-        known=known,
+        identity=known,
         settings=DownloadSettings(timeout=hook.config.timeout, verify=hook.config.verify),
     )
 
@@ -66,4 +66,4 @@ def _landed(url: str, conn_id: str | None, known: Identity) -> Archive:
     from airflow_provider_genesys.source.landed import LandedArchive, find_landed
 
     store, folder = open_folder(url, conn_id)
-    return LandedArchive(store, find_landed(store, folder), known=known)
+    return LandedArchive(store, find_landed(store, folder), identity=known)

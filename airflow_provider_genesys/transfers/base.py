@@ -303,7 +303,7 @@ class GenesysExportTransferOperator(BaseOperator):
             submitted_at=self._submitted_at(handle, context),
             contract=contract,
             run_id=f"{ti.dag_id}/{ti.run_id}/{ti.task_id}",
-            shard=shard.number if shard else 0,
+            shard=shard.number,
             range=shard,
         )
 

@@ -45,7 +45,7 @@ class GenesysExportToObjectStoreOperator(GenesysExportTransferOperator):
             return super().run_load(load, handle, options, watch)
         from airflow_provider_genesys.pipeline.land import land
 
-        if load.range is not None:
+        if load.shard:
             raise ConfigurationError("output_format='raw' lands an archive whole. Leave out shard.")
         if self.hook.open_pages(handle, page_size=self.page_size):
             raise ConfigurationError(

@@ -175,7 +175,7 @@ class Endless:
 
     def __init__(self, begin: bytes, more: bytes, length: int, *, packed: bool = False) -> None:
         self.begin, self.more, self.length, self.packed = begin, more, length, packed
-        self.known = Identity()
+        self.identity = Identity()
 
     def __call__(self, _: Checkpoint) -> Any:
         return self

@@ -124,7 +124,7 @@ def test_each_recording_that_is_retained_comes_once_however_pages_are_cut(scene:
 def test_a_cursor_that_is_taken_no_more_is_found_again(scene: Scenes, caplog: pytest.LogCaptureFixture) -> None:
     at = scene(conversations=6, media_bytes=(10, 20))
     pages = Pages(at.media(of_retention(at.client, 0, 2)).read, "retention-1")
-    slices = pages.entered(Checkpoint("l", "e", ""), max_record_bytes=10_000).slices(
+    slices = pages.open_at(Checkpoint("l", "e", ""), max_record_bytes=10_000).slices(
         500, cut_every=None, flush_interval=1
     )
     records = len(next(slices).starts)

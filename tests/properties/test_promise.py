@@ -95,7 +95,7 @@ class Promise(RuleBasedStateMachine):
             lambda start: Download(
                 lambda fresh: open_handle(self.handle, self.client, fresh=fresh),
                 self.export_id,
-                known=start.source,
+                identity=start.source,
                 sleep=lambda _: None,
             ),
             sink,

@@ -339,7 +339,7 @@ def in_shards(tmp_path: Path, count: int, load_only: int | None = None) -> None:
     lines = [record(number, **({} if number in lacking else {"durationMs": 1})) for number in range(60)]
     archive = b"\n".join(lines) + b"\n"
     plan = plan_shards(
-        lambda known: InMemory(archive, known=known), "export-1", shard_size=1, max_shards=count, now=SHARDS_PLANNED
+        lambda known: InMemory(archive, identity=known), "export-1", shard_size=1, max_shards=count, now=SHARDS_PLANNED
     )
     for shard in plan[:load_only]:
         load = replace(make_load(), shard=shard.number, range=shard)

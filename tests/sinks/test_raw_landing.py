@@ -80,7 +80,7 @@ class Shore:
     def read(self) -> bytes:
         """Read what the manifest lists."""
         landed = self.landed()
-        return b"".join(LandedArchive(self.store, landed, known=Identity()).read(0))
+        return b"".join(LandedArchive(self.store, landed, identity=Identity()).read(0))
 
 
 @pytest.fixture(params=STORES)
@@ -256,7 +256,7 @@ def test_rows_loaded_from_where_it_was_landed_are_those_loaded_at_once(shore: Sh
     landed = shore.landed()
 
     def again(start: Checkpoint) -> LandedArchive:
-        return LandedArchive(shore.store, landed, known=start.source)
+        return LandedArchive(shore.store, landed, identity=start.source)
 
     at_once, later = (
         loaded(shore, archive, tmp_path / name) for archive, name in ((InMemory(data), "a"), (again, "b"))
@@ -271,10 +271,10 @@ def test_a_load_that_broke_off_at_genesys_goes_on_from_where_it_was_landed(folde
     with pytest.raises(SourceUnavailableError):
         loaded(folder, Breaking(data, 5_000), target)
     landed = folder.landed()
-    certificate = loaded(folder, lambda start: LandedArchive(folder.store, landed, known=start.source), target)
+    certificate = loaded(folder, lambda start: LandedArchive(folder.store, landed, identity=start.source), target)
     assert (certificate.attempts, certificate.counts.read) == (2, 40)
     with pytest.raises(SourceChangedError, match="export-1"):
-        [*LandedArchive(folder.store, landed, known=Identity(7, '"other"')).read(0)]
+        [*LandedArchive(folder.store, landed, identity=Identity(7, '"other"')).read(0)]
 
 
 @pytest.mark.outcome("object stores", "an archive that was landed has been replaced", "SourceChangedError")
@@ -283,7 +283,7 @@ def test_an_object_that_was_replaced_is_not_read(shore: Shore) -> None:
     landed = shore.landed()
     shore.store.put(landed.key, b"#" * landed.bytes)
     with pytest.raises(SourceChangedError, match=r"export-1.*another ETag"):
-        [*LandedArchive(shore.store, landed, known=Identity()).read(0)]
+        [*LandedArchive(shore.store, landed, identity=Identity()).read(0)]
 
 
 def test_only_what_has_a_manifest_of_an_archive_can_be_loaded(folder: Shore, tmp_path: Path) -> None:

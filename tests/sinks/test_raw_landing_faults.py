@@ -80,7 +80,7 @@ def landed(landing: Any) -> Certificate:
 
 def read(store: ObjectStore, certificate: Certificate) -> bytes:
     folder = certificate.location.split("/", 3)[3]
-    return b"".join(LandedArchive(store, find_landed(store, folder), known=Identity()).read(0))
+    return b"".join(LandedArchive(store, find_landed(store, folder), identity=Identity()).read(0))
 
 
 @pytest.mark.parametrize("fault", ["slow-down", "lose-answer"])
@@ -153,7 +153,7 @@ def test_a_bucket_that_does_not_give_what_was_landed_is_a_source_that_fails(
     certificate = landed(in_s3(proxy, bucket))
     store, folder = S3Store(client_for(proxy.endpoint_url), bucket, retries=1), certificate.location.split("/", 3)[3]
     found = find_landed(store, folder)
-    archive = LandedArchive(store, found, known=Identity())
+    archive = LandedArchive(store, found, identity=Identity())
     proxy.rule = lambda _method, path: fault if "archive-" in path else None
     with pytest.raises(error, match=f"(?s){told}"):
         [*archive.read(0)]

@@ -65,7 +65,7 @@ before = peak()
 certificate = land(make_load(), {}, lambda start: Long(), local_landing(sys.argv[1]), Options())
 store = FolderStore(Path(sys.argv[1]))
 landed = find_landed(store, "dt=2026-11-01/load-1/")
-read = sum(map(len, LandedArchive(store, landed, known=Identity()).read(0)))
+read = sum(map(len, LandedArchive(store, landed, identity=Identity()).read(0)))
 assert read == certificate.bytes_read
 print(read // 2**20, round(peak() - before))
 """

@@ -101,7 +101,7 @@ def test_a_landing_goes_on_and_is_read_under_its_etag(client: Any, bucket: str) 
     assert again.read_from == 10 * MEBIBYTE - PROVEN
     store, folder = S3Store(client, bucket), certificate.location.split("/", 3)[3]
     landed = find_landed(store, folder)
-    assert b"".join(LandedArchive(store, landed, known=Identity()).read(0)) == data
+    assert b"".join(LandedArchive(store, landed, identity=Identity()).read(0)) == data
 
 
 @pytest.mark.outcome("object stores", "a body is damaged on its way", "recovers")
@@ -222,10 +222,10 @@ def test_an_expired_url_is_replaced_and_the_archive_is_whole(reading: Reading) -
 
 def test_a_range_under_if_match_goes_on_where_it_broke_off(reading: Reading, client: Any, bucket: str) -> None:
     etag = client.head_object(Bucket=bucket, Key="archive")["ETag"]
-    download, _ = reading(3600, known=Identity(len(ARCHIVE), etag))
+    download, _ = reading(3600, identity=Identity(len(ARCHIVE), etag))
     assert b"".join(download.read(150_000)) == ARCHIVE[150_000:]
     client.put_object(Bucket=bucket, Key="archive", Body=ARCHIVE.upper())
-    changed, _ = reading(3600, known=Identity(len(ARCHIVE), etag))
+    changed, _ = reading(3600, identity=Identity(len(ARCHIVE), etag))
     with pytest.raises(Exception, match=r"export-1 is not the one that the load began with"):
         [*changed.read(150_000)]
 

@@ -101,7 +101,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
 
 def shards(count: int) -> list[Shard]:
     return plan_shards(
-        lambda known: InMemory(ARCHIVE, known=known), "export-1", shard_size=1, max_shards=count, now=NOW
+        lambda known: InMemory(ARCHIVE, identity=known), "export-1", shard_size=1, max_shards=count, now=NOW
     )
 
 
@@ -273,7 +273,7 @@ def test_a_shard_that_broke_off_is_no_load_to_be_finished_as_a_whole(
 def test_of_a_record_in_two_shards_the_later_one_stays(warehouse: Warehouse, order: tuple[int, int]) -> None:
     again = json.dumps({"recordingId": "r-00005", "timestamp": "2026-11-01T10:00:00Z", "durationMs": 77}).encode()
     archive = ARCHIVE + again + b"\n"
-    plan = plan_shards(lambda known: InMemory(archive, known=known), "export-1", shard_size=1, max_shards=2, now=NOW)
+    plan = plan_shards(lambda known: InMemory(archive, identity=known), "export-1", shard_size=1, max_shards=2, now=NOW)
     for _ in range(2):
         for number in order:
             run(load_of(plan[number]), InMemory(archive), warehouse.sink(), Options(restart=True))

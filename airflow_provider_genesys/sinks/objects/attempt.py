@@ -82,7 +82,7 @@ class Attempt:
         )
         self._layout = Layout(*named, self.entry.partition)
         reached(CLAIMED)
-        if load.range and self.entry.checkpoint is None:
+        if load.shard and self.entry.checkpoint is None:
             withdraw(store, Layout(settings.prefix, replace(load, shard=0), settings.output_format))
         self._abort_uploads()
         self._gathered: _Gathered | None = None

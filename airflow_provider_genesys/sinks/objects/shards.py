@@ -20,7 +20,7 @@ class Shards:
     """All shards of the load that ``load`` is one of."""
 
     def __init__(self, load: Load, settings: ObjectSettings, store: ObjectStore) -> None:
-        count = load.range.count if load.range else 0
+        count = load.range.count
         self._load = load
         self._store = store
         self._fencing = settings.fencing

@@ -52,7 +52,7 @@ class Shards:
 
     def __init__(self, ledger: sql.Identifier, target: str, load: Load) -> None:
         self._ledger = ledger
-        self._count = load.range.count if load.range else 0
+        self._count = load.range.count
         self._row = {
             "load_id": load.load_id,
             "target": target,
@@ -80,11 +80,11 @@ class Shards:
 
 def check_options(load: Load, publish: Publish, *, skip_unchanged: bool) -> None:
     """Raise :class:`ConfigurationError` where a load cannot be made of shards."""
-    if load.range and skip_unchanged:
+    if load.shard and skip_unchanged:
         raise ConfigurationError(
             "skip_unchanged keeps account of whole exports. Load without it, or in one piece, without shard."
         )
-    if load.range and publish == "atomic":
+    if load.shard and publish == "atomic":
         raise ConfigurationError(
             "publish='atomic' shows a load at once, and shards complete one by one. Load with publish='batches', or in "
             "one piece, without shard."

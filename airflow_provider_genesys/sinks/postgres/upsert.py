@@ -103,9 +103,6 @@ class Landed:
     """By source (``export_id/shard``): how many of its rows were replaced, confirmed, or read by another contract."""
 
 
-_NO_END = 2**63 - 1
-
-
 def lineage(load: Load, target: str, begun_at: datetime) -> dict[str, Any]:
     """Return what the rows of a load carry and are ranked by: the parameters of :class:`Upsert`.
 
@@ -117,9 +114,9 @@ def lineage(load: Load, target: str, begun_at: datetime) -> dict[str, Any]:
         "export": load.export_id,
         "submitted": load.submitted_at,
         "shard": load.shard,
-        "ranged": load.range is not None or load.shard == 0,  # else only the number of the shard is known
-        "first": load.range.start if load.range else 0,
-        "end": load.range.end if load.range else _NO_END,
+        "ranged": load.shard == load.range.number,  # else only the number of the shard is known
+        "first": load.range.start,
+        "end": load.range.end,
         "source": f"{load.export_id}/{load.shard}",
         "contract": str(load.contract),
         "begun_at": begun_at,

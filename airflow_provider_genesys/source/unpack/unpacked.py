@@ -50,6 +50,10 @@ def packing_of(head: bytes, *, where: str) -> PackingName:
     return next((name for name, magic in _KINDS.items() if magic.match(head)), "plain")
 
 
+Entries = tuple[tuple[int, int], ...]
+"""Where an archive can be entered: (offset in the archive, offset in what is unpacked), both rising."""
+
+
 class Unpacked:
     """What is in an archive, as an iterator of its bytes.
 
@@ -86,16 +90,18 @@ class Unpacked:
             if close := getattr(self._chunks, "close", None):
                 close()
 
-    def entry(self, offset: int) -> tuple[int, int]:
-        """Return the last place, as (offset in the archive, offset in what is unpacked), to enter before ``offset``.
+    def entries(self, offset: int) -> Entries | None:
+        """Return the places at which members begin: the last one before ``offset``, and those after it.
 
-        Must be asked for rising offsets: places before the answer are forgotten.
+        Earlier ones are forgotten: nobody continues from there any more.
+
+        :return: None for a plain archive, which can be entered anywhere.
         """
         if self.packing == "plain":
-            return offset, offset
+            return None
         while len(self._entries) > 1 and self._entries[1][1] <= offset:
             self._entries.popleft()
-        return self._entries[0]
+        return tuple(self._entries)
 
     def _recognised(self) -> Iterator[bytes]:
         head = b""

@@ -52,7 +52,7 @@ class Scene:
         handle = make_handle(status, "secret", window_start=REQUEST.window_start, window_end=REQUEST.window_end)
         pages = open_pages(handle, self.client, page_size=size)
         assert pages
-        return pages.entered(Checkpoint("load", export_id, DAY.isoformat()), max_record_bytes=10**7)
+        return pages.open_at(Checkpoint("load", export_id, DAY.isoformat()), max_record_bytes=10**7)
 
     def records(self, export_id: str) -> int:
         slices = self.pages(export_id).slices(500, cut_every=None, flush_interval=1)
@@ -207,7 +207,7 @@ def test_availability_is_asked_for(scene: Callable[..., Scene]) -> None:
     assert at.jobs.available_until(at.client) == DAY
     pages = at.pages(at.jobs.create(at.client, REQUEST))
     list(pages.slices(500, cut_every=None, flush_interval=1))
-    assert pages.known.available_until == DAY.isoformat()
+    assert pages.identity.available_until == DAY.isoformat()
 
 
 def test_cancelling_reaches_every_job(scene: Callable[..., Scene]) -> None:

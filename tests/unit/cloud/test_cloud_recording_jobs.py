@@ -63,7 +63,7 @@ class Scene:
         """Return the records and what is set aside of a job's result."""
         pages = open_pages({"export_id": job, "kind": JOBS.kind}, self.client, page_size=500)
         assert pages
-        pages.entered(Checkpoint("load", job, DAY.isoformat()), max_record_bytes=10**7)
+        pages.open_at(Checkpoint("load", job, DAY.isoformat()), max_record_bytes=10**7)
         parts = list(pages.slices(500, cut_every=None, flush_interval=1))
         records = [
             msgspec.json.decode(part.raw(start, end))

@@ -52,11 +52,11 @@ class InMemory:
 
     data: bytes
     chunk: int = 64 * 1024
-    known: Identity = field(default_factory=Identity)
+    identity: Identity = field(default_factory=Identity)
     read_from: int | None = None
 
     def __call__(self, start: Checkpoint) -> Any:
-        self.known = start.source
+        self.identity = start.source
         return self
 
     def stop(self) -> None:
@@ -64,7 +64,7 @@ class InMemory:
 
     def read(self, start: int) -> Iterator[bytes]:
         self.read_from = start
-        self.known = Identity(len(self.data), '"etag"')
+        self.identity = Identity(len(self.data), '"etag"')
         for offset in range(start, len(self.data), self.chunk):
             yield self.data[offset : offset + self.chunk]
 

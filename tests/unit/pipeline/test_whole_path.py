@@ -47,7 +47,7 @@ class Bytes:
 
     def read(self, start: int) -> Iterator[bytes]:
         self.opened_at = start
-        self.known = Identity(len(self.data), '"etag"')
+        self.identity = Identity(len(self.data), '"etag"')
         for offset in range(start, len(self.data), self.chunk):
             time.sleep(self.pause)
             yield self.data[offset : offset + self.chunk]
@@ -156,7 +156,7 @@ def load(source: Bytes, sink: Memory, **options: Any) -> Certificate:
     given = {"batch_size": 7, "flush_interval": 60, **options}
 
     def download(start: Checkpoint) -> Any:
-        source.known = start.source
+        source.identity = start.source
         return source
 
     return run(LOAD, download, sink, Options(**given))

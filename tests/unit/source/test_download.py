@@ -62,11 +62,12 @@ class Store:
         self.opened.append(fresh)
         return Signed(f"{self.proxy.url}/archive/day?X-Amz-Signature={SECRET}&n={len(self.opened)}")
 
-    def download(self, *answers: Fault, known: Identity | None = None, **settings: Any) -> Download:
+    def download(self, *answers: Fault, identity: Identity | None = None, **settings: Any) -> Download:
         self.proxy.plan(*answers)
         self.proxy.plan(Fault(status=500, body=b"no further answer is planned"), forever=True)
         given = {"timeout": 5.0, "verify": False} | settings
-        return Download(self.open_url, "export-1", known or Identity(), DownloadSettings(**given), self.pauses.append)
+        chosen = DownloadSettings(**given)
+        return Download(self.open_url, "export-1", identity or Identity(), chosen, self.pauses.append)
 
     def read(self, *answers: Fault, start: int = 0, **options: Any) -> bytes:
         return b"".join(self.download(*answers, **options).read(start))
@@ -101,14 +102,14 @@ def named(headers: dict[str, str | None]) -> dict[str, str | None]:
 def test_a_whole_archive_is_one_request(store: Store) -> None:
     download = store.download(whole())
     assert b"".join(download.read(0)) == ARCHIVE
-    assert download.known == Identity(len(ARCHIVE), ETAG)
+    assert download.identity == Identity(len(ARCHIVE), ETAG)
     assert store.ranges == [None]
     assert store.opened == [False]
     assert store.pauses == []
 
 
 def test_a_later_start_asks_for_a_range_of_the_same_archive(store: Store) -> None:
-    assert store.read(part(150_000), start=150_000, known=Identity(len(ARCHIVE), ETAG)) == ARCHIVE[150_000:]
+    assert store.read(part(150_000), start=150_000, identity=Identity(len(ARCHIVE), ETAG)) == ARCHIVE[150_000:]
     assert [(seen.range, seen.if_match) for seen in store.proxy.requests] == [("bytes=150000-", ETAG)]
 
 
@@ -127,7 +128,7 @@ def test_only_a_strong_etag_goes_into_if_match(store: Store, etag: str | None) -
 
 
 def test_nothing_is_asked_for_behind_the_end(store: Store) -> None:
-    assert store.read(start=len(ARCHIVE), known=Identity(len(ARCHIVE), ETAG)) == b""
+    assert store.read(start=len(ARCHIVE), identity=Identity(len(ARCHIVE), ETAG)) == b""
     assert store.ranges == []
 
 
@@ -151,7 +152,7 @@ def test_an_empty_archive_is_read(store: Store) -> None:
 def test_416_at_the_very_end_is_the_end(store: Store, answer: Fault) -> None:
     download = store.download(answer)
     assert b"".join(download.read(1000)) == b""
-    assert download.known.length == 1000
+    assert download.identity.length == 1000
 
 
 @pytest.mark.parametrize("told", ["bytes */999", "bytes */1001", "nonsense", None])
@@ -189,7 +190,7 @@ def test_a_chunked_body_says_itself_that_it_is_whole(store: Store) -> None:
 def test_chunks_count_for_more_than_a_length_beside_them(store: Store) -> None:
     download = store.download(Fault(body=ARCHIVE, framing="chunked", headers={"Content-Length": "7"}))
     assert b"".join(download.read(0)) == ARCHIVE
-    assert download.known.length is None
+    assert download.identity.length is None
 
 
 def test_another_part_than_the_one_asked_for_is_not_used(store: Store) -> None:

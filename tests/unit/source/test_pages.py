@@ -8,7 +8,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sources import a_load
 
 from airflow_provider_genesys.cloud.exports.base import Page
 from airflow_provider_genesys.exceptions import CursorLostError, SinkUnavailableError, SourceChangedError
@@ -17,6 +16,7 @@ from airflow_provider_genesys.pipeline.checkpoint import Counts
 from airflow_provider_genesys.pipeline.run import Options, run
 from airflow_provider_genesys.source.pages import Pages
 from tests.unit.pipeline.memory_sink import MemorySink, Shelf
+from tests.unit.pipeline.sources import a_load
 
 OPTIONS: dict[str, Any] = {"batch_size": 4, "max_dead_letter_ratio": None}
 

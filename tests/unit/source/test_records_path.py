@@ -39,7 +39,7 @@ DOCUMENTS = {
 
 def load(path: str, archive: Bytes, sink: Memory, **options: Any) -> Certificate:
     def download(start: Any) -> Any:
-        archive.known = start.source
+        archive.identity = start.source
         return archive
 
     given = {"batch_size": 7, "flush_interval": 60, **options}

@@ -48,7 +48,7 @@ class Task:
         pages = self.hook.open_pages(handle, page_size=5)
         assert pages
         start = Checkpoint("load", handle["export_id"], "2026-11-23")
-        for part in pages.entered(start, max_record_bytes=10**7).slices(100, cut_every=None, flush_interval=1):
+        for part in pages.open_at(start, max_record_bytes=10**7).slices(100, cut_every=None, flush_interval=1):
             ids += [record["conversationId"] for record in msgspec.json.decode(b"[%b]" % part.data.rstrip(b","))]
         return {"export_id": handle["export_id"], "read": len(ids)}
 
