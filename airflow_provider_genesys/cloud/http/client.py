@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
@@ -12,7 +14,7 @@ import tenacity
 
 from airflow_provider_genesys.cloud.config import CloudConfig
 from airflow_provider_genesys.cloud.http.errors import error_from
-from airflow_provider_genesys.cloud.http.shared import Pool, pool, refresher, shared
+from airflow_provider_genesys.cloud.http.shared import Pool, forget, pool, refresher, shared
 from airflow_provider_genesys.cloud.http.token_refresh import Refresher
 from airflow_provider_genesys.cloud.http.transport import NOT_SENT, fetch, unreachable
 from airflow_provider_genesys.cloud.presigned import signatures
@@ -57,8 +59,12 @@ class CloudClient:
         self.config = config
         self._on_secret = on_secret
         self._patience = patience
-        self._shared = shared(config)
-        self._pool: Pool | None = pool(config)
+        self._begin()
+        _clients.add(self)
+
+    def _begin(self) -> None:
+        self._shared = shared(self.config)
+        self._pool: Pool | None = pool(self.config)
         self._refresher: Refresher | None = None
         self._token = ""
 
@@ -183,6 +189,17 @@ class CloudClient:
                 status=response.status_code,
             ) from None
 
+
+_clients: weakref.WeakSet[CloudClient] = weakref.WeakSet()
+
+
+def _forked() -> None:
+    forget()
+    for client in list(_clients):
+        client._begin()  # noqa: SLF001 -- its own module
+
+
+os.register_at_fork(after_in_child=_forked)
 
 _backoff = tenacity.wait_random_exponential(multiplier=1.0, max=30.0)
 

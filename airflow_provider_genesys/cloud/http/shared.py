@@ -31,32 +31,17 @@ class Shared:
 
 
 class Pool:
-    """Open connections; closed when nobody refers to it any more."""
+    """Open connections; closed when nobody refers to it any more, in the process that opened them."""
 
     def __init__(self, config: CloudConfig) -> None:
-        self._config = config
-        self._http: httpx.Client | None = None
-        self._end: weakref.finalize[..., Pool] | None = None
-        self._open()
-
-    @property
-    def http(self) -> httpx.Client:
+        self.http = open_http(config)
         """The connections."""
-        return self._http or self._open()
+        weakref.finalize(self, _close, self.http, os.getpid())
 
-    def forked(self) -> None:
-        """In a child process, forget the parent's connections: both would read each other's answers.
 
-        They are not closed in order, for which a lock would be needed that a thread of the parent may hold.
-        """
-        if self._end:
-            self._end.detach()
-        self._http = None
-
-    def _open(self) -> httpx.Client:
-        self._http = http = open_http(self._config)
-        self._end = weakref.finalize(self, http.close)
-        return http
+def _close(http: httpx.Client, process: int) -> None:
+    if os.getpid() == process:  # in a child, a lock of the pool may be held by a thread that does not exist there
+        http.close()
 
 
 _known: dict[Hashable, Shared] = {}
@@ -79,7 +64,7 @@ def shared(config: CloudConfig) -> Shared:
 
 def pool(config: CloudConfig) -> Pool:
     """Return this process's connections for the timeout and certificates of ``config``."""
-    key = (os.getpid(), config.timeout, config.verify)  # a forked child must not use its parent's connections
+    key = (config.timeout, config.verify)
     with _lock:
         found = _pools.get(key)
         if found is None:
@@ -96,15 +81,9 @@ def refresher(tokens: TokenSource) -> Refresher:
     return found
 
 
-def _forked() -> None:
-    global _lock  # noqa: PLW0603 -- a lock that a thread of the parent holds would never be released in the child
+def forget() -> None:
+    """In a child process, share nothing with the parent: no socket, no token, no thread, and no lock that one holds."""
+    global _lock  # noqa: PLW0603 -- the parent's lock may never be released in the child
     _lock = threading.Lock()
-    for known in _known.values():
-        known.tokens.forked()
-    for connections in list(_pools.values()):
-        connections.forked()
-    for busy in list(_refreshers.values()):
-        busy.forked()
-
-
-os.register_at_fork(after_in_child=_forked)
+    for known in (_known, _pools, _refreshers):
+        known.clear()

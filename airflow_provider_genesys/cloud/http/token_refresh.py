@@ -39,10 +39,6 @@ class Refresher:
                 self._start()
         return token
 
-    def forked(self) -> None:
-        """In a child process, where the parent's threads do not exist, do without the lock that one may hold."""
-        self._starting = threading.Lock()
-
     def _runs(self) -> bool:
         return self._thread is not None and self._thread.is_alive()
 

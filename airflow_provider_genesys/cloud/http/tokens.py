@@ -119,10 +119,6 @@ class TokenSource:
         """Return the seconds since somebody asked for a token."""
         return self._clock() - self._last_use
 
-    def forked(self) -> None:
-        """In a child process, do without the lock, which a thread of the parent may hold. The token serves on."""
-        self._asking = threading.Lock()
-
     def _replace(self, stale: str | None) -> str:
         with self._asking:
             # While we waited for the lock, its holder may have done our work.

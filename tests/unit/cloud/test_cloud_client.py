@@ -618,12 +618,6 @@ def test_other_settings_have_other_connections(make_config: Callable[..., CloudC
         assert one._pool.http is not two._pool.http
 
 
-def test_a_forked_process_opens_its_own(client: CloudClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("os.getpid", lambda: 1)
-    with CloudClient(client.config) as in_child:
-        assert in_child._pool.http is not client._pool.http
-
-
 def test_no_cookie_is_kept(client: CloudClient, server: ScriptedServer) -> None:
     server.on(f"GET {PATH}", Reply(200, {}, {"Set-Cookie": "session=abc; Path=/"}))
     client.request("GET", PATH)

@@ -11,7 +11,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -530,70 +529,48 @@ def test_it_does_not_keep_a_process_alive() -> None:
 
 
 @forks
-def test_a_forked_child_has_a_refresher_of_its_own(client: CloudClient, server: Organisation, clock: Clock) -> None:
-    token = client.token()
-
-    def in_child() -> list[Any]:
-        inherited = len(threads())
-        found = client.token()
-        started = len(threads())
-        clock.now += HALF_HOUR - 100
-        settle(tokens_of(client))
-        renewed = client.token()
-        client.close()
-        until(lambda: not threads())
-        return [inherited, found, started, renewed]
-
-    assert Forked(in_child).result() == [0, token, 1, "token-2"]
-    assert client.token() == token, "the parent's stays as it is"
-    assert len(threads()) == 1
-    assert server.count(ASK) == 2
-
-
-@forks
-def test_a_child_that_is_forked_while_the_parent_asks_does_not_wait_for_the_parents_locks(
-    client: CloudClient, server: Organisation, clock: Clock, config: CloudConfig
-) -> None:
-    client.token()
-    source, refresher = tokens_of(client), client._refresher
-    assert refresher is not None
-
-    def in_child() -> str:
-        with CloudClient(config) as another:
-            return client.token() + another._shared.tokens.renew(client.token()) * (another._shared is client._shared)
-
-    with source._asking, refresher._starting, shared_module._lock:
-        child = Forked(in_child)
-    assert child.result() == "token-1token-2"
-
-
-@forks
-def test_the_end_of_a_child_leaves_the_parents_refresher_alone(
+def test_a_forked_child_shares_no_socket_token_or_thread_with_its_parent(
     client: CloudClient, server: Organisation, clock: Clock
 ) -> None:
-    client.token()
-
-    def in_child() -> None:
-        client.token()
-        client.close()
-        with suppress(AssertionError):
-            until(lambda: not threads())
-
-    Forked(in_child).result()
-    clock.now += HALF_HOUR - 100
-    settle(tokens_of(client))
-    assert client.token() == "token-2"
-
-
-@forks
-def test_a_child_does_not_read_from_its_parents_connections(client: CloudClient, server: Organisation) -> None:
     client.request("GET", PATH)
     assert client._pool is not None
     parents = client._pool.http
 
-    def in_child() -> bool:
-        assert client.request("GET", PATH) == {"ok": True}
-        return client._pool is not None and client._pool.http is not parents and not parents.is_closed
+    def in_child() -> list[Any]:
+        inherited = len(threads())
+        first = client.token() if client.request("GET", PATH) else ""
+        assert client._pool is not None
+        apart = client._pool.http is not parents and not parents.is_closed
+        clock.now += HALF_HOUR - 100
+        settle(tokens_of(client))
+        second = client.token()
+        client.close()
+        until(lambda: not threads())
+        return [inherited, first, apart, second]
 
-    assert Forked(in_child).result() is True
+    assert Forked(in_child).result() == [0, "token-2", True, "token-3"]
     assert client.request("GET", PATH) == {"ok": True}
+    assert client.token() == "token-1", "the parent's stays as it is"
+    assert len(threads()) == 1
+    clock.now += HALF_HOUR - 100
+    settle(tokens_of(client))
+    assert client.token() == "token-4", "and is kept fresh"
+    assert server.count(ASK) == 4
+
+
+@forks
+def test_a_lock_that_is_held_at_the_fork_does_not_block_the_child(
+    client: CloudClient, server: Organisation, config: CloudConfig
+) -> None:
+    client.token()
+    source, refresher, pacer = tokens_of(client), client._refresher, client._shared.pacer
+    assert refresher is not None
+
+    def in_child() -> str:
+        with CloudClient(config) as another:
+            client.request("GET", PATH)
+            return client.token() + another._shared.tokens.renew(client.token()) * (another._shared is client._shared)
+
+    with source._asking, refresher._starting, pacer._lock, shared_module._lock:
+        child = Forked(in_child)
+    assert child.result() == "token-2token-3"
