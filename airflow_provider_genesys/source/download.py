@@ -22,10 +22,9 @@ from datetime import datetime, timedelta, timezone
 from functools import partial
 from typing import Protocol
 
-import httpcore
 import httpx
 
-from airflow_provider_genesys.cloud.http.transport import USER_AGENT, trust  # which also keeps URLs out of httpx's log
+from airflow_provider_genesys.cloud.http.transport import USER_AGENT, hide_queries, trust
 from airflow_provider_genesys.exceptions import (
     ConfigurationError,
     SourceError,
@@ -45,6 +44,7 @@ from airflow_provider_genesys.source.response import (
     lost_cause,
     span_of,
 )
+from airflow_provider_genesys.source.wide_reads import read_widely
 
 log = logging.getLogger(__name__)
 
@@ -59,10 +59,6 @@ LONGEST_PAUSE = 300.0
 _LONGEST_BACKOFF = 60.0
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER: close at once, and say so
 _STRONG_ETAG = re.compile(r'"[\x21\x23-\x7e]*"')
-
-# What httpx does around each read costs more than the read: with its 64 KiB, a load takes half as long again. The
-# attribute is public, but of the class: other HTTP/1.1 clients of this process read larger pieces, too.
-httpcore.HTTP11Connection.READ_NUM_BYTES = 256 * 1024
 
 
 class SignedUrl(Protocol):
@@ -297,10 +293,12 @@ _REFUSED = (
 
 def open_client(settings: DownloadSettings, *, keep: int) -> httpx.Client:
     """Return a client that downloads as ``settings`` say, and keeps so many idle connections open."""
-    return httpx.Client(
+    hide_queries()
+    client = httpx.Client(
         timeout=settings.timeout,
         verify=trust(settings.verify),
         headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity"},
         follow_redirects=False,
         limits=httpx.Limits(max_keepalive_connections=keep),
     )
+    return read_widely(client)

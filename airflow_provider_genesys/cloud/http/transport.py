@@ -41,11 +41,16 @@ def _without_query(value: Any) -> Any:
     return value
 
 
-logging.getLogger("httpx").addFilter(_HideQueries())
+def hide_queries() -> None:
+    """Keep the queries of URLs out of httpx's log. Called by whatever opens a client; a second call changes nothing."""
+    logger = logging.getLogger("httpx")
+    if not any(isinstance(one, _HideQueries) for one in logger.filters):
+        logger.addFilter(_HideQueries())
 
 
 def open_http(config: CloudConfig) -> httpx.Client:
     """Return a pooled client with the connection's timeout and certificates, and no cookies. The caller closes it."""
+    hide_queries()
     http = httpx.Client(verify=_trust(config), timeout=config.timeout, headers={"User-Agent": USER_AGENT})
     # Several OAuth clients may share the connections: nothing that a server sets for one may reach it from another.
     http.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))

@@ -1,0 +1,71 @@
+"""Larger reads: with and without TLS and a proxy, and of no other client."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from airflow_provider_genesys.source.download import DownloadSettings, open_client
+from airflow_provider_genesys.source.wide_reads import READ_AT_ONCE
+
+BODY = b"x" * (4 * READ_AT_ONCE)
+
+
+@pytest.fixture
+def url() -> Iterator[str]:
+    """A server that has the whole body ready before anything is read of it."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    listener.settimeout(10)
+
+    def serve() -> None:
+        for _ in range(2):
+            connection, _ = listener.accept()
+            with connection:
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2 * len(BODY))
+                connection.recv(65536)
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(BODY) + BODY)
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{listener.getsockname()[1]}/"
+    listener.close()
+    thread.join(5)
+
+
+def asked_for(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The sizes of the reads that sockets are asked for."""
+    sizes: list[int] = []
+    from httpcore._backends.sync import SyncStream
+
+    read = SyncStream.read
+
+    def noted(self: SyncStream, max_bytes: int, timeout: float | None = None) -> bytes:
+        sizes.append(max_bytes)
+        return read(self, max_bytes, timeout)
+
+    monkeypatch.setattr(SyncStream, "read", noted)
+    return sizes
+
+
+def test_a_download_reads_widely_and_no_other_client_does(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = asked_for(monkeypatch)
+    with open_client(DownloadSettings(), keep=0) as client:
+        assert client.get(url).content == BODY
+    assert set(sizes) == {READ_AT_ONCE}
+    sizes.clear()
+    with httpx.Client() as other:
+        assert other.get(url).content == BODY
+    assert max(sizes) < READ_AT_ONCE
+
+
+def test_a_proxy_of_the_environment_is_read_widely(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = asked_for(monkeypatch)
+    monkeypatch.setenv("HTTP_PROXY", url)
+    monkeypatch.setenv("NO_PROXY", "")
+    with open_client(DownloadSettings(), keep=0) as client:
+        assert client.get("http://archive.invalid/").content == BODY
+    assert set(sizes) == {READ_AT_ONCE}
