@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
-from airflow_provider_genesys.cloud.extras import Extras, wrong
+from airflow_provider_genesys.cloud.extras import Extras, read_extras, wrong
 from airflow_provider_genesys.cloud.regions import base_urls
 from airflow_provider_genesys.exceptions import ConfigurationError
 
@@ -94,21 +94,20 @@ class CloudConfig:
         :param host: API base URL, or a bare host name (then ``schema``, ``https`` by default, and ``port`` count).
         :raises ConfigurationError: a part is missing or wrong; the message names it.
         """
-        given = Extras(extra)
-        insecure = given.flag("allow_insecure", default=False)
-        api_url, login_url = _urls(_base_url(host, schema, port), given, insecure=insecure)
+        given = read_extras(extra)
+        api_url, login_url = _urls(_base_url(host, schema, port), given)
         return cls(
             client_id=_required("OAuth client id (login)", login),
             client_secret=_required("OAuth client secret (password)", password),
             api_url=api_url,
             login_url=login_url,
-            timeout=given.number("timeout", 60.0, least=0.001),
-            verify=given.flag_or_path("verify_tls", default=True),
-            requests_per_minute=int(given.number("requests_per_minute", 300, least=1)),
-            request_share=given.number("request_share", 1.0, least=0.001, most=1.0),
-            allowed_download_hosts=given.host_names("allowed_download_hosts", DOWNLOAD_HOSTS),
-            allow_insecure=insecure,
-            archive=_archive(given.mapping("archive")),
+            timeout=given.timeout,
+            verify=given.verify_tls,
+            requests_per_minute=int(given.requests_per_minute),
+            request_share=given.request_share,
+            allowed_download_hosts=_hosts(given.allowed_download_hosts) or DOWNLOAD_HOSTS,
+            allow_insecure=given.allow_insecure,
+            archive=_archive(given.archive),
         )
 
     @property
@@ -130,12 +129,12 @@ def _base_url(host: str | None, schema: str | None, port: int | None) -> str:
     return f"{schema or 'https'}://{host}{f':{port}' if port else ''}"
 
 
-def _urls(api_url: str, given: Extras, *, insecure: bool) -> tuple[str, str]:
+def _urls(api_url: str, given: Extras) -> tuple[str, str]:
     """Return (api_url, login_url); what is written out wins over what follows from the region."""
-    region = given.text("region")
-    of_region = base_urls(region) if region else ("", "")
+    insecure = given.allow_insecure
+    of_region = base_urls(given.region) if given.region else ("", "")
     api_url = _checked("API base URL (host)", api_url or of_region[0] or _nowhere(), insecure=insecure)
-    login_url = given.text("login_url").rstrip("/") or of_region[1] or _derived_login(api_url)
+    login_url = given.login_url.rstrip("/") or of_region[1] or _derived_login(api_url)
     return api_url, _checked("login_url", login_url, insecure=insecure)
 
 
@@ -177,6 +176,10 @@ def _is_base_url(url: str) -> bool:
     except ValueError:
         return False
     return url.startswith(("http://", "https://")) and bool(parts.hostname) and not extras
+
+
+def _hosts(names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(name.strip().strip("[]").rstrip(".").lower() for name in names)
 
 
 def _archive(settings: dict[str, Any]) -> ArchiveApi:

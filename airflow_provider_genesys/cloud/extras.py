@@ -1,79 +1,67 @@
-"""Reading the extras of a connection, which arrive as JSON values or, from forms and URIs, as text."""
+"""The extras of a connection, which arrive as JSON values or, from forms and URIs, as text."""
 
 from __future__ import annotations
 
-import json
-import math
+import re
+import sys
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
 
 from airflow_provider_genesys.exceptions import ConfigurationError
 
-_FLAGS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
+_MOST = sys.float_info.max  # infinity is above it
+_WANTED = {
+    "timeout": "a number of at least 0.001",
+    "verify_tls": "true, false or a path",
+    "requests_per_minute": "a number of at least 1",
+    "request_share": "a number of at least 0.001, at most 1",
+    "allowed_download_hosts": "host names without scheme, port and path, separated by commas",
+    "allow_insecure": "true or false",
+    "archive": "a JSON object",
+}
 
 
-class Extras:
-    """The extras of a Genesys connection; those that a form leaves empty count as not given.
+class Extras(msgspec.Struct):
+    """The extras of a Genesys connection; one that is not known is ignored."""
 
-    Every method raises :class:`ConfigurationError`, naming the extra, when its value cannot be what is asked for.
+    region: str = ""
+    login_url: str = ""
+    timeout: Annotated[float, Meta(ge=0.001, le=_MOST)] = 60.0
+    verify_tls: bool | str = True
+    requests_per_minute: Annotated[float, Meta(ge=1, le=_MOST)] = 300
+    request_share: Annotated[float, Meta(ge=0.001, le=1)] = 1.0
+    allowed_download_hosts: tuple[Annotated[str, Meta(pattern=r"^([^/:]*[^/:\s][^/:]*|[^/]*:[^/]*:[^/]*)$")], ...] = ()
+    allow_insecure: bool = False
+    archive: dict[str, Any] = {}
+
+
+def read_extras(extra: Mapping[str, Any] | None) -> Extras:
+    """Read the extras; one that a form leaves empty counts as not given.
+
+    :raises ConfigurationError: the value of one cannot be what it should be; the message names it.
     """
-
-    def __init__(self, given: Mapping[str, Any] | None) -> None:
-        self._given = {name: value for name, value in (given or {}).items() if value not in (None, "")}
-
-    def text(self, name: str) -> str:
-        """Return a text without white space around it, ``""`` where not given."""
-        value = self._given.get(name, "")
-        if not isinstance(value, str):
-            raise wrong(name, "text", value)
-        return value.strip()
-
-    def flag(self, name: str, *, default: bool) -> bool:
-        """Return true or false, however it is spelt."""
-        value = self._given.get(name, default)
-        if (key := str(value).strip().lower()) not in _FLAGS:
-            raise wrong(name, "true or false", value)
-        return _FLAGS[key]
-
-    def flag_or_path(self, name: str, *, default: bool) -> bool | str:
-        """Return true or false, or the text that is neither."""
-        value = str(self._given.get(name, default)).strip()
-        return _FLAGS.get(value.lower(), value)
-
-    def number(self, name: str, default: float, *, least: float, most: float = math.inf) -> float:
-        """Return a finite number from ``least`` to ``most``."""
-        value = self._given.get(name, default)
-        try:
-            number = math.nan if isinstance(value, bool) else float(value)
-        except (TypeError, ValueError):
-            number = math.nan
-        if not least <= number <= most or number == math.inf:
-            bounds = f"at least {least:g}" if most == math.inf else f"at least {least:g}, at most {most:g}"
-            raise wrong(name, f"a number of {bounds}", value)
-        return number
-
-    def host_names(self, name: str, default: tuple[str, ...]) -> tuple[str, ...]:
-        """Return host names from a list or a text with commas."""
-        value = self._given.get(name, default)
-        names = value.replace(",", " ").split() if isinstance(value, str) else value
-        if not isinstance(names, (list, tuple)) or not all(_is_host(one) for one in names):
-            raise wrong(name, "host names without scheme, port and path, separated by commas", value)
-        return tuple(one.strip().strip("[]").rstrip(".").lower() for one in names)
-
-    def mapping(self, name: str) -> dict[str, Any]:
-        """Return an object, given as such or as JSON text."""
-        value = self._given.get(name, {})
-        try:
-            found = json.loads(value) if isinstance(value, str) else value
-        except ValueError:
-            found = None
-        if not isinstance(found, dict):
-            raise wrong(name, "a JSON object", value)
-        return found
+    parsed = {name: _parsed(name, value) if isinstance(value, str) else value for name, value in (extra or {}).items()}
+    given = {name: value for name, value in parsed.items() if value not in (None, "")}
+    try:
+        return msgspec.convert(given, Extras, strict=False)
+    except msgspec.ValidationError as error:
+        (name,) = re.findall(r"`\$\.(\w+)", str(error))
+        raise wrong(name, _WANTED.get(name, "text"), given[name]) from None
 
 
-def _is_host(name: Any) -> bool:
-    return isinstance(name, str) and bool(name.strip()) and "/" not in name and name.count(":") != 1
+def _parsed(name: str, value: str) -> Any:
+    text = value.strip()
+    if name == "verify_tls":
+        return {"true": True, "false": False}.get(text.lower(), text)
+    if name == "allowed_download_hosts":
+        return text.replace(",", " ").split()
+    try:
+        return msgspec.json.decode(text) if name == "archive" else text
+    except (msgspec.MsgspecError, RecursionError):
+        return text
 
 
 def wrong(name: str, wanted: str, value: Any) -> ConfigurationError:

@@ -41,6 +41,7 @@ def test_extras_may_be_text() -> None:
             "allowed_download_hosts": "127.0.0.1, *.Store.Example.com. ::1",
             "allow_insecure": "true",
             "archive": '{"path": "/exports", "id_field": "id"}',
+            "of_another_tool": "is ignored",
         },
     )
     assert (config.api_url, config.login_url) == ("http://127.0.0.1:8080", "http://127.0.0.1:8080")
@@ -125,9 +126,11 @@ REGION = {"region": "eu-west-1"}
         ({"extra": {**REGION, "requests_per_minute": [1]}}, "'requests_per_minute' must be"),
         ({"extra": {**REGION, "request_share": 0}}, "'request_share' must be a number of at least 0.001, at most 1"),
         ({"extra": {**REGION, "request_share": 1.5}}, "'request_share' must be"),
-        ({"extra": {**REGION, "allow_insecure": "perhaps"}}, "'allow_insecure' must be true or false"),
+        ({"extra": {**REGION, "allow_insecure": "perhaps"}}, "'allow_insecure' must be true or false, not 'perhaps'"),
+        ({"extra": {**REGION, "verify_tls": 2}}, "'verify_tls' must be true, false or a path, not 2"),
         ({"extra": {**REGION, "allowed_download_hosts": "https://s3.example.com"}}, "without scheme, port and path"),
         ({"extra": {**REGION, "allowed_download_hosts": "s3.example.com:9000"}}, "without scheme, port and path"),
+        ({"extra": {**REGION, "allowed_download_hosts": ["s3.example.com", 5]}}, r"not \['s3.example.com', 5\]"),
         ({"extra": {**REGION, "allowed_download_hosts": 5}}, "'allowed_download_hosts' must be"),
         ({"extra": {**REGION, "archive": "{"}}, "'archive' must be a JSON object"),
         ({"extra": {**REGION, "archive": "[]"}}, "'archive' must be a JSON object"),
