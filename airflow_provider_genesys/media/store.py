@@ -11,7 +11,6 @@ they hold, they name one object below the prefix.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +20,7 @@ import msgspec
 from airflow_provider_genesys.exceptions import RecordError
 from airflow_provider_genesys.stores.base import ObjectStore, Upload
 from airflow_provider_genesys.stores.keys import LONGEST_KEY, check_prefix, quoted
+from airflow_provider_genesys.stores.piece_writer import PieceWriter
 
 PIECE = 5 * 1024 * 1024
 """Bytes sent at a time, and what one file holds in memory. S3 takes no less, and 10,000 of them: 50 GB to a file."""
@@ -93,43 +93,24 @@ class MediaStore:
 
     def write(self, key: str, content_type: str, chunks: Iterable[bytes]) -> MediaFile:
         """Write a file as its bytes come; it appears when it is whole."""
-        pending, digest, size = bytearray(), hashlib.sha256(), 0
-        upload: Upload | None = None
+        writer = PieceWriter(lambda body: self._store.put(key, body), lambda _: self._begin(key), piece=PIECE)
         try:
             for chunk in chunks:
-                rest = memoryview(chunk)
-                while len(pending) + len(rest) > PIECE:  # so that the last piece is never empty
-                    room = PIECE - len(pending)
-                    pending += rest[:room]
-                    rest = rest[room:]
-                    digest.update(pending)
-                    upload = upload or self._begun(key)
-                    upload.send(pending)
-                    pending, size = bytearray(), size + PIECE
-                pending += rest
-            digest.update(pending)
-            self._end(key, upload, pending, digest.hexdigest())
+                writer.write(chunk)
+            writer.complete()
         except BaseException:
-            if upload:
-                upload.abort()
+            writer.abort()
             raise
-        return MediaFile(key, size + len(pending), digest.hexdigest(), content_type)
+        return MediaFile(key, writer.size, writer.digest.hexdigest(), content_type)
 
     def describe(self, conversation_id: str, kept: Kept) -> None:
         """Write the metadata beside the files: from now on they are found again."""
         key = f"{self._folder(conversation_id)}{quoted(str(kept.recording['id']))}{_DESCRIPTION}"
         self._store.put(key, msgspec.json.format(msgspec.json.encode(kept)))
 
-    def _begun(self, key: str) -> Upload:
+    def _begin(self, key: str) -> Upload:
         self._store.abort_uploads(key)  # of an attempt that was killed
         return self._store.upload(key)
-
-    def _end(self, key: str, upload: Upload | None, last: bytearray, sha256: str) -> None:
-        if upload is None:
-            self._store.put(key, last)
-        else:
-            upload.send(last)
-            upload.complete(sha256)
 
     def _read(self, key: str) -> Kept | None:
         """Return what a description says; None where it is none of ours."""

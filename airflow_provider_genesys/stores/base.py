@@ -11,7 +11,10 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 Body = bytes | bytearray
-"""What is sent; whoever has sent it does not change it."""
+"""What is sent; the sender does not change it afterwards."""
+
+MOST_PIECES = 10_000
+"""Pieces that every store takes for one object: S3 takes no more."""
 _CONTENT_TYPES = {
     "eml": "message/rfc822",
     "gz": "application/gzip",

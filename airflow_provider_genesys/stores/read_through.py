@@ -7,7 +7,7 @@ import zlib
 from dataclasses import dataclass
 from typing import Any
 
-from airflow_provider_genesys.stores.base import ObjectStore
+from airflow_provider_genesys.stores.base import Body, ObjectStore
 
 PIECE = 8 * 2**20
 """Bytes read at once."""
@@ -23,15 +23,19 @@ class Digests:
     crc32: int = 0
     sha256: Any = None
 
-    def update(self, data: bytes) -> None:
+    def update(self, data: Body, /) -> None:
         """Take the next bytes."""
         self.crc32 = zlib.crc32(data, self.crc32)
         if self.sha256:
             self.sha256.update(data)
 
+    def hexdigest(self) -> str:
+        """Return the SHA-256; empty where it is not known."""
+        return self.sha256.hexdigest() if self.sha256 else ""
+
 
 @dataclass(frozen=True)
-class Found:
+class FoundObject:
     """What an object holds."""
 
     size: int
@@ -40,7 +44,7 @@ class Found:
     crc32: int
 
 
-def read_through(store: ObjectStore, key: str, *, size: int) -> Found | None:
+def read_through(store: ObjectStore, key: str, *, size: int) -> FoundObject | None:
     """Read an object of ``size`` bytes; None where there is none of that size, or it changes meanwhile."""
     stored = next((one for one in store.list_objects(key) if (one.key, one.size) == (key, size)), None)
     if stored is None:
@@ -51,4 +55,4 @@ def read_through(store: ObjectStore, key: str, *, size: int) -> Found | None:
         if piece is None:
             return None
         digests.update(piece)
-    return Found(size, digests.sha256.hexdigest(), stored.etag, digests.crc32)
+    return FoundObject(size, digests.sha256.hexdigest(), stored.etag, digests.crc32)

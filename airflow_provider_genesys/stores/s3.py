@@ -14,12 +14,11 @@ from airflow_provider_genesys.aws_errors import code_of, is_transient, told
 from airflow_provider_genesys.exceptions import SinkRefusedError, SinkUnavailableError
 from airflow_provider_genesys.failpoints import COMPLETING, PIECE_SENT, PUTTING, reached
 from airflow_provider_genesys.retries import retried
-from airflow_provider_genesys.stores.base import Body, ReadBack, Sent, Stored, content_type
+from airflow_provider_genesys.stores.base import MOST_PIECES, Body, ReadBack, Sent, Stored, content_type
 from airflow_provider_genesys.stores.s3_errors import explained
 
 T = TypeVar("T")
 
-MOST_PIECES = 10_000
 _READ_AT_ONCE = 1024 * 1024
 _OF_A_PIECE = {"PartNumber", "ETag", "ChecksumCRC32"}
 """What completing an upload wants to know of each piece."""

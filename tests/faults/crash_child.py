@@ -44,7 +44,6 @@ from airflow_provider_genesys.pipeline.load import Load
 from airflow_provider_genesys.pipeline.sink import Sink
 from airflow_provider_genesys.sinks.azure_blob import AzureBlobSink, azure_landing
 from airflow_provider_genesys.sinks.local import LocalSink, local_landing
-from airflow_provider_genesys.sinks.objects import parts, raw_landing
 from airflow_provider_genesys.sinks.objects.raw_landing import RawLanding
 from airflow_provider_genesys.sinks.postgres.sink import PostgresSink
 from airflow_provider_genesys.sinks.s3 import S3Sink, s3_landing
@@ -54,6 +53,7 @@ from airflow_provider_genesys.source import document
 from airflow_provider_genesys.source.download import Download, DownloadSettings
 from airflow_provider_genesys.source.pages import Pages, open_pages
 from airflow_provider_genesys.source.read_ahead import Handover
+from airflow_provider_genesys.stores import piece_writer
 from airflow_provider_genesys.stores.s3 import S3Store
 from airflow_provider_genesys.testing.services.azure import connection_string
 from tests.sinks.lake import client_for
@@ -150,7 +150,7 @@ class DyingDownload(Download):
 
 def load(job: dict[str, Any]) -> Any:
     failpoints.hook = listener(job)
-    parts.PIECE = raw_landing.PIECE = 5 * 2**20
+    piece_writer.PIECE = 5 * 2**20
     # So that bytes come as fast as they are written, and a kill at any of them finds the sink at work.
     document.Handover = partial(Handover, limit=64 * 1024, piece=32 * 1024)
     DyingDownload.dies_after = job.get("bytes")

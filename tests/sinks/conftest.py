@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from airflow_provider_genesys import retries
-from airflow_provider_genesys.sinks.objects import parts
 from airflow_provider_genesys.sinks.s3 import S3Sink
+from airflow_provider_genesys.stores import piece_writer
 from airflow_provider_genesys.testing.services import S3Server
 from tests.sinks.flaky import FlakyProxy, flaky_proxy
 from tests.sinks.lake import CUT, MEBIBYTE, Bucket, client_for
@@ -38,7 +38,7 @@ def proxy(s3: S3Server) -> Iterator[FlakyProxy]:
 @pytest.fixture
 def _small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     """Objects are sent in the smallest pieces that S3 takes."""
-    monkeypatch.setattr(parts, "PIECE", 5 * MEBIBYTE)
+    monkeypatch.setattr(piece_writer, "PIECE", 5 * MEBIBYTE)
 
 
 @pytest.fixture

@@ -16,8 +16,8 @@ from azure.storage.blob import BlobServiceClient, ContainerSasPermissions, gener
 from airflow_provider_genesys import retries
 from airflow_provider_genesys.exceptions import SinkRefusedError, SinkUnavailableError
 from airflow_provider_genesys.sinks.azure_blob import AzureBlobSink
-from airflow_provider_genesys.sinks.objects import parts
 from airflow_provider_genesys.stores import azure_blob as azure_store
+from airflow_provider_genesys.stores import piece_writer
 from airflow_provider_genesys.testing.services import AzuriteServer
 from airflow_provider_genesys.testing.services.azure import connection_string
 from tests.sinks.batches import LENGTH, make_batches, make_load, recording_row
@@ -31,7 +31,7 @@ PART = "-000000000120000-"
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retries, "FIRST_WAIT", 0.01)
-    monkeypatch.setattr(parts, "PIECE", MEBIBYTE)
+    monkeypatch.setattr(piece_writer, "PIECE", MEBIBYTE)
 
 
 @pytest.fixture

@@ -27,11 +27,11 @@ from airflow_provider_genesys.pipeline.land import land
 from airflow_provider_genesys.pipeline.run import Options, run
 from airflow_provider_genesys.sinks.azure_blob import azure_landing
 from airflow_provider_genesys.sinks.local import LocalSink, local_landing
-from airflow_provider_genesys.sinks.objects import raw_landing
 from airflow_provider_genesys.sinks.objects.raw_landing import RawLanding
 from airflow_provider_genesys.sinks.s3 import s3_landing
 from airflow_provider_genesys.source.landed import Landed, LandedArchive, find_landed
 from airflow_provider_genesys.source.position import PROVEN, Identity
+from airflow_provider_genesys.stores import piece_writer
 from airflow_provider_genesys.stores.azure_blob import AzureStore
 from airflow_provider_genesys.stores.base import ObjectStore
 from airflow_provider_genesys.stores.folder import FolderStore
@@ -86,7 +86,7 @@ class Shore:
 @pytest.fixture(params=STORES)
 def shore(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shore:
     piece = 5 * MEBIBYTE if request.param == "s3" else 256 * 1024  # S3 takes no smaller ones
-    monkeypatch.setattr(raw_landing, "PIECE", piece)
+    monkeypatch.setattr(piece_writer, "PIECE", piece)
     if request.param == "local":
         return Shore(FolderStore(tmp_path), partial(local_landing, tmp_path, part_size=piece), piece)
     if request.param == "s3":
@@ -106,7 +106,7 @@ def folder(tmp_path: Path) -> Shore:
 
 @pytest.fixture
 def _small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(raw_landing, "PIECE", 100)
+    monkeypatch.setattr(piece_writer, "PIECE", 100)
 
 
 class Breaking(InMemory):
@@ -296,9 +296,3 @@ def test_only_what_has_a_manifest_of_an_archive_can_be_loaded(folder: Shore, tmp
     folder.store.put("odd/_manifest.json", b'{"contract": "raw"}')
     with pytest.raises(SourceRefusedError, match="no manifest of a landed archive"):
         find_landed(folder.store, "odd/")
-
-
-def test_pieces_grow_with_the_archive_so_that_s3_takes_them_all() -> None:
-    assert raw_landing._piece_size(Identity(None)) == raw_landing.PIECE
-    large = 5 * 10**12
-    assert large / raw_landing._piece_size(Identity(large)) <= raw_landing.MOST_PIECES

@@ -19,10 +19,10 @@ from airflow_provider_genesys.pipeline.certificate import Certificate
 from airflow_provider_genesys.pipeline.land import land
 from airflow_provider_genesys.pipeline.run import Options
 from airflow_provider_genesys.sinks.azure_blob import azure_landing
-from airflow_provider_genesys.sinks.objects import raw_landing
 from airflow_provider_genesys.sinks.s3 import s3_landing
 from airflow_provider_genesys.source.landed import LandedArchive, find_landed
 from airflow_provider_genesys.source.position import PROVEN, Identity
+from airflow_provider_genesys.stores import piece_writer
 from airflow_provider_genesys.stores.azure_blob import AzureStore
 from airflow_provider_genesys.stores.base import ObjectStore
 from airflow_provider_genesys.stores.s3 import S3Store
@@ -41,7 +41,7 @@ DATA = b'{"recordingId": "a"}\n' + b"x" * (2 * PIECE + MEBIBYTE)
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retries, "FIRST_WAIT", 0.01)
-    monkeypatch.setattr(raw_landing, "PIECE", PIECE)
+    monkeypatch.setattr(piece_writer, "PIECE", PIECE)
 
 
 @pytest.fixture

@@ -19,11 +19,11 @@ from airflow_provider_genesys.exceptions import FencedError, SinkRefusedError, S
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
 from airflow_provider_genesys.pipeline.land import land
 from airflow_provider_genesys.pipeline.run import Options
-from airflow_provider_genesys.sinks.objects import parts, raw_landing
 from airflow_provider_genesys.sinks.s3 import S3Sink, s3_landing
 from airflow_provider_genesys.source.download import Download, DownloadSettings
 from airflow_provider_genesys.source.landed import LandedArchive, find_landed
 from airflow_provider_genesys.source.position import PROVEN, Identity
+from airflow_provider_genesys.stores import piece_writer
 from airflow_provider_genesys.stores.s3 import S3Store
 from tests.sinks.batches import LENGTH, make_load
 from tests.sinks.lake import CUT, MEBIBYTE, Bucket, batches_of, bulky, ids, run
@@ -56,8 +56,7 @@ def bucket(client: Any) -> str:
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retries, "FIRST_WAIT", 0.01)
-    monkeypatch.setattr(parts, "PIECE", 5 * MEBIBYTE)
-    monkeypatch.setattr(raw_landing, "PIECE", 5 * MEBIBYTE)
+    monkeypatch.setattr(piece_writer, "PIECE", 5 * MEBIBYTE)
 
 
 def test_a_load_with_parts_pieces_and_dead_letters_is_whole(new_sink: Any, lake: Bucket) -> None:

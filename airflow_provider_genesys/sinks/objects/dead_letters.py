@@ -12,8 +12,9 @@ import msgspec
 from airflow_provider_genesys.exceptions import AccountError
 from airflow_provider_genesys.pipeline.load import Load
 from airflow_provider_genesys.pipeline.replay import BATCH, BATCH_BYTES, Judged
-from airflow_provider_genesys.sinks.objects.parts import PIECE, Part
+from airflow_provider_genesys.sinks.objects.parts import Part
 from airflow_provider_genesys.stores.base import ObjectStore
+from airflow_provider_genesys.stores.piece_writer import PIECE
 
 Letter = dict[str, Any]
 

@@ -17,7 +17,7 @@ Fencing = Literal["conditional", "none"]
 
 PART_SIZE = 64 * 1024 * 1024
 LARGEST_PART_SIZE = 15 * 1024**3
-"""Keeps a part below the 80 GB of :data:`.parts.PIECE`, were its rows five times as long as its records."""
+"""Keeps a part below the 80 GB of :data:`.piece_writer.PIECE`, were its rows five times as long as its records."""
 
 
 @dataclass(frozen=True)

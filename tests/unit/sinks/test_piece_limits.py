@@ -7,30 +7,26 @@ from typing import Any
 import pytest
 
 from airflow_provider_genesys.exceptions import ConfigurationError, SinkRefusedError
-from airflow_provider_genesys.sinks.objects import parts
-from airflow_provider_genesys.sinks.objects.raw_landing import _piece_size
 from airflow_provider_genesys.sinks.objects.settings import LARGEST_PART_SIZE, ObjectSettings
-from airflow_provider_genesys.source.position import Identity
-from airflow_provider_genesys.stores.base import Sent
-from airflow_provider_genesys.stores.s3 import MOST_PIECES, S3Store, S3Upload
+from airflow_provider_genesys.stores.base import MOST_PIECES, Sent
+from airflow_provider_genesys.stores.piece_writer import PIECE, piece_size
+from airflow_provider_genesys.stores.s3 import S3Store, S3Upload
 
 SMALLEST_PIECE = 5 * 1024**2
 LARGEST_PIECE = 5 * 1024**3
 LARGEST_OBJECT = 5 * 1024**4
 
 
-@pytest.mark.parametrize(
-    "length", [None, 1, 80 * 10**9, MOST_PIECES * parts.PIECE, MOST_PIECES * parts.PIECE + 1, LARGEST_OBJECT]
-)
+@pytest.mark.parametrize("length", [None, 1, 80 * 10**9, MOST_PIECES * PIECE, MOST_PIECES * PIECE + 1, LARGEST_OBJECT])
 def test_an_archive_of_any_length_is_landed_in_pieces_that_s3_takes(length: int | None) -> None:
-    size = _piece_size(Identity(length))
+    size = piece_size(length)
     assert SMALLEST_PIECE <= size <= LARGEST_PIECE
     assert -(-(length or 0) // size) <= MOST_PIECES
 
 
 def test_the_largest_part_keeps_to_the_limit_with_rows_of_five_times_their_records() -> None:
-    assert parts.PIECE >= SMALLEST_PIECE
-    assert 5 * LARGEST_PART_SIZE // parts.PIECE < MOST_PIECES
+    assert PIECE >= SMALLEST_PIECE
+    assert 5 * LARGEST_PART_SIZE // PIECE < MOST_PIECES
     with pytest.raises(ConfigurationError, match="part_size"):
         ObjectSettings("p", part_size=LARGEST_PART_SIZE + 1, dead_letter_raw="keep")
 

@@ -1,0 +1,204 @@
+"""One attempt at landing an archive as it is: pieces of one upload, ledger entries behind them, a manifest last."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from contextlib import suppress
+from dataclasses import asdict, replace
+from datetime import datetime, timezone
+from typing import Any
+
+import msgspec
+
+from airflow_provider_genesys.exceptions import AccountError, SinkUnavailableError
+from airflow_provider_genesys.failpoints import (
+    CHECKED,
+    CLAIMED,
+    CLEANED,
+    COMMITTING,
+    LEDGER_WRITTEN,
+    MANIFEST_WRITTEN,
+    PART_UPLOADED,
+    reached,
+)
+from airflow_provider_genesys.pipeline.certificate import Certificate
+from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
+from airflow_provider_genesys.pipeline.load import Load
+from airflow_provider_genesys.sinks.objects.layout import Layout, partition_of, tag
+from airflow_provider_genesys.sinks.objects.ledger import Ledger, Sending, successor
+from airflow_provider_genesys.sinks.objects.parts import Part
+from airflow_provider_genesys.sinks.objects.settings import ObjectSettings
+from airflow_provider_genesys.source.landed import RAW
+from airflow_provider_genesys.source.position import Identity, Position, Proof
+from airflow_provider_genesys.source.split.base import shape_of
+from airflow_provider_genesys.source.unpack.unpacked import packing_of
+from airflow_provider_genesys.stores.base import Body, ObjectStore, ResumableUpload
+from airflow_provider_genesys.stores.piece_writer import PieceWriter, piece_size
+from airflow_provider_genesys.stores.read_through import Digests, FoundObject, read_through
+
+_ENDINGS = {"gzip": "gz", "zip": "zip", "zstd": "zst"}
+
+
+class LandingAttempt:
+    """Holds the newest ledger entry, which it wrote itself, and the upload.
+
+    Making one claims the ledger: from then on every earlier attempt is fenced.
+    """
+
+    def __init__(self, load: Load, settings: ObjectSettings, store: ObjectStore, *, restart: bool) -> None:
+        self.load = load
+        self._store = store
+        self._every = settings.part_size
+        partition, name = partition_of(load, settings.partition_format), uuid.uuid4().hex
+        self._ledger = Ledger(store, Layout(settings.prefix, load, RAW, partition).ledger, settings.fencing)
+        self.entry = self._ledger.claim(
+            lambda latest: successor(latest, load, name, restart=restart, partition=partition)
+        )
+        self._layout = Layout(settings.prefix, load, RAW, self.entry.partition)
+        reached(CLAIMED)
+        self._upload: ResumableUpload | None = None
+        self._writer: PieceWriter | None = None
+        self._digests = Digests(sha256=hashlib.sha256())
+        self._key = ""
+        self._landed = self._take_up(self.entry.sending) if self.entry.sending else None
+        if not self._upload and not self._landed:
+            store.abort_uploads(self._layout.load)
+            self.entry = replace(self.entry, checkpoint=None, sending=None)
+
+    @property
+    def sent(self) -> int:
+        """Bytes of the archive that the store has."""
+        return self._upload.sent.bytes if self._upload else 0
+
+    def write(self, data: bytes, source: Identity) -> Checkpoint | None:
+        """Take the archive's next bytes; return the newest checkpoint where this call has committed one."""
+        before = self.sent
+        last = self._writing(source).write(data)
+        return self._commit(source, last) if before // self._every != self.sent // self._every else None
+
+    def finish(self, certificate: Certificate, handle: dict[str, Any]) -> Certificate:
+        """Let the archive appear, write the manifest, remove what it does not list; return the certificate."""
+        archive = self._landed or self._appear(certificate.source)
+        stale = {found.key for found in self._store.list_objects(self._layout.load)}
+        self._ledger.confirm(self.entry)
+        reached(CHECKED)
+        closed = replace(
+            certificate,
+            bytes_read=archive.bytes,
+            location=f"{self._store.url}/{self._layout.load}",
+            parts=[asdict(archive)],
+            attempts=self.entry.attempts,
+        )
+        manifest = {**asdict(closed), "dead_letters": [], "handle": handle}
+        self._store.put(self._layout.manifest, msgspec.json.format(msgspec.json.encode(manifest)))
+        reached(MANIFEST_WRITTEN)
+        for key in stale - {archive.key, self._layout.manifest}:
+            self._store.delete(key)
+        self._store.abort_uploads(self._layout.load)
+        reached(CLEANED)
+        self._append(state="complete")
+        return closed
+
+    def check_fence(self) -> None:
+        """Raise :class:`FencedError` where a newer attempt has taken over; silent where the store does not say."""
+        with suppress(SinkUnavailableError):
+            self._ledger.confirm(self.entry)
+
+    def _take_up(self, sending: Sending) -> Part | None:
+        """Go on with what an earlier attempt has sent, where it is there; return it where it has appeared whole."""
+        self._upload = self._store.resume(sending.sent)
+        if self._upload:
+            self._key, self._digests = sending.sent.key, Digests(sending.crc32)
+            return None
+        # The earlier attempt may have died after the moment in which the object appeared.
+        found = read_through(self._store, sending.sent.key, size=sending.sent.bytes)
+        return _part(sending.sent.key, found) if found and found.crc32 == sending.crc32 else None
+
+    def _writing(self, source: Identity) -> PieceWriter:
+        """Return the writer of the archive; pieces have the same size in each attempt."""
+        if self._writer is None:
+            self._writer = PieceWriter(
+                self._put,
+                self._begin,
+                piece=piece_size(source.length),
+                digest=self._digests,
+                upload=self._upload,
+                sent=self.sent,
+            )
+        return self._writer
+
+    def _put(self, body: Body) -> str:
+        self._key = self._named(bytes(body), ended=True)
+        return self._store.put(self._key, body)
+
+    def _begin(self, head: Body) -> ResumableUpload:
+        self._key = self._named(bytes(head), ended=False)
+        self._upload = self._store.upload(self._key)
+        return self._upload
+
+    def _named(self, head: bytes, *, ended: bool) -> str:
+        """Return the object's key. Each attempt has its own, so that what was landed before stays as it is."""
+        where = f"The archive of export {self.load.export_id}"
+        packing = packing_of(head, where=where)
+        shape = shape_of(head, where=where, ended=ended) if packing == "plain" else None
+        ending = _ENDINGS.get(packing) or ("json" if shape == "array" else "ndjson")
+        return f"{self._layout.load}archive-{tag(self.entry.attempt)}.{ending}"
+
+    def _commit(self, source: Identity, last: Body) -> Checkpoint:
+        """Write into the ledger how far the upload has come; ``last`` are the newest bytes of it."""
+        reached(COMMITTING)
+        assert self._upload  # noqa: S101 - something was sent
+        sent = self._upload.sent
+        checkpoint = Checkpoint(
+            self.load.load_id,
+            self.load.export_id,
+            processed_at=_now(),
+            position=Position(sent.bytes, sent.bytes, sent.bytes, "plain"),
+            proof=Proof.of(last),
+            source=source,
+            committed_at=_now(),
+            fence=self.entry.fence,
+        )
+        self._append(checkpoint=checkpoint, sending=Sending(sent, self._digests.crc32))
+        return checkpoint
+
+    def _append(self, **changes: Any) -> None:
+        entry = replace(self.entry, number=self.entry.number + 1, written_at=_now(), **changes)
+        self.entry = self._ledger.append(entry)
+        reached(LEDGER_WRITTEN)
+
+    def _appear(self, source: Identity) -> Part:
+        writer = self._writing(source)
+        if source.length not in {None, writer.size}:
+            raise AccountError(
+                f"Export {self.load.export_id}: {writer.size} bytes of the archive have come, and it has "
+                f"{source.length}. Please report this as a bug."
+            )
+        if last := writer.flush():
+            self._commit(source, last)
+        if self._upload:
+            self._ledger.confirm(self.entry)
+        etag = writer.complete()
+        reached(PART_UPLOADED)
+        if self._digests.sha256:
+            return Part(self._key, 0, writer.size, 0, writer.size, self._digests.hexdigest(), etag)
+        return self._read_back(writer.size)
+
+    def _read_back(self, size: int) -> Part:
+        """Return what is there, which several attempts have sent, where it is what they have sent."""
+        found = read_through(self._store, self._key, size=size)
+        if found and found.crc32 == self._digests.crc32:
+            return _part(self._key, found)
+        raise AccountError(
+            f"Export {self.load.export_id}: {self._store.url}/{self._key} is not what was sent, by its length or its "
+            "CRC-32. Something else writes below this prefix: find it, then clear the task with on_clear='restart'."
+        )
+
+
+def _part(key: str, found: FoundObject) -> Part:
+    return Part(key, 0, found.size, 0, found.size, found.sha256, found.etag)
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat()
