@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta, timezone
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from airflow_provider_genesys.exceptions import WindowError
 from airflow_provider_genesys.times import parse_time
@@ -55,19 +56,21 @@ def resolve_window(start: Any, end: Any, context: Mapping[str, Any]) -> Window:
     return _data_interval(context)
 
 
-def days_of(window: Window, *, look_back: int = 0) -> list[dict[str, str]]:
-    """Return the UTC days that ``window`` touches, and so many before them, each as a window; the newest first.
+def days_of(window: Window, *, look_back: int = 0, time_zone: str = "UTC") -> list[dict[str, str]]:
+    """Return the days of ``time_zone`` that ``window`` touches, and ``look_back`` before them; the newest first.
 
     Genesys corrects its data for days. A day that is exported again has to be the same window again: then what is
     loaded of it takes the place of what was loaded before.
 
     :returns: ``{"window_start", "window_end"}`` of each, as ``expand_kwargs`` takes them.
     """
-    midnight = datetime.combine(window.start.astimezone(timezone.utc), time(), timezone.utc)
-    day = midnight - timedelta(days=look_back)
+    zone = ZoneInfo(time_zone)
+    # Local midnights: the sum of a date and a day is the next midnight, also where the clocks change between them.
+    day = datetime.combine(window.start.astimezone(zone), time(), zone) - timedelta(days=look_back)
     days = []
     while day < window.end:
-        days.append({"window_start": day.isoformat(), "window_end": (day + timedelta(days=1)).isoformat()})
+        bounds = (one.astimezone(timezone.utc).isoformat() for one in (day, day + timedelta(days=1)))
+        days.append(dict(zip(("window_start", "window_end"), bounds, strict=True)))
         day += timedelta(days=1)
     return days[::-1]
 

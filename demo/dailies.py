@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from demo import bulk, media
+from demo import aggregates, bulk, media
 from demo.daily import Daily
 from demo.loads import collect
 
@@ -48,4 +48,10 @@ BULK = Daily(
     settings={"recordings_each": 1, "failed_recordings": 3},
     conf={"integration_id": "demo-integration"},
 )
-DAILIES = {daily.dag_id: daily for daily in (RECORDINGS, CONVERSATIONS, MEDIA, BULK)}
+AGGREGATES = Daily(
+    "genesys_aggregates_daily",
+    counted="conversations",
+    number=500,
+    collect=aggregates.report,
+)
+DAILIES = {daily.dag_id: daily for daily in (RECORDINGS, CONVERSATIONS, MEDIA, BULK, AGGREGATES)}

@@ -13,7 +13,13 @@ from airflow.sdk import BaseHook
 from airflow.sdk.log import mask_secret
 
 from airflow_provider_genesys.cloud.config import CloudConfig
-from airflow_provider_genesys.cloud.exports.base import ExportRequest, ExportStatus, QueryFamily, StartedFamily
+from airflow_provider_genesys.cloud.exports.base import (
+    ExportRequest,
+    ExportStatus,
+    PagedFamily,
+    QueryFamily,
+    StartedFamily,
+)
 from airflow_provider_genesys.cloud.exports.registry import family
 from airflow_provider_genesys.exceptions import (
     ConfigurationError,
@@ -145,7 +151,9 @@ class GenesysCloudHook(BaseHook):
     def jobs_of(self, export_id: str, kind: str) -> list[str]:
         """Return the ids of the jobs that an export consists of, for kinds that can be asked for again; else none."""
         found = family(kind, self.config)
-        return found.jobs(export_id) if isinstance(found, QueryFamily) else []
+        if isinstance(found, StartedFamily) or not isinstance(found, PagedFamily):
+            return []
+        return found.jobs(export_id)
 
     def start_export(self, export_id: str, kind: str) -> ExportStatus:
         """Let an export that is READY begin. Where it has to wait for others to end, it is READY still."""

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from airflow.sdk import BaseHook, Variable
 from airflow.sdk.log import mask_secret
 
-from airflow_provider_genesys.exceptions import (
-    ConfigurationError,
-)
+from airflow_provider_genesys.cloud.exports import aggregates
+from airflow_provider_genesys.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
     from airflow_provider_genesys.contracts.contract import Contract
@@ -30,6 +29,21 @@ def contract_of(contract: str | Contract | None, modes: dict[str, str] | None, *
     from airflow_provider_genesys.contracts.contract import resolve
 
     return resolve(contract or None, kind=kind, folder=folder).with_modes(modes or {})  # a template may give ""
+
+
+def contract_for(
+    handle: dict[str, Any], contract: str | Contract | None, modes: dict[str, str] | None, folder: str
+) -> Contract:
+    """Return the contract by which the export of ``handle`` is read, as :func:`contract_of` does.
+
+    The built-in one of aggregates gets the dimensions that the export was grouped by.
+    """
+    found = contract_of(contract, modes, kind=handle["kind"], folder=folder)
+    if contract or handle["kind"] != aggregates.KIND:
+        return found
+    from airflow_provider_genesys.contracts.column import Column
+
+    return found.evolved([Column(name, name, "string") for name in aggregates.group_by_of(handle)])
 
 
 def check_contract(contract: str | Contract | None, modes: dict[str, str] | None, *, kind: str, folder: str) -> None:

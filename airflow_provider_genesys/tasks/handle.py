@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator, Context
 
+from airflow_provider_genesys.cloud.exports import aggregates
 from airflow_provider_genesys.exceptions import ConfigurationError, WindowError
 from airflow_provider_genesys.hooks.object_store import is_folder_url
 from airflow_provider_genesys.tasks.result import landed_handle
@@ -58,6 +59,12 @@ def window_of(handle: dict[str, Any], start: Any, end: Any) -> Window:
             "window_start and window_end."
         )
     return window
+
+
+def asked_of(handle: dict[str, Any], filters: dict[str, Any] | None) -> dict[str, Any]:
+    """Return what tells this load of the window from others: the operator's filters, and a query of aggregates."""
+    asked = aggregates.asked_of(handle) if handle["kind"] == aggregates.KIND else {}
+    return {**asked, **(filters or {})}
 
 
 def _location(value: Any) -> str | None:

@@ -23,10 +23,10 @@ from airflow_provider_genesys.exceptions import (
 )
 from airflow_provider_genesys.links.genesys import GenesysExportLink
 from airflow_provider_genesys.tasks import reports
-from airflow_provider_genesys.tasks.arguments import check_contract, contract_of, hash_key_of, number, shard_of
+from airflow_provider_genesys.tasks.arguments import check_contract, contract_for, hash_key_of, number, shard_of
 from airflow_provider_genesys.tasks.checkpoint_mirror import CheckpointMirror
 from airflow_provider_genesys.tasks.failures import failing_fast
-from airflow_provider_genesys.tasks.handle import read_handle, window_of
+from airflow_provider_genesys.tasks.handle import asked_of, read_handle, window_of
 from airflow_provider_genesys.tasks.outage import Outage
 from airflow_provider_genesys.tasks.recreate import load_asking_anew
 from airflow_provider_genesys.tasks.reports import emit
@@ -286,11 +286,17 @@ class GenesysExportTransferOperator(BaseOperator):
     def _load(self, handle: dict[str, Any], context: Context) -> Load:
         from airflow_provider_genesys.pipeline.load import Load
 
-        contract = contract_of(self.contract, self.contract_modes, kind=handle["kind"], folder=self._folder)
+        contract = contract_for(handle, self.contract, self.contract_modes, self._folder)
         shard = shard_of(self.shard, contract)
         window = window_of(handle, self.window_start, self.window_end)
         ti = context["ti"]
-        identity = [handle["kind"], str(window.start), str(window.end), self.filters or {}, self.read_by(contract)]
+        identity = [
+            handle["kind"],
+            str(window.start),
+            str(window.end),
+            asked_of(handle, self.filters),
+            self.read_by(contract),
+        ]
         # With another key it is another load: hashes of two keys must not mix.
         if key := hash_key_of(self.pii_key, contract):
             identity.append(hmac.digest(key, b"identity", "sha256").hex()[:16])

@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[2]
 PERMISSIONS = {
     "conversation-details": {"analytics:conversationDetail:view", "analytics:agentConversationDetail:view"},
     "user-details": {"analytics:userDetail:view"},
+    "aggregates": {"analytics:conversationAggregate:view"},
     "recording-media": {
         "analytics:conversationDetail:view",
         "recording:recording:view",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from airflow_provider_genesys.cloud.config import CloudConfig
-from airflow_provider_genesys.cloud.exports import details, recording_jobs, recordings
+from airflow_provider_genesys.cloud.exports import aggregates, details, recording_jobs, recordings
 from airflow_provider_genesys.cloud.exports.base import ExportFamily
 from airflow_provider_genesys.exceptions import ConfigurationError
 
@@ -18,6 +18,7 @@ def family(kind: str, config: CloudConfig) -> ExportFamily:
         *details.families(),
         details.DetailsJobs("recording_media", details.CONVERSATIONS),  # its conversations are those to fetch media of
         recording_jobs.RecordingJobs(),
+        aggregates.Aggregates(),
     ]
     families = {one.kind: one for one in every}
     if kind not in families:

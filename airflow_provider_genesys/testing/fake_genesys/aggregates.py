@@ -1,60 +1,173 @@
-"""The aggregates of the analytics API: how many conversations began in each interval."""
+"""The aggregates of the analytics API, counted from the conversations that its details serve."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import datetime, timedelta, timezone
-from typing import Any, Literal
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Any
+from zoneinfo import ZoneInfo
 
 import msgspec
 
-from airflow_provider_genesys.testing.fake_genesys.messages import Request, Response, api_error, json_response
-from airflow_provider_genesys.testing.fake_genesys.settings import Settings
+from airflow_provider_genesys.cloud.exports.aggregate_domains import domains
+from airflow_provider_genesys.cloud.exports.buckets import Granularity
+from airflow_provider_genesys.exceptions import GenesysError
+from airflow_provider_genesys.testing.fake_genesys.analytics_query import interval_of
+from airflow_provider_genesys.testing.fake_genesys.orders import InvalidOrderError
+from airflow_provider_genesys.times import api_time, parse_time
 
-PATH = "/api/v2/analytics/conversations/aggregates/query"
-_DAY = timedelta(days=1)
+COUNTED = "nConversations"
+"""A conversation counts once for each media type that it has, when it begins."""
 
 
 class AggregatesQuery(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
-    """Genesys' ``ConversationAggregationQuery``, of which days and one metric are served."""
+    """Genesys' ``ConversationAsyncAggregationQuery`` and its like, of which the whole is served, not a top N."""
 
     interval: str
-    granularity: Literal["P1D"]
-    metrics: list[Literal["nConversations"]]
-    time_zone: Literal["UTC"] = "UTC"
+    metrics: list[str]
+    granularity: str | None = None
+    time_zone: str = "UTC"
+    group_by: list[str] = []
+    filter: dict[str, Any] | None = None
+    views: list[dict[str, Any]] = []
+    flatten_multivalued_dimensions: bool = False
+    alternate_time_dimension: str | None = None
+    page_size: int = 100
 
 
-class AggregatesApi:
-    """Counts the conversations of each day, two thirds of them under one media type."""
+@dataclass(frozen=True)
+class Emission:
+    """One metric as it was emitted, and what it belongs to."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+    metric: str
+    value: float
+    moment: datetime
+    about: tuple[dict[str, Any], ...]
+    """What has its dimensions, the nearest first: segment, session, participant, conversation."""
 
-    def answer(self, request: Request) -> Response | None:
-        """Answer one request; None where the path is not of this API."""
-        if request.path != PATH:
-            return None
-        if request.method != "POST":
-            return api_error(405, f"HTTP {request.method} is not supported by this resource.")
-        try:
-            query = msgspec.json.decode(request.body, type=AggregatesQuery)
-            start, end = (msgspec.convert(text, datetime) for text in query.interval.split("/"))
-        except (ValueError, msgspec.DecodeError) as error:
-            return api_error(400, f"The query is not valid: {error}")
-        return json_response(200, {"results": list(self._groups(start, end))} if self._settings.conversations else {})
-
-    def _groups(self, start: datetime, end: datetime) -> Iterator[dict[str, Any]]:
-        voice = self._settings.conversations * 2 // 3
-        for media, count in (("voice", voice), ("message", self._settings.conversations - voice)):
-            yield {"group": {"mediaType": media}, "data": list(_days(start, end, count))}
+    def dimension(self, name: str) -> str | None:
+        """Return the value of a dimension; None where it has none."""
+        if name == "divisionId":
+            return next((str(one["divisionIds"][0]) for one in self.about if one.get("divisionIds")), None)
+        found = next((one[name] for one in self.about if name in one), None)
+        return None if found is None or isinstance(found, (list, dict)) else str(found)
 
 
-def _days(start: datetime, end: datetime, count: int) -> Iterator[dict[str, Any]]:
-    while start < end:
-        metrics = [{"metric": "nConversations", "stats": {"count": count}}]
-        yield {"interval": f"{_text(start)}/{_text(start + _DAY)}", "metrics": metrics}
-        start += _DAY
+def read_aggregates_query(domain: str, body: bytes, bucket_cap: int | None) -> tuple[AggregatesQuery, list[datetime]]:
+    """Return the query, and the bounds of its buckets.
+
+    :raises InvalidOrderError: as Genesys would refuse it.
+    """
+    try:
+        query = msgspec.json.decode(body, type=AggregatesQuery)
+    except (ValueError, msgspec.DecodeError) as error:
+        raise InvalidOrderError(f"The query is not valid: {error}", "body") from error
+    known = domains()[domain]
+    for given, allowed, member in (
+        (query.metrics, known.metrics, "metrics"),
+        (query.group_by, known.dimensions, "groupBy"),
+    ):
+        if wrong := set(given) - set(allowed):
+            raise InvalidOrderError(f"{member} must not hold {', '.join(sorted(wrong))}", member)
+    start, end = interval_of(query.interval)
+    try:
+        zone = ZoneInfo(query.time_zone)
+        bounds = Granularity.of(query.granularity).bounds(start, end, zone) if query.granularity else [start, end]
+    except (GenesysError, KeyError) as error:
+        raise InvalidOrderError(str(error), "granularity") from error
+    if bucket_cap and len(bounds) - 1 > bucket_cap:
+        raise InvalidOrderError(f"The number of intervals exceeds the maximum of {bucket_cap}", "granularity")
+    return query, bounds
 
 
-def _text(moment: datetime) -> str:
-    return moment.astimezone(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+def emissions(domain: str, records: Iterable[bytes]) -> Iterator[Emission]:
+    """Yield what the conversations emitted; of another domain, each of its metrics once, when a conversation began."""
+    for record in records:
+        conversation = msgspec.json.decode(record)
+        if domain == "conversations":
+            yield from _of_conversation(conversation)
+        else:
+            begun, about = _moment(conversation["conversationStart"]), (*_people(conversation), conversation)
+            for place, metric in enumerate(domains()[domain].metrics):
+                yield Emission(metric, 1_000.0 * (place + 1), begun, about)
+
+
+def aggregate(query: AggregatesQuery, bounds: list[datetime], found: Iterable[Emission], domain: str) -> list[bytes]:
+    """Return the groups of an answer, each as JSON, in the order of their dimensions."""
+    dimensions = tuple(dict.fromkeys([*query.group_by, *domains()[domain].implied]))
+    lets_through = _filter(query.filter)
+    values: dict[tuple[str | None, ...], dict[tuple[int, str], list[float]]] = defaultdict(lambda: defaultdict(list))
+    wanted = {*query.metrics, *(view["target"] for view in query.views)}
+    for one in found:
+        if one.metric in wanted and bounds[0] <= one.moment < bounds[-1] and lets_through(one):
+            group = tuple(map(one.dimension, dimensions))
+            values[group][bisect_right(bounds, one.moment) - 1, one.metric].append(one.value)
+    ordered = sorted(values, key=lambda group: [part or "" for part in group])
+    return [_group(query, bounds, dict(zip(dimensions, group, strict=True)), values[group]) for group in ordered]
+
+
+def _group(
+    query: AggregatesQuery,
+    bounds: list[datetime],
+    group: dict[str, str | None],
+    values: dict[tuple[int, str], list[float]],
+) -> bytes:
+    data = []
+    for place in sorted({place for place, _ in values}):
+        interval = f"{api_time(bounds[place])}/{api_time(bounds[place + 1])}"
+        held = {metric: values[place, metric] for metric in dict.fromkeys(m for p, m in values if p == place)}
+        metrics = [{"metric": name, "stats": _stats(name, held[name])} for name in query.metrics if name in held]
+        views = [
+            {"name": view["name"], "stats": _view(view, held[view["target"]])}
+            for view in query.views
+            if view["target"] in held
+        ]
+        data.append({"interval": interval, "metrics": metrics, **({"views": views} if views else {})})
+    return msgspec.json.encode({"group": {name: part for name, part in group.items() if part}, "data": data})
+
+
+def _stats(metric: str, values: list[float]) -> dict[str, Any]:
+    if metric.startswith("n"):
+        return {"count": len(values)}
+    return {"max": max(values), "min": min(values), "count": len(values), "sum": sum(values)}
+
+
+def _view(view: dict[str, Any], values: list[float]) -> dict[str, Any]:
+    bounds = view.get("range") or {}
+    low, high = bounds.get("gte", float("-inf")), bounds.get("lt", float("inf"))
+    return {"count": sum(low <= value < high for value in values)}
+
+
+def _filter(given: dict[str, Any] | None) -> Callable[[Emission], bool]:
+    """Return what lets an emission through: predicates on dimensions, joined by ``and`` or ``or``."""
+    if not given:
+        return lambda _: True
+    wanted = [(one["dimension"], one.get("value")) for one in given.get("predicates") or []]
+    joined = any if given.get("type") == "or" else all
+    return lambda one: joined(one.dimension(name) == value for name, value in wanted)
+
+
+def _of_conversation(conversation: dict[str, Any]) -> Iterator[Emission]:
+    media: dict[str, tuple[dict[str, Any], ...]] = {}
+    for participant in conversation["participants"]:
+        for session in participant["sessions"]:
+            segments = session.get("segments") or [{}]
+            about: tuple[dict[str, Any], ...] = (segments[0], session, participant, conversation)
+            media.setdefault(session["mediaType"], about)
+            for metric in session["metrics"]:
+                yield Emission(metric["name"], metric["value"], _moment(metric["emitDate"]), about)
+    for about in media.values():
+        yield Emission(COUNTED, 1, _moment(conversation["conversationStart"]), about)
+
+
+def _people(conversation: dict[str, Any]) -> tuple[dict[str, Any], ...]:
+    participant = conversation["participants"][-1]
+    session = participant["sessions"][-1]
+    return (*session.get("segments", [])[:1], session, participant)
+
+
+def _moment(text: str) -> datetime:
+    return parse_time(text) or datetime.min.replace(tzinfo=timezone.utc)

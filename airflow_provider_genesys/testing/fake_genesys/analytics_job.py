@@ -1,4 +1,4 @@
-"""A details job and its way through the states."""
+"""An analytics job and its way through the states."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _OUTCOMES = {"COMPLETED": "FULFILLED"}
 
 @dataclass
 class AnalyticsJob:
-    """One details job. Set ``outcome`` at any time to decide how it ends, or what became of it since.
+    """One job. Set ``outcome`` at any time to decide how it ends, or what became of it since.
 
     :param numbers: of the records that it found.
     :param render: gives a record by its number, as JSON.
@@ -38,6 +38,8 @@ class AnalyticsJob:
     submitted: datetime = field(default_factory=lambda: datetime.now(timezone.utc))
     looks: int = 0
     """How often its state was asked for."""
+    page_size: int | None = None
+    """Records in a page, where that was asked for with the job."""
     cursors: int = 0
     """Cursors of which generation are good."""
     _born: float = field(default_factory=time.monotonic)

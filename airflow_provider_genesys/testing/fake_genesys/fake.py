@@ -13,13 +13,13 @@ from uuid import uuid4
 
 import msgspec
 
-from airflow_provider_genesys.testing.fake_genesys.aggregates import AggregatesApi
 from airflow_provider_genesys.testing.fake_genesys.analytics import AnalyticsApi
 from airflow_provider_genesys.testing.fake_genesys.analytics_job import AnalyticsJob
 from airflow_provider_genesys.testing.fake_genesys.api import PlatformApi
 from airflow_provider_genesys.testing.fake_genesys.archive import Archive, FileFormat, Tally
 from airflow_provider_genesys.testing.fake_genesys.download import ObjectStore
 from airflow_provider_genesys.testing.fake_genesys.exports import Export
+from airflow_provider_genesys.testing.fake_genesys.history import History
 from airflow_provider_genesys.testing.fake_genesys.media import MEDIA_PREFIX, MediaApi, MediaState
 from airflow_provider_genesys.testing.fake_genesys.messages import Request, Response
 from airflow_provider_genesys.testing.fake_genesys.oauth import CLIENT_ID, CLIENT_SECRET, TokenEndpoint
@@ -64,7 +64,7 @@ class FakeGenesys(Settings):
         self.exports: dict[str, Export] = {}
         """Every export by id. ``exports[id].outcome`` may be set at any time."""
         self.jobs: dict[str, AnalyticsJob] = {}
-        """Every details job by id. ``jobs[id].outcome`` may be set at any time."""
+        """Every analytics job by id. ``jobs[id].outcome`` may be set at any time."""
         self.recording_jobs: dict[str, RecordingJob] = {}
         """Every recording job by id. ``recording_jobs[id].outcome`` may be set at any time."""
         self.media = MediaState()
@@ -77,7 +77,9 @@ class FakeGenesys(Settings):
         self._tokens = TokenEndpoint(self)
         self._signer = Signer()
         self._store = ObjectStore(self.exports, self._signer)
-        analytics = AnalyticsApi(self, self.jobs)
+        self.history = History()
+        """What became of single conversations; see :class:`~.history.History`."""
+        analytics = AnalyticsApi(self, self.jobs, self.history)
         find = analytics.conversation_ids
         self._media = MediaApi(self, self.media, self._signer, find)
         self._api = PlatformApi(
@@ -86,7 +88,7 @@ class FakeGenesys(Settings):
             self._signer,
             self.exports,
             self._make,
-            [analytics, AggregatesApi(self), RecordingJobsApi(self, self.recording_jobs, find), self._media],
+            [analytics, RecordingJobsApi(self, self.recording_jobs, find), self._media],
         )
         self._server: Server | None = None
 

@@ -14,9 +14,13 @@ from datetime import date, datetime, timedelta, timezone
 from hashlib import sha256
 from random import Random
 from typing import Any
+from uuid import UUID
 
 from airflow_provider_genesys.testing.fake_genesys.conversations import QUEUES
 
+DIVISIONS = tuple(str(UUID(int=(0xD1 << 120) + number, version=4)) for number in range(3))
+QUEUE_IDS = tuple(str(UUID(int=(0xC1 << 120) + number, version=4)) for number in range(len(QUEUES)))
+"""The same for all conversations, so that aggregates have few groups."""
 PATTERNS = 61
 """How many different ones there are."""
 LONGEST = timedelta(days=3)
@@ -79,6 +83,10 @@ class Interactions:
         """Return the id of the conversation ``number``."""
         return _Ids(number).of(0).decode().strip('"')
 
+    def division_of(self, number: int) -> str:
+        """Return the division of the conversation ``number``."""
+        return self._pattern(number).division
+
     def _overlaps(self, number: int, start: datetime, end: datetime) -> bool:
         begin, pattern = self._start(number), self._pattern(number)
         lasted = LONGEST if pattern.open else pattern.duration
@@ -101,6 +109,7 @@ class _Pattern:
         conversation, self.duration = _conversation(random, long=number % LONG == 0, still_open=self.open)
         if revision and number % 10 == 3:  # noqa: PLR2004 - one in ten
             _correct(conversation, revision)
+        self.division = str(conversation["divisionIds"][0])
         text = json.dumps(conversation, ensure_ascii=False, separators=(",", ":")).encode()
         pieces = _SLOT.split(text)
         self._fixed = pieces[::3]
@@ -143,7 +152,7 @@ def _conversation(random: Random, *, long: bool, still_open: bool) -> tuple[dict
     if not still_open:
         conversation["conversationEnd"] = f"@at:{at}"
     conversation |= {
-        "divisionIds": [f"@id:{next(ids)}"],
+        "divisionIds": [DIVISIONS[next(ids) % len(DIVISIONS)]],
         "originatingDirection": random.choice(("inbound", "outbound")),
         "mediaStatsMinConversationMos": round(random.uniform(3.5, 4.9), 12),
         "participants": participants,
@@ -186,11 +195,13 @@ def _session(random: Random, ids: Iterator[int], purpose: str, media: str, at: i
         "requestedRoutings": ["Standard"],
         "remoteNameDisplayable": random.choice(QUEUES),
         "metrics": [
-            {"emitDate": f"@at:{random.randrange(begin, at)}", "name": name, "value": random.randrange(600_000)}
+            {"emitDate": f"@at:{random.randrange(begin, at)}", "name": name, "value": _value(name, random)}
             for name in random.sample(_METRICS, random.randrange(4, 10))
         ],
         "segments": segments,
     }
+    if session["direction"] == "outbound" and purpose == "agent":
+        session["metrics"].append({"emitDate": f"@at:{begin}", "name": "nOutbound", "value": 1})
     if media == "voice":
         session["mediaEndpointStats"] = [_endpoint(random, at) for _ in range(random.randrange(1, 4))]
     if purpose == "ivr":
@@ -205,13 +216,19 @@ def _segment(random: Random, ids: Iterator[int], kind: str, at: int, until: int)
         "segmentType": kind,
         "conference": False,
         "disconnectType": random.choice(("peer", "client", "transfer", "endpoint", "system")),
-        "queueId": f"@id:{next(ids)}",
+        "queueId": QUEUE_IDS[next(ids) % len(QUEUE_IDS)],
         "requestedRoutingSkillIds": [f"@id:{next(ids)}" for _ in range(random.randrange(4))],
         "sipResponseCodes": [200],
     }
     if kind == "wrapup":
         segment |= {"wrapUpCode": f"@id:{next(ids)}", "wrapUpNote": _note(random, 80)}
     return segment
+
+
+def _value(metric: str, random: Random) -> int:
+    """Return a duration in milliseconds, or 1 of what is counted."""
+    value = random.randrange(600_000)
+    return 1 if metric.startswith("n") else value
 
 
 def _endpoint(random: Random, at: int) -> dict[str, Any]:

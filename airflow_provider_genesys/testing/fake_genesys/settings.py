@@ -33,6 +33,7 @@ class Settings:
         segments and another metric.
     :param longest_interval: a details job may not ask for more; None for any.
     :param pagination_cap: results of a details job behind this many are refused; None for none.
+    :param bucket_cap: an aggregates query may not have more buckets; None for any.
     :param available_until: to when analytics has all data; None stands for five minutes ago.
     :param page_fault: where the third page of results leads: ``same cursor``, ``cursor loop`` or ``page repeated``.
     :param recordings_each: how many recordings a conversation has; None for none, one or two, as its id says.
@@ -66,6 +67,7 @@ class Settings:
     revision: int = 0
     longest_interval: timedelta | None = None
     pagination_cap: int | None = None
+    bucket_cap: int | None = None
     available_until: datetime | None = None
     page_fault: Literal["same cursor", "cursor loop", "page repeated"] | None = None
     recordings_each: int | None = None

@@ -12,6 +12,7 @@ from typing import Any
 import PureCloudPlatformClientV2 as Sdk
 import pytest
 
+from airflow_provider_genesys.cloud.exports.aggregate_domains import domains
 from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
 from tests.unit.testing.sdk_login import logged_in
 
@@ -91,7 +92,7 @@ def test_the_sdk_reads_aggregates(analytics: Any) -> None:
     query.interval, query.granularity, query.metrics = INTERVAL, "P1D", ["nConversations"]
     groups = analytics.post_analytics_conversations_aggregates_query(query).results
     days = [data for group in groups for data in group.data]
-    assert {group.group["mediaType"] for group in groups} == {"voice", "message"}
+    assert {group.group["mediaType"] for group in groups} == {"voice", "message", "email", "callback", "chat"}
     assert {data.interval for data in days} == {INTERVAL}
     assert sum(data.metrics[0].stats.count for data in days) == 70
 
@@ -103,3 +104,27 @@ def test_the_sdk_understands_a_refusal(genesys: FakeGenesys, analytics: Any) -> 
         analytics.post_analytics_conversations_details_jobs(query)
     assert refused.value.status == 400
     assert "interval" in refused.value.body
+
+
+@pytest.mark.parametrize("domain", ["conversations", "users", "flows", "taskmanagement"])
+def test_the_sdk_reads_a_job_of_aggregates(analytics: Any, domain: str) -> None:
+    names = {"conversations": "Conversation", "users": "User", "flows": "Flow", "taskmanagement": "TaskManagement"}
+    query = getattr(Sdk, f"{names[domain]}AsyncAggregationQuery")()
+    facts = domains()[domain]
+    query.interval, query.granularity, query.metrics = INTERVAL, "PT12H", list(facts.default_metrics)
+    query.group_by, query.page_size = list(facts.group_by), 2
+    job_id = getattr(analytics, f"post_analytics_{domain}_aggregates_jobs")(query).job_id
+    states = fulfilled(getattr(analytics, f"get_analytics_{domain}_aggregates_job"), job_id)
+    assert states[-1] == "FULFILLED"
+    results = getattr(analytics, f"get_analytics_{domain}_aggregates_job_results")
+    found, cursor = [], None
+    while True:
+        page = results(job_id, **({"cursor": cursor} if cursor else {}))
+        found += page.results
+        if not (cursor := page.cursor):
+            break
+    assert len(found) > 2
+    metrics = {metric.metric for group in found for data in group.data for metric in data.metrics}
+    assert metrics <= set(facts.metrics)
+    assert all(metric.stats.count for group in found for data in group.data for metric in data.metrics)
+    getattr(analytics, f"delete_analytics_{domain}_aggregates_job")(job_id)

@@ -1,0 +1,225 @@
+"""Jobs of the analytics API: asked for with POST, waited for, read page by page, cancelled with DELETE.
+
+An export is one job; where Genesys finds its window too large, it is one job for each piece of it (:mod:`.pieces`), and
+its id is theirs, joined by commas.
+"""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, ClassVar
+from urllib.parse import quote
+
+import msgspec
+
+from airflow_provider_genesys.cloud.exports.base import ExportRequest, ExportState, ExportStatus, Page
+from airflow_provider_genesys.exceptions import (
+    CloudError,
+    CloudUnavailableError,
+    ConfigurationError,
+    CursorLostError,
+    ExportGoneError,
+    NotFoundError,
+    RequestRefusedError,
+    WindowTooLargeError,
+)
+from airflow_provider_genesys.times import parse_time
+
+if TYPE_CHECKING:
+    from airflow_provider_genesys.cloud.http.client import CloudClient
+
+_JOIN = ","
+_BAD_REQUEST = 400
+_STATES = {
+    "QUEUED": ExportState.QUEUED,
+    "PENDING": ExportState.RUNNING,
+    "FULFILLED": ExportState.COMPLETED,
+    "FAILED": ExportState.FAILED,
+    "CANCELLED": ExportState.CANCELLED,
+    "EXPIRED": ExportState.EXPIRED,
+}
+_WORST = (
+    ExportState.FAILED,
+    ExportState.CANCELLED,
+    ExportState.EXPIRED,
+    ExportState.UNKNOWN,
+    ExportState.QUEUED,
+    ExportState.RUNNING,
+    ExportState.COMPLETED,
+)
+"""Of several jobs, the first of these says how the export stands."""
+_CAPPED = re.compile(r"pagination may not exceed", re.IGNORECASE)
+_CURSOR = re.compile(r"cursor", re.IGNORECASE)
+
+
+class AnalyticsJobs(ABC):
+    """What the kinds of analytics jobs share. Implements :class:`~.base.PagedFamily`."""
+
+    kind: str
+    too_large: ClassVar[re.Pattern[str]] = re.compile(
+        r"interval.*\b(longer|exceed|too (large|long)|maximum|greater)", re.IGNORECASE
+    )
+    """Matches the message of a 400 that a smaller piece of the window would not get."""
+
+    @abstractmethod
+    def bodies(self, request: ExportRequest, pieces: int) -> Iterable[dict[str, Any]]:
+        """Return the bodies that ask for the window in that many pieces.
+
+        :raises WindowTooLargeError: a piece would be too short.
+        :raises ConfigurationError: filters or options hold what this API does not take.
+        """
+
+    @abstractmethod
+    def path_of(self, request: ExportRequest) -> str:
+        """Return the path of the jobs that serve ``request``."""
+
+    @abstractmethod
+    def path(self, job: str) -> str:
+        """Return the path of a job.
+
+        :raises ConfigurationError: it is not the id of one.
+        """
+
+    @abstractmethod
+    def page_params(self, size: int) -> dict[str, str | int | bool]:
+        """Return what asks for a page of ``size`` records, in the URL."""
+
+    @abstractmethod
+    def read_page(self, job: str, body: bytes) -> Page:
+        """Return the page that ``body`` is.
+
+        :raises msgspec.MsgspecError: it is none.
+        """
+
+    def named(self, request: ExportRequest, job: str) -> str:  # noqa: ARG002 - for kinds whose jobs have several paths
+        """Return the id by which a new job is known here."""
+        return job
+
+    def create(self, client: CloudClient, request: ExportRequest) -> str:
+        """Create a job, or one for each of 2, 4, 8... pieces of a window that is too large; return the export's id.
+
+        :raises WindowTooLargeError: Genesys finds even the smallest piece too large.
+        :raises ConfigurationError: filters or options hold what this API does not take.
+        """
+        pieces = request.pieces
+        while (made := self._in_pieces(client, request, pieces)) is None:
+            pieces *= 2
+        return _JOIN.join(made)
+
+    def status(self, client: CloudClient, export_id: str) -> ExportStatus:
+        """Ask how the export stands: as the worst of its jobs."""
+        found = [self._status(client, job) for job in self.jobs(export_id)]
+        worst = min(found, key=lambda status: _WORST.index(status.state))
+        return ExportStatus(
+            export_id=export_id,
+            kind=self.kind,
+            state=worst.state,
+            raw_state=worst.raw_state,
+            expires_at=min(filter(None, [status.expires_at for status in found]), default=None),
+            submitted_at=min(filter(None, [status.submitted_at for status in found]), default=None),
+            message=worst.message,
+        )
+
+    def cancel(self, client: CloudClient, export_id: str) -> bool:
+        """Cancel every job. Return False when all are gone already."""
+        cancelled = [self._cancel(client, job) for job in self.jobs(export_id)]
+        return any(cancelled)
+
+    def jobs(self, export_id: str) -> list[str]:
+        """Return the ids of the jobs that an export consists of."""
+        return export_id.split(_JOIN)
+
+    def page(self, client: CloudClient, job: str, cursor: str | None, size: int) -> Page:
+        """Ask for a page of results.
+
+        :raises CursorLostError: the cursor is not valid any more.
+        :raises WindowTooLargeError: Genesys pages no further.
+        :raises ExportGoneError: the results have expired.
+        """
+        params = {**self.page_params(size), **({"cursor": cursor} if cursor else {})}
+        try:
+            body = client.fetch(f"{self.path(job)}/results", params=params)
+        except (NotFoundError, RequestRefusedError) as error:
+            raise self._meant(client, job, cursor, error) from error
+        try:
+            return self.read_page(job, body)
+        except (msgspec.MsgspecError, RecursionError) as error:
+            raise CloudUnavailableError(
+                f"A page of job {job} cannot be read ({len(body)} bytes: {error}). The next try asks for it again; if "
+                "that stays so, see whether a proxy answers in place of Genesys."
+            ) from error
+
+    def _in_pieces(self, client: CloudClient, request: ExportRequest, pieces: int) -> list[str] | None:
+        """Create a job for each of ``pieces`` pieces of the window; None where Genesys finds one too large."""
+        made: list[str] = []
+        try:
+            for body in self.bodies(request, pieces):
+                made.append(self._create(client, request, body))  # noqa: PERF401 - after an error, what was made counts
+        except BaseException as error:
+            for job in made:  # nobody will ever ask for them
+                with suppress(CloudError):
+                    client.request("DELETE", self.path(job))
+            if self._is_too_large(error):
+                return None
+            raise
+        return made
+
+    def _create(self, client: CloudClient, request: ExportRequest, body: dict[str, Any]) -> str:
+        path = self.path_of(request)
+        answer = client.request("POST", path, json=body)
+        job = answer.get("jobId") if isinstance(answer, dict) else None
+        if not job:
+            raise ConfigurationError(f"The answer from {path} has no member 'jobId'. Is that Genesys?")
+        return self.named(request, str(job))
+
+    def _status(self, client: CloudClient, job: str) -> ExportStatus:
+        answer = client.request("GET", self.path(job))
+        answer = answer if isinstance(answer, dict) else {}
+        raw_state = str(answer.get("state") or "")
+        return ExportStatus(
+            export_id=job,
+            kind=self.kind,
+            state=_STATES.get(raw_state, ExportState.UNKNOWN),
+            raw_state=raw_state,
+            expires_at=parse_time(answer.get("expirationDate")),
+            submitted_at=parse_time(answer.get("submissionDate")),
+            message=answer.get("errorMessage"),
+        )
+
+    def _cancel(self, client: CloudClient, job: str) -> bool:
+        try:
+            client.request("DELETE", self.path(job))
+        except NotFoundError:
+            return False
+        return True
+
+    def _meant(self, client: CloudClient, job: str, cursor: str | None, error: CloudError) -> Exception:
+        """Return what a refusal of a page means."""
+        if _CAPPED.search(str(error)):
+            return WindowTooLargeError(f"Job {job} has more results than Genesys gives out: {error}")
+        with suppress(NotFoundError):
+            status = self._status(client, job)
+            if status.state is ExportState.COMPLETED and cursor and _CURSOR.search(str(error)):
+                return CursorLostError(f"The cursor of job {job} is not valid any more: {error}")
+            if status.state is not ExportState.EXPIRED:
+                return error
+        return ExportGoneError(
+            f"The results of job {job} have expired at Genesys. Clear the task that creates the export to make it anew."
+        )
+
+    def _is_too_large(self, error: BaseException) -> bool:
+        refused = isinstance(error, RequestRefusedError) and error.status == _BAD_REQUEST
+        return refused and self.too_large.search(str(error)) is not None
+
+
+def job_path(jobs: str, job: str) -> str:
+    """Return the path of a job below that of all ``jobs``.
+
+    :raises ConfigurationError: it is not the id of one.
+    """
+    if not job.strip("."):
+        raise ConfigurationError(f"{job!r} is not the id of a job.")
+    return f"{jobs}/{quote(job, safe='')}"
