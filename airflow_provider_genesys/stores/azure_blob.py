@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import uuid
 from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
@@ -12,7 +11,8 @@ from airflow_provider_genesys.exceptions import SinkRefusedError, SinkUnavailabl
 from airflow_provider_genesys.failpoints import COMPLETING, PIECE_SENT, PUTTING, reached
 from airflow_provider_genesys.retries import retried
 from airflow_provider_genesys.stores.azure_errors import AzureError, code_of, explained, is_transient, told
-from airflow_provider_genesys.stores.base import Body, ReadBack, Sent, Stored, content_type
+from airflow_provider_genesys.stores.base import Body, Sent, Stored, content_type
+from airflow_provider_genesys.stores.read_through import read_through
 
 T = TypeVar("T")
 
@@ -56,10 +56,6 @@ class AzureStore:
 
         condition = {"etag": etag, "match_condition": MatchConditions.IfNotModified} if etag else {}
         return self._read(key, lambda answer: bytes(answer.readall()), offset=start, length=length, **condition)
-
-    def read_back(self, key: str) -> ReadBack | None:
-        """Read a blob through."""
-        return self._read(key, _digest)
 
     def list_objects(self, prefix: str) -> Iterator[Stored]:
         """Return the blobs below ``prefix``; those that were never committed are not among them."""
@@ -187,7 +183,7 @@ class AzureUpload:
             return self._store.commit(self.sent.key, self.blocks)
         except SinkUnavailableError:
             # It may have landed with its answer lost.
-            found = self._store.read_back(self.sent.key)
+            found = read_through(self._store, self.sent.key, size=self.sent.bytes)
             if found is None or found.sha256 != sha256:
                 raise
             return found.etag
@@ -201,13 +197,6 @@ class AzureUpload:
 
 class _Taken(Exception):  # noqa: N818 - an answer rather than an error
     """The name is taken."""
-
-
-def _digest(answer: Any) -> ReadBack:
-    digest = hashlib.sha256()
-    for chunk in answer.chunks():
-        digest.update(chunk)
-    return ReadBack(digest.hexdigest(), _etag(answer.properties.etag))
 
 
 def _etag(etag: str) -> str:

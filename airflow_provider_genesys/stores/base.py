@@ -47,14 +47,6 @@ class Stored:
 
 
 @dataclass(frozen=True)
-class ReadBack:
-    """What reading an object through has shown. ``sha256`` in hex."""
-
-    sha256: str
-    etag: str
-
-
-@dataclass(frozen=True)
 class Sent:
     """How far an unfinished upload has come: all that another process needs to go on with it."""
 
@@ -116,9 +108,6 @@ class ObjectStore(Protocol):
 
         :param etag: the one that it has to have, or it counts as not there.
         """
-
-    def read_back(self, key: str) -> ReadBack | None:
-        """Read an object through; None where there is none."""
 
     def list_objects(self, prefix: str) -> Iterator[Stored]:
         """Return the objects whose keys begin with ``prefix``, in the order of their keys."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 import uuid
 from collections.abc import Iterator
@@ -12,7 +11,7 @@ from pathlib import Path
 
 from airflow_provider_genesys.exceptions import SinkRefusedError, SinkUnavailableError
 from airflow_provider_genesys.failpoints import COMPLETING, PIECE_SENT, PUTTING, reached
-from airflow_provider_genesys.stores.base import Body, ReadBack, Sent, Stored
+from airflow_provider_genesys.stores.base import Body, Sent, Stored
 
 _UNFINISHED = ".unfinished-"
 """How the name of a file begins that is being written. No object's name begins with a dot.
@@ -57,15 +56,6 @@ class FolderStore:
             if etag in {None, _etag(os.fstat(file.fileno()))}:
                 file.seek(start)
                 return file.read(length)
-        return None
-
-    def read_back(self, key: str) -> ReadBack | None:
-        """Read a file through."""
-        with _explained(f"reading {key}"), suppress(FileNotFoundError), self._path(key).open("rb") as file:
-            digest = hashlib.sha256()
-            while chunk := file.read(1024 * 1024):
-                digest.update(chunk)
-            return ReadBack(digest.hexdigest(), _etag(os.fstat(file.fileno())))
         return None
 
     def list_objects(self, prefix: str) -> Iterator[Stored]:

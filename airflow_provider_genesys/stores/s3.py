@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import zlib
 from collections.abc import Callable, Collection, Iterator
 from typing import Any, TypeVar
@@ -14,12 +13,12 @@ from airflow_provider_genesys.aws_errors import code_of, is_transient, told
 from airflow_provider_genesys.exceptions import SinkRefusedError, SinkUnavailableError
 from airflow_provider_genesys.failpoints import COMPLETING, PIECE_SENT, PUTTING, reached
 from airflow_provider_genesys.retries import retried
-from airflow_provider_genesys.stores.base import MOST_PIECES, Body, ReadBack, Sent, Stored, content_type
+from airflow_provider_genesys.stores.base import MOST_PIECES, Body, Sent, Stored, content_type
+from airflow_provider_genesys.stores.read_through import read_through
 from airflow_provider_genesys.stores.s3_errors import explained
 
 T = TypeVar("T")
 
-_READ_AT_ONCE = 1024 * 1024
 _OF_A_PIECE = {"PartNumber", "ETag", "ChecksumCRC32"}
 """What completing an upload wants to know of each piece."""
 
@@ -54,10 +53,6 @@ class S3Store:
         """Return some bytes of an object."""
         span = {"Range": f"bytes={start}-{start + length - 1}", **({"IfMatch": etag} if etag else {})}
         return self._read(key, lambda answer: bytes(answer["Body"].read()), **span)
-
-    def read_back(self, key: str) -> ReadBack | None:
-        """Read an object through."""
-        return self._read(key, _digest)
 
     def list_objects(self, prefix: str) -> Iterator[Stored]:
         """Return the objects below ``prefix``."""
@@ -160,7 +155,7 @@ class S3Upload:
             )
         except SinkUnavailableError:
             # It may have landed with its answer lost; a second request then meets NoSuchUpload.
-            found = self._store.read_back(self.sent.key)
+            found = read_through(self._store, self.sent.key, size=self.sent.bytes)
             if found is None or found.sha256 != sha256:
                 raise
             return found.etag
@@ -169,13 +164,6 @@ class S3Upload:
     def abort(self) -> None:
         """Throw away what was sent."""
         self._store.call("abort_multipart_upload", tolerate={"NoSuchUpload"}, **self._target)
-
-
-def _digest(answer: dict[str, Any]) -> ReadBack:
-    digest = hashlib.sha256()
-    for chunk in answer["Body"].iter_chunks(_READ_AT_ONCE):
-        digest.update(chunk)
-    return ReadBack(digest.hexdigest(), answer["ETag"])
 
 
 def _crc32(body: Body) -> str:

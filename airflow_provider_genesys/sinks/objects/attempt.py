@@ -39,6 +39,7 @@ from airflow_provider_genesys.sinks.objects.settings import ObjectSettings
 from airflow_provider_genesys.sinks.objects.shards import withdraw
 from airflow_provider_genesys.source.position import Position
 from airflow_provider_genesys.stores.base import ObjectStore, Stored, below
+from airflow_provider_genesys.stores.read_through import read_through
 
 log = logging.getLogger(__name__)
 
@@ -232,7 +233,7 @@ class Attempt:
         )
 
     def _is_same(self, part: Part) -> bool:
-        found = self._store.read_back(part.key)
+        found = read_through(self._store, part.key, size=part.bytes)
         return found is not None and found.sha256 == part.sha256
 
     def _landed(self, certificate: Certificate) -> Certificate:
