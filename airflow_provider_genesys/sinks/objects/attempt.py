@@ -10,8 +10,6 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
 from typing import Any
 
-import msgspec
-
 from airflow_provider_genesys.contracts.contract import Contract
 from airflow_provider_genesys.exceptions import AccountError, SinkUnavailableError
 from airflow_provider_genesys.failpoints import (
@@ -32,7 +30,8 @@ from airflow_provider_genesys.pipeline.load import Batch, Load
 from airflow_provider_genesys.sinks.dead_letters import DeadLetterLines, DeadLetterRows, RawBytes
 from airflow_provider_genesys.sinks.objects.formats import rows_of
 from airflow_provider_genesys.sinks.objects.layout import Layout, partition_of, tag
-from airflow_provider_genesys.sinks.objects.ledger import Entry, Ledger, successor
+from airflow_provider_genesys.sinks.objects.ledger import Ledger, successor
+from airflow_provider_genesys.sinks.objects.manifest import write_manifest
 from airflow_provider_genesys.sinks.objects.parts import Part, PartWriter
 from airflow_provider_genesys.sinks.objects.row_parts import Cut, RowParts, Written, joined
 from airflow_provider_genesys.sinks.objects.settings import ObjectSettings
@@ -147,7 +146,8 @@ class Attempt:
         self._ledger.confirm(self.entry)
         reached(CHECKED)
         closed = self._landed(certificate)
-        self._store.put(self._layout.manifest, _manifest(closed, self.entry))
+        lists = {"children": self.entry.children, "dead_letters": self.entry.dead_letters}
+        write_manifest(self._store, self._layout.manifest, closed, **lists, replayed=self.entry.replayed)
         reached(MANIFEST_WRITTEN)
         for key in stored.keys() - {part.key for part in listed} - {self._layout.manifest}:
             self._store.delete(key)
@@ -243,13 +243,6 @@ class Attempt:
             parts=[asdict(part) for part in self.entry.parts],
             attempts=self.entry.attempts,
         )
-
-
-def _manifest(certificate: Certificate, entry: Entry) -> bytes:
-    letters = [asdict(part) for part in entry.dead_letters]
-    children = {name: [asdict(part) for part in parts] for name, parts in entry.children.items()}
-    manifest = {**asdict(certificate), "children": children, "dead_letters": letters, "replayed": entry.replayed}
-    return msgspec.json.format(msgspec.json.encode(manifest))
 
 
 def _rows(parts: Iterable[Part]) -> int:

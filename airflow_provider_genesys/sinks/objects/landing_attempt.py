@@ -9,8 +9,6 @@ from dataclasses import asdict, replace
 from datetime import datetime, timezone
 from typing import Any
 
-import msgspec
-
 from airflow_provider_genesys.exceptions import AccountError, SinkUnavailableError
 from airflow_provider_genesys.failpoints import (
     CHECKED,
@@ -27,6 +25,7 @@ from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
 from airflow_provider_genesys.pipeline.load import Load
 from airflow_provider_genesys.sinks.objects.layout import Layout, partition_of, tag
 from airflow_provider_genesys.sinks.objects.ledger import Ledger, Sending, successor
+from airflow_provider_genesys.sinks.objects.manifest import write_manifest
 from airflow_provider_genesys.sinks.objects.parts import Part
 from airflow_provider_genesys.sinks.objects.settings import ObjectSettings
 from airflow_provider_genesys.source.landed import RAW
@@ -90,8 +89,7 @@ class LandingAttempt:
             parts=[asdict(archive)],
             attempts=self.entry.attempts,
         )
-        manifest = {**asdict(closed), "dead_letters": [], "handle": handle}
-        self._store.put(self._layout.manifest, msgspec.json.format(msgspec.json.encode(manifest)))
+        write_manifest(self._store, self._layout.manifest, closed, dead_letters=[], handle=handle)
         reached(MANIFEST_WRITTEN)
         for key in stale - {archive.key, self._layout.manifest}:
             self._store.delete(key)

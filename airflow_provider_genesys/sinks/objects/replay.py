@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import datetime, timezone
 from itertools import groupby
 from typing import Any, get_args
@@ -37,11 +37,12 @@ from airflow_provider_genesys.sinks.objects.dead_letters import Letter, first_le
 from airflow_provider_genesys.sinks.objects.formats import OutputFormat
 from airflow_provider_genesys.sinks.objects.layout import Layout, dead_letters_below, tag
 from airflow_provider_genesys.sinks.objects.ledger import Entry, Ledger
+from airflow_provider_genesys.sinks.objects.manifest import read_manifest, write_manifest
 from airflow_provider_genesys.sinks.objects.ndjson import Plain
 from airflow_provider_genesys.sinks.objects.parts import Part, PartWriter
 from airflow_provider_genesys.sinks.objects.row_parts import Cut, RowParts, Written, joined
 from airflow_provider_genesys.sinks.objects.settings import Fencing
-from airflow_provider_genesys.sinks.objects.shards import joins, list_anew
+from airflow_provider_genesys.sinks.objects.shards import joins, list_again
 from airflow_provider_genesys.stores.base import ObjectStore, below
 
 
@@ -200,8 +201,8 @@ class _LoadReplay:
         reached(LEDGER_WRITTEN)
 
     def _publish(self) -> None:
-        entry, held = self._entry, self._store.get(self._layout.manifest)
-        if held is None:
+        entry, manifest = self._entry, read_manifest(self._store, self._layout.manifest)
+        if manifest is None:
             raise AccountError(
                 f"{self._store.url}/{self._layout.manifest} is not there, though the load is complete. Load the window "
                 "again."
@@ -210,22 +211,16 @@ class _LoadReplay:
         unlisted -= {part.key for part in entry.listed}
         # What is stale was listed before this: objects of a newer attempt cannot be among it.
         self._ledger.confirm(entry)
-        listed = {name: [asdict(part) for part in parts] for name, parts in _listed(entry).items()}
-        children = {name: [asdict(part) for part in parts] for name, parts in entry.children.items()}
-        manifest = {**msgspec.json.decode(held), **listed, "children": children, "replayed": entry.replayed}
-        self._store.put(self._layout.manifest, msgspec.json.format(msgspec.json.encode(manifest)))
+        lists = {"parts": entry.parts, "dead_letters": entry.dead_letters, "children": entry.children}
+        write_manifest(self._store, self._layout.manifest, manifest, **lists, replayed=entry.replayed)
         if self._load.shard:
             whole = self._layout_of(0)
             shards = range(1, joins(self._store, whole) + 1)
-            list_anew(self._store, whole, [self._layout_of(number) for number in shards])
+            list_again(self._store, whole, [self._layout_of(number) for number in shards])
         reached(MANIFEST_WRITTEN)
         for key in unlisted:
             self._store.delete(key)
         reached(CLEANED)
-
-
-def _listed(entry: Entry) -> dict[str, list[Part]]:
-    return {"parts": entry.parts, "dead_letters": entry.dead_letters}
 
 
 def _claimed(latest: Entry | None, attempt: str) -> Entry:

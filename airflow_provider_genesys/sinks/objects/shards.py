@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
-from typing import Any
-
-import msgspec
+from dataclasses import replace
 
 from airflow_provider_genesys.pipeline.certificate import Certificate
 from airflow_provider_genesys.pipeline.load import Load
 from airflow_provider_genesys.sinks.objects.layout import Layout
 from airflow_provider_genesys.sinks.objects.ledger import Ledger
+from airflow_provider_genesys.sinks.objects.manifest import (
+    certificate_in,
+    lists_of,
+    read_manifest,
+    shards_in,
+    write_manifest,
+)
 from airflow_provider_genesys.sinks.objects.settings import ObjectSettings
 from airflow_provider_genesys.stores.base import ObjectStore, below
 
@@ -35,12 +39,11 @@ class Shards:
         before = self._complete()
         if before is None:
             return None
-        manifests = [self._manifest(layout) for layout in self._shards]
+        manifests = [read_manifest(self._store, layout.manifest) or {} for layout in self._shards]
         if any((manifest.get("shard") or {}).get("count") != len(self._shards) for manifest in manifests):
             return None  # one was cut out of another plan
-        joint = joined([msgspec.convert(manifest, Certificate) for manifest in manifests])
-        body = {**asdict(joint), **_lists(manifests)}
-        self._store.put(self._whole.manifest, msgspec.json.format(msgspec.json.encode(body)))
+        joint = joined([certificate_in(manifest) for manifest in manifests])
+        write_manifest(self._store, self._whole.manifest, joint, **lists_of(manifests))
         if self._complete() != before:  # a shard is loaded again, and its attempt saw no manifest to withdraw
             withdraw(self._store, self._whole)
             return None
@@ -57,11 +60,6 @@ class Shards:
             fences.append(entry.fence)
         return fences
 
-    def _manifest(self, layout: Layout) -> dict[str, Any]:
-        body = self._store.get(layout.manifest)
-        manifest: dict[str, Any] = msgspec.json.decode(body) if body else {}
-        return manifest
-
     def _remove_others(self) -> None:
         """Remove what was loaded of this load in one piece, or in another number of shards."""
         manifests = [layout.manifest for layout in (self._whole, *self._shards)]
@@ -71,28 +69,16 @@ class Shards:
                 self._store.delete(key)
 
 
-def _lists(manifests: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return what the manifests list beside the rows' parts, each kind together."""
-    names = dict.fromkeys(name for manifest in manifests for name in manifest["children"])
-    return {
-        "children": {name: [part for one in manifests for part in one["children"].get(name, [])] for name in names},
-        "dead_letters": [part for manifest in manifests for part in manifest["dead_letters"]],
-        "replayed": sum(manifest["replayed"] for manifest in manifests),
-    }
-
-
 def joins(store: ObjectStore, whole: Layout) -> int:
     """Return of how many shards the manifest ``whole`` is; 0 where there is none, or the load is in one piece."""
-    body = store.get(whole.manifest)
-    return len(msgspec.json.decode(body)["shards"]) if body else 0
+    return shards_in(read_manifest(store, whole.manifest))
 
 
-def list_anew(store: ObjectStore, whole: Layout, shards: Sequence[Layout]) -> None:
+def list_again(store: ObjectStore, whole: Layout, shards: Sequence[Layout]) -> None:
     """Let the manifest of the whole list what those of its shards list now."""
-    joint, *manifests = (msgspec.json.decode(store.get(layout.manifest) or b"{}") for layout in (whole, *shards))
+    joint, *manifests = (read_manifest(store, layout.manifest) or {} for layout in (whole, *shards))
     parts = [part for manifest in manifests for part in manifest["parts"]]
-    body = {**joint, "parts": parts, **_lists(manifests)}
-    store.put(whole.manifest, msgspec.json.format(msgspec.json.encode(body)))
+    write_manifest(store, whole.manifest, joint, parts=parts, **lists_of(manifests))
 
 
 def withdraw(store: ObjectStore, whole: Layout) -> None:
