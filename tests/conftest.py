@@ -8,11 +8,15 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from airflow_provider_genesys.testing.services import AzuriteServer, PostgresServer, S3Server
 from tests.support import outcome_report
 
 _numbers = itertools.count(1)
+
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")  # under load an example may take seconds, and is no worse for it
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
