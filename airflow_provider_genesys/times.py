@@ -13,6 +13,16 @@ _MILLISECONDS_FROM = 100_000_000_000
 """A larger number is milliseconds: as seconds it would be past the year 5138, as milliseconds it is past 1973."""
 
 
+def now() -> datetime:
+    """Return the present moment, in UTC."""
+    return datetime.now(timezone.utc)
+
+
+def in_utc(moment: datetime) -> datetime:
+    """Return ``moment`` in UTC. Genesys gives every time in UTC, so a time without a zone is one in UTC."""
+    return moment.replace(tzinfo=timezone.utc) if moment.tzinfo is None else moment.astimezone(timezone.utc)
+
+
 def parse_time(value: Any) -> datetime | None:
     """Read an ISO 8601 text, seconds or milliseconds since 1970, or a datetime; as UTC where no zone is given.
 
@@ -20,7 +30,7 @@ def parse_time(value: Any) -> datetime | None:
     """
     try:
         if isinstance(value, datetime):
-            return value.astimezone(timezone.utc) if value.tzinfo else value.replace(tzinfo=timezone.utc)
+            return in_utc(value)
         if isinstance(value, (int, float)) and not isinstance(value, bool):
             return _from_epoch(value) if value > 0 else None
         return _from_text(value.strip()) if isinstance(value, str) else None

@@ -14,6 +14,7 @@ import msgspec
 
 from airflow_provider_genesys.contracts.column import ColumnType
 from airflow_provider_genesys.exceptions import ContractError
+from airflow_provider_genesys.times import in_utc
 
 TYPES: dict[str, Any] = {
     "string": str,
@@ -114,8 +115,7 @@ def _value(chain: list[dict[str, Any]], up: int, member: str, convert: Callable[
 
 
 def _timestamp(value: Any) -> datetime:
-    moment = msgspec.convert(value, datetime)
-    return moment.replace(tzinfo=timezone.utc) if moment.tzinfo is None else moment.astimezone(timezone.utc)
+    return in_utc(msgspec.convert(value, datetime))
 
 
 def _of(kind: Any) -> Callable[[Any], Any]:

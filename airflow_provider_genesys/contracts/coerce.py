@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timezone
+from datetime import datetime
 from decimal import Decimal
 from math import isfinite
 from typing import Any
@@ -15,6 +15,7 @@ from uuid import UUID
 import msgspec
 
 from airflow_provider_genesys.contracts.column import Column, ColumnType
+from airflow_provider_genesys.times import in_utc
 
 _scalar = msgspec.json.Decoder(Any, float_hook=Decimal)
 _encoder = msgspec.json.Encoder(decimal_format="number")
@@ -99,8 +100,7 @@ def _boolean(value: Any) -> bool:
 def _timestamp(value: Any) -> datetime:
     if not isinstance(value, str):
         raise TypeError
-    moment = msgspec.convert(value.strip(), datetime)
-    return moment.replace(tzinfo=timezone.utc) if moment.tzinfo is None else moment.astimezone(timezone.utc)
+    return in_utc(msgspec.convert(value.strip(), datetime))
 
 
 def _uuid(value: Any) -> str:

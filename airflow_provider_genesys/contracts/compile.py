@@ -18,6 +18,7 @@ from airflow_provider_genesys.contracts.column import PROCESSED_AT, Column, Path
 from airflow_provider_genesys.contracts.contract import Contract
 from airflow_provider_genesys.contracts.json_path import picked
 from airflow_provider_genesys.contracts.pii import Protection
+from airflow_provider_genesys.times import in_utc
 
 MOST_KNOWN = 500
 """So many fields that the contract does not name are compiled in; records with others are read one by one."""
@@ -214,10 +215,7 @@ def _present(read: Callable[[Any], Any], records: list[Any]) -> int:
 
 
 def _timestamp(value: datetime | None) -> datetime | None:
-    """Return ``value`` in UTC. Genesys gives every time in UTC, so a time without a zone is one in UTC."""
-    if value is None or value.tzinfo is timezone.utc:
-        return value
-    return value.replace(tzinfo=timezone.utc) if value.tzinfo is None else value.astimezone(timezone.utc)
+    return value if value is None or value.tzinfo is timezone.utc else in_utc(value)
 
 
 def _json(value: msgspec.Raw | None) -> bytes | None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow.configuration import conf
 from airflow.sdk import BaseOperator, Context
 
-from airflow_provider_genesys.cloud.exports.base import ExportRequest, ExportState
+from airflow_provider_genesys.cloud.exports.base import ExportRequest, Outcome, ended
 from airflow_provider_genesys.exceptions import ExportFailedError, ExportGoneError, JobLimitError, NotFoundError
 from airflow_provider_genesys.hooks.checkpoint_store import TABLE, open_store
 from airflow_provider_genesys.links.genesys import GenesysExportLink
@@ -23,9 +23,6 @@ from airflow_provider_genesys.window import resolve_window
 
 if TYPE_CHECKING:
     from airflow_provider_genesys.hooks.genesys import GenesysCloudHook
-
-LOST = frozenset({ExportState.FAILED, ExportState.CANCELLED, ExportState.EXPIRED})
-"""States in which an export has no result, and never will."""
 
 
 class GenesysCreateExportOperator(BaseOperator):
@@ -203,7 +200,7 @@ class GenesysCreateExportOperator(BaseOperator):
         except (NotFoundError, ExportGoneError):
             self.log.info("Export %s of an earlier try is gone.", kept["export_id"])
             return None
-        if status.state in LOST:
+        if ended(status) in (Outcome.GONE, Outcome.FAILED):
             self.log.info("Export %s of an earlier try is %s.", kept["export_id"], status.raw_state)
             return None
         self.log.info("Adopting export %s, which an earlier try created.", kept["export_id"])

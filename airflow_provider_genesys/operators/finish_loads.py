@@ -157,8 +157,9 @@ class GenesysFinishLoadsOperator(GenesysExportTransferOperator):
             status = self.hook.get_export(load.export_id, load.kind)
         except (NotFoundError, ExportGoneError):
             return None
-        lost = status.state.terminal and status.state.value != "COMPLETED"
-        return None if lost else status
+        from airflow_provider_genesys.cloud.exports.base import Outcome, ended
+
+        return None if ended(status) in (Outcome.GONE, Outcome.FAILED) else status
 
     def _ask_anew(self, load: UnfinishedLoad, context: Context) -> None:
         """Ask for the window again, and keep the new export's id in the ledger, for the next look and the next try."""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from datetime import datetime, timezone
 from functools import partial
 from typing import Any, Protocol
 
@@ -24,6 +23,7 @@ from airflow_provider_genesys.source.landed import RAW
 from airflow_provider_genesys.source.position import Identity, proven
 from airflow_provider_genesys.source.read_ahead import Handover
 from airflow_provider_genesys.source.response import changed
+from airflow_provider_genesys.times import now
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +68,7 @@ def land(
     if start:
         log.info("Export %s: landing goes on at byte %s", load.export_id, f"{start.position.source_offset:,}")
         watch(start)
-    start = start or Checkpoint(load.load_id, load.export_id, _now())
+    start = start or Checkpoint(load.load_id, load.export_id, now().replace(microsecond=0).isoformat())
     source, progress, memory = archive(start), Progress(start), MemoryLimit(options.max_memory_mb)
     with Handover(lambda: _rest(source, start), stop=source.stop, limit=landing.piece) as handover:
         while (chunk := handover.take(_PATIENCE)) != b"":
@@ -123,7 +123,3 @@ def _described(load: Load, source: Identity, progress: Progress) -> Certificate:
         seconds=round(progress.seconds, 3),
         peak_memory_mb=round(peak_memory_mb(), 1),
     )
-
-
-def _now() -> str:
-    return datetime.now(timezone.utc).replace(microsecond=0).isoformat()

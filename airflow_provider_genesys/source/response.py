@@ -7,13 +7,14 @@ import ssl
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import timedelta
 from email.utils import parsedate_to_datetime
 
 import httpx
 
 from airflow_provider_genesys.cloud.http.pacing import retry_after
 from airflow_provider_genesys.exceptions import ConfigurationError, SourceChangedError, SourceError, SourceRefusedError
+from airflow_provider_genesys.times import in_utc, now
 
 ENOUGH = 64 * 1024
 """Bytes that a transfer has to bring to count as one that goes on."""
@@ -139,7 +140,7 @@ def _clock(response: httpx.Response) -> str:
         theirs = parsedate_to_datetime(response.headers.get("Date", ""))
     except (ValueError, TypeError, IndexError, OverflowError):
         return ""
-    off = datetime.now(timezone.utc) - (theirs if theirs.tzinfo else theirs.replace(tzinfo=timezone.utc))
+    off = now() - in_utc(theirs)
     if abs(off) < _CLOCK_OFF:
         return ""
     way = "ahead of" if off > timedelta() else "behind"

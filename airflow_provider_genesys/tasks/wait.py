@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
 from airflow.sdk import Context
 
-from airflow_provider_genesys.cloud.exports.base import ExportState, ExportStatus
+from airflow_provider_genesys.cloud.exports.base import ExportState, ExportStatus, Outcome, ended
 from airflow_provider_genesys.cloud.exports.waiting import Watch, pause, seconds_left
 from airflow_provider_genesys.exceptions import (
     CloudUnavailableError,
@@ -142,9 +142,10 @@ def _poll(task: WaitingTask, watch: Watch, deadline: datetime) -> ExportStatus:
 
 def _completed(status: ExportStatus) -> ExportStatus:
     reason = f" {status.message}" if status.message else ""
-    if status.state is ExportState.EXPIRED:
+    outcome = ended(status)
+    if outcome is Outcome.GONE:
         raise ExportGoneError(f"Export {status.export_id} has expired at Genesys.{reason}")
-    if status.state is not ExportState.COMPLETED:
+    if outcome is not Outcome.USABLE:
         raise ExportFailedError(f"Export {status.export_id} ended {status.raw_state} at Genesys.{reason}")
     return status
 

@@ -10,7 +10,13 @@ from datetime import datetime
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from airflow_provider_genesys.exceptions import RecordError, WindowError
+from airflow_provider_genesys.exceptions import (
+    ConfigurationError,
+    ExportFailedError,
+    ExportGoneError,
+    RecordError,
+    WindowError,
+)
 from airflow_provider_genesys.times import iso_time
 
 if TYPE_CHECKING:
@@ -61,6 +67,45 @@ class ExportStatus:
     """Percent, 0 to 100."""
     message: str | None = None
     """Why it failed, in Genesys' words; of an export that did not, what there is to know of its result."""
+
+
+AGAIN = "Clear the task that creates the export to make it again."
+
+
+class Outcome(str, Enum):
+    """What an export that has ended is good for."""
+
+    USABLE = "usable"
+    GONE = "gone"
+    """It was there, and has expired."""
+    FAILED = "failed"
+
+
+def ended(status: ExportStatus) -> Outcome | None:
+    """Judge an export; None while it has not ended."""
+    if not status.state.terminal:
+        return None
+    if status.state is ExportState.COMPLETED:
+        return Outcome.USABLE
+    return Outcome.GONE if status.state is ExportState.EXPIRED else Outcome.FAILED
+
+
+def check_usable(status: ExportStatus, what: str) -> None:
+    """Raise unless the export has ended well.
+
+    :param what: what it would have, for the message: its results, or a file.
+    :raises ConfigurationError: it has not ended.
+    :raises ExportGoneError: it has expired.
+    :raises ExportFailedError: it failed or was cancelled.
+    """
+    outcome = ended(status)
+    about = f"Export {status.export_id} is {status.raw_state}{f': {status.message}' if status.message else ''}."
+    if outcome is None:
+        raise ConfigurationError(f"{about} Wait for it, with a GenesysExportSensor before this task.")
+    if outcome is Outcome.GONE:
+        raise ExportGoneError(f"{about} {AGAIN}")
+    if outcome is Outcome.FAILED:
+        raise ExportFailedError(f"{about} It has no {what}. {AGAIN}")
 
 
 @dataclass(frozen=True)

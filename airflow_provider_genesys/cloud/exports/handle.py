@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 from typing import Any
 
-from airflow_provider_genesys.cloud.exports.base import ExportState, ExportStatus
+from airflow_provider_genesys.cloud.exports.base import AGAIN, ExportStatus, check_usable
 from airflow_provider_genesys.cloud.exports.registry import family
 from airflow_provider_genesys.cloud.http.client import CloudClient
 from airflow_provider_genesys.cloud.presigned import PresignedUrl, check_host, expires_at, seal, unseal
@@ -16,12 +16,10 @@ from airflow_provider_genesys.exceptions import (
     NotFoundError,
     UrlExpiredError,
 )
-from airflow_provider_genesys.times import iso_time, parse_time
+from airflow_provider_genesys.times import iso_time, now, parse_time
 
 MARGIN = timedelta(minutes=5)
 """A URL that dies within this counts as dead already."""
-
-_AGAIN = "Clear the task that creates the export to make it anew."
 
 
 def make_handle(
@@ -33,7 +31,7 @@ def make_handle(
     """
     uri, expires = status.file_uri, status.expires_at
     if uri:
-        expires = expires_at(uri, now=_now(), fallback=expires)
+        expires = expires_at(uri, now=now(), fallback=expires)
     return {
         "export_id": status.export_id,
         "kind": status.kind,
@@ -68,39 +66,31 @@ def _own_url(handle: dict[str, Any], client: CloudClient) -> PresignedUrl | None
     if url is None:
         return None
     found = _checked(url, parse_time(handle.get("expires_at")), client)
-    return found if found.expires_at - _now() > MARGIN else None
+    return found if found.expires_at - now() > MARGIN else None
 
 
 def _new_url(export_id: str, kind: str, client: CloudClient) -> PresignedUrl:
     try:
         status = family(kind, client.config).status(client, export_id)
     except NotFoundError as error:
-        raise ExportGoneError(f"Export {export_id} is gone. {_AGAIN} ({error})") from error
+        raise ExportGoneError(f"Export {export_id} is gone. {AGAIN} ({error})") from error
     found = _checked(_file_of(status), status.expires_at, client)
-    if found.expires_at <= _now():
+    if found.expires_at <= now():
         raise UrlExpiredError(
             f"Genesys still gives a URL for export {export_id} that died at {found.expires_at:%Y-%m-%d %H:%M} UTC. "
-            f"{_AGAIN} If it is not that late yet, the worker's clock is wrong."
+            f"{AGAIN} If it is not that late yet, the worker's clock is wrong."
         )
     return found
 
 
 def _file_of(status: ExportStatus) -> str:
-    about = f"Export {status.export_id} is {status.raw_state}{f': {status.message}' if status.message else ''}."
-    if not status.state.terminal:
-        raise ConfigurationError(f"{about} Wait for it, with a GenesysExportSensor before this task.")
-    if status.state is ExportState.EXPIRED:
-        raise ExportGoneError(f"{about} {_AGAIN}")
-    if status.state is not ExportState.COMPLETED or not status.file_uri:
-        raise ExportFailedError(f"{about} It has no file. {_AGAIN}")
+    check_usable(status, "file")
+    if not status.file_uri:
+        raise ExportFailedError(f"Export {status.export_id} is {status.raw_state}. It has no file. {AGAIN}")
     return status.file_uri
 
 
 def _checked(url: str, told: datetime | None, client: CloudClient) -> PresignedUrl:
     client.note_url(url)
     check_host(url, client.config)
-    return PresignedUrl(url, expires_at(url, now=_now(), fallback=told))
-
-
-def _now() -> datetime:
-    return datetime.now(timezone.utc)
+    return PresignedUrl(url, expires_at(url, now=now(), fallback=told))

@@ -7,7 +7,6 @@ one record, the job itself, and the recordings that it could not export, which a
 from __future__ import annotations
 
 from contextlib import suppress
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
@@ -24,7 +23,7 @@ from airflow_provider_genesys.exceptions import (
     RecordError,
     RequestRefusedError,
 )
-from airflow_provider_genesys.times import parse_time
+from airflow_provider_genesys.times import api_time, now, parse_time
 
 if TYPE_CHECKING:
     from airflow_provider_genesys.cloud.http.client import CloudClient
@@ -63,7 +62,7 @@ class RecordingJobs:
             return str(orphan["id"])
         if self._are_taken(client):
             raise _limit("The job was not created")
-        dated = query if query.keys() & {"actionDate", "actionAge"} else {**query, "actionDate": _now()}
+        dated = query if query.keys() & {"actionDate", "actionAge"} else {**query, "actionDate": api_time(now())}
         try:
             answer = _members(client.request("POST", PATH, json=dated))
         except (RequestRefusedError, CloudUnavailableError) as error:
@@ -205,7 +204,3 @@ def _raw(record: Any) -> memoryview:
 
 def _text(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _now() -> str:
-    return datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -8,17 +8,15 @@ from typing import Any
 
 import msgspec
 
-from airflow_provider_genesys.cloud.exports.base import ExportState, Page, PagedFamily, QueryFamily
+from airflow_provider_genesys.cloud.exports.base import AGAIN, Page, PagedFamily, QueryFamily, check_usable
 from airflow_provider_genesys.cloud.exports.pieces import Piece, cut
 from airflow_provider_genesys.cloud.exports.registry import family
 from airflow_provider_genesys.cloud.http.client import CloudClient
-from airflow_provider_genesys.exceptions import ConfigurationError, ExportFailedError, ExportGoneError, NotFoundError
+from airflow_provider_genesys.exceptions import ConfigurationError, ExportGoneError, NotFoundError
 from airflow_provider_genesys.times import parse_time
 
 Read = Callable[[int, str | None], Page]
 """Gives the page of a job, by the job's place and the page's cursor."""
-
-_AGAIN = "Clear the task that creates the export to make it anew."
 
 
 def page_reader(handle: dict[str, Any], client: CloudClient, *, page_size: int) -> tuple[Read, int] | None:
@@ -85,11 +83,5 @@ def _check(export_id: str, found: PagedFamily, client: CloudClient) -> None:
     try:
         status = found.status(client, export_id)
     except NotFoundError as error:
-        raise ExportGoneError(f"Export {export_id} is gone. {_AGAIN} ({error})") from error
-    about = f"Export {export_id} is {status.raw_state}{f': {status.message}' if status.message else ''}."
-    if not status.state.terminal:
-        raise ConfigurationError(f"{about} Wait for it, with a GenesysExportSensor before this task.")
-    if status.state is ExportState.EXPIRED:
-        raise ExportGoneError(f"{about} {_AGAIN}")
-    if status.state is not ExportState.COMPLETED:
-        raise ExportFailedError(f"{about} It has no results. {_AGAIN}")
+        raise ExportGoneError(f"Export {export_id} is gone. {AGAIN} ({error})") from error
+    check_usable(status, "results")

@@ -6,10 +6,10 @@ import re
 import threading
 import time
 from collections.abc import Callable, Mapping
-from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 
 from airflow_provider_genesys.exceptions import CloudUnavailableError
+from airflow_provider_genesys.times import in_utc, now
 
 WINDOW = 60.0
 """Seconds over which Genesys counts requests."""
@@ -46,8 +46,7 @@ def _until(date: str) -> float | None:
         moment = parsedate_to_datetime(date)
     except (ValueError, TypeError, IndexError, OverflowError):
         return None
-    aware = moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
-    wait = (aware - datetime.now(timezone.utc)).total_seconds()
+    wait = (in_utc(moment) - now()).total_seconds()
     return wait if wait > 0 else None
 
 

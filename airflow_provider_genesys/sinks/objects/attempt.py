@@ -7,7 +7,6 @@ import uuid
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime, timezone
 from typing import Any
 
 from airflow_provider_genesys.contracts.contract import Contract
@@ -39,6 +38,7 @@ from airflow_provider_genesys.sinks.objects.shards import withdraw
 from airflow_provider_genesys.source.position import Position
 from airflow_provider_genesys.stores.base import ObjectStore, Stored, below
 from airflow_provider_genesys.stores.read_through import read_through
+from airflow_provider_genesys.times import now
 
 log = logging.getLogger(__name__)
 
@@ -201,10 +201,10 @@ class Attempt:
         before = self.entry.checkpoint.counts if self.entry.checkpoint else Counts()
         counts = before + Counts(read=written + dead_letters, written=written, dead_letters=dead_letters)
         where = f"export {self.load.export_id}, byte {gathered.end}"
-        return replace(gathered.checkpoint.at(_now(), counts, where=where), fence=self.entry.fence)
+        return replace(gathered.checkpoint.at(now(), counts, where=where), fence=self.entry.fence)
 
     def _append(self, **changes: Any) -> None:
-        entry = replace(self.entry, number=self.entry.number + 1, written_at=_now().isoformat(), **changes)
+        entry = replace(self.entry, number=self.entry.number + 1, written_at=now().isoformat(), **changes)
         self._ledger.append(entry)
         reached(LEDGER_WRITTEN)
         self.entry = entry
@@ -247,7 +247,3 @@ class Attempt:
 
 def _rows(parts: Iterable[Part]) -> int:
     return sum(part.rows for part in parts)
-
-
-def _now() -> datetime:
-    return datetime.now(timezone.utc)

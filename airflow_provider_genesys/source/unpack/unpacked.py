@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Literal
 
 from airflow_provider_genesys.exceptions import NotAnArchiveError
@@ -50,6 +50,19 @@ def packing_of(head: bytes, *, where: str) -> PackingName:
     return next((name for name, magic in _KINDS.items() if magic.match(head)), "plain")
 
 
+def _zstd(_: bool) -> Packing:  # noqa: FBT001 - the signature that all packings are made by
+    from airflow_provider_genesys.source.unpack.zstd import Zstd
+
+    return Zstd()
+
+
+PACKINGS: dict[PackingName, Callable[[bool], Packing]] = {
+    "gzip": lambda _: Gzip(),
+    "zip": lambda whole: Zip(whole=whole),
+    "zstd": _zstd,
+}
+"""What unpacks each packing; called with whether the archive is read from its first byte."""
+
 Entries = tuple[tuple[int, int], ...]
 """Where an archive can be entered: (offset in the archive, offset in what is unpacked), both rising."""
 
@@ -84,7 +97,8 @@ class Unpacked:
         """Yield the bytes; when this is closed, ``chunks`` are closed too."""
         try:
             chunks = self._recognised() if self.packing is None else self._chunks
-            packing = self._make()
+            make = PACKINGS.get(self.packing or "plain")
+            packing = make(self._entries[0] == (0, 0)) if make else None
             yield from self._members(packing, chunks) if packing else chunks
         finally:
             if close := getattr(self._chunks, "close", None):
@@ -116,17 +130,6 @@ class Unpacked:
         if head:
             yield head
         yield from self._chunks
-
-    def _make(self) -> Packing | None:
-        if self.packing == "gzip":
-            return Gzip()
-        if self.packing == "zip":
-            return Zip(whole=self._entries[0] == (0, 0))
-        if self.packing == "zstd":
-            from airflow_provider_genesys.source.unpack.zstd import Zstd
-
-            return Zstd()
-        return None
 
     def _members(self, packing: Packing, chunks: Iterator[bytes]) -> Iterator[bytes]:
         """Unpack member after member."""
