@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 
 import httpx
 import pytest
@@ -22,12 +23,13 @@ def url() -> Iterator[str]:
     listener.settimeout(10)
 
     def serve() -> None:
-        for _ in range(2):
-            connection, _ = listener.accept()
-            with connection:
-                connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2 * len(BODY))
-                connection.recv(65536)
-                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(BODY) + BODY)
+        with suppress(OSError):  # the listener is closed
+            while True:
+                connection, _ = listener.accept()
+                with connection:
+                    connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2 * len(BODY))
+                    connection.recv(65536)
+                    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(BODY) + BODY)
 
     thread = threading.Thread(target=serve, daemon=True)
     thread.start()
