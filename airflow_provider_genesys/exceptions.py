@@ -172,6 +172,10 @@ class SourceChangedError(SourceError):
     """Length, ETag or bytes contradict what the checkpoint knows of the archive."""
 
 
+class ListingMovedError(SourceChangedError):
+    """A listing changed while it was read, so that an entity may have been missed; it is read again."""
+
+
 class CursorLostError(SourceError):
     """Genesys does not accept a cursor that it gave; the pages before it can be read again."""
 

@@ -14,12 +14,14 @@ from typing import Any
 import yaml
 
 from airflow_provider_genesys.contracts.child import Child, ChildColumn
-from airflow_provider_genesys.contracts.column import Column
+from airflow_provider_genesys.contracts.column import PROCESSED_AT, Column
 from airflow_provider_genesys.contracts.modes import Modes
 from airflow_provider_genesys.exceptions import ContractError
 
-_TOP = ("name", "version", "key", "timestamp", "modes", "pii_key", "records_path", "columns", "children")
+_TOP = ("name", "version", "key", "timestamp", "modes", "pii_key", "records_path", "source", "columns", "children")
 _NEEDED = ("name", "version", "key", "timestamp", "columns")
+_NEEDED_OF_A_LISTING = ("name", "version", "key", "source", "columns")
+_PROCESSED = "processedAt"
 _SETTINGS = ("path", "type", "required", "default", "pii", "description")
 _LARGEST = 1024 * 1024
 
@@ -31,6 +33,8 @@ class ContractFile:
     path: Path
     arguments: dict[str, Any] = field(default_factory=dict)
     lines: dict[str, int] = field(default_factory=dict)
+    source: yaml.Node | None = None
+    """Where a listing comes from; None where the file is the contract of an export."""
 
     def located(self, error: ContractError) -> ContractError:
         """Return ``error`` with the file and the line of what it is about."""
@@ -47,21 +51,34 @@ def read_file(path: Path) -> ContractFile:
     :raises ContractError: it cannot be read, is no YAML, or says what no contract can say.
     """
     file = ContractFile(path)
-    top = _pairs(file, _composed(file), "The file", _TOP)
-    for key in _NEEDED:
+    top = pairs_of(file, _composed(file), "The file", _TOP)
+    needed = _NEEDED_OF_A_LISTING if "source" in top else _NEEDED
+    for key in needed:
         if key not in top:
-            raise file.error(1, f"{key!r} is missing. A contract has {', '.join(_NEEDED)}.")
-    file.lines |= {key: _line(node) for key, node in top.items()}
-    file.arguments = {key: _of_type(file, key, top[key], kind) for key, kind in _KINDS.items() if key in top}
+            raise file.error(1, f"{key!r} is missing. A contract has {', '.join(needed)}.")
+    file.lines |= {key: line_of(node) for key, node in top.items()}
+    file.arguments = {key: value_of(file, key, top[key], kind) for key, kind in _KINDS.items() if key in top}
     if "modes" in top:
         file.arguments["modes"] = _modes(file, top["modes"])
-    columns = _pairs(file, top["columns"], "'columns'")
-    file.lines |= {f"columns.{name}": _line(node) for name, node in columns.items()}
+    columns = pairs_of(file, top["columns"], "'columns'")
+    file.lines |= {f"columns.{name}": line_of(node) for name, node in columns.items()}
     file.arguments["columns"] = tuple(_column(file, name, node) for name, node in columns.items())
     if "children" in top:
-        children = _pairs(file, top["children"], "'children'")
+        children = pairs_of(file, top["children"], "'children'")
         file.arguments["children"] = tuple(_child(file, name, node) for name, node in children.items())
+    file.source = top.get("source")
+    if "timestamp" not in top:
+        _add_processed(file)
     return file
+
+
+def _add_processed(file: ContractFile) -> None:
+    """Add the column that places a record in time where the listing has none: when it was read."""
+    described = "When the listing was read, UTC"
+    processed = Column(_PROCESSED, PROCESSED_AT, "timestamp", required=True, description=described)
+    file.arguments["timestamp"] = _PROCESSED
+    if all(column.name != _PROCESSED for column in file.arguments["columns"]):
+        file.arguments["columns"] += (processed,)
 
 
 def _composed(file: ContractFile) -> yaml.Node:
@@ -85,65 +102,65 @@ def _composed(file: ContractFile) -> yaml.Node:
 
 
 def _modes(file: ContractFile, node: yaml.Node) -> Modes:
-    pairs = _pairs(file, node, "'modes'")
+    pairs = pairs_of(file, node, "'modes'")
     try:
         return Modes().changed({kind: _scalar(file, mode) for kind, mode in pairs.items()})
     except ContractError as error:
-        raise file.error(_line(pairs.get(error.about or "", node)), str(error)) from None
+        raise file.error(line_of(pairs.get(error.about or "", node)), str(error)) from None
 
 
 def _column(file: ContractFile, name: str, node: yaml.Node) -> Column:
     place = f"Column {name!r}"
-    pairs = _pairs(file, node, place, _SETTINGS)
+    pairs = pairs_of(file, node, place, _SETTINGS)
     if "type" not in pairs:
-        raise file.error(_line(node), f"{place}: 'type' is missing.")
+        raise file.error(line_of(node), f"{place}: 'type' is missing.")
     settings = {key: _setting(file, place, key, value) for key, value in pairs.items()}
     if isinstance(settings.get("pii"), tuple):
         settings["pii_inside"] = settings.pop("pii")
     try:
         return Column(name, **{"path": name, **settings})
     except ContractError as error:
-        raise file.error(_line(pairs.get(error.about or "", node)), str(error)) from None
+        raise file.error(line_of(pairs.get(error.about or "", node)), str(error)) from None
 
 
 def _child(file: ContractFile, name: str, node: yaml.Node) -> Child:
-    pairs = _pairs(file, node, f"Child {name!r}", ("path", "columns"))
+    pairs = pairs_of(file, node, f"Child {name!r}", ("path", "columns"))
     if "columns" not in pairs:
-        raise file.error(_line(node), f"Child {name!r}: 'columns' is missing.")
-    columns = _pairs(file, pairs["columns"], f"Child {name!r}: 'columns'")
-    path = _of_type(file, f"Child {name!r}: path", pairs["path"], str) if "path" in pairs else name
+        raise file.error(line_of(node), f"Child {name!r}: 'columns' is missing.")
+    columns = pairs_of(file, pairs["columns"], f"Child {name!r}: 'columns'")
+    path = value_of(file, f"Child {name!r}: path", pairs["path"], str) if "path" in pairs else name
     return Child(name, path, tuple(_child_column(file, column, value) for column, value in columns.items()))
 
 
 def _child_column(file: ContractFile, name: str, node: yaml.Node) -> ChildColumn:
     place = f"Child column {name!r}"
-    pairs = _pairs(file, node, place, ("path", "type", "description"))
-    settings = {key: _of_type(file, f"{place}: {key}", value, str) for key, value in pairs.items()}
+    pairs = pairs_of(file, node, place, ("path", "type", "description"))
+    settings = {key: value_of(file, f"{place}: {key}", value, str) for key, value in pairs.items()}
     if "type" not in settings:
-        raise file.error(_line(node), f"{place}: 'type' is missing.")
+        raise file.error(line_of(node), f"{place}: 'type' is missing.")
     try:
         return ChildColumn(name, **{"path": name, **settings})
     except ContractError as error:
-        raise file.error(_line(node), str(error)) from None
+        raise file.error(line_of(node), str(error)) from None
 
 
 def _setting(file: ContractFile, place: str, key: str, node: yaml.Node) -> Any:
     if key == "pii" and isinstance(node, yaml.MappingNode):
-        inside = _pairs(file, node, f"{place}: 'pii'")
+        inside = pairs_of(file, node, f"{place}: 'pii'")
         return tuple((path, _scalar(file, action)) for path, action in inside.items())
     if key == "default":
-        return _value(file, node)
+        return json_value(file, node)
     kind = bool if key == "required" else str
-    return _of_type(file, f"{place}: {key}", node, kind)
+    return value_of(file, f"{place}: {key}", node, kind)
 
 
-def _pairs(file: ContractFile, node: yaml.Node, what: str, known: tuple[str, ...] = ()) -> dict[str, yaml.Node]:
+def pairs_of(file: ContractFile, node: yaml.Node, what: str, known: tuple[str, ...] = ()) -> dict[str, yaml.Node]:
     """Return the values of a mapping by key."""
     if not isinstance(node, yaml.MappingNode):
-        raise file.error(_line(node), f"{what} has to be a mapping of keys to values.")
+        raise file.error(line_of(node), f"{what} has to be a mapping of keys to values.")
     pairs: dict[str, yaml.Node] = {}
     for key_node, value in node.value:
-        key, line = key_node.value, _line(key_node)
+        key, line = key_node.value, line_of(key_node)
         if not isinstance(key, str):
             raise file.error(line, f"{what}: a key has to be text.")
         if key in pairs:
@@ -154,33 +171,36 @@ def _pairs(file: ContractFile, node: yaml.Node, what: str, known: tuple[str, ...
     return pairs
 
 
-def _of_type(file: ContractFile, what: str, node: yaml.Node, kind: type) -> Any:
+def value_of(file: ContractFile, what: str, node: yaml.Node, kind: type) -> Any:
+    """Return a scalar of the type ``kind``: str, int or bool; ``what`` names it in the error."""
     value = _scalar(file, node)
     if type(value) is not kind:
-        raise file.error(_line(node), f"{what} has to be {_NAMES[kind]}.")
+        raise file.error(line_of(node), f"{what} has to be {_NAMES[kind]}.")
     return value
 
 
 def _scalar(file: ContractFile, node: yaml.Node) -> Any:
     """Return a scalar as the JSON value that it stands for; a time stays text, a fraction keeps its digits."""
     if not isinstance(node, yaml.ScalarNode):
-        raise file.error(_line(node), "one value is expected here, not a list or a mapping.")
+        raise file.error(line_of(node), "one value is expected here, not a list or a mapping.")
     convert = _SCALARS.get(node.tag.rpartition(":")[2], str)
     try:
         return convert(node.value)
     except (ValueError, ArithmeticError):
-        raise file.error(_line(node), f"{node.value!r} cannot be read.") from None
+        raise file.error(line_of(node), f"{node.value!r} cannot be read.") from None
 
 
-def _value(file: ContractFile, node: yaml.Node) -> Any:
+def json_value(file: ContractFile, node: yaml.Node) -> Any:
+    """Return what a node stands for, lists and mappings included."""
     if isinstance(node, yaml.SequenceNode):
-        return [_value(file, entry) for entry in node.value]
+        return [json_value(file, entry) for entry in node.value]
     if isinstance(node, yaml.MappingNode):
-        return {key: _value(file, value) for key, value in _pairs(file, node, "The default").items()}
+        return {key: json_value(file, value) for key, value in pairs_of(file, node, "The default").items()}
     return _scalar(file, node)
 
 
-def _line(node: yaml.Node) -> int:
+def line_of(node: yaml.Node) -> int:
+    """Return the line of a node, counted from 1."""
     return int(node.start_mark.line) + 1
 
 

@@ -96,6 +96,8 @@ class Pages:
         if page.available_until:
             told = page.available_until.astimezone(timezone.utc).isoformat()
             self.identity = Identity(available_until=min(filter(None, [self.identity.available_until, told])))
+        if page.listing:
+            self.identity = Identity(listing=page.listing)
         return place, page
 
     def _found_again(self, place: PagePlace) -> Page:

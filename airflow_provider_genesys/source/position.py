@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from airflow_provider_genesys.cloud.exports.base import Walk
+
 
 @dataclass(frozen=True)
 class PagePlace:
@@ -81,12 +83,13 @@ class Identity:
 
     Of an archive, what the object store said when the load began: ``length`` in bytes as stored (compressed), ``etag``
     as sent; None where the store sends none. Of pages, ``available_until``: to when Genesys had all data, ISO 8601 in
-    UTC, at the worst of the pages read; None where it does not say.
+    UTC, at the worst of the pages read; None where it does not say. Of a listing, ``listing``.
     """
 
     length: int | None = None
     etag: str | None = None
     available_until: str | None = None
+    listing: Walk | None = None
 
 
 @dataclass(frozen=True)

@@ -197,12 +197,29 @@ class QueryFamily(PagedFamily, Protocol):
 
 
 @dataclass(frozen=True)
+class Walk:
+    """How far the pages of a listing can be believed. Empty until its first page was read.
+
+    :param total: records that Genesys says there are; None where it does not say, or of a listing below parents.
+    :param parents: whose listings were read; None where the listing has no parents.
+    :param vanished: of these parents, those that were gone when their listing was asked for.
+    :param unstable: what changed while the pages were read, each time that they were read; None where nothing did.
+    """
+
+    total: int | None = None
+    parents: int | None = None
+    vanished: int = 0
+    unstable: str | None = None
+
+
+@dataclass(frozen=True)
 class Page:
     """One answer: ``ids`` and ``records`` (each a JSON object as it came) belong together.
 
     :param cursor: names the next page; None behind the last.
     :param available_until: to when Genesys has all data, aware; None where it does not say.
     :param refused: of records that tell of something that failed, by their place: they are set aside.
+    :param listing: of a page of a listing: how far its pages can be believed so far.
     """
 
     ids: list[str]
@@ -210,3 +227,4 @@ class Page:
     cursor: str | None = None
     available_until: datetime | None = None
     refused: Mapping[int, RecordError] = field(default_factory=dict)
+    listing: Walk | None = None

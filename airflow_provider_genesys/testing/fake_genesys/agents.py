@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from array import array
 from datetime import datetime, timedelta, timezone
-from hashlib import sha256
 from random import Random
 from typing import Any
 
 import msgspec
+
+from airflow_provider_genesys.testing.fake_genesys.organisation import uuid_of
 
 _PRESENCES = ("AVAILABLE", "ON_QUEUE", "MEAL", "ON_QUEUE", "MEETING", "ON_QUEUE", "BREAK", "BUSY", "OFFLINE")
 _ROUTING = ("OFF_QUEUE", "IDLE", "INTERACTING", "COMMUNICATING", "NOT_RESPONDING")
@@ -40,8 +41,8 @@ class Agents:
             routing += self._day(random, day, "routingStatus", _ROUTING)
             day += _DAY
         for record in presence:
-            record["organizationPresenceId"] = _uuid(f"presence/{record['systemPresence']}")
-        user = {"userId": _uuid(f"user/{number}"), "primaryPresence": presence, "routingStatus": routing}
+            record["organizationPresenceId"] = uuid_of(f"presence/{record['systemPresence']}")
+        user = {"userId": uuid_of(f"user/{number}"), "primaryPresence": presence, "routingStatus": routing}
         return msgspec.json.encode(user)
 
     def _day(self, random: Random, day: datetime, name: str, values: tuple[str, ...]) -> list[dict[str, Any]]:
@@ -52,11 +53,6 @@ class Agents:
             for begin, end in spans
             if begin < self._end and end > self._start
         ]
-
-
-def _uuid(text: str) -> str:
-    digits = sha256(text.encode()).hexdigest()
-    return f"{digits[:8]}-{digits[8:12]}-4{digits[12:15]}-a{digits[15:18]}-{digits[18:30]}"
 
 
 def _text(moment: datetime) -> str:

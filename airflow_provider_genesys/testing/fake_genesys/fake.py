@@ -20,10 +20,12 @@ from airflow_provider_genesys.testing.fake_genesys.archive import Archive, FileF
 from airflow_provider_genesys.testing.fake_genesys.download import ObjectStore
 from airflow_provider_genesys.testing.fake_genesys.exports import Export
 from airflow_provider_genesys.testing.fake_genesys.history import History
+from airflow_provider_genesys.testing.fake_genesys.listings import Listings
 from airflow_provider_genesys.testing.fake_genesys.media import MEDIA_PREFIX, MediaApi, MediaState
 from airflow_provider_genesys.testing.fake_genesys.messages import Request, Response
 from airflow_provider_genesys.testing.fake_genesys.oauth import CLIENT_ID, CLIENT_SECRET, TokenEndpoint
 from airflow_provider_genesys.testing.fake_genesys.orders import ExportOrder
+from airflow_provider_genesys.testing.fake_genesys.organisation import Organisation
 from airflow_provider_genesys.testing.fake_genesys.presign import Signer
 from airflow_provider_genesys.testing.fake_genesys.recording_job import RecordingJob
 from airflow_provider_genesys.testing.fake_genesys.recording_jobs import RecordingJobsApi
@@ -69,6 +71,8 @@ class FakeGenesys(Settings):
         """Every recording job by id. ``recording_jobs[id].outcome`` may be set at any time."""
         self.media = MediaState()
         """Batch requests and media, and what is wrong with them."""
+        self.listings = Listings(Organisation(self.users, self.seed))
+        """Users, queues and all other listings; a test may change them while they are read."""
         self.requests: deque[Seen] = deque(maxlen=10_000)
         """What was asked, oldest first."""
         self._files: dict[tuple[Archive, Compression | None], StoredArchive] = {}
@@ -88,7 +92,7 @@ class FakeGenesys(Settings):
             self._signer,
             self.exports,
             self._make,
-            [analytics, RecordingJobsApi(self, self.recording_jobs, find), self._media],
+            [analytics, RecordingJobsApi(self, self.recording_jobs, find), self._media, self.listings],
         )
         self._server: Server | None = None
 

@@ -14,13 +14,17 @@ from datetime import date, datetime, timedelta, timezone
 from hashlib import sha256
 from random import Random
 from typing import Any
-from uuid import UUID
 
+from airflow_provider_genesys.testing.fake_genesys import organisation
 from airflow_provider_genesys.testing.fake_genesys.conversations import QUEUES
 
-DIVISIONS = tuple(str(UUID(int=(0xD1 << 120) + number, version=4)) for number in range(3))
-QUEUE_IDS = tuple(str(UUID(int=(0xC1 << 120) + number, version=4)) for number in range(len(QUEUES)))
-"""The same for all conversations, so that aggregates have few groups."""
+DIVISIONS = organisation.ids_of("divisions", organisation.DIVISIONS)
+QUEUE_IDS = organisation.ids_of("queues", organisation.QUEUES)
+_WRAPUP_CODES = organisation.ids_of("wrapup_codes", organisation.WRAPUP_CODES)
+_SKILLS = organisation.ids_of("skills", organisation.SKILLS)
+_TEAMS = organisation.ids_of("teams", organisation.TEAMS)
+_AGENTS = organisation.ids_of("users", 20)
+"""Ids that conversations name, as the listings of the organisation have them."""
 PATTERNS = 61
 """How many different ones there are."""
 LONGEST = timedelta(days=3)
@@ -167,7 +171,8 @@ def _participant(random: Random, ids: Iterator[int], purpose: str, media: str, a
         "purpose": purpose,
     }
     if purpose == "agent":
-        participant["userId"] = f"@id:{next(ids)}"
+        agent = next(ids) * 7 + at // 1000
+        participant |= {"userId": _AGENTS[agent % len(_AGENTS)], "teamId": _TEAMS[agent % len(_TEAMS)]}
     if purpose == "customer":
         participant["attributes"] = {f"ivr.step.{n}": _note(random, 60) for n in range(random.randrange(12, 30))}
     sessions = []
@@ -217,11 +222,11 @@ def _segment(random: Random, ids: Iterator[int], kind: str, at: int, until: int)
         "conference": False,
         "disconnectType": random.choice(("peer", "client", "transfer", "endpoint", "system")),
         "queueId": QUEUE_IDS[next(ids) % len(QUEUE_IDS)],
-        "requestedRoutingSkillIds": [f"@id:{next(ids)}" for _ in range(random.randrange(4))],
+        "requestedRoutingSkillIds": [_SKILLS[next(ids) % len(_SKILLS)] for _ in range(random.randrange(4))],
         "sipResponseCodes": [200],
     }
     if kind == "wrapup":
-        segment |= {"wrapUpCode": f"@id:{next(ids)}", "wrapUpNote": _note(random, 80)}
+        segment |= {"wrapUpCode": _WRAPUP_CODES[next(ids) % len(_WRAPUP_CODES)], "wrapUpNote": _note(random, 80)}
     return segment
 
 

@@ -1,0 +1,172 @@
+"""One page of a listing: how it is asked for, and what its answer says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qs, quote, urlsplit
+
+import msgspec
+
+from airflow_provider_genesys.cloud.http.client import CloudClient
+from airflow_provider_genesys.entities.declaration import Listing
+from airflow_provider_genesys.exceptions import (
+    CloudUnavailableError,
+    ConfigurationError,
+    PermissionDeniedError,
+    RequestRefusedError,
+    SourceRefusedError,
+)
+
+Parameters = dict[str, str | int | bool]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one page said.
+
+    :param ids: of the records, in the order of ``records``; of a record without one, its bytes.
+    :param total: how many there are in all pages; None where Genesys does not say.
+    :param after: asks for the page behind this one; None behind the last.
+    """
+
+    ids: list[str]
+    records: list[memoryview]
+    total: int | None
+    after: str | None
+
+
+class _Cursors(msgspec.Struct):
+    after: str | None = None
+
+
+class Pager:
+    """Asks for the pages of one listing.
+
+    :param page_size: records that a page is asked for; None for what is declared.
+    """
+
+    def __init__(self, client: CloudClient, listing: Listing, page_size: int | None = None) -> None:
+        self._client = client
+        self.listing = listing
+        self._size = min(page_size or listing.page_size, listing.max_page_size or listing.page_size)
+        members: list[Any] = [("records", list[msgspec.Raw], msgspec.field(default_factory=list))]
+        members += [(name, int | None, None) for name in ("total", "pageCount", "pageSize")]
+        members += [(name, str | None, None) for name in ("nextUri", "cursor")]
+        members += [("cursors", _Cursors | None, None)]
+        body = msgspec.defstruct("Body", members, rename={"records": listing.records})
+        self._bodies = msgspec.json.Decoder(body)
+        key = msgspec.defstruct("Key", [("id", str | int)], rename={"id": listing.key})
+        self._keys = msgspec.json.Decoder(key)
+
+    def ask(self, at: str | None, parent: str | None = None) -> Answer:
+        """Ask for a page.
+
+        :param at: :attr:`Answer.after` of the page before; None for the first.
+        :param parent: id of the parent that the listing is of.
+        :raises NotFoundError: there is no such parent any more.
+        :raises PermissionDeniedError: the message names the permission that is needed.
+        :raises SourceRefusedError: the endpoint gives no page so far behind.
+        """
+        number = int(at or 1) if self.listing.paging == "pageNumber" else 1
+        if self.listing.page_cap and number > self.listing.page_cap:
+            raise self._capped(number, f"is known to end at page {self.listing.page_cap}")
+        try:
+            body = self._client.fetch(self._path(parent), params=self._parameters(at))
+        except PermissionDeniedError as error:
+            raise self._denied(error) from error
+        except RequestRefusedError as error:
+            if number == 1:
+                raise
+            raise self._capped(number, f"refuses it ({error})") from error
+        return self._read(body, number)
+
+    def short(self, count: int, total: int | None) -> SourceRefusedError | None:
+        """Return the error for a listing that ended after ``count`` records though there are ``total``."""
+        if total is None or total - count < self._size or self.listing.paging == "one":
+            return None
+        return SourceRefusedError(
+            f"The listing {self.listing.name} ended after {count} records, though Genesys says that there are "
+            f"{total}: the endpoint gives no more pages. Nothing was marked as deleted. Narrow the listing by a query "
+            "of a declaration of your own, and load it in parts."
+        )
+
+    def _path(self, parent: str | None) -> str:
+        if parent is None or self.listing.parent is None:
+            return self.listing.path
+        if not parent.strip("."):  # dots are left as they are by quote, and would lead to another resource
+            raise ConfigurationError(f"{parent!r} is not the id of anything that {self.listing.name} lies below.")
+        return self.listing.path.replace(f"{{{self.listing.parent.path}}}", quote(parent, safe=""))
+
+    def _parameters(self, at: str | None) -> Parameters:
+        listing = self.listing
+        asked: Parameters = {name: _text(value) for name, value in listing.query.items()}
+        if listing.sort:
+            asked["sortBy"] = listing.sort
+        if listing.paging == "one":
+            return asked
+        asked[listing.size_parameter] = self._size
+        if listing.paging == "pageNumber":
+            asked["pageNumber"] = at or "1"
+        elif listing.paging == "nextUri" and at:
+            asked |= {name: values[-1] for name, values in parse_qs(at).items()}
+        elif at:
+            asked[listing.paging] = at
+        return asked
+
+    def _read(self, body: bytes, number: int) -> Answer:
+        try:
+            page: Any = self._bodies.decode(body)
+        except (msgspec.MsgspecError, RecursionError) as error:
+            raise CloudUnavailableError(
+                f"A page of {self.listing.name} cannot be read ({len(body)} bytes: {error}). The next try asks for it "
+                "again; if that stays so, see whether a proxy answers in place of Genesys."
+            ) from error
+        records = [memoryview(raw) for raw in page.records]
+        after = self._after(page, number, len(records))
+        return Answer([self._id(record) for record in records], records, page.total, after)
+
+    def _after(self, page: Any, number: int, count: int) -> str | None:
+        paging = self.listing.paging
+        if paging == "one":
+            return None
+        if paging == "pageNumber":
+            return str(number + 1) if self._more(page, number, count) else None
+        query = urlsplit(page.nextUri or "").query
+        if paging == "nextUri":
+            return query or None
+        named = parse_qs(query).get(paging, [None])[-1]
+        return page.cursor or (page.cursors and page.cursors.after) or named
+
+    def _more(self, page: Any, number: int, count: int) -> bool:
+        """Tell whether there is a page behind this one, by whatever the answer says of it."""
+        if page.pageCount is not None:
+            return bool(number < page.pageCount)
+        size = page.pageSize or self._size
+        if page.total is not None:
+            return bool(number * size < page.total)
+        return bool(count) and (bool(page.nextUri) or count >= size)
+
+    def _id(self, record: memoryview) -> str:
+        try:
+            found: Any = self._keys.decode(record)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return bytes(record).decode("latin-1")
+        return str(found.id)
+
+    def _denied(self, error: PermissionDeniedError) -> PermissionDeniedError:
+        needed = " or ".join(self.listing.permission)
+        advice = f" Reading the listing {self.listing.name} needs {needed}." if needed else ""
+        return PermissionDeniedError(
+            f"{error}{advice}", status=error.status, code=error.code, correlation_id=error.correlation_id
+        )
+
+    def _capped(self, number: int, why: str) -> SourceRefusedError:
+        return SourceRefusedError(
+            f"Page {number} of the listing {self.listing.name} cannot be had: the endpoint {why}. Nothing was marked "
+            "as deleted. Narrow the listing by a query of a declaration of your own, and load it in parts."
+        )
+
+
+def _text(value: Any) -> str | int | bool:
+    return ",".join(map(str, value)) if isinstance(value, list) else value

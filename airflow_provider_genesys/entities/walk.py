@@ -1,0 +1,213 @@
+"""The pages of a listing as a source of a load, below each parent where it has parents.
+
+A page is atomic, several numbered ones are not: what is created or deleted meanwhile moves all that follows, so that
+one record is read twice and another never. So numbered pages are read a second time when the last one was had, and have
+to show the same ids. Pages that are asked for by a cursor do not move: the cursor names the record they begin behind.
+A listing that moved is read again, as a whole; below parents, that of the one parent.
+
+Where a load goes on is in the cursor of its page: it names a place in the listing, not a number in a list of parents.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Iterator, Sequence
+from itertools import repeat
+
+import msgspec
+
+from airflow_provider_genesys.cloud.exports.base import Page, Walk
+from airflow_provider_genesys.cloud.http.client import CloudClient
+from airflow_provider_genesys.entities.answers import Answer, Pager
+from airflow_provider_genesys.entities.declaration import KEY, PARENT, Listing
+from airflow_provider_genesys.exceptions import ListingMovedError, NotFoundError, SourceRefusedError
+from airflow_provider_genesys.source.pages import Pages
+
+log = logging.getLogger(__name__)
+
+_NOTHING = memoryview(b"")
+READINGS = 3
+"""How often a listing is read before what moves is accepted, and said in the certificate."""
+
+
+class _Place(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How far a walk has come. It is the cursor of a page.
+
+    :param at: asks for the next page; None for the first.
+    :param pages: read so far.
+    :param count: records read so far.
+    :param ids: digest of their ids, over all pages.
+    :param total: records that the first page said there are.
+    :param parent: id of the newest parent whose listing was read; parents are read in the order of their ids.
+    :param vanished: parents that were gone.
+    :param unstable: what could not be made stable.
+    """
+
+    at: str | None = None
+    pages: int = 0
+    count: int = 0
+    ids: str = ""
+    total: int | None = None
+    parent: str = ""
+    vanished: int = 0
+    unstable: str | None = None
+
+
+class ListingWalk:
+    """One walk over a listing.
+
+    :param page_size: records that a page is asked for, and below parents a page is given out with, at least.
+    :param accept: whether a listing that moved is taken as it was read, each key once.
+    """
+
+    def __init__(
+        self, client: CloudClient, listing: Listing, *, page_size: int | None = None, accept: bool = False
+    ) -> None:
+        self._client = client
+        self._listing = listing
+        self._pager = Pager(client, listing, page_size)
+        self._page_size = page_size or listing.page_size
+        self._accept = accept
+        self._seen: set[str] = set()
+        self._parent_ids: list[str] | None = None
+        self._parents_moved: str | None = None
+
+    def pages(self, export_id: str) -> Pages:
+        """Return the walk as a load reads it."""
+        return Pages(self.read, export_id)
+
+    def read(self, _job: int, cursor: str | None) -> Page:
+        """Return the page that ``cursor`` names, a :attr:`Page.cursor` of this walk or of an earlier one.
+
+        :raises ListingMovedError: an entity may have been missed.
+        :raises SourceRefusedError: the endpoint gives no more pages, though there are more records.
+        """
+        place = msgspec.json.decode(cursor, type=_Place) if cursor else _Place()
+        return self._below_parents(place) if self._listing.parent else self._alone(place)
+
+    def _alone(self, place: _Place) -> Page:
+        answer = self._pager.ask(place.at)
+        place = _behind(place, answer)
+        if answer.after is None and (moved := _ended(self._pager, place)):
+            if not self._accept:
+                raise ListingMovedError(f"The listing {self._listing.name} changed while it was read: {moved}.")
+            place = msgspec.structs.replace(place, unstable=moved)
+        ids, records = self._distinct(answer) if self._accept else (answer.ids, answer.records)
+        walk = Walk(total=place.total, unstable=place.unstable)
+        return Page(ids, records, _cursor(place) if answer.after else None, listing=walk)
+
+    def _distinct(self, answer: Answer) -> tuple[list[str], list[memoryview]]:
+        """Return the records whose ids were not on a page before."""
+        new = {one: record for one, record in zip(answer.ids, answer.records, strict=True) if one not in self._seen}
+        self._seen.update(new)
+        return list(new), list(new.values())
+
+    def _below_parents(self, place: _Place) -> Page:
+        """Read the listings of the next parents until there are enough records for a page."""
+        ids: list[str] = []
+        records: list[memoryview] = []
+        for parent in (behind := self._parents_behind(place.parent)):
+            found, place = self._of_parent(parent, place)
+            ids += [f"{parent}/{one}" for one in found]
+            records += [_below(parent, one, record) for one, record in found.items()]
+            if len(records) >= self._page_size:
+                break
+        more = place.parent != "" and bool(behind) and place.parent != behind[-1]
+        unstable = place.unstable or self._parents_moved
+        walk = Walk(parents=len(self._parents()), vanished=place.vanished, unstable=unstable)
+        return Page(ids, records, _cursor(place) if more else None, listing=walk)
+
+    def _of_parent(self, parent: str, place: _Place) -> tuple[dict[str, memoryview], _Place]:
+        place = msgspec.structs.replace(place, parent=parent)
+        try:
+            found, moved = _whole(self._pager, parent)
+        except NotFoundError:
+            log.info("%s: %s is gone; its listing is left out.", self._listing.name, parent)
+            return {}, msgspec.structs.replace(place, vanished=place.vanished + 1)
+        return found, msgspec.structs.replace(place, unstable=moved or place.unstable)
+
+    def _parents_behind(self, newest: str) -> list[str]:
+        return [parent for parent in self._parents() if parent > newest]
+
+    def _parents(self) -> list[str]:
+        """Return the ids of all parents, in order."""
+        if self._parent_ids is None:
+            listing = self._listing.parent_listing()
+            assert listing is not None  # noqa: S101 - for the type checker
+            found, moved = _whole(Pager(self._client, listing), None, keep=False)
+            self._parents_moved = f"of {listing.name}, {moved}" if moved else None
+            self._parent_ids = sorted(found)
+        return self._parent_ids
+
+
+def _whole(pager: Pager, parent: str | None, *, keep: bool = True) -> tuple[dict[str, memoryview], str | None]:
+    """Read a whole listing into memory, again where it moves; return its records by id, and how it still moved.
+
+    :param keep: whether the records are wanted, or their ids alone.
+    """
+    for _ in range(READINGS):
+        place, found = _Place(), dict[str, memoryview]()
+        for answer in _answers(pager, parent):
+            place = _behind(place, answer)
+            found.update(zip(answer.ids, answer.records if keep else repeat(_NOTHING), strict=False))
+        moved = _ended(pager, place, parent)
+        if not moved:
+            break
+    return found, moved
+
+
+def _ended(pager: Pager, place: _Place, parent: str | None = None) -> str | None:
+    """Return how a listing moved while its pages were read up to ``place``, its end; None where it did not."""
+    if place.pages > 1 and pager.listing.paging == "pageNumber":
+        again = _Place()
+        for answer in _answers(pager, parent):
+            again = _behind(again, answer)
+        if again.total != place.total:
+            return f"there were {place.total} records at first, and {again.total} when they were read again"
+        if again.ids != place.ids:
+            return f"its {place.pages} pages held other records when they were read again"
+    if error := pager.short(place.count, place.total):
+        raise error
+    return None
+
+
+def _answers(pager: Pager, parent: str | None) -> Iterator[Answer]:
+    answer = pager.ask(None, parent)
+    met: set[str] = set()
+    yield answer
+    while answer.after is not None:
+        if answer.after in met:
+            raise SourceRefusedError(
+                f"The pages of the listing {pager.listing.name} lead in a circle. Tell Genesys' support."
+            )
+        met.add(answer.after)
+        answer = pager.ask(answer.after, parent)
+        yield answer
+
+
+def _behind(place: _Place, answer: Answer) -> _Place:
+    """Return the place behind the page ``answer``, which was read at ``place``."""
+    return msgspec.structs.replace(
+        place,
+        at=answer.after,
+        pages=place.pages + 1,
+        count=place.count + len(answer.ids),
+        ids=_digest(place.ids, answer.ids),
+        total=place.total if place.pages else answer.total,
+    )
+
+
+def _digest(before: str, ids: Sequence[str]) -> str:
+    return hashlib.sha256(msgspec.json.encode([before, *ids])).hexdigest()[:32]
+
+
+def _below(parent: str, one: str, record: memoryview) -> memoryview:
+    """Put into a record what it lies below, and a key that no other record has."""
+    own = msgspec.json.encode({KEY: f"{parent}/{one}", PARENT: parent})
+    rest = bytes(record).strip()[1:]
+    return memoryview(own[:-1] + (b"" if rest[:1] == b"}" else b",") + rest)
+
+
+def _cursor(place: _Place) -> str:
+    return msgspec.json.encode(place).decode()
