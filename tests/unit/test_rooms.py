@@ -18,7 +18,7 @@ import airflow_provider_genesys
 PACKAGE = Path(airflow_provider_genesys.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
 PLAIN_ROOMS = (
-    *("cloud", "stores", "source", "contracts", "pipeline", "checkpoints", "sinks", "media", "backfill"),
+    *("cloud", "stores", "source", "contracts", "pipeline", "checkpoints", "sinks", "media", "backfill", "entities"),
     "testing",
 )
 AIRFLOW_ROOMS = ("hooks", "triggers", "links", "tasks", "transfers", "sensors", "operators")

@@ -138,7 +138,7 @@ def test_a_parent_that_does_not_exist_or_has_a_parent_is_refused(tmp_path: Path)
     path = tmp_path / "wards.yaml"
     own = _OWN.replace("/wards", "/wards/{w}").replace("id: {type", 'id: {path: "@key", type')
     path.write_text(own.replace("  paging", "  parent: {entity: queue_members, path: w}\n  paging"))
-    with pytest.raises(ContractError, match="line 5: .*has a parent itself"):
+    with pytest.raises(ContractError, match=r"line 5: .*has a parent itself"):
         read_listing(path)
     path.write_text(own.replace("  paging", "  parent: {entity: nobody, path: w}\n  paging"))
     with pytest.raises(ContractError, match="no entity 'nobody'"):
