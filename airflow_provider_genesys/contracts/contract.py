@@ -34,8 +34,8 @@ class Contract:
     :param pii_key: where the key of ``pii="hash"`` is kept: ``connection:<id>`` (its password) or ``variable:<key>``.
     :param dropped: columns that are known and do not land.
     :param children: further rows that a record has many of, out of its json columns.
-    :param records_path: where the records are in an archive that is neither NDJSON nor an array of them, in ijson's
-        notation: ``entities``, ``data.recordings``, ``pages.item.entities``.
+    :param records_path: where the array of records is in an archive that is neither NDJSON nor an array of them: the
+        keys that lead there, joined by dots, as ``entities`` or ``data.recordings``.
     """
 
     name: str
@@ -97,8 +97,15 @@ class Contract:
         return replace(self, columns=(*kept, *changed.values()))
 
     def _check_records_path(self) -> None:
-        if self.records_path is not None and not all(self.records_path.split(".")):
+        keys = ["none"] if self.records_path is None else self.records_path.split(".")
+        if not all(keys):
             raise self._error("records_path", f"records_path {self.records_path!r} has a step without a name")
+        if "item" in keys:
+            raise self._error(
+                "records_path",
+                f"records_path {self.records_path!r} goes through an array ('item'); only objects may lead to the one "
+                "array of records, as in 'entities' or 'data.recordings'",
+            )
 
     def _check_names(self) -> None:
         names = [column.name for column in (*self.columns, *self.dropped)]

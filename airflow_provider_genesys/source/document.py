@@ -98,14 +98,13 @@ class Document:
 
     def _by_document(self, chunk: bytes | None) -> list[bytes]:
         """Cut ``chunk`` where documents end: in all pieces but the last one does."""
-        pieces, rest, seams = [], chunk or b"", self._unpacked.seams
-        offset = self.length
-        while seams and seams[0] < offset + len(rest):
-            length = seams.popleft() - offset
-            pieces.append(rest[:length])
-            rest = rest[length:]
-            offset += length
-        return [*pieces, rest]
+        chunk = chunk or b""
+        pieces, begin, seams = [], 0, self._unpacked.seams
+        while seams and seams[0] < self.length + len(chunk):
+            end = seams.popleft() - self.length
+            pieces.append(chunk[begin:end])
+            begin = end
+        return [*pieces, chunk[begin:]]
 
     def _turn(self) -> None:
         """Leave a document that has ended for the one behind it, which need not have the same shape."""

@@ -68,9 +68,8 @@ class ArraySplitter:
         alone: bool = True,
     ) -> None:
         self._alone = alone
-        self.behind: tuple[bytes, bytes] | None = None
-        """Of an array that is closed, and not alone: the bytes from its last record to its bracket, and what follows.
-        Nothing more is to be fed then."""
+        self.behind: bytes | None = None
+        """Of an array that is closed, and not alone: what follows its bracket. Nothing more is to be fed then."""
         self._buffer = bytearray()
         self._base = offset  # of the buffer's first byte
         self._parsed = 0  # the buffer up to here is cut into records, or searched for the end of an oversize one
@@ -183,8 +182,7 @@ class ArraySplitter:
         if self._alone:
             self._check_rest(rest)
             return
-        end = self._ends[-1] - self._base if self._ends else 0
-        self.behind = bytes(self._buffer[end:bracket]), rest
+        self.behind = rest
         del self._buffer[bracket:]
 
     def _check_rest(self, rest: bytes) -> None:

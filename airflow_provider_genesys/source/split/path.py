@@ -1,37 +1,40 @@
-"""Find arrays of records inside one JSON document, such as ``{"total": 3, "entities": [{...}, {...}, {...}]}``.
+"""Find the array of records inside one JSON document, such as ``{"total": 3, "entities": [{...}, {...}, {...}]}``.
 
-Where they lie, a path says in the notation of ijson, which reads what lies around them. What is in them it never sees:
-that is split as any other array is, as fast, with the offset of every record, and around records that are broken.
+ijson reads what is around the array. The records themselves it never sees: they are split as those of any other array
+are, as fast, with the offset of every record, and around records that are broken.
 
-ijson tells no offsets. It is therefore given the bytes up to each ``[`` at a time: where that opens an array of
-records, they begin behind it. To go on in the middle of an array it is given the brackets and keys that lead there.
+ijson gives no offsets. It is therefore given the bytes up to each ``[`` that may open the array: where one does, the
+records begin behind it. It is given whole tokens only, because it reads a token from its beginning with each piece. To
+continue in the middle of the array it is given the brackets and keys that lead there.
 """
 
 from __future__ import annotations
 
 import json
-from collections import deque
-from itertools import chain
+import re
+from collections.abc import Callable
+from functools import partial
 from typing import Any, Literal
 
 import ijson
 
 from airflow_provider_genesys.exceptions import NotAnArchiveError
-from airflow_provider_genesys.source.records import BOM, KEPT_OF_OVERSIZE, MAX_RECORD_BYTES, MAX_SLICE_BYTES, Slice
+from airflow_provider_genesys.source.records import BOM, MAX_RECORD_BYTES, Slice
 from airflow_provider_genesys.source.split.array import ArraySplitter
 
-ITEM = "item"
-"""Stands in a path for any element of an array, as in ijson."""
 _DEEPEST = 500
 """Levels of nesting around the records."""
+_REST_OF_STRING = rb'[^"\\]*(?:\\.[^"\\]*)*("?)'
+_STRING = re.compile(_REST_OF_STRING, re.DOTALL)
+_TOKEN = re.compile(rb'"' + _REST_OF_STRING + rb"|[\[\]{}]", re.DOTALL)
 
 
 class PathSplitter:
-    """One JSON document with arrays of records in it: one record an element.
+    """One JSON document with an array of records in it: one record an element.
 
-    :param path: where the arrays are: keys, and ``item`` for the elements of a list, joined by dots.
+    :param path: where the array is: keys joined by dots.
     :param offset: where the document is entered, between two records.
-    :param opened: whether that is inside an array of records.
+    :param opened: whether that is inside the array.
     :param where: the archive, for errors.
     :param opener: see :class:`.array.ArraySplitter`.
     """
@@ -48,42 +51,42 @@ class PathSplitter:
         opener: str | None = None,
         max_record_bytes: int = MAX_RECORD_BYTES,
     ) -> None:
-        self._where = where
-        self._max = max_record_bytes
-        self._around = _Around(path, where=where, inside=opened, longest=max_record_bytes)
-        self._length = offset  # of the document, as far as it came
-        self._position = offset  # where the last slice ended
-        self._way = b""  # what was read since the last array; of that the end, as much as a proof covers
-        self._opener = opener
+        self._around = _Around(path, where=where, longest=max_record_bytes)
+        self._begin: Callable[[int], ArraySplitter] = partial(
+            ArraySplitter, where=where, opened=True, opener=opener, max_record_bytes=max_record_bytes, alone=False
+        )
         self._array: ArraySplitter | None = None
-        self._parts: deque[ArraySplitter | _Way] = deque()
-        self._next: Slice | None = None  # it came out of its part, and did not fit to those before it
+        self._length = offset  # of the document, as far as it came
         if opened:
-            self._open(offset)
+            self._around.feed(b"".join(b"{" + json.dumps(key).encode() + b":" for key in path.split(".")) + b"[")
+            self._array = self._begin(offset)
 
     @property
     def opener(self) -> str | None:
         """What records begin with, as far as that is known."""
-        return self._array.opener if self._array else self._opener
+        return self._array.opener if self._array else None
 
     @property
     def pending(self) -> int:
-        """Records, and ways between arrays, that can be taken now."""
-        return sum(part.pending for part in self._parts) + (self._next is not None)
+        """Records that can be taken now."""
+        return self._array.pending if self._array else 0
 
     @property
     def buffered(self) -> int:
-        """Bytes held."""
-        return sum(part.buffered for part in self._parts)
+        """Bytes of records held."""
+        return self._array.buffered if self._array else 0
 
     def feed(self, chunk: bytes) -> None:
         """Take the next bytes of the document."""
         self._length += len(chunk)
-        if self._array:
-            self._array.feed(chunk)
+        if self._around.inside:
+            self._feed_array(chunk)
         else:
-            self._walk(chunk)
-        self._leave()
+            self._around.feed(chunk)
+            if self._around.inside:
+                records = self._around.rest()
+                self._array = self._begin(self._length - len(records))
+                self._feed_array(records)
 
     def close(self) -> None:
         """Say that the document has ended. What was pending has to be taken first."""
@@ -93,128 +96,62 @@ class PathSplitter:
         self._around.close()
 
     def take(self, limit: int, cut: int | None = None) -> Slice | None:
-        """Return at most ``limit`` elements, and what lies between them where that is short."""
-        joined: list[Slice] = []
-        while part := self._taken(limit - sum(len(part.starts) for part in joined), cut):
-            if not _fits(joined, part):
-                self._next = part
-                break
-            joined.append(part)
-            self._position = part.end
-            if sum(len(part.starts) for part in joined) == limit or (cut is not None and part.end >= cut):
-                break
+        """Return at most ``limit`` elements, the last of them the first that reaches the offset ``cut``."""
+        part = self._array.take(limit, cut) if self._array else None
         self._leave()
-        return _join(joined)
+        return part
 
-    def _taken(self, limit: int, cut: int | None) -> Slice | None:
-        """Return the next slice of one array, or the way to the next array as one without records."""
-        if self._next:
-            part, self._next = self._next, None
-            return part
-        while self._parts:
-            first = self._parts[0]
-            if isinstance(first, _Way):
-                self._parts.popleft()
-                return first.slice(self._position)
-            taken = first.take(limit, cut)
-            if taken or first is self._parts[-1]:
-                return taken
-            self._parts.popleft()
-        return None
+    def _feed_array(self, chunk: bytes) -> None:
+        assert self._array is not None  # noqa: S101 - the document is inside it
+        self._array.feed(chunk)
+        self._leave()
 
     def _leave(self) -> None:
-        """Go on behind each array that has ended."""
-        while self._array and self._array.behind:
-            self._way, rest = self._array.behind
-            self._opener, self._array = self._array.opener, None
-            self._walk(b"]" + rest)
-
-    def _walk(self, chunk: bytes) -> None:
-        """Read on around the records, up to the next array of them, and give that what is left."""
-        length = self._around.feed(chunk)
-        self._way = (self._way + chunk[:length])[-KEPT_OF_OVERSIZE:]
-        if self._around.inside:
-            begin = self._length - (len(chunk) - length)
-            self._parts.append(_Way(begin, self._way))
-            self._open(begin).feed(chunk[length:])
-
-    def _open(self, begin: int) -> ArraySplitter:
-        self._array = ArraySplitter(
-            begin, where=self._where, opened=True, opener=self._opener, max_record_bytes=self._max, alone=False
-        )
-        self._parts.append(self._array)
-        return self._array
-
-
-class _Way:
-    """What lies between two arrays: bytes without records, of which the last are kept for the checkpoint's proof."""
-
-    pending = 1
-
-    def __init__(self, end: int, last_bytes: bytes) -> None:
-        self._end = end
-        self._last_bytes = last_bytes
-        self.buffered = len(last_bytes)
-
-    def slice(self, start: int) -> Slice:
-        return Slice(start, self._end, self._last_bytes[start - self._end :], [], [], "array")
-
-
-def _fits(joined: list[Slice], part: Slice) -> bool:
-    """Tell whether ``part`` can be in one slice with those before it: all bytes have to be there, and not too many."""
-    if not joined:
-        return True
-    return _is_whole(joined[-1]) and _is_whole(part) and part.end - joined[0].start <= MAX_SLICE_BYTES
-
-
-def _is_whole(part: Slice) -> bool:
-    return len(part.data) == part.end - part.start and not part.refused
-
-
-def _join(parts: list[Slice]) -> Slice | None:
-    if len(parts) < 2:  # noqa: PLR2004 - nothing to join
-        return parts[0] if parts else None
-    starts, ends = (list(chain.from_iterable(lists)) for lists in ([p.starts for p in parts], [p.ends for p in parts]))
-    return Slice(parts[0].start, parts[-1].end, b"".join(part.data for part in parts), starts, ends, "array")
+        """Go on behind the array, where it has ended."""
+        if self._around.inside and self._array and self._array.behind is not None:
+            self._around.feed(b"]" + self._array.behind)
+            self._array.behind = b""
 
 
 class _Around:
-    """What lies around the arrays of records.
+    """What is around the array of records.
 
-    :param inside: begin inside an array of records.
-    :param longest: bytes without a whole token at most, so that one cannot take all memory.
+    :param longest: bytes of a key or a value at most, so that one cannot take all memory.
     """
 
-    def __init__(self, path: str, *, where: str, inside: bool, longest: int) -> None:
+    def __init__(self, path: str, *, where: str, longest: int) -> None:
         self._path = path
         self._where = where
         self._longest = longest
-        self._wanted: list[Any] = [_LIST if key == ITEM else key for key in path.split(".")]
+        self._wanted: list[str | None] = [*path.split(".")]
         self._events = ijson.sendable_list()
         self._parser = ijson.basic_parse_coro(self._events)
-        self._place: list[Any] = []  # of the containers that are open: the key that was met last, or _LIST
+        self._place: list[str | None] = []  # for each container that is open, the key that was met last
+        self._held = bytearray()  # what the parser was not given yet
+        self._at = 0  # so many bytes of it were looked at
+        self._in_string = False
+        self._depth = 0
         self._found = False
-        self._begun = False
-        self._unread = 0
         self.inside = False
-        """Whether an array of records is open."""
-        if inside:
-            self._send(self._lead())
+        """Whether the array of records is open. The bytes behind its bracket are in :meth:`rest`, and not to be fed."""
 
-    def feed(self, chunk: bytes) -> int:
-        """Read up to the next array of records; return how many bytes that were: all, where none begins."""
+    def feed(self, chunk: bytes) -> None:
+        """Read up to the bracket that opens the array of records, or to the end."""
         self.inside = False
-        begin = 0 if self._begun else len(chunk) - len(chunk.lstrip(BOM))
-        while begin < len(chunk):
-            end = chunk.find(b"[", begin) + 1 or len(chunk)
-            self._send(chunk[begin:end])
-            begin = end
-            if self.inside:
-                break
-        return begin
+        self._held += chunk if self._depth or self._held else chunk.lstrip(BOM)
+        if not self._in_string or self._end_string():
+            self._read()
+        if not self.inside and len(self._held) > self._longest:
+            raise self._wrong(f"a key or a value is longer than {self._longest} bytes")
+
+    def rest(self) -> bytes:
+        """Return the bytes behind the bracket that opened the array of records."""
+        rest, self._held = bytes(self._held), bytearray()
+        return rest
 
     def close(self) -> None:
         """Say that the document has ended."""
+        self._send(len(self._held))
         try:
             self._parser.close()
         except Exception as error:
@@ -222,20 +159,51 @@ class _Around:
         if not self._found:
             raise self._wrong("there is no array")
 
-    def _lead(self) -> bytes:
-        """Return what leads to an array of records, and nothing else."""
-        steps = [b"[" if key is _LIST else b"{" + json.dumps(key).encode() + b":" for key in self._wanted]
-        return b"".join(steps) + b"["
+    def _end_string(self) -> bool:
+        match = _STRING.match(self._held, self._at)
+        assert match is not None  # noqa: S101 - it matches nothing, too
+        self._at = match.end()
+        self._in_string = not match[1]
+        return not self._in_string
 
-    def _send(self, piece: bytes) -> None:
-        self._begun = True
+    def _read(self) -> None:
+        """Give the parser all whole tokens, up to each bracket that may open the array of records."""
+        more = True
+        while more and not self.inside:
+            length, more = self._scanned()
+            self._send(length)
+
+    def _scanned(self) -> tuple[int, bool]:
+        """Return the length of the next piece, and whether it ends with a bracket that may open the array."""
+        token = None
+        for token in _TOKEN.finditer(self._held, self._at):
+            if token[1] is None:
+                if self._opens(token[0]):
+                    self._at = token.end()
+                    return self._at, True
+            elif not token[1]:  # a string that goes on in the next chunk
+                self._in_string, self._at = True, token.end()
+                return token.start(), False
+        whole = token.end() if token else self._at
+        self._at = len(self._held)
+        return max(whole, self._held.rfind(b",", whole) + 1), False
+
+    def _opens(self, bracket: bytes) -> bool:
+        self._depth += 1 if bracket in b"[{" else -1
+        if self._depth > _DEEPEST:
+            raise self._wrong(f"it is nested deeper than {_DEEPEST} levels")
+        return bracket == b"[" and self._depth == len(self._wanted) + 1
+
+    def _send(self, length: int) -> None:
+        piece = bytes(self._held[:length])
+        del self._held[:length]
+        self._at -= length
+        if not piece:  # it would be the end of the document
+            return
         try:
             self._parser.send(piece)
         except Exception as error:
             raise self._wrong("it is no JSON document, or has a number that is too long") from error
-        self._unread = 0 if self._events else self._unread + len(piece)
-        if self._unread > self._longest:
-            raise self._wrong(f"a key or a value is longer than {self._longest} bytes")
         for event, value in self._events:
             self._note(event, value)
         del self._events[:]
@@ -247,27 +215,22 @@ class _Around:
         if event in ("end_map", "end_array"):
             self._place.pop()
             return
-        here = self._place == self._wanted
+        if self._place == self._wanted:
+            self._note_found(event)
         if event in ("start_map", "start_array"):
-            self._place.append(_LIST if event == "start_array" else None)
-            if len(self._place) > _DEEPEST:
-                raise self._wrong(f"it is nested deeper than {_DEEPEST} levels")
-        if here:
-            self._found = True
-            self.inside = event == "start_array"
-            if event not in ("start_array", "null"):
-                raise self._wrong("what is there is no array")
+            self._place.append(None)
+
+    def _note_found(self, event: str) -> None:
+        if event not in ("start_array", "null"):
+            raise self._wrong("what is there is no array")
+        if self._found:
+            raise self._wrong("there is more than one array")
+        self._found = True
+        self.inside = event == "start_array"
 
     def _wrong(self, what: str) -> NotAnArchiveError:
         return NotAnArchiveError(
             f"{self._where} has no records at {self._path!r} that can be read: {what}. Compare the contract's "
-            "records_path with the document; it is written as ijson writes paths. Where the document is damaged, clear "
-            "the create task to have the export made again."
+            "records_path with the document: it is the keys that lead to the array, joined by dots. Where the document "
+            "is damaged, clear the create task to have the export made again."
         )
-
-
-class _List:
-    """Equal to nothing but itself, so that a key called ``item`` is not taken for a list."""
-
-
-_LIST = _List()

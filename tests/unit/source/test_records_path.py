@@ -19,6 +19,8 @@ from airflow_provider_genesys.pipeline.run import Options, run
 from airflow_provider_genesys.source.pages import Pages
 from airflow_provider_genesys.source.position import PROVEN
 from airflow_provider_genesys.source.shards import Shard
+from airflow_provider_genesys.source.split import path as path_module
+from airflow_provider_genesys.source.split.path import PathSplitter
 from airflow_provider_genesys.source.unpack.unpacked import Unpacked
 from tests.unit.pipeline.test_whole_path import BAD, LOAD, RECORDS, Bytes, Memory, Stop, record, zipped
 
@@ -28,11 +30,10 @@ def page(records: list[bytes], number: int) -> bytes:
 
 
 ONE = b'{"total": 100, "note": "[{", "data": {"entities": [9], "recordings": [' + b",".join(RECORDS) + b"]}}\n"
-PAGES = b"[" + b", ".join(page(RECORDS[i : i + 9], i) for i in range(0, 100, 9)) + b"]"
+PAGE = page(RECORDS, 1)
 DOCUMENTS = {
     "one array": ("data.recordings", ONE),
-    "pages": ("item.entities", PAGES),
-    "pages, gzip": ("item.entities", gzip.compress(PAGES, mtime=0)),
+    "gzip": ("entities", gzip.compress(PAGE, mtime=0)),
     "a document in each entry of a zip": ("entities", zipped(page(RECORDS[:50], 1), page(RECORDS[50:], 2))),
 }
 
@@ -99,6 +100,8 @@ WRONG = {
     "another document behind it": ('{"data": {"recordings": []}} []', "no JSON document"),
     "a number that is too long": (f'{{"n": {"1" * 5000}, "data": {{"recordings": []}}}}', "too long"),
     "nesting": ("[" * 501, "deeper than 500"),
+    "nesting behind the records": ('{"data": {"recordings": []}, "x": ' + "[" * 501, "deeper than 500"),
+    "a second array": ('{"data": {"recordings": []}, "data": {"recordings": []}}', "more than one array"),
     "brackets that do not match": ('{"data": {"recordings": []]}', "no JSON document"),
 }
 
@@ -117,6 +120,36 @@ def test_a_value_that_never_ends_takes_no_memory() -> None:
     endless = Bytes(b'{"note": "' + b"x" * 300_000)
     with pytest.raises(NotAnArchiveError, match="longer than 100000 bytes"):
         load("data.recordings", endless, Memory(), max_record_bytes=100_000)
+
+
+@pytest.mark.parametrize("filling", [b"[", b'\\"', b"x"])
+@pytest.mark.parametrize("document", [b'{"n": "%s", "entities": [{"id": 1}]}', b'{"entities": [{"id": 1}], "n": "%s"}'])
+def test_a_long_text_is_given_to_the_parser_once_and_in_one_piece(
+    document: bytes, filling: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[int] = []
+    made = path_module.ijson.basic_parse_coro
+
+    class Counted:
+        def __init__(self, events: Any) -> None:
+            self._parser = made(events)
+
+        def send(self, piece: bytes) -> None:
+            sent.append(len(piece))
+            self._parser.send(piece)
+
+        def close(self) -> None:
+            self._parser.close()
+
+    monkeypatch.setattr(path_module.ijson, "basic_parse_coro", Counted)
+    whole = document % (filling * 100_000)
+    splitter = PathSplitter("entities", where="It")
+    for begin in range(0, len(whole), 1000):
+        splitter.feed(whole[begin : begin + 1000])
+    assert splitter.pending == 1
+    splitter.close()
+    assert sum(sent) == len(whole) - len(b'{"id": 1}')
+    assert len([length for length in sent if length]) <= 5
 
 
 @pytest.mark.parametrize("document", ['{"data": {"recordings": []}}', '{"data": {"recordings": null}}'])
@@ -147,4 +180,7 @@ def test_it_stands_in_the_contract_and_makes_another_one_of_it(tmp_path: Path) -
     assert contract.fingerprint != RECORDINGS.fingerprint
     file.write_text(written.replace("data.recordings", "data..recordings"))
     with pytest.raises(ContractError, match=r"mine.yaml, line \d+.*a step without a name"):
+        load_contract(file)
+    file.write_text(written.replace("data.recordings", "pages.item.entities"))
+    with pytest.raises(ContractError, match=r"mine.yaml, line \d+.*'pages.item.entities' goes through an array"):
         load_contract(file)
