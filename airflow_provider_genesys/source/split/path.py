@@ -79,14 +79,15 @@ class PathSplitter:
     def feed(self, chunk: bytes) -> None:
         """Take the next bytes of the document."""
         self._length += len(chunk)
-        if self._around.inside:
-            self._feed_array(chunk)
-        else:
+        if not self._around.inside:
             self._around.feed(chunk)
-            if self._around.inside:
-                records = self._around.rest()
-                self._array = self._begin(self._length - len(records))
-                self._feed_array(records)
+            if not self._around.inside:
+                return
+            chunk = self._around.rest()
+            self._array = self._begin(self._length - len(chunk))
+        if self._array:
+            self._array.feed(chunk)
+            self._leave()
 
     def close(self) -> None:
         """Say that the document has ended. What was pending has to be taken first."""
@@ -100,11 +101,6 @@ class PathSplitter:
         part = self._array.take(limit, cut) if self._array else None
         self._leave()
         return part
-
-    def _feed_array(self, chunk: bytes) -> None:
-        assert self._array is not None  # noqa: S101 - the document is inside it
-        self._array.feed(chunk)
-        self._leave()
 
     def _leave(self) -> None:
         """Go on behind the array, where it has ended."""
@@ -128,7 +124,7 @@ class _Around:
         self._parser = ijson.basic_parse_coro(self._events)
         self._place: list[str | None] = []  # for each container that is open, the key that was met last
         self._held = bytearray()  # what the parser was not given yet
-        self._at = 0  # so many bytes of it were looked at
+        self._at = 0  # the bytes of it that were looked at
         self._in_string = False
         self._depth = 0
         self._found = False
