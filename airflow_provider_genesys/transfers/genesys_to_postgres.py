@@ -28,7 +28,6 @@ class GenesysExportToPostgresOperator(GenesysExportTransferOperator):
     :param create_schema: create the schema, too, where it does not exist.
     :param partition_by: ``day`` or ``month``: create the table partitioned by the contract's timestamp, and the
         partitions of each load's window. None for a table that is not, or whose partitions others create.
-    :param skip_unchanged: do not rewrite a row of another export that the table holds just as it is.
     :param write_mode: ``upsert``, or ``replace_window``: remove the older rows of the load's window as it completes.
     :param publish: ``batches``: rows appear batch by batch; ``atomic``: all at once, as the load completes.
     :param raw_column: keep each record as it came in the column ``_raw``.
@@ -53,7 +52,6 @@ class GenesysExportToPostgresOperator(GenesysExportTransferOperator):
         create_table: bool = True,
         create_schema: bool = False,
         partition_by: Literal["day", "month"] | None = None,
-        skip_unchanged: bool = False,
         write_mode: Literal["upsert", "replace_window"] = "upsert",
         publish: Literal["batches", "atomic"] = "batches",
         raw_column: bool = False,
@@ -68,7 +66,6 @@ class GenesysExportToPostgresOperator(GenesysExportTransferOperator):
         self.create_table = create_table
         self.create_schema = create_schema
         self.partition_by = partition_by
-        self.skip_unchanged = skip_unchanged
         self.write_mode = write_mode
         self.publish = publish
         self.raw_column = raw_column
@@ -93,7 +90,6 @@ class GenesysExportToPostgresOperator(GenesysExportTransferOperator):
             create_table=self.create_table,
             create_schema=self.create_schema,
             partition_by=self.partition_by,
-            skip_unchanged=self.skip_unchanged,
             write_mode=self.write_mode,
             publish=self.publish,
             raw_column=self.raw_column,

@@ -17,9 +17,9 @@ from tests.sinks.strict_s3 import SwiftServer
 
 POSTGRES = [
     {},
-    {"skip_unchanged": True, "partition_by": "month"},
+    {"partition_by": "month"},
     {"publish": "atomic"},
-    {"publish": "atomic", "write_mode": "replace_window", "skip_unchanged": True},
+    {"publish": "atomic", "write_mode": "replace_window"},
 ]
 
 

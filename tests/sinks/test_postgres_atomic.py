@@ -41,7 +41,7 @@ def test_readers_see_nothing_and_then_all(warehouse: Warehouse) -> None:
     assert len(staging(warehouse)) == 1
     certificate = sink.finish(make_certificate(load, last))
     assert certificate.counts == counts(10)
-    assert certificate.parts == [{"key": "public.recordings", "rows": 10, "taken_over": 0, "unchanged": 0}]
+    assert certificate.parts == [{"key": "public.recordings", "rows": 10, "taken_over": 0}]
     assert len({row["_loaded_at"] for row in warehouse.rows()}) == 1
     assert staging(warehouse) == []
 
@@ -75,14 +75,6 @@ def test_duplicates_within_the_load_are_told_beside_the_table(warehouse: Warehou
     batches = make_batches(load, 10, size=3, row=lambda number: recording_row(number % 4, durationMs=number))
     assert warehouse.load(load, batches, **ATOMIC).counts == counts(10, duplicates=6)
     assert [row["duration_ms"] for row in warehouse.rows()] == [8, 9, 6, 7]
-
-
-def test_rows_that_are_the_same_are_left_alone_when_the_load_is_published(warehouse: Warehouse) -> None:
-    old, new = make_load("old"), make_load("new", load_id="load-2", submitted_at=LATER)
-    warehouse.load(old, make_batches(old, 10))
-    certificate = warehouse.load(new, make_batches(new, 12), skip_unchanged=True, **ATOMIC)
-    assert (certificate.counts, certificate.parts[0]["unchanged"]) == (counts(12), 10)
-    assert [row["_genesys_export_id"] for row in warehouse.rows()] == ["old"] * 10 + ["new"] * 2
 
 
 def test_a_partitioned_table_is_published_into(warehouse: Warehouse) -> None:

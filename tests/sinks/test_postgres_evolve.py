@@ -76,16 +76,6 @@ def test_beside_the_table_each_attempt_of_a_load_that_evolves_begins_anew(wareho
     assert wrap_ups(warehouse) == ["code-0", "code-1", "code-2", "code-3"]
 
 
-def test_new_columns_count_when_rows_are_compared(warehouse: Warehouse) -> None:
-    first, second = make_load(), make_load("export-2", load_id="load-2")
-    warehouse.load(first, [make_batch(first, range(3))])
-    sink = warehouse.sink(skip_unchanged=True)
-    sink.open(second, restart=False)
-    last = sink.write(evolved(second, range(3)))
-    assert sink.finish(make_certificate(second, last)).parts[0]["unchanged"] == 0
-    assert wrap_ups(warehouse) == ["code-0", "code-1", "code-2"]
-
-
 def test_a_row_that_is_refused_is_set_aside_with_its_new_columns(warehouse: Warehouse) -> None:
     load, sink = make_load(), warehouse.sink()
     sink.open(load, restart=False)

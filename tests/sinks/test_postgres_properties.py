@@ -30,9 +30,6 @@ class Export:
     submitted: int
     keys: tuple[int, ...]
     attempts: tuple[Attempt, ...]
-    skip_unchanged: bool = False
-    contents: tuple[int, ...] = tuple(range(20))
-    """What else the records hold."""
 
 
 ATTEMPTS = st.builds(Attempt, st.integers(1, 7), st.integers(0, 3), st.booleans())
@@ -42,34 +39,6 @@ EXPORTS = st.builds(
     st.lists(st.integers(0, 9), min_size=1, max_size=20).map(tuple),
     st.lists(ATTEMPTS, max_size=3).map(tuple),
 )
-
-ALIKE = st.builds(
-    Export,
-    st.integers(0, 3),
-    st.lists(st.integers(0, 4), min_size=1, max_size=12).map(tuple),
-    st.lists(ATTEMPTS, max_size=2).map(tuple),
-    st.booleans(),
-    st.lists(st.integers(0, 1), min_size=12, max_size=12).map(tuple),
-)
-"""Exports that hold many records just as others do."""
-
-
-@given(st.lists(ALIKE, min_size=2, max_size=5))
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_rows_that_are_left_unchanged_rank_and_count_as_if_they_had_been_written(
-    warehouse: Warehouse, exports: Sequence[Export]
-) -> None:
-    warehouse.execute("DROP TABLE IF EXISTS recordings, genesys_ledger, genesys_dead_letters, genesys_unchanged")
-    expected: dict[int, tuple[int, str, int]] = {}
-    contents: dict[int, int] = {}
-    for number, export in enumerate(exports):
-        name = f"export-{number}"
-        ranks = {key: (export.submitted, name, offset) for offset, key in enumerate(export.keys)}
-        won = {key: rank for key, rank in ranks.items() if key not in expected or expected[key] < rank}
-        expected |= won
-        contents |= {key: export.contents[offset] for key, (_, _, offset) in won.items()}
-        assert load(warehouse, name, export) == Counts(len(export.keys), len(won), 0, len(export.keys) - len(won))
-        assert {int(row["recording_id"][-7:]): row["duration_ms"] for row in warehouse.rows()} == contents
 
 
 @given(st.lists(EXPORTS, min_size=1, max_size=4))
@@ -99,16 +68,16 @@ def load(warehouse: Warehouse, name: str, export: Export) -> Counts:
     numbers = range(len(export.keys))
 
     def row(number: int) -> tuple:
-        return recording_row(export.keys[number], durationMs=export.contents[number])
+        return recording_row(export.keys[number])
 
     for attempt in export.attempts:
-        sink = warehouse.sink(skip_unchanged=export.skip_unchanged)
+        sink = warehouse.sink()
         start = sink.open(load, restart=attempt.restart)
         rest = numbers[start.position.record_offset // LENGTH :] if start else numbers
         for batch in list(make_batches(load, rest, size=attempt.size, row=row))[: attempt.stop_after]:
             sink.write(batch)
         sink.abort()
-    sink = warehouse.sink(skip_unchanged=export.skip_unchanged)
+    sink = warehouse.sink()
     start = sink.open(load, restart=False)
     rest = numbers[start.position.record_offset // LENGTH :] if start else numbers
     last = write_all(sink, [make_batch(load, rest, row=row)]) if rest else start

@@ -56,14 +56,6 @@ def test_each_record_is_kept_as_it_came(warehouse: Warehouse, bom: bytes, publis
     assert [row["duration_ms"] for row in warehouse.rows()] == [1, 2, 3]
 
 
-def test_a_field_that_the_contract_does_not_name_makes_a_row_differ(warehouse: Warehouse) -> None:
-    first, second = make_load(), make_load("export-2", load_id="load-2")
-    load_all(warehouse, first, read(first, [record(1), record(2)]), skip_unchanged=True)
-    changed = read(second, [record(1), record(2, unnamed="new")])
-    assert load_all(warehouse, second, changed, skip_unchanged=True).parts[0]["unchanged"] == 1
-    assert raws(warehouse)[1]["unnamed"] == "new"
-
-
 def test_a_record_that_jsonb_cannot_hold_is_set_aside(warehouse: Warehouse) -> None:
     load = make_load()
     batch = read(load, [record(1), record(2, unnamed="a\0b")])

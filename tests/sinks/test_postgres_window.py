@@ -63,7 +63,7 @@ def test_rows_that_the_newer_export_does_not_hold_are_removed(warehouse: Warehou
     certificate = run(warehouse, submitted(2), range(3, 12), **options)
     assert certificate.counts == counts(9)
     assert certificate.parts == [
-        {"key": "public.recordings", "rows": 9, "taken_over": 0, "unchanged": 0, "removed": 3},
+        {"key": "public.recordings", "rows": 9, "taken_over": 0, "removed": 3},
     ]
     assert held(warehouse) == dict.fromkeys(range(3, 12), "2")
 
@@ -183,39 +183,6 @@ def test_a_batch_on_its_way_is_waited_for(warehouse: Warehouse) -> None:
     writing.join()
     finishing.join()
     assert set(held(warehouse).values()) == {"2"}
-
-
-@pytest.mark.parametrize("options", [REPLACE, ATOMIC], ids=["batches", "atomic"])
-def test_rows_that_were_left_unchanged_are_this_loads_rows(warehouse: Warehouse, options: dict[str, Any]) -> None:
-    run(warehouse, submitted(1), range(10))
-    certificate = run(warehouse, submitted(2), range(4, 10), skip_unchanged=True, **options)
-    assert certificate.counts == counts(6)
-    assert certificate.parts[0] == {
-        "key": "public.recordings",
-        "rows": 6,
-        "taken_over": 0,
-        "unchanged": 6,
-        "removed": 4,
-    }
-    assert held(warehouse) == dict.fromkeys(range(4, 10), "1")
-
-
-def test_a_late_replacement_leaves_what_a_newer_load_has_confirmed(warehouse: Warehouse) -> None:
-    run(warehouse, submitted(1), range(10))
-    run(warehouse, submitted(3), range(4), skip_unchanged=True)
-    certificate = run(warehouse, submitted(2), range(8, 10), duration=1, **REPLACE)
-    assert certificate.parts[0]["removed"] == 4
-    assert held(warehouse) == {**dict.fromkeys(range(4), "1"), 8: "2", 9: "2"}
-
-
-def test_a_confirmation_of_a_former_attempt_saves_no_row(warehouse: Warehouse) -> None:
-    run(warehouse, submitted(1), range(10))
-    load = submitted(2)
-    options = {"skip_unchanged": True, **REPLACE}
-    first, _ = opened(warehouse, load, range(8), **options)
-    first.abort()
-    run(warehouse, load, range(4), restart=True, **options)
-    assert held(warehouse) == dict.fromkeys(range(4), "1")
 
 
 def test_shards_of_one_export_do_not_remove_each_other(warehouse: Warehouse) -> None:

@@ -250,9 +250,8 @@ def test_too_many_dead_letters_of_all_shards_leave_the_load_open(place: Place) -
     assert place.certificate() is None
 
 
-@pytest.mark.parametrize("options", [{"publish": "atomic"}, {"skip_unchanged": True}])
-def test_what_is_kept_of_whole_exports_is_not_loaded_in_shards(warehouse: Warehouse, options: dict[str, Any]) -> None:
-    sink = warehouse.sink(**options)
+def test_what_is_published_at_once_is_not_loaded_in_shards(warehouse: Warehouse) -> None:
+    sink = warehouse.sink(publish="atomic")
     with pytest.raises(ConfigurationError, match="in one piece"):
         run(load_of(shards(2)[0]), InMemory(ARCHIVE), sink, Options())
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from airflow_provider_genesys.contracts.contract import PROCESSED_AT, ColumnType, Contract
+from airflow_provider_genesys.contracts.contract import ColumnType, Contract
 from airflow_provider_genesys.exceptions import ContractError
 
 LONGEST_NAME = 63
@@ -63,12 +63,6 @@ def column_names(contract: Contract) -> list[str]:
             )
         taken[name] = repr(column.name)
     return names
-
-
-def compared_names(contract: Contract) -> list[str]:
-    """Return the columns in which two rows of one record differ, where they do: all but when it was processed."""
-    columns = zip(column_names(contract), contract.columns, strict=True)
-    return [name for name, column in columns if column.path != PROCESSED_AT]
 
 
 def key_choices(contract: Contract) -> list[tuple[str, ...]]:

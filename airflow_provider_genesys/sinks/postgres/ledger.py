@@ -45,7 +45,6 @@ _COLUMNS = (
     "processed_at timestamptz",
     "checkpoint jsonb",
     "taken_over jsonb NOT NULL DEFAULT '{}'",
-    "unchanged bigint NOT NULL DEFAULT 0",
     "certificate jsonb",
     "attempts integer NOT NULL",
     "begun_at timestamptz NOT NULL",
@@ -83,18 +82,17 @@ _BEGIN = """
 UPDATE {ledger} SET state = 'loading', contract = %(contract)s, kind = %(kind)s, window_start = %(window_start)s,
     window_end = %(window_end)s, processed_at = CASE WHEN export_id = %(export_id)s THEN processed_at END,
     export_id = %(export_id)s, submitted_at = %(submitted_at)s, publish = %(publish)s, checkpoint = NULL,
-    unchanged = 0, certificate = NULL, attempts = 1, begun_at = now(), completed_at = NULL
+    certificate = NULL, attempts = 1, begun_at = now(), completed_at = NULL
 WHERE load_id = %(load_id)s AND target = %(target)s AND shard = %(shard)s
 """
 _LOCK = """
-SELECT fence, checkpoint, taken_over, unchanged, state = 'complete', EXISTS (
+SELECT fence, checkpoint, taken_over, state = 'complete', EXISTS (
     SELECT FROM {ledger} WHERE target = {target} AND write_mode = 'replace_window' AND state = 'complete'
         AND (submitted_at, export_id) > ({submitted_at}, {export_id})
 ) FROM {ledger} WHERE load_id = {load_id} AND target = {target} AND shard = {number} FOR UPDATE
 """
 _ADVANCE = """
-UPDATE {ledger} SET checkpoint = %(checkpoint)s, processed_at = %(processed_at)s, taken_over = %(taken_over)s,
-    unchanged = %(unchanged)s
+UPDATE {ledger} SET checkpoint = %(checkpoint)s, processed_at = %(processed_at)s, taken_over = %(taken_over)s
 WHERE load_id = %(load_id)s AND target = %(target)s AND shard = %(shard)s AND fence = %(fence)s
 """
 _KEEP = """
@@ -138,9 +136,7 @@ class Held:
 
     checkpoint: Checkpoint | None
     taken_over: dict[str, int]
-    """By source (``export_id/shard``): how many of its rows this load has replaced or confirmed, ever."""
-    unchanged: int
-    """How many of the rows written the table held already, just as they are."""
+    """By source (``export_id/shard``): how many of its rows this load has replaced, ever."""
     complete: bool
     overtaken: bool
     """Whether newer loads have replaced windows of the same target."""
@@ -239,7 +235,6 @@ class Ledger:
             "checkpoint": checkpoint.to_json(),
             "processed_at": checkpoint.processed_at,
             "taken_over": json.dumps(Counter(held.taken_over) + landed.taken_over),
-            "unchanged": held.unchanged + landed.unchanged,
         }
         if not self._run(cursor, _ADVANCE, **new, fence=checkpoint.fence).rowcount:
             raise self._fenced(checkpoint.fence)

@@ -40,7 +40,6 @@ from airflow_provider_genesys.sinks.postgres.schema import check, columns_of, fi
 from airflow_provider_genesys.sinks.postgres.session import Connection, Cursor, Session
 from airflow_provider_genesys.sinks.postgres.table import Table
 from airflow_provider_genesys.sinks.postgres.target import Target
-from airflow_provider_genesys.sinks.postgres.unchanged import Unchanged, prepare_unchanged
 from airflow_provider_genesys.sinks.postgres.upsert import Landed, lineage
 from airflow_provider_genesys.sinks.postgres.window import shared_lock
 
@@ -141,7 +140,7 @@ class PostgresReplay:
         with self._session.transaction(shared_lock(self._target)) as cursor:
             cursor.execute("SET LOCAL datestyle = 'ISO'; SET CONSTRAINTS ALL IMMEDIATE")
             state = cursor.execute(ledger.lock).fetchone()
-            if state is None or not state[4]:
+            if state is None or not state[3]:
                 return None, Replayed(loads_skipped=1)
             letters = self._query(cursor, _LETTERS, **self._key(load), after=after, limit=BATCH, bytes=BATCH_BYTES)
             if not letters:
@@ -149,7 +148,7 @@ class PostgresReplay:
             judged = judge(
                 letters, load.contract, letters[0]["processed_at"], self._opened, self._pii_key(load.contract)
             )
-            landed = self._land(cursor, load, judged, overtaken=state[5]) if judged.rows else Landed()
+            landed = self._land(cursor, load, judged, overtaken=state[4]) if judged.rows else Landed()
             children_there(cursor, self._schema, self._name, load).replace(cursor, judged.rows, judged.offsets)
             self._mark(cursor, load, judged)
             taken_over = json.dumps(Counter(state[2]) + landed.taken_over)
@@ -181,12 +180,8 @@ class PostgresReplay:
         if not columns:
             raise SinkRefusedError(f"There is no table {self._target} to replay dead letters into.")
         check(identifier, contract, columns)
-        aside = sql.Identifier(self._schema, "genesys_unchanged")
-        key = find_key(cursor, identifier, contract)
-        present = prepare_unchanged(cursor, aside, skip=False, create=False)
-        unchanged = Unchanged(aside, contract, key, skip=False, present=present)
-        ledger = sql.Identifier(self._schema, "genesys_ledger")
-        return Table(Target(identifier, ledger, contract, key, unchanged), lineage(load, self._target, EVER.since))
+        key, ledger = find_key(cursor, identifier, contract), sql.Identifier(self._schema, "genesys_ledger")
+        return Table(Target(identifier, ledger, contract, key), lineage(load, self._target, EVER.since))
 
     def _mark(self, cursor: Cursor, load: Load, judged: Judged) -> None:
         facts = {**self._key(load), "run_id": load.run_id, "contract": str(load.contract)}

@@ -78,12 +78,8 @@ class Shards:
         return cursor.execute(sql.SQL(statement).format(ledger=self._ledger), {**self._row, **more})
 
 
-def check_options(load: Load, publish: Publish, *, skip_unchanged: bool) -> None:
+def check_options(load: Load, publish: Publish) -> None:
     """Raise :class:`ConfigurationError` where a load cannot be made of shards."""
-    if load.shard and skip_unchanged:
-        raise ConfigurationError(
-            "skip_unchanged keeps account of whole exports. Load without it, or in one piece, without shard."
-        )
     if load.shard and publish == "atomic":
         raise ConfigurationError(
             "publish='atomic' shows a load at once, and shards complete one by one. Load with publish='batches', or in "

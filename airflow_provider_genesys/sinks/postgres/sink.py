@@ -45,7 +45,6 @@ from airflow_provider_genesys.sinks.postgres.shards import Shards, check_options
 from airflow_provider_genesys.sinks.postgres.staging import Publish, Staging
 from airflow_provider_genesys.sinks.postgres.table import Table
 from airflow_provider_genesys.sinks.postgres.target import Target
-from airflow_provider_genesys.sinks.postgres.unchanged import Unchanged, prepare_unchanged
 from airflow_provider_genesys.sinks.postgres.upsert import Landed, lineage
 from airflow_provider_genesys.sinks.postgres.window import (
     NOTHING_REMOVED,
@@ -72,7 +71,6 @@ class PostgresSink:
     :param create_schema: create the schema, too, if it is not there.
     :param partition_by: ``day`` or ``month``: create the table partitioned by the contract's timestamp, and the
         partitions of a load's window as it opens. None for a table that is not, or whose partitions others create.
-    :param skip_unchanged: do not rewrite a row of another export that the table holds just as it is.
     :param write_mode: ``upsert``, or ``replace_window``: remove the older rows of the load's window as it completes.
     :param publish: ``batches``: rows appear batch by batch; ``atomic``: all at once, as the load completes.
     :param raw_column: keep each record as it came in the column ``_raw``.
@@ -95,7 +93,6 @@ class PostgresSink:
         create_table: bool = True,
         create_schema: bool = False,
         partition_by: PartitionBy | None = None,
-        skip_unchanged: bool = False,
         write_mode: WriteMode = "upsert",
         publish: Publish = "batches",
         raw_column: bool = False,
@@ -118,7 +115,6 @@ class PostgresSink:
         self._full_name = f"{schema}.{table}"
         self._create_table = create_table
         self._create_schema = create_schema
-        self._skip_unchanged = skip_unchanged
         self._write_mode = write_mode
         self._publish = publish
         self._raw_column = raw_column
@@ -128,7 +124,7 @@ class PostgresSink:
 
     def open(self, load: Load, *, restart: bool) -> Checkpoint | None:
         """See :meth:`Sink.open`. What of this export is unfinished by another contract is fenced, and begins anew."""
-        check_options(load, self._publish, skip_unchanged=self._skip_unchanged)
+        check_options(load, self._publish)
         self._load = load
         self._contract = load.contract
         if self._raw_column:
@@ -229,11 +225,8 @@ class PostgresSink:
         self._prepare_target(cursor, create=self._create_table)
 
     def _find_target(self, cursor: Cursor) -> Target:
-        contract, identifier = self._contract, sql.Identifier(self._schema, "genesys_unchanged")
-        present = prepare_unchanged(cursor, identifier, skip=self._skip_unchanged, create=self._create_table)
-        key = find_key(cursor, self._identifier, contract)
-        unchanged = Unchanged(identifier, contract, key, skip=self._skip_unchanged, present=present)
-        return Target(self._identifier, self._ledger.identifier, contract, key, unchanged)
+        key = find_key(cursor, self._identifier, self._contract)
+        return Target(self._identifier, self._ledger.identifier, self._contract, key)
 
     def _table_for_batches(self) -> Table:
         staged = self._publish == "atomic"
@@ -320,7 +313,7 @@ class PostgresSink:
         """Publish what was loaded beside the table. Return what became of all rows of the load."""
         before = held.counts
         if self._publish == "batches":
-            return Landed(before.written, before.duplicates, held.unchanged)
+            return Landed(before.written, before.duplicates)
         landed = self._staging.publish(
             cursor, self._target, self._lineage, written=before.written, overtaken=held.overtaken
         )
@@ -330,12 +323,9 @@ class PostgresSink:
     def _accounted(
         self, cursor: Cursor, certificate: Certificate, held: Held, landed: Landed, removed: Removed
     ) -> Certificate:
-        # In this order: who takes rows over between the two statements is in the second.
-        found = self._target.unchanged.count(cursor, self._identifier, self._lineage)
         present, taken = self._ledger.audit(cursor, self._claim.begun_at)
-        present += found
         self._ledger.check(landed.written, present, taken)
-        facts = {"rows": present, "taken_over": landed.written - present, "unchanged": landed.unchanged}
+        facts = {"rows": present, "taken_over": landed.written - present}
         facts |= {"removed": removed.rows} if self._write_mode == "replace_window" else {}
         info = cursor.connection.info
         return certificate.accounted(

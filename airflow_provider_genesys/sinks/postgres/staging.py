@@ -14,7 +14,6 @@ from airflow_provider_genesys.pipeline.load import Load
 from airflow_provider_genesys.sinks.postgres.errors import describe, is_of_a_row
 from airflow_provider_genesys.sinks.postgres.session import Cursor
 from airflow_provider_genesys.sinks.postgres.target import Target
-from airflow_provider_genesys.sinks.postgres.unchanged import Unchanged
 from airflow_provider_genesys.sinks.postgres.upsert import Landed, Upsert
 
 Publish = Literal["batches", "atomic"]
@@ -68,8 +67,7 @@ class Staging:
 
     def in_place_of(self, target: Target) -> Target:
         """Return what batches are written to."""
-        alone = Unchanged(target.identifier, target.contract, target.key, skip=False, present=False)
-        return replace(target, identifier=self.identifier, unchanged=alone)
+        return replace(target, identifier=self.identifier)
 
     def publish(
         self, cursor: Cursor, target: Target, lineage: dict[str, Any], *, written: int, overtaken: bool

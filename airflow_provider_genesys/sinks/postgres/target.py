@@ -16,7 +16,6 @@ from airflow_provider_genesys.sinks.postgres.columns import (
     SUBMITTED,
     column_names,
 )
-from airflow_provider_genesys.sinks.postgres.unchanged import Unchanged
 
 
 @dataclass(frozen=True)
@@ -25,18 +24,16 @@ class Target:
 
     :param ledger: the ledger of the loads into it.
     :param key: names of the columns of its unique key; of equal ones the newest row stays.
-    :param unchanged: which of its rows were left alone, and whether to leave rows alone.
     """
 
     identifier: sql.Identifier
     ledger: sql.Identifier
     contract: Contract
     key: tuple[str, ...]
-    unchanged: Unchanged
 
     def evolved(self, contract: Contract) -> Target:
         """Return the table as ``contract`` fills it, into which its own has evolved."""
-        return replace(self, contract=contract, unchanged=self.unchanged.of(contract))
+        return replace(self, contract=contract)
 
     @property
     def own(self) -> list[str]:
@@ -55,5 +52,4 @@ class Target:
             "offset": sql.Identifier(OFFSET.name),
             "contract": sql.Identifier(CONTRACT.name),
             "loaded": sql.Identifier(LOADED.name),
-            **self.unchanged.fragments(),
         }

@@ -1,11 +1,24 @@
-"""The upsert of what is staged, a batch or a whole load, into a table.
+"""Brings what is staged, a batch or a whole load, into a table that has one row for each key.
 
-Rows are ranked: of two sources (an export, or a shard of it) the one submitted later is newer; within a source, the
-record that lies further behind. One row per key stays, the newest. What a source repeats is a duplicate; what it has in
-common with another one is written by the newer of the two and a duplicate in the older, where that comes late. A row
-counts as of the newest source that holds it just as it is, whichever wrote it: see :mod:`.postgres.unchanged`.
+Of all records with one key the table keeps one:
 
-Of one archive, the offset alone ranks the records, however it was cut into shards, now or when a row was written.
+- Of two exports, the record of the export that was asked for later. The order of loading does not matter.
+- Within one export, the record that is further behind in the archive, however the archive was cut into shards.
+
+Three records have the key ``r1``, and are loaded in this order:
+
+==== ====== ============ ====== =======================================================================
+key  source submitted at offset what happens
+==== ====== ============ ====== =======================================================================
+r1   B      10:00           200 It is inserted. B counts it as written.
+r1   B      10:00           700 It wins: same export, further behind. B counts one of the two as a duplicate.
+r1   A      09:00           900 It loses, whatever its offset: A was asked for before B. A counts a duplicate.
+==== ====== ============ ====== =======================================================================
+
+A record of an export C, submitted at 11:00, would win over all three. C would count it as written, and say in the
+ledger, under ``taken_over``, that it has replaced a row of B.
+
+A source is an export, or a shard of it. Two exports that were asked for at the same moment are ordered by their ids.
 """
 
 from __future__ import annotations
@@ -22,7 +35,6 @@ from psycopg import errors, sql
 from airflow_provider_genesys.pipeline.load import Load
 from airflow_provider_genesys.sinks.postgres.session import Cursor
 from airflow_provider_genesys.sinks.postgres.target import Target
-from airflow_provider_genesys.sinks.postgres.unchanged import HELD_KEYS
 
 _INSERT = """
 INSERT INTO {target} ({own}, {offset}, {export}, {submitted}, {shard}, {contract}, {loaded})
@@ -36,51 +48,37 @@ _LOCK_ROWS = """
 SELECT count(*) FROM (SELECT FROM {stage} AS s JOIN {target} AS t USING ({keys}) ORDER BY {keys} FOR NO KEY UPDATE OF t)
 AS locked
 """
-# To lock an unchanged row would be to write to it. So where rows may be left alone, upserts into a table queue instead.
-_QUEUE = "SELECT pg_advisory_xact_lock(%(queue)s)"
 
-# What an attempt before this load began anew has left counts as if it were not there. So do rows from before this
-# provider, which have no lineage. now() is the transaction's: what it has just inserted is left alone. LIMIT makes it
-# look up each row by the index, whatever the statistics say of a table that has grown since they were taken.
+# What an attempt before this load began has left counts as if it were not there. So do rows from before this provider,
+# which have no lineage. What this transaction has inserted is met here again, as the same record.
 _SETTLE = """
-WITH held AS MATERIALIZED (
-    SELECT {held_keys}, t.{export} || '/' || t.{shard} AS label, u.export_id || '/' || u.shard AS confirmer,
-        attempt.seen, rank.older,
-        rank.older AND NOT attempt.seen AND t.{export} IS NOT NULL AND {same_data} AS unchanged,
-        u.target IS NULL AND t.{offset} = s.{offset} AS same,
-        t.{loaded} IS NOT DISTINCT FROM now() AS fresh,
-        t.{contract} IS NOT DISTINCT FROM %(contract)s AS same_contract
+WITH met AS (
+    SELECT {met_keys}, t.{export} || '/' || t.{shard} AS label,
+        t.{export} IS NOT DISTINCT FROM %(export)s AS same_export,
+        t.{export} IS NOT DISTINCT FROM %(export)s
+            AND coalesce(t.{offset} >= %(first)s AND t.{offset} < %(end)s, t.{shard} = %(shard)s) AS same_source,
+        t.{contract} IS NOT DISTINCT FROM %(contract)s AS same_contract,
+        coalesce(t.{loaded} >= %(begun_at)s, false) AS since_begun,
+        coalesce((t.{submitted}, t.{export}) < (%(submitted)s, %(export)s), true) AS asked_earlier,
+        t.{offset} AS in_table, s.{offset} AS in_stage
     FROM {stage} AS s JOIN {target} AS t USING ({keys})
-    LEFT JOIN LATERAL (SELECT * FROM {unchanged} AS u WHERE {of_row} LIMIT 1) AS u ON true
-    CROSS JOIN LATERAL (SELECT coalesce(u.submitted_at, t.{submitted}) AS submitted,
-        coalesce(u.export_id, t.{export}) AS export, coalesce(u.shard, t.{shard}) AS shard) AS source
-    CROSS JOIN LATERAL (
-        SELECT source.export IS NOT DISTINCT FROM %(export)s AND u.target IS NULL AS same_export,
-            source.export IS NOT DISTINCT FROM %(export)s AND CASE WHEN u.target IS NULL AND %(ranged)s
-                THEN t.{offset} >= %(first)s AND t.{offset} < %(end)s
-                ELSE source.shard IS NOT DISTINCT FROM %(shard)s END AS ours
-    ) AS owner
-    CROSS JOIN LATERAL (
-        SELECT owner.ours AND coalesce(greatest(t.{loaded}, u.seen_at) >= %(begun_at)s, false) AS seen
-    ) AS attempt
-    CROSS JOIN LATERAL (SELECT CASE
-        WHEN owner.ours THEN NOT attempt.seen OR u.target IS NOT NULL OR t.{offset} <= s.{offset}
-        WHEN owner.same_export AND %(ranged)s THEN t.{offset} < s.{offset}
-        ELSE coalesce((source.submitted, source.export, source.shard) < (%(submitted)s, %(export)s, %(shard)s), true)
-        END AS older) AS rank
+), judged AS MATERIALIZED (
+    SELECT *, same_source AND since_begun AS of_this_load, in_table = in_stage AS same_record,
+        CASE WHEN NOT same_export THEN asked_earlier
+            WHEN same_source AND NOT since_begun THEN true
+            ELSE in_table <= in_stage END AS older
+    FROM met
 ), replaced AS (
     UPDATE {target} AS t SET {assigned}, {offset} = s.{offset}, {export} = %(export)s, {submitted} = %(submitted)s,
         {shard} = %(shard)s, {contract} = %(contract)s, {loaded} = now()
-    FROM {stage} AS s JOIN held ON {s_is_held}
-    WHERE {t_is_s} AND held.older AND NOT held.unchanged AND NOT held.fresh
-){confirm}
-SELECT label, confirmer,
+    FROM {stage} AS s JOIN judged ON {s_is_judged}
+    WHERE {t_is_s} AND judged.older AND NOT (judged.of_this_load AND judged.same_record)
+)
+SELECT label,
     count(*),
-    count(*) FILTER (WHERE CASE WHEN seen THEN same ELSE older END),
-    count(*) FILTER (WHERE unchanged),
-    count(*) FILTER (WHERE older AND NOT unchanged AND NOT (label = %(source)s AND same_contract)),
-    count(*) FILTER (WHERE older AND confirmer <> %(source)s)
-FROM held GROUP BY label, confirmer
+    count(*) FILTER (WHERE CASE WHEN of_this_load THEN same_record ELSE older END),
+    count(*) FILTER (WHERE older AND NOT (label = %(source)s AND same_contract))
+FROM judged GROUP BY label
 """
 
 _DROP_OVERTAKEN = """
@@ -97,10 +95,8 @@ class Landed:
 
     written: int = 0
     duplicates: int = 0
-    unchanged: int = 0
-    """Of those written: the table held them already, just as they are."""
     taken_over: Counter[str] = field(default_factory=Counter)
-    """By source (``export_id/shard``): how many of its rows were replaced, confirmed, or read by another contract."""
+    """By source (``export_id/shard``): how many of its rows were replaced, or read by another contract."""
 
 
 def lineage(load: Load, target: str, begun_at: datetime) -> dict[str, Any]:
@@ -109,18 +105,18 @@ def lineage(load: Load, target: str, begun_at: datetime) -> dict[str, Any]:
     :param target: ``schema.table``.
     :param begun_at: when the load began, by the server's clock; see :class:`.postgres.ledger.Claim`.
     """
+    known = load.shard == load.range.number
     return {
         "target": target,
         "export": load.export_id,
         "submitted": load.submitted_at,
         "shard": load.shard,
-        "ranged": load.shard == load.range.number,  # else only the number of the shard is known
-        "first": load.range.start,
-        "end": load.range.end,
+        # Where only the number of a shard is known, the number tells which rows are its own.
+        "first": load.range.start if known else None,
+        "end": load.range.end if known else None,
         "source": f"{load.export_id}/{load.shard}",
         "contract": str(load.contract),
         "begun_at": begun_at,
-        "queue": lock_number(f"upsert {target}"),
     }
 
 
@@ -137,9 +133,8 @@ class Upsert:
 
     def __init__(self, target: Target, stage: sql.Identifier) -> None:
         names = {**target.names(), **_names(stage, target.own, target.key)}
-        lock = _QUEUE if target.unchanged.present else _LOCK_ROWS
         self._insert, self._lock, self._settle, self._drop_overtaken = (
-            sql.SQL(text).format(**names).as_bytes() for text in (_INSERT, lock, _SETTLE, _DROP_OVERTAKEN)
+            sql.SQL(text).format(**names).as_bytes() for text in (_INSERT, _LOCK_ROWS, _SETTLE, _DROP_OVERTAKEN)
         )
 
     def run(self, cursor: Cursor, staged: int, lineage: dict[str, Any], *, overtaken: bool = False) -> Landed:
@@ -157,20 +152,18 @@ class Upsert:
     def settle(self, cursor: Cursor, staged: int, lineage: dict[str, Any]) -> Landed:
         """Replace what is older. Counts all that is staged, what was just inserted included."""
         cursor.execute(self._lock, lineage)
-        found, written, unchanged = 0, 0, 0
-        taken_over: Counter[str] = Counter()
-        for label, confirmer, *counts in cursor.execute(self._settle, lineage).fetchall():
-            found, written, unchanged = found + counts[0], written + counts[1], unchanged + counts[2]
-            taken_over.update({label: counts[3], confirmer: counts[4]})
+        rows = cursor.execute(self._settle, lineage).fetchall()
+        found, written = (sum(row[place] for row in rows) for place in (1, 2))
         if found != staged:
             raise errors.SerializationFailure("rows are gone that the same transaction has inserted or met")
-        return Landed(written, staged - written, unchanged, Counter({k: n for k, n in taken_over.items() if k and n}))
+        taken_over = Counter({label: taken for label, _, _, taken in rows if label and taken})
+        return Landed(written, staged - written, taken_over)
 
 
 def _names(stage: sql.Identifier, own: Sequence[str], key: Sequence[str]) -> dict[str, sql.Composable]:
     """Return what depends on the stage, and the lists of columns."""
     columns = [sql.Identifier(name) for name in key]
-    held = list(zip(columns, HELD_KEYS[: len(columns)], strict=True))
+    met = [(column, sql.Identifier(f"met_key_{number}")) for number, column in enumerate(columns)]
     return {
         "stage": stage,
         "own": sql.SQL(", ").join(map(sql.Identifier, own)),
@@ -178,6 +171,6 @@ def _names(stage: sql.Identifier, own: Sequence[str], key: Sequence[str]) -> dic
         "keys": sql.SQL(", ").join(columns),
         "t_is_s": sql.SQL(" AND ").join(sql.SQL("t.{0} = s.{0}").format(column) for column in columns),
         # Under names of our own: the table's columns may be called as what stands beside them.
-        "held_keys": sql.SQL(", ").join(sql.SQL("t.{} AS {}").format(*pair) for pair in held),
-        "s_is_held": sql.SQL(" AND ").join(sql.SQL("s.{} = held.{}").format(*pair) for pair in held),
+        "met_keys": sql.SQL(", ").join(sql.SQL("t.{} AS {}").format(*pair) for pair in met),
+        "s_is_judged": sql.SQL(" AND ").join(sql.SQL("s.{} = judged.{}").format(*pair) for pair in met),
     }

@@ -18,21 +18,16 @@ from airflow_provider_genesys.sinks.postgres.upsert import lock_number
 
 WriteMode = Literal["upsert", "replace_window"]
 
-# What another shard of the same export has loaded stays; so does what a newer export holds just as it is. OFFSET makes
-# it look up each row by the index, whatever the statistics say.
+# What another shard of the same export has loaded stays.
 _REMOVE = """
 WITH removed AS (
     DELETE FROM {target} AS t
     WHERE t.{timestamp} >= %(window_start)s AND t.{timestamp} < %(window_end)s
         AND CASE WHEN t.{export} = %(export)s THEN t.{shard} = %(shard)s AND t.{loaded} < %(begun_at)s
             ELSE coalesce((t.{submitted}, t.{export}) < (%(submitted)s, %(export)s), true) END
-        AND NOT EXISTS (SELECT FROM {unchanged} AS u WHERE {of_row}
-            AND CASE WHEN u.export_id = %(export)s THEN u.shard <> %(shard)s OR u.seen_at >= %(begun_at)s
-                ELSE (u.submitted_at, u.export_id) > (%(submitted)s, %(export)s) END OFFSET 0)
-    RETURNING t.{export} || '/' || t.{shard} AS label,
-        (SELECT u.export_id || '/' || u.shard FROM {unchanged} AS u WHERE {of_row}) AS confirmer
+    RETURNING t.{export} || '/' || t.{shard} AS label
 )
-SELECT label, confirmer, count(*) FROM removed GROUP BY label, confirmer
+SELECT label, count(*) FROM removed GROUP BY label
 """
 
 
@@ -62,11 +57,8 @@ def remove_older(
     """Delete the rows of the load's window that the load replaces; none of them to ``rehearse``."""
     window = {"window_start": load.window_start, "window_end": load.window_start if rehearse else load.window_end}
     statement = sql.SQL(_REMOVE).format(**target.names())
-    rows, taken_over = 0, Counter[str]()
-    for label, confirmer, count in cursor.execute(statement, {**lineage, **window}).fetchall():
-        rows += count
-        taken_over.update({source: count for source in (label, confirmer) if source})
-    return Removed(rows, taken_over)
+    removed: dict[str | None, int] = dict(cursor.execute(statement, {**lineage, **window}).fetchall())
+    return Removed(sum(removed.values()), Counter({source: count for source, count in removed.items() if source}))
 
 
 def _lock(function: str, target: str) -> bytes:

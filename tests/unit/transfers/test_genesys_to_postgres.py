@@ -12,7 +12,6 @@ from airflow_provider_genesys.transfers.genesys_to_postgres import GenesysExport
 OPTIONS = {
     "create_table": False,
     "create_schema": True,
-    "skip_unchanged": True,
     "write_mode": "replace_window",
     "publish": "atomic",
     "raw_column": True,
