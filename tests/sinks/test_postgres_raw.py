@@ -13,7 +13,7 @@ from airflow_provider_genesys.contracts.contract import RECORDINGS, Column
 from airflow_provider_genesys.exceptions import ConfigurationError, ContractError, SinkRefusedError
 from airflow_provider_genesys.pipeline.batch import Batcher
 from airflow_provider_genesys.pipeline.load import Batch, Load
-from airflow_provider_genesys.source.position import Identity, Position, Proof
+from airflow_provider_genesys.source.position import Identity, Place, Position, Proof
 from airflow_provider_genesys.source.records import Slice
 from airflow_provider_genesys.testing.sink_conformance.source import make_checkpoint
 from tests.sinks.batches import make_certificate, make_load
@@ -24,14 +24,21 @@ def record(number: int, **more: Any) -> dict[str, Any]:
     return {"recordingId": f"r-{number}", "timestamp": "2026-11-01T08:00:00Z", "durationMs": number, **more}
 
 
+class Places:
+    """Any place, with nothing to prove it."""
+
+    def at(self, end: int) -> Place:
+        return Place(Position(end), Proof(), Identity())
+
+
 def read(load: Load, records: Sequence[dict[str, Any] | bytes], *, bom: bytes = b"") -> Batch:
     """Return the batch that the pipeline makes of these lines."""
     lines = [bom + (line if isinstance(line, bytes) else json.dumps(line).encode()) + b"\r\n" for line in records]
     ends = [sum(map(len, lines[: place + 1])) for place in range(len(lines))]
-    part = Slice(0, ends[-1], b"".join(lines), [0, *ends[:-1]], ends, "lines")
+    part = Slice(0, ends[-1], b"".join(lines), [0, *ends[:-1]], ends, "lines", places=Places())
     batcher = Batcher(load, make_checkpoint(load, 0))
     ((piece, rows),) = batcher.rows(part)
-    return batcher.batch(piece, rows, Position(ends[-1]), Proof(), Identity())
+    return batcher.batch(piece, rows)
 
 
 def load_all(warehouse: Warehouse, load: Load, batch: Batch, **options: Any) -> Any:
