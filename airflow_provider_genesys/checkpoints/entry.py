@@ -12,6 +12,7 @@ import msgspec
 from airflow_provider_genesys.checkpoints.base import Claim, Key, State
 from airflow_provider_genesys.exceptions import CheckpointError
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, from_json
+from airflow_provider_genesys.pipeline.load import Previous, continues
 
 VERSION = 1
 NUMBERS = frozenset({"shard", "revision", "fence", "attempts", "version"})
@@ -48,16 +49,15 @@ class Entry:
 
     def claimed(self, export_id: str, attempt: str, *, restart: bool) -> Entry:
         """Return the entry with which an attempt takes over: going on from the checkpoint, or beginning."""
-        same = self.export_id == export_id
         taken = self.changed(fence=self.fence + 1, attempt=attempt)
-        if same and self.checkpoint and self.state == "loading" and not restart:
+        if continues(Previous(self.export_id, self.state, self.checkpoint), export_id, restart=restart):
             return replace(taken, attempts=self.attempts + 1)
         return replace(
             taken,
             export_id=export_id,
             attempts=1,
             state="loading",
-            processed_at=self.processed_at if same else None,
+            processed_at=self.processed_at if self.export_id == export_id else None,
             checkpoint=None,
             certificate=None,
         )

@@ -70,6 +70,32 @@ class Batch:
 
 
 @dataclass(frozen=True)
+class Previous:
+    """What a ledger has of the attempt before."""
+
+    export_id: str
+    state: str
+    """``loading`` until the load is complete."""
+    checkpoint: object | None
+    form: str | None = None
+    """How the sink writes rows, in its own words; None where the ledger does not say."""
+
+
+def continues(previous: Previous | None, export_id: str, form: str | None = None, *, restart: bool) -> bool:
+    """Whether an attempt goes on from the checkpoint of the one before; if not, it begins.
+
+    It begins with another export, after a complete load, and where rows are written in another form: a load never
+    mixes two.
+
+    :param form: how this attempt writes rows.
+    :param restart: begin in any case.
+    """
+    if previous is None or previous.checkpoint is None or restart:
+        return False
+    return (previous.export_id, previous.state) == (export_id, "loading") and previous.form in {None, form}
+
+
+@dataclass(frozen=True)
 class UnfinishedLoad:
     """What is needed to take the load up: the fields of :class:`.load.Load`."""
 

@@ -16,7 +16,7 @@ import msgspec
 
 from airflow_provider_genesys.exceptions import CheckpointError, FencedError, SinkRefusedError, SinkUnavailableError
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, from_json
-from airflow_provider_genesys.pipeline.load import Load
+from airflow_provider_genesys.pipeline.load import Load, Previous, continues
 from airflow_provider_genesys.sinks.objects.parts import Part
 from airflow_provider_genesys.sinks.objects.row_parts import ChildParts, all_of
 from airflow_provider_genesys.sinks.objects.settings import Fencing
@@ -178,14 +178,14 @@ def successor(
     """Return the entry that takes over from ``latest``: going on from its checkpoint, or from nothing.
 
     :param partition: of a load that is new here; any other stays where it is.
-    :param writes: what this attempt's parts are; with other ones, the load begins anew.
+    :param writes: what this attempt's parts are; see :func:`.load.continues`.
     """
     told = {**_told(load), "written_at": datetime.now(timezone.utc).isoformat(), "writes": writes}
     if latest is None:
         return Entry(1, 1, attempt, load.load_id, load.export_id, partition=partition, **told)
     number, fence, same = latest.number + 1, latest.fence + 1, latest.export_id == load.export_id
-    mixes = latest.writes not in {None, writes}
-    if same and latest.checkpoint and latest.state == "loading" and not mixes and not restart:
+    previous = Previous(latest.export_id, latest.state, latest.checkpoint, latest.writes)
+    if latest.checkpoint and continues(previous, load.export_id, writes, restart=restart):
         checkpoint = replace(latest.checkpoint, fence=fence)
         return replace(
             latest,

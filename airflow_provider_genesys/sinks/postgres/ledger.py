@@ -16,7 +16,7 @@ from psycopg import sql
 from airflow_provider_genesys.exceptions import AccountError, FencedError, SinkUnavailableError
 from airflow_provider_genesys.pipeline.certificate import Certificate
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, Counts, from_json
-from airflow_provider_genesys.pipeline.load import Load
+from airflow_provider_genesys.pipeline.load import Load, Previous, continues
 from airflow_provider_genesys.sinks.postgres.columns import CONTRACT, EXPORT, LOADED, SHARD
 from airflow_provider_genesys.sinks.postgres.schema import create_table
 from airflow_provider_genesys.sinks.postgres.session import Cursor
@@ -64,8 +64,7 @@ VALUES (%(load_id)s, %(target)s, %(shard)s, 1, 'loading', %(export_id)s, %(kind)
 ON CONFLICT (load_id, target, shard)
     DO UPDATE SET fence = l.fence + 1, attempts = l.attempts + 1, run_id = excluded.run_id,
         write_mode = excluded.write_mode, opened_at = now()
-RETURNING fence, attempts, begun_at, opened_at, checkpoint, state = 'loading' AND export_id = %(export_id)s
-    AND contract = %(contract)s AND publish = %(publish)s
+RETURNING fence, attempts, begun_at, opened_at, checkpoint, export_id, state, contract, publish
 """
 # Loads of one export through two contracts write the same rows. Whoever was at it with the other one is fenced, and
 # would begin anew: what it has loaded is being replaced.
@@ -182,16 +181,18 @@ class Ledger:
             "contract": sql.Identifier(CONTRACT.name),
             "loaded": sql.Identifier(LOADED.name),
         }
+        self._form = f"{load.contract}/{publish}"
         self._composed: dict[str, bytes] = {}
 
     def claim(self, cursor: Cursor, *, restart: bool) -> Claim:
         """Take a new fence. The claim holds a checkpoint where the load can be continued; else it begins anew."""
-        fence, attempts, begun_at, opened_at, checkpoint, continuable = _only(self._run(cursor, _CLAIM))
+        fence, attempts, begun_at, opened_at, checkpoint, export_id, state, *form = _only(self._run(cursor, _CLAIM))
         self._run(cursor, _TAKE_OVER)
         (processed_at,) = _only(self._run(cursor, _PROCESSED_AT))
         claim = Claim(fence, attempts, begun_at)
         claim.processed_at = processed_at and processed_at.astimezone(timezone.utc).isoformat()
-        if checkpoint and continuable and not restart:
+        previous = Previous(export_id, state, checkpoint, "/".join(form))
+        if continues(previous, self._load.export_id, self._form, restart=restart):
             claim.checkpoint = self._read(checkpoint)
         else:
             claim.attempts, claim.begun_at = 1, opened_at
