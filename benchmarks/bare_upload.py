@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from airflow_provider_genesys.sinks.objects.ndjson import Gzip
+from airflow_provider_genesys.sinks.objects.ndjson import GzipBlocks
 from benchmarks.clients import azure_container, s3_client
 
 CHUNK = 2**20
@@ -43,7 +43,7 @@ SENDERS: dict[str, Callable[[str], Send]] = {"s3": to_s3, "azure": to_azure}
 
 def packed(path: str, target: Any) -> None:
     """Pack the file into ``target``, from whose beginning it can then be read."""
-    packer = Gzip()
+    packer = GzipBlocks()
     with Path(path).open("rb") as file:
         while chunk := file.read(CHUNK):
             target.write(packer.pack(chunk))

@@ -9,7 +9,7 @@ from datetime import datetime, timezone
 from airflow_provider_genesys.pipeline.certificate import Certificate
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, Counts
 from airflow_provider_genesys.pipeline.load import Batch, Load
-from airflow_provider_genesys.sinks.objects.ndjson import Gzip, RowEncoder
+from airflow_provider_genesys.sinks.objects.ndjson import GzipBlocks, RowEncoder
 
 
 class NullSink:
@@ -51,7 +51,7 @@ class PackingSink(NullSink):
 
     def open(self, load: Load, *, restart: bool) -> Checkpoint | None:
         """Begin."""
-        self._encoder, self._packer = RowEncoder(load.contract), Gzip()
+        self._encoder, self._packer = RowEncoder(load.contract), GzipBlocks()
         return super().open(load, restart=restart)
 
     def write(self, batch: Batch) -> Checkpoint:

@@ -28,7 +28,7 @@ from airflow_provider_genesys.exceptions import (
 from airflow_provider_genesys.failpoints import reached
 from airflow_provider_genesys.media.batches import MediaBatches, MediaResult, Recording
 from airflow_provider_genesys.media.index import Index
-from airflow_provider_genesys.media.store import Kept, MediaFile, MediaStore
+from airflow_provider_genesys.media.store import KeptRecording, MediaFile, MediaStore
 from airflow_provider_genesys.source.download import Download, DownloadSettings, open_client
 
 MEDIA_STORED = "media stored"
@@ -47,7 +47,7 @@ class _Wanted:
 
     recording: Recording
     metadata: dict[str, Any]
-    kept: Kept | None
+    kept: KeptRecording | None
     results: list[MediaResult] = field(default_factory=list)
     gone: bool = False
 
@@ -138,7 +138,7 @@ class Media:
         if meant is not None:  # what is not listed there may be to be had all the same
             listed = {str(one.get("id")): one for one in found}
             found = [listed.get(one, {"id": one}) for one in meant]
-        kept: Mapping[str, Kept] = self._store.kept(conversation_id) if found else {}
+        kept: Mapping[str, KeptRecording] = self._store.kept(conversation_id) if found else {}
         ids = [str(one.get("id") or "") for one in found]
         return [
             _Wanted(Recording(conversation_id, one), {**metadata, "conversationId": conversation_id}, kept.get(one))
@@ -158,7 +158,7 @@ class Media:
             raise RecordError("conversation-gone", "Genesys does not know the conversation any more.")
         files = wanted.kept.files if wanted.kept else self._fetch(wanted)
         if not wanted.kept or wanted.kept.recording != wanted.metadata:
-            self._store.describe(wanted.recording.conversation_id, Kept(wanted.metadata, files))
+            self._store.describe(wanted.recording.conversation_id, KeptRecording(wanted.metadata, files))
             reached(MEDIA_DESCRIBED)
         return files
 

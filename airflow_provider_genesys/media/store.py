@@ -51,7 +51,7 @@ class MediaFile:
 
 
 @dataclass(frozen=True)
-class Kept:
+class KeptRecording:
     """What is there of a recording: its metadata at the time, and its files."""
 
     recording: dict[str, Any]
@@ -66,7 +66,7 @@ class MediaStore:
         self._store = store
         self._root = f"{prefix.strip('/')}/".lstrip("/")
 
-    def kept(self, conversation_id: str) -> dict[str, Kept]:
+    def kept(self, conversation_id: str) -> dict[str, KeptRecording]:
         """Return the recordings of a conversation that are there whole, by id."""
         folder = self._folder(conversation_id)
         sizes = {stored.key: stored.size for stored in self._store.list_objects(folder)}
@@ -103,7 +103,7 @@ class MediaStore:
             raise
         return MediaFile(key, writer.size, writer.digest.hexdigest(), content_type)
 
-    def describe(self, conversation_id: str, kept: Kept) -> None:
+    def describe(self, conversation_id: str, kept: KeptRecording) -> None:
         """Write the metadata beside the files: from now on they are found again."""
         key = f"{self._folder(conversation_id)}{quoted(str(kept.recording['id']))}{_DESCRIPTION}"
         self._store.put(key, msgspec.json.format(msgspec.json.encode(kept)))
@@ -112,10 +112,10 @@ class MediaStore:
         self._store.abort_uploads(key)  # of an attempt that was killed
         return self._store.upload(key)
 
-    def _read(self, key: str) -> Kept | None:
+    def _read(self, key: str) -> KeptRecording | None:
         """Return what a description says; None where it is none of ours."""
         try:
-            return msgspec.json.decode(self._store.get(key) or b"", type=Kept)
+            return msgspec.json.decode(self._store.get(key) or b"", type=KeptRecording)
         except msgspec.DecodeError:
             return None
 

@@ -18,7 +18,7 @@ from airflow_provider_genesys.window import read_window
 
 if TYPE_CHECKING:
     from airflow_provider_genesys.contracts.contract import Contract
-    from airflow_provider_genesys.pipeline.replay import Window
+    from airflow_provider_genesys.pipeline.replay import Span
     from airflow_provider_genesys.sinks.objects.replay import ObjectReplay
     from airflow_provider_genesys.sinks.postgres.replay import PostgresReplay
     from airflow_provider_genesys.sinks.sqs.replay import SqsReplay
@@ -208,8 +208,8 @@ class GenesysReplayDeadLettersOperator(BaseOperator):
 
         return read_pii_key(self.pii_key or contract.pii_key) if contract.hashes else None
 
-    def _window(self) -> Window:
-        from airflow_provider_genesys.pipeline.replay import EVER, Window
+    def _window(self) -> Span:
+        from airflow_provider_genesys.pipeline.replay import EVER, Span
 
         window = read_window("the operator's arguments", self.window_start, self.window_end)
-        return Window(window.start, window.end) if window else EVER
+        return Span(window.start, window.end) if window else EVER

@@ -34,14 +34,14 @@ BATCH_BYTES = 8 * 1024 * 1024
 
 
 @dataclass(frozen=True)
-class Window:
+class Span:
     """Loads whose window meets this one are replayed. Both ends are aware."""
 
     since: datetime = datetime(1, 1, 1, tzinfo=timezone.utc)
     until: datetime = datetime(9999, 12, 31, tzinfo=timezone.utc)
 
 
-EVER = Window()
+EVER = Span()
 
 
 @dataclass
@@ -151,7 +151,7 @@ class LetterFacts:
     window_end: datetime
     submitted_at: datetime
 
-    def meets(self, window: Window) -> bool:
+    def meets(self, window: Span) -> bool:
         """Whether the load is to be replayed."""
         return self.window_end > window.since and self.window_start < window.until
 

@@ -6,7 +6,6 @@ it counts. Two attempts can be told apart where the file system makes hard links
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,9 +15,7 @@ from airflow_provider_genesys.sinks.objects.layout import DAY
 from airflow_provider_genesys.sinks.objects.raw_landing import RawLanding
 from airflow_provider_genesys.sinks.objects.settings import PART_SIZE, ObjectSettings
 from airflow_provider_genesys.sinks.objects.sink import ObjectSink
-from airflow_provider_genesys.stores.folder import _TRANSIENT, FolderStore
-
-_TRANSIENT |= {errno.ENOENT, errno.ESTALE, errno.ETIMEDOUT}
+from airflow_provider_genesys.stores.folder import FolderStore
 
 
 class LocalSink(ObjectSink):

@@ -11,7 +11,7 @@ from airflow_provider_genesys.exceptions import SinkRefusedError, SinkUnavailabl
 from airflow_provider_genesys.failpoints import COMPLETING, PIECE_SENT, PUTTING, reached
 from airflow_provider_genesys.retries import retried
 from airflow_provider_genesys.stores.azure_errors import AzureError, code_of, explained, is_transient, told
-from airflow_provider_genesys.stores.base import Body, Sent, Stored, content_type
+from airflow_provider_genesys.stores.base import Body, SentPieces, Stored, content_type
 from airflow_provider_genesys.stores.read_through import read_through
 
 T = TypeVar("T")
@@ -68,9 +68,9 @@ class AzureStore:
 
     def upload(self, key: str) -> AzureUpload:
         """Begin a blob that is staged in blocks."""
-        return AzureUpload(self, Sent(key, uuid.uuid4().hex))
+        return AzureUpload(self, SentPieces(key, uuid.uuid4().hex))
 
-    def resume(self, sent: Sent) -> AzureUpload | None:
+    def resume(self, sent: SentPieces) -> AzureUpload | None:
         """Go on with a blob, where Azure still has all blocks that were sent."""
         held = self.call("get_block_list", sent.key, tolerate={"BlobNotFound"}, block_list_type="uncommitted")
         sizes = {block.id: block.size for block in held[1]} if held else {}
@@ -156,7 +156,7 @@ class AzureStore:
 class AzureUpload:
     """Implements :class:`.stores.base.ResumableUpload`."""
 
-    def __init__(self, store: AzureStore, sent: Sent) -> None:
+    def __init__(self, store: AzureStore, sent: SentPieces) -> None:
         self.sent = sent
         self._store = store
 

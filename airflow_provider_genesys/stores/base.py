@@ -47,7 +47,7 @@ class Stored:
 
 
 @dataclass(frozen=True)
-class Sent:
+class SentPieces:
     """How far an unfinished upload has come: all that another process needs to go on with it."""
 
     key: str
@@ -56,7 +56,7 @@ class Sent:
     pieces: int = 0
     bytes: int = 0
 
-    def and_piece(self, size: int) -> Sent:
+    def and_piece(self, size: int) -> SentPieces:
         """Return this with one piece of ``size`` bytes more."""
         return replace(self, pieces=self.pieces + 1, bytes=self.bytes + size)
 
@@ -81,7 +81,7 @@ class ResumableUpload(Upload, Protocol):
     """An upload that outlives the process that has begun it; see :meth:`ObjectStore.resume`."""
 
     @property
-    def sent(self) -> Sent:
+    def sent(self) -> SentPieces:
         """What was sent so far."""
 
 
@@ -118,7 +118,7 @@ class ObjectStore(Protocol):
     def upload(self, key: str) -> ResumableUpload:
         """Begin an object that is sent in pieces."""
 
-    def resume(self, sent: Sent) -> ResumableUpload | None:
+    def resume(self, sent: SentPieces) -> ResumableUpload | None:
         """Go on behind what was ``sent``, and forget what came after it; None where the store has it no more."""
 
     def abort_uploads(self, prefix: str) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from airflow_provider_genesys.exceptions import SinkRefusedError, SinkUnavailableError
 from airflow_provider_genesys.failpoints import COMPLETING, PIECE_SENT, PUTTING, reached
-from airflow_provider_genesys.stores.base import Body, Sent, Stored
+from airflow_provider_genesys.stores.base import Body, SentPieces, Stored
 
 _UNFINISHED = ".unfinished-"
 """How the name of a file begins that is being written. No object's name begins with a dot.
@@ -20,7 +20,18 @@ Those of parts are removed by the next attempt. One that a kill has left of a le
 small, and nobody reads it.
 """
 
-_TRANSIENT = {errno.EAGAIN, errno.EDQUOT, errno.EINTR, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOSPC}
+_TRANSIENT = {
+    errno.EAGAIN,
+    errno.EDQUOT,
+    errno.EINTR,
+    errno.EIO,
+    errno.EMFILE,
+    errno.ENFILE,
+    errno.ENOENT,
+    errno.ENOSPC,
+    errno.ESTALE,
+    errno.ETIMEDOUT,
+}
 
 
 class FolderStore:
@@ -73,9 +84,9 @@ class FolderStore:
 
     def upload(self, key: str) -> LocalUpload:
         """Begin a file that is written in pieces."""
-        return LocalUpload(self._path(key), Sent(key, uuid.uuid4().hex))
+        return LocalUpload(self._path(key), SentPieces(key, uuid.uuid4().hex))
 
-    def resume(self, sent: Sent) -> LocalUpload | None:
+    def resume(self, sent: SentPieces) -> LocalUpload | None:
         """Go on with a file, where it still has all that was written."""
         upload = LocalUpload(self._path(sent.key), sent)
         return upload if upload.goes_on() else None
@@ -105,7 +116,7 @@ class FolderStore:
 class LocalUpload:
     """Implements :class:`.stores.base.ResumableUpload`: a file beside its place, which takes it when all is there."""
 
-    def __init__(self, path: Path, sent: Sent) -> None:
+    def __init__(self, path: Path, sent: SentPieces) -> None:
         self.sent = sent
         self._path = path
         self._unfinished = path.with_name(f"{_UNFINISHED}{sent.name}")

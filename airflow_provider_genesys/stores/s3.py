@@ -13,7 +13,7 @@ from airflow_provider_genesys.aws_errors import code_of, is_transient, told
 from airflow_provider_genesys.exceptions import SinkRefusedError, SinkUnavailableError
 from airflow_provider_genesys.failpoints import COMPLETING, PIECE_SENT, PUTTING, reached
 from airflow_provider_genesys.retries import retried
-from airflow_provider_genesys.stores.base import MOST_PIECES, Body, Sent, Stored, content_type
+from airflow_provider_genesys.stores.base import MOST_PIECES, Body, SentPieces, Stored, content_type
 from airflow_provider_genesys.stores.read_through import read_through
 from airflow_provider_genesys.stores.s3_errors import explained
 
@@ -66,9 +66,9 @@ class S3Store:
     def upload(self, key: str) -> S3Upload:
         """Begin a multipart upload."""
         made = self.call("create_multipart_upload", **self._described(key), ChecksumAlgorithm="CRC32")
-        return S3Upload(self, Sent(key, made["UploadId"]), [])
+        return S3Upload(self, SentPieces(key, made["UploadId"]), [])
 
-    def resume(self, sent: Sent) -> S3Upload | None:
+    def resume(self, sent: SentPieces) -> S3Upload | None:
         """Go on with a multipart upload, where S3 lists all pieces that were sent."""
         found = self._listed("list_parts", "Parts", sent.key, Key=sent.key, UploadId=sent.name)[: sent.pieces]
         if (len(found), sum(piece["Size"] for piece in found)) != (sent.pieces, sent.bytes):
@@ -78,7 +78,7 @@ class S3Store:
     def abort_uploads(self, prefix: str) -> None:
         """Throw away every unfinished multipart upload below ``prefix``."""
         for found in self._listed("list_multipart_uploads", "Uploads", prefix, Prefix=prefix):
-            S3Upload(self, Sent(found["Key"], found["UploadId"]), []).abort()
+            S3Upload(self, SentPieces(found["Key"], found["UploadId"]), []).abort()
 
     def call(self, operation: str, *, tolerate: Collection[str] = (), **arguments: Any) -> Any:
         """Make a request of the bucket and return the answer.
@@ -127,7 +127,7 @@ class S3Upload:
     :param pieces: what S3 has said of those that were sent.
     """
 
-    def __init__(self, store: S3Store, sent: Sent, pieces: list[dict[str, Any]]) -> None:
+    def __init__(self, store: S3Store, sent: SentPieces, pieces: list[dict[str, Any]]) -> None:
         self.sent = sent
         self._store = store
         self._target = {"Key": sent.key, "UploadId": sent.name}

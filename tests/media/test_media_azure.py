@@ -9,7 +9,7 @@ import pytest
 
 from airflow_provider_genesys.exceptions import ConfigurationError
 from airflow_provider_genesys.media import store as media_store
-from airflow_provider_genesys.media.store import Kept
+from airflow_provider_genesys.media.store import KeptRecording
 from airflow_provider_genesys.stores.azure_blob import AzureStore
 from airflow_provider_genesys.testing.services import AzuriteServer
 from airflow_provider_genesys.transfers.genesys_media_to_azure_blob import azure_media
@@ -38,7 +38,7 @@ def test_a_large_file_is_staged_in_blocks_and_found_again(client: Any, monkeypat
     assert (file.bytes, file.sha256) == (4 * PIECE, sha256(body).hexdigest())
     assert client.get_blob_client(key).get_blob_properties().content_settings.content_type == "audio/ogg"
     assert store.kept("c") == {}
-    kept = Kept({"id": "r"}, [file])
+    kept = KeptRecording({"id": "r"}, [file])
     store.describe("c", kept)
     assert store.kept("c") == {"r": kept}
     assert blobs(client, "uncommittedblobs") == blobs(client) == [f"{key.removesuffix('.ogg')}.metadata.json", key]

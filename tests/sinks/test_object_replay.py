@@ -19,7 +19,7 @@ from airflow_provider_genesys import failpoints
 from airflow_provider_genesys.contracts.contract import Contract
 from airflow_provider_genesys.exceptions import AccountError, DeadLetterError, FencedError
 from airflow_provider_genesys.pipeline.load import Batch, Load
-from airflow_provider_genesys.pipeline.replay import Replayed, Window
+from airflow_provider_genesys.pipeline.replay import Replayed, Span
 from airflow_provider_genesys.pipeline.run import Options
 from airflow_provider_genesys.pipeline.run import run as run_load
 from airflow_provider_genesys.sinks.azure_blob import AzureBlobSink
@@ -59,7 +59,7 @@ class Lake:
         self, contract: Contract = LENIENT, *, decrypt: Callable[[bytes], bytes] = bytes, **window: Any
     ) -> Replayed:
         replay = ObjectReplay(self.store, "", opened=lambda letter: opened(letter, decrypt))
-        return replay.run(lambda _: contract, "dag/replay/task", Window(**window))
+        return replay.run(lambda _: contract, "dag/replay/task", Span(**window))
 
     def manifest(self) -> dict[str, Any]:
         return dict(json.loads(self.store.get(f"{LOAD}_manifest.json") or b""))

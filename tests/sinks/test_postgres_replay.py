@@ -16,7 +16,7 @@ from airflow_provider_genesys.contracts.child import Child, ChildColumn
 from airflow_provider_genesys.contracts.contract import RECORDINGS, Contract
 from airflow_provider_genesys.exceptions import DeadLetterError
 from airflow_provider_genesys.pipeline.load import Load
-from airflow_provider_genesys.pipeline.replay import Replayed, Window
+from airflow_provider_genesys.pipeline.replay import Replayed, Span
 from airflow_provider_genesys.sinks.dead_letters import opened
 from airflow_provider_genesys.sinks.postgres import replay as postgres_replay
 from airflow_provider_genesys.sinks.postgres.replay import PostgresReplay
@@ -35,7 +35,7 @@ def replayed(
     replay = PostgresReplay(
         warehouse.connect, "recordings", opened=lambda letter: opened(letter, decrypt), retry_wait=0.01
     )
-    return replay.run(lambda _: contract, "dag/replay/task", Window(**window))
+    return replay.run(lambda _: contract, "dag/replay/task", Span(**window))
 
 
 def set_up(warehouse: Warehouse) -> Load:

@@ -14,7 +14,7 @@ from airflow_provider_genesys import failpoints
 from airflow_provider_genesys.contracts.contract import Contract
 from airflow_provider_genesys.exceptions import ConfigurationError
 from airflow_provider_genesys.pipeline.load import Batch
-from airflow_provider_genesys.pipeline.replay import Replayed, Window
+from airflow_provider_genesys.pipeline.replay import Replayed, Span
 from airflow_provider_genesys.sinks.dead_letters import opened
 from airflow_provider_genesys.sinks.sqs.messages import message_id
 from airflow_provider_genesys.sinks.sqs.replay import SqsReplay
@@ -51,7 +51,7 @@ def replayed(queues: Queues, contract: Contract = LENIENT, **window: Any) -> Rep
     replay = SqsReplay(
         queues.client, queues.records.url, queues.letters.url, opened=lambda letter: opened(letter, bytes), retries=0
     )
-    return replay.run(lambda _: contract, "dag/replay/task", Window(**window))
+    return replay.run(lambda _: contract, "dag/replay/task", Span(**window))
 
 
 def test_a_mended_contract_turns_dead_letters_into_messages(queues: Queues, load: Callable[..., None]) -> None:

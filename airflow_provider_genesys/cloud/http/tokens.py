@@ -44,7 +44,7 @@ class Grant:
 
 
 @dataclass(frozen=True)
-class _Held:
+class _HeldToken:
     token: str = field(repr=False)
     renew_from: float
     """From when the refresher renews it."""
@@ -53,13 +53,13 @@ class _Held:
     expires: float
 
     @classmethod
-    def of(cls, grant: Grant, asked: float) -> _Held:
+    def of(cls, grant: Grant, asked: float) -> _HeldToken:
         """Return what to hold of a grant, whose life is counted from when it was asked for."""
         margin = min(max(60.0, grant.lifetime / 10), grant.lifetime / 2)
         expires = asked + grant.lifetime
         return cls(grant.token, expires - margin, expires - margin / 2, expires)
 
-    def later(self, now: float, delay: float) -> _Held:
+    def later(self, now: float, delay: float) -> _HeldToken:
         """Return the same with the next early renewal ``delay`` seconds from now, the refresher's before others'."""
         return replace(self, renew_from=now + delay, overdue_from=max(self.overdue_from, now + 2 * delay))
 
@@ -78,7 +78,7 @@ class TokenSource:
         self._clock = clock
         self._circuit = circuit or Circuit("Genesys Cloud's token endpoint", clock=clock)
         self._asking = threading.Lock()
-        self._held: _Held | None = None
+        self._held: _HeldToken | None = None
         self._last_use = clock()
 
     def token(self) -> str:
@@ -125,7 +125,7 @@ class TokenSource:
             held = self._held
             return held.token if held and held.token != stale else self._new().token
 
-    def _renew_early(self, held: _Held) -> str:
+    def _renew_early(self, held: _HeldToken) -> str:
         if self._held and self._held is not held:  # whoever held the lock before us did it
             return self._held.token
         try:
@@ -134,7 +134,7 @@ class TokenSource:
             self._put_off(held, error)
             return held.token
 
-    def _put_off(self, held: _Held, error: Exception) -> None:
+    def _put_off(self, held: _HeldToken, error: Exception) -> None:
         now = self._clock()
         delay = max(_delay(error), self._circuit.wait())
         self._held = held.later(now, delay)
@@ -147,7 +147,7 @@ class TokenSource:
             error if isinstance(error, GenesysError) else type(error).__name__,
         )
 
-    def _new(self) -> _Held:
+    def _new(self) -> _HeldToken:
         self._circuit.check()
         asked = self._clock()
         try:
@@ -156,7 +156,7 @@ class TokenSource:
             self._circuit.failed(error)
             raise
         self._circuit.succeeded()
-        self._held = _Held.of(grant, asked)
+        self._held = _HeldToken.of(grant, asked)
         return self._held
 
 

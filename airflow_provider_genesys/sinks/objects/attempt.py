@@ -32,7 +32,7 @@ from airflow_provider_genesys.sinks.objects.layout import Layout, partition_of, 
 from airflow_provider_genesys.sinks.objects.ledger import Ledger, successor
 from airflow_provider_genesys.sinks.objects.manifest import write_manifest
 from airflow_provider_genesys.sinks.objects.parts import Part, PartWriter
-from airflow_provider_genesys.sinks.objects.row_parts import Cut, RowParts, Written, joined
+from airflow_provider_genesys.sinks.objects.row_parts import Cut, RowParts, WrittenParts, joined
 from airflow_provider_genesys.sinks.objects.settings import ObjectSettings
 from airflow_provider_genesys.sinks.objects.shards import withdraw
 from airflow_provider_genesys.source.position import Position
@@ -55,7 +55,7 @@ class _Gathered:
     letters: PartWriter[Batch]
     checkpoint: Checkpoint
 
-    def close(self) -> tuple[Written, list[Part]]:
+    def close(self) -> tuple[WrittenParts, list[Part]]:
         """Make the objects appear; one that has no rows does not."""
         rows, letters = self.rows.close(self.start, self.end), self.letters.close(self.start, self.end)
         return rows, [letters] if letters else []

@@ -6,7 +6,7 @@ from typing import Literal
 
 from airflow_provider_genesys.pipeline.load import Load
 from airflow_provider_genesys.sinks.objects.form import Rows, Table
-from airflow_provider_genesys.sinks.objects.ndjson import Gzip, Lines, Plain
+from airflow_provider_genesys.sinks.objects.ndjson import GzipBlocks, Lines, Plain
 
 OutputFormat = Literal["ndjson.gz", "ndjson", "parquet"]
 
@@ -20,4 +20,4 @@ def rows_of(output_format: OutputFormat, load: Load, contract: Table) -> Rows:
         from airflow_provider_genesys.sinks.objects.parquet import ParquetRows
 
         return ParquetRows(load, contract)
-    return Lines(contract, Gzip() if output_format == "ndjson.gz" else Plain())
+    return Lines(contract, GzipBlocks() if output_format == "ndjson.gz" else Plain())

@@ -20,7 +20,7 @@ from airflow_provider_genesys.pipeline.load import Load, Previous, continues
 from airflow_provider_genesys.sinks.objects.parts import Part
 from airflow_provider_genesys.sinks.objects.row_parts import ChildParts, all_of
 from airflow_provider_genesys.sinks.objects.settings import Fencing
-from airflow_provider_genesys.stores.base import ObjectStore, Sent
+from airflow_provider_genesys.stores.base import ObjectStore, SentPieces
 
 VERSION = 1
 _CLAIMS = 10
@@ -31,7 +31,7 @@ _CLAIMS = 10
 class Sending:
     """An archive that is being landed as it is (:mod:`.raw_landing`): the upload, and the CRC-32 of what was sent."""
 
-    sent: Sent
+    sent: SentPieces
     crc32: int
 
 

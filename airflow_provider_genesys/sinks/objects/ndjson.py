@@ -73,7 +73,7 @@ class Plain:
         return b""
 
 
-class Gzip:
+class GzipBlocks:
     """One gzip member without a time in it.
 
     What ISA-L makes depends on how its input is cut, and batches are cut by time, too: it gets equal blocks instead.

@@ -20,7 +20,7 @@ from airflow_provider_genesys.exceptions import SinkUnavailableError
 from airflow_provider_genesys.pipeline.certificate import Certificate
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
 from airflow_provider_genesys.pipeline.load import Load
-from airflow_provider_genesys.sinks.naming import naming
+from airflow_provider_genesys.sinks.error_context import error_context
 from airflow_provider_genesys.sinks.objects.landing_attempt import LandingAttempt
 from airflow_provider_genesys.sinks.objects.settings import ObjectSettings
 from airflow_provider_genesys.source.position import Identity
@@ -45,7 +45,7 @@ class RawLanding:
 
     def open(self, load: Load, *, restart: bool) -> Checkpoint | None:
         """Take a new fence and return where to go on, None for the beginning; see :meth:`.Sink.open`."""
-        with naming(f"Export {load.export_id}, opening the landing"):
+        with error_context(f"Export {load.export_id}, opening the landing"):
             self._attempt = LandingAttempt(load, self._settings, self._connect(), restart=restart)
         return self._attempt.entry.checkpoint
 
@@ -72,7 +72,7 @@ class RawLanding:
         if attempt is None:
             raise RuntimeError("The landing is not open.")
         try:
-            with naming(f"Export {attempt.load.export_id}, landing its archive from byte {attempt.sent} on"):
+            with error_context(f"Export {attempt.load.export_id}, landing its archive from byte {attempt.sent} on"):
                 yield attempt
         except SinkUnavailableError:
             attempt.check_fence()  # a newer attempt throws our upload away: say that, then

@@ -27,12 +27,12 @@ from airflow_provider_genesys.pipeline.replay import (
     LetterFacts,
     Open,
     Replayed,
-    Window,
+    Span,
     account,
     facts_of,
     judge,
 )
-from airflow_provider_genesys.sinks.naming import naming
+from airflow_provider_genesys.sinks.error_context import error_context
 from airflow_provider_genesys.sinks.objects.dead_letters import Letter, first_letter, letters_in, marked
 from airflow_provider_genesys.sinks.objects.formats import OutputFormat
 from airflow_provider_genesys.sinks.objects.layout import Layout, dead_letters_below, tag
@@ -40,10 +40,13 @@ from airflow_provider_genesys.sinks.objects.ledger import Entry, Ledger
 from airflow_provider_genesys.sinks.objects.manifest import read_manifest, write_manifest
 from airflow_provider_genesys.sinks.objects.ndjson import Plain
 from airflow_provider_genesys.sinks.objects.parts import Part, PartWriter
-from airflow_provider_genesys.sinks.objects.row_parts import Cut, RowParts, Written, joined
+from airflow_provider_genesys.sinks.objects.row_parts import Cut, RowParts, WrittenParts, joined
 from airflow_provider_genesys.sinks.objects.settings import Fencing
 from airflow_provider_genesys.sinks.objects.shards import joins, list_again
 from airflow_provider_genesys.stores.base import ObjectStore, below
+
+Judge = Callable[[list[Letter], Load], Judged]
+"""Says what some letters of a load are today."""
 
 
 class ObjectReplay:
@@ -71,7 +74,7 @@ class ObjectReplay:
         self._pii_key = pii_key
         self._fencing: Fencing = fencing
 
-    def run(self, contract_of: Callable[[str], Contract], run_id: str, window: Window = EVER) -> Replayed:
+    def run(self, contract_of: Callable[[str], Contract], run_id: str, window: Span = EVER) -> Replayed:
         """Replay every open letter of the window.
 
         :param contract_of: returns today's contract of a kind of export.
@@ -81,11 +84,11 @@ class ObjectReplay:
         total = Replayed()
         for facts in self._loads(window):
             load = facts.load(contract_of, run_id)
-            with naming(f"Export {load.export_id}, replaying its dead letters"):
+            with error_context(f"Export {load.export_id}, replaying its dead letters"):
                 total.add(self._replay(load))
         return total
 
-    def _loads(self, window: Window) -> Iterator[LetterFacts]:
+    def _loads(self, window: Span) -> Iterator[LetterFacts]:
         """Return the loads below whose folders letters lie, whether they still count or not."""
         found = [stored.key for stored in self._store.list_objects(dead_letters_below(self._prefix))]
         for _, keys in groupby(found, key=lambda key: key.rpartition("/")[0]):
@@ -137,15 +140,15 @@ class _LoadReplay:
         self._entry = entry
         self._layout = self._layout_of(load.shard)
 
-    def run(self, judged: Callable[[list[Letter], Load], Judged]) -> Replayed:
+    def run(self, judged: Judge) -> Replayed:
         """Write rows and marks, let them count, list them in the manifest, and remove what it lists no more."""
         for prefix in self._layout.own:
             self._store.abort_uploads(prefix)
         total = Replayed(loads=1)
-        rows, letters = Written(self._entry.parts, self._entry.children), list[Part]()
+        rows, letters = WrittenParts(self._entry.parts, self._entry.children), list[Part]()
         for part in self._entry.dead_letters:
             written, kept, of_part = self._part(part, judged)
-            rows = Written([*rows.parts, *written.parts], joined(rows.children, written.children))
+            rows = WrittenParts([*rows.parts, *written.parts], joined(rows.children, written.children))
             letters += kept
             total.add(of_part)
         reached(PART_UPLOADED)
@@ -159,7 +162,7 @@ class _LoadReplay:
         self._append(state="complete")
         return total
 
-    def _part(self, part: Part, judged: Callable[[list[Letter], Load], Judged]) -> tuple[Written, list[Part], Replayed]:
+    def _part(self, part: Part, judged: Judge) -> tuple[WrittenParts, list[Part], Replayed]:
         """Read one object of letters again; return the part of its rows, the letters' new object, and the account."""
         own_name, total = tag(self._entry.attempt), Replayed()
         rows = RowParts(

@@ -29,7 +29,7 @@ class Cut:
 
 
 @dataclass(frozen=True)
-class Written:
+class WrittenParts:
     """The objects that have appeared; none for what has no rows."""
 
     parts: list[Part] = field(default_factory=list)
@@ -78,11 +78,11 @@ class RowParts:
             children = table.of(batch)
             writer.write(children, len(children.rows))
 
-    def close(self, start: int, end: int) -> Written:
+    def close(self, start: int, end: int) -> WrittenParts:
         """Make the objects appear; see :meth:`.PartWriter.close`."""
         part = self._rows.close(start, end)
         closed = {name: writer.close(start, end) for name, (_, writer) in self._children.items()}
-        return Written([part] if part else [], {name: [child] for name, child in closed.items() if child})
+        return WrittenParts([part] if part else [], {name: [child] for name, child in closed.items() if child})
 
 
 def joined(*several: ChildParts) -> ChildParts:

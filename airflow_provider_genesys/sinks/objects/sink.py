@@ -14,7 +14,7 @@ from airflow_provider_genesys.exceptions import SinkUnavailableError
 from airflow_provider_genesys.pipeline.certificate import Certificate
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
 from airflow_provider_genesys.pipeline.load import Batch, Load
-from airflow_provider_genesys.sinks.naming import naming
+from airflow_provider_genesys.sinks.error_context import error_context
 from airflow_provider_genesys.sinks.objects.attempt import Attempt
 from airflow_provider_genesys.sinks.objects.settings import ObjectSettings
 from airflow_provider_genesys.sinks.objects.shards import Shards
@@ -38,7 +38,7 @@ class ObjectSink:
     def open(self, load: Load, *, restart: bool) -> Checkpoint | None:
         """Claim the ledger and return the checkpoint of its last part."""
         self.abort()
-        with naming(f"Export {load.export_id}, opening the load"):
+        with error_context(f"Export {load.export_id}, opening the load"):
             self._attempt = Attempt(load, self._settings, self._connect(), restart=restart)
         return self._attempt.entry.checkpoint
 
@@ -66,7 +66,7 @@ class ObjectSink:
 
     def join(self, load: Load, joined: Callable[[Sequence[Certificate]], Certificate]) -> Certificate | None:
         """See :meth:`.sink.JoiningSink.join`."""
-        with naming(f"Export {load.export_id}, joining its shards"):
+        with error_context(f"Export {load.export_id}, joining its shards"):
             return Shards(load, self._settings, self._connect()).join(joined)
 
     def keep(self, checkpoint: Checkpoint) -> None:
@@ -91,7 +91,7 @@ class ObjectSink:
     def _working(self, place: str) -> Iterator[Attempt]:
         attempt = self._opened
         try:
-            with naming(f"Export {attempt.load.export_id}, {place}"):
+            with error_context(f"Export {attempt.load.export_id}, {place}"):
                 yield attempt
         except BaseException as error:
             # Half a batch may be in the part: going on would write it twice.

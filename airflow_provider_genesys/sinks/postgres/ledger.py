@@ -130,7 +130,7 @@ class Claim:
 
 
 @dataclass(frozen=True)
-class Held:
+class HeldRow:
     """What the row says when a batch begins."""
 
     checkpoint: Checkpoint | None
@@ -207,7 +207,7 @@ class Ledger:
         number = sql.Literal(self._row["shard"])  # "shard" names a column
         return sql.SQL(_LOCK).format(ledger=self.identifier, number=number, **literals).as_bytes()
 
-    def held(self, cursor: Cursor, fence: int) -> Held:
+    def held(self, cursor: Cursor, fence: int) -> HeldRow:
         """Return what the row said when :attr:`lock` was executed, which came third, after BEGIN and another lock.
 
         :raises FencedError: another attempt has claimed the load.
@@ -220,7 +220,7 @@ class Ledger:
             raise self._fenced(fence)
         if newest < fence:
             raise self.forgotten()
-        return Held(self._read(checkpoint) if checkpoint else None, *more)
+        return HeldRow(self._read(checkpoint) if checkpoint else None, *more)
 
     def forgotten(self) -> SinkUnavailableError:
         """Make the error for a server that has lost what it had confirmed: rows and ledger, the whole transaction."""
@@ -230,7 +230,7 @@ class Ledger:
             "task's next try resumes at what is still there."
         )
 
-    def advance(self, cursor: Cursor, checkpoint: Checkpoint, held: Held, landed: Landed) -> None:
+    def advance(self, cursor: Cursor, checkpoint: Checkpoint, held: HeldRow, landed: Landed) -> None:
         """Commit ``checkpoint`` with what else the transaction holds: what ``landed`` since ``held``."""
         new = {
             "checkpoint": checkpoint.to_json(),

@@ -27,7 +27,7 @@ from airflow_provider_genesys.pipeline.replay import (
     Judged,
     Open,
     Replayed,
-    Window,
+    Span,
     account,
     judge,
 )
@@ -106,7 +106,7 @@ class PostgresReplay:
         self._pii_key = pii_key
         self._letters, _ = identify(schema)
 
-    def run(self, contract_of: Callable[[str], Contract], run_id: str, window: Window = EVER) -> Replayed:
+    def run(self, contract_of: Callable[[str], Contract], run_id: str, window: Span = EVER) -> Replayed:
         """Replay every open letter of the window.
 
         :param contract_of: returns today's contract of a kind of export.
@@ -122,7 +122,7 @@ class PostgresReplay:
             self._session.close()
         return total
 
-    def _loads(self, window: Window) -> list[dict[str, Any]]:
+    def _loads(self, window: Span) -> list[dict[str, Any]]:
         with self._session.transaction() as cursor:
             return self._query(cursor, _LOADS, target=self._target, **asdict(window))
 

@@ -35,7 +35,7 @@ from airflow_provider_genesys.sinks.postgres.columns import LONGEST_NAME
 from airflow_provider_genesys.sinks.postgres.dead_letters import DeadLetters
 from airflow_provider_genesys.sinks.postgres.errors import is_of_a_row
 from airflow_provider_genesys.sinks.postgres.evolve import SHORT_WAIT, evolve
-from airflow_provider_genesys.sinks.postgres.ledger import Claim, Held, Ledger
+from airflow_provider_genesys.sinks.postgres.ledger import Claim, HeldRow, Ledger
 from airflow_provider_genesys.sinks.postgres.partitions import PartitionBy, Partitions
 from airflow_provider_genesys.sinks.postgres.poison import search, with_records, without
 from airflow_provider_genesys.sinks.postgres.raw import batch_with_raw, check_pii, with_raw
@@ -309,7 +309,7 @@ class PostgresSink:
             reached(CHECKED)
         return final
 
-    def _published(self, cursor: Cursor, held: Held) -> Landed:
+    def _published(self, cursor: Cursor, held: HeldRow) -> Landed:
         """Publish what was loaded beside the table. Return what became of all rows of the load."""
         before = held.counts
         if self._publish == "batches":
@@ -321,7 +321,7 @@ class PostgresSink:
         return replace(landed, duplicates=landed.duplicates + before.duplicates)
 
     def _accounted(
-        self, cursor: Cursor, certificate: Certificate, held: Held, landed: Landed, removed: Removed
+        self, cursor: Cursor, certificate: Certificate, held: HeldRow, landed: Landed, removed: Removed
     ) -> Certificate:
         present, taken = self._ledger.audit(cursor, self._claim.begun_at)
         self._ledger.check(landed.written, present, taken)

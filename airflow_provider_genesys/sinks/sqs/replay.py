@@ -26,7 +26,7 @@ from airflow_provider_genesys.pipeline.replay import (
     LetterFacts,
     Open,
     Replayed,
-    Window,
+    Span,
     account,
     facts_of,
     judge,
@@ -85,7 +85,7 @@ class SqsReplay:
         self._held: list[str] = []
         """Receipts of what goes back."""
 
-    def run(self, contract_of: Callable[[str], Contract], run_id: str, window: Window = EVER) -> Replayed:
+    def run(self, contract_of: Callable[[str], Contract], run_id: str, window: Span = EVER) -> Replayed:
         """Replay as many letters of the window as the queue held at the beginning.
 
         :param contract_of: returns today's contract of a kind of export.
@@ -103,7 +103,7 @@ class SqsReplay:
         total.loads = len(loads)
         return total
 
-    def _sorted(self, messages: list[dict[str, Any]], window: Window) -> dict[LetterFacts, _Received]:
+    def _sorted(self, messages: list[dict[str, Any]], window: Span) -> dict[LetterFacts, _Received]:
         """Return letters by load; what is no letter, or of another window, goes back."""
         found: dict[LetterFacts, _Received] = defaultdict(_Received)
         for message in messages:

@@ -20,7 +20,7 @@ from airflow_provider_genesys.pipeline.certificate import Certificate
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, Counts
 from airflow_provider_genesys.pipeline.load import Batch, Load
 from airflow_provider_genesys.sinks.dead_letters import DeadLetterEncoder
-from airflow_provider_genesys.sinks.naming import naming
+from airflow_provider_genesys.sinks.error_context import error_context
 from airflow_provider_genesys.sinks.sqs.messages import Message, MessageEncoder, packed
 from airflow_provider_genesys.sinks.sqs.queue import Queue
 from airflow_provider_genesys.sinks.sqs.settings import SqsSettings
@@ -110,7 +110,7 @@ class Delivery:
     def open(self, *, restart: bool) -> Checkpoint | None:
         """Claim the load."""
         load, limit = self._load, self._settings.max_message_bytes
-        with naming(f"Export {load.export_id}, opening the load"):
+        with error_context(f"Export {load.export_id}, opening the load"):
             self._largest = limit or self._records.largest_message()
             self._largest_letter = limit or self._letters.largest_message()
         key = Key(load.load_id, self._settings.queue_url, load.shard)
@@ -123,7 +123,7 @@ class Delivery:
     def write(self, batch: Batch) -> Checkpoint:
         """Send, then commit."""
         self._keep_processed_at(batch.checkpoint.processed_at)
-        with naming(f"Export {self._load.export_id}, bytes {batch.start} to {batch.end}"):
+        with error_context(f"Export {self._load.export_id}, bytes {batch.start} to {batch.end}"):
             refused = self._send_rows(batch)
             self._send_letters(batch, [*batch.dead_letters, *refused])
         reached(SENT)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_genesys.contracts.contract import Column, Contract
 from airflow_provider_genesys.exceptions import ContractError
-from airflow_provider_genesys.sinks.objects.ndjson import GZIP_BLOCK, Gzip, Plain, RowEncoder
+from airflow_provider_genesys.sinks.objects.ndjson import GZIP_BLOCK, GzipBlocks, Plain, RowEncoder
 
 NOON = datetime(2026, 11, 1, 12, tzinfo=timezone.utc)
 
@@ -110,7 +110,7 @@ def test_gzip_gives_the_same_bytes_however_it_is_fed(size: int) -> None:
 
     packed = set()
     for piece in (7919, GZIP_BLOCK, max(size, 1)):
-        packer = Gzip()
+        packer = GzipBlocks()
         packed.add(b"".join(packer.pack(text[at : at + piece]) for at in range(0, size, piece)) + packer.end())
 
     [data] = packed

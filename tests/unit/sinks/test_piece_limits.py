@@ -8,7 +8,7 @@ import pytest
 
 from airflow_provider_genesys.exceptions import ConfigurationError, SinkRefusedError
 from airflow_provider_genesys.sinks.objects.settings import LARGEST_PART_SIZE, ObjectSettings
-from airflow_provider_genesys.stores.base import MOST_PIECES, Sent
+from airflow_provider_genesys.stores.base import MOST_PIECES, SentPieces
 from airflow_provider_genesys.stores.piece_writer import PIECE, piece_size
 from airflow_provider_genesys.stores.s3 import S3Store, S3Upload
 
@@ -37,6 +37,6 @@ def test_a_piece_too_many_is_refused_before_it_is_sent() -> None:
         def __getattr__(self, name: str) -> Any:
             raise AssertionError(name)
 
-    upload = S3Upload(S3Store(NoClient(), "bucket"), Sent("a/part.ndjson", "upload-1"), [{}] * MOST_PIECES)
+    upload = S3Upload(S3Store(NoClient(), "bucket"), SentPieces("a/part.ndjson", "upload-1"), [{}] * MOST_PIECES)
     with pytest.raises(SinkRefusedError, match="smaller part_size"):
         upload.send(b"more")

@@ -9,7 +9,7 @@ from airflow_provider_genesys.exceptions import SinkRefusedError, SinkUnavailabl
 
 
 @contextmanager
-def naming(place: str) -> Iterator[None]:
+def error_context(place: str) -> Iterator[None]:
     """Put ``place`` before what the sink's store or queue has to say."""
     try:
         yield
