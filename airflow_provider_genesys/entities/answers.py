@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qs, quote, urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 
 from airflow_provider_genesys.cloud.http.client import CloudClient
+from airflow_provider_genesys.cloud.http.paths import path_step
 from airflow_provider_genesys.entities.declaration import Listing
 from airflow_provider_genesys.exceptions import (
     CloudUnavailableError,
-    ConfigurationError,
     PermissionDeniedError,
     RequestRefusedError,
     SourceRefusedError,
@@ -94,9 +94,8 @@ class Pager:
     def _path(self, parent: str | None) -> str:
         if parent is None or self.listing.parent is None:
             return self.listing.path
-        if not parent.strip("."):  # dots are left as they are by quote, and would lead to another resource
-            raise ConfigurationError(f"{parent!r} is not the id of anything that {self.listing.name} lies below.")
-        return self.listing.path.replace(f"{{{self.listing.parent.path}}}", quote(parent, safe=""))
+        step = path_step(parent, f"anything that {self.listing.name} lies below")
+        return self.listing.path.replace(f"{{{self.listing.parent.path}}}", step)
 
     def _parameters(self, at: str | None) -> Parameters:
         listing = self.listing

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 from airflow_provider_genesys.cloud.exports.waiting import pause
+from airflow_provider_genesys.cloud.http.paths import path_step
 from airflow_provider_genesys.cloud.presigned import PresignedUrl, check_host, expires_at
 from airflow_provider_genesys.exceptions import NotFoundError, SourceUnavailableError
 
@@ -97,7 +97,7 @@ class MediaBatches:
 
     def _look(self, batch: str) -> dict[str, Any]:
         try:
-            answer: dict[str, Any] = self._client.request("GET", f"{PATH}/{quote(batch, safe='')}")
+            answer: dict[str, Any] = self._client.request("GET", f"{PATH}/{path_step(batch, 'a batch request')}")
         except NotFoundError as error:  # how long Genesys keeps it is not known
             raise SourceUnavailableError(
                 f"Batch request {batch} is gone before it ended. The next try makes another. ({error})"

@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from airflow_provider_genesys.exceptions import CursorLostError, NotFoundError, RequestRefusedError
+from airflow_provider_genesys.cloud.http.paths import path_step
+from airflow_provider_genesys.exceptions import ConfigurationError, CursorLostError, NotFoundError, RequestRefusedError
 
 if TYPE_CHECKING:
     from airflow_provider_genesys.cloud.exports.base import Page
@@ -76,12 +77,11 @@ def of_retention(client: CloudClient, days: int, size: int) -> Index:
 def recording_metadata(client: CloudClient, conversation_id: str) -> list[dict[str, Any]] | None:
     """Return the metadata of a conversation's recordings; None where Genesys does not know the conversation."""
     try:
-        found = client.request("GET", f"/api/v2/conversations/{_quoted(conversation_id)}/recordingmetadata")
+        step = path_step(conversation_id, "a conversation")
+    except ConfigurationError:
+        return None
+    try:
+        found = client.request("GET", f"/api/v2/conversations/{step}/recordingmetadata")
     except NotFoundError:
         return None
     return [one for one in found or [] if isinstance(one, dict)]
-
-
-def _quoted(name: str) -> str:
-    """Return an id as one step of a path: dots are left alone by quote, and would lead elsewhere."""
-    return quote(name, safe="") if name.strip(".") else name.replace(".", "%252E")

@@ -11,11 +11,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar
-from urllib.parse import quote
 
 import msgspec
 
 from airflow_provider_genesys.cloud.exports.base import ExportRequest, ExportState, ExportStatus, Page
+from airflow_provider_genesys.cloud.http.paths import path_step
 from airflow_provider_genesys.exceptions import (
     CloudError,
     CloudUnavailableError,
@@ -220,6 +220,4 @@ def job_path(jobs: str, job: str) -> str:
 
     :raises ConfigurationError: it is not the id of one.
     """
-    if not job.strip("."):
-        raise ConfigurationError(f"{job!r} is not the id of a job.")
-    return f"{jobs}/{quote(job, safe='')}"
+    return f"{jobs}/{path_step(job, 'a job')}"

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import msgspec
 
 from airflow_provider_genesys.cloud.exports.base import ExportRequest, ExportState, ExportStatus, Page
 from airflow_provider_genesys.cloud.exports.recording_query import is_same_query, recording_query
+from airflow_provider_genesys.cloud.http.paths import path_step
 from airflow_provider_genesys.exceptions import (
     CloudError,
     CloudUnavailableError,
@@ -189,9 +190,7 @@ def _following(listing: dict[str, Any]) -> str | None:
 
 
 def _path(job: str) -> str:
-    if not job.strip("."):
-        raise ConfigurationError(f"{job!r} is not the id of a job.")
-    return f"{PATH}/{quote(job, safe='')}"
+    return f"{PATH}/{path_step(job, 'a job')}"
 
 
 def _members(answer: Any) -> dict[str, Any]:

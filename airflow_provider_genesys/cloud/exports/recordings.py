@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 from airflow_provider_genesys.cloud.config import ArchiveApi
 from airflow_provider_genesys.cloud.exports.base import ExportRequest, ExportState, ExportStatus
+from airflow_provider_genesys.cloud.http.paths import path_step
 from airflow_provider_genesys.exceptions import ConfigurationError, NotFoundError, RequestRefusedError
 from airflow_provider_genesys.times import api_time, parse_time
 
@@ -88,10 +88,7 @@ class Recordings:
         }
 
     def _path(self, export_id: str) -> str:
-        # Dots are left as they are by quote, and a path of dots would lead to another resource.
-        if not export_id.strip("."):
-            raise ConfigurationError(f"{export_id!r} is not the id of an export.")
-        return f"{self._api.path}/{quote(export_id, safe='')}"
+        return f"{self._api.path}/{path_step(export_id, 'an export')}"
 
     def _missing(self, name: str, setting: str, answer: Any) -> str:
         raise ConfigurationError(
