@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from datetime import datetime, timedelta, timezone
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.configuration import conf
@@ -18,7 +18,7 @@ from airflow_provider_genesys.links.genesys import GenesysExportLink
 from airflow_provider_genesys.tasks.availability import LateData, wait_for_data
 from airflow_provider_genesys.tasks.failures import AirflowException, failing_fast
 from airflow_provider_genesys.tasks.task_state import KeptElsewhere, TaskState
-from airflow_provider_genesys.tasks.wait import DAY, await_turn, wait_for_export
+from airflow_provider_genesys.tasks.wait import DAY, Defer, Wait, await_job_slot, wait_for_export
 from airflow_provider_genesys.window import resolve_window
 
 if TYPE_CHECKING:
@@ -76,7 +76,6 @@ class GenesysCreateExportOperator(BaseOperator):
     )
     template_fields_renderers: ClassVar[dict[str, str]] = {"filters": "json", "options": "json"}
     operator_extra_links = (GenesysExportLink(),)
-    owns_export = True
     ui_color = "#ffe9e0"
 
     def __init__(  # noqa: PLR0913 -- Airflow operators take what a user may set as keywords
@@ -142,7 +141,7 @@ class GenesysCreateExportOperator(BaseOperator):
             try:
                 return self._begin(context)
             except JobLimitError as error:
-                await_turn(self, since, error)
+                await_job_slot(error, since, self._wait, self._defer("take_turn", began=since.isoformat()))
 
     def resume(self, context: Context, event: dict[str, Any] | None = None, **_: Any) -> str:
         """Go on after the event of an export's trigger; without one, begin as :meth:`execute` does."""
@@ -163,6 +162,14 @@ class GenesysCreateExportOperator(BaseOperator):
         if self.cancel_on_kill and self._export_id:
             with self.hook as hook:
                 hook.cancel_export(self._export_id, self.kind)
+
+    @property
+    def _wait(self) -> Wait:
+        return Wait(self.poll_interval, self.max_poll_interval, self.timeout)
+
+    def _defer(self, method: str, **kwargs: Any) -> Defer | None:
+        """Return what defers this task until ``method`` goes on; None where it polls in the worker."""
+        return partial(self.defer, method_name=method, kwargs=kwargs) if self.deferrable else None
 
     @contextmanager
     def _one_try(self, context: Context) -> Iterator[TaskState]:
@@ -185,7 +192,8 @@ class GenesysCreateExportOperator(BaseOperator):
         )
         export = self._adopt(state.recall(), request.fingerprint(self.kind))
         if export is None:
-            wait_for_data(self, context, window.end, self.late_data)
+            late, defer = self.late_data, self._defer("resume")
+            wait_for_data(self.hook, self.kind, window.end, self._wait, context, late_data=late, defer=defer)
             export = self._create(request)
         # The id is worth nothing until it is kept: nothing comes between.
         state.keep(export)
@@ -224,7 +232,8 @@ class GenesysCreateExportOperator(BaseOperator):
         self._export_id = export_id
         if self.wait_for_completion:
             try:
-                wait_for_export(self, context, export_id, event)
+                wait, defer = self._wait, self._defer("resume")
+                wait_for_export(self.hook, self.kind, export_id, wait, context, event=event, defer=defer, owned=True)
             except (ExportFailedError, ExportGoneError) as error:
                 raise AirflowException(f"{error} The next try of this task creates it anew.") from error
         return export_id

@@ -25,10 +25,10 @@ from airflow_provider_genesys.hooks.postgres import connect
 from airflow_provider_genesys.tasks.arguments import required
 from airflow_provider_genesys.tasks.checkpoint_mirror import CheckpointMirror
 from airflow_provider_genesys.tasks.failures import failing_fast
-from airflow_provider_genesys.transfers.base import GenesysExportTransferOperator
-from airflow_provider_genesys.transfers.genesys_to_azure_blob import GenesysExportToAzureBlobOperator
-from airflow_provider_genesys.transfers.genesys_to_postgres import GenesysExportToPostgresOperator
-from airflow_provider_genesys.transfers.genesys_to_s3 import GenesysExportToS3Operator
+from airflow_provider_genesys.transfers.genesys_to_azure_blob import AzureBlobLoader
+from airflow_provider_genesys.transfers.genesys_to_postgres import PostgresLoader
+from airflow_provider_genesys.transfers.genesys_to_s3 import S3Loader
+from airflow_provider_genesys.transfers.loader import ExportLoader
 
 if TYPE_CHECKING:
     from airflow_provider_genesys.cloud.exports.base import ExportStatus
@@ -38,7 +38,7 @@ FAILED = {"failed", "upstream_failed", "removed"}
 ENDED = {*FAILED, "success", "skipped"}
 
 
-class GenesysFinishLoadsOperator(GenesysExportTransferOperator):
+class GenesysFinishLoadsOperator(ExportLoader):
     """Finish the loads that the sink's ledger has as begun, and whose tasks have failed for good.
 
     A load goes on from its checkpoint while its export is alive. Where the export is gone, another of the same window
@@ -60,7 +60,7 @@ class GenesysFinishLoadsOperator(GenesysExportTransferOperator):
     """
 
     template_fields: Sequence[str] = (
-        *(name for name in GenesysExportTransferOperator.template_fields if name != "handle"),
+        *ExportLoader.template_fields,
         "include",
         "file_format",
         "options",
@@ -76,7 +76,7 @@ class GenesysFinishLoadsOperator(GenesysExportTransferOperator):
         timeout: float | timedelta = timedelta(days=1),
         **kwargs: Any,
     ) -> None:
-        super().__init__(handle="", **kwargs)
+        super().__init__(**kwargs)
         self.include = include
         self.file_format = file_format
         self.options = options
@@ -87,11 +87,11 @@ class GenesysFinishLoadsOperator(GenesysExportTransferOperator):
     def unfinished_loads(self) -> list[UnfinishedLoad]:
         """Return the loads that the sink's ledger has as begun."""
 
-    def execute(self, context: Context) -> list[dict[str, Any]]:  # type: ignore[override]  # several loads
+    def execute(self, context: Context) -> list[dict[str, Any]]:
         """Finish them all, and return the summaries of their certificates."""
         return self._finish_all(context, [])
 
-    def resume(  # type: ignore[override]  # several loads
+    def resume(
         self,
         context: Context,
         event: Any = None,  # noqa: ARG002 - of a timer, says nothing
@@ -128,7 +128,7 @@ class GenesysFinishLoadsOperator(GenesysExportTransferOperator):
         with failing_fast():
             found = self.unfinished_loads()
         for load in found:
-            if load.kind != self.kind or self._load(_handle(load), context).load_id != load.load_id:
+            if load.kind != self.kind or self.load_of(_handle(load), context).load_id != load.load_id:
                 self.log.info("Load %s is left: it is of another kind, contract or filter.", load.load_id)
             elif not _has_failed(load.run_id, context):
                 self.log.info("Load %s is left: %s has not failed, or is not known here.", load.load_id, load.run_id)
@@ -145,7 +145,7 @@ class GenesysFinishLoadsOperator(GenesysExportTransferOperator):
         handle["submitted_at"] = load.submitted_at.isoformat()
         try:
             with CheckpointMirror(context, self.checkpoint_mirror_conn_id) as mirror:
-                return self._load_export(handle, context, mirror, restart=False)
+                return self.load_export(context, mirror, handle, restart=False)
         except (ExportGoneError, SourceChangedError) as error:
             self.log.warning("%s", error)
             self._ask_anew(load, context)
@@ -179,7 +179,7 @@ class GenesysFinishLoadsOperator(GenesysExportTransferOperator):
         sink = self.make_sink()
         try:
             anew = {**_handle(load), "export_id": export_id, "submitted_at": submitted_at}
-            sink.open(self._load(anew, context), restart=False)
+            sink.open(self.load_of(anew, context), restart=False)
         finally:
             sink.abort()
 
@@ -193,7 +193,7 @@ class GenesysFinishLoadsOperator(GenesysExportTransferOperator):
         time.sleep(self.poll_interval)
 
 
-class GenesysFinishPostgresLoadsOperator(GenesysFinishLoadsOperator, GenesysExportToPostgresOperator):
+class GenesysFinishPostgresLoadsOperator(GenesysFinishLoadsOperator, PostgresLoader):
     """Finish what :class:`.GenesysExportToPostgresOperator` has begun in earlier runs."""
 
     template_fields: Sequence[str] = (
@@ -211,7 +211,7 @@ class GenesysFinishPostgresLoadsOperator(GenesysFinishLoadsOperator, GenesysExpo
         return unfinished_loads(lambda: connect(self.postgres_conn_id), schema, table)
 
 
-class GenesysFinishS3LoadsOperator(GenesysFinishLoadsOperator, GenesysExportToS3Operator):
+class GenesysFinishS3LoadsOperator(GenesysFinishLoadsOperator, S3Loader):
     """Finish what :class:`.GenesysExportToS3Operator` has begun in earlier runs; not with ``output_format="raw"``."""
 
     template_fields: Sequence[str] = (
@@ -231,7 +231,7 @@ class GenesysFinishS3LoadsOperator(GenesysFinishLoadsOperator, GenesysExportToS3
         return unfinished_loads(store, required(self.s3_prefix, "s3_prefix"), self.fencing)
 
 
-class GenesysFinishAzureBlobLoadsOperator(GenesysFinishLoadsOperator, GenesysExportToAzureBlobOperator):
+class GenesysFinishAzureBlobLoadsOperator(GenesysFinishLoadsOperator, AzureBlobLoader):
     """Finish what :class:`.GenesysExportToAzureBlobOperator` has begun in earlier runs; not ``output_format="raw"``."""
 
     template_fields: Sequence[str] = (

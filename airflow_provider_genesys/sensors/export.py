@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from airflow.configuration import conf
@@ -26,7 +26,7 @@ from airflow_provider_genesys.tasks.failures import (
     failing_fast,
 )
 from airflow_provider_genesys.tasks.handle import upstream_export
-from airflow_provider_genesys.tasks.wait import DAY, wait_for_export
+from airflow_provider_genesys.tasks.wait import DAY, Wait, wait_for_export
 from airflow_provider_genesys.window import Window, read_window
 
 if TYPE_CHECKING:
@@ -63,7 +63,6 @@ class GenesysExportSensor(BaseSensorOperator):
 
     template_fields: Sequence[str] = ("export_id", "kind", "window_start", "window_end", "genesys_conn_id")
     operator_extra_links = (GenesysExportLink(),)
-    owns_export = False
     ui_color = "#fff4e5"
 
     def __init__(  # noqa: PLR0913 -- Airflow operators take what a user may set as keywords
@@ -108,8 +107,10 @@ class GenesysExportSensor(BaseSensorOperator):
         with self._failing_softly(), failing_fast(), _with_advice(), self.hook:
             self._check()
             GenesysExportLink.persist(context, self.hook.config.api_url)
-            status = wait_for_export(self, context, str(self.export_id), event)
-            export = upstream_export(self, context, str(self.export_id))
+            export_id, wait = str(self.export_id), Wait(self.poll_interval, self.max_poll_interval, self.timeout)
+            defer = partial(self.defer, method_name="resume") if self.deferrable else None
+            status = wait_for_export(self.hook, self.kind, export_id, wait, context, event=event, defer=defer)
+            export = upstream_export(self.upstream_task_ids, context, export_id)
             window = self._window(status, export)
             start, end = (window.start, window.end) if window else (None, None)
             handle = self.hook.make_handle(status, window_start=start, window_end=end)

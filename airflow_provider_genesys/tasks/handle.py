@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import ast
 import json
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseOperator, Context
+from airflow.sdk import Context
 
 from airflow_provider_genesys.cloud.exports import aggregates
 from airflow_provider_genesys.exceptions import ConfigurationError, WindowError
@@ -89,9 +90,9 @@ def _parsed(text: str) -> Any:
         raise ConfigurationError("handle begins like a dict but cannot be read as one.") from None
 
 
-def upstream_export(task: BaseOperator, context: Context, export_id: str) -> dict[str, Any] | None:
-    """Return the XCom ``export`` of a task directly upstream that is of this export; None where there is none."""
-    for task_id in sorted(task.upstream_task_ids):
+def upstream_export(task_ids: Collection[str], context: Context, export_id: str) -> dict[str, Any] | None:
+    """Return the XCom ``export`` of one of the tasks that is of this export; None where there is none."""
+    for task_id in sorted(task_ids):
         pulled = context["ti"].xcom_pull(task_ids=task_id, key="export")
         # A mapped task upstream gives a list, with one element for each of its exports.
         for export in pulled if isinstance(pulled, list) else [pulled]:

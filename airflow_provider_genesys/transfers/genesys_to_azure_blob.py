@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_genesys.hooks.object_store import azure_container
 from airflow_provider_genesys.tasks.arguments import required
-from airflow_provider_genesys.transfers.base import GenesysExportTransferOperator
+from airflow_provider_genesys.transfers.loader import ExportLoader
 from airflow_provider_genesys.transfers.object_store import GenesysExportToObjectStoreOperator, OutputFormat
 
 if TYPE_CHECKING:
@@ -15,31 +15,11 @@ if TYPE_CHECKING:
     from airflow_provider_genesys.sinks.objects.raw_landing import RawLanding
 
 
-class GenesysExportToAzureBlobOperator(GenesysExportToObjectStoreOperator):
-    """Load an export into Azure Blob Storage, as NDJSON or Parquet in parts, or its archive as it is.
-
-    A manifest is written last; only what it lists belongs to the load. See ``docs/azure-blob.md`` for the layout and
-    the rights that are needed. The extra ``azure`` has to be installed.
-
-    For the other parameters see :class:`.base.GenesysExportTransferOperator`.
-
-    :param container_name: name of the container, which exists. (templated)
-    :param blob_prefix: what every blob's name begins with. (templated)
-    :param output_format: ``ndjson.gz``, ``ndjson`` or ``parquet`` (which needs the extra ``parquet``); or ``raw``, for
-        the archive's own bytes in one blob, from which the loading operators can load it again.
-    :param part_size: bytes of the unpacked archive that make up one blob, about; with ``raw``, bytes of the archive
-        after which there is a checkpoint.
-    :param child_files: write the contract's children (of a conversation: participants, sessions, segments, metrics) to
-        files of their own, below ``<prefix>_<child>``.
-    :param partition_format: names the partition below the prefix, ``name=value`` in strftime's letters, by the window's
-        start in UTC, e.g. ``year=%Y/month=%m/day=%d``. A window that was loaded before stays where it is.
-    :param extra_args: given with each blob that is written: ``standard_blob_tier``, ``encryption_scope``, ``metadata``,
-        ``tags``.
-    :param wasb_conn_id: the Azure connection, as ``WasbHook`` reads it. (templated)
-    """
+class AzureBlobLoader(ExportLoader):
+    """Loads into a container; the parameters are those of :class:`GenesysExportToAzureBlobOperator`, but ``handle``."""
 
     template_fields: Sequence[str] = (
-        *GenesysExportTransferOperator.template_fields,
+        *ExportLoader.template_fields,
         "container_name",
         "blob_prefix",
         "wasb_conn_id",
@@ -84,6 +64,35 @@ class GenesysExportToAzureBlobOperator(GenesysExportToObjectStoreOperator):
             extra_args=self.extra_args or {},
         )
 
+    def _container(self) -> Any:
+        return azure_container(self.wasb_conn_id, required(self.container_name, "container_name"))
+
+
+class GenesysExportToAzureBlobOperator(AzureBlobLoader, GenesysExportToObjectStoreOperator):
+    """Load an export into Azure Blob Storage, as NDJSON or Parquet in parts, or its archive as it is.
+
+    A manifest is written last; only what it lists belongs to the load. See ``docs/azure-blob.md`` for the layout and
+    the rights that are needed. The extra ``azure`` has to be installed.
+
+    For the other parameters see :class:`.base.GenesysExportTransferOperator`.
+
+    :param container_name: name of the container, which exists. (templated)
+    :param blob_prefix: what every blob's name begins with. (templated)
+    :param output_format: ``ndjson.gz``, ``ndjson`` or ``parquet`` (which needs the extra ``parquet``); or ``raw``, for
+        the archive's own bytes in one blob, from which the loading operators can load it again.
+    :param part_size: bytes of the unpacked archive that make up one blob, about; with ``raw``, bytes of the archive
+        after which there is a checkpoint.
+    :param child_files: write the contract's children (of a conversation: participants, sessions, segments, metrics) to
+        files of their own, below ``<prefix>_<child>``.
+    :param partition_format: names the partition below the prefix, ``name=value`` in strftime's letters, by the window's
+        start in UTC, e.g. ``year=%Y/month=%m/day=%d``. A window that was loaded before stays where it is.
+    :param extra_args: given with each blob that is written: ``standard_blob_tier``, ``encryption_scope``, ``metadata``,
+        ``tags``.
+    :param wasb_conn_id: the Azure connection, as ``WasbHook`` reads it. (templated)
+    """
+
+    template_fields: Sequence[str] = ("handle", *AzureBlobLoader.template_fields)
+
     def make_landing(self) -> RawLanding:
         """Return where the archive is landed as it is, not opened."""
         from airflow_provider_genesys.sinks.azure_blob import azure_landing
@@ -95,6 +104,3 @@ class GenesysExportToAzureBlobOperator(GenesysExportToObjectStoreOperator):
             partition_format=self.partition_format,
             extra_args=self.extra_args or {},
         )
-
-    def _container(self) -> Any:
-        return azure_container(self.wasb_conn_id, required(self.container_name, "container_name"))

@@ -8,37 +8,18 @@ from typing import TYPE_CHECKING, Any, Literal
 from airflow_provider_genesys.hooks.postgres import connect
 from airflow_provider_genesys.tasks.arguments import required
 from airflow_provider_genesys.transfers.base import GenesysExportTransferOperator
+from airflow_provider_genesys.transfers.loader import ExportLoader
 
 if TYPE_CHECKING:
     from airflow_provider_genesys.contracts.contract import Contract
     from airflow_provider_genesys.pipeline.sink import Sink
 
 
-class GenesysExportToPostgresOperator(GenesysExportTransferOperator):
-    """Load an export into a PostgreSQL table, one row per record id.
-
-    Each batch, its dead letters and its checkpoint are one transaction. See ``docs/postgres.md`` for the tables and
-    the rights that are needed.
-
-    For the other parameters see :class:`.base.GenesysExportTransferOperator`.
-
-    :param table: name of the table. (templated)
-    :param schema: schema of the table, its ledger and its dead letters. (templated)
-    :param create_table: create the tables where they do not exist; without it, no right to create is needed.
-    :param create_schema: create the schema, too, where it does not exist.
-    :param partition_by: ``day`` or ``month``: create the table partitioned by the contract's timestamp, and the
-        partitions of each load's window. None for a table that is not, or whose partitions others create.
-    :param write_mode: ``upsert``, or ``replace_window``: remove the older rows of the load's window as it completes.
-    :param publish: ``batches``: rows appear batch by batch; ``atomic``: all at once, as the load completes.
-    :param raw_column: keep each record as it came in the column ``_raw``.
-    :param allow_raw_pii: also where the contract drops, hashes or masks personal data, which stands there in clear.
-    :param child_tables: write the contract's children (of a conversation: participants, sessions, segments, metrics) to
-        tables of their own, named ``<table>_<child>``.
-    :param postgres_conn_id: the PostgreSQL connection. (templated)
-    """
+class PostgresLoader(ExportLoader):
+    """Loads into a table; its parameters are those of :class:`GenesysExportToPostgresOperator`, but for ``handle``."""
 
     template_fields: Sequence[str] = (
-        *GenesysExportTransferOperator.template_fields,
+        *ExportLoader.template_fields,
         "table",
         "schema",
         "postgres_conn_id",
@@ -98,3 +79,29 @@ class GenesysExportToPostgresOperator(GenesysExportTransferOperator):
             dead_letter_raw=self.dead_letter_raw,
             encrypt=self.encrypt,
         )
+
+
+class GenesysExportToPostgresOperator(PostgresLoader, GenesysExportTransferOperator):
+    """Load an export into a PostgreSQL table, one row per record id.
+
+    Each batch, its dead letters and its checkpoint are one transaction. See ``docs/postgres.md`` for the tables and
+    the rights that are needed.
+
+    For the other parameters see :class:`.base.GenesysExportTransferOperator`.
+
+    :param table: name of the table. (templated)
+    :param schema: schema of the table, its ledger and its dead letters. (templated)
+    :param create_table: create the tables where they do not exist; without it, no right to create is needed.
+    :param create_schema: create the schema, too, where it does not exist.
+    :param partition_by: ``day`` or ``month``: create the table partitioned by the contract's timestamp, and the
+        partitions of each load's window. None for a table that is not, or whose partitions others create.
+    :param write_mode: ``upsert``, or ``replace_window``: remove the older rows of the load's window as it completes.
+    :param publish: ``batches``: rows appear batch by batch; ``atomic``: all at once, as the load completes.
+    :param raw_column: keep each record as it came in the column ``_raw``.
+    :param allow_raw_pii: also where the contract drops, hashes or masks personal data, which stands there in clear.
+    :param child_tables: write the contract's children (of a conversation: participants, sessions, segments, metrics) to
+        tables of their own, named ``<table>_<child>``.
+    :param postgres_conn_id: the PostgreSQL connection. (templated)
+    """
+
+    template_fields: Sequence[str] = ("handle", *PostgresLoader.template_fields)

@@ -10,7 +10,7 @@ from airflow.sdk import BaseOperatorLink
 from airflow_provider_genesys.hooks.aws import s3_client
 from airflow_provider_genesys.links.s3 import GenesysS3PrefixLink
 from airflow_provider_genesys.tasks.arguments import required
-from airflow_provider_genesys.transfers.base import GenesysExportTransferOperator
+from airflow_provider_genesys.transfers.loader import ExportLoader
 from airflow_provider_genesys.transfers.object_store import GenesysExportToObjectStoreOperator, OutputFormat
 
 if TYPE_CHECKING:
@@ -18,38 +18,17 @@ if TYPE_CHECKING:
     from airflow_provider_genesys.sinks.objects.raw_landing import RawLanding
 
 
-class GenesysExportToS3Operator(GenesysExportToObjectStoreOperator):
-    """Load an export into S3, as NDJSON or Parquet in parts, or its archive as it is; a manifest is written last.
-
-    Only what the manifest lists belongs to the load. See ``docs/s3.md`` for the layout and the rights that are needed.
-
-    For the other parameters see :class:`.base.GenesysExportTransferOperator`.
-
-    :param s3_bucket: name of the bucket, which exists. (templated)
-    :param s3_prefix: what every key begins with. (templated)
-    :param output_format: ``ndjson.gz``, ``ndjson`` or ``parquet`` (which needs the extra ``parquet``); or ``raw``, for
-        the archive's own bytes in one object, from which the loading operators can load it again.
-    :param part_size: bytes of the unpacked archive that make up one object, about; with ``raw``, bytes of the archive
-        after which there is a checkpoint.
-    :param fencing: ``conditional``; ``none`` for a store without conditional writes, where two tries that run at the
-        same time are then not kept apart.
-    :param child_files: write the contract's children (of a conversation: participants, sessions, segments, metrics) to
-        files of their own, below ``<prefix>_<child>``.
-    :param partition_format: names the partition below the prefix, ``name=value`` in strftime's letters, by the window's
-        start in UTC, e.g. ``year=%Y/month=%m/day=%d``. A window that was loaded before stays where it is.
-    :param extra_args: given with each object that is written: ``ServerSideEncryption``, ``SSEKMSKeyId``,
-        ``StorageClass``, ``Tagging`` and the like.
-    :param aws_conn_id: the AWS connection. (templated)
-    """
+class S3Loader(ExportLoader):
+    """Loads into a bucket; its parameters are those of :class:`GenesysExportToS3Operator`, but for ``handle``."""
 
     template_fields: Sequence[str] = (
-        *GenesysExportTransferOperator.template_fields,
+        *ExportLoader.template_fields,
         "s3_bucket",
         "s3_prefix",
         "aws_conn_id",
     )
     operator_extra_links: Collection[BaseOperatorLink] = (
-        *GenesysExportTransferOperator.operator_extra_links,
+        *ExportLoader.operator_extra_links,
         GenesysS3PrefixLink(),
     )
 
@@ -95,6 +74,33 @@ class GenesysExportToS3Operator(GenesysExportToObjectStoreOperator):
             encrypt=self.encrypt,
             extra_args=self.extra_args or {},
         )
+
+
+class GenesysExportToS3Operator(S3Loader, GenesysExportToObjectStoreOperator):
+    """Load an export into S3, as NDJSON or Parquet in parts, or its archive as it is; a manifest is written last.
+
+    Only what the manifest lists belongs to the load. See ``docs/s3.md`` for the layout and the rights that are needed.
+
+    For the other parameters see :class:`.base.GenesysExportTransferOperator`.
+
+    :param s3_bucket: name of the bucket, which exists. (templated)
+    :param s3_prefix: what every key begins with. (templated)
+    :param output_format: ``ndjson.gz``, ``ndjson`` or ``parquet`` (which needs the extra ``parquet``); or ``raw``, for
+        the archive's own bytes in one object, from which the loading operators can load it again.
+    :param part_size: bytes of the unpacked archive that make up one object, about; with ``raw``, bytes of the archive
+        after which there is a checkpoint.
+    :param fencing: ``conditional``; ``none`` for a store without conditional writes, where two tries that run at the
+        same time are then not kept apart.
+    :param child_files: write the contract's children (of a conversation: participants, sessions, segments, metrics) to
+        files of their own, below ``<prefix>_<child>``.
+    :param partition_format: names the partition below the prefix, ``name=value`` in strftime's letters, by the window's
+        start in UTC, e.g. ``year=%Y/month=%m/day=%d``. A window that was loaded before stays where it is.
+    :param extra_args: given with each object that is written: ``ServerSideEncryption``, ``SSEKMSKeyId``,
+        ``StorageClass``, ``Tagging`` and the like.
+    :param aws_conn_id: the AWS connection. (templated)
+    """
+
+    template_fields: Sequence[str] = ("handle", *S3Loader.template_fields)
 
     def make_landing(self) -> RawLanding:
         """Return where the archive is landed as it is, not opened."""

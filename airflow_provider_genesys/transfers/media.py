@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import Context
@@ -20,10 +20,7 @@ if TYPE_CHECKING:
     from airflow_provider_genesys.contracts.contract import Contract
     from airflow_provider_genesys.media.index import Index
     from airflow_provider_genesys.media.store import MediaStore
-    from airflow_provider_genesys.pipeline.certificate import Certificate
-    from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
-    from airflow_provider_genesys.pipeline.load import Load
-    from airflow_provider_genesys.pipeline.run import Options
+    from airflow_provider_genesys.transfers.loader import Results
 
 
 class GenesysRecordingMediaOperator(GenesysExportToPostgresOperator):
@@ -93,25 +90,24 @@ class GenesysRecordingMediaOperator(GenesysExportToPostgresOperator):
         """Return the contract's fingerprint, and what tells the conversations where there is no export."""
         return super().read_by(contract) + source_fingerprint(self)
 
-    def run_load(
-        self, load: Load, handle: dict[str, Any], options: Options, watch: Callable[[Checkpoint], None]
-    ) -> Certificate:
-        """Fetch the media, and load what is known of it."""
+    @contextmanager
+    def results(self, handle: dict[str, Any]) -> Iterator[Results]:
+        """Open the recordings, whose media is fetched as they are read."""
         from airflow_provider_genesys.media.batches import Patience
-        from airflow_provider_genesys.pipeline.run import run
+        from airflow_provider_genesys.media.open import open_media
         from airflow_provider_genesys.source.pages import Pages
 
-        patience = Patience(first=self.batch_poll_interval, whole=self.batch_timeout)
-        media, jobs = self.hook.open_media(
+        media, jobs = open_media(
             handle,
+            self.hook.get_conn(),
             self.make_store(),
             index=index_of(self),
             page_size=self.page_size,
             at_once=self.media_at_once,
-            patience=patience,
+            patience=Patience(first=self.batch_poll_interval, whole=self.batch_timeout),
         )
         with closing(media):
-            return run(load, lambda _: Pages(media.read, load.export_id, jobs=jobs), self.make_sink(), options, watch)
+            yield lambda _: Pages(media.read, handle["export_id"], jobs=jobs)
 
 
 SOURCES = ("handle", "conversations_sql", "retention_threshold_days")

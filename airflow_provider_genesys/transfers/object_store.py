@@ -5,18 +5,18 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, Literal
 
+from airflow.sdk import Context
+
+from airflow_provider_genesys.cloud.exports.base import PagedFamily
+from airflow_provider_genesys.cloud.exports.registry import family
 from airflow_provider_genesys.exceptions import ConfigurationError
+from airflow_provider_genesys.tasks.checkpoint_mirror import CheckpointMirror
 from airflow_provider_genesys.tasks.result import open_archive
 from airflow_provider_genesys.transfers.base import GenesysExportTransferOperator
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from airflow_provider_genesys.contracts.contract import Contract
-    from airflow_provider_genesys.pipeline.certificate import Certificate
-    from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
     from airflow_provider_genesys.pipeline.load import Load
-    from airflow_provider_genesys.pipeline.run import Options
     from airflow_provider_genesys.sinks.objects.raw_landing import RawLanding
 
 OutputFormat = Literal["ndjson.gz", "ndjson", "parquet", "raw"]
@@ -37,26 +37,31 @@ class GenesysExportToObjectStoreOperator(GenesysExportTransferOperator):
         """Return the contract's fingerprint; an archive as it came is read by none."""
         return "raw" if self.output_format == "raw" else super().read_by(contract)
 
-    def run_load(
-        self, load: Load, handle: dict[str, Any], options: Options, watch: Callable[[Checkpoint], None]
-    ) -> Certificate:
+    def load_export(
+        self, context: Context, mirror: CheckpointMirror, handle: dict[str, Any], *, restart: bool
+    ) -> dict[str, Any]:
         """Load the rows, or land the archive."""
         if self.output_format != "raw":
-            return super().run_load(load, handle, options, watch)
+            return super().load_export(context, mirror, handle, restart=restart)
         from airflow_provider_genesys.pipeline.land import land
 
-        if load.shard:
-            raise ConfigurationError("output_format='raw' lands an archive whole. Leave out shard.")
-        if self.hook.open_pages(handle, page_size=self.page_size):
-            raise ConfigurationError(
-                f"An export of the kind {handle['kind']!r} has pages and no archive: output_format='raw' cannot land "
-                "it. Choose 'ndjson.gz', 'ndjson' or 'parquet'."
-            )
-        return land(
+        load, options = self.prepare(context, mirror, handle, restart=restart)
+        self._check_landable(load)
+        certificate = land(
             load,
             {name: handle.get(name) for name in _OF_THE_HANDLE},
             lambda start: open_archive(self.hook, handle, start.source, self.source_conn_id),
             self.make_landing(),
             options,
-            watch,
+            mirror.committed,
         )
+        return self.report(context, certificate, load.contract)
+
+    def _check_landable(self, load: Load) -> None:
+        if load.shard:
+            raise ConfigurationError("output_format='raw' lands an archive whole. Leave out shard.")
+        if isinstance(family(load.kind, self.hook.config), PagedFamily):
+            raise ConfigurationError(
+                f"An export of the kind {load.kind!r} has pages and no archive: output_format='raw' cannot land "
+                "it. Choose 'ndjson.gz', 'ndjson' or 'parquet'."
+            )

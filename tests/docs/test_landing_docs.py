@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,8 +16,10 @@ from airflow_provider_genesys.exceptions import ConfigurationError
 from airflow_provider_genesys.hooks.object_store import open_folder
 from airflow_provider_genesys.sensors.export import GenesysExportSensor
 from airflow_provider_genesys.tasks import handle as handles
+from airflow_provider_genesys.tasks.checkpoint_mirror import CheckpointMirror
 from airflow_provider_genesys.tasks.handle import read_handle
 from airflow_provider_genesys.transfers.genesys_to_s3 import GenesysExportToS3Operator
+from tests.support.task_context import context
 
 PAGE = Path(airflow_provider_genesys.__file__).parents[1] / "docs" / "landing.md"
 LOCATION = "s3://lake/raw/dt=2026-11-22/5f0c/"
@@ -48,14 +51,31 @@ def test_a_url_without_bucket_or_folder_is_refused(url: str) -> None:
         open_folder(url, None)
 
 
+SHARD = {"number": 1, "count": 2, "start": 0, "end": 9, "planned_at": "2026-11-23"}
+
+
 @pytest.mark.parametrize(
-    ("shard", "told"), [(None, "'conversation_details' has pages and no archive"), ("a range", "Leave out shard")]
+    ("kind", "shard", "told"),
+    [
+        ("conversation_details", None, "'conversation_details' has pages and no archive"),
+        ("recordings", SHARD, "Leave out shard"),
+    ],
 )
-def test_an_export_of_pages_and_a_part_of_one_cannot_be_landed(shard: Any, told: str) -> None:
+def test_an_export_of_pages_and_a_part_of_one_cannot_be_landed(
+    monkeypatch: pytest.MonkeyPatch, kind: str, shard: Any, told: str
+) -> None:
+    connection = {"conn_type": "genesys_cloud", "login": "id", "password": "secret", "extra": {"region": "us-east-1"}}
+    monkeypatch.setenv("AIRFLOW_CONN_GENESYS_DEFAULT", json.dumps(connection))
     operator = GenesysExportToS3Operator(
-        task_id="land", handle="e", s3_bucket="lake", s3_prefix="raw", output_format="raw"
+        task_id="land", handle="", s3_bucket="lake", s3_prefix="raw", output_format="raw", shard=shard
     )
-    operator.hook = SimpleNamespace(open_pages=lambda *_, **__: "pages")
-    load: Any = SimpleNamespace(range=shard)
+    handle = {
+        "export_id": "e",
+        "kind": kind,
+        "window_start": "2026-11-22",
+        "window_end": "2026-11-23",
+        "submitted_at": "2026-11-23",
+    }
+    given: Any = context()
     with pytest.raises(ConfigurationError, match=told):
-        operator.run_load(load, {"kind": "conversation_details"}, None, None)  # type: ignore[arg-type]
+        operator.load_export(given, CheckpointMirror(given), handle, restart=False)

@@ -118,13 +118,13 @@ def test_a_missing_export_id_is_told_before_anything_is_asked(genesys: FakeGenes
 
 @pytest.mark.outcome("jobs", "a state that nobody knows, or that stays for ever", "ExportTimeoutError")
 def test_an_unknown_state_is_waited_for_until_the_timeout(
-    start_genesys: Start, capsys: pytest.CaptureFixture[str]
+    start_genesys: Start, caplog: pytest.LogCaptureFixture
 ) -> None:
     genesys = start_genesys(outcome="ARCHIVING")
     with pytest.raises(AirflowSensorTimeout, match=r"not ended within 0.3 s; its last state was ARCHIVING"):
         run(sensor(new_export(), timeout=0.3), context(Store()))
     assert looks(genesys) > 2
-    assert capsys.readouterr().out.count("does not know") == 1
+    assert caplog.text.count("does not know") == 1
 
 
 STUCK = {

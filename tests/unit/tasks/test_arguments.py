@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,7 +19,9 @@ from airflow_provider_genesys.pipeline.certificate import Certificate
 from airflow_provider_genesys.pipeline.checkpoint import Counts
 from airflow_provider_genesys.source.position import Identity
 from airflow_provider_genesys.tasks.arguments import contract_of, read_pii_key
+from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
 from airflow_provider_genesys.transfers.genesys_to_postgres import GenesysExportToPostgresOperator
+from tests.support.task_context import context
 
 BROKEN = "name: mine\nversion: 1\nkey: id\ntimestamp: at\ncolumns:\n  id: {type: text}\n"
 
@@ -73,13 +74,17 @@ def certificate(**facts: Any) -> Certificate:
     return Certificate("l", "e", "recordings", "from", "to", str(RECORDINGS), identity, 1, counts, "0", **facts)
 
 
-def test_drift_is_told_through_the_asset_alias_with_the_sql(tmp_path: Path) -> None:
-    load, events = operator(outlets=[Asset("table")]), OutletEventAccessors()
+@pytest.fixture
+def reporting(genesys: FakeGenesys) -> dict[str, Any]:
+    """A context that takes reports."""
+    return {**context(), "outlet_events": OutletEventAccessors()}
+
+
+def test_drift_is_told_through_the_asset_alias_with_the_sql(reporting: Any) -> None:
+    load, events = operator(outlets=[Asset("table")]), reporting["outlet_events"]
     assert load.outlets == [Asset("table"), AssetAlias("genesys_drift")]
     found = certificate(drift=[Drift("new", "unknown", 1, 0, "boolean")], evolved=[Column("new", "new", "boolean")])
-    context: Any = {"outlet_events": events}
-    load._announce(context, found)
-    load._report_drift(context, found, RECORDINGS)
+    load.report(reporting, found, RECORDINGS)
     (event,) = events[AssetAlias("genesys_drift")].asset_alias_events
     assert event.dest_asset_key.uri == "genesys://drift/recordings"
     assert event.extra["drift"] == [
@@ -90,11 +95,10 @@ def test_drift_is_told_through_the_asset_alias_with_the_sql(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("alias", [None, "genesys_drift"])
-def test_without_drift_or_without_an_alias_nothing_is_told(alias: str | None) -> None:
-    load, events = operator(drift_alias=alias), OutletEventAccessors()
+def test_without_drift_or_without_an_alias_nothing_is_told(reporting: Any, alias: str | None) -> None:
     drift = [] if alias else [Drift("new", "unknown", 1)]
-    load._report_drift({"outlet_events": events}, certificate(drift=drift), RECORDINGS)  # type: ignore[typeddict-item]
-    assert len(events) == 0
+    operator(drift_alias=alias).report(reporting, certificate(drift=drift), RECORDINGS)
+    assert len(reporting["outlet_events"]) == 0
 
 
 def test_the_key_of_the_hash_comes_from_a_variable_or_a_connection(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,8 +130,8 @@ REWORDED = replace(
 
 
 def load_id(run_id: str = "run", handle: dict[str, Any] = HANDLE, **arguments: Any) -> str:
-    context: Any = {"ti": SimpleNamespace(dag_id="day", run_id=run_id, task_id="load")}
-    return str(operator(**arguments)._load(handle, context).load_id)
+    given: Any = context(dag_id="day", run_id=run_id, task_id="load")
+    return str(operator(**arguments).load_of(handle, given).load_id)
 
 
 def test_a_load_is_the_same_in_each_try_run_and_export_of_its_window() -> None:

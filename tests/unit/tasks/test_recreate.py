@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -14,7 +13,7 @@ from airflow_provider_genesys.cloud.exports.base import ExportRequest
 from airflow_provider_genesys.exceptions import ExportGoneError, WindowTooLargeError
 from airflow_provider_genesys.hooks.genesys import GenesysCloudHook
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
-from airflow_provider_genesys.tasks.recreate import load_asking_anew
+from airflow_provider_genesys.tasks.recreate import load_or_recreate
 from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
 from tests.support.task_context import DAY_END, DAY_START, Store, context
 
@@ -25,11 +24,6 @@ KIND = "conversation_details"
 
 class Task:
     """What loads: here, into a list of ids for each attempt."""
-
-    window_start = window_end = None
-    genesys_conn_id = "genesys_default"
-    upstream_task_ids = frozenset({"create"})
-    log = logging.getLogger("task")
 
     def __init__(self) -> None:
         self.hook = GenesysCloudHook()
@@ -53,7 +47,13 @@ class Task:
         return {"export_id": handle["export_id"], "read": len(ids)}
 
     def run(self, handle: dict[str, Any], given: dict[str, Any] | None = None) -> dict[str, Any]:
-        return load_asking_anew(self, given or context(Store()), handle, self.load)  # type: ignore[arg-type]
+        return load_or_recreate(
+            given or context(Store()),  # type: ignore[arg-type]
+            handle,
+            self.load,
+            hook=self.hook,
+            upstream={"create"},
+        )
 
 
 def whole(start_genesys: Start, options: dict[str, Any]) -> list[str]:

@@ -15,7 +15,7 @@ HANDLE = {"window_start": "2026-11-22", "window_end": "2026-11-23", "submitted_a
 
 
 def load_id(operator: GenesysRecordingMediaToS3Operator) -> str:
-    return operator._load({"export_id": "e", "kind": operator.kind, **HANDLE}, context()).load_id  # type: ignore[arg-type]
+    return operator.load_of({"export_id": "e", "kind": operator.kind, **HANDLE}, context()).load_id  # type: ignore[arg-type]
 
 
 def media(**arguments: Any) -> GenesysRecordingMediaToS3Operator:

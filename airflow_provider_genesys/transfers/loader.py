@@ -1,0 +1,249 @@
+"""From the handle of an export to the certificate of its load: what every loading operator holds."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from abc import abstractmethod
+from collections.abc import Callable, Collection, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from airflow.configuration import conf
+from airflow.sdk import AssetAlias, BaseOperator, BaseOperatorLink, Context
+
+from airflow_provider_genesys.links.genesys import GenesysExportLink
+from airflow_provider_genesys.tasks import reports
+from airflow_provider_genesys.tasks.arguments import check_contract, contract_for, hash_key_of, number, shard_of
+from airflow_provider_genesys.tasks.checkpoint_mirror import CheckpointMirror
+from airflow_provider_genesys.tasks.handle import asked_of, window_of
+from airflow_provider_genesys.tasks.result import open_result
+
+if TYPE_CHECKING:
+    from airflow_provider_genesys.contracts.contract import Contract
+    from airflow_provider_genesys.hooks.genesys import GenesysCloudHook
+    from airflow_provider_genesys.pipeline.certificate import Certificate
+    from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
+    from airflow_provider_genesys.pipeline.load import Load
+    from airflow_provider_genesys.pipeline.run import Options
+    from airflow_provider_genesys.pipeline.sink import Sink
+    from airflow_provider_genesys.source.base import Archive
+    from airflow_provider_genesys.source.pages import Pages
+
+    Results = Callable[[Checkpoint], Archive | Pages]
+
+
+class ExportLoader(BaseOperator):
+    """Loads exports into a sink, each with :meth:`load_export`; which ones is for the operator to say.
+
+    The parameters are those of :class:`.base.GenesysExportTransferOperator`, but for its ``handle``.
+    """
+
+    template_fields: Sequence[str] = (
+        "kind",
+        "window_start",
+        "window_end",
+        "filters",
+        "contract",
+        "contract_modes",
+        "pii_key",
+        "shard",
+        "max_dead_letters",
+        "max_dead_letter_ratio",
+        "genesys_conn_id",
+        "source_conn_id",
+        "checkpoint_mirror_conn_id",
+    )
+    template_fields_renderers: ClassVar[dict[str, str]] = {
+        "filters": "json",
+        "contract_modes": "json",
+        "shard": "json",
+    }
+    operator_extra_links: Collection[BaseOperatorLink] = (GenesysExportLink(),)
+    ui_color = "#e0f0ff"
+
+    def __init__(  # noqa: PLR0913 - Airflow operators take what a user may set as keywords
+        self,
+        *,
+        kind: str = "recordings",
+        window_start: datetime | str | None = None,
+        window_end: datetime | str | None = None,
+        filters: dict[str, Any] | None = None,
+        contract: str | Contract | None = None,
+        contract_modes: dict[str, str] | None = None,
+        pii_key: str | None = None,
+        drift_alias: str | None = "genesys_drift",
+        shard: dict[str, Any] | None = None,
+        batch_size: int = 500,
+        flush_interval: float = 0.05,
+        page_size: int = 500,
+        max_dead_letters: int | None = None,
+        max_dead_letter_ratio: float | None = 0.1,
+        dead_letter_raw: Literal["encrypt", "keep", "drop"] = "encrypt",
+        allow_empty: bool = False,
+        expect_records: Literal["fail", "warn", "ignore"] = "warn",
+        on_clear: Literal["restart", "resume"] = "restart",
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        max_outage: float | timedelta = timedelta(hours=6),
+        max_memory_mb: float | None = None,
+        genesys_conn_id: str = "genesys_default",
+        source_conn_id: str | None = None,
+        checkpoint_mirror_conn_id: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.kind = kind
+        self.window_start = window_start
+        self.window_end = window_end
+        self.filters = filters
+        self.contract = contract
+        self.contract_modes = contract_modes
+        self.pii_key = pii_key
+        self.drift_alias = drift_alias
+        if drift_alias:
+            self.outlets = [*self.outlets, AssetAlias(drift_alias)]
+        self.shard = shard
+        self.batch_size = batch_size
+        self.flush_interval = flush_interval
+        self.page_size = page_size
+        self.max_dead_letters = max_dead_letters
+        self.max_dead_letter_ratio = max_dead_letter_ratio
+        self.dead_letter_raw = dead_letter_raw
+        self.allow_empty = allow_empty
+        self.expect_records = expect_records
+        self.on_clear = on_clear
+        self.deferrable = deferrable
+        self.max_outage = max_outage.total_seconds() if isinstance(max_outage, timedelta) else max_outage
+        self.max_memory_mb = max_memory_mb
+        self.genesys_conn_id = genesys_conn_id
+        self.source_conn_id = source_conn_id
+        self.checkpoint_mirror_conn_id = checkpoint_mirror_conn_id
+        check_contract(contract, contract_modes, kind=kind, folder=self._folder)
+
+    @property
+    def _folder(self) -> str:
+        return str(self.dag.folder) if self.get_dag() else "."
+
+    @abstractmethod
+    def make_sink(self) -> Sink:
+        """Return the sink, not opened."""
+
+    def evolution_sql(self, before: Contract, after: Contract) -> str:  # noqa: ARG002 - only a sink with SQL has some
+        """Return the SQL by which the sink goes from one contract to the next; empty where it needs none."""
+        return ""
+
+    def read_by(self, contract: Contract) -> str:
+        """Return what stands, in the load's id, for how the export is read."""
+        return contract.fingerprint
+
+    def results(self, handle: dict[str, Any]) -> AbstractContextManager[Results]:
+        """Open what the export has resulted in; the function gives it for the checkpoint that a load goes on from."""
+        page_size, conn_id = self.page_size, self.source_conn_id
+        return nullcontext(
+            lambda start: open_result(self.hook, handle, start, page_size=page_size, source_conn_id=conn_id)
+        )
+
+    @cached_property
+    def hook(self) -> GenesysCloudHook:
+        """The hook of ``genesys_conn_id``."""
+        from airflow_provider_genesys.hooks.genesys import GenesysCloudHook
+
+        return GenesysCloudHook(self.genesys_conn_id)
+
+    def encrypt(self, raw: bytes) -> bytes:
+        """Encrypt the bytes of a dead letter with a key of the Genesys connection."""
+        return self.hook.encrypt_dead_letter(raw)
+
+    def load_export(
+        self, context: Context, mirror: CheckpointMirror, handle: dict[str, Any], *, restart: bool
+    ) -> dict[str, Any]:
+        """Load the export of ``handle`` into the sink, report it, and return the certificate's summary.
+
+        :param mirror: shows every checkpoint.
+        :param handle: with the window of the export.
+        :param restart: load from the beginning, whatever the sink remembers.
+        """
+        from airflow_provider_genesys.pipeline.run import run
+
+        load, options = self.prepare(context, mirror, handle, restart=restart)
+        with self.results(handle) as result:
+            certificate = run(load, result, self.make_sink(), options, mirror.committed)
+        return self.report(context, certificate, load.contract)
+
+    def prepare(
+        self, context: Context, mirror: CheckpointMirror, handle: dict[str, Any], *, restart: bool
+    ) -> tuple[Load, Options]:
+        """Show what is going to be loaded, and return it."""
+        from airflow_provider_genesys.pipeline.completeness import Completeness
+        from airflow_provider_genesys.pipeline.run import Options
+
+        mirror.show(handle)
+        GenesysExportLink.persist(context, self.hook.config.api_url)
+        load = self.load_of(handle, context)
+        return load, Options(
+            batch_size=self.batch_size,
+            flush_interval=self.flush_interval,
+            max_dead_letters=number(self.max_dead_letters, int),
+            max_dead_letter_ratio=number(self.max_dead_letter_ratio, float),
+            allow_empty=self.allow_empty,
+            restart=restart,
+            max_memory_mb=self.max_memory_mb,
+            pii_key=hash_key_of(self.pii_key, load.contract),
+            completeness=Completeness(handle.get("records"), self.expect_records),
+        )
+
+    def load_of(self, handle: dict[str, Any], context: Context) -> Load:
+        """Return what the load of an export is, by which it is found again."""
+        from airflow_provider_genesys.pipeline.load import Load
+
+        contract = contract_for(handle, self.contract, self.contract_modes, self._folder)
+        shard = shard_of(self.shard, contract)
+        window = window_of(handle, self.window_start, self.window_end)
+        ti = context["ti"]
+        identity = [
+            handle["kind"],
+            str(window.start),
+            str(window.end),
+            asked_of(handle, self.filters),
+            self.read_by(contract),
+        ]
+        # With another key it is another load: hashes of two keys must not mix.
+        if key := hash_key_of(self.pii_key, contract):
+            identity.append(hmac.digest(key, b"identity", "sha256").hex()[:16])
+        return Load(
+            load_id=hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16],
+            export_id=handle["export_id"],
+            kind=handle["kind"],
+            window_start=window.start,
+            window_end=window.end,
+            submitted_at=_submitted_at(handle, context),
+            contract=contract,
+            run_id=f"{ti.dag_id}/{ti.run_id}/{ti.task_id}",
+            shard=shard.number,
+            range=shard,
+        )
+
+    def report(self, context: Context, certificate: Certificate, contract: Contract) -> dict[str, Any]:
+        """Tell Airflow what was loaded: metrics, lineage, assets, drift. Return the certificate's summary.
+
+        :param contract: the load's, before it evolved.
+        """
+        reports.loaded(certificate, reports.tags_of(context))
+        reports.report(self.hook, certificate)
+        summary = certificate.summary()
+        for outlet in self.outlets:
+            if not isinstance(outlet, AssetAlias):
+                context["outlet_events"][outlet].extra.update(summary)
+        if self.drift_alias and certificate.drift:
+            sql = self.evolution_sql(contract, contract.evolved(certificate.evolved))
+            reports.emit(context, self.drift_alias, certificate, sql)
+        return summary
+
+
+def _submitted_at(handle: dict[str, Any], context: Context) -> datetime:
+    """Return when the export was asked for; where Genesys does not tell, when this DAG run was to begin."""
+    told = handle.get("submitted_at")
+    return datetime.fromisoformat(told.replace("Z", "+00:00")) if told else context["dag_run"].run_after
