@@ -32,7 +32,7 @@ def code_of(error: Exception) -> str:
     return str(error.response["Error"].get("Code", "")) if isinstance(error, ClientError) else type(error).__name__
 
 
-def told(error: BaseException) -> str:
+def describe(error: BaseException) -> str:
     """Return what S3 said, without what botocore adds about retries, which are not its own here."""
     if isinstance(error, ClientError):
         return f"{code_of(error)}: {error.response['Error'].get('Message', '')}".rstrip(". :")

@@ -25,6 +25,7 @@
     │   ├── UrlExpiredError       retried            the URL died and no new one could be had
     │   ├── SourceRefusedError    fails the task     the store answers with a status that no retry heals
     │   ├── SourceChangedError    fails the task     evidence that the bytes belong to another archive
+    │   │   └── ListingMovedError fails the task     a listing changed each time that it was read
     │   ├── CursorLostError       fails the task     the cursor of a page is not valid, although the job is there
     │   ├── IncompleteError       fails the task     the export holds another number of records than Genesys tells
     │   ├── NotAnArchiveError     fails the task     HTML, XML, an unknown format, or no bytes at all

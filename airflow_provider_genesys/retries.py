@@ -22,21 +22,21 @@ def retried(
     request: str,
     retries: int,
     *,
-    passes: Callable[[BaseException], bool],
-    told: Callable[[BaseException], str] = str,
+    is_transient: Callable[[BaseException], bool],
+    describe: Callable[[BaseException], str] = str,
     first_wait: float | None = None,
 ) -> T:
-    """Return what ``action`` returns; raise its last error when ``retries`` are spent or the error does not pass.
+    """Return what ``action`` returns; raise its last error when ``retries`` are spent or the error is not transient.
 
     :param request: names it, for the log.
-    :param passes: whether the same request may succeed a moment later.
-    :param told: an error in words, without secrets.
+    :param is_transient: whether the same request may succeed a moment later.
+    :param describe: an error in words, without secrets.
     :param first_wait: seconds before the first retry; None for :data:`FIRST_WAIT`.
     """
 
     def warn(state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
-        reason = told(error) if error else "no answer"
+        reason = describe(error) if error else "no answer"
         wait = state.next_action.sleep if state.next_action else 0
         log.warning("%s failed (%s); attempt %s follows in %.1f s", request, reason, state.attempt_number + 1, wait)
 
@@ -44,7 +44,7 @@ def retried(
     retrying = Retrying(
         stop=stop_after_attempt(retries + 1),
         wait=wait_exponential(first, max=LONGEST_WAIT) + wait_random(0, first),
-        retry=retry_if_exception(passes),
+        retry=retry_if_exception(is_transient),
         before_sleep=warn,
         reraise=True,
     )

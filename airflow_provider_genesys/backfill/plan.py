@@ -1,4 +1,4 @@
-"""What a backfill will cost, told from one day of it before the rest is asked for."""
+"""What a backfill will cost, estimated from one day of it before the rest is asked for."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _BESIDE_PAGES = 3
 
 @dataclass(frozen=True)
 class Plan:
-    """What the days of a window cost, each as an export of its own. Estimates, but for ``days``."""
+    """What the days of a window cost, each as a separate export. Estimates, but for ``days``."""
 
     kind: str
     window_start: str
@@ -61,7 +61,7 @@ class Plan:
             f"  minutes   {self.minutes:>14,.1f}  at the connection's request budget",
             f"  bytes     {self.bytes:>14,}  of JSON",
             *rows,
-            f"Told from {self.sampled_records:,} records of {self.sampled_day}.",
+            f"Estimated from {self.sampled_records:,} records of {self.sampled_day}.",
             f"Genesys has data until {self.available_until or 'it does not say when'}.",
         ]
 
@@ -102,7 +102,7 @@ def make_plan(
         timeout=timeout,
         poll_interval=poll_interval,
     )
-    plan = _told(kind, request, sample, _per_day(counts, sample, sampled, request), page_size)
+    plan = _describe(kind, request, sample, _per_day(counts, sample, sampled, request), page_size)
     return replace(
         plan,
         minutes=round(plan.requests / client.config.request_budget, 1),
@@ -121,8 +121,8 @@ def _paged(client: CloudClient, kind: str) -> QueryFamily:
     )
 
 
-def _told(kind: str, request: ExportRequest, sample: Sample, per_day: list[int], page_size: int) -> Plan:
-    """Return what days with so many records cost, as the sample tells."""
+def _describe(kind: str, request: ExportRequest, sample: Sample, per_day: list[int], page_size: int) -> Plan:
+    """Return what days with that many records cost, as the sample tells."""
     pages = sum(max(1, math.ceil(records / page_size)) for records in per_day)
     children = {f"{kind}_{child}": _scaled(rows, sample, per_day) for child, rows in sample.rows.items()}
     return Plan(

@@ -1,4 +1,4 @@
-"""What every checkpoint store promises to a sink that has no ledger of its own.
+"""What every checkpoint store promises to a sink that has no ledger.
 
 Such a sink cannot commit data and checkpoint together: it sends first and commits the checkpoint then. A crash between
 the two sends the same records again, so the promise is at-least-once, never less.
@@ -17,7 +17,7 @@ State = Literal["loading", "complete"]
 
 @dataclass(frozen=True)
 class Key:
-    """One shard of one load into one target: what has a checkpoint of its own."""
+    """One shard of one load into one target: what has a separate checkpoint."""
 
     load_id: str
     target: str

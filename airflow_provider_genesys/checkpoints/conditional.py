@@ -29,7 +29,7 @@ from airflow_provider_genesys.retries import retried
 T = TypeVar("T")
 
 _ROUNDS = 50
-"""How often an entry is read anew because somebody else has replaced it meanwhile."""
+"""How often an entry is read again because somebody else has replaced it meanwhile."""
 
 
 class ConditionalStore(ABC):
@@ -149,7 +149,7 @@ class ConditionalStore(ABC):
                 request,
                 f"{self.where(key)}: {doing}",
                 self._retries,
-                passes=lambda error: isinstance(error, SinkUnavailableError),
+                is_transient=lambda error: isinstance(error, SinkUnavailableError),
                 first_wait=self._retry_wait,
             )
         except SinkUnavailableError as error:

@@ -8,7 +8,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError, WaiterError
 
-from airflow_provider_genesys.aws_errors import code_of, is_transient, told
+from airflow_provider_genesys.aws_errors import code_of, describe, is_transient
 from airflow_provider_genesys.checkpoints.base import Key
 from airflow_provider_genesys.checkpoints.conditional import ConditionalStore
 from airflow_provider_genesys.checkpoints.entry import NUMBERS
@@ -146,6 +146,6 @@ def _explained() -> Iterator[None]:
         if code == "ConditionalCheckFailedException":
             raise _Changed from error
         if code in _TRANSIENT_CODES or is_transient(error):
-            raise SinkUnavailableError(told(error)) from error
+            raise SinkUnavailableError(describe(error)) from error
         advice = _ADVICE.get(code, "Another try would meet the same: correct the settings or the table.")
-        raise SinkRefusedError(f"{told(error)}. {advice}") from error
+        raise SinkRefusedError(f"{describe(error)}. {advice}") from error

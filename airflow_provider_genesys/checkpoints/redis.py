@@ -52,7 +52,7 @@ class RedisCheckpointStore(ConditionalStore):
     :param client: makes a ``redis.Redis``; called once, when the store is first used.
     :param prefix: what every key begins with.
     :param ttl: how long an entry stays after it was last written; None for ever. It has to outlive every retry: a load
-        whose entry is gone begins anew.
+        whose entry is gone starts again.
     :param retries: how often a request is tried again after connection loss, failover and the like.
     :param retry_wait: seconds before the first retry; doubled, with jitter, for each one more.
     """
@@ -130,22 +130,22 @@ def _explained() -> Iterator[None]:
     try:
         yield
     except redis.RedisError as error:
-        told = " ".join(str(error).split()).rstrip(".") or type(error).__name__
-        if _passes(error, told):
-            raise SinkUnavailableError(told) from error
-        raise SinkRefusedError(f"{told}. {_advice(error, told)}") from error
+        reported = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+        if _passes(error, reported):
+            raise SinkUnavailableError(reported) from error
+        raise SinkRefusedError(f"{reported}. {_advice(error, reported)}") from error
 
 
-def _passes(error: redis.RedisError, told: str) -> bool:
+def _passes(error: redis.RedisError, reported: str) -> bool:
     """Return whether the same request may succeed a moment later."""
     if isinstance(error, _LASTING):
         return False
-    return isinstance(error, _PASSING) or _PASSING_CODE.search(told) is not None
+    return isinstance(error, _PASSING) or _PASSING_CODE.search(reported) is not None
 
 
-def _advice(error: redis.RedisError, told: str) -> str:
-    if isinstance(error, redis.exceptions.NoPermissionError) or _NO_PERMISSION.search(told):
+def _advice(error: redis.RedisError, reported: str) -> str:
+    if isinstance(error, redis.exceptions.NoPermissionError) or _NO_PERMISSION.search(reported):
         return "Give the user the rights that docs/checkpoints.md lists."
-    if told.startswith("WRONGTYPE"):
+    if reported.startswith("WRONGTYPE"):
         return "Something else keeps a value under this key: choose another prefix."
     return "Correct the connection to Redis or the server."

@@ -46,7 +46,7 @@ _SHORTEST_SECRET = 5  # Airflow's masker ignores shorter ones, for they are in e
 
 @dataclass(frozen=True)
 class PresignedUrl:
-    """A URL that whoever holds it may read, until ``expires_at`` at the latest."""
+    """A URL that anyone who holds it may read, until ``expires_at`` at the latest."""
 
     url: str = field(repr=False)
     expires_at: datetime
@@ -99,7 +99,7 @@ def check_host(url: str, config: CloudConfig) -> None:
     """Let only those URLs through that lead where the connection allows downloads from.
 
     A host matches by its name, or by ``*.domain``. One whose address is private must be listed by its name: a
-    wildcard, which covers names that others can register, does not open the network that the worker stands in.
+    wildcard, which covers names that others can register, does not open the network of the worker.
 
     :raises UntrustedHostError: any other scheme or host; the message says what to set.
     """
@@ -140,7 +140,7 @@ def _is_private(host: str) -> bool:
 
 
 def cipher(secret: str, purpose: str) -> Fernet:
-    """Return a cipher whose key follows from the client secret; each ``purpose`` has a key of its own."""
+    """Return a cipher whose key follows from the client secret; each ``purpose`` has a separate key."""
     key = HKDF(SHA256(), length=32, salt=None, info=f"airflow-provider-genesys {purpose}".encode()).derive(
         secret.encode()
     )
@@ -150,7 +150,7 @@ def cipher(secret: str, purpose: str) -> Fernet:
 def seal(url: str, secret: str) -> str:
     """Return ``url`` with scheme, host and path legible and all else encrypted, for XCom.
 
-    Whoever may use the connection, and nobody else, can :func:`unseal` it.
+    Anyone who may use the connection, and nobody else, can :func:`unseal` it.
     """
     return f"{redact(url)}?sealed={cipher(secret, 'file_uri').encrypt(url.encode()).decode()}"
 

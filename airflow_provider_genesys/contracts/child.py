@@ -33,7 +33,7 @@ _UP = re.compile(r"((?:\.\./)*)([^./]+)")
 class ChildColumn:
     """One column of a child.
 
-    :param path: a member of the object, or, behind ``../`` once or more, of an object that it lies in.
+    :param path: a member of the object, or, behind ``../`` once or more, of an object that it is in.
     """
 
     name: str

@@ -42,7 +42,7 @@ def is_of_kind(kind: ColumnType, text: bytes) -> bool:
 
 
 def default_of(column: Column) -> Any:
-    """Return the value that stands for one that is missing, as it is in a row.
+    """Return the value that replaces one that is missing, as it is in a row.
 
     :raises ValueError: the column's default is not of its type.
     """

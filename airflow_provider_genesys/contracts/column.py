@@ -1,4 +1,4 @@
-"""One column of a contract: where its value lies in a record, its type, and what becomes of it."""
+"""One column of a contract: where its value is in a record, its type, and what becomes of it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PROCESSED_AT = "@processed_at"
 """A path that reads the load's ``processed_at`` instead of a field of the record."""
 
 EVERY = -1
-"""The step of a path that stands for each element of a list, written ``[]``."""
+"""The step of a path that means each element of a list, written ``[]``."""
 
 Path = tuple[str, ...]
 """Keys from the record's top to a field."""
@@ -40,7 +40,7 @@ class Column:
     :param type: see :data:`ColumnType`.
     :param required: a record without it is set aside. Other columns become null.
     :param description: for the table's comment and the docs.
-    :param default: what stands for a value that is missing or null; of the column's type.
+    :param default: what replaces a value that is missing or null; of the column's type.
     :param pii: see :data:`Pii`.
     :param pii_inside: the same for places inside a ``json`` column, as pairs of path and action.
     :param expected: a record without it is counted as drift, though the column may be null.

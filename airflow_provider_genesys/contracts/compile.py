@@ -21,7 +21,7 @@ from airflow_provider_genesys.contracts.pii import Protection
 from airflow_provider_genesys.times import in_utc
 
 MOST_KNOWN = 500
-"""So many fields that the contract does not name are compiled in; records with others are read one by one."""
+"""This many fields that the contract does not name are compiled in; records with others are read one by one."""
 
 _TYPES: dict[str, Any] = {
     "string": str,
@@ -35,7 +35,7 @@ _TYPES: dict[str, Any] = {
 }
 _NAMEABLE = re.compile(r'[^"\\\x00-\x1f]{0,200}')
 _ID = Annotated[str, msgspec.Meta(min_length=1)]
-_UNREAD = object()  # stands in the tree for a field that is not read, or only inside a list
+_UNREAD = object()  # is in the tree for a field that is not read, or only inside a list
 _NULL = object()  # ... for one that is known only as null: with any other value the contract evolves
 _SEEN = msgspec.Raw | msgspec.UnsetType
 _NOTHING = msgspec.Raw(b"")

@@ -219,7 +219,7 @@ def built_in(name: str) -> Contract:
 
 
 def resolve(contract: str | Contract | None, *, kind: str, folder: str | Path = ".") -> Contract:
-    """Return the contract that ``contract`` stands for.
+    """Return the contract that ``contract`` represents.
 
     :param contract: itself, the path of a YAML file, the name of a built-in one, or None for that of ``kind``.
     :param folder: what a relative path begins at.

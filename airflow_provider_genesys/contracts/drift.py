@@ -1,4 +1,4 @@
-"""What records hold that their contract does not say: counted exactly, and told without their values."""
+"""What records hold that their contract does not say: counted exactly, and reported without their values."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from airflow_provider_genesys.contracts.column import Column, Path
 from airflow_provider_genesys.contracts.modes import Kind, Mode
 
 MOST_NAMES = 200
-"""So many kinds of drift are counted each; then all others together, as :data:`OTHERS`."""
+"""This many kinds of drift are counted each; then all others together, as :data:`OTHERS`."""
 LONGEST_NAME = 200
 OTHERS = "(other fields)"
 
@@ -21,7 +21,7 @@ OTHERS = "(other fields)"
 class Surprise:
     """One way in which one record differs from its contract.
 
-    ``text`` is the JSON value, None where there is none. ``mode`` says what it leads to; None where it was mended.
+    ``text`` is the JSON value, None where there is none. ``mode`` says what it leads to; None where it was repaired.
     ``column`` is the one that it concerns; None for an unknown field, and for an object that is none.
     """
 
@@ -103,7 +103,7 @@ def summed(before: list[Drift], more: Iterable[Drift]) -> list[Drift]:
 
 
 def described(text: bytes | None) -> str:
-    """Say what a JSON value is, without saying it; None stands for no value at all."""
+    """Say what a JSON value is, without saying it; None represents no value at all."""
     if text is None:
         return "absent"
     try:

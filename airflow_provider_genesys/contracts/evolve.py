@@ -16,7 +16,7 @@ from airflow_provider_genesys.contracts.contract import Contract
 from airflow_provider_genesys.contracts.drift import Surprise
 
 MOST_COLUMNS = 300
-"""A contract with so many columns does not grow any more: records that use ids as field names have no end."""
+"""A contract with this many columns does not grow any more: records that use ids as field names have no end."""
 LONGEST_NAME = 48
 """Characters of a new column's name, words parted by underscores; PostgreSQL takes 63, and variants add to it."""
 

@@ -78,7 +78,7 @@ class _Reading:
         self._by = examiner
         self._contract = examiner.contract
         self._objects: dict[Path, Fields] = {(): top}
-        self._broken: set[Path] = set()  # what lies in these is not looked at
+        self._broken: set[Path] = set()  # what is in these is not looked at
         self._variants: dict[str, bytes] = {}  # values of another type than their path's column, by variant column
         self._result = Examined()
 

@@ -180,7 +180,7 @@ def value_of(file: ContractFile, what: str, node: yaml.Node, kind: type) -> Any:
 
 
 def _scalar(file: ContractFile, node: yaml.Node) -> Any:
-    """Return a scalar as the JSON value that it stands for; a time stays text, a fraction keeps its digits."""
+    """Return a scalar as the JSON value that it represents; a time stays text, a fraction keeps its digits."""
     if not isinstance(node, yaml.ScalarNode):
         raise file.error(line_of(node), "one value is expected here, not a list or a mapping.")
     convert = _SCALARS.get(node.tag.rpartition(":")[2], str)
@@ -191,7 +191,7 @@ def _scalar(file: ContractFile, node: yaml.Node) -> Any:
 
 
 def json_value(file: ContractFile, node: yaml.Node) -> Any:
-    """Return what a node stands for, lists and mappings included."""
+    """Return what a node represents, lists and mappings included."""
     if isinstance(node, yaml.SequenceNode):
         return [json_value(file, entry) for entry in node.value]
     if isinstance(node, yaml.MappingNode):

@@ -4,7 +4,7 @@ The fast way decodes a whole slice in one call into structs that are compiled fr
 field of every object that the contract names, so anything that is not as the contract says makes the call fail: then
 the slice is read record by record, and those that still fail are read with care (:mod:`.examine`).
 
-A field that nobody named is noted there, and the structs are compiled anew to know and count it. So drift is counted
+A field that nobody named is noted there, and the structs are compiled again to know and count it. So drift is counted
 exactly, on every record, and costs next to nothing once it has been seen.
 """
 
@@ -35,7 +35,9 @@ from airflow_provider_genesys.source.records import BOM, DeadLetter, Slice
 log = logging.getLogger(__name__)
 
 _PIECE = 64 * 1024  # bytes looked at at a time: their text stays in the processor's cache
-_TELLING = 10  # so many records of a slice, read with care, tell which unknown fields to compile in for the rest of it
+_TELLING = (
+    10  # this many records of a slice, read with care, tell which unknown fields to compile in for the rest of it
+)
 _FAILURES = (msgspec.MsgspecError, ValueError, ArithmeticError, RecursionError)
 _OPENING, _CLOSING, _RETURN = set(b"{"), set(b"}"), set(b"\r")
 

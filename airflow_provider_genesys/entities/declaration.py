@@ -50,7 +50,7 @@ class Parent:
 class Listing:
     """One listing, declared.
 
-    :param path: of the endpoint, e.g. ``/api/v2/routing/queues``; the parent's id stands in braces.
+    :param path: of the endpoint, e.g. ``/api/v2/routing/queues``; the parent's id is in braces.
     :param page_size: records that a page is asked for.
     :param max_page_size: more than the endpoint gives; None where Genesys names no limit.
     :param size_parameter: name of the query parameter that holds the page size.
@@ -172,7 +172,7 @@ def built_in(name: str) -> Listing:
 
 
 def resolve(entity: str, folder: str | Path = ".") -> Listing:
-    """Return the listing that ``entity`` stands for: the name of a built-in one, or the path of a YAML file.
+    """Return the listing that ``entity`` represents: the name of a built-in one, or the path of a YAML file.
 
     :param folder: what a relative path begins at.
     :raises ContractError: there is none, or it is not valid.

@@ -21,7 +21,7 @@ def dynamodb_client(conn_id: str) -> Any:
 
 
 def s3_client(conn_id: str | None) -> Any:
-    """Return a client as S3Hook makes it, with the sink's settings where the connection has none of its own."""
+    """Return a client as S3Hook makes it, with the sink's settings where the connection has none."""
     from airflow.providers.amazon.aws.hooks.s3 import S3Hook
     from botocore.config import Config
 
@@ -33,7 +33,7 @@ def s3_client(conn_id: str | None) -> Any:
 
 
 def sqs_client(aws_conn_id: str | None, connections: int) -> Any:
-    """Return a client as SqsHook makes it, with the sink's settings where the connection has none of its own."""
+    """Return a client as SqsHook makes it, with the sink's settings where the connection has none."""
     from airflow.providers.amazon.aws.hooks.sqs import SqsHook
     from botocore.config import Config
 

@@ -128,7 +128,7 @@ class GenesysCloudHook(BaseHook):
         return self._client.token()
 
     def token_provider(self) -> Callable[[], str]:
-        """Return :meth:`get_token` as a function, for whoever wants to be given a token before each request."""
+        """Return :meth:`get_token` as a function, for anyone who wants to be given a token before each request."""
         return self.get_token
 
     def create_export(self, kind: str, request: ExportRequest) -> str:
@@ -142,7 +142,7 @@ class GenesysCloudHook(BaseHook):
 
     def get_export(self, export_id: str, kind: str) -> ExportStatus:
         """
-        Ask how an export stands.
+        Ask for the state of an export.
 
         :raises NotFoundError: Genesys does not know it, or not for this OAuth client.
         """

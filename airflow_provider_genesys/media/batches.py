@@ -125,5 +125,5 @@ class MediaBatches:
 
 
 def _order(result: MediaResult) -> tuple[str, str]:
-    """Return by what several results of one recording are told apart, whenever they are asked for."""
+    """Return by what several results of one recording are distinguished, whenever they are asked for."""
     return result.content_type, result.url.url.partition("?")[0] if result.url else ""

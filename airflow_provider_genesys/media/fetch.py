@@ -192,7 +192,7 @@ class Media:
             yield chunk
 
     def _url(self, result: MediaResult, number: int, *, fresh: bool) -> PresignedUrl:
-        """Return the URL of a recording's file, where it is not ``fresh`` enough from a batch of its own."""
+        """Return the URL of a recording's file, where it is not ``fresh`` enough from a separate batch."""
         if result.url and not fresh:
             return result.url
         again: Sequence[MediaResult] = self._batches.results([result.recording])

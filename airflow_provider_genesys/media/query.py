@@ -17,7 +17,7 @@ from airflow_provider_genesys.media.index import Conversations
 from airflow_provider_genesys.sinks.postgres.errors import describe, is_transient
 
 PAGES_AT_ONCE = 100
-"""Pages for which ids are asked at a time: the query runs once for so many."""
+"""Pages for which ids are asked at a time: the query runs once for that many."""
 _FIRST = str(UUID(int=0))
 _IDS = """
 SELECT id::text FROM (SELECT DISTINCT conversation_id::text::uuid AS id FROM (

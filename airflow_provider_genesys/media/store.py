@@ -1,12 +1,12 @@
-"""Where media lies in an object store, by conversation and recording.
+"""Where media is in an object store, by conversation and recording.
 
 ::
 
     <prefix>/conversation_id=<conversation>/<recording>.ogg             the media; a second file is <recording>-2.ogg
     <prefix>/conversation_id=<conversation>/<recording>.metadata.json   written last: what it lists is there
 
-Keys do not depend on the window, so that whoever comes by the same recording again finds it. Ids are quoted: whatever
-they hold, they name one object below the prefix.
+Keys do not depend on the window, so that a later load of the same recording finds it. Ids are quoted: whatever they
+hold, they name one object below the prefix.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ class GenesysPlanBackfillOperator(BaseOperator):
 
     For conversation and user details. XCom ``return_value`` is {kind, window_start, window_end, days, records, pages,
     requests, minutes, bytes, rows: {table: number}, sampled_day, sampled_records, counted_by, available_until}, all but
-    ``days`` estimates. The sampled day's export costs requests of its own.
+    ``days`` estimates. The sampled day's export costs more requests.
 
     :param kind: what is to be exported. (templated)
     :param window_start: first moment of the backfill; it is asked for in whole UTC days. Default: as for

@@ -15,7 +15,7 @@ from airflow_provider_genesys.tasks.failures import failing_fast
 class GenesysPlanShardsOperator(BaseOperator):
     """Cut an archive into byte ranges of whole records, for loading operators that are mapped over them.
 
-    ``load.partial(handle=wait.output, ...).expand(shard=plan.output)`` loads each range in a task of its own, with its
+    ``load.partial(handle=wait.output, ...).expand(shard=plan.output)`` loads each range in a separate task, with its
     own checkpoint; the last one closes the account of all. See ``docs/scaling.md``.
 
     Only plain NDJSON can be cut. For another archive, or a short one, the plan is one task that loads all of it.

@@ -95,7 +95,7 @@ def compare(certificates: list[dict[str, Any]], may_differ: Collection[str] = ()
 
 
 def _check_same(certificate: dict[str, Any], first: dict[str, Any], names: list[str]) -> None:
-    one, other = _told(certificate), _told(first)
+    one, other = _describe(certificate), _describe(first)
     differing = [f"{name} ({one[name]} and {other[name]})" for name in names if one[name] != other[name]]
     if differing:
         raise AccountError(
@@ -105,7 +105,7 @@ def _check_same(certificate: dict[str, Any], first: dict[str, Any], names: list[
         )
 
 
-def _told(certificate: dict[str, Any]) -> dict[str, Any]:
+def _describe(certificate: dict[str, Any]) -> dict[str, Any]:
     """Return what is compared; an export that was asked for anew stands for the original."""
     original = certificate.get("original_export_id") or certificate["export_id"]
     counts = certificate["counts"]

@@ -1,4 +1,4 @@
-"""Make batches: rows, dead letters, and the checkpoint that stands behind them."""
+"""Make batches: rows, dead letters, and the checkpoint at the end of them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Batcher:
         self.last = start
         """The newest checkpoint, committed or not."""
         self.committed = start
-        """The newest checkpoint that the sink has committed; whoever writes to the sink sets it."""
+        """The newest checkpoint that the sink has committed; anyone who writes to the sink sets it."""
         self.read = start.counts.read
         """Records read so far, those before ``start`` included."""
         self.dead_letters = start.counts.dead_letters

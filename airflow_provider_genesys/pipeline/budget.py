@@ -10,7 +10,7 @@ from airflow_provider_genesys.pipeline.certificate import Certificate
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
 
 RATIO_FROM = 10_000
-"""A share is judged from so many records on, and at the end."""
+"""A share is judged from this many records on, and at the end."""
 
 
 @dataclass(frozen=True)

@@ -76,7 +76,7 @@ class Checkpoint:
     load_id: str
     export_id: str
     processed_at: str
-    """ISO 8601, UTC. Fixed when the load first opens, so that whoever resumes or repeats it writes the same bytes."""
+    """ISO 8601, UTC. Fixed when the load first opens: every later attempt writes the same bytes."""
     first: int = 0
     """Where the load begins, in bytes: of a shard, the place in the archive from which it is the shard's."""
     position: Position = field(default_factory=Position)

@@ -18,11 +18,11 @@ ExpectRecords = Literal["fail", "warn", "ignore"]
 class Completeness:
     """The comparison of one load.
 
-    :param told: records that Genesys tells; None where it tells none.
+    :param reported: number of records that Genesys reports; None if it reports no number.
     :raises ConfigurationError: ``expect`` is unknown.
     """
 
-    told: int | None = None
+    reported: int | None = None
     expect: ExpectRecords = "warn"
 
     def __post_init__(self) -> None:
@@ -34,11 +34,11 @@ class Completeness:
 
         :raises IncompleteError: the numbers differ, and ``expect`` is ``fail``.
         """
-        if self.told in (None, read) or self.expect == "ignore":
+        if self.reported in (None, read) or self.expect == "ignore":
             return
         message = (
-            f"Export {export_id} holds {read} records, but Genesys tells {self.told}. Look at the export in Genesys "
-            "Cloud, and create it anew."
+            f"Export {export_id} holds {read} records, but Genesys reports {self.reported}. Look at the export in "
+            "Genesys Cloud, and create it again."
         )
         if self.expect == "fail":
             raise IncompleteError(f"{message} Where the difference is meant, set expect_records='warn'.")

@@ -17,7 +17,7 @@ from airflow_provider_genesys.pipeline.sink import Sink
 log = logging.getLogger(__name__)
 
 MOST = 20
-"""So many are kept of one load; of more, the newest."""
+"""This many are kept of one load; of more, the newest."""
 
 
 @contextmanager
@@ -25,7 +25,7 @@ def keeping_failures(load: Load, batcher: Batcher, sink: Sink, watch: Callable[[
     """Where the body fails because of the sink, keep in the ledger what was not taken, as well as that can be done.
 
     :param batcher: knows what was read, and the last checkpoint that the sink has committed.
-    :param watch: is told the checkpoint that says so.
+    :param watch: is called with the checkpoint that says so.
     """
     try:
         yield

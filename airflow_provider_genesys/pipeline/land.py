@@ -60,7 +60,7 @@ def land(
     :param handle: what loads the archive from there, JSON-serialisable; kept in the manifest.
     :param archive: opens the archive for the checkpoint that the landing goes on from.
     :param options: of these ``restart``, ``allow_empty`` and ``max_memory_mb``.
-    :param watch: is told every committed checkpoint, first the one that the landing goes on from.
+    :param watch: is called with every committed checkpoint, first the one that the landing goes on from.
     :raises GenesysError: see :mod:`airflow_provider_genesys.exceptions`; the next attempt goes on from the checkpoint.
     """
     start = landing.open(load, restart=options.restart)

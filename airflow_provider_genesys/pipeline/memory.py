@@ -34,7 +34,7 @@ def held_memory_mb() -> float:
 def keep_freed_memory() -> None:
     """Let the C library keep what a batch frees for the next one.
 
-    The GNU library gives blocks of some 100 KB back to the system, which clears and maps them anew each time: a load
+    The GNU library gives blocks of some 100 KB back to the system, which clears and maps them again each time: a load
     took 1.07 times as long (``docs/performance.md``). It keeps blocks as large as the largest that was ever freed, so
     one is freed. That one is never touched, and so takes no memory. (``M_MMAP_THRESHOLD`` in ``mallopt(3)``.)
     """

@@ -135,7 +135,7 @@ def _load(
     phases.ended("source")
     reached(FINISHING)
     with keeping_failures(load, batcher, sink, watch):
-        told = options.completeness.told
+        told = options.completeness.reported
         described = _described(load, batcher, source, progress)
         certificate = sink.finish(replace(described, expected_records=told, phases=phases.seconds))
     reached(COMPLETE)

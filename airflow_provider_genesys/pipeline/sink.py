@@ -1,7 +1,7 @@
 """What every sink promises to the pipeline.
 
 A load is a sequence of batches that meet without gap or overlap. The sink makes each durable *together with* the
-checkpoint that stands behind it: after a crash at any moment, ``open`` returns the last checkpoint whose batches are
+checkpoint at the end of it: after a crash at any moment, ``open`` returns the last checkpoint whose batches are
 all there, and nothing that lies after it counts. ``finish`` alone makes a load complete.
 """
 
@@ -20,14 +20,14 @@ class Sink(Protocol):
 
     cut_every: int | None
     """Where not None, a batch ends with the first record that reaches a multiple of this many unpacked bytes, so that
-    parts are cut by position alone: a part is over when ``batch.end // cut_every`` has grown. Whoever rewrites a part
-    writes the same bytes."""
+    parts are cut by position alone: a part is over when ``batch.end // cut_every`` has grown. An attempt that rewrites
+    a part writes the same bytes."""
 
     def open(self, load: Load, *, restart: bool) -> Checkpoint | None:
         """Take a new fence and return where to continue; None when there is nothing to continue.
 
         There is nothing to continue when ``restart`` is set, when the ledger knows nothing of ``load``, when what it
-        knows is of another export, or when that load is complete already (whoever asks again wants it loaded again).
+        knows is of another export, or when that load is complete already (anyone who asks again wants it loaded again).
         With ``restart`` the ``processed_at`` of the same export is kept: see :attr:`processed_at`.
 
         :raises CheckpointError: the ledger's checkpoint cannot be read.
@@ -58,7 +58,7 @@ class Sink(Protocol):
     def keep(self, checkpoint: Checkpoint) -> None:
         """After an error of ``write`` or ``finish``: keep what ``checkpoint`` says of failed batches.
 
-        It is the last committed checkpoint but for its ``failed_batches``; where nothing is committed yet, it stands
+        It is the last committed checkpoint but for its ``failed_batches``; where nothing is committed yet, it is
         at the beginning. One try is enough, and any error may be raised: the load goes on without. Where the ledger
         has come further, or another attempt has taken over, it stays as it is.
         """

@@ -34,7 +34,7 @@ class AzureBlobSink(ObjectSink):
     :raises ConfigurationError: a setting is unknown or out of range.
     """
 
-    def __init__(  # noqa: PLR0913 - each is a setting of its own
+    def __init__(  # noqa: PLR0913 - each is a separate setting
         self,
         container: Callable[[], Any],
         prefix: str,

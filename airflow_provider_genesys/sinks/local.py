@@ -1,7 +1,7 @@
 """A folder as a sink: for a look at the data, for tests, and for a file system that is mounted everywhere.
 
 What lies where, and what counts, is as in S3 (:mod:`.layout`, :mod:`.ledger`). Everything is synced to the disk before
-it counts. Two attempts can be told apart where the file system makes hard links atomically, as POSIX and NFS do.
+it counts. Two attempts can be distinguished where the file system makes hard links atomically, as POSIX and NFS do.
 """
 
 from __future__ import annotations

@@ -57,7 +57,7 @@ class S3Sink(ObjectSink):
     :raises ConfigurationError: a setting is unknown or out of range.
     """
 
-    def __init__(  # noqa: PLR0913 - each is a setting of its own
+    def __init__(  # noqa: PLR0913 - each is a separate setting
         self,
         client: Callable[[], Any],
         bucket: str,

@@ -51,9 +51,9 @@ log = logging.getLogger(__name__)
 MARGIN = timedelta(minutes=1)
 """A URL that dies within this is replaced before another request is made with it."""
 OVERLAP = 64 * 1024
-"""So many bytes before a break are read again and compared."""
+"""This many bytes before a break are read again and compared."""
 RENEWALS = 2
-"""So many URLs newly asked from Genesys may be refused in a row."""
+"""This many URLs newly asked from Genesys may be refused in a row."""
 LONGEST_PAUSE = 300.0
 """Seconds; where the store asks to wait longer, the task's next try is the better wait."""
 _LONGEST_BACKOFF = 60.0
@@ -80,7 +80,7 @@ class DownloadSettings:
     :param retries: attempts in a row after the first that may bring less than 64 KiB each.
     :param timeout: seconds for connecting, without a byte, and in which at least 64 KiB have to come.
     :param verify: verify TLS certificates, or the path of a CA bundle; see :func:`.transport.trust`.
-    :param client: of :func:`open_client`, for whoever makes many downloads; None for one of the download's own.
+    :param client: of :func:`open_client`, for anyone who makes many downloads; None for one of the download's own.
     """
 
     retries: int = 5
@@ -96,7 +96,7 @@ class Download:
     :param open_url: gives the presigned URL; called with True for one newly asked from Genesys.
     :param export_id: for messages.
     :param identity: what an earlier attempt learned of the archive.
-    :param sleep: waits so many seconds; None to wait until :meth:`stop`, at most.
+    :param sleep: waits that many seconds; None to wait until :meth:`stop`, at most.
     """
 
     open_url: Callable[[bool], SignedUrl]
@@ -292,7 +292,7 @@ _REFUSED = (
 
 
 def open_client(settings: DownloadSettings, *, keep: int) -> httpx.Client:
-    """Return a client that downloads as ``settings`` say, and keeps so many idle connections open."""
+    """Return a client that downloads as ``settings`` say, and keeps that many idle connections open."""
     hide_queries()
     client = httpx.Client(
         timeout=settings.timeout,

@@ -1,7 +1,7 @@
 """Read an archive that was landed as it is (:mod:`airflow_provider_genesys.sinks.objects.raw_landing`) from its bucket.
 
 Its manifest says what it is. Every range is asked for on the condition that the object is still the one that the
-manifest lists, and to whoever resumes it is the archive that Genesys gave, by the same length and ETag.
+manifest lists, and to the load that continues it is the archive that Genesys gave, by the same length and ETag.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Landed:
 
 
 def find_landed(store: ObjectStore, folder: str) -> Landed:
-    """Return the archive whose manifest lies in ``folder``, a key that ends with a slash.
+    """Return the archive whose manifest is in ``folder``, a key that ends with a slash.
 
     :raises SourceRefusedError: there is none, or the manifest is that of another kind of load.
     :raises SourceUnavailableError: the store does not answer.

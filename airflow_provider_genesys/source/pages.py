@@ -1,9 +1,9 @@
 """The pages of a job's results, entered at a checkpoint and read as slices of whole records.
 
 Pages come one after the other, each naming the next by a cursor that means nothing to anybody but Genesys. Their
-records, joined by commas, are taken for one document: that gives every record an offset which only grows, and which
-is the same whoever reads the same results again. A load goes on in the middle of a page when the ids before its place
-are still those that were there; where they are not, nothing is joined.
+records, joined by commas, are taken for one document: so every record has an offset. Offsets only grow, and they are
+the same each time the results are read. A load continues in the middle of a page when the ids before its place are
+still those that were there; where they are not, nothing is joined.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _DIGEST_DIGITS = 32
 
 @dataclass
 class _Trail:
-    """What was met in one job, by which a way that leads in circles is told."""
+    """What was met in one job, by which a way that leads in circles is noticed."""
 
     cursors: set[str | None] = field(default_factory=set)
     pages: set[str] = field(default_factory=set)
@@ -54,7 +54,7 @@ class Pages:
         self._trail = _Trail()
 
     def open_at(self, start: Start, *, max_record_bytes: int) -> Pages:
-        """Go to where ``start`` stands; return this object."""
+        """Go to ``start``; return this object."""
         place = start.position.page or PagePlace()
         self._position = replace(start.position, page=place)
         self.length = start.position.record_offset
@@ -94,8 +94,8 @@ class Pages:
         if _digest(page.ids[: place.index]) != place.digest and place.index:
             raise self._changed(f"the first {place.index} records of page {place.ordinal + 1} are others now")
         if page.available_until:
-            told = page.available_until.astimezone(timezone.utc).isoformat()
-            self.identity = Identity(available_until=min(filter(None, [self.identity.available_until, told])))
+            reported = page.available_until.astimezone(timezone.utc).isoformat()
+            self.identity = Identity(available_until=min(filter(None, [self.identity.available_until, reported])))
         if page.listing:
             self.identity = Identity(listing=page.listing)
         return place, page
@@ -164,7 +164,7 @@ class Pages:
     def _in_circles(self, place: PagePlace, how: str) -> SourceChangedError:
         return SourceChangedError(
             f"Page {place.ordinal + 1} of the results of export {self._export_id} {how}. Nothing of it was loaded, "
-            "and the load is not complete. Clear the task that creates the export to have it made anew; if that "
+            "and the load is not complete. Clear the task that creates the export to have it made again; if that "
             "happens again, tell Genesys' support."
         )
 

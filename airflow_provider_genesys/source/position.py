@@ -50,7 +50,7 @@ class Position:
     shape: Literal["lines", "array"] | None = None
     """NDJSON or one JSON array, as the document is in which the position lies; None until its first byte was seen."""
     opener: str | None = None
-    """What the records of an array begin with: whoever goes on has to find them behind broken ones as before."""
+    """What the records of an array begin with: anyone who goes on has to find them behind broken ones as before."""
     page: PagePlace | None = None
     """Where in the pages of a job; None in an archive."""
 

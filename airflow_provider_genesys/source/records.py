@@ -15,7 +15,7 @@ MAX_SLICE_BYTES = 8 * 1024 * 1024
 """A slice ends before it grows past this, whatever the number of records; one record alone may be longer."""
 
 KEPT_OF_OVERSIZE = 64 * 1024
-"""So many bytes of an oversize record are kept in its dead letter."""
+"""This many bytes of an oversize record are kept in its dead letter."""
 
 RECORD_TOO_LARGE = "record-too-large"
 """The rule that an oversize record breaks."""
@@ -36,7 +36,7 @@ class Slice:
 
     ``starts`` and ``ends`` are the records' offsets in the document, one each per record; ``data`` begins at
     ``start``. An oversize record is not among them: its dead letter is in ``refused``. Where it came in pieces it has a
-    slice of its own, with ``data`` cut to the bytes just before ``end``.
+    separate slice, with ``data`` cut to the bytes just before ``end``.
     """
 
     start: int

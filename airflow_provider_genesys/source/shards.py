@@ -55,7 +55,7 @@ def plan_shards(
     :param open_archive: opens the archive of which that much is known.
     :param now: ISO 8601, UTC.
     :return: nothing where the archive has to be loaded in one piece: it is packed, or an array, or too short to cut, or
-        its length is not told.
+        its length is not documented.
     """
     known = _cuttable(open_archive(Identity()), export_id)
     if known is None or known.length is None:

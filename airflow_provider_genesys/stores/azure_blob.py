@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from airflow_provider_genesys.exceptions import SinkRefusedError, SinkUnavailableError
 from airflow_provider_genesys.failpoints import COMPLETING, PIECE_SENT, PUTTING, reached
 from airflow_provider_genesys.retries import retried
-from airflow_provider_genesys.stores.azure_errors import AzureError, code_of, explained, is_transient, told
+from airflow_provider_genesys.stores.azure_errors import AzureError, code_of, describe, explained, is_transient
 from airflow_provider_genesys.stores.base import Body, SentPieces, Stored, content_type
 from airflow_provider_genesys.stores.read_through import read_through
 
@@ -145,7 +145,7 @@ class AzureStore:
     def _retried(self, operation: str, key: str, action: Callable[[], T], tolerate: Collection[str] = ()) -> T | None:
         request = f"{operation} {self.url}/{key}"
         try:
-            return retried(action, request, self._retries, passes=is_transient, told=told)
+            return retried(action, request, self._retries, is_transient=is_transient, describe=describe)
         except AzureError as error:
             if code_of(error) in tolerate:
                 return None

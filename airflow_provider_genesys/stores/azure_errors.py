@@ -22,11 +22,11 @@ except ImportError as missing:
         "Loading into Azure Blob needs its SDK. Run: pip install 'airflow-provider-genesys[azure]'"
     ) from missing
 
-__all__ = ["AzureError", "code_of", "explained", "is_transient", "told"]
+__all__ = ["AzureError", "code_of", "describe", "explained", "is_transient"]
 
 _TRANSIENT_STATUS = {408, 429, 500, 502, 503, 504}
 _TRANSIENT_CODES = {
-    "ContainerBeingDeleted",  # 409: it may be made anew in a moment
+    "ContainerBeingDeleted",  # 409: it may be made again in a moment
     "InternalError",
     "Md5Mismatch",  # 400: bytes were damaged on their way
     "OperationTimedOut",
@@ -79,7 +79,7 @@ def code_of(error: BaseException) -> str:
     return str(getattr(code, "value", code) or type(error).__name__)
 
 
-def told(error: BaseException) -> str:
+def describe(error: BaseException) -> str:
     """Return what Azure said, or that it said nothing, without URL and signature."""
     if isinstance(error, HttpResponseError):
         said = (error.message or "").splitlines()
@@ -110,10 +110,10 @@ def explained(error: AzureError, request: str) -> SinkError:
         )
     if is_transient(error):
         return SinkUnavailableError(
-            f"{request} failed after all retries: {told(error)}. The next try goes on from the last committed part.",
+            f"{request} failed after all retries: {describe(error)}. The next try continues at the checkpoint.",
             code=code_of(error),
         )
-    return SinkRefusedError(f"{request} was refused: {told(error)}. {_advice(error)}", code=code_of(error))
+    return SinkRefusedError(f"{request} was refused: {describe(error)}. {_advice(error)}", code=code_of(error))
 
 
 def _advice(error: AzureError) -> str:

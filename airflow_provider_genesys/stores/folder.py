@@ -136,7 +136,7 @@ class LocalUpload:
 
     def write(self, piece: Body) -> None:
         """Append ``piece`` and bring it to the disk."""
-        # Not created anew: where a newer attempt has removed it, this one must notice.
+        # Not created again: where a newer attempt has removed it, this one must notice.
         with _explained(self._doing), self._unfinished.open("r+b") as file:
             file.seek(0, os.SEEK_END)
             file.write(piece)

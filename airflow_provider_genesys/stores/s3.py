@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from airflow_provider_genesys.aws_errors import code_of, is_transient, told
+from airflow_provider_genesys.aws_errors import code_of, describe, is_transient
 from airflow_provider_genesys.exceptions import SinkRefusedError, SinkUnavailableError
 from airflow_provider_genesys.failpoints import COMPLETING, PIECE_SENT, PUTTING, reached
 from airflow_provider_genesys.retries import retried
@@ -114,7 +114,7 @@ class S3Store:
     def _retried(self, operation: str, key: str, action: Callable[[], T], tolerate: Collection[str] = ()) -> T | None:
         request = f"{operation} {self.url}/{key}"
         try:
-            return retried(action, request, self._retries, passes=is_transient, told=told)
+            return retried(action, request, self._retries, is_transient=is_transient, describe=describe)
         except (ClientError, BotoCoreError) as error:
             if code_of(error) in tolerate:
                 return None

@@ -7,7 +7,7 @@ from botocore.exceptions import (
     ClientError,
 )
 
-from airflow_provider_genesys.aws_errors import code_of, is_transient, told
+from airflow_provider_genesys.aws_errors import code_of, describe, is_transient
 from airflow_provider_genesys.exceptions import SinkError, SinkRefusedError, SinkUnavailableError
 
 _LOST_PIECES = {"InvalidPart", "NoSuchUpload"}
@@ -52,8 +52,8 @@ def explained(error: ClientError | BotoCoreError, request: str) -> SinkError:
         )
     if is_transient(error):
         return SinkUnavailableError(
-            f"{request} failed after all retries: {told(error)}. The next try goes on from the last committed part.",
+            f"{request} failed after all retries: {describe(error)}. The next try continues at the checkpoint.",
             code=code,
         )
     advice = _ADVICE.get(code, "Another try would meet the same: correct the settings or the store.")
-    return SinkRefusedError(f"{request} was refused: {told(error)}. {advice}", code=code)
+    return SinkRefusedError(f"{request} was refused: {describe(error)}. {advice}", code=code)

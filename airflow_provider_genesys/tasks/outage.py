@@ -17,7 +17,7 @@ class Outage:
     began: datetime
 
     def after(self, committed_at: str | None) -> Outage:
-        """Return the outage as it stands when the newest checkpoint is of ``committed_at`` (ISO 8601)."""
+        """Return the outage as it is when the newest checkpoint is of ``committed_at`` (ISO 8601)."""
         return self if committed_at is None else Outage(max(self.began, datetime.fromisoformat(committed_at)))
 
     @property

@@ -34,7 +34,7 @@ class StateStore(Protocol):
 
 
 class KeptElsewhere:
-    """A :class:`StateStore` in a checkpoint store, for an Airflow that has none of its own.
+    """A :class:`StateStore` in a checkpoint store, for an Airflow that has none itself.
 
     :param store: where; see :func:`airflow_provider_genesys.hooks.checkpoint_store.open_store`.
     :param context: the task's context. Its tries share one place, and no other task has it.
@@ -58,8 +58,8 @@ class KeptElsewhere:
 class TaskState:
     """A value that outlives the try: in Airflow's ``task_state_store``, or where that is not, in ``elsewhere``.
 
-    A *retry* finds it again. After a *clear* it is as if nothing had been kept: whoever clears a task wants it done
-    anew. Airflow does not tell the two apart. A task was cleared when ``max_tries`` rose; clearing it while it runs
+    A *retry* finds it again. After a *clear* it is as if nothing had been kept: anyone who clears a task wants it done
+    again. Airflow does not distinguish the two. A task was cleared when ``max_tries`` rose; clearing it while it runs
     raises only the DAG run's ``clear_number``, as the clear of any other task of the run does, but then the try was
     ended from outside and could not note that it ended.
 

@@ -1,4 +1,4 @@
-"""A server in a process of its own, which leaves nothing behind.
+"""A server in a separate process, which leaves nothing behind.
 
 A watchdog (a small shell that reads from a pipe which this process holds) ends the server and removes its folder as
 soon as this process is gone, even by SIGKILL. A process that was forked from this one, without exec, holds the same
@@ -59,7 +59,7 @@ def require(module: str, package: str) -> Path:
 
 
 class ServerProcess(ABC):
-    """A server process with a folder of its own and a watchdog over both."""
+    """A server process with a separate folder and a watchdog over both."""
 
     name: str
 

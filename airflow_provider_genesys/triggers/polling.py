@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from airflow_provider_genesys.hooks.genesys import GenesysCloudHook
 
 PATIENCE = 2.0
-"""Seconds that one poll may take with retries of its own, in one of few threads; the trigger itself asks again."""
+"""Seconds that one poll may take with its own retries, in one of few threads; the trigger itself asks again."""
 
 T = TypeVar("T")
 

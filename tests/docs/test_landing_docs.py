@@ -55,14 +55,14 @@ SHARD = {"number": 1, "count": 2, "start": 0, "end": 9, "planned_at": "2026-11-2
 
 
 @pytest.mark.parametrize(
-    ("kind", "shard", "told"),
+    ("kind", "shard", "reported"),
     [
         ("conversation_details", None, "'conversation_details' has pages and no archive"),
         ("recordings", SHARD, "Leave out shard"),
     ],
 )
 def test_an_export_of_pages_and_a_part_of_one_cannot_be_landed(
-    monkeypatch: pytest.MonkeyPatch, kind: str, shard: Any, told: str
+    monkeypatch: pytest.MonkeyPatch, kind: str, shard: Any, reported: str
 ) -> None:
     connection = {"conn_type": "genesys_cloud", "login": "id", "password": "secret", "extra": {"region": "us-east-1"}}
     monkeypatch.setenv("AIRFLOW_CONN_GENESYS_DEFAULT", json.dumps(connection))
@@ -77,5 +77,5 @@ def test_an_export_of_pages_and_a_part_of_one_cannot_be_landed(
         "submitted_at": "2026-11-23",
     }
     given: Any = context()
-    with pytest.raises(ConfigurationError, match=told):
+    with pytest.raises(ConfigurationError, match=reported):
         operator.load_export(given, CheckpointMirror(given), handle, restart=False)

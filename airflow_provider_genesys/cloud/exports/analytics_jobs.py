@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 
-from airflow_provider_genesys.cloud.exports.base import ExportRequest, ExportState, ExportStatus, Page
+from airflow_provider_genesys.cloud.exports.base import AGAIN, ExportRequest, ExportState, ExportStatus, Page
 from airflow_provider_genesys.cloud.http.paths import path_step
 from airflow_provider_genesys.exceptions import (
     CloudError,
@@ -50,7 +50,7 @@ _WORST = (
     ExportState.RUNNING,
     ExportState.COMPLETED,
 )
-"""Of several jobs, the first of these says how the export stands."""
+"""Of several jobs, the first of these gives the state of the export."""
 _CAPPED = re.compile(r"pagination may not exceed", re.IGNORECASE)
 _CURSOR = re.compile(r"cursor", re.IGNORECASE)
 
@@ -110,7 +110,7 @@ class AnalyticsJobs(ABC):
         return _JOIN.join(made)
 
     def status(self, client: CloudClient, export_id: str) -> ExportStatus:
-        """Ask how the export stands: as the worst of its jobs."""
+        """Ask for the state of the export: as the worst of its jobs."""
         found = [self._status(client, job) for job in self.jobs(export_id)]
         worst = min(found, key=lambda status: _WORST.index(status.state))
         return ExportStatus(
@@ -206,9 +206,7 @@ class AnalyticsJobs(ABC):
                 return CursorLostError(f"The cursor of job {job} is not valid any more: {error}")
             if status.state is not ExportState.EXPIRED:
                 return error
-        return ExportGoneError(
-            f"The results of job {job} have expired at Genesys. Clear the task that creates the export to make it anew."
-        )
+        return ExportGoneError(f"The results of job {job} have expired at Genesys. {AGAIN}")
 
     def _is_too_large(self, error: BaseException) -> bool:
         refused = isinstance(error, RequestRefusedError) and error.status == _BAD_REQUEST

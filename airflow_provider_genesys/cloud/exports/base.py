@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class ExportState(str, Enum):
-    """Where an export stands, in one vocabulary for all families."""
+    """The state of an export, in one vocabulary for all families."""
 
     QUEUED = "QUEUED"
     READY = "READY"
@@ -151,10 +151,10 @@ class ExportFamily(Protocol):
     kind: str
 
     def create(self, client: CloudClient, request: ExportRequest) -> str:
-        """Create an export and return its id. Not repeatable: whoever asks twice has two exports."""
+        """Create an export and return its id. Not repeatable: anyone who asks twice has two exports."""
 
     def status(self, client: CloudClient, export_id: str) -> ExportStatus:
-        """Ask how the export stands.
+        """Ask for the state of the export.
 
         :raises NotFoundError: Genesys does not know it (any more).
         """
@@ -165,10 +165,10 @@ class ExportFamily(Protocol):
 
 @runtime_checkable
 class StartedFamily(ExportFamily, Protocol):
-    """A kind of export that first says what it would do, and does it when it is told to."""
+    """A kind of export that first says what it would do, and does it when it is asked to."""
 
     def start(self, client: CloudClient, export_id: str) -> ExportStatus:
-        """Let an export that is READY begin, and return how it stands then: READY still where it has to wait."""
+        """Let an export that is READY begin, and return its state then: READY still where it has to wait."""
 
 
 @runtime_checkable

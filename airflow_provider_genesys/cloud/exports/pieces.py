@@ -1,4 +1,4 @@
-"""A window in equal pieces, each asked for with a job of its own, where Genesys finds the whole too large."""
+"""A window in equal pieces, each asked for with a separate job, where Genesys finds the whole too large."""
 
 from __future__ import annotations
 

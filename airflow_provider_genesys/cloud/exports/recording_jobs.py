@@ -1,6 +1,6 @@
 """Recording jobs with action EXPORT: Genesys itself writes recordings into the customer's own S3 bucket.
 
-A job first finds out which recordings it is about, and then, READY, waits to be told that it may begin. Its result is
+A job first finds out which recordings it is about, and then, READY, waits for the word that it may begin. Its result is
 one record, the job itself, and the recordings that it could not export, which are set aside.
 """
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 PATH = "/api/v2/recording/jobs"
 AT_WORK = 2
-"""So many jobs of an organisation may be pending or processing."""
+"""This many jobs of an organisation may be pending or processing."""
 LARGEST_PAGE = 100
 _WORKING, _ALIVE = ("PENDING", "PROCESSING"), ("PENDING", "READY", "PROCESSING")
 _STATES = {
@@ -73,7 +73,7 @@ class RecordingJobs:
         return str(answer["id"])
 
     def status(self, client: CloudClient, export_id: str) -> ExportStatus:
-        """Ask how the job stands."""
+        """Ask for the state of the job."""
         return self._status(_members(client.request("GET", _path(export_id))), export_id)
 
     def start(self, client: CloudClient, export_id: str) -> ExportStatus:
@@ -144,7 +144,7 @@ class RecordingJobs:
             cursor = _following(answer)
 
     def _are_taken(self, client: CloudClient) -> bool:
-        """Whether the organisation, whoever made its jobs, has as many at work as it may have."""
+        """Whether the organisation, no matter who made its jobs, has as many at work as it may have."""
         return sum(1 for state in _WORKING for _ in self._listed(client, state=state)) >= AT_WORK
 
     def _is_limit(self, client: CloudClient, error: CloudError) -> bool:

@@ -73,22 +73,22 @@ def recording_query(request: ExportRequest) -> dict[str, Any]:
     return {**request.options, "action": ACTION, "conversationQuery": {"interval": interval, **request.filters}}
 
 
-def is_same_query(told: dict[str, Any], asked: dict[str, Any]) -> bool:
+def is_same_query(reported: dict[str, Any], asked: dict[str, Any]) -> bool:
     """Whether a job that Genesys tells of was asked for just this; a date of action that nobody chose is no matter."""
     if asked.keys() & {"actionDate", "actionAge"}:
-        return _same(told, asked)
-    return _same({name: value for name, value in told.items() if name != "actionDate"}, asked)
+        return _same(reported, asked)
+    return _same({name: value for name, value in reported.items() if name != "actionDate"}, asked)
 
 
-def _same(told: Any, asked: Any) -> bool:
-    if isinstance(told, dict) and isinstance(asked, dict):
-        names = told.keys() | asked.keys()
-        return all(_same(_said(told, name), _said(asked, name)) for name in names)
-    if isinstance(told, list) and isinstance(asked, list):
-        return len(told) == len(asked) and all(map(_same, told, asked))
-    if isinstance(told, str) and isinstance(asked, str):
-        return _moments(told) == _moments(asked)
-    return bool(told == asked)
+def _same(reported: Any, asked: Any) -> bool:
+    if isinstance(reported, dict) and isinstance(asked, dict):
+        names = reported.keys() | asked.keys()
+        return all(_same(_said(reported, name), _said(asked, name)) for name in names)
+    if isinstance(reported, list) and isinstance(asked, list):
+        return len(reported) == len(asked) and all(map(_same, reported, asked))
+    if isinstance(reported, str) and isinstance(asked, str):
+        return _moments(reported) == _moments(asked)
+    return bool(reported == asked)
 
 
 def _said(members: dict[str, Any], name: str) -> Any:

@@ -36,7 +36,7 @@ class Recordings:
         return _text(_members(answer).get(self._api.id_field)) or self._missing(self._api.id_field, "id_field", answer)
 
     def status(self, client: CloudClient, export_id: str) -> ExportStatus:
-        """Ask how the export stands, and note its URL as a secret."""
+        """Ask for the state of the export, and note its URL as a secret."""
         answer = _members(client.request("GET", self._path(export_id)))
         raw_state = _text(answer.get(self._api.state_field)) or self._missing(
             self._api.state_field, "state_field", answer

@@ -40,7 +40,7 @@ def page_reader(handle: dict[str, Any], client: CloudClient, *, page_size: int) 
 
 
 def _owned(read: Read, found: QueryFamily, handle: dict[str, Any], jobs: int) -> Read:
-    """Return what reads pages with the records of the handle's window, each once, and each with an id of its own."""
+    """Return what reads pages with the records of the handle's window, each once, and each with a separate id."""
     pieces = _pieces(handle, jobs)
 
     def owned(job: int, cursor: str | None) -> Page:
@@ -69,7 +69,7 @@ def _of_piece(page: Page, piece: Piece, found: QueryFamily) -> Page:
 
 
 def _of_window(page: Page, handle: dict[str, Any], piece: str) -> Page:
-    """Put into each record which window it is of, and an id of its own: a user is in the results of every window."""
+    """Put into each record which window it is of, and a separate id: a user is in the results of every window."""
     start, end = handle.get("window_start"), handle.get("window_end")
     where = {"windowStart": start, "windowEnd": end}
     records = []

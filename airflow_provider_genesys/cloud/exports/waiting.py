@@ -39,7 +39,7 @@ class Watch:
 
     :param first: seconds before the first poll, see :func:`pause`.
     :param longest: the longest pause between two polls, in seconds.
-    :param log: a logger (Airflow's are not those of ``logging``); is told each change of state or progress once.
+    :param log: a logger (Airflow's are not those of ``logging``); gets each change of state or progress once.
     """
 
     def __init__(self, export_id: str, first: float, longest: float, log: Any) -> None:
@@ -83,7 +83,7 @@ class Watch:
     def tolerates(self, error: GenesysError) -> bool:
         """Note an error instead of an answer; return whether to ask again, for it may heal and is not one too many.
 
-        Being told to slow down is not counted: it is no failure, and the deadline bounds it.
+        A request to slow down is not counted: it is no failure, and the deadline bounds it.
         """
         if not isinstance(error, CloudUnavailableError):
             return False

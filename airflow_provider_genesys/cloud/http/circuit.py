@@ -1,4 +1,4 @@
-"""A circuit breaker: after too many failures in a row, callers are told to wait instead of trying."""
+"""A circuit breaker: after too many failures in a row, callers have to wait instead of trying."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from airflow_provider_genesys.exceptions import CircuitOpenError
 
 
 class Circuit:
-    """Counts consecutive failures of one service. Not locked: whoever uses it holds a lock already.
+    """Counts consecutive failures of one service. Not locked: anyone who uses it holds a lock already.
 
     :param name: the service, for the message.
     :param limit: failures in a row that open it.

@@ -44,7 +44,7 @@ class CloudClient:
     """A client of one Genesys Cloud organisation. Thread-safe; after :meth:`close` it opens again when used.
 
     :param config: what the connection says.
-    :param on_secret: is told every token and URL signature the moment it is known, so that logs can mask it.
+    :param on_secret: is called with every token and URL signature the moment it is known, so that logs can mask it.
     :param patience: seconds over which a request is retried; what Genesys wants later than that is raised at once,
         with ``retry_after``.
     """
@@ -83,7 +83,7 @@ class CloudClient:
         return self._repeated(call, lambda response: self._decoded(call, response))
 
     def fetch(self, path: str, *, params: Mapping[str, str | int | bool] | None = None) -> bytes:
-        """GET an answer as it came, for whoever decodes it better; otherwise as :meth:`request`."""
+        """GET an answer as it came, for anyone who decodes it better; otherwise as :meth:`request`."""
         call = _Call("GET", path, {"params": params})
         return self._repeated(call, lambda response: response.content)
 

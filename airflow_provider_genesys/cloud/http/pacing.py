@@ -92,7 +92,7 @@ class Pacer:
             self._sleep(wait)
 
     def budget(self, per_minute: float) -> None:
-        """Set the requests per minute anew, as the connection of the newest client says."""
+        """Set the requests per minute again, as the connection of the newest client says."""
         with self._lock:
             self._budget = per_minute
             self._rate = min(self._rate, self._budget)

@@ -49,7 +49,7 @@ class _HeldToken:
     renew_from: float
     """From when the refresher renews it."""
     overdue_from: float
-    """From when whoever asks for a token renews it: the refresher has not managed to, or there is none."""
+    """From when anyone who asks for a token renews it: the refresher has not managed to, or there is none."""
     expires: float
 
     @classmethod
@@ -126,7 +126,7 @@ class TokenSource:
             return held.token if held and held.token != stale else self._new().token
 
     def _renew_early(self, held: _HeldToken) -> str:
-        if self._held and self._held is not held:  # whoever held the lock before us did it
+        if self._held and self._held is not held:  # anyone who held the lock before us did it
             return self._held.token
         try:
             return self._new().token

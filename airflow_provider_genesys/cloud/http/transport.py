@@ -60,7 +60,7 @@ def open_http(config: CloudConfig) -> httpx.Client:
 def trust(verify: bool | str | ssl.SSLContext) -> ssl.SSLContext | bool:  # noqa: FBT001 - what a setting holds
     """Return what httpx takes for ``verify``: whether to verify certificates, the path of a CA bundle, or a context.
 
-    Whoever makes many clients for one path makes its context once, for it takes long.
+    Anyone who makes many clients for one path makes its context once, for it takes long.
 
     :raises OSError: there are no certificates at the path; ``ssl.SSLError`` is one.
     """
@@ -113,7 +113,7 @@ def unreachable(what: str, error: httpx.RequestError, config: CloudConfig) -> Cl
     if _untrusted(error):
         return ConfigurationError(
             f"{what}: the server's certificate is not trusted ({error}). If your organisation has a certificate "
-            f"authority of its own, set extra 'verify_tls' (now {config.verify!r}) to the path of its PEM file."
+            f"authority that is not public, set extra 'verify_tls' (now {config.verify!r}) to the path of its PEM file."
         )
     return CloudUnavailableError(f"{what} got no answer: {type(error).__name__}: {error}.")
 

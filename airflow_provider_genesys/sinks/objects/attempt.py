@@ -89,7 +89,7 @@ class Attempt:
         self._next = self.entry.checkpoint.position.record_offset if self.entry.checkpoint else None
 
     def evolves(self, batch: Batch) -> bool:
-        """Whether ``batch`` has other columns than what is gathered, so that a part of its own begins with it."""
+        """Whether ``batch`` has other columns than what is gathered, so that a separate part begins with it."""
         return self._gathered is not None and self._gathered.contract != batch.contract
 
     def gather(self, batch: Batch) -> bool:
@@ -129,7 +129,7 @@ class Attempt:
         return checkpoint
 
     def keep(self, checkpoint: Checkpoint) -> None:
-        """Keep ``checkpoint``, if it stands where the ledger does."""
+        """Keep ``checkpoint``, if its place is that of the ledger."""
         at = self.entry.checkpoint.position if self.entry.checkpoint else Position()
         if checkpoint.position == at:
             fenced = replace(checkpoint, fence=self.entry.fence)

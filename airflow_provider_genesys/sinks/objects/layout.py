@@ -50,7 +50,7 @@ def partition_of(load: Load, partition_format: str = DAY) -> str:
 
 
 def tag(*facts: str) -> str:
-    """Return a short digest of what decides an object's bytes, so that one key never stands for two contents."""
+    """Return a short digest of what decides an object's bytes, so that one key never represents two contents."""
     return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:TAG_DIGITS]
 
 
@@ -124,7 +124,7 @@ def _root(prefix: str) -> str:
 
 
 def _child_root(prefix: str, child: str) -> str:
-    """Return the folder of a child: beside that of the rows, since whoever reads those reads all that is below it."""
+    """Return the folder of a child: beside that of the rows, since their readers read all that is below it."""
     return "_".join(filter(None, [prefix.strip("/"), quoted(child)])) + "/"
 
 

@@ -180,7 +180,7 @@ def successor(
     :param partition: of a load that is new here; any other stays where it is.
     :param writes: what this attempt's parts are; see :func:`.load.continues`.
     """
-    told = {**_told(load), "written_at": datetime.now(timezone.utc).isoformat(), "writes": writes}
+    told = {**_describe(load), "written_at": datetime.now(timezone.utc).isoformat(), "writes": writes}
     if latest is None:
         return Entry(1, 1, attempt, load.load_id, load.export_id, partition=partition, **told)
     number, fence, same = latest.number + 1, latest.fence + 1, latest.export_id == load.export_id
@@ -201,7 +201,7 @@ def successor(
     return replace(begun, partition=latest.partition)
 
 
-def _told(load: Load) -> dict[str, Any]:
+def _describe(load: Load) -> dict[str, Any]:
     return {
         "kind": load.kind,
         "window_start": load.window_start.isoformat(),

@@ -85,5 +85,5 @@ class DeadLetters:
         cursor.execute(self._set_aside, {**self._load, "rows": msgspec.json.encode(rows).decode()})
 
     def forget(self, cursor: Cursor) -> None:
-        """Delete what a former attempt set aside: the load begins anew."""
+        """Delete what a former attempt set aside: the load starts again."""
         cursor.execute(sql.SQL(_FORGET).format(table=self.identifier), self._load)

@@ -11,7 +11,7 @@ from airflow_provider_genesys.sinks.postgres.schema import columns_of
 from airflow_provider_genesys.sinks.postgres.session import Cursor
 
 SHORT_WAIT = b"SET LOCAL lock_timeout = '1s'"
-"""Whoever waits to alter a table makes all its readers wait behind it; so it gives up soon, and tries again."""
+"""Anyone who waits to alter a table makes all its readers wait behind it; so it gives up soon, and tries again."""
 
 
 def evolution_sql(schema: str, table: str, before: Contract, after: Contract) -> str:

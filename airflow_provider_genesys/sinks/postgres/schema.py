@@ -136,7 +136,7 @@ def find_key(cursor: Cursor, table: sql.Identifier, contract: Contract) -> tuple
             return key
     wanted = choices[-1 if is_partitioned(cursor, table) else 0]
     remedy = sql.SQL("ALTER TABLE {} ADD UNIQUE ({})").format(table, sql.SQL(", ").join(map(sql.Identifier, wanted)))
-    raise _unfit(table, f"has no unique key on {', '.join(wanted)} alone, by which duplicates could be told", [remedy])
+    raise _unfit(table, f"has no unique key on {', '.join(wanted)} alone, by which duplicates could be found", [remedy])
 
 
 def is_partitioned(cursor: Cursor, table: sql.Identifier) -> bool:

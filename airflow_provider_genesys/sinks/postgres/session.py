@@ -1,4 +1,4 @@
-"""A connection to PostgreSQL that is made anew after each failure, and what is tried again on it."""
+"""A connection to PostgreSQL that is made again after each failure, and what is tried again on it."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ class Session:
                 action,
                 f"PostgreSQL: {doing}",
                 self._retries,
-                passes=is_transient,
-                told=_told,
+                is_transient=is_transient,
+                describe=_describe,
                 first_wait=self._retry_wait,
             )
         except psycopg.Error as error:
@@ -103,5 +103,5 @@ def _make_ready(connection: Connection) -> None:
         connection.execute("SET client_encoding TO 'UTF8'")
 
 
-def _told(error: BaseException) -> str:
+def _describe(error: BaseException) -> str:
     return describe(error) if isinstance(error, psycopg.Error) else type(error).__name__

@@ -1,1 +1,1 @@
-"""Messages in a queue of SQS, at least once; the checkpoint lives in a store of its own."""
+"""Messages in a queue of SQS, at least once; the checkpoint lives in a separate store."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from botocore.exceptions import BotoCoreError, ClientError
 
 from airflow_provider_genesys import aws_errors
-from airflow_provider_genesys.aws_errors import told
+from airflow_provider_genesys.aws_errors import describe
 from airflow_provider_genesys.exceptions import SinkError, SinkRefusedError, SinkUnavailableError
 
-__all__ = ["OF_THE_MESSAGE", "TOO_LONG", "code_of", "explained", "is_transient", "told"]
+__all__ = ["OF_THE_MESSAGE", "TOO_LONG", "code_of", "describe", "explained", "is_transient"]
 
 TOO_LONG = {"BatchRequestTooLong"}
 """A batch that would pass message by message."""
@@ -67,11 +67,11 @@ def explained(error: ClientError | BotoCoreError, request: str) -> SinkError:
     """
     if is_transient(error):
         return SinkUnavailableError(
-            f"{request} failed after all retries: {told(error)}. The next try goes on from the last checkpoint and "
+            f"{request} failed after all retries: {describe(error)}. The next try goes on from the last checkpoint and "
             "sends again what came after it.",
             code=code_of(error),
         )
-    return SinkRefusedError(f"{request} was refused: {told(error)}. {_advice(code_of(error))}", code=code_of(error))
+    return SinkRefusedError(f"{request} was refused: {describe(error)}. {_advice(code_of(error))}", code=code_of(error))
 
 
 def _advice(code: str) -> str:

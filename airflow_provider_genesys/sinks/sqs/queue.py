@@ -9,7 +9,14 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from airflow_provider_genesys.retries import retried
-from airflow_provider_genesys.sinks.sqs.errors import OF_THE_MESSAGE, TOO_LONG, code_of, explained, is_transient, told
+from airflow_provider_genesys.sinks.sqs.errors import (
+    OF_THE_MESSAGE,
+    TOO_LONG,
+    code_of,
+    describe,
+    explained,
+    is_transient,
+)
 from airflow_provider_genesys.sinks.sqs.messages import LARGEST_BATCH, MOST_MESSAGES, Message
 
 log = logging.getLogger(__name__)
@@ -96,7 +103,11 @@ class Queue:
         action = getattr(self._client, operation)
         try:
             return retried(
-                lambda: action(QueueUrl=self.url, **arguments), request, self._retries, passes=is_transient, told=told
+                lambda: action(QueueUrl=self.url, **arguments),
+                request,
+                self._retries,
+                is_transient=is_transient,
+                describe=describe,
             )
         except (ClientError, BotoCoreError) as error:
             if code_of(error) in tolerate:

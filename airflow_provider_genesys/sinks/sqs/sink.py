@@ -1,4 +1,4 @@
-"""Amazon SQS. A queue remembers nothing that a load could go on from, so the checkpoint lives in a store of its own.
+"""Amazon SQS. A queue remembers nothing that a load could go on from, so the checkpoint lives in a separate store.
 
 Messages are sent first, the checkpoint is written then. A crash between the two sends the batch again: every record is
 in the queue at least once, always with the same id. The fence holds at the checkpoint only.

@@ -16,7 +16,7 @@ import re
 import msgspec
 
 REACH = 64 * 1024
-"""So many bytes behind the break brackets have to balance."""
+"""This many bytes behind the break brackets have to balance."""
 LONGEST_OPENER = 512
 DEEPEST = 100_000
 """Brackets that are nested deeper are not balanced: a bomb of them would be counted again whenever it has grown."""

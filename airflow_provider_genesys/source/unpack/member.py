@@ -40,7 +40,7 @@ class Packing(Protocol):
     """How an archive is packed."""
 
     documents: bool
-    """Whether each member is a document of its own, and not a piece of one."""
+    """Whether each member is a separate document, and not a piece of one."""
 
     def begin(self, packed: bytes) -> tuple[Member | None, bytes]:
         """Return the member that ``packed`` starts with, and what it has not taken; None where its head is cut off.

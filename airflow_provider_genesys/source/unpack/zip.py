@@ -1,4 +1,4 @@
-"""Zip, read forwards: entries as they come, each a document of its own, and the directory behind them as a check.
+"""Zip, read forwards: entries as they come, each a separate document, and the directory behind them as a check.
 
 The directory is at the archive's end, and an archive is not read twice: what an entry is, its own head says. Nothing is
 written to any file, so an entry's name leads nowhere.

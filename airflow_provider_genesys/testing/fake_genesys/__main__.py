@@ -1,4 +1,4 @@
-"""The fake as a process of its own: ``python -m airflow_provider_genesys.testing.fake_genesys``."""
+"""The fake as a separate process: ``python -m airflow_provider_genesys.testing.fake_genesys``."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ class AnalyticsJob:
         return base64.b64encode(msgspec.json.encode([self.id, self.cursors, offset])).decode()
 
     def offset(self, cursor: str) -> int | None:
-        """Return the record that a cursor stands for; None where the cursor is not good."""
+        """Return the record that a cursor represents; None where the cursor is not good."""
         try:
             job, generation, offset = msgspec.json.decode(base64.b64decode(cursor, validate=True))
         except (binascii.Error, ValueError, TypeError, msgspec.DecodeError):

@@ -26,7 +26,7 @@ _MILLISECONDS = [b".%03dZ" % number for number in range(1000)]
 
 @dataclass(frozen=True)
 class _Framing:
-    """What stands before, between and behind the records; ``closing`` takes the place of the last separator."""
+    """What comes before, between and after the records; ``closing`` takes the place of the last separator."""
 
     opening: bytes
     separator: bytes

@@ -9,7 +9,7 @@ from typing import Any
 RECORDING_HEAD, RECORDING_TAIL = "@recording-head@", "@recording-tail@"
 CONVERSATION_HEAD, CONVERSATION_TAIL = "@conversation-head@", "@conversation-tail@"
 TIMESTAMP = "@timestamp@"
-"""Places that :mod:`.template` fills anew for every record; everything else repeats from block to block."""
+"""Places that :mod:`.template` fills again for every record; everything else repeats from block to block."""
 
 QUEUES = (
     "Billing – Zürich",

@@ -14,7 +14,7 @@ _RANGE = re.compile(r"bytes=(?:(\d+)-(\d*)|-(\d+))")
 
 
 class ObjectStore:
-    """Hands out the files of completed exports to whoever has a presigned URL."""
+    """Hands out the files of completed exports to anyone who has a presigned URL."""
 
     def __init__(self, exports: Mapping[str, Export], signer: Signer) -> None:
         self._exports = exports

@@ -1,6 +1,6 @@
 """Conversations as analytics tells of them: some 13 KB each, made up from a seed, about nobody.
 
-A few dozen patterns are made up once. Every conversation is one of them with ids and times of its own, so that a
+A few dozen patterns are made up once. Every conversation is one of them with separate ids and times, so that a
 million of them cost neither memory nor much time.
 """
 
@@ -30,7 +30,7 @@ PATTERNS = 61
 LONGEST = timedelta(days=3)
 """No conversation lasts longer; those that are open have no end at all."""
 LONG, OPEN = 20, 30
-"""One pattern of so many lasts for days; one of so many is open."""
+"""One pattern of that many lasts for days; one of that many is open."""
 
 _DAY = timedelta(days=1)
 _EPOCH = date(1970, 1, 1)

@@ -42,7 +42,7 @@ class MediaState:
 
     :param errors: ``errorMsg`` of a recording, by its id, in place of a URL.
     :param gone: conversations that do not exist any more.
-    :param cut: so many transfers of media end half way.
+    :param cut: that many transfers of media end half way.
     :param twice: recordings that come in two results.
     """
 

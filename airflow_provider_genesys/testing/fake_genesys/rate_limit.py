@@ -40,7 +40,7 @@ class RequestBudget:
         return refused
 
     def describe(self, token: str, response: Response) -> Response:
-        """Add the rate-limit headers of ``token``; '' stands for a request without one."""
+        """Add the rate-limit headers of ``token``; '' represents a request without one."""
         response.headers |= {
             "inin-ratelimit-count": str(self._spent.get(token, 0)),
             "inin-ratelimit-allowed": str(self._settings.requests_per_minute),

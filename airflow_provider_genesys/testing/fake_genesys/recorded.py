@@ -1,4 +1,4 @@
-"""Which recordings a conversation has: made up from its id alone, so that whoever asks is told the same."""
+"""Which recordings a conversation has: made up from its id alone, so that every request gets the same answer."""
 
 from __future__ import annotations
 

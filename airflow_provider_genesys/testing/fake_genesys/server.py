@@ -30,7 +30,7 @@ class Server(ThreadingTCPServer):
         self._thread = threading.Thread(target=self.serve_forever, args=(0.05,), name="fake-genesys", daemon=True)
 
     def start(self) -> None:
-        """Serve from a thread of its own."""
+        """Serve from a separate thread."""
         self._thread.start()
 
     def close(self) -> None:

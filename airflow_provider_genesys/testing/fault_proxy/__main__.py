@@ -1,4 +1,4 @@
-"""The proxy as a process of its own: ``python -m airflow_provider_genesys.testing.fault_proxy``."""
+"""The proxy as a separate process: ``python -m airflow_provider_genesys.testing.fault_proxy``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from airflow_provider_genesys.testing.fault_proxy.fault import Ending, Fault, Fo
 from airflow_provider_genesys.testing.fault_proxy.proxy import FaultProxy
 
 _DESCRIPTION = """\
-Stands in front of an HTTP server and spoils its answers: one --fault for each request, in order; after them requests
+Is placed in front of an HTTP server and spoils its answers: one --fault for each request, in order; after them requests
 pass untouched.
 """
 

@@ -45,7 +45,7 @@ class Listener(Server):
 
     :param origin: where requests are sent on to.
     :param keep_host: whether the origin sees the Host that the client asked for.
-    :param note: is told every request, and returns the fault for it.
+    :param note: is called with every request, and returns the fault for it.
     """
 
     def __init__(
@@ -119,7 +119,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _send(self, answer: Answer, fault: Fault, seen: Seen) -> None:
         self.close_connection = self.close_connection or answer.framing == "close"
-        seen.status = answer.status  # noted before it is sent: whoever has the answer finds it in the log
+        seen.status = answer.status  # noted before it is sent: anyone who has the answer finds it in the log
         self.connection.sendall(answer.head(fault, last=self.close_connection))
         if self.command != "HEAD" and answer.status not in (204, 304) and not self._send_body(answer, fault, seen):
             self._end(fault.then)

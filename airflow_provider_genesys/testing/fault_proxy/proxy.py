@@ -1,4 +1,4 @@
-"""The proxy itself: what it stands in front of, what is planned, and what was asked."""
+"""The proxy itself: what it is in front of, what is planned, and what was asked."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 
 class FaultProxy:
-    """Stands in front of an HTTP server and spoils the answers that it is told to spoil.
+    """Is placed in front of an HTTP server and spoils the answers that it is asked to spoil.
 
     ``with FaultProxy("http://127.0.0.1:8080") as proxy: ...``. Requests go to the origin with their path and query
     untouched, so presigned URLs stay valid; :meth:`front` puts the proxy into one.
@@ -85,7 +85,7 @@ class FaultProxy:
         """Spoil the next requests whose path begins with ``path``, one fault each, in this order.
 
         :param faults: None lets a request pass as it is. When all are used up, requests pass again.
-        :param forever: begin anew instead.
+        :param forever: start again instead.
         """
         with self._lock:
             self._plans.append((path, itertools.cycle(faults) if forever else iter(faults)))

@@ -11,7 +11,7 @@ from airflow_provider_genesys.testing.process import ServerProcess, free_port, r
 
 
 class S3Server(ServerProcess):
-    """An S3 endpoint: ``moto_server`` in a process of its own, so that what it stores is not our memory.
+    """An S3 endpoint: ``moto_server`` in a separate process, so that what it stores is not our memory.
 
     It takes any credentials. It is a mock: see the documentation of moto for what it does not check.
 

@@ -50,7 +50,7 @@ class SinkConformance:
 
     @pytest.fixture
     def place(self) -> Place:
-        """Return an empty place; each test gets one of its own."""
+        """Return an empty place; each test gets a separate one."""
         raise NotImplementedError("Give your class a fixture 'place': see docs/custom-sink.md.")
 
     @pytest.fixture(params=_WAYS_TO_STOP)
@@ -206,7 +206,7 @@ class SinkConformance:
         load_all(place.make_sink(), LOAD)
         assert_whole(place)
 
-    # ── beginning anew ──
+    # ── starting again ──
 
     def test_restart_begins_anew(self, place: Place, stop: Callable[[Sink], None]) -> None:
         sink = place.make_sink()

@@ -13,7 +13,7 @@ from airflow_provider_genesys.pipeline.completeness import Completeness
 
 @pytest.mark.parametrize("read", [99, 101])
 def test_a_difference_fails_where_that_is_asked(read: int) -> None:
-    with pytest.raises(IncompleteError, match=f"export-1 holds {read} records, but Genesys tells 100"):
+    with pytest.raises(IncompleteError, match=f"export-1 holds {read} records, but Genesys reports 100"):
         Completeness(100, "fail").check("export-1", read)
 
 
@@ -21,7 +21,7 @@ def test_a_difference_is_in_the_log_by_default(caplog: pytest.LogCaptureFixture)
     with caplog.at_level(logging.WARNING):
         Completeness(100).check("export-1", 99)
 
-    assert "Genesys tells 100" in caplog.text
+    assert "Genesys reports 100" in caplog.text
 
 
 @pytest.mark.parametrize(
