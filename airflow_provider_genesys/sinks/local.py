@@ -15,7 +15,7 @@ from airflow_provider_genesys.sinks.objects.layout import DAY
 from airflow_provider_genesys.sinks.objects.raw_landing import RawLanding
 from airflow_provider_genesys.sinks.objects.settings import PART_SIZE, ObjectSettings
 from airflow_provider_genesys.sinks.objects.sink import ObjectSink
-from airflow_provider_genesys.stores.folder import FolderStore
+from airflow_provider_genesys.stores.folder import OWNER_ONLY, FolderStore
 
 
 class LocalSink(ObjectSink):
@@ -28,6 +28,8 @@ class LocalSink(ObjectSink):
     :param partition_format: names the partition below the folder, in strftime's letters, by the window's start in UTC.
     :param dead_letter_raw: ``encrypt``, ``keep`` or ``drop`` the records that were set aside.
     :param encrypt: encrypts one of them.
+    :param file_mode: rights of each file, e.g. ``0o640``, whatever the umask. Who may read a file may enter the folders
+        below ``folder``, which stays as it is.
     :raises ConfigurationError: a setting is unknown or out of range.
     """
 
@@ -41,14 +43,15 @@ class LocalSink(ObjectSink):
         partition_format: str = DAY,
         dead_letter_raw: DeadLetterRaw = "encrypt",
         encrypt: Callable[[bytes], bytes] | None = None,
+        file_mode: int = OWNER_ONLY,
     ) -> None:
         settings = ObjectSettings(
             "", output_format, part_size, "conditional", dead_letter_raw, encrypt, child_files, partition_format
         )
-        super().__init__(lambda: FolderStore(Path(folder)), settings)
+        super().__init__(lambda: FolderStore(Path(folder), mode=file_mode), settings)
 
 
-def local_landing(folder: str | Path, *, part_size: int = PART_SIZE) -> RawLanding:
+def local_landing(folder: str | Path, *, part_size: int = PART_SIZE, file_mode: int = OWNER_ONLY) -> RawLanding:
     """Return where an archive is landed as it is; the parameters are those of :class:`LocalSink`."""
     settings = ObjectSettings("", part_size=part_size, dead_letter_raw="drop")
-    return RawLanding(lambda: FolderStore(Path(folder)), settings)
+    return RawLanding(lambda: FolderStore(Path(folder), mode=file_mode), settings)

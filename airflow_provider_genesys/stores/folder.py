@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -19,6 +20,11 @@ _UNFINISHED = ".unfinished-"
 Those of parts are removed by the next attempt. One that a kill has left of a ledger entry or a manifest stays: it is
 small, and nobody reads it.
 """
+
+OWNER_ONLY = 0o600
+"""Rights of a file that only its owner may read: what is loaded is about people."""
+
+_READABLE = 0o444
 
 _TRANSIENT = {
     errno.EAGAIN,
@@ -37,13 +43,15 @@ _TRANSIENT = {
 class FolderStore:
     """Implements :class:`.stores.base.ObjectStore`. A key is a path below the folder.
 
+    :param mode: rights of each file, whatever the umask. Who may read a file may enter the folders that are made.
     :raises SinkRefusedError: there is no such folder.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, mode: int = OWNER_ONLY) -> None:
         if not folder.is_dir():
             raise SinkRefusedError(f"There is no folder {folder}. Create it, or mount what it should lead to.")
         self._folder = folder.resolve()
+        self._mode = mode
         self.url = self._folder.as_uri()
 
     def put(self, key: str, body: Body) -> str:
@@ -84,11 +92,11 @@ class FolderStore:
 
     def upload(self, key: str) -> LocalUpload:
         """Begin a file that is written in pieces."""
-        return LocalUpload(self._path(key), SentPieces(key, uuid.uuid4().hex))
+        return LocalUpload(self._path(key), SentPieces(key, uuid.uuid4().hex), self._mode)
 
     def resume(self, sent: SentPieces) -> LocalUpload | None:
         """Go on with a file, where it still has all that was written."""
-        upload = LocalUpload(self._path(sent.key), sent)
+        upload = LocalUpload(self._path(sent.key), sent, self._mode)
         return upload if upload.goes_on() else None
 
     def abort_uploads(self, prefix: str) -> None:
@@ -116,15 +124,16 @@ class FolderStore:
 class LocalUpload:
     """Implements :class:`.stores.base.ResumableUpload`: a file beside its place, which takes it when all is there."""
 
-    def __init__(self, path: Path, sent: SentPieces) -> None:
+    def __init__(self, path: Path, sent: SentPieces, mode: int) -> None:
         self.sent = sent
         self._path = path
         self._unfinished = path.with_name(f"{_UNFINISHED}{sent.name}")
         self._doing = f"writing {sent.key}"
         if not sent.pieces:
             with _explained(self._doing):
-                _make_folder(path.parent)
-                self._unfinished.touch()
+                _make_folder(path.parent, mode | (mode & _READABLE) >> 2)
+                self._unfinished.touch(OWNER_ONLY)
+                self._unfinished.chmod(mode)
 
     def goes_on(self) -> bool:
         """Cut off what was written after what was sent; return whether all of that is there."""
@@ -180,10 +189,12 @@ class LocalUpload:
             self._unfinished.unlink(missing_ok=True)
 
 
-def _make_folder(folder: Path) -> None:
+def _make_folder(folder: Path, mode: int) -> None:
     if not folder.is_dir():
-        _make_folder(folder.parent)
-        folder.mkdir(exist_ok=True)
+        _make_folder(folder.parent, mode)
+        with suppress(FileExistsError):  # another attempt was faster
+            folder.mkdir(stat.S_IRWXU)
+            folder.chmod(mode | folder.stat().st_mode & stat.S_ISGID)  # which the folder above may hand down
         _sync(folder.parent)
 
 
