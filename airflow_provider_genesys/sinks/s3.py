@@ -18,10 +18,9 @@ CLIENT_CONFIG: dict[str, Any] = {
     "retries": {"total_max_attempts": 1, "mode": "standard"},
     "connect_timeout": 10,
     "read_timeout": 60,
-    "request_checksum_calculation": "when_required",
 }
 """Arguments for the ``botocore.config.Config`` of the client: the sink retries, and boto's retries would multiply
-with its own; the sink sends a CRC-32 with each piece, and not as a trailer, which many other stores do not know."""
+with its own."""
 
 EXTRA_ARGS = {
     "ACL",

@@ -21,10 +21,15 @@ T = TypeVar("T")
 
 _OF_A_PIECE = {"PartNumber", "ETag", "ChecksumCRC32"}
 """What completing an upload wants to know of each piece."""
+_NO_SUCH_REQUEST = {"NotImplemented", "MethodNotAllowed"}
+"""What a store answers that cannot list unfinished uploads: they are left to its own rules."""
 
 
 class S3Store:
     """Implements :class:`.stores.base.ObjectStore`.
+
+    A CRC-32 goes with each body, in a header: a trailer, as boto sends it, is unknown to many other stores. None goes
+    where the client's ``request_checksum_calculation`` is ``when_required``.
 
     :param client: a boto3 S3 client.
     """
@@ -65,7 +70,8 @@ class S3Store:
 
     def upload(self, key: str) -> S3Upload:
         """Begin a multipart upload."""
-        made = self.call("create_multipart_upload", **self._described(key), ChecksumAlgorithm="CRC32")
+        algorithm = {"ChecksumAlgorithm": "CRC32"} if self._checksums else {}
+        made = self.call("create_multipart_upload", **self._described(key), **algorithm)
         return S3Upload(self, SentPieces(key, made["UploadId"]), [])
 
     def resume(self, sent: SentPieces) -> S3Upload | None:
@@ -76,9 +82,10 @@ class S3Store:
         return S3Upload(self, sent, [{name: piece[name] for name in _OF_A_PIECE & piece.keys()} for piece in found])
 
     def abort_uploads(self, prefix: str) -> None:
-        """Throw away every unfinished multipart upload below ``prefix``."""
-        for found in self._listed("list_multipart_uploads", "Uploads", prefix, Prefix=prefix):
-            S3Upload(self, SentPieces(found["Key"], found["UploadId"]), []).abort()
+        """Throw away every unfinished multipart upload below ``prefix``, where the store can list them."""
+        found = self._listed("list_multipart_uploads", "Uploads", prefix, tolerate=_NO_SUCH_REQUEST, Prefix=prefix)
+        for upload in found:
+            S3Upload(self, SentPieces(upload["Key"], upload["UploadId"]), []).abort()
 
     def call(self, operation: str, *, tolerate: Collection[str] = (), **arguments: Any) -> Any:
         """Make a request of the bucket and return the answer.
@@ -89,11 +96,17 @@ class S3Store:
         request = getattr(self._client, operation)
         return self._retried(operation, arguments["Key"], lambda: request(Bucket=self._bucket, **arguments), tolerate)
 
+    def checksum(self, body: Body) -> dict[str, str]:
+        """Return the argument by which ``body`` is checked; none where the client is not to send it."""
+        return {"ChecksumCRC32": _crc32(body)} if self._checksums else {}
+
+    @property
+    def _checksums(self) -> bool:
+        return getattr(self._client.meta.config, "request_checksum_calculation", None) != "when_required"
+
     def _put(self, key: str, body: Body, **condition: str) -> Any:
-        arguments = {**self._described(key), **condition}
-        return self.call(
-            "put_object", tolerate={"PreconditionFailed"}, Body=body, ChecksumCRC32=_crc32(body), **arguments
-        )
+        arguments = {**self._described(key), **self.checksum(body), **condition}
+        return self.call("put_object", tolerate={"PreconditionFailed"}, Body=body, **arguments)
 
     def _described(self, key: str) -> dict[str, Any]:
         return {"Key": key, "ContentType": content_type(key), **self._extra_args}
@@ -104,12 +117,14 @@ class S3Store:
 
         return self._retried("get_object", key, read, {"NoSuchKey", "PreconditionFailed"})
 
-    def _listed(self, operation: str, field: str, place: str, **arguments: Any) -> list[dict[str, Any]]:
+    def _listed(
+        self, operation: str, field: str, place: str, *, tolerate: Collection[str] = ("NoSuchUpload",), **arguments: Any
+    ) -> list[dict[str, Any]]:
         def read() -> list[dict[str, Any]]:
             pages = self._client.get_paginator(operation).paginate(Bucket=self._bucket, **arguments)
             return [found for page in pages for found in page.get(field, [])]
 
-        return self._retried(operation, place, read, {"NoSuchUpload"}) or []
+        return self._retried(operation, place, read, tolerate) or []
 
     def _retried(self, operation: str, key: str, action: Callable[[], T], tolerate: Collection[str] = ()) -> T | None:
         request = f"{operation} {self.url}/{key}"
@@ -140,7 +155,7 @@ class S3Upload:
                 f"{self._store.url}/{self.sent.key} would have more than the {MOST_PIECES:,} pieces that S3 takes. "
                 "Choose a smaller part_size."
             )
-        numbered: dict[str, Any] = {"PartNumber": len(self._pieces) + 1, "ChecksumCRC32": _crc32(piece)}
+        numbered: dict[str, Any] = {"PartNumber": len(self._pieces) + 1, **self._store.checksum(piece)}
         answer = self._store.call("upload_part", Body=piece, **self._target, **numbered)
         self._pieces.append({**numbered, "ETag": answer["ETag"]})
         self.sent = self.sent.and_piece(len(piece))

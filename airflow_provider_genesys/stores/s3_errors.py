@@ -30,11 +30,15 @@ _ADVICE = {
     "InvalidToken": _CREDENTIALS,
     "NoSuchBucket": "Create the bucket, or correct its name.",
     "NotImplemented": "If the store does not know 'If-None-Match', set fencing='none' and make sure that no window is "
-    "loaded twice at once.",
+    "loaded twice at once. If it does not know checksums, set config_kwargs {'request_checksum_calculation': "
+    "'when_required'} in the AWS connection. docs/s3.md says what is known of some stores.",
     "PermanentRedirect": _REGION,
     "RequestTimeTooSkewed": "The worker's clock is wrong: set it, e.g. with NTP.",
     "SSLError": "The endpoint's certificate is not trusted: correct endpoint_url or verify of the AWS connection.",
-    "SignatureDoesNotMatch": _CREDENTIALS,
+    "SignatureDoesNotMatch": "Correct the secret key of the AWS connection. If it is right, something on the way "
+    "changes what was signed: a proxy that rewrites the host or a header, a region or an addressing_style other than "
+    "the store's, or a store that does not know checksums (config_kwargs {'request_checksum_calculation': "
+    "'when_required'}). See docs/s3.md, Stores other than Amazon's.",
 }
 
 

@@ -64,6 +64,11 @@ def test_s3_is_reached_with_the_sinks_settings_where_the_connection_has_none(
     assert (config.retries["total_max_attempts"], config.connect_timeout) == (1, 10)
 
     own = s3.connection()
-    own["extra"]["config_kwargs"] = {"connect_timeout": 3}
+    own["extra"]["config_kwargs"] = {"connect_timeout": 3, "request_checksum_calculation": "when_required"}
     connect("lake", **own)
-    assert object_store.s3_client("lake").meta.config.connect_timeout == 3
+    chosen = object_store.s3_client("lake").meta.config
+    assert (config.request_checksum_calculation, chosen.request_checksum_calculation) == (
+        "when_supported",
+        "when_required",
+    )
+    assert chosen.connect_timeout == 3
