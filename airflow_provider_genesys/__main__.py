@@ -5,14 +5,16 @@ from __future__ import annotations
 import argparse
 import sys
 
+from airflow_provider_genesys.cloud.exports.base import ExportRequest
 from airflow_provider_genesys.cloud.exports.pieces import BY_START_DAY
 from airflow_provider_genesys.exceptions import GenesysError
-from airflow_provider_genesys.window import read_window
+from airflow_provider_genesys.window import read_moment, read_window
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Print the plan; return 0, or 1 where there is none."""
     chosen = _parser().parse_args(arguments)
+    from airflow_provider_genesys.backfill.plan import make_plan
     from airflow_provider_genesys.hooks.genesys import GenesysCloudHook
 
     try:
@@ -20,8 +22,12 @@ def main(arguments: list[str] | None = None) -> int:
         assert window  # noqa: S101 - both are required
         with GenesysCloudHook(chosen.conn_id) as hook:
             options = {BY_START_DAY: True} if chosen.kind == "conversation_details" else {}
-            plan = hook.plan(
-                chosen.kind, window, sample_day=chosen.sample_day, options=options, page_size=chosen.page_size
+            plan = make_plan(
+                hook.get_conn(),
+                chosen.kind,
+                ExportRequest(window.start, window.end, options=options),
+                sample_day=read_moment("--sample-day", chosen.sample_day) if chosen.sample_day else None,
+                page_size=chosen.page_size,
             )
     except GenesysError as error:
         sys.stderr.write(f"{error}\n")

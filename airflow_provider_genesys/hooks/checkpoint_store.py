@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseHook, Connection
 
 from airflow_provider_genesys.exceptions import ConfigurationError
-from airflow_provider_genesys.hooks.aws import ANSWER_SECONDS, CONNECT_SECONDS, dynamodb_client
+from airflow_provider_genesys.hooks.aws import ANSWER_SECONDS, CONNECT_SECONDS, client
 
 if TYPE_CHECKING:
     from airflow_provider_genesys.checkpoints.conditional import ConditionalStore
@@ -74,4 +74,4 @@ def _redis_client(settings: dict[str, Any]) -> Any:
 def _dynamodb(conn_id: str, table: str) -> ConditionalStore:
     from airflow_provider_genesys.checkpoints.dynamodb import DynamoDBCheckpointStore
 
-    return DynamoDBCheckpointStore(lambda: dynamodb_client(conn_id), table=table)
+    return DynamoDBCheckpointStore(lambda: client("dynamodb", conn_id), table=table)

@@ -29,17 +29,12 @@ from airflow_provider_genesys.exceptions import (
     PermissionDeniedError,
 )
 from airflow_provider_genesys.get_provider_info import CONNECTION_FIELDS, FIELD_BEHAVIOUR
-from airflow_provider_genesys.window import Window, read_moment
 
 if TYPE_CHECKING:
     from cryptography.fernet import Fernet
 
-    from airflow_provider_genesys.backfill.plan import Plan
     from airflow_provider_genesys.cloud.http.client import CloudClient
     from airflow_provider_genesys.cloud.presigned import PresignedUrl
-    from airflow_provider_genesys.media.fetch import Media
-    from airflow_provider_genesys.media.store import MediaStore
-    from airflow_provider_genesys.source.pages import Pages
 
 _DEAD_LETTERS = "dead letters"
 
@@ -203,54 +198,6 @@ class GenesysCloudHook(BaseHook):
         from airflow_provider_genesys.cloud.exports.handle import open_handle
 
         return open_handle(handle, self._client, fresh=fresh)
-
-    def open_pages(self, handle: dict[str, Any], *, page_size: int) -> Pages | None:
-        """
-        Return the results of an export whose kind has pages; None where it has a file.
-
-        :param handle: from :meth:`make_handle`; ``export_id`` and ``kind`` are enough.
-        :param page_size: records in a page.
-        """
-        from airflow_provider_genesys.source.pages import open_pages
-
-        return open_pages(handle, self._client, page_size=page_size)
-
-    def open_media(self, handle: dict[str, Any], store: MediaStore, **settings: Any) -> tuple[Media, int]:
-        """
-        Return the recordings of an export's conversations, and of how many jobs they are; to be closed.
-
-        :param handle: from :meth:`make_handle`.
-        :param store: where the media goes.
-        :param settings: see :func:`airflow_provider_genesys.media.open.open_media`.
-        """
-        from airflow_provider_genesys.media.open import open_media
-
-        return open_media(handle, self._client, store, **settings)
-
-    def plan(
-        self,
-        kind: str,
-        window: Window,
-        *,
-        sample_day: datetime | str | None = None,
-        filters: dict[str, Any] | None = None,
-        options: dict[str, Any] | None = None,
-        page_size: int = 500,
-        **waiting: float,
-    ) -> Plan:
-        """
-        Export one day, and tell from it what all days of a window will cost.
-
-        :param sample_day: the day, any moment of it; None for the window's last.
-        :param filters: as for the export, like ``options``.
-        :param page_size: records in a page.
-        :param waiting: ``timeout`` and ``poll_interval`` of the sampled day's export, in seconds.
-        """
-        from airflow_provider_genesys.backfill.plan import make_plan
-
-        request = ExportRequest(window.start, window.end, filters or {}, options=options or {})
-        sampled = read_moment("sample_day", sample_day) if sample_day else None
-        return make_plan(self._client, kind, request, sample_day=sampled, page_size=page_size, **waiting)
 
     def cipher(self, purpose: str) -> Fernet:
         """Return a cipher that only this connection's client secret opens; each ``purpose`` has its own key."""

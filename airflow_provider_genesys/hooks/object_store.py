@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from airflow_provider_genesys.exceptions import ConfigurationError, MissingExtraError
-from airflow_provider_genesys.hooks.aws import s3_client
+from airflow_provider_genesys.hooks.aws import client
 
 if TYPE_CHECKING:
     from airflow_provider_genesys.stores.base import ObjectStore
@@ -48,7 +48,7 @@ def open_folder(url: str, conn_id: str | None) -> tuple[ObjectStore, str]:
     if parts.scheme == "s3":
         from airflow_provider_genesys.stores.s3 import S3Store
 
-        return S3Store(s3_client(conn_id or "aws_default"), parts.netloc), folder
+        return S3Store(client("s3", conn_id or "aws_default"), parts.netloc), folder
     container = azure_container(conn_id or "wasb_default", parts.netloc)
     from airflow_provider_genesys.stores.azure_blob import AzureStore
 

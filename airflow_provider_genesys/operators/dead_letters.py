@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from airflow.sdk import BaseOperator, Context
 
 from airflow_provider_genesys.exceptions import ConfigurationError
-from airflow_provider_genesys.hooks.aws import s3_client
+from airflow_provider_genesys.hooks.aws import client
 from airflow_provider_genesys.hooks.object_store import azure_container
 from airflow_provider_genesys.tasks.arguments import required
 from airflow_provider_genesys.tasks.failures import failing_fast
@@ -164,7 +164,7 @@ class GenesysReplayDeadLettersOperator(BaseOperator):
         from airflow_provider_genesys.stores.s3 import S3Store
 
         bucket = required(self.s3_bucket, "s3_bucket")
-        store = S3Store(s3_client(self.aws_conn_id), bucket, extra_args=self.extra_args)
+        store = S3Store(client("s3", self.aws_conn_id), bucket, extra_args=self.extra_args)
         return self._in_objects(store, required(self.s3_prefix, "s3_prefix"))
 
     def _in_azure_blob(self) -> ObjectReplay:
@@ -175,11 +175,10 @@ class GenesysReplayDeadLettersOperator(BaseOperator):
         return self._in_objects(store, required(self.blob_prefix, "blob_prefix"))
 
     def _in_sqs(self) -> SqsReplay:
-        from airflow_provider_genesys.hooks.aws import sqs_client
         from airflow_provider_genesys.sinks.sqs.replay import SqsReplay
 
         return SqsReplay(
-            sqs_client(self.aws_conn_id, connections=1),
+            client("sqs", self.aws_conn_id),
             required(self.queue_url, "queue_url"),
             required(self.dead_letter_queue_url, "dead_letter_queue_url"),
             opened=self._open,

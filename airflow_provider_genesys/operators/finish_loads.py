@@ -19,7 +19,7 @@ from airflow_provider_genesys.exceptions import (
     NotFoundError,
     SourceChangedError,
 )
-from airflow_provider_genesys.hooks.aws import s3_client
+from airflow_provider_genesys.hooks.aws import client
 from airflow_provider_genesys.hooks.object_store import azure_container
 from airflow_provider_genesys.hooks.postgres import connect
 from airflow_provider_genesys.tasks.arguments import required
@@ -227,7 +227,7 @@ class GenesysFinishS3LoadsOperator(GenesysFinishLoadsOperator, S3Loader):
         from airflow_provider_genesys.stores.s3 import S3Store
 
         _check_rows(self.output_format)
-        store = S3Store(s3_client(self.aws_conn_id), required(self.s3_bucket, "s3_bucket"))
+        store = S3Store(client("s3", self.aws_conn_id), required(self.s3_bucket, "s3_bucket"))
         return unfinished_loads(store, required(self.s3_prefix, "s3_prefix"), self.fencing)
 
 

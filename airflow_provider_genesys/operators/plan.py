@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import BaseOperator, Context
 
+from airflow_provider_genesys.cloud.exports.base import ExportRequest
 from airflow_provider_genesys.tasks.failures import failing_fast
-from airflow_provider_genesys.window import resolve_window
+from airflow_provider_genesys.window import read_moment, resolve_window
 
 if TYPE_CHECKING:
     from airflow_provider_genesys.hooks.genesys import GenesysCloudHook
@@ -84,14 +85,16 @@ class GenesysPlanBackfillOperator(BaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Make the plan and return it."""
+        from airflow_provider_genesys.backfill.plan import make_plan
+
         with failing_fast(), self.hook:
             window = resolve_window(self.window_start, self.window_end, context)
-            plan = self.hook.plan(
+            request = ExportRequest(window.start, window.end, self.filters or {}, options=self.options or {})
+            plan = make_plan(
+                self.hook.get_conn(),
                 self.kind,
-                window,
-                sample_day=self.sample_day,
-                filters=self.filters,
-                options=self.options,
+                request,
+                sample_day=read_moment("sample_day", self.sample_day) if self.sample_day else None,
                 page_size=self.page_size,
                 timeout=self.timeout,
                 poll_interval=self.poll_interval,

@@ -39,7 +39,9 @@ def open_result(
             f"Export {handle['export_id']} names conversations to fetch media of. GenesysRecordingMediaToS3Operator or "
             "GenesysRecordingMediaToAzureBlobOperator does that, and finishes what it has begun when it is cleared."
         )
-    pages = hook.open_pages(handle, page_size=page_size)
+    from airflow_provider_genesys.source.pages import open_pages
+
+    pages = open_pages(handle, hook.get_conn(), page_size=page_size)
     return pages or open_archive(hook, handle, start.source, source_conn_id)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_genesys.hooks.aws import s3_client
+from airflow_provider_genesys.hooks.aws import client
 from airflow_provider_genesys.tasks.arguments import required
 from airflow_provider_genesys.transfers.media import GenesysRecordingMediaOperator
 
@@ -49,7 +49,9 @@ class GenesysRecordingMediaToS3Operator(GenesysRecordingMediaOperator):
     def make_store(self) -> MediaStore:
         """Return where the media goes."""
         bucket, prefix = required(self.s3_bucket, "s3_bucket"), required(self.s3_prefix, "s3_prefix")
-        return s3_media(s3_client(self.aws_conn_id), bucket, prefix, self.extra_args)
+        # A connection to each file that is sent at the same time, and one to look what is there.
+        bucket_client = client("s3", self.aws_conn_id, {"max_pool_connections": self.media_at_once + 1})
+        return s3_media(bucket_client, bucket, prefix, self.extra_args)
 
 
 def s3_media(client: Any, bucket: str, prefix: str, extra_args: dict[str, Any] | None) -> MediaStore:

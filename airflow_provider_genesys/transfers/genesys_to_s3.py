@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from airflow.sdk import BaseOperatorLink
 
-from airflow_provider_genesys.hooks.aws import s3_client
+from airflow_provider_genesys.hooks.aws import client
 from airflow_provider_genesys.links.s3 import GenesysS3PrefixLink
 from airflow_provider_genesys.tasks.arguments import required
 from airflow_provider_genesys.transfers.loader import ExportLoader
@@ -62,7 +62,7 @@ class S3Loader(ExportLoader):
         from airflow_provider_genesys.sinks.s3 import S3Sink
 
         return S3Sink(
-            lambda: s3_client(self.aws_conn_id),
+            lambda: client("s3", self.aws_conn_id),
             required(self.s3_bucket, "s3_bucket"),
             required(self.s3_prefix, "s3_prefix"),
             output_format=self.output_format,  # type: ignore[arg-type]  # raw: make_landing
@@ -107,7 +107,7 @@ class GenesysExportToS3Operator(S3Loader, GenesysExportToObjectStoreOperator):
         from airflow_provider_genesys.sinks.s3 import s3_landing
 
         return s3_landing(
-            lambda: s3_client(self.aws_conn_id),
+            lambda: client("s3", self.aws_conn_id),
             required(self.s3_bucket, "s3_bucket"),
             required(self.s3_prefix, "s3_prefix"),
             part_size=self.part_size,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_genesys.hooks.aws import sqs_client
+from airflow_provider_genesys.hooks.aws import client
 from airflow_provider_genesys.hooks.checkpoint_store import TABLE, open_store
 from airflow_provider_genesys.tasks.arguments import required
 from airflow_provider_genesys.transfers.base import GenesysExportTransferOperator
@@ -82,7 +82,7 @@ class GenesysExportToSqsOperator(GenesysExportTransferOperator):
         )
         conn_id = required(self.checkpoint_conn_id, "checkpoint_conn_id")
         return SqsSink(
-            lambda: sqs_client(self.aws_conn_id, self.max_in_flight),
+            lambda: client("sqs", self.aws_conn_id, {"max_pool_connections": self.max_in_flight}),
             lambda: open_store(conn_id, table=self.checkpoint_table),
             settings,
         )

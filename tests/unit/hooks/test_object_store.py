@@ -11,6 +11,7 @@ import pytest
 from azure.storage.blob import ContainerSasPermissions, generate_container_sas
 
 from airflow_provider_genesys.hooks import object_store
+from airflow_provider_genesys.hooks.aws import client
 from airflow_provider_genesys.hooks.object_store import open_folder
 from airflow_provider_genesys.sinks.azure_blob import AzureBlobSink
 from airflow_provider_genesys.testing.services import AzuriteServer, S3Server
@@ -60,13 +61,13 @@ def test_s3_is_reached_with_the_sinks_settings_where_the_connection_has_none(
     store, folder = open_folder(f"s3://{bucket}/raw/", "lake")
     store.put(f"{folder}a.json", b"{}")
     assert store.get("raw/a.json") == b"{}"
-    config = object_store.s3_client("lake").meta.config
+    config = client("s3", "lake").meta.config
     assert (config.retries["total_max_attempts"], config.connect_timeout) == (1, 10)
 
     own = s3.connection()
     own["extra"]["config_kwargs"] = {"connect_timeout": 3, "request_checksum_calculation": "when_required"}
     connect("lake", **own)
-    chosen = object_store.s3_client("lake").meta.config
+    chosen = client("s3", "lake").meta.config
     assert (config.request_checksum_calculation, chosen.request_checksum_calculation) == (
         "when_supported",
         "when_required",

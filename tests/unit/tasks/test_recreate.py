@@ -13,6 +13,7 @@ from airflow_provider_genesys.cloud.exports.base import ExportRequest
 from airflow_provider_genesys.exceptions import ExportGoneError, WindowTooLargeError
 from airflow_provider_genesys.hooks.genesys import GenesysCloudHook
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
+from airflow_provider_genesys.source.pages import open_pages
 from airflow_provider_genesys.tasks.recreate import load_or_recreate
 from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
 from tests.support.task_context import DAY_END, DAY_START, Store, context
@@ -39,7 +40,7 @@ class Task:
     def load(self, handle: dict[str, Any]) -> dict[str, Any]:
         ids: list[str] = []
         self.attempts.append(ids)
-        pages = self.hook.open_pages(handle, page_size=5)
+        pages = open_pages(handle, self.hook.get_conn(), page_size=5)
         assert pages
         start = Checkpoint("load", handle["export_id"], "2026-11-23")
         for part in pages.open_at(start, max_record_bytes=10**7).slices(100, cut_every=None, flush_interval=1):
