@@ -156,7 +156,7 @@ def load(job: dict[str, Any]) -> Any:
     DyingDownload.dies_after = job.get("bytes")
     tempfile.tempdir = job.get("temporary")
     # Each attempt would begin with a time of its own; only the first that commits may leave it in the rows.
-    run._beginning = lambda load, processed_at: Checkpoint(
+    run.beginning_of = lambda _, load, processed_at: Checkpoint(
         load.load_id, load.export_id, processed_at or job["processed_at"]
     )
     config = CloudConfig.from_connection(**job["connection"])
