@@ -204,7 +204,7 @@ def test_waits_when_asked_to(start_genesys: Callable[..., FakeGenesys]) -> None:
 def test_one_retry_remakes_an_export_that_failed(start_genesys: Callable[..., FakeGenesys], outcome: str) -> None:
     genesys = start_genesys(job_polls=2, outcome=outcome)
     store = Store()
-    with pytest.raises(AirflowException, match="next try of this task creates it anew") as caught:
+    with pytest.raises(AirflowException, match="next try of this task creates it again") as caught:
         create(context(store), **waiting())
     assert not isinstance(caught.value, AirflowFailException)
     genesys.outcome = "COMPLETED"
