@@ -48,6 +48,9 @@ and the operators turn it into ``AirflowFailException``: another try would meet 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class GenesysError(Exception):
     """Base of every error of this package."""
@@ -253,3 +256,12 @@ class MemoryLimitError(GenesysError):
 
 class AccountError(GenesysError):
     """The account of the load does not close."""
+
+
+@contextmanager
+def error_context(place: str) -> Iterator[None]:
+    """Put ``place`` before what the sink's store or queue has to say."""
+    try:
+        yield
+    except (SinkUnavailableError, SinkRefusedError) as error:
+        raise type(error)(f"{place}: {error}", code=error.code) from error

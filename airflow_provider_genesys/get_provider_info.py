@@ -107,7 +107,6 @@ def get_provider_info() -> dict[str, Any]:
             "operators.export",
             "operators.finish_loads",
             "operators.plan",
-            "operators.shards",
             "operators.verify",
         ),
         "sensors": _modules("sensors.export"),

@@ -18,8 +18,7 @@ from typing import Any
 import msgspec
 
 from airflow_provider_genesys.exceptions import RecordError
-from airflow_provider_genesys.stores.base import ObjectStore, Upload
-from airflow_provider_genesys.stores.keys import LONGEST_KEY, check_prefix, quoted
+from airflow_provider_genesys.stores.base import LONGEST_KEY, ObjectStore, Upload, check_prefix, quoted
 from airflow_provider_genesys.stores.piece_writer import PieceWriter
 
 PIECE = 5 * 1024 * 1024

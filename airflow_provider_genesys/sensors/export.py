@@ -27,12 +27,12 @@ from airflow_provider_genesys.tasks.failures import (
 )
 from airflow_provider_genesys.tasks.handle import upstream_export
 from airflow_provider_genesys.tasks.wait import DAY, Wait, wait_for_export
-from airflow_provider_genesys.window import Window, absent, read_window
+from airflow_provider_genesys.window import Window, read_window
 
 if TYPE_CHECKING:
     from airflow_provider_genesys.hooks.genesys import GenesysCloudHook
 
-CREATE_AGAIN = "Clear the task that created it, with its downstream tasks, to export the window again."
+CREATE_ANEW = "Clear the task that created it, with its downstream tasks, to export the window anew."
 
 
 class GenesysExportSensor(BaseSensorOperator):
@@ -45,7 +45,7 @@ class GenesysExportSensor(BaseSensorOperator):
     etag, records, submitted_at, request}. The signature in ``file_uri`` is encrypted;
     ``GenesysCloudHook.open_file_uri`` gives the URL in clear.
 
-    An export that failed or expired fails the task at once, whatever its ``retries``: it has to be created again.
+    An export that failed or expired fails the task at once, whatever its ``retries``: it has to be created anew.
 
     :param export_id: id of the export, e.g. ``create.output``. (templated)
     :param kind: the kind of export, as given to the operator that created it. (templated)
@@ -117,7 +117,7 @@ class GenesysExportSensor(BaseSensorOperator):
             return {**handle, "request": (export or {}).get("request")}
 
     def _check(self) -> None:
-        if absent(self.export_id):
+        if not self.export_id or self.export_id == "None":
             raise ConfigurationError(
                 "The sensor got no export_id. Did the task that creates the export run, and push its return value?"
             )
@@ -148,6 +148,6 @@ def _with_advice() -> Iterator[None]:
     try:
         yield
     except (ExportFailedError, ExportGoneError) as error:
-        raise AirflowFailException(f"{error} {CREATE_AGAIN}") from error
+        raise AirflowFailException(f"{error} {CREATE_ANEW}") from error
     except ExportTimeoutError as error:
         raise AirflowSensorTimeout(f"{error} Clear this task to wait on.") from error

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from airflow_provider_genesys.sinks.dead_letters import DeadLetterRaw
-from airflow_provider_genesys.sinks.objects.formats import OutputFormat
+from airflow_provider_genesys.sinks.objects.form import OutputFormat
 from airflow_provider_genesys.sinks.objects.layout import DAY
 from airflow_provider_genesys.sinks.objects.raw_landing import RawLanding
 from airflow_provider_genesys.sinks.objects.settings import PART_SIZE, ObjectSettings

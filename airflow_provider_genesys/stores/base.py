@@ -9,12 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Protocol
+from urllib.parse import quote
+
+from airflow_provider_genesys.exceptions import ConfigurationError
 
 Body = bytes | bytearray
 """What is sent; the sender does not change it afterwards."""
 
 MOST_PIECES = 10_000
 """Pieces that every store takes for one object: S3 takes no more."""
+
 _CONTENT_TYPES = {
     "eml": "message/rfc822",
     "gz": "application/gzip",
@@ -128,3 +132,23 @@ class ObjectStore(Protocol):
 def below(store: ObjectStore, prefixes: Iterable[str]) -> dict[str, Stored]:
     """Return the objects below any of ``prefixes`` by their keys."""
     return {stored.key: stored for prefix in prefixes for stored in store.list_objects(prefix)}
+
+
+LONGEST_KEY = 1024
+"""Bytes of UTF-8 that S3 and Azure Blob take for a key."""
+
+
+def check_prefix(prefix: str) -> None:
+    """Raise :class:`ConfigurationError` where a prefix has a step or a character that some tool trips over."""
+    steps = prefix.strip("/").split("/")
+    if not prefix.isprintable() or {".", ".."} & set(steps) or ("" in steps and len(steps) > 1):
+        raise ConfigurationError(
+            f"The prefix {prefix!r} cannot be used for object keys: it has an empty step, a step '.' or '..', or a "
+            "character that is not printable. Correct the prefix."
+        )
+
+
+def quoted(name: str) -> str:
+    """Return ``name`` as one step of a key, whatever it holds."""
+    # quote() leaves dots alone, and "." or ".." as a step would be resolved by some tools.
+    return quote(name, safe="").replace(".", "%2E")

@@ -13,7 +13,7 @@ from airflow_provider_genesys.cloud.exports import aggregates
 from airflow_provider_genesys.exceptions import ConfigurationError, WindowError
 from airflow_provider_genesys.hooks.object_store import is_folder_url
 from airflow_provider_genesys.tasks.result import landed_handle
-from airflow_provider_genesys.window import Window, absent, read_window
+from airflow_provider_genesys.window import Window, read_window
 
 if TYPE_CHECKING:
     from airflow_provider_genesys.hooks.genesys import GenesysCloudHook
@@ -76,7 +76,7 @@ def _location(value: Any) -> str | None:
 
 
 def _parsed(text: str) -> Any:
-    if absent(text):
+    if text in ("", "None"):
         return None
     if not text.startswith("{"):
         return text

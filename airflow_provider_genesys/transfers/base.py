@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
 from functools import partial
 from typing import Any, ClassVar
 
 from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
 from airflow.sdk import Context
 
-from airflow_provider_genesys.exceptions import (
-    CloudUnavailableError,
-    SourceUnavailableError,
-    UrlExpiredError,
-)
+from airflow_provider_genesys.exceptions import CloudUnavailableError, SourceUnavailableError, UrlExpiredError
 from airflow_provider_genesys.tasks import reports
 from airflow_provider_genesys.tasks.checkpoint_mirror import CheckpointMirror
 from airflow_provider_genesys.tasks.failures import failing_fast
 from airflow_provider_genesys.tasks.handle import read_handle, window_of
-from airflow_provider_genesys.tasks.outage import Outage
 from airflow_provider_genesys.tasks.recreate import load_or_recreate
 from airflow_provider_genesys.tasks.task_state import is_first_try
 from airflow_provider_genesys.transfers.loader import ExportLoader
@@ -132,3 +129,26 @@ class GenesysExportTransferOperator(ExportLoader):
         handle = read_handle(self.handle, self.kind, self.hook, self.source_conn_id)
         window = window_of(handle, self.window_start, self.window_end)
         return {**handle, "window_start": window.start.isoformat(), "window_end": window.end.isoformat()}
+
+
+@dataclass(frozen=True)
+class Outage:
+    """A time without progress.
+
+    :param began: the last progress that is known of, aware.
+    """
+
+    began: datetime
+
+    def after(self, committed_at: str | None) -> Outage:
+        """Return the outage as it is when the newest checkpoint is of ``committed_at`` (ISO 8601)."""
+        return self if committed_at is None else Outage(max(self.began, datetime.fromisoformat(committed_at)))
+
+    @property
+    def seconds(self) -> float:
+        """How long it has lasted."""
+        return (datetime.now(timezone.utc) - self.began).total_seconds()
+
+    def pause(self, least: float, most: float) -> float:
+        """Return the seconds to pause: half of what the outage has lasted, within bounds, with jitter."""
+        return min(max(self.seconds / 2, least), most) * random.uniform(0.8, 1.2)  # noqa: S311 - jitter

@@ -27,12 +27,11 @@ from airflow_provider_genesys.pipeline.certificate import Certificate
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, Counts
 from airflow_provider_genesys.pipeline.load import Batch, Load
 from airflow_provider_genesys.sinks.dead_letters import DeadLetterLines, DeadLetterRows, RawBytes
-from airflow_provider_genesys.sinks.objects.formats import rows_of
 from airflow_provider_genesys.sinks.objects.layout import Layout, partition_of, tag
 from airflow_provider_genesys.sinks.objects.ledger import Ledger, successor
 from airflow_provider_genesys.sinks.objects.manifest import write_manifest
 from airflow_provider_genesys.sinks.objects.parts import Part, PartWriter
-from airflow_provider_genesys.sinks.objects.row_parts import Cut, RowParts, WrittenParts, joined
+from airflow_provider_genesys.sinks.objects.row_parts import Cut, RowParts, WrittenParts, joined, rows_of
 from airflow_provider_genesys.sinks.objects.settings import ObjectSettings
 from airflow_provider_genesys.sinks.objects.shards import withdraw
 from airflow_provider_genesys.source.position import Position

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol, TypeVar
+from typing import Literal, Protocol, TypeVar
 
 from airflow_provider_genesys.contracts.column import Column
 from airflow_provider_genesys.pipeline.load import Batch
@@ -36,3 +36,5 @@ Packer = Form[bytes]
 
 Rows = Form[Batch]
 """The rows of one part: equal rows at equal places give equal bytes, whatever batches they come in."""
+
+OutputFormat = Literal["ndjson.gz", "ndjson", "parquet"]

@@ -22,7 +22,7 @@ from datetime import datetime, timezone
 
 from airflow_provider_genesys.exceptions import ConfigurationError
 from airflow_provider_genesys.pipeline.load import Load
-from airflow_provider_genesys.stores.keys import LONGEST_KEY, quoted
+from airflow_provider_genesys.stores.base import LONGEST_KEY, quoted
 
 DAY = "dt=%Y-%m-%d"
 """How partitions are named, in strftime's letters, unless somebody says otherwise."""

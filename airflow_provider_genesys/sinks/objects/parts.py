@@ -7,8 +7,7 @@ from typing import Generic
 
 from airflow_provider_genesys.sinks.objects.form import Form, Taken_contra
 from airflow_provider_genesys.stores.base import ObjectStore
-from airflow_provider_genesys.stores.piece_writer import PieceWriter
-from airflow_provider_genesys.stores.upload_ahead import UploadAhead
+from airflow_provider_genesys.stores.piece_writer import PieceWriter, UploadAhead
 
 
 @dataclass(frozen=True)

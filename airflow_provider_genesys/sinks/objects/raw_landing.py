@@ -16,11 +16,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from airflow_provider_genesys.exceptions import SinkUnavailableError
+from airflow_provider_genesys.exceptions import SinkUnavailableError, error_context
 from airflow_provider_genesys.pipeline.certificate import Certificate
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
 from airflow_provider_genesys.pipeline.load import Load
-from airflow_provider_genesys.sinks.error_context import error_context
 from airflow_provider_genesys.sinks.objects.landing_attempt import LandingAttempt
 from airflow_provider_genesys.sinks.objects.settings import ObjectSettings
 from airflow_provider_genesys.source.position import Identity

@@ -17,7 +17,7 @@ from typing import Any, get_args
 import msgspec
 
 from airflow_provider_genesys.contracts.contract import Contract
-from airflow_provider_genesys.exceptions import AccountError
+from airflow_provider_genesys.exceptions import AccountError, error_context
 from airflow_provider_genesys.failpoints import CLEANED, LEDGER_WRITTEN, MANIFEST_WRITTEN, PART_UPLOADED, reached
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
 from airflow_provider_genesys.pipeline.load import Batch, Load
@@ -32,9 +32,8 @@ from airflow_provider_genesys.pipeline.replay import (
     facts_of,
     judge,
 )
-from airflow_provider_genesys.sinks.error_context import error_context
 from airflow_provider_genesys.sinks.objects.dead_letters import Letter, first_letter, letters_in, marked
-from airflow_provider_genesys.sinks.objects.formats import OutputFormat
+from airflow_provider_genesys.sinks.objects.form import OutputFormat
 from airflow_provider_genesys.sinks.objects.layout import Layout, dead_letters_below, tag
 from airflow_provider_genesys.sinks.objects.ledger import Entry, Ledger
 from airflow_provider_genesys.sinks.objects.manifest import read_manifest, write_manifest

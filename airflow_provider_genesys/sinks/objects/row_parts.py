@@ -10,8 +10,9 @@ from airflow_provider_genesys.contracts.child import Child
 from airflow_provider_genesys.contracts.column import PROCESSED_AT, Column
 from airflow_provider_genesys.contracts.contract import Contract
 from airflow_provider_genesys.pipeline.load import Batch, Load
-from airflow_provider_genesys.sinks.objects.formats import OutputFormat, rows_of
+from airflow_provider_genesys.sinks.objects.form import OutputFormat, Rows, Table
 from airflow_provider_genesys.sinks.objects.layout import Layout
+from airflow_provider_genesys.sinks.objects.ndjson import GzipBlocks, Lines, Plain
 from airflow_provider_genesys.sinks.objects.parts import Part, PartWriter
 from airflow_provider_genesys.stores.base import ObjectStore
 
@@ -129,3 +130,15 @@ class ChildRows:
             rows += found
             offsets += [offset] * len(found)
         return replace(batch, rows=rows, offsets=offsets, dead_letters=[])
+
+
+def rows_of(output_format: OutputFormat, load: Load, contract: Table) -> Rows:
+    """Return what makes a part of the rows of a contract, or of a child of it; the format is also the parts' extension.
+
+    :raises MissingExtraError: a package that the format needs is not installed.
+    """
+    if output_format == "parquet":
+        from airflow_provider_genesys.sinks.objects.parquet import ParquetRows
+
+        return ParquetRows(load, contract)
+    return Lines(contract, GzipBlocks() if output_format == "ndjson.gz" else Plain())

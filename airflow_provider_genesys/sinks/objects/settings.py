@@ -9,9 +9,9 @@ from typing import Literal, get_args
 from airflow_provider_genesys.contracts.contract import Contract
 from airflow_provider_genesys.exceptions import ConfigurationError
 from airflow_provider_genesys.sinks.dead_letters import DeadLetterRaw, RawBytes
-from airflow_provider_genesys.sinks.objects.formats import OutputFormat
+from airflow_provider_genesys.sinks.objects.form import OutputFormat
 from airflow_provider_genesys.sinks.objects.layout import DAY, check_partition_format
-from airflow_provider_genesys.stores.keys import check_prefix
+from airflow_provider_genesys.stores.base import check_prefix
 
 Fencing = Literal["conditional", "none"]
 

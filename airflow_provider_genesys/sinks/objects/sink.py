@@ -10,11 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from airflow_provider_genesys.exceptions import SinkUnavailableError
+from airflow_provider_genesys.exceptions import SinkUnavailableError, error_context
 from airflow_provider_genesys.pipeline.certificate import Certificate
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
 from airflow_provider_genesys.pipeline.load import Batch, Load
-from airflow_provider_genesys.sinks.error_context import error_context
 from airflow_provider_genesys.sinks.objects.attempt import Attempt
 from airflow_provider_genesys.sinks.objects.settings import ObjectSettings
 from airflow_provider_genesys.sinks.objects.shards import Shards

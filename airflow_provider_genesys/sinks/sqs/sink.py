@@ -14,13 +14,12 @@ from datetime import datetime, timezone
 from typing import Any
 
 from airflow_provider_genesys.checkpoints.base import CheckpointStore, Key
-from airflow_provider_genesys.exceptions import SinkRefusedError
+from airflow_provider_genesys.exceptions import SinkRefusedError, error_context
 from airflow_provider_genesys.failpoints import CHECKED, COMMITTING, SENT, WRITING, reached
 from airflow_provider_genesys.pipeline.certificate import Certificate
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, Counts
 from airflow_provider_genesys.pipeline.load import Batch, Load
 from airflow_provider_genesys.sinks.dead_letters import DeadLetterEncoder
-from airflow_provider_genesys.sinks.error_context import error_context
 from airflow_provider_genesys.sinks.sqs.messages import Message, MessageEncoder, packed
 from airflow_provider_genesys.sinks.sqs.queue import Queue
 from airflow_provider_genesys.sinks.sqs.settings import SqsSettings

@@ -7,7 +7,7 @@ import pytest
 
 from airflow_provider_genesys.exceptions import ConfigurationError
 from airflow_provider_genesys.sinks.objects.layout import Layout, partition_of, tag
-from airflow_provider_genesys.stores.keys import check_prefix
+from airflow_provider_genesys.stores.base import check_prefix
 from tests.sinks.batches import make_load
 
 

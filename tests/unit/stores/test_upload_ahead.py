@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from airflow_provider_genesys.exceptions import SinkUnavailableError
-from airflow_provider_genesys.stores.upload_ahead import UploadAhead
+from airflow_provider_genesys.stores.piece_writer import UploadAhead
 
 
 class Gate:
