@@ -225,11 +225,14 @@ class SinkError(GenesysError):
 
     :param message: what happened, where, and what to do.
     :param code: the sink's own name for it, e.g. an SQLSTATE; None where it has none.
+    :param failed: the bytes ``(start, end)`` of the unpacked source that were given to the sink and not committed; None
+        outside of a load, and where there are none.
     """
 
-    def __init__(self, message: str, *, code: str | None = None) -> None:
+    def __init__(self, message: str, *, code: str | None = None, failed: tuple[int, int] | None = None) -> None:
         super().__init__(message)
         self.code = code
+        self.failed = failed
 
 
 class SinkUnavailableError(SinkError):

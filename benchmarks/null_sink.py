@@ -39,9 +39,6 @@ class NullSink:
         """End."""
         return certificate.accounted(self._counts)
 
-    def keep(self, checkpoint: Checkpoint) -> None:
-        """Keep nothing."""
-
     def abort(self) -> None:
         """Let go of nothing."""
 

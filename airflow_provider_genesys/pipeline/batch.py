@@ -12,7 +12,7 @@ from airflow_provider_genesys.contracts.contract import Contract
 from airflow_provider_genesys.contracts.drift import summed
 from airflow_provider_genesys.contracts.pii import record_protection
 from airflow_provider_genesys.contracts.transform import Rows, Transform
-from airflow_provider_genesys.pipeline.checkpoint import DIGEST_RANGE, Checkpoint, Counts, FailedBatch
+from airflow_provider_genesys.pipeline.checkpoint import DIGEST_RANGE, Checkpoint, Counts
 from airflow_provider_genesys.pipeline.load import Batch, Load
 from airflow_provider_genesys.source.records import Slice
 
@@ -65,13 +65,11 @@ class Batcher:
         begin = self.last.position.record_offset
         self.read += len(rows.rows) + len(rows.dead_letters)
         self.dead_letters += len(rows.dead_letters)
-        failed = _resolved(self.last.failed_batches, part.end)
         self.last = replace(
             self._added(rows),
             position=place.position,
             proof=place.proof,
             source=place.identity,
-            failed_batches=failed,
         )
         return Batch(
             rows=rows.rows,
@@ -102,11 +100,6 @@ class Batcher:
 
     def _evolved(self, contract: Contract) -> list[Column]:
         return [column for column in contract.columns if column not in self._load.contract.columns]
-
-
-def _resolved(failed_batches: list[FailedBatch], offset: int) -> list[FailedBatch]:
-    """Return them as they stand in a checkpoint at ``offset``: what ends before it was taken up again."""
-    return [replace(failed, resolved=failed.end <= offset) for failed in failed_batches]
 
 
 def _sum(before: dict[str, int], more: Counter[str]) -> dict[str, int]:

@@ -10,7 +10,7 @@ import msgspec
 from airflow_provider_genesys.contracts.column import Column
 from airflow_provider_genesys.contracts.drift import Drift
 from airflow_provider_genesys.exceptions import AccountError
-from airflow_provider_genesys.pipeline.checkpoint import Counts, FailedBatch
+from airflow_provider_genesys.pipeline.checkpoint import Counts
 from airflow_provider_genesys.source.position import Identity
 from airflow_provider_genesys.source.shards import Shard
 
@@ -47,8 +47,6 @@ class Certificate:
     """How records differ from the contract, in the order of their first occurrences."""
     evolved: list[Column] = field(default_factory=list)
     """Columns that the contract has got, or that have become optional, in the course of the load."""
-    failed_batches: list[FailedBatch] = field(default_factory=list)
-    """Batches that the sink did not take at first, and that a later try has brought in."""
     incomplete: bool = False
     """Whether Genesys did not have all data of the window when it was asked for; see ``source.available_until``."""
     delivery: Literal["exactly-once", "at-least-once"] = "exactly-once"

@@ -46,30 +46,6 @@ class Counts:
 
 
 @dataclass(frozen=True)
-class FailedBatch:
-    """Records that the sink did not take though it was asked several times: where they lie, and why.
-
-    Nothing of what the error says is kept but its class and code: a message may quote a row.
-    """
-
-    start: int
-    """First byte in the unpacked source, as in :class:`Position`."""
-    end: int
-    """First byte after it."""
-    records: int
-    error: str
-    """Class of the error, see :mod:`airflow_provider_genesys.exceptions`."""
-    code: str | None
-    """The sink's own name for it, e.g. an SQLSTATE; None where it has none."""
-    run_id: str
-    """Whose try it was: ``dag_id/run_id/task_id``."""
-    failed_at: str
-    """ISO 8601, UTC."""
-    resolved: bool = False
-    """Whether a later try has committed all of it."""
-
-
-@dataclass(frozen=True)
 class Checkpoint:
     """What a sink commits together with a batch, and what the next attempt continues from."""
 
@@ -95,8 +71,6 @@ class Checkpoint:
     max_timestamp: str | None = None
     last_record_id: str | None = None
     committed_at: str | None = None
-    failed_batches: list[FailedBatch] = field(default_factory=list)
-    """The newest batches of this load that the sink did not take at first, in order."""
     fence: int = 0
     version: int = VERSION
 
@@ -111,7 +85,7 @@ class Checkpoint:
 
 
 def from_json(text: str | bytes | dict[str, Any], *, where: str) -> Checkpoint:
-    """Read a checkpoint that :meth:`Checkpoint.to_json` wrote.
+    """Read a checkpoint that :meth:`Checkpoint.to_json` wrote. Fields that it does not know are left out.
 
     :param text: JSON text, or the object as a database driver has already decoded it.
     :param where: the place that it was read from, for the error.

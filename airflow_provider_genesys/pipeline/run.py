@@ -8,19 +8,23 @@ aside. When the source has ended, the account is closed and the sink marks the l
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 
-from airflow_provider_genesys.exceptions import ConfigurationError, NotAnArchiveError
+from airflow_provider_genesys.exceptions import (
+    ConfigurationError,
+    NotAnArchiveError,
+    SinkRefusedError,
+    SinkUnavailableError,
+)
 from airflow_provider_genesys.failpoints import COMMITTED, COMPLETE, FINISHING, OPENED, REPORTED, SPLIT, reached
 from airflow_provider_genesys.pipeline.batch import Batcher
 from airflow_provider_genesys.pipeline.budget import Budget
 from airflow_provider_genesys.pipeline.certificate import Certificate
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, Counts
 from airflow_provider_genesys.pipeline.completeness import Completeness
-from airflow_provider_genesys.pipeline.failed_batches import keeping_failures
 from airflow_provider_genesys.pipeline.load import Load
 from airflow_provider_genesys.pipeline.memory import MemoryLimit, keep_freed_memory, peak_memory_mb
 from airflow_provider_genesys.pipeline.progress import Phases, Progress
@@ -109,7 +113,7 @@ def _load(
     memory = MemoryLimit(options.max_memory_mb)
     phases = Phases()
     slices = source.slices(options.batch_size, cut_every=sink.cut_every, flush_interval=options.flush_interval)
-    with keeping_failures(load, batcher, sink, watch), closing(slices):
+    with _naming_failed(load, batcher), closing(slices):
         for part in slices:
             reached(SPLIT)
             phases.ended("source")
@@ -134,7 +138,7 @@ def _load(
     options.completeness.check(load.export_id, batcher.read)
     phases.ended("source")
     reached(FINISHING)
-    with keeping_failures(load, batcher, sink, watch):
+    with _naming_failed(load, batcher):
         told = options.completeness.reported
         described = _described(load, batcher, source, progress)
         certificate = sink.finish(replace(described, expected_records=told, phases=phases.seconds))
@@ -151,6 +155,19 @@ def _load(
     for drift in certificate.drift:
         log.warning("Export %s: %s", load.export_id, drift)
     return certificate
+
+
+@contextmanager
+def _naming_failed(load: Load, batcher: Batcher) -> Iterator[None]:
+    """Say of a sink's error which bytes it leaves behind the last commit that was answered."""
+    try:
+        yield
+    except (SinkUnavailableError, SinkRefusedError) as error:
+        start, end = batcher.committed.position.record_offset, batcher.last.position.record_offset
+        if start == end:
+            raise
+        told = f"{error} Not committed of export {load.export_id}: bytes {start} to {end}. The next try goes on there."
+        raise type(error)(told, code=error.code, failed=(start, end)) from error
 
 
 def _of_shard(options: Options) -> Options:
@@ -206,7 +223,6 @@ def _described(load: Load, batcher: Batcher, source: Source, progress: Progress)
         drift=last.drift,
         evolved=last.evolved,
         shard=load.range if load.shard else None,
-        failed_batches=last.failed_batches,
         incomplete=_incomplete(load, source.identity.available_until),
         started_at=progress.started_at,
         ended_at=datetime.now(timezone.utc).isoformat(),

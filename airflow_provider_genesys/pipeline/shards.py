@@ -106,7 +106,6 @@ def join_certificates(certificates: Sequence[Certificate]) -> Certificate:
         rules=dict(sum((Counter(certificate.rules) for certificate in ordered), Counter())),
         drift=summed([], chain.from_iterable(certificate.drift for certificate in ordered)),
         parts=[part for certificate in ordered for part in certificate.parts],
-        failed_batches=[failed for certificate in ordered for failed in certificate.failed_batches],
         started_at=_most(min, (certificate.started_at for certificate in ordered)),
         ended_at=_most(max, (certificate.ended_at for certificate in ordered)),
         phases=dict(sum((Counter(certificate.phases) for certificate in ordered), Counter())),

@@ -55,14 +55,6 @@ class Sink(Protocol):
         parts, attempts. An account that is not that of the records read fails before the load is marked complete.
         """
 
-    def keep(self, checkpoint: Checkpoint) -> None:
-        """After an error of ``write`` or ``finish``: keep what ``checkpoint`` says of failed batches.
-
-        It is the last committed checkpoint but for its ``failed_batches``; where nothing is committed yet, it is
-        at the beginning. One try is enough, and any error may be raised: the load goes on without. Where the ledger
-        has come further, or another attempt has taken over, it stays as it is.
-        """
-
     def abort(self) -> None:
         """Let go of connections and unfinished uploads. What was committed stays. Never raises."""
 

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import asdict
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Context
 
-from airflow_provider_genesys.exceptions import SinkRefusedError, SinkUnavailableError
+from airflow_provider_genesys.exceptions import SinkError, SinkRefusedError, SinkUnavailableError
 from airflow_provider_genesys.hooks.checkpoint_store import open_store
 from airflow_provider_genesys.tasks.task_state import KeptElsewhere
 
@@ -39,11 +38,13 @@ class CheckpointMirror:
         self._elsewhere: ConditionalStore | None = None
         self._ti = context["ti"]
         self._store: Any = context.get("task_state_store")
+        self._export_id: str | None = None
         self._shared: dict[str, Any] = {}
         self.committed_at: str | None = None
         """When the sink last committed something, ISO 8601; None where nothing is known."""
-        self._written = 0.0
-        self._newest: dict[str, Any] | None = None
+        self._written_at = 0.0
+        self._newest: dict[str, Any] = {}
+        self._written: dict[str, Any] = {}
 
     def __enter__(self) -> CheckpointMirror:  # noqa: PYI034 - Python 3.10 has no typing.Self
         self._elsewhere = open_store(self._conn_id) if self._conn_id else None
@@ -52,11 +53,14 @@ class CheckpointMirror:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if isinstance(error, SinkError) and error.failed:
+            self._newest = {**(self._newest or self._shared), "failed": self._failed(error, *error.failed)}
         self._write()
         self._let_go()
 
     def show(self, handle: dict[str, Any]) -> None:
         """Show the export's file with each checkpoint; its ``file_uri`` is sealed."""
+        self._export_id = handle.get("export_id")
         self._shared = {"file_uri": handle.get("file_uri"), "expires_at": handle.get("expires_at")}
 
     def committed(self, checkpoint: Checkpoint) -> None:
@@ -71,20 +75,23 @@ class CheckpointMirror:
             "committed_at": checkpoint.committed_at,
             **self._shared,
         }
-        if checkpoint.failed_batches:
-            self._newest["failed_batches"] = [asdict(failed) for failed in checkpoint.failed_batches]
-        if time.monotonic() - self._written >= EVERY:
+        if time.monotonic() - self._written_at >= EVERY:
             self._write()
 
+    def _failed(self, error: SinkError, start: int, end: int) -> dict[str, Any]:
+        """Return what is shown of a batch that failed: no message, since that may quote a row."""
+        name = type(error).__name__
+        return {"export_id": self._export_id, "start": start, "end": end, "error": name, "code": error.code}
+
     def _write(self) -> None:
-        if self._newest is None:
+        if self._newest == self._written:
             return
         self._ti.xcom_push(key="checkpoint", value=self._newest)
         if self._store is not None:
             self._store.set("checkpoint", self._newest)
         if self._elsewhere is not None:
             self._write_to(self._elsewhere, self._newest)
-        self._newest, self._written = None, time.monotonic()
+        self._written, self._written_at = self._newest, time.monotonic()
 
     def _write_to(self, store: ConditionalStore, newest: dict[str, Any]) -> None:
         """Write to another place; where that does not work, a load goes on without it."""

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_genesys.testing.services import S3Server
-from airflow_provider_genesys.testing.sink_conformance import FailedBatchConformance
+from airflow_provider_genesys.testing.sink_conformance import SinkConformance
 from tests.conformance.conftest import Bucket, Container, Folder, QueuePlace, Table
 from tests.sinks.queues import Queues
 from tests.sinks.strict_s3 import SwiftServer
@@ -23,13 +23,13 @@ POSTGRES = [
 ]
 
 
-class TestPostgresSink(FailedBatchConformance):
+class TestPostgresSink(SinkConformance):
     @pytest.fixture(params=POSTGRES, ids=lambda options: ", ".join(map(str, options.values())) or "plain")
     def place(self, table: Table, request: Any) -> Table:
         return Table(table.warehouse, request.param)
 
 
-class TestS3Sink(FailedBatchConformance):
+class TestS3Sink(SinkConformance):
     @pytest.fixture
     def place(self, empty_bucket: Bucket) -> Bucket:
         return empty_bucket
@@ -42,7 +42,7 @@ def swift() -> Iterator[SwiftServer]:
 
 
 @pytest.mark.long
-class TestS3SinkOnStrictServer(FailedBatchConformance):
+class TestS3SinkOnStrictServer(SinkConformance):
     """On OpenStack Swift, which checks signatures, checksums and conditions."""
 
     @pytest.fixture
@@ -52,13 +52,13 @@ class TestS3SinkOnStrictServer(FailedBatchConformance):
         return Bucket(client, name)
 
 
-class TestAzureBlobSink(FailedBatchConformance):
+class TestAzureBlobSink(SinkConformance):
     @pytest.fixture
     def place(self, empty_container: Container) -> Container:
         return empty_container
 
 
-class TestSqsSink(FailedBatchConformance):
+class TestSqsSink(SinkConformance):
     """At least once: what a consumer finds that drops messages whose id it has seen."""
 
     @pytest.fixture(params=["standard", pytest.param("fifo", marks=pytest.mark.long)])
@@ -67,7 +67,7 @@ class TestSqsSink(FailedBatchConformance):
         return QueuePlace(Queues(s3.endpoint_url, fifo=fifo), checkpoints_in_dynamodb if fifo else checkpoints_in_redis)
 
 
-class TestLocalSink(FailedBatchConformance):
+class TestLocalSink(SinkConformance):
     @pytest.fixture(params=["ndjson.gz", "ndjson", "parquet"])
     def place(self, tmp_path: Path, request: Any) -> Folder:
         return Folder(tmp_path, request.param)

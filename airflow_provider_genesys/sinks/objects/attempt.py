@@ -34,7 +34,6 @@ from airflow_provider_genesys.sinks.objects.parts import Part, PartWriter
 from airflow_provider_genesys.sinks.objects.row_parts import Cut, RowParts, WrittenParts, joined, rows_of
 from airflow_provider_genesys.sinks.objects.settings import ObjectSettings
 from airflow_provider_genesys.sinks.objects.shards import withdraw
-from airflow_provider_genesys.source.position import Position
 from airflow_provider_genesys.stores.base import ObjectStore, Stored, below
 from airflow_provider_genesys.stores.read_through import read_through
 from airflow_provider_genesys.times import now
@@ -126,13 +125,6 @@ class Attempt:
         )
         self._gathered = None
         return checkpoint
-
-    def keep(self, checkpoint: Checkpoint) -> None:
-        """Keep ``checkpoint``, if its place is that of the ledger."""
-        at = self.entry.checkpoint.position if self.entry.checkpoint else Position()
-        if checkpoint.position == at:
-            fenced = replace(checkpoint, fence=self.entry.fence)
-            self._append(processed_at=checkpoint.processed_at, checkpoint=fenced)
 
     def finish(self, certificate: Certificate) -> Certificate:
         """Compare the ledger with what is there, write the manifest, remove what it does not list."""

@@ -31,8 +31,6 @@ class ObjectSink:
         self._connect = connect
         self._settings = settings
         self._attempt: Attempt | None = None
-        self._failed: Attempt | None = None
-        """The attempt that has just failed: nothing is written with it any more, but what is kept of its end."""
 
     def open(self, load: Load, *, restart: bool) -> Checkpoint | None:
         """Claim the ledger and return the checkpoint of its last part."""
@@ -68,15 +66,9 @@ class ObjectSink:
         with error_context(f"Export {load.export_id}, joining its shards"):
             return Shards(load, self._settings, self._connect()).join(joined)
 
-    def keep(self, checkpoint: Checkpoint) -> None:
-        """See :meth:`.Sink.keep`: one entry more in the ledger."""
-        attempt = self._attempt or self._failed
-        if attempt:
-            attempt.keep(checkpoint)
-
     def abort(self) -> None:
         """Throw away what is gathered and not committed."""
-        attempt, self._attempt, self._failed = self._attempt, None, None
+        attempt, self._attempt = self._attempt, None
         if attempt:
             attempt.abort()
 
@@ -95,7 +87,6 @@ class ObjectSink:
         except BaseException as error:
             # Half a batch may be in the part: going on would write it twice.
             self.abort()
-            self._failed = attempt
             if isinstance(error, SinkUnavailableError):
                 attempt.check_fence()
             raise

@@ -94,11 +94,6 @@ _ADVANCE = """
 UPDATE {ledger} SET checkpoint = %(checkpoint)s, processed_at = %(processed_at)s, taken_over = %(taken_over)s
 WHERE load_id = %(load_id)s AND target = %(target)s AND shard = %(shard)s AND fence = %(fence)s
 """
-_KEEP = """
-UPDATE {ledger} SET checkpoint = %(checkpoint)s, processed_at = %(processed_at)s
-WHERE load_id = %(load_id)s AND target = %(target)s AND shard = %(shard)s AND fence = %(fence)s AND state = 'loading'
-    AND coalesce((checkpoint -> 'position' ->> 'record_offset')::bigint, 0) = %(offset)s
-"""
 # One statement, hence one snapshot: whoever takes rows over says so in the same transaction.
 # From begun_at on: what a former attempt landed, and this one did not, is not in this account.
 _AUDIT = """
@@ -239,11 +234,6 @@ class Ledger:
         }
         if not self._run(cursor, _ADVANCE, **new, fence=checkpoint.fence).rowcount:
             raise self._fenced(checkpoint.fence)
-
-    def keep(self, cursor: Cursor, checkpoint: Checkpoint) -> None:
-        """Replace the checkpoint by one that stands at the same place; where it stands elsewhere, leave it."""
-        new = {"checkpoint": checkpoint.to_json(), "processed_at": checkpoint.processed_at}
-        self._run(cursor, _KEEP, **new, fence=checkpoint.fence, offset=checkpoint.position.record_offset)
 
     def audit(self, cursor: Cursor, begun_at: datetime) -> tuple[int, int]:
         """Count the rows of this load that the table holds, and those that other loads took over from its source."""

@@ -169,12 +169,6 @@ class PostgresSink:
         self._session.close()
         return joint
 
-    def keep(self, checkpoint: Checkpoint) -> None:
-        """See :meth:`Sink.keep`: a transaction of its own."""
-        with self._session.transaction() as cursor:
-            cursor.execute("SET LOCAL lock_timeout = '5s'")
-            self._ledger.keep(cursor, replace(checkpoint, fence=self._claim.fence))
-
     def abort(self) -> None:
         """See :meth:`Sink.abort`."""
         self._session.close()

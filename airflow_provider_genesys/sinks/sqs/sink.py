@@ -70,10 +70,6 @@ class SqsSink:
         self.abort()
         return closed
 
-    def keep(self, checkpoint: Checkpoint) -> None:
-        """See :meth:`.Sink.keep`."""
-        self._opened.keep(checkpoint)
-
     def abort(self) -> None:
         """Let go of threads and connections. Never raises."""
         delivery, self._delivery = self._delivery, None
@@ -102,7 +98,6 @@ class Delivery:
         self._pool = ThreadPoolExecutor(settings.max_in_flight, thread_name_prefix="genesys-sqs")
         self.processed_at: str | None = None
         self._checkpoint: Checkpoint | None = None
-        self._in_doubt = False
         self._rules: Counter[str] = Counter()
         """Of the records that this attempt has set aside by itself; the pipeline counts its own."""
 
@@ -115,8 +110,8 @@ class Delivery:
         key = Key(load.load_id, self._settings.queue_url, load.shard)
         self._claim = self._store.claim(key, load.export_id, restart=restart)
         known, self.processed_at = self._claim.checkpoint, self._claim.processed_at
-        # What holds neither a batch nor a failed one was written for its processed_at.
-        self._checkpoint = known if known and (known.committed_at or known.failed_batches) else None
+        # What holds no batch was written for its processed_at.
+        self._checkpoint = known if known and known.committed_at else None
         return self._checkpoint
 
     def write(self, batch: Batch) -> Checkpoint:
@@ -128,9 +123,7 @@ class Delivery:
         reached(SENT)
         checkpoint = self._account(batch, refused)
         reached(COMMITTING)
-        self._in_doubt = True
         self._checkpoint = self._store.commit(self._claim, checkpoint)
-        self._in_doubt = False
         return self._checkpoint
 
     def finish(self, certificate: Certificate) -> Certificate:
@@ -149,11 +142,6 @@ class Delivery:
         reached(CHECKED)
         self._store.complete(self._claim, closed)
         return closed
-
-    def keep(self, checkpoint: Checkpoint) -> None:
-        """Commit ``checkpoint``, unless a newer one may be there whose answer was lost."""
-        if not self._in_doubt:
-            self._store.commit(self._claim, checkpoint)
 
     def close(self) -> None:
         """Wait for the requests that are on their way, send no more, and let go."""

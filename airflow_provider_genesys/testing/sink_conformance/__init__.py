@@ -22,11 +22,10 @@ docs/custom-sink.md shows it whole, with a sink to go with it.
 import pytest
 
 # Before the suite is imported: it is no test module, and its asserts would say nothing but False.
-pytest.register_assert_rewrite(f"{__name__}.suite", f"{__name__}.failed_batches")
+pytest.register_assert_rewrite(f"{__name__}.suite")
 
-from airflow_provider_genesys.testing.sink_conformance.failed_batches import FailedBatchConformance  # noqa: E402 - see above
 from airflow_provider_genesys.testing.sink_conformance.place import Contents, Place  # noqa: E402 - see above
 from airflow_provider_genesys.testing.sink_conformance.source import LENGTH, PART_SIZE  # noqa: E402 - see above
 from airflow_provider_genesys.testing.sink_conformance.suite import SinkConformance  # noqa: E402 - see above
 
-__all__ = ["LENGTH", "PART_SIZE", "Contents", "FailedBatchConformance", "Place", "SinkConformance"]
+__all__ = ["LENGTH", "PART_SIZE", "Contents", "Place", "SinkConformance"]

@@ -10,7 +10,6 @@ from airflow_provider_genesys.exceptions import SinkUnavailableError
 from airflow_provider_genesys.pipeline.certificate import Certificate
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, Counts
 from airflow_provider_genesys.pipeline.load import Batch, Load
-from airflow_provider_genesys.source.position import Position
 from airflow_provider_genesys.source.records import DeadLetter
 
 
@@ -86,11 +85,6 @@ class MemorySink:
         last = self._commit() or self.shelf.checkpoint
         self.shelf.certificate = certificate.accounted(last.counts if last else Counts())
         return self.shelf.certificate
-
-    def keep(self, checkpoint: Checkpoint) -> None:
-        last = self.shelf.checkpoint
-        if checkpoint.position == (last.position if last else Position()):
-            self.shelf.checkpoint = checkpoint
 
     def abort(self) -> None:
         self.aborted, self._gathered = True, []

@@ -34,6 +34,11 @@ def test_what_is_written_is_read() -> None:
     assert from_json(json.loads(WRITTEN.to_json()), where="here") == WRITTEN
 
 
+def test_what_a_former_release_kept_of_failed_batches_is_left_out() -> None:
+    failed = {"start": 0, "end": 7, "records": 1, "error": "SinkUnavailableError", "code": None, "resolved": False}
+    assert from_json(json.loads(WRITTEN.to_json()) | {"failed_batches": [failed]}, where="here") == WRITTEN
+
+
 @pytest.mark.outcome(
     "processes", "the checkpoint is truncated, of another version or of another export", "CheckpointError"
 )

@@ -1,4 +1,4 @@
-"""What the sink did not take is in its ledger, is seen, and is taken up by the next try."""
+"""The error for a batch that the sink did not take says where it is; the next try takes it up."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_genesys.exceptions import SinkUnavailableError
-from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
-from airflow_provider_genesys.pipeline.failed_batches import MOST
+from airflow_provider_genesys.pipeline.certificate import Certificate
 from airflow_provider_genesys.pipeline.run import Options, run
 from tests.unit.pipeline.memory_sink import MemorySink, Shelf
 from tests.unit.pipeline.sources import InMemory, a_load
@@ -22,67 +21,48 @@ LENGTH = len(LINES[0])
 OPTIONS = Options(batch_size=10, flush_interval=60.0, max_dead_letter_ratio=None)
 
 
-def attempt(shelf: Shelf, watch: Any = lambda _: None, **sink: Any) -> Any:
-    return run(a_load(), InMemory(b"".join(LINES)), MemorySink(shelf, **sink), OPTIONS, watch)
+class Failing(MemorySink):
+    """Takes every batch, and cannot commit what it has gathered at the end."""
+
+    def finish(self, certificate: Certificate) -> Certificate:
+        raise SinkUnavailableError("broken down at the end", code="57P01")
 
 
-def test_a_failed_batch_is_kept_and_taken_up_once() -> None:
-    shelf, seen = Shelf(), list[Checkpoint]()
-    with pytest.raises(SinkUnavailableError):
-        attempt(shelf, seen.append, fail_at=2)
-    assert shelf.checkpoint is not None
-    (failed,) = shelf.checkpoint.failed_batches
-    assert (failed.start, failed.end, failed.records) == (20 * LENGTH, 30 * LENGTH, 10)
-    assert (failed.error, failed.code, failed.run_id) == ("SinkUnavailableError", None, "dag/run/task")
-    assert not failed.resolved
-    assert seen[-1].failed_batches == [failed]
-    certificate = attempt(shelf)
-    assert [(one.start, one.resolved) for one in certificate.failed_batches] == [(20 * LENGTH, True)]
+def attempt(sink: MemorySink) -> Certificate:
+    return run(a_load(), InMemory(b"".join(LINES)), sink, OPTIONS)
+
+
+@pytest.mark.parametrize(
+    ("settings", "start", "end"),
+    [
+        ({"fail_at": 2}, 20, 30),
+        ({"fail_at": 0}, 0, 10),
+        # What was gathered before the batch is not committed either.
+        ({"fail_at": 3, "cut_every": 20 * LENGTH}, 20, 40),
+        # It landed, but nobody has answered so.
+        ({"fail_at": 1, "answered": False}, 10, 20),
+    ],
+    ids=["a batch", "the first", "a part", "its answer was lost"],
+)
+def test_the_error_says_which_bytes_were_not_committed_and_the_next_try_brings_them_in(
+    settings: dict[str, Any], start: int, end: int
+) -> None:
+    shelf = Shelf()
+    told = f"broken down .* Not committed of export export-1: bytes {start * LENGTH} to {end * LENGTH}"
+    with pytest.raises(SinkUnavailableError, match=told) as caught:
+        attempt(MemorySink(shelf, **settings))
+    assert caught.value.failed == (start * LENGTH, end * LENGTH)
+    assert attempt(MemorySink(shelf)).counts.written == 40
     assert [row[0] for row in shelf.rows] == [f"r{n:03}" for n in range(40)]
 
 
-def test_the_first_batch_can_fail_too() -> None:
-    shelf = Shelf()
-    with pytest.raises(SinkUnavailableError):
-        attempt(shelf, fail_at=0)
-    assert shelf.checkpoint is not None
-    assert shelf.checkpoint.position.record_offset == 0
-    assert [(one.start, one.records) for one in shelf.checkpoint.failed_batches] == [(0, 10)]
-    assert attempt(shelf).counts.written == 40
+def test_a_part_that_cannot_be_committed_at_the_end_is_told_too() -> None:
+    with pytest.raises(SinkUnavailableError, match=f"at the end .*bytes {30 * LENGTH} to {40 * LENGTH}") as caught:
+        attempt(Failing(Shelf(), cut_every=30 * LENGTH))
+    assert (caught.value.failed, caught.value.code) == ((30 * LENGTH, 40 * LENGTH), "57P01")
 
 
-def test_a_part_that_was_gathered_fails_from_its_beginning() -> None:
-    shelf = Shelf()
-    with pytest.raises(SinkUnavailableError):
-        attempt(shelf, fail_at=3, cut_every=20 * LENGTH)
-    assert shelf.checkpoint is not None
-    (failed,) = shelf.checkpoint.failed_batches
-    assert (failed.start, failed.end, failed.records) == (20 * LENGTH, 40 * LENGTH, 20)
-
-
-def test_a_batch_that_landed_though_its_answer_was_lost_stays_as_it_is() -> None:
-    shelf = Shelf()
-    with pytest.raises(SinkUnavailableError):
-        attempt(shelf, fail_at=1, answered=False)
-    assert shelf.checkpoint is not None
-    assert shelf.checkpoint.position.record_offset == 20 * LENGTH
-    assert shelf.checkpoint.failed_batches == []
-
-
-def test_a_ledger_that_is_gone_too_does_not_hide_what_happened(caplog: pytest.LogCaptureFixture) -> None:
-    class Gone(MemorySink):
-        def keep(self, checkpoint: Checkpoint) -> None:
-            raise OSError("no ledger")
-
-    with pytest.raises(SinkUnavailableError, match="broken down"):
-        run(a_load(), InMemory(b"".join(LINES)), Gone(Shelf(), fail_at=1), OPTIONS)
-    assert f"bytes {10 * LENGTH} to {20 * LENGTH} of export export-1" in caplog.text
-
-
-def test_the_newest_failures_are_kept() -> None:
-    shelf = Shelf()
-    for _ in range(MOST + 1):
-        with pytest.raises(SinkUnavailableError):
-            attempt(shelf, fail_at=0)
-    assert shelf.checkpoint is not None
-    assert len(shelf.checkpoint.failed_batches) == MOST
+def test_an_error_behind_the_last_batch_is_of_no_batch() -> None:
+    with pytest.raises(SinkUnavailableError, match=r"^broken down at the end$") as caught:
+        attempt(Failing(Shelf()))
+    assert caught.value.failed is None

@@ -7,7 +7,13 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_genesys.exceptions import AccountError, ConfigurationError
+from airflow_provider_genesys.exceptions import (
+    AccountError,
+    ConfigurationError,
+    SinkError,
+    SinkRefusedError,
+    SinkUnavailableError,
+)
 from airflow_provider_genesys.operators.verify import compare
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
 from airflow_provider_genesys.tasks.arguments import number, required
@@ -84,13 +90,33 @@ def test_the_mirror_writes_at_once_then_rarely_and_at_the_end() -> None:
     assert pushed == [("checkpoint", 0), ("checkpoint", 99)]
 
 
+@pytest.mark.parametrize("committed", [True, False])
+@pytest.mark.parametrize("kind", [SinkUnavailableError, SinkRefusedError])
+def test_the_mirror_shows_which_bytes_a_sink_did_not_take(kind: type[SinkError], committed: bool) -> None:
+    pushed: list[Any] = []
+    context: Any = {"ti": SimpleNamespace(xcom_push=lambda key, value: pushed.append((key, value)))}
+    mirror = CheckpointMirror(context)
+
+    def fail() -> None:
+        with mirror:
+            mirror.show({"export_id": "e", "file_uri": "sealed", "expires_at": "later"})
+            if committed:
+                mirror.committed(checkpoint(3))
+            raise kind("a message that may quote a row", code="55P03", failed=(30, 50))
+
+    with pytest.raises(kind):
+        fail()
+    key, value = pushed[-1]
+    assert (key, value["file_uri"], value.get("byte_offset")) == ("checkpoint", "sealed", 30 if committed else None)
+    assert value["failed"] == {"export_id": "e", "start": 30, "end": 50, "error": kind.__name__, "code": "55P03"}
+
+
 def checkpoint(read: int) -> Any:
     return SimpleNamespace(
         position=SimpleNamespace(record_offset=10 * read, page=None),
         counts=SimpleNamespace(read=read),
         last_record_id="r",
         committed_at="now",
-        failed_batches=[],
     )
 
 
