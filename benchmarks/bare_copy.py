@@ -40,7 +40,7 @@ CHUNK = 2**18
 
 def batches(path: str) -> Iterator[list[tuple[Any, ...]]]:
     """Yield the rows of an NDJSON file, read through the built-in contract, each with the offset of its record."""
-    transform, splitter = Transform(RECORDINGS, datetime.now(timezone.utc)), LineSplitter()
+    transform, splitter = Transform(RECORDINGS, datetime.now(timezone.utc)), LineSplitter(where="It")
     with Path(path).open("rb") as file:
         while chunk := file.read(CHUNK):
             splitter.feed(chunk)

@@ -135,7 +135,7 @@ def _load(
     if not batcher.read and not options.allow_empty:
         raise _empty(load, source.length)
     budget.check(batcher.account, ended=True)
-    options.completeness.check(load.export_id, batcher.read)
+    options.completeness.check(load.export_id, batcher.read, source.length)
     phases.ended("source")
     reached(FINISHING)
     with _naming_failed(load, batcher):

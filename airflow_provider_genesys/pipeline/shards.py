@@ -68,14 +68,14 @@ def join_shards(load: Load, sink: Sink, budget: Budget, completeness: Completene
     :param completeness: what Genesys tells of the whole.
     :return: its certificate; None where another shard is missing, or the sink holds no certificates.
     :raises AccountError: the shards are not one whole.
-    :raises IncompleteError: Genesys tells another number of records.
+    :raises IncompleteError: Genesys tells of more than there is.
     :raises DeadLetterBudgetError: too many records of all shards were set aside.
     """
 
     def joined(certificates: Sequence[Certificate]) -> Certificate:
         joint = join_certificates(certificates)
         budget.check(joint, ended=True)
-        completeness.check(joint.export_id, joint.counts.read)
+        completeness.check(joint.export_id, joint.counts.read, joint.bytes_read)
         return joint
 
     return sink.join(load, joined) if load.shard and isinstance(sink, JoiningSink) else None

@@ -144,7 +144,7 @@ class Document:
                 max_record_bytes=self._max_record_bytes,
             )
         if shape == "lines":
-            return LineSplitter(offset, max_record_bytes=self._max_record_bytes)
+            return LineSplitter(offset, where=self._where, max_record_bytes=self._max_record_bytes)
         return ArraySplitter(
             offset, where=self._where, opened=opened, opener=opener, max_record_bytes=self._max_record_bytes
         )

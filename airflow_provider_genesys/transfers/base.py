@@ -58,8 +58,9 @@ class GenesysExportTransferOperator(ExportLoader):
     :param dead_letter_raw: what is kept of a record that is set aside: ``encrypt`` (its bytes, encrypted with the
         connection's client secret), ``keep`` (in clear, but for what the contract protects) or ``drop``.
     :param allow_empty: whether an export without a single record is a success.
-    :param expect_records: what is done where Genesys tells another number of records than the export holds: ``fail``,
-        ``warn`` in the log, or ``ignore``. The certificate holds both numbers.
+    :param expect_records: what is done where the export holds another number of records than Genesys tells:
+        ``at_least`` fails where records or bytes are missing and warns of more; ``fail``, ``warn`` in the log, or
+        ``ignore``. The certificate holds both numbers.
     :param on_clear: ``restart`` or ``resume``.
     :param deferrable: while the archive cannot be reached, pause in the triggerer rather than in a worker.
         Default: ``[operators] default_deferrable`` of airflow.cfg.

@@ -84,7 +84,7 @@ class ExportLoader(BaseOperator):
         max_dead_letter_ratio: float | None = 0.1,
         dead_letter_raw: Literal["encrypt", "keep", "drop"] = "encrypt",
         allow_empty: bool = False,
-        expect_records: Literal["fail", "warn", "ignore"] = "warn",
+        expect_records: Literal["at_least", "fail", "warn", "ignore"] = "at_least",
         on_clear: Literal["restart", "resume"] = "restart",
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         max_outage: float | timedelta = timedelta(hours=6),
@@ -192,7 +192,7 @@ class ExportLoader(BaseOperator):
             restart=restart,
             max_memory_mb=self.max_memory_mb,
             pii_key=hash_key_of(self.pii_key, load.contract),
-            completeness=Completeness(handle.get("records"), self.expect_records),
+            completeness=Completeness(handle.get("records"), self.expect_records, handle.get("size")),
         )
 
     def load_of(self, handle: dict[str, Any], context: Context) -> Load:

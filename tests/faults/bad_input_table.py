@@ -15,7 +15,13 @@ EXPECTED: dict[str, dict[str, dict[str, Any]]] = yaml.safe_load((FILES / "expect
 TEXTS: dict[str, list[Any]] = yaml.safe_load((FILES / "json_texts.yaml").read_text())
 
 _TABLE = re.compile(r"(<!-- ([\w ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
-_HEADS = {"records": "In a record", "generated": "A record", "archives": "An archive", "bombs": "An archive"}
+_HEADS = {
+    "records": "In a record",
+    "generated": "A record",
+    "archives": "An archive",
+    "bombs": "An archive",
+    "kinds": "In the place of an archive",
+}
 
 
 def with_tables(page: str) -> str:

@@ -176,5 +176,8 @@ NEXT_TRY = {
 NEXT_TRY_OF_GZIP = {"206-multipart": CHANGED, "206-wrong-total": RECOVERS, "other-bytes": "NotAnArchiveError"}
 """But for these: a gzip of one member is read again from its first byte, without a Range."""
 
+START_OF_GZIP = {"other-bytes": "NotAnArchiveError"}
+"""How a fault at the start ends for gzip, where it ends in another way than for the others."""
+
 NEXT_TRY_SAYS = {"encoded": "others now"}
 """What the error says where it is another: no answer came before whose encoding could be another one."""

@@ -5,24 +5,33 @@ The files are in bad_input/, and what becomes of them in bad_input/expected.yaml
 
 from __future__ import annotations
 
+import bz2
 import gzip
+import io
 import json
 import logging
+import lzma
 import sys
+import tarfile
 import tracemalloc
+import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from backports import zstd
 
 from airflow_provider_genesys.contracts.contract import RECORDINGS
 from airflow_provider_genesys.contracts.drift import MOST_NAMES
-from airflow_provider_genesys.exceptions import GenesysError, NotAnArchiveError
+from airflow_provider_genesys.exceptions import GenesysError, IncompleteError, NotAnArchiveError
 from airflow_provider_genesys.pipeline.certificate import Certificate
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, Counts
+from airflow_provider_genesys.pipeline.completeness import Completeness
 from airflow_provider_genesys.pipeline.run import Options, run
 from airflow_provider_genesys.source.position import Identity
 from tests.faults.bad_input_table import EXPECTED, FILES, PAGE, TEXTS, with_tables
@@ -49,6 +58,12 @@ def among_good(record: bytes, shape: str) -> bytes:
     """A document with ``record`` in the middle of four good ones."""
     records = [good(1), good(2), record, good(3), good(4)]
     return b"\n".join(records) if shape == "lines" else b"[" + b",\n".join(records) + b"]"
+
+
+def whole(shape: str) -> bytes:
+    """A document of four good records."""
+    records = [good(number) for number in range(1, 5)]
+    return b"\n".join(records) + b"\n" if shape == "lines" else b"[" + b",".join(records) + b"]"
 
 
 def load(document: Any, **options: Any) -> tuple[Shelf, Certificate]:
@@ -142,6 +157,82 @@ def test_the_table_is_read_as_it_is_meant() -> None:
 
 def fields(**more: Any) -> bytes:
     return json.dumps({"recordingId": "odd", "timestamp": "2026-11-22T10:00:00Z", "durationMs": 1, **more}).encode()
+
+
+def tar(document: bytes, form: int) -> bytes:
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w", format=form) as file:
+        for name in ("a.ndjson", "b.ndjson"):
+            member = tarfile.TarInfo(name)
+            member.size = len(document)
+            file.addfile(member, io.BytesIO(document))
+    return made.getvalue()
+
+
+def v7(block: bytes) -> bytes:
+    """A member of a tar file as it was before "ustar" stood in it."""
+    head = block[:257] + bytes(255)
+    checksum = sum(head[:148]) + 8 * ord(" ") + sum(head[156:])
+    return head[:148] + b"%06o\0 " % checksum + head[156:]
+
+
+def parquet() -> bytes:
+    made = io.BytesIO()
+    pq.write_table(pa.table({"recordingId": ["good-1"]}), made)
+    return made.getvalue()
+
+
+KINDS: dict[str, Callable[[], bytes]] = {
+    "tar": lambda: tar(whole("lines"), tarfile.GNU_FORMAT),
+    "tar-pax": lambda: tar(whole("lines"), tarfile.PAX_FORMAT),
+    "tar-v7": lambda: v7(tar(whole("lines"), tarfile.USTAR_FORMAT)) + whole("lines"),
+    "parquet": parquet,
+    "avro": lambda: b"Obj\x01\x04\x14avro.codec\x08null" + whole("lines"),
+    "orc": lambda: b"ORC\x08" + whole("lines"),
+    "arrow": lambda: b"ARROW1\0\0\xff\xff\xff\xff" + whole("lines"),
+    "pdf": lambda: b"%PDF-1.7\n" + whole("lines"),
+    "lz4": lambda: b"\x04\x22\x4d\x18\x64\x40\xa7" + whole("lines"),
+    "bzip2": lambda: bz2.compress(whole("lines")),
+    "xz": lambda: lzma.compress(whole("lines")),
+    "7z": lambda: b"7z\xbc\xaf\x27\x1c\x00\x04" + whole("lines"),
+    "rar": lambda: b"Rar!\x1a\x07\x01\x00" + whole("lines"),
+    "zlib": lambda: zlib.compress(whole("lines")),
+    "compress": lambda: b"\x1f\x9d\x90" + whole("lines"),
+    "media": lambda: b"OggS\0\x02" + whole("lines"),
+    "encrypted": lambda: b"Salted__" + whole("lines"),
+    "binary": lambda: b"\x82\x01\x02\xa3\x05\x06\x07\x08" + whole("lines"),
+}
+
+
+def zipped(document: bytes) -> bytes:
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("export", document)
+    return made.getvalue()
+
+
+PACKED: dict[str, Callable[[bytes], bytes]] = {
+    "plain": bytes,
+    "in gzip": lambda document: gzip.compress(document, mtime=0),
+    "in zip": zipped,
+    "in zstd": zstd.compress,
+}
+
+
+@pytest.mark.outcome("bad input", "a tar file, a Parquet file, a PDF ... in the place of NDJSON", "NotAnArchiveError")
+@pytest.mark.parametrize("chunk", CHUNKS)
+@pytest.mark.parametrize("packed", PACKED)
+@pytest.mark.parametrize("name", EXPECTED["kinds"])
+def test_a_file_of_another_kind_is_refused_by_its_name(name: str, packed: str, chunk: int) -> None:
+    archive, shelf = PACKED[packed](KINDS[name]()), Shelf()
+    with pytest.raises(NotAnArchiveError, match=EXPECTED["kinds"][name]["says"]):
+        run(a_load(), InMemory(archive, chunk), MemorySink(shelf), Options(max_dead_letter_ratio=None))
+    assert not shelf.rows
+    assert not shelf.letters
+
+
+def test_every_kind_of_file_has_its_line() -> None:
+    assert set(KINDS) == set(EXPECTED["kinds"])
 
 
 GENERATED = {
@@ -284,20 +375,34 @@ def test_how_deep_a_record_may_be(shape: str, depth: int, outcome: dict[str, int
 @pytest.mark.parametrize("packed", [False, True])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_an_archive_that_is_cut_at_any_byte_is_never_taken_for_the_whole(shape: str, packed: bool) -> None:
-    records = [good(number) for number in range(1, 5)]
-    document = b"\n".join(records) + b"\n" if shape == "lines" else b"[" + b",".join(records) + b"]"
+    document = whole(shape)
     archive = gzip.compress(document, mtime=0) if packed else document
-    for length in range(len(archive)):
-        try:
-            shelf, certificate = load(InMemory(archive[:length]), max_dead_letter_ratio=None)
-        except NotAnArchiveError:
-            continue
-        # Nothing but the length, which the store tells, shows that NDJSON was cut: whole lines, and one at most broken.
-        whole = document[:length].count(b"}}")
-        assert shape == "lines" or archive[:length] == b"\x1f"
-        assert not packed or length < 2
-        assert len(shelf.rows) == whole
-        assert certificate.counts.dead_letters == (0 if document[:length].endswith((b"}}", b"}}\n")) else 1)
+    taken = [length for length in range(len(archive)) if is_loaded(archive[:length])]
+    # Between two records nothing shows that NDJSON was cut, unless the store or Genesys tells how long it is.
+    between = [at + end for at in range(len(document)) if document.startswith(b"}}", at) for end in (2, 3)]
+    assert taken == (between[:-1] if shape == "lines" and not packed else [])
+
+
+@pytest.mark.parametrize(
+    "reported", [{"reported": 4}, {"reported_bytes": len(whole("lines"))}], ids=["records", "bytes"]
+)
+def test_what_genesys_reports_shows_a_cut_between_two_records(reported: dict[str, int]) -> None:
+    document = whole("lines")
+    taken = [at for at in range(len(document)) if is_loaded(document[:at], completeness=Completeness(**reported))]
+    assert taken == (
+        [] if "reported_bytes" in reported else [len(document) - 1]
+    )  # of which only the last line end is missing
+
+
+def is_loaded(archive: bytes, **options: Any) -> bool:
+    shelf = Shelf()
+    try:
+        run(a_load(), InMemory(archive), MemorySink(shelf), Options(max_dead_letter_ratio=None, **options))
+    except (NotAnArchiveError, IncompleteError):
+        assert not shelf.letters
+        assert shelf.certificate is None
+        return False
+    return True
 
 
 def test_the_tables_of_the_page_are_the_ones_that_are_tested() -> None:

@@ -44,7 +44,7 @@ def cut(  # noqa: PLR0913 - whatever a splitter is made with
     """Cut ``document`` from ``start`` on, fed in chunks of the sizes ``chunks`` again and again, into slices."""
     entered: dict[str, Any] = {"where": "It", "opened": start > 0, "opener": opener, "max_record_bytes": most}
     made: Splitter = (
-        LineSplitter(start, max_record_bytes=most)
+        LineSplitter(start, where="It", max_record_bytes=most)
         if shape == "lines"
         else PathSplitter(path, start, **entered)
         if path

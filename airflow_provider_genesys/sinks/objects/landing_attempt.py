@@ -138,7 +138,7 @@ class LandingAttempt:
     def _named(self, head: bytes, *, ended: bool) -> str:
         """Return the object's key. Each attempt has its own, so that what was landed before stays as it is."""
         where = f"The archive of export {self.load.export_id}"
-        packing = packing_of(head, where=where)
+        packing = packing_of(head)
         shape = shape_of(head, where=where, ended=ended) if packing == "plain" else None
         ending = _ENDINGS.get(packing) or ("json" if shape == "array" else "ndjson")
         return f"{self._layout.load}archive-{tag(self.entry.attempt)}.{ending}"

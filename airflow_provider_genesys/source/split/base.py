@@ -10,6 +10,7 @@ from bisect import bisect_left, bisect_right
 from typing import Literal, Protocol
 
 from airflow_provider_genesys.exceptions import NotAnArchiveError
+from airflow_provider_genesys.source.file_kinds import TELLING, is_binary, kind_of
 from airflow_provider_genesys.source.records import BOM, MAX_SLICE_BYTES, Slice
 
 _WIDE_BOMS = (b"\xff\xfe", b"\xfe\xff")
@@ -18,7 +19,9 @@ _WHITESPACE = b" \t\r\n"
 
 _PACKED = (b"\x1f\x8b", b"PK\x03\x04", b"\x28\xb5\x2f\xfd")  # gzip, zip and Zstandard
 
-_TELLING = 4  # so many bytes tell the encoding
+_BEGINNINGS = b"{[" + _WHITESPACE + BOM[:1]  # of an archive as it should be, whose kind its first bytes tell
+
+_ENCODING = 4  # so many bytes tell the encoding
 
 _MAX_BLANK = 64 * 1024
 
@@ -54,15 +57,20 @@ def shape_of(head: bytes, *, where: str, ended: bool = False) -> Literal["lines"
     """Tell the shape of the document that begins with ``head``; None where more bytes are needed.
 
     :param ended: whether ``head`` is all there is.
-    :raises NotAnArchiveError: it is HTML, XML, UTF-16, packed twice, or blank for longer than any archive.
+    :raises NotAnArchiveError: it is HTML, XML, UTF-16, packed twice, a file of another kind, or blank for longer than
+        any archive.
     """
     body = head.removeprefix(BOM).lstrip(_WHITESPACE)
-    if len(head) < _TELLING and not (ended and body):
+    if len(head) < (_ENCODING if head[:1] in _BEGINNINGS else TELLING) and not (ended and body):
         return None
     if head.startswith(_PACKED):
         raise NotAnArchiveError(f"{where} is packed twice; unpack it once before it is loaded.")
-    if head.startswith(_WIDE_BOMS) or b"\0" in head[:_TELLING]:
+    if kind := kind_of(head):
+        raise _another_kind(where, kind)
+    if head.startswith(_WIDE_BOMS) or b"\0" in head[:_ENCODING]:
         raise NotAnArchiveError(f"{where} is UTF-16 or UTF-32; an archive is UTF-8.")
+    if is_binary(head):
+        raise _another_kind(where, f"a binary file that begins with the bytes {head[:8].hex(' ')}")
     if body.startswith(b"<"):
         raise NotAnArchiveError(
             f"{where} is HTML or XML, not an archive; it begins {_excerpt(body)!r}. Open the export in Genesys Cloud, "
@@ -71,6 +79,13 @@ def shape_of(head: bytes, *, where: str, ended: bool = False) -> Literal["lines"
     if not body and len(head) > _MAX_BLANK:
         raise NotAnArchiveError(f"{where} begins with more than {_MAX_BLANK} bytes of white space.")
     return ("array" if body.startswith(b"[") else "lines") if body else None
+
+
+def _another_kind(where: str, kind: str) -> NotAnArchiveError:
+    return NotAnArchiveError(
+        f"{where} is {kind}. NDJSON and JSON are read plain, or packed with gzip, zip or Zstandard: have the export "
+        "made in one of these, and look whether its URL leads where it should."
+    )
 
 
 def _excerpt(body: bytes) -> str:

@@ -1,26 +1,36 @@
-"""Split NDJSON into records."""
+"""Split NDJSON into records.
+
+The last line needs no line end, but it has to be whole: a record that is begun there and not closed shows that the
+archive was cut off, and that records behind it are missing.
+"""
 
 from __future__ import annotations
 
 from operator import sub
 from typing import Literal
 
+from airflow_provider_genesys.exceptions import NotAnArchiveError
 from airflow_provider_genesys.source.records import BOM, KEPT_OF_OVERSIZE, MAX_RECORD_BYTES, DeadLetter, Slice, oversize
 from airflow_provider_genesys.source.split.base import _WHITESPACE, fitting
 
 
 class LineSplitter:
-    """NDJSON: one record a line. Blank lines and a byte-order mark are no records."""
+    """NDJSON: one record a line. Blank lines and a byte-order mark are no records.
+
+    :param where: the archive, for errors.
+    """
 
     shape: Literal["lines", "array"] = "lines"
     opener = None
 
-    def __init__(self, offset: int = 0, *, max_record_bytes: int = MAX_RECORD_BYTES) -> None:
+    def __init__(self, offset: int = 0, *, where: str, max_record_bytes: int = MAX_RECORD_BYTES) -> None:
+        self._where = where
         self._buffer = bytearray()
         self._base = offset  # of the buffer's first byte
         self._line_ends: list[int] = []  # in the document, of the whole lines in the buffer
         self._max = max_record_bytes
         self._oversize: tuple[int, bytes] | None = None  # start and kept bytes of the line that is being skipped
+        self._brackets = _Brackets()  # of that line
         self._refused: list[Slice] = []
 
     @property
@@ -45,14 +55,24 @@ class LineSplitter:
             index = find(b"\n", index) + 1
         if not ends and len(self._buffer) > self._max:  # the pipeline has taken the whole lines before it
             self._oversize = (self._base, self._kept(self._buffer))
+            self._brackets = _Brackets(self._buffer)
             self._drop(max(0, len(self._buffer) - KEPT_OF_OVERSIZE))
 
     def close(self) -> None:
-        """Say that the document has ended: the last line needs no newline."""
+        """Say that the document has ended. What was pending has to be taken first.
+
+        :raises NotAnArchiveError: it ends inside a record.
+        """
         end = self._base + len(self._buffer)
+        brackets = self._brackets if self._oversize else _Brackets(self._buffer)
+        if brackets.are_open:
+            raise NotAnArchiveError(
+                f"{self._where} ends at byte {end}, inside a record of its last line: it is cut off. Clear the create "
+                "task to have the export made again."
+            )
         if self._oversize:
             self._refuse(end)
-        elif self._buffer and (not self._line_ends or self._line_ends[-1] != end):
+        elif self._buffer:
             self._line_ends.append(end)
 
     def take(self, limit: int, cut: int | None = None) -> Slice | None:
@@ -105,6 +125,7 @@ class LineSplitter:
         """Throw away up to the end of an oversize line, but for the bytes that the checkpoint's proof needs."""
         index = chunk.find(b"\n") + 1
         self._buffer += chunk[: index or len(chunk)]
+        self._brackets.feed(chunk[: index or len(chunk)])
         if index:
             self._refuse(self._base + len(self._buffer))
             return chunk[index:]
@@ -118,3 +139,30 @@ class LineSplitter:
         letter = oversize(start, kept, end - start, self._max)
         self._refused.append(Slice(start, end, tail, [], [], "lines", [letter]))
         self._oversize = None
+
+
+class _Brackets:
+    """The brackets of a line, as far as it came."""
+
+    def __init__(self, begin: bytes | bytearray = b"") -> None:
+        self._counts = begin.removeprefix(BOM).lstrip(_WHITESPACE)[:1] in (b"{", b"[")
+        self._open = 0
+        self._in_string = False
+        self._cut_escape = b""
+        self.feed(begin)
+
+    @property
+    def are_open(self) -> bool:
+        """Whether it begins an object or a list that is not closed."""
+        return self._counts and (self._in_string or self._open > 0)
+
+    def feed(self, chunk: bytes | bytearray) -> None:
+        """Take the next bytes of the line."""
+        text = self._cut_escape + chunk
+        backslashes = len(text) - len(text.rstrip(b"\\"))
+        whole = len(text) - backslashes % 2
+        self._cut_escape = text[whole:]
+        parts = text[:whole].replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')
+        outside = b"".join(parts[self._in_string :: 2])
+        self._open += sum(map(outside.count, b"{[")) - sum(map(outside.count, b"}]"))
+        self._in_string ^= len(parts) % 2 == 0

@@ -24,13 +24,8 @@ _KINDS: dict[PackingName, re.Pattern[bytes]] = {
     "zip": re.compile(rb"PK(\x03\x04|\x05\x06|\x06\x06)"),
     "zstd": re.compile(rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18"),
 }
-_OTHERS = {
-    b"PK\x07\x08": "one piece of a zip file",
-    b"BZh": "a bzip2 file",
-    b"\xfd7zXZ": "an xz file",
-    b"7z\xbc\xaf": "a 7z file",
-}
-_TELLING = 6  # bytes: the longest of the signatures
+_MAGIC: dict[PackingName, bytes] = {"gzip": b"\x1f\x8b", "zip": b"PK\x03\x04", "zstd": b"\x28\xb5\x2f\xfd"}
+_TELLING = 4  # bytes: the longest of the signatures
 MAX_UNPACKED = 2**40
 """Bytes: no export is as long."""
 MAX_RATIO = 500
@@ -38,15 +33,10 @@ MAX_RATIO = 500
 RATIO_FROM = 64 * 1024 * 1024
 
 
-def packing_of(head: bytes, *, where: str) -> PackingName:
-    """Tell how the archive is packed that begins with ``head``.
-
-    :raises NotAnArchiveError: it is packed in a way that is not read here.
-    """
-    if kind := next((name for magic, name in _OTHERS.items() if head.startswith(magic)), None):
-        raise NotAnArchiveError(
-            f"{where} is {kind}; NDJSON and JSON are read plain, or packed with gzip, zip or Zstandard."
-        )
+def packing_of(head: bytes) -> PackingName:
+    """Tell how the archive is packed that begins with ``head``; of one that is shorter, as far as that can be told."""
+    if 0 < len(head) < _TELLING:
+        return next((name for name, magic in _MAGIC.items() if magic.startswith(head)), "plain")
     return next((name for name, magic in _KINDS.items() if magic.match(head)), "plain")
 
 
@@ -123,7 +113,7 @@ class Unpacked:
             head += chunk
             if len(head) >= _TELLING:
                 break
-        self.packing = packing_of(head, where=self._where)
+        self.packing = packing_of(head)
         return self._rejoined(head)
 
     def _rejoined(self, head: bytes) -> Iterator[bytes]:

@@ -1,0 +1,88 @@
+"""What a file is, by its first bytes: what is no export is refused by its name, and not taken for broken NDJSON."""
+
+from __future__ import annotations
+
+from itertools import chain
+
+TELLING = 512
+"""Bytes that tell: a member of a tar file begins with a block of so many."""
+
+_KINDS = {
+    b"\x1f\x8b": "a gzip file",
+    b"PK\x03\x04": "a zip file",
+    b"PK\x05\x06": "a zip file",
+    b"PK\x07\x08": "one piece of a zip file",
+    b"\x28\xb5\x2f\xfd": "a Zstandard file",
+    b"BZh": "a bzip2 file",
+    b"\xfd7zXZ": "an xz file",
+    b"7z\xbc\xaf": "a 7z file",
+    b"\x04\x22\x4d\x18": "an LZ4 file",
+    b"\x02\x21\x4c\x18": "an LZ4 file",
+    b"\xff\x06\x00\x00sNaPpY": "a Snappy file",
+    b"\x5d\x00\x00": "an LZMA file",
+    b"LZIP": "an lzip file",
+    b"\x89LZO": "an lzop file",
+    b"\x1f\x9d": "a compress (.Z) file",
+    b"\x1f\xa0": "a compress (.Z) file",
+    b"x\x01": "a zlib stream",
+    b"x\x9c": "a zlib stream",
+    b"x\xda": "a zlib stream",
+    b"Rar!\x1a\x07": "a RAR file",
+    b"MSCF": "a cabinet file",
+    b"!<arch>\n": "an ar archive",
+    b"070701": "a cpio archive",
+    b"070707": "a cpio archive",
+    b"PAR1": "a Parquet file",
+    b"PARE": "an encrypted Parquet file",
+    b"Obj\x01": "an Avro file",
+    b"ORC": "an ORC file",
+    b"ARROW1": "an Arrow file",
+    b"\xff\xff\xff\xff": "an Arrow stream",
+    b"FEA1": "a Feather file",
+    b"SEQ": "a Hadoop sequence file",
+    b"SQLite format 3": "an SQLite database",
+    b"\x89HDF": "an HDF5 file",
+    b"%PDF-": "a PDF",
+    b"\xd0\xcf\x11\xe0": "an Office document",
+    b"Salted__": "a file encrypted by OpenSSL",
+    b"age-encryption.org": "a file encrypted by age",
+    b"-----BEGIN PGP": "a file encrypted by PGP",
+    b"\x89PNG": "a PNG image",
+    b"\xff\xd8\xff": "a JPEG image",
+    b"GIF8": "a GIF image",
+    b"RIFF": "a WAV or another RIFF file",
+    b"OggS": "an Ogg file",
+    b"ID3": "an MP3 file",
+    b"\xff\xfb": "an MP3 file",
+    b"\xff\xf3": "an MP3 file",
+    b"fLaC": "a FLAC file",
+    b"\x1aE\xdf\xa3": "a WebM or Matroska file",
+    b"\x7fELF": "a program",
+}
+_CHECKSUM = slice(148, 156)  # in a block that begins a member of a tar file
+_TEXT = frozenset(b"\t\n\r\f\v")
+_ENOUGH, _LOOKED_AT = 4, 32  # so many control characters in the first bytes are no text
+
+
+def kind_of(head: bytes) -> str | None:
+    """Return what a file is that begins with ``head``, if it is none that holds JSON, as "a PDF"; None otherwise."""
+    named = next((name for begin, name in _KINDS.items() if head.startswith(begin)), None)
+    if named is None and head[4:8] == b"ftyp":
+        named = "an MP4 file"
+    return named or ("a tar file" if _is_tar(head) else None)
+
+
+def is_binary(head: bytes) -> bool:
+    """Whether what begins with ``head`` is no text in any encoding that holds ASCII."""
+    return sum(byte < ord(" ") and byte not in _TEXT for byte in head[:_LOOKED_AT]) >= _ENOUGH
+
+
+def _is_tar(head: bytes) -> bool:
+    """Whether ``head`` has the checksum of a block that begins a member of a tar file."""
+    try:
+        told = int(head[_CHECKSUM].strip(b" \0"), 8)
+    except ValueError:
+        return False
+    block = head[:TELLING]
+    blank = chain(block[: _CHECKSUM.start], b" " * 8, block[_CHECKSUM.stop :])
+    return len(block) == TELLING and told == sum(blank)
