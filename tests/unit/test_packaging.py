@@ -74,10 +74,15 @@ def package_files() -> set[str]:
     return {str(path.relative_to(ROOT)) for path in files if path.is_file() and path.suffix != ".pyc"}
 
 
-def test_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
+def example_dags() -> set[str]:
+    return {f"airflow_provider_genesys/example_dags/{path.name}" for path in (ROOT / "dags").glob("*.py")}
+
+
+def test_wheel_holds_the_package_with_its_example_dags_and_nothing_else(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         files = {path for path in archive.namelist() if not path.startswith(f"{DIST_INFO}/")}
-    assert files == package_files()
+    assert files == package_files() | example_dags()
+    assert "airflow_provider_genesys/example_dags/genesys_recordings_daily.py" in files
     assert "airflow_provider_genesys/py.typed" in files
 
 
