@@ -56,7 +56,7 @@ class Certificate:
     attempts: int = 1
     """How often the load was opened: 1, and one more for each resume."""
     expected_records: int | None = None
-    """Records that Genesys tells; None where it tells none. See :mod:`.completeness`."""
+    """Records that Genesys tells; None where it tells none. See :mod:`.budget`."""
     started_at: str | None = None
     ended_at: str | None = None
     """When the last attempt began, and when it had read everything."""

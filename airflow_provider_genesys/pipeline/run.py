@@ -21,10 +21,9 @@ from airflow_provider_genesys.exceptions import (
 )
 from airflow_provider_genesys.failpoints import COMMITTED, COMPLETE, FINISHING, OPENED, REPORTED, SPLIT, reached
 from airflow_provider_genesys.pipeline.batch import Batcher
-from airflow_provider_genesys.pipeline.budget import Budget
+from airflow_provider_genesys.pipeline.budget import Budget, Completeness
 from airflow_provider_genesys.pipeline.certificate import Certificate
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, Counts
-from airflow_provider_genesys.pipeline.completeness import Completeness
 from airflow_provider_genesys.pipeline.load import Load
 from airflow_provider_genesys.pipeline.memory import MemoryLimit, keep_freed_memory, peak_memory_mb
 from airflow_provider_genesys.pipeline.progress import Phases, Progress

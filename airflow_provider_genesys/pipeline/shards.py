@@ -13,10 +13,9 @@ import msgspec
 
 from airflow_provider_genesys.contracts.drift import summed
 from airflow_provider_genesys.exceptions import AccountError
-from airflow_provider_genesys.pipeline.budget import Budget
+from airflow_provider_genesys.pipeline.budget import Budget, Completeness
 from airflow_provider_genesys.pipeline.certificate import Certificate
 from airflow_provider_genesys.pipeline.checkpoint import DIGEST_RANGE, Checkpoint, Counts
-from airflow_provider_genesys.pipeline.completeness import Completeness
 from airflow_provider_genesys.pipeline.load import Load
 from airflow_provider_genesys.pipeline.sink import JoiningSink, Sink
 from airflow_provider_genesys.source.position import Position

@@ -177,7 +177,7 @@ class ExportLoader(BaseOperator):
         self, context: Context, mirror: CheckpointMirror, handle: dict[str, Any], *, restart: bool
     ) -> tuple[Load, Options]:
         """Show what is going to be loaded, and return it."""
-        from airflow_provider_genesys.pipeline.completeness import Completeness
+        from airflow_provider_genesys.pipeline.budget import Completeness
         from airflow_provider_genesys.pipeline.run import Options
 
         mirror.show(handle)

@@ -29,9 +29,9 @@ from backports import zstd
 from airflow_provider_genesys.contracts.contract import RECORDINGS
 from airflow_provider_genesys.contracts.drift import MOST_NAMES
 from airflow_provider_genesys.exceptions import GenesysError, IncompleteError, NotAnArchiveError
+from airflow_provider_genesys.pipeline.budget import Completeness
 from airflow_provider_genesys.pipeline.certificate import Certificate
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, Counts
-from airflow_provider_genesys.pipeline.completeness import Completeness
 from airflow_provider_genesys.pipeline.run import Options, run
 from airflow_provider_genesys.source.position import Identity
 from tests.faults.bad_input_table import EXPECTED, FILES, PAGE, TEXTS, with_tables

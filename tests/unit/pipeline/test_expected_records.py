@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_genesys.exceptions import ConfigurationError, IncompleteError
-from airflow_provider_genesys.pipeline.completeness import Completeness
+from airflow_provider_genesys.pipeline.budget import Completeness
 
 
 @pytest.mark.parametrize("read", [99, 101])
