@@ -1,4 +1,4 @@
-"""Why a load fails although all of it was read: too many dead letters, or another number of records than Genesys says."""
+"""Why a load fails although all of it was read: too many dead letters, or not as many records as Genesys reports."""
 
 from __future__ import annotations
 
