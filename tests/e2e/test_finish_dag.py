@@ -5,10 +5,13 @@ from __future__ import annotations
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
+import psycopg
 import pytest
 
+from airflow_provider_genesys.sinks.postgres.sink import PostgresSink
 from tests.support.airflow_home import run_dag, states, xcoms
 from tests.support.shipped_dag import shipped_dag
+from tests.unit.pipeline.sources import a_load
 
 if TYPE_CHECKING:
     from conftest import Warehouse
@@ -17,6 +20,15 @@ DAY = datetime(2026, 11, 22, tzinfo=timezone.utc)
 COLUMNS = "recording_id, conversation_id, timestamp, duration_ms, queue_id, participants, media, metadata"
 PART = 200_000
 LOADS = ("load_into_postgres", "load_into_s3")
+LIMIT = 1_900_000
+BROKEN = f"""
+TRUNCATE genesys_ledger;
+CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+    $$ BEGIN RAISE 'no right to this' USING ERRCODE = 'insufficient_privilege'; END $$;
+CREATE TRIGGER refuse BEFORE INSERT ON genesys_recordings
+    FOR EACH ROW WHEN (NEW._source_offset >= {LIMIT}) EXECUTE FUNCTION refuse();
+"""
+"""A table that takes rows of an archive's first bytes alone."""
 FINISHERS = ("finish_postgres_loads", "finish_s3_loads")
 
 
@@ -66,6 +78,29 @@ def test_failed_loads_go_on_from_their_checkpoints(warehouse: Warehouse) -> None
 
     again = finish(warehouse, days=2)
     assert [xcoms(again, task)["return_value"] for task in FINISHERS] == [[], []]
+
+
+def test_a_batch_that_the_sink_does_not_take_is_shown_and_then_brought_in(warehouse: Warehouse) -> None:
+    sink = PostgresSink(lambda: psycopg.connect(warehouse.dsn), "genesys_recordings", dead_letter_raw="drop")
+    sink.open(a_load(), restart=False)  # makes the table
+    sink.abort()
+    with psycopg.connect(warehouse.dsn) as connection:
+        connection.execute(BROKEN)
+
+    run = warehouse.run(DAY, loads={"batch_size": 100})
+    assert states(run)["load_into_postgres"] == "failed"
+    shown = xcoms(run, "load_into_postgres")["checkpoint"]
+    (export_id,) = warehouse.genesys.exports
+    failed = shown["failed"]
+    assert (failed["export_id"], failed["error"], failed["code"]) == (export_id, "SinkRefusedError", "42501")
+    assert failed["start"] == shown["byte_offset"] <= LIMIT < failed["end"]
+    before = len(warehouse.rows())
+    assert 0 < before < 2_988
+
+    with psycopg.connect(warehouse.dsn) as connection:
+        connection.execute("DROP TRIGGER refuse ON genesys_recordings")
+    assert states(finish(warehouse)) == dict.fromkeys(FINISHERS, "success")
+    assert len(warehouse.rows()) == 2_988
 
 
 @pytest.mark.outcome("processes", "a load has failed for good, its export has expired", "recovers with the next run")
