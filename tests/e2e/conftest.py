@@ -59,7 +59,8 @@ class Warehouse:
         for task in dag.tasks:
             if task.task_id.startswith("load_into_"):
                 vars(task).update(loads or {})
-        return run_dag(dag, day + timedelta(days=1), s3_bucket=self.bucket, **conf)
+        due = day + timedelta(days=1)
+        return run_dag(dag, due, run_after=due, s3_bucket=self.bucket, **conf)
 
 
 @pytest.fixture

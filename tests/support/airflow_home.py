@@ -48,11 +48,12 @@ def airflow_db() -> Path:
     return HOME
 
 
-def run_dag(dag: DAG, logical_date: datetime | None, **conf: Any) -> DagRun:
+def run_dag(dag: DAG, logical_date: datetime | None, *, run_after: datetime | None = None, **conf: Any) -> DagRun:
     """Run ``dag`` once, in this process, with its retries and with triggers inline.
 
     :param logical_date: the data interval is the one that a run triggered by hand at that time has; None for a run
         without one.
+    :param run_after: when the run was to begin; now, where it is not given.
     :param conf: the conf of the run.
     """
     try:
@@ -63,7 +64,7 @@ def run_dag(dag: DAG, logical_date: datetime | None, **conf: Any) -> DagRun:
     bag = DagBag(dag_folder=os.devnull, collect_dags=False)
     bag.bag_dag(dag)
     sync_bag_to_db(bag, BUNDLE, None)
-    run: DagRun = dag.test(logical_date=logical_date, run_conf=conf or None)
+    run: DagRun = dag.test(logical_date=logical_date, run_after=run_after, run_conf=conf or None)
     return run
 
 

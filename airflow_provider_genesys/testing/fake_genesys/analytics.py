@@ -151,7 +151,9 @@ class AnalyticsApi:
             return _not_supported(request)
         state = job.state
         job.looks += 1
-        body: dict[str, Any] = {"state": state, "submissionDate": _text(job.submitted)}
+        body: dict[str, Any] = {"state": state}
+        if self._settings.tells_submission:
+            body["submissionDate"] = _text(job.submitted)
         if state == "FULFILLED":
             body |= {"completionDate": _text(job.submitted), "expirationDate": _text(job.submitted + RESULTS_LAST)}
         if state == "FAILED":

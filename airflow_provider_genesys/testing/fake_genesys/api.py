@@ -120,7 +120,7 @@ class PlatformApi:
             "exportId": export.id,
             "status": status,
             "percentComplete": int(export.progress * 100),
-            "submittedDate": _text(export.submitted),
+            **({"submittedDate": _text(export.submitted)} if self._settings.tells_submission else {}),
             "dateFrom": _text(export.archive.window_start),
             "dateTo": _text(export.archive.window_end),
         }
@@ -132,7 +132,7 @@ class PlatformApi:
             "expiresAt": _text(expires),
             "fileSize": export.delivered.size,
             "etag": export.delivered.etag,
-            "recordCount": export.archive.records,
+            **({} if export.records is None else {"recordCount": export.records}),
         }
 
 

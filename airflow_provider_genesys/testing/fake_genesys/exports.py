@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from airflow_provider_genesys.testing.fake_genesys.archive import Archive
 from airflow_provider_genesys.testing.fake_genesys.settings import Settings
-from airflow_provider_genesys.testing.fake_genesys.stored import StoredArchive
+from airflow_provider_genesys.testing.fake_genesys.stored import GivenArchive, StoredArchive
 
 QUEUED_SHARE = 0.2
 """Share of a job's time that it waits before it runs."""
@@ -23,7 +23,7 @@ class Export:
     settings: Settings
     outcome: str
     submitted: datetime
-    stored: StoredArchive | None = None
+    stored: StoredArchive | GivenArchive | None = None
     """Its file, where it is not written on the fly."""
     id: str = field(default_factory=lambda: str(uuid4()))
     looks: int = 0
@@ -32,9 +32,14 @@ class Export:
     _cancelled: bool = False
 
     @property
-    def delivered(self) -> Archive | StoredArchive:
+    def delivered(self) -> Archive | StoredArchive | GivenArchive:
         """The file as it is delivered."""
         return self.stored or self.archive
+
+    @property
+    def records(self) -> int | None:
+        """How many records it holds; None where a test decides what it holds."""
+        return None if isinstance(self.stored, GivenArchive) else self.archive.records
 
     @property
     def compressed(self) -> bool:

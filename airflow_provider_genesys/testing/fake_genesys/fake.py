@@ -32,7 +32,7 @@ from airflow_provider_genesys.testing.fake_genesys.recording_jobs import Recordi
 from airflow_provider_genesys.testing.fake_genesys.scripting import STORE_PREFIX, TOKEN_PATH, Fault, Script
 from airflow_provider_genesys.testing.fake_genesys.server import Server
 from airflow_provider_genesys.testing.fake_genesys.settings import Settings
-from airflow_provider_genesys.testing.fake_genesys.stored import Compression, StoredArchive
+from airflow_provider_genesys.testing.fake_genesys.stored import Compression, GivenArchive, StoredArchive
 from airflow_provider_genesys.testing.fake_genesys.template import BLOCK_RECORDS
 
 logger = logging.getLogger(__name__)
@@ -220,7 +220,8 @@ class FakeGenesys(Settings):
 
     def _make(self, order: ExportOrder) -> Export:
         archive = self.archive(order.window_start, order.window_end, order.file_format)
-        return Export(archive, self, self.outcome, datetime.now(timezone.utc), self._store_file(archive))
+        stored = self._store_file(archive) if self.content is None else GivenArchive(self.content)
+        return Export(archive, self, self.outcome, datetime.now(timezone.utc), stored)
 
     def _store_file(self, archive: Archive) -> StoredArchive | None:
         """Return the file of ``archive``, which equal exports share, or None where it is written on the fly."""

@@ -103,13 +103,14 @@ class RecordingJob:
             "totalProcessedRecordings": len(self.recordings) - self.skipped - len(self.failed),
         }
         state = self.state
+        created = self.created.isoformat(timespec="milliseconds").replace("+00:00", "Z")
         processed = self._processing and self.progress >= 1
         return {
             "id": self.id,
             "user": {"id": "00000000-0000-4000-a000-000000000001"},
             "state": state,
             "recordingJobsQuery": self.query,
-            "dateCreated": self.created.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            **({"dateCreated": created} if self.settings.tells_submission else {}),
             **(counted if processed else {"totalRecordings": len(self.recordings)}),
             "percentProgress": int(100 * self.progress) if self._processing else 0,
             **({"errorMessage": "The job failed."} if state == "FAILED" else {}),

@@ -18,12 +18,15 @@ class Settings:
     :param size: bytes of an uncompressed NDJSON archive, about; takes the place of ``records``.
     :param seed: the same seed and window give the same bytes, on every machine.
     :param file_format: what to deliver whatever was asked for; None delivers what was asked for.
+    :param content: bytes that every export delivers from now on, in place of a made-up archive; for an export whose
+        records a test decides.
     :param compression: None, ``gzip`` or ``gzip-members``. An export stays RUNNING until its file is written.
     :param on_disk: True writes an uncompressed archive to a temporary file first, to serve it with ``sendfile``: for
         benchmarks, where making it up on the way would cost a core.
     :param broken: how many records are broken: a number, or a share as a float between 0 and 1.
     :param duplicates: how many records repeat the id before them: a number, or a share; at most half.
     :param balanced: False cuts truncated records of a JSON array short as in NDJSON, brackets open.
+    :param tells_submission: False leaves out when an export was asked for, as an archive API may.
     :param job_seconds: how long an export is QUEUED and RUNNING; 0 ends it at the first look.
     :param job_polls: instead of a time: how many looks at an export find it unfinished.
     :param outcome: the state that exports end in: COMPLETED, FAILED, CANCELLED, EXPIRED, or any other word.
@@ -54,11 +57,13 @@ class Settings:
     size: int | None = None
     seed: int = 1
     file_format: FileFormat | None = None
+    content: bytes | None = None
     compression: Compression | None = None
     on_disk: bool = False
     broken: float = 0
     duplicates: float = 0
     balanced: bool = True
+    tells_submission: bool = True
     job_seconds: float = 0
     job_polls: int | None = None
     outcome: str = "COMPLETED"

@@ -66,6 +66,22 @@ class StoredArchive:
         self.ready = True
 
 
+class GivenArchive:
+    """A file whose bytes a test decides, kept in memory."""
+
+    compression = None
+    ready = True
+
+    def __init__(self, content: bytes) -> None:
+        self.etag = f'"{sha256(content).hexdigest()[:32]}"'
+        self.size = len(content)
+        self._content = content
+
+    def send_to(self, connection: socket.socket, start: int, stop: int) -> None:
+        """Write the bytes ``start <= offset < stop`` to ``connection``."""
+        connection.sendall(memoryview(self._content)[start:stop])
+
+
 def _gzip(chunks: Iterable[bytes | memoryview], *, members: bool) -> Iterator[bytes]:
     """Compress ``chunks``, each to a member of its own where ``members`` says so."""
     packer = _packer()
