@@ -77,10 +77,10 @@ def days_of(window: Window, *, look_back: int = 0, time_zone: str = "UTC") -> li
 
 def read_window(source: str, start: Any, end: Any) -> Window | None:
     """Read what one ``source`` (a phrase for messages) gives, as :func:`resolve_window` does; None where nothing is."""
-    if _absent(start) and _absent(end):
+    if absent(start) and absent(end):
         return None
-    if _absent(start) or _absent(end):
-        missing, other = ("window_start", "window_end") if _absent(start) else ("window_end", "window_start")
+    if absent(start) or absent(end):
+        missing, other = ("window_start", "window_end") if absent(start) else ("window_end", "window_start")
         raise WindowError(f"In {source}, {other} is given and {missing} is not. Give both, or neither.")
     window = Window(read_moment(source, start), read_moment(source, end))
     if window.start >= window.end:
@@ -92,7 +92,8 @@ def read_window(source: str, start: Any, end: Any) -> Window | None:
     return window
 
 
-def _absent(value: Any) -> bool:
+def absent(value: Any) -> bool:
+    """Tell whether a template has made nothing of ``value``, or there never was any."""
     return value is None or (isinstance(value, str) and value.strip() in ("", "None"))
 
 

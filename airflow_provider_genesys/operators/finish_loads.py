@@ -25,6 +25,7 @@ from airflow_provider_genesys.hooks.postgres import connect
 from airflow_provider_genesys.tasks.arguments import required
 from airflow_provider_genesys.tasks.checkpoint_mirror import CheckpointMirror
 from airflow_provider_genesys.tasks.failures import failing_fast
+from airflow_provider_genesys.times import iso_time
 from airflow_provider_genesys.transfers.genesys_to_azure_blob import AzureBlobLoader
 from airflow_provider_genesys.transfers.genesys_to_postgres import PostgresLoader
 from airflow_provider_genesys.transfers.genesys_to_s3 import S3Loader
@@ -142,7 +143,7 @@ class GenesysFinishLoadsOperator(ExportLoader):
         if status is None or not status.state.terminal:
             return None
         handle = self.hook.make_handle(status, window_start=load.window_start, window_end=load.window_end)
-        handle["submitted_at"] = load.submitted_at.isoformat()
+        handle["submitted_at"] = iso_time(load.submitted_at) or handle["submitted_at"]
         try:
             with CheckpointMirror(context, self.checkpoint_mirror_conn_id) as mirror:
                 return self.load_export(context, mirror, handle, restart=False)
@@ -257,7 +258,7 @@ def _handle(load: UnfinishedLoad) -> dict[str, Any]:
         "kind": load.kind,
         "window_start": load.window_start.isoformat(),
         "window_end": load.window_end.isoformat(),
-        "submitted_at": load.submitted_at.isoformat(),
+        "submitted_at": iso_time(load.submitted_at),
     }
 
 

@@ -23,8 +23,9 @@ class Load:
     kind: str
     window_start: datetime
     window_end: datetime
-    submitted_at: datetime
-    """When the export was asked for. Of two loads that hold the same key, the later one wins."""
+    submitted_at: datetime | None
+    """When the export was asked for, as Genesys or the clock of who asked says; None where there is no evidence. Of two
+    loads that hold the same key, the later one wins."""
     contract: Contract
     run_id: str
     """Who loads, e.g. ``dag_id/run_id/task_id``; kept with dead letters."""
@@ -104,7 +105,7 @@ class UnfinishedLoad:
     kind: str
     window_start: datetime
     window_end: datetime
-    submitted_at: datetime
+    submitted_at: datetime | None
     contract: str
     run_id: str
     """The task of the last attempt: ``dag_id/run_id/task_id``."""

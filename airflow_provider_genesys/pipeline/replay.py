@@ -149,7 +149,7 @@ class LetterFacts:
     kind: str
     window_start: datetime
     window_end: datetime
-    submitted_at: datetime
+    submitted_at: datetime | None
 
     def meets(self, window: Span) -> bool:
         """Whether the load is to be replayed."""

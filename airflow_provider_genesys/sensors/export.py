@@ -25,7 +25,7 @@ from airflow_provider_genesys.tasks.failures import (
     AirflowSkipException,
     failing_fast,
 )
-from airflow_provider_genesys.tasks.handle import upstream_export
+from airflow_provider_genesys.tasks.handle import upstream_export, upstream_of
 from airflow_provider_genesys.tasks.wait import DAY, Wait, wait_for_export
 from airflow_provider_genesys.window import Window, read_window
 
@@ -110,11 +110,13 @@ class GenesysExportSensor(BaseSensorOperator):
             export_id, wait = str(self.export_id), Wait(self.poll_interval, self.max_poll_interval, self.timeout)
             defer = partial(self.defer, method_name="resume") if self.deferrable else None
             status = wait_for_export(self.hook, self.kind, export_id, wait, context, event=event, defer=defer)
-            export = upstream_export(self.upstream_task_ids, context, export_id)
+            export = upstream_export(upstream_of(self), context, export_id)
             window = self._window(status, export)
             start, end = (window.start, window.end) if window else (None, None)
             handle = self.hook.make_handle(status, window_start=start, window_end=end)
-            return {**handle, "request": (export or {}).get("request")}
+            noted = export or {}
+            submitted_at = handle["submitted_at"] or noted.get("submitted_at")
+            return {**handle, "submitted_at": submitted_at, "request": noted.get("request")}
 
     def _check(self) -> None:
         if not self.export_id or self.export_id == "None":

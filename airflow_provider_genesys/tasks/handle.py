@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import ast
 import json
-from collections.abc import Collection
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import Context
+from airflow.sdk import BaseOperator, Context
 
 from airflow_provider_genesys.cloud.exports import aggregates
 from airflow_provider_genesys.exceptions import ConfigurationError, WindowError
 from airflow_provider_genesys.hooks.object_store import is_folder_url
 from airflow_provider_genesys.tasks.result import landed_handle
-from airflow_provider_genesys.window import Window, read_window
+from airflow_provider_genesys.times import iso_time
+from airflow_provider_genesys.window import Window, absent, read_moment, read_window
 
 if TYPE_CHECKING:
     from airflow_provider_genesys.hooks.genesys import GenesysCloudHook
@@ -90,9 +91,32 @@ def _parsed(text: str) -> Any:
         raise ConfigurationError("handle begins like a dict but cannot be read as one.") from None
 
 
-def upstream_export(task_ids: Collection[str], context: Context, export_id: str) -> dict[str, Any] | None:
-    """Return the XCom ``export`` of one of the tasks that is of this export; None where there is none."""
-    for task_id in sorted(task_ids):
+def submission_of(handle: dict[str, Any], given: Any, upstream: Sequence[str], context: Context) -> str | None:
+    """Return when the export was asked for, ISO 8601; None where there is no evidence of it.
+
+    That is what ``given``, the operator's argument, says; else the handle, which has what Genesys said; else the clock
+    of the task upstream that has asked for it. When a run was due is no evidence: a backfill is due long ago.
+
+    :raises WindowError: what is given, or in the handle, is not a time.
+    """
+    if not absent(given):
+        return iso_time(read_moment("the operator's arguments", given))
+    noted = handle.get("submitted_at")
+    if noted is None:
+        noted = (upstream_export(upstream, context, handle["export_id"]) or {}).get("submitted_at")
+    return None if noted is None else iso_time(read_moment("the handle", noted))
+
+
+def upstream_of(task: BaseOperator) -> list[str]:
+    """Return the ids of all tasks upstream, those directly upstream first."""
+    direct = task.upstream_task_ids
+    further = task.get_flat_relative_ids(upstream=True) - direct if direct else ()
+    return [*sorted(direct), *sorted(further)]
+
+
+def upstream_export(upstream: Sequence[str], context: Context, export_id: str) -> dict[str, Any] | None:
+    """Return the XCom ``export`` of the first of the tasks that has one of this export; None where none has."""
+    for task_id in upstream:
         pulled = context["ti"].xcom_pull(task_ids=task_id, key="export")
         # A mapped task upstream gives a list, with one element for each of its exports.
         for export in pulled if isinstance(pulled, list) else [pulled]:

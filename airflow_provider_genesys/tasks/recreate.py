@@ -6,8 +6,8 @@ Nothing of the new export is joined to what the old one has left: the load begin
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection
-from datetime import datetime
+from collections.abc import Callable, Sequence
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Context
@@ -35,7 +35,7 @@ def load_or_recreate(
     load: Callable[[dict[str, Any]], dict[str, Any]],
     *,
     hook: GenesysCloudHook,
-    upstream: Collection[str],
+    upstream: Sequence[str],
 ) -> dict[str, Any]:
     """Load, and return the certificate's summary; of an export that was created again, it names the original.
 
@@ -68,7 +68,7 @@ class _Newest:
         context: Context,
         handle: dict[str, Any],
         hook: GenesysCloudHook,
-        upstream: Collection[str],
+        upstream: Sequence[str],
     ) -> None:
         self._context = context
         self._given = handle
@@ -76,7 +76,9 @@ class _Newest:
         self._upstream = upstream
         self._state = TaskState(context, "asked_anew")
         kept = self._state.recall()
-        self._export_id = str(kept["export_id"] if kept and kept["of"] == handle["export_id"] else handle["export_id"])
+        newest = kept if kept and kept["of"] == handle["export_id"] else handle
+        self._export_id = str(newest["export_id"])
+        self._submitted_at = newest.get("submitted_at")
 
     def handle(self) -> dict[str, Any]:
         """Return the handle of the newest export, when it has ended."""
@@ -84,7 +86,8 @@ class _Newest:
             return self._given
         status = wait_for_export(self._hook, self._given["kind"], self._export_id, Wait(), self._context)
         window = {name: self._given[name] for name in _WINDOW}
-        return {**self._hook.make_handle(status), **window, "request": self._request()}
+        handle = {**self._hook.make_handle(status), **window, "request": self._request()}
+        return {**handle, "submitted_at": handle["submitted_at"] or self._submitted_at}
 
     def create(self, error: GenesysError) -> None:
         """Create the window's export again, in twice as many pieces where it is too large.
@@ -99,8 +102,10 @@ class _Newest:
         log.warning("%s It is created again, in %d pieces.", error, pieces)
         start, end = (datetime.fromisoformat(self._given[name]) for name in _WINDOW)
         request = ExportRequest(start, end, **asked, pieces=pieces)
+        self._submitted_at = datetime.now(timezone.utc).isoformat()
         self._export_id = self._hook.create_export(kind, request)
-        self._state.keep({"of": self._given["export_id"], "export_id": self._export_id})
+        newest = {"export_id": self._export_id, "submitted_at": self._submitted_at}
+        self._state.keep({"of": self._given["export_id"], **newest})
 
     def _request(self) -> dict[str, Any] | None:
         if asked := self._given.get("request"):

@@ -17,7 +17,7 @@ from airflow_provider_genesys.exceptions import CloudUnavailableError, SourceUna
 from airflow_provider_genesys.tasks import reports
 from airflow_provider_genesys.tasks.checkpoint_mirror import CheckpointMirror
 from airflow_provider_genesys.tasks.failures import failing_fast
-from airflow_provider_genesys.tasks.handle import read_handle, window_of
+from airflow_provider_genesys.tasks.handle import read_handle, submission_of, upstream_of, window_of
 from airflow_provider_genesys.tasks.recreate import load_or_recreate
 from airflow_provider_genesys.tasks.task_state import is_first_try
 from airflow_provider_genesys.transfers.loader import ExportLoader
@@ -37,6 +37,8 @@ class GenesysExportTransferOperator(ExportLoader):
     :param kind: kind of the export, where ``handle`` is an id. (templated)
     :param window_start: start of the window, where the handle has none. (templated)
     :param window_end: end of the window, where the handle has none. (templated)
+    :param submitted_at: when the export was asked for, where neither Genesys nor a task upstream that made it tells:
+        of two exports that hold the same record, the one asked for later is right. (templated)
     :param filters: the filters that the export was asked with, if any: loads of one window with different filters are
         different loads. (templated)
     :param contract: what the records are read by: the name of a built-in contract, the path of a YAML file (a relative
@@ -75,14 +77,17 @@ class GenesysExportTransferOperator(ExportLoader):
         try goes on from there. (templated)
     """
 
-    template_fields: Sequence[str] = ("handle", *ExportLoader.template_fields)
+    template_fields: Sequence[str] = ("handle", "submitted_at", *ExportLoader.template_fields)
     template_fields_renderers: ClassVar[dict[str, str]] = {"handle": "json", **ExportLoader.template_fields_renderers}
     outage_pause: ClassVar[tuple[float, float]] = (30.0, 600.0)
     """Seconds of the shortest and the longest pause in an outage."""
 
-    def __init__(self, *, handle: dict[str, Any] | str, **kwargs: Any) -> None:
+    def __init__(
+        self, *, handle: dict[str, Any] | str, submitted_at: datetime | str | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.handle = handle
+        self.submitted_at = submitted_at
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Load the export and return the certificate's summary."""
@@ -106,7 +111,7 @@ class GenesysExportTransferOperator(ExportLoader):
                         self.find_handle(context),
                         partial(self.load_export, context, mirror, restart=restart),
                         hook=self.hook,
-                        upstream=self.upstream_task_ids,
+                        upstream=upstream_of(self),
                     )
             except (SourceUnavailableError, UrlExpiredError, CloudUnavailableError) as error:
                 outage = outage.after(mirror.committed_at)
@@ -125,11 +130,16 @@ class GenesysExportTransferOperator(ExportLoader):
             time.sleep(pause)
             restart = False
 
-    def find_handle(self, context: Context) -> dict[str, Any]:  # noqa: ARG002 - for a load that is of no export
-        """Return the handle of what is loaded, with the window that it has."""
+    def find_handle(self, context: Context) -> dict[str, Any]:
+        """Return the handle of what is loaded, with its window, and when it was asked for where that is known."""
         handle = read_handle(self.handle, self.kind, self.hook, self.source_conn_id)
         window = window_of(handle, self.window_start, self.window_end)
-        return {**handle, "window_start": window.start.isoformat(), "window_end": window.end.isoformat()}
+        return {
+            **handle,
+            "window_start": window.start.isoformat(),
+            "window_end": window.end.isoformat(),
+            "submitted_at": submission_of(handle, self.submitted_at, upstream_of(self), context),
+        }
 
 
 @dataclass(frozen=True)

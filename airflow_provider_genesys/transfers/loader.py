@@ -21,6 +21,7 @@ from airflow_provider_genesys.tasks.arguments import check_contract, contract_fo
 from airflow_provider_genesys.tasks.checkpoint_mirror import CheckpointMirror
 from airflow_provider_genesys.tasks.handle import asked_of, window_of
 from airflow_provider_genesys.tasks.result import open_result
+from airflow_provider_genesys.times import parse_time
 
 if TYPE_CHECKING:
     from airflow_provider_genesys.contracts.contract import Contract
@@ -219,7 +220,7 @@ class ExportLoader(BaseOperator):
             kind=handle["kind"],
             window_start=window.start,
             window_end=window.end,
-            submitted_at=_submitted_at(handle, context),
+            submitted_at=parse_time(handle.get("submitted_at")),
             contract=contract,
             run_id=f"{ti.dag_id}/{ti.run_id}/{ti.task_id}",
             shard=shard.number,
@@ -241,9 +242,3 @@ class ExportLoader(BaseOperator):
             sql = self.evolution_sql(contract, contract.evolved(certificate.evolved))
             reports.emit(context, self.drift_alias, certificate, sql)
         return summary
-
-
-def _submitted_at(handle: dict[str, Any], context: Context) -> datetime:
-    """Return when the export was asked for; where Genesys does not tell, when this DAG run was to begin."""
-    told = handle.get("submitted_at")
-    return datetime.fromisoformat(told.replace("Z", "+00:00")) if told else context["dag_run"].run_after

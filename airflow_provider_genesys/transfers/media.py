@@ -6,6 +6,7 @@ import hashlib
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import Context
@@ -142,6 +143,7 @@ def handle_without_export(operator: GenesysRecordingMediaOperator, context: Cont
         "kind": operator.kind,
         "window_start": window.start.isoformat(),
         "window_end": window.end.isoformat(),
+        "submitted_at": datetime.now(timezone.utc).isoformat(),  # the conversations are asked for now
     }
 
 

@@ -8,13 +8,20 @@ from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from airflow.providers.standard.operators.empty import EmptyOperator
+from airflow.sdk import DAG
 
-from tests.support.airflow_home import states
+from airflow_provider_genesys.operators.export import GenesysCreateExportOperator
+from airflow_provider_genesys.sensors.export import GenesysExportSensor
+from airflow_provider_genesys.transfers.genesys_to_postgres import GenesysExportToPostgresOperator
+from airflow_provider_genesys.transfers.genesys_to_s3 import GenesysExportToS3Operator
+from tests.support.airflow_home import run_dag, states, xcoms
 
 if TYPE_CHECKING:
     from conftest import Warehouse
 
 DAY = datetime(2026, 11, 22, tzinfo=timezone.utc)
+DAILY = timedelta(days=1)
 Rows = dict[str, int]
 
 
@@ -63,10 +70,8 @@ def test_a_run_that_is_cleared_and_made_again_brings_the_corrections(
     assert held(warehouse) == {**CORRECTED, **vanished}
 
 
-def test_a_backfill_for_an_old_date_brings_what_is_exported_now(
-    warehouse: Warehouse, load: Callable[..., Any]
-) -> None:
-    window = {"window_start": DAY.isoformat(), "window_end": (DAY + timedelta(days=1)).isoformat()}
+def test_a_backfill_for_an_old_date_brings_what_is_exported_now(warehouse: Warehouse, load: Callable[..., Any]) -> None:
+    window = {"window_start": DAY.isoformat(), "window_end": (DAY + DAILY).isoformat()}
     load(FIRST, DAY + timedelta(days=30), **window)
     load(CORRECTED, DAY, loads={"write_mode": "replace_window"})
     assert held(warehouse) == CORRECTED
@@ -80,3 +85,40 @@ def test_what_a_killed_run_has_left_half_loaded_is_replaced(warehouse: Warehouse
     assert len(held(warehouse)) >= 600
     load(CORRECTED, loads={"write_mode": "replace_window"})
     assert held(warehouse) == CORRECTED
+
+
+def submissions(warehouse: Warehouse, table: str) -> set[str]:
+    found = warehouse.query(f"SELECT DISTINCT _genesys_submitted_at FROM {table}")
+    return {moment.astimezone(timezone.utc).isoformat() for (moment,) in found}
+
+
+@pytest.mark.parametrize("kind", ["recordings", "conversation_details", "user_details"])
+def test_our_clock_at_the_request_is_known_to_the_load_of_every_kind(warehouse: Warehouse, kind: str) -> None:
+    genesys = warehouse.genesys
+    genesys.tells_submission, genesys.users, genesys.conversations = False, 5, 5
+    with DAG(f"kind_{kind}", schedule=None, start_date=DAY) as dag:
+        create = GenesysCreateExportOperator(task_id="create", kind=kind)
+        wait = GenesysExportSensor(task_id="wait", kind=kind, export_id=create.output, poll_interval=0.05)
+        GenesysExportToPostgresOperator(task_id="load", handle=wait.output, table=kind, max_dead_letter_ratio=1)
+    run = run_dag(dag, DAY, run_after=DAY, window_start=DAY.isoformat(), window_end=(DAY + DAILY).isoformat())
+    assert run.state == "success"
+    assert submissions(warehouse, kind) == {xcoms(run, "create")["export"]["submitted_at"]}
+
+
+def test_our_clock_at_the_request_reaches_the_load_of_a_bare_id_and_of_a_landed_archive(warehouse: Warehouse) -> None:
+    warehouse.genesys.tells_submission = False
+    with DAG("roundabout", schedule=None, start_date=DAY) as dag:
+        create = GenesysCreateExportOperator(task_id="create", wait_for_completion=True, poll_interval=0.05)
+        bare = GenesysExportToPostgresOperator(task_id="bare", handle=create.output, table="bare")
+        land = GenesysExportToS3Operator(
+            task_id="land", handle=create.output, s3_bucket=warehouse.bucket, s3_prefix="raw", output_format="raw"
+        )
+        create >> EmptyOperator(task_id="check") >> [bare, land]
+        location = "{{ ti.xcom_pull('land')['location'] }}"
+        land >> GenesysExportToPostgresOperator(task_id="landed", handle=location, table="landed")
+    run = run_dag(dag, DAY, run_after=DAY, window_start=DAY.isoformat(), window_end=(DAY + DAILY).isoformat())
+    assert run.state == "success"
+    noted = {xcoms(run, "create")["export"]["submitted_at"]}
+    assert submissions(warehouse, "bare") == submissions(warehouse, "landed") == noted
+    [manifest] = warehouse.objects("_manifest.json").values()
+    assert {json.loads(manifest)["handle"]["submitted_at"]} == noted

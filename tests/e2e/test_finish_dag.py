@@ -105,7 +105,10 @@ def test_a_batch_that_the_sink_does_not_take_is_shown_and_then_brought_in(wareho
 
 @pytest.mark.outcome("processes", "a load has failed for good, its export has expired", "recovers with the next run")
 def test_failed_loads_whose_export_is_gone_get_another_one(warehouse: Warehouse) -> None:
+    warehouse.genesys.tells_submission = False
     fail(warehouse)
+    submitted = "SELECT submitted_at, (SELECT max(_genesys_submitted_at) FROM genesys_recordings) FROM genesys_ledger"
+    [(first, _)] = warehouse.query(submitted)
     [export] = warehouse.genesys.exports.values()
     warehouse.genesys.exports.clear()
     warehouse.genesys.job_polls = 2
@@ -119,6 +122,8 @@ def test_failed_loads_whose_export_is_gone_get_another_one(warehouse: Warehouse)
     assert len(warehouse.genesys.exports) == 2
     assert len(warehouse.rows()) == 2_988
     assert warehouse.query("SELECT state FROM genesys_ledger") == [("complete",)]
+    [(again, of_rows)] = warehouse.query(submitted)
+    assert first < again == of_rows
 
 
 def test_a_load_that_fails_again_fails_the_task_and_stays_for_the_next_run(warehouse: Warehouse) -> None:

@@ -21,6 +21,7 @@ from airflow_provider_genesys.sinks.objects.parts import Part
 from airflow_provider_genesys.sinks.objects.row_parts import ChildParts, all_of
 from airflow_provider_genesys.sinks.objects.settings import Fencing
 from airflow_provider_genesys.stores.base import ObjectStore, SentPieces
+from airflow_provider_genesys.times import iso_time
 
 VERSION = 1
 _CLAIMS = 10
@@ -206,7 +207,7 @@ def _describe(load: Load) -> dict[str, Any]:
         "kind": load.kind,
         "window_start": load.window_start.isoformat(),
         "window_end": load.window_end.isoformat(),
-        "submitted_at": load.submitted_at.isoformat(),
+        "submitted_at": iso_time(load.submitted_at),
         "contract": str(load.contract),
         "run_id": load.run_id,
     }

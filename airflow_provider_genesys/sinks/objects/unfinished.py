@@ -11,6 +11,7 @@ from airflow_provider_genesys.sinks.objects.layout import ledgers_below
 from airflow_provider_genesys.sinks.objects.ledger import Entry, Ledger
 from airflow_provider_genesys.sinks.objects.settings import Fencing
 from airflow_provider_genesys.stores.base import ObjectStore
+from airflow_provider_genesys.times import parse_time
 
 _WHOLE = f"/{0:05}/"
 """What the ledger's folder of a load in one piece ends with."""
@@ -43,15 +44,14 @@ def _ledgers(store: ObjectStore, prefix: str) -> Iterator[list[str]]:
 
 
 def _unfinished(entry: Entry) -> UnfinishedLoad:
-    told = (entry.window_start, entry.window_end, entry.submitted_at)
-    start, end, submitted_at = (datetime.fromisoformat(str(moment)) for moment in told)
+    start, end = (datetime.fromisoformat(str(moment)) for moment in (entry.window_start, entry.window_end))
     return UnfinishedLoad(
         entry.load_id,
         entry.export_id,
         str(entry.kind),
         start,
         end,
-        submitted_at,
+        parse_time(entry.submitted_at),
         str(entry.contract),
         str(entry.run_id),
     )

@@ -36,7 +36,7 @@ def make_load(
     export_id: str = "export-1",
     *,
     load_id: str = "load-1",
-    submitted_at: datetime = DAY + timedelta(days=1),
+    submitted_at: datetime | None = DAY + timedelta(days=1),
     contract: Contract = RECORDINGS,
     run_id: str = "dag/run/task",
     shard: int = 0,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import msgspec
@@ -29,6 +29,7 @@ class Task:
     def __init__(self) -> None:
         self.hook = GenesysCloudHook()
         self.attempts: list[list[str]] = []
+        self.submissions: list[str] = []
 
     def create(self, options: dict[str, Any]) -> dict[str, Any]:
         """Ask for the day; return the handle, as the sensor gives it."""
@@ -40,6 +41,7 @@ class Task:
     def load(self, handle: dict[str, Any]) -> dict[str, Any]:
         ids: list[str] = []
         self.attempts.append(ids)
+        self.submissions.append(handle["submitted_at"])
         pages = open_pages(handle, self.hook.get_conn(), page_size=5)
         assert pages
         start = Checkpoint("load", handle["export_id"], "2026-11-23")
@@ -53,7 +55,7 @@ class Task:
             handle,
             self.load,
             hook=self.hook,
-            upstream={"create"},
+            upstream=["create"],
         )
 
 
@@ -93,6 +95,19 @@ def test_the_next_try_goes_on_with_what_an_earlier_one_asked_for(start_genesys: 
     assert len(genesys.jobs) == asked
     cleared = task.run(handle, context(store, max_tries=3))
     assert cleared["export_id"] != first["export_id"]
+
+
+def test_what_is_asked_for_again_was_asked_for_by_our_clock_where_genesys_does_not_say(start_genesys: Start) -> None:
+    genesys = start_genesys(conversations=40, tells_submission=False)
+    task, store = Task(), Store()
+    handle = {**task.create(BY_DAY), "submitted_at": "2026-11-22T00:00:00+00:00"}
+    genesys.jobs[handle["export_id"]].outcome = "EXPIRED"
+    before = datetime.now(timezone.utc).isoformat()
+    task.run(handle, context(store))
+    task.run(handle, context(store))
+    [again, kept] = task.submissions[-2:]
+    assert again == kept
+    assert before <= again <= datetime.now(timezone.utc).isoformat()
 
 
 @pytest.mark.outcome("jobs", "the results of a job have expired when they are loaded", "recovers")
