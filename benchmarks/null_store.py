@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from airflow_provider_genesys.stores.base import Body, ObjectStore, ResumableUpload, Sent, Stored
+from airflow_provider_genesys.stores.base import Body, ObjectStore, ResumableUpload, SentPieces, Stored
 
 
 class NullStore(ObjectStore):
@@ -39,9 +39,9 @@ class NullUpload(ResumableUpload):
         self._store, self._key = store, key
 
     @property
-    def sent(self) -> Sent:
+    def sent(self) -> SentPieces:
         """Where it would go on, if anything were kept."""
-        return Sent(self._key, "")
+        return SentPieces(self._key, "")
 
     def send(self, piece: Body) -> None:
         """Count a piece."""

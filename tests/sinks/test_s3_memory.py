@@ -39,17 +39,18 @@ print(part["bytes"] // 2**20, round(peak() - before))
 LANDING = """
 import resource, sys
 from pathlib import Path
-from airflow_provider_genesys.pipeline.checkpoint import Identity
+from airflow_provider_genesys.source.position import Identity
 from airflow_provider_genesys.pipeline.land import land
 from airflow_provider_genesys.source.landed import LandedArchive, find_landed
 from airflow_provider_genesys.pipeline.run import Options
-from airflow_provider_genesys.sinks.local import FolderStore, local_landing
+from airflow_provider_genesys.sinks.local import local_landing
+from airflow_provider_genesys.stores.folder import FolderStore
 from tests.sinks.batches import make_load
 
 CHUNK = b'{"recordingId": "a"}\\n' * 10_000
 
 class Long:
-    known = Identity(len(CHUNK) * 1000)
+    identity = Identity(len(CHUNK) * 1000)
 
     def read(self, start):
         skip, offset = divmod(start, len(CHUNK))
