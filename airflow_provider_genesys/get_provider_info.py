@@ -107,6 +107,7 @@ def get_provider_info() -> dict[str, Any]:
             "operators.export",
             "operators.finish_loads",
             "operators.plan",
+            "operators.reconcile",
             "operators.verify",
         ),
         "sensors": _modules("sensors.export"),

@@ -24,8 +24,9 @@ class GenesysVerifyExportOperator(BaseOperator):
     last time of its records, and on the contract; and each account must close: read = written + set aside + duplicates.
     See ``docs/certificate.md``.
 
-    XCom ``return_value`` is {export_id, window_start, window_end, read, digest, sinks: {location: {written,
-    dead_letters, duplicates}}}.
+    XCom ``return_value`` is {export_id, window_start, window_end, read, digest, state, sinks: {location: {written,
+    dead_letters, duplicates}}}. ``state`` is ``final`` where every sink agreed with Genesys' aggregates twice, a day
+    apart, and ``provisional`` otherwise.
 
     :param certificates: what the loading operators returned; of one that is mapped over shards, its output is the list
         of their certificates, which are joined first. (templated)
@@ -87,6 +88,7 @@ def compare(certificates: list[dict[str, Any]], may_differ: Collection[str] = ()
         "window_end": first["window_end"],
         "read": first["counts"]["read"],
         "digest": first["digest"],
+        "state": "final" if all(map(_is_final, certificates)) else "provisional",
         "sinks": {
             certificate["location"]: {name: count for name, count in certificate["counts"].items() if name != "read"}
             for certificate in certificates
@@ -103,6 +105,10 @@ def _check_same(certificate: dict[str, Any], first: dict[str, Any], names: list[
             f"{first['export_id']}: they differ in {', '.join(differing)}. Clear the loading task that is behind; "
             "where the sinks are meant to differ in this, name it in may_differ."
         )
+
+
+def _is_final(certificate: dict[str, Any]) -> bool:
+    return (certificate.get("reconciliation") or {}).get("state") == "final"
 
 
 def _describe(certificate: dict[str, Any]) -> dict[str, Any]:

@@ -57,6 +57,9 @@ class Certificate:
     """How often the load was opened: 1, and one more for each resume."""
     expected_records: int | None = None
     """Records that Genesys tells; None where it tells none. See :mod:`.budget`."""
+    reconciliation: dict[str, Any] | None = None
+    """What Genesys' aggregates say of the window, held against the sink. None where it was not compared, and in a
+    manifest, which is written before."""
     started_at: str | None = None
     ended_at: str | None = None
     """When the last attempt began, and when it had read everything."""

@@ -63,6 +63,8 @@ class GenesysExportTransferOperator(ExportLoader):
     :param expect_records: what is done where the export holds another number of records than Genesys tells:
         ``at_least`` fails where records or bytes are missing and warns of more; ``fail``, ``warn`` in the log, or
         ``ignore``. The certificate holds both numbers.
+    :param reconcile: of conversation details, what is done where the sink and Genesys' aggregates count differently:
+        ``fail``, ``warn`` in the log, or ``off`` for no comparison. See ``docs/completeness.md``.
     :param on_clear: ``restart`` or ``resume``.
     :param deferrable: while the archive cannot be reached, pause in the triggerer rather than in a worker.
         Default: ``[operators] default_deferrable`` of airflow.cfg.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_genesys.hooks.postgres import connect
 from airflow_provider_genesys.tasks.arguments import required
+from airflow_provider_genesys.tasks.reconcile import SinkView, view_of_table
 from airflow_provider_genesys.transfers.base import GenesysExportTransferOperator
 from airflow_provider_genesys.transfers.loader import ExportLoader
 
@@ -59,6 +60,10 @@ class PostgresLoader(ExportLoader):
         from airflow_provider_genesys.sinks.postgres.evolve import evolution_sql
 
         return evolution_sql(self.schema, self.table, before, after)
+
+    def sink_view(self, contract: Contract) -> SinkView | None:
+        """Return what is asked of the table to reconcile it."""
+        return view_of_table(lambda: connect(self.postgres_conn_id), self.schema, self.table, contract)
 
     def make_sink(self) -> Sink:
         """Return the sink, not opened."""

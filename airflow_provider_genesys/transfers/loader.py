@@ -9,7 +9,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime, timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from airflow.configuration import conf
@@ -20,6 +20,7 @@ from airflow_provider_genesys.tasks import reports
 from airflow_provider_genesys.tasks.arguments import check_contract, contract_for, hash_key_of, number, shard_of
 from airflow_provider_genesys.tasks.checkpoint_mirror import CheckpointMirror
 from airflow_provider_genesys.tasks.handle import asked_of, window_of
+from airflow_provider_genesys.tasks.reconcile import SinkView, check_mode, reconciled
 from airflow_provider_genesys.tasks.result import open_result
 from airflow_provider_genesys.times import parse_time
 
@@ -86,6 +87,7 @@ class ExportLoader(BaseOperator):
         dead_letter_raw: Literal["encrypt", "keep", "drop"] = "encrypt",
         allow_empty: bool = False,
         expect_records: Literal["at_least", "fail", "warn", "ignore"] = "at_least",
+        reconcile: Literal["warn", "fail", "off"] = "warn",
         on_clear: Literal["restart", "resume"] = "restart",
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         max_outage: float | timedelta = timedelta(hours=6),
@@ -115,6 +117,7 @@ class ExportLoader(BaseOperator):
         self.dead_letter_raw = dead_letter_raw
         self.allow_empty = allow_empty
         self.expect_records = expect_records
+        self.reconcile = reconcile
         self.on_clear = on_clear
         self.deferrable = deferrable
         self.max_outage = max_outage.total_seconds() if isinstance(max_outage, timedelta) else max_outage
@@ -122,6 +125,7 @@ class ExportLoader(BaseOperator):
         self.genesys_conn_id = genesys_conn_id
         self.source_conn_id = source_conn_id
         self.checkpoint_mirror_conn_id = checkpoint_mirror_conn_id
+        check_mode(reconcile)
         check_contract(contract, contract_modes, kind=kind, folder=self._folder)
 
     @property
@@ -135,6 +139,10 @@ class ExportLoader(BaseOperator):
     def evolution_sql(self, before: Contract, after: Contract) -> str:  # noqa: ARG002 - only a sink with SQL has some
         """Return the SQL by which the sink goes from one contract to the next; empty where it needs none."""
         return ""
+
+    def sink_view(self, contract: Contract) -> SinkView | None:  # noqa: ARG002 - for sinks that can be read back
+        """Return what is asked of the sink to reconcile it; None where it cannot be read back."""
+        return None
 
     def read_by(self, contract: Contract) -> str:
         """Return what stands, in the load's id, for how the export is read."""
@@ -172,6 +180,9 @@ class ExportLoader(BaseOperator):
         load, options = self.prepare(context, mirror, handle, restart=restart)
         with self.results(handle) as result:
             certificate = run(load, result, self.make_sink(), options, mirror.committed)
+        view = partial(self.sink_view, load.contract)
+        filtered = bool(self.filters or (handle.get("request") or {}).get("filters"))
+        certificate = reconciled(certificate, self.hook, view, context, self.reconcile, filtered=filtered)
         return self.report(context, certificate, load.contract)
 
     def prepare(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from airflow.sdk import Context
 
@@ -11,6 +11,7 @@ from airflow_provider_genesys.cloud.exports.base import PagedFamily
 from airflow_provider_genesys.cloud.exports.registry import family
 from airflow_provider_genesys.exceptions import ConfigurationError
 from airflow_provider_genesys.tasks.checkpoint_mirror import CheckpointMirror
+from airflow_provider_genesys.tasks.reconcile import SinkView, view_of_folder
 from airflow_provider_genesys.tasks.result import open_archive
 from airflow_provider_genesys.transfers.base import GenesysExportTransferOperator
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from airflow_provider_genesys.contracts.contract import Contract
     from airflow_provider_genesys.pipeline.load import Load
     from airflow_provider_genesys.sinks.objects.raw_landing import RawLanding
+    from airflow_provider_genesys.sinks.objects.sink import ObjectSink
 
 OutputFormat = Literal["ndjson.gz", "ndjson", "parquet", "raw"]
 _OF_THE_HANDLE = ("export_id", "kind", "state", "window_start", "window_end", "submitted_at", "records", "size", "etag")
@@ -32,6 +34,11 @@ class GenesysExportToObjectStoreOperator(GenesysExportTransferOperator):
     @abstractmethod
     def make_landing(self) -> RawLanding:
         """Return where the archive is landed as it is, not opened."""
+
+    def sink_view(self, contract: Contract) -> SinkView | None:
+        """Return what is asked of the prefix to reconcile it."""
+        store, settings = cast("ObjectSink", self.make_sink()).reading()
+        return view_of_folder(store, settings.prefix, settings.partition_format, contract)
 
     def read_by(self, contract: Contract) -> str:
         """Return the contract's fingerprint; an archive as it came is read by none."""

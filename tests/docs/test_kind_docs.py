@@ -11,7 +11,11 @@ from demo.dailies import DAILIES, RECORDINGS
 
 ROOT = Path(__file__).parents[2]
 PERMISSIONS = {
-    "conversation-details": {"analytics:conversationDetail:view", "analytics:agentConversationDetail:view"},
+    "conversation-details": {
+        "analytics:conversationDetail:view",
+        "analytics:agentConversationDetail:view",
+        "analytics:conversationAggregate:view",
+    },
     "user-details": {"analytics:userDetail:view"},
     "aggregates": {"analytics:conversationAggregate:view"},
     "recording-media": {

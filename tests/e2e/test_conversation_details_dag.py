@@ -39,7 +39,7 @@ def segments(record: dict[str, Any]) -> int:
 
 
 def test_a_day_and_three_before_it_arrive_whole_in_both_sinks(warehouse: Warehouse) -> None:
-    assert run(warehouse).state == "success"
+    assert run(warehouse, look_back_days=3).state == "success"
     rows = warehouse.query("SELECT conversation_id, jsonb_array_length(participants) FROM conversation_details")
     assert len(rows) == 4 * 300
     assert {record["conversationId"]: len(record["participants"]) for record in listed(warehouse)} == dict(rows)
@@ -65,6 +65,23 @@ def test_the_queries_of_the_docs_give_every_segment(warehouse: Warehouse, tmp_pa
     counted = duckdb.sql(of_files.replace("s3://genesys", str(tmp_path))).fetchall()
     assert sum(count for _, count in counted) == len(found)
     assert {kind for kind, _ in counted} == {row[2] for row in found}
+
+
+def test_only_an_older_day_that_differs_is_exported_again(warehouse: Warehouse) -> None:
+    run(warehouse, conversations=60, look_back_days=3, reconcile_days=[])
+    missing = warehouse.query(
+        "SELECT conversation_id FROM conversation_details WHERE conversation_start >= '2026-11-21T00:00Z' "
+        "AND conversation_start < '2026-11-22T00:00Z' LIMIT 1"
+    )[0][0]
+    warehouse.query(f"DELETE FROM conversation_details WHERE conversation_id = '{missing}' RETURNING 1")
+    jobs = len(warehouse.genesys.jobs)
+    again = run(warehouse, conversations=60, reconcile_days=[2, 3, 30])
+    assert again.state == "success"
+    exported = {one["window_start"][:10] for one in xcoms(again, "days")["return_value"]}
+    differing = (DAY - timedelta(days=1)).date().isoformat()
+    assert exported == {DAY.date().isoformat(), differing}
+    assert len(warehouse.genesys.jobs) == jobs + 2
+    assert warehouse.query(f"SELECT count(*) FROM conversation_details WHERE conversation_id = '{missing}'") == [(1,)]
 
 
 def test_what_genesys_corrects_takes_the_place_of_what_was_loaded(warehouse: Warehouse) -> None:

@@ -19,6 +19,7 @@ PACKAGE = Path(airflow_provider_genesys.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
 PLAIN_ROOMS = (
     *("cloud", "stores", "source", "contracts", "pipeline", "checkpoints", "sinks", "media", "backfill", "entities"),
+    "completeness",
     "testing",
 )
 AIRFLOW_ROOMS = ("hooks", "triggers", "links", "tasks", "transfers", "sensors", "operators")

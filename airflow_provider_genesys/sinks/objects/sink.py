@@ -66,6 +66,10 @@ class ObjectSink:
         with error_context(f"Export {load.export_id}, joining its shards"):
             return Shards(load, self._settings, self._connect()).join(joined)
 
+    def reading(self) -> tuple[ObjectStore, ObjectSettings]:
+        """Return the store, and the settings by which loads lie in it."""
+        return self._connect(), self._settings
+
     def abort(self) -> None:
         """Throw away what is gathered and not committed."""
         attempt, self._attempt = self._attempt, None

@@ -101,7 +101,9 @@ class AnalyticsApi:
         domain = kind.partition("/")[0]
         query, bounds = read_aggregates_query(domain, body, self._settings.bucket_cap)
         interactions, history = self._organization(), self._history
-        numbers = interactions.of(bounds[0], bounds[-1], by_start_day=False)
+        # What was wrapped up late may be of a conversation that had ended before.
+        earlier = timedelta(days=1 if history.wrapped_up else 0)
+        numbers = interactions.of(bounds[0] - earlier, bounds[-1], by_start_day=False)
         records = (self._render(number) for number in numbers if interactions.id_of(number) not in history.erased)
         return query, aggregate(query, bounds, emissions(domain, records), domain)
 

@@ -1,0 +1,1 @@
+"""Whether everything that Genesys has counted is in the sink."""

@@ -1,0 +1,115 @@
+"""Conversations in the parts of an object store, counted by reading them."""
+
+from __future__ import annotations
+
+import io
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+
+from airflow_provider_genesys.completeness.tally import LOOK_BACK, Tally
+from airflow_provider_genesys.exceptions import AccountError
+from airflow_provider_genesys.stores.base import ObjectStore
+from airflow_provider_genesys.stores.read_through import PIECE
+from airflow_provider_genesys.window import Window
+
+_MANIFEST = "/_manifest.json"
+_KIND = "conversation_details"
+_GZIP = 31
+"""What zlib is told to read a gzip."""
+
+
+def counter(
+    store: ObjectStore, prefix: str, partition_format: str, columns: Mapping[str, str]
+) -> Callable[[Window], Tally]:
+    """Return what counts the conversations below a prefix.
+
+    It reads the parts of every load whose partition is of the window or of the days before. Of a conversation that is
+    in several, the newest load counts.
+
+    :param partition_format: of the loads, in strftime's letters.
+    :param columns: the contract's names of :data:`.tally.FIELDS`.
+    """
+
+    def count(window: Window) -> Tally:
+        tally, seen = Tally(), set[str]()
+        for manifest in _manifests(store, prefix, partition_format, window):
+            for part in manifest["parts"]:
+                for row in _rows(store, part, list(columns.values())):
+                    conversation = {field: _plain(field, row.get(name)) for field, name in columns.items()}
+                    if conversation["conversationId"] not in seen:
+                        seen.add(conversation["conversationId"])
+                        tally.add(conversation, window)
+        return tally
+
+    return count
+
+
+def _manifests(store: ObjectStore, prefix: str, partition_format: str, window: Window) -> list[dict[str, Any]]:
+    """Return the manifests of all loads that may hold what counts in the window, the newest first."""
+    root = f"{prefix.strip('/')}/"
+    day, folders = window.start - LOOK_BACK, dict[str, None]()
+    while day < window.end:
+        folders[f"{root}{day.strftime(partition_format)}/"] = None
+        day += timedelta(hours=1)
+    keys = [one.key for folder in folders for one in store.list_objects(folder) if one.key.endswith(_MANIFEST)]
+    found = [msgspec.json.decode(store.get(key) or b"{}") for key in keys]
+    loads = [manifest for manifest in found if manifest.get("kind") == _KIND]
+    return sorted(loads, key=lambda manifest: str(manifest.get("ended_at")), reverse=True)
+
+
+def _rows(store: ObjectStore, part: Mapping[str, Any], names: list[str]) -> Iterator[dict[str, Any]]:
+    key = str(part["key"])
+    if key.endswith(".parquet"):
+        yield from _parquet_rows(_whole(store, part), names)
+        return
+    unpack = zlib.decompressobj(_GZIP) if key.endswith(".gz") else None
+    held = b""
+    for piece in _pieces(store, part):
+        data = piece
+        if unpack:
+            data, unpack = _unpacked(unpack, piece)
+        *lines, held = (held + data).split(b"\n")
+        yield from (msgspec.json.decode(line) for line in lines)
+    if held:
+        yield msgspec.json.decode(held)
+
+
+def _unpacked(unpack: Any, piece: bytes) -> tuple[bytes, Any]:
+    """Return what a piece of a gzip of several members holds, and what unpacks the next piece."""
+    data = unpack.decompress(piece)
+    while unpack.eof and unpack.unused_data:
+        rest, unpack = unpack.unused_data, zlib.decompressobj(_GZIP)
+        data += unpack.decompress(rest)
+    return data, zlib.decompressobj(_GZIP) if unpack.eof else unpack
+
+
+def _parquet_rows(body: bytes, names: list[str]) -> Iterator[dict[str, Any]]:
+    from pyarrow import parquet
+
+    for batch in parquet.ParquetFile(io.BytesIO(body)).iter_batches(batch_size=1_000, columns=names):
+        yield from batch.to_pylist()
+
+
+def _pieces(store: ObjectStore, part: Mapping[str, Any]) -> Iterator[bytes]:
+    for start in range(0, int(part["bytes"]), PIECE):
+        piece = store.read(str(part["key"]), start, PIECE)
+        if not piece:
+            raise AccountError(
+                f"{store.url}/{part['key']} is in a manifest and not in the store. Something else removes objects "
+                "below this prefix: find it, and load the window again."
+            )
+        yield piece
+
+
+def _whole(store: ObjectStore, part: Mapping[str, Any]) -> bytes:
+    return b"".join(_pieces(store, part))
+
+
+def _plain(field: str, value: Any) -> Any:
+    """Return a field's value; Parquet has JSON as text."""
+    in_json = field in ("divisionIds", "participants") and isinstance(value, (bytes, str))
+    return msgspec.json.decode(value) if in_json else value

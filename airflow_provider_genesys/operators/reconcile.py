@@ -1,0 +1,126 @@
+"""Holds a loaded window of conversations against what Genesys has counted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
+
+from airflow.sdk import AssetAlias, BaseOperator, Context
+
+from airflow_provider_genesys.exceptions import ConfigurationError
+from airflow_provider_genesys.hooks.object_store import open_folder
+from airflow_provider_genesys.hooks.postgres import connect
+from airflow_provider_genesys.tasks.arguments import contract_of
+from airflow_provider_genesys.tasks.failures import failing_fast
+from airflow_provider_genesys.tasks.reconcile import (
+    KIND,
+    SinkView,
+    check_mode,
+    compare,
+    judge,
+    view_of_folder,
+    view_of_table,
+)
+from airflow_provider_genesys.window import read_window, resolve_window
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from airflow_provider_genesys.contracts.contract import Contract
+    from airflow_provider_genesys.hooks.genesys import GenesysCloudHook
+
+
+class GenesysReconcileOperator(BaseOperator):
+    """Count what a sink holds of a window, and hold it against the aggregates of Genesys.
+
+    It costs Genesys two requests, and at most six for a window of three months. See ``docs/completeness.md`` for what
+    is compared and what the verdicts mean.
+
+    XCom ``return_value`` is {window_start, window_end, verdict, reason, reconciled_at, counts, differences, requests,
+    state}. ``verdict`` is ``agrees``, ``differs`` or ``not comparable``; ``state`` is ``provisional`` or ``final``.
+
+    :param handle: what the sensor returned; only its window is used. (templated)
+    :param window_start: first moment of the window: a datetime or ISO 8601. Default: that of ``handle``, else as for
+        GenesysCreateExportOperator. (templated)
+    :param window_end: first moment that no longer belongs to it. (templated)
+    :param table: the PostgreSQL table that conversations were loaded into. (templated)
+    :param schema: its schema. (templated)
+    :param postgres_conn_id: the PostgreSQL connection. (templated)
+    :param folder: instead of a table, the prefix that they were loaded to: ``s3://bucket/prefix``,
+        ``az://container/prefix``. (templated)
+    :param folder_conn_id: the connection to it; default ``aws_default`` or ``wasb_default``. (templated)
+    :param partition_format: how partitions below ``folder`` are named, as the loading operator was given it.
+    :param contract: by which they were loaded; see :class:`~.transfers.base.GenesysExportTransferOperator`. (templated)
+    :param reconcile: ``warn``, or ``fail`` where the window differs.
+    :param genesys_conn_id: the Genesys connection. (templated)
+    """
+
+    template_fields: Sequence[str] = (
+        *("handle", "window_start", "window_end", "table", "schema", "postgres_conn_id", "folder", "folder_conn_id"),
+        *("contract", "genesys_conn_id"),
+    )
+    ui_color = "#e6f5e0"
+
+    def __init__(  # noqa: PLR0913 -- Airflow operators take what a user may set as keywords
+        self,
+        *,
+        handle: dict[str, Any] | None = None,
+        window_start: datetime | str | None = None,
+        window_end: datetime | str | None = None,
+        table: str | None = None,
+        schema: str = "public",
+        postgres_conn_id: str = "postgres_default",
+        folder: str | None = None,
+        folder_conn_id: str | None = None,
+        partition_format: str = "dt=%Y-%m-%d",
+        contract: str | Contract | None = None,
+        reconcile: Literal["warn", "fail"] = "warn",
+        genesys_conn_id: str = "genesys_default",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.handle = handle
+        self.window_start = window_start
+        self.window_end = window_end
+        self.table = table
+        self.schema = schema
+        self.postgres_conn_id = postgres_conn_id
+        self.folder = folder
+        self.folder_conn_id = folder_conn_id
+        self.partition_format = partition_format
+        self.contract = contract
+        self.reconcile = reconcile
+        self.genesys_conn_id = genesys_conn_id
+        check_mode(reconcile)
+
+    @cached_property
+    def hook(self) -> GenesysCloudHook:
+        """The hook of ``genesys_conn_id``."""
+        from airflow_provider_genesys.hooks.genesys import GenesysCloudHook
+
+        return GenesysCloudHook(self.genesys_conn_id)
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Compare the window and return what was found."""
+        handle = self.handle or {}
+        with failing_fast(), self.hook:
+            given = read_window("the operator's arguments", self.window_start, self.window_end)
+            of_handle = read_window("the handle", handle.get("window_start"), handle.get("window_end"))
+            window = given or of_handle or resolve_window(None, None, context)
+            found = compare(self.hook, window, self._view(), self.reconcile)
+            judge(found, self.reconcile)
+        for outlet in self.outlets:
+            if not isinstance(outlet, AssetAlias):
+                context["outlet_events"][outlet].extra.update(found.as_json())
+        return found.as_json()
+
+    def _view(self) -> SinkView | None:
+        dag_folder = str(self.dag.folder) if self.get_dag() else "."
+        contract = contract_of(self.contract, None, kind=KIND, folder=dag_folder)
+        if bool(self.table) == bool(self.folder):
+            raise ConfigurationError("Give the operator either table or folder: where the conversations were loaded.")
+        if self.table:
+            return view_of_table(lambda: connect(self.postgres_conn_id), self.schema, self.table, contract)
+        store, prefix = open_folder(str(self.folder), self.folder_conn_id)
+        return view_of_folder(store, prefix, self.partition_format, contract)

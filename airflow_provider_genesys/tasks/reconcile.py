@@ -1,0 +1,131 @@
+"""Hold what a task's sink holds of a window against Genesys' aggregates, and say what follows for the task."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Literal, get_args
+
+from airflow.sdk import Context
+
+from airflow_provider_genesys.exceptions import ConfigurationError, GenesysError, IncompleteError
+from airflow_provider_genesys.window import Window
+
+if TYPE_CHECKING:
+    from airflow_provider_genesys.completeness.history import History
+    from airflow_provider_genesys.completeness.tally import Tally
+    from airflow_provider_genesys.completeness.verdict import Reconciliation
+    from airflow_provider_genesys.contracts.contract import Contract
+    from airflow_provider_genesys.hooks.genesys import GenesysCloudHook
+    from airflow_provider_genesys.pipeline.certificate import Certificate
+    from airflow_provider_genesys.stores.base import ObjectStore
+
+log = logging.getLogger(__name__)
+
+KIND = "conversation_details"
+"""What aggregates can be held against."""
+Reconcile = Literal["warn", "fail", "off"]
+"""Where a window differs: the log says so · the task fails · nothing is compared."""
+XCOM = "reconciliation"
+"""Key of the XCom with the comparison."""
+
+
+@dataclass(frozen=True)
+class SinkView:
+    """What is asked of a sink: the counts of a window, and what earlier comparisons said."""
+
+    count: Callable[[Window], Tally]
+    history: History
+
+
+def check_mode(mode: str) -> None:
+    """Raise :class:`ConfigurationError` unless ``mode`` is one."""
+    if mode not in get_args(Reconcile):
+        raise ConfigurationError(f"reconcile is {mode!r}; it has to be one of: {', '.join(get_args(Reconcile))}.")
+
+
+def reconciled(
+    certificate: Certificate,
+    hook: GenesysCloudHook,
+    view: Callable[[], SinkView | None],
+    context: Context,
+    mode: str,
+    *,
+    filtered: bool,
+) -> Certificate:
+    """Return the certificate with the comparison of its window, for what Genesys' aggregates count.
+
+    :param view: gives what is asked of the sink; None where it cannot be read back.
+    :param filtered: whether the export has filters, which aggregates do not know.
+    :raises IncompleteError: it differs, and ``mode`` is ``fail``.
+    """
+    if certificate.kind != KIND or mode == "off" or certificate.shard:
+        return certificate
+    from airflow_provider_genesys.completeness.verdict import not_comparable
+
+    window = Window(*(datetime.fromisoformat(one) for one in (certificate.window_start, certificate.window_end)))
+    if filtered:
+        found = not_comparable(window, "the export has filters, which Genesys' aggregates do not know")
+    else:
+        found = compare(hook, window, view(), mode)
+    context["ti"].xcom_push(key=XCOM, value=found.as_json())
+    judge(found, mode)
+    return replace(certificate, reconciliation=found.as_json())
+
+
+def view_of_table(connect: Callable[[], object], schema: str, table: str, contract: Contract) -> SinkView | None:
+    """Return the view of a PostgreSQL table; None where the contract keeps too little to count."""
+    from airflow_provider_genesys.completeness import postgres
+    from airflow_provider_genesys.completeness.history import PostgresHistory
+    from airflow_provider_genesys.completeness.tally import columns_of
+
+    if (columns := columns_of(contract)) is None:
+        return None
+    count = postgres.counter(connect, schema, table, columns)  # type: ignore[arg-type]  # psycopg is not imported here
+    return SinkView(count, PostgresHistory(connect, schema, f"{schema}.{table}"))  # type: ignore[arg-type]  # as above
+
+
+def view_of_folder(store: ObjectStore, prefix: str, partition_format: str, contract: Contract) -> SinkView | None:
+    """Return the view of a prefix of an object store; None where the contract keeps too little to count."""
+    from airflow_provider_genesys.completeness import objects
+    from airflow_provider_genesys.completeness.history import ObjectHistory
+    from airflow_provider_genesys.completeness.tally import columns_of
+
+    if (columns := columns_of(contract)) is None:
+        return None
+    return SinkView(objects.counter(store, prefix, partition_format, columns), ObjectHistory(store, prefix))
+
+
+def compare(hook: GenesysCloudHook, window: Window, view: SinkView | None, mode: str) -> Reconciliation:
+    """Compare one window. With ``warn``, an error makes it ``not comparable``: a load that is complete stays so."""
+    from airflow_provider_genesys.completeness.history import with_state
+    from airflow_provider_genesys.completeness.verdict import not_comparable, reconcile
+
+    if view is None:
+        return not_comparable(window, "the sink cannot be read back, or its contract keeps too little to count")
+    try:
+        return with_state(reconcile(hook.get_conn(), window, view.count), view.history)
+    except GenesysError as error:
+        if mode == "fail":
+            raise
+        return not_comparable(window, str(error))
+
+
+def judge(found: Reconciliation, mode: str) -> None:
+    """Say what was found.
+
+    :raises IncompleteError: it differs, and ``mode`` is ``fail``.
+    """
+    said = f"{found.window_start} to {found.window_end}: {found.verdict} ({found.reason}); {found.state}."
+    if found.verdict == "agrees":
+        log.info("Reconciled %s", said)
+        return
+    if found.verdict == "differs" and mode == "fail":
+        raise IncompleteError(
+            f"Genesys' aggregates and the sink differ. Window {said} Counts: {found.counts}. First differences: "
+            f"{found.differences[:3]}. Export the window again; details may come days late. Where the difference is "
+            "meant, set reconcile='warn'."
+        )
+    log.warning("Reconciled %s First differences: %s", said, found.differences[:3])
