@@ -37,6 +37,7 @@
     ├── SinkError
     │   ├── SinkUnavailableError  retried            the batch was retried and is still not in; nothing of it is visible
     │   ├── SinkRefusedError      fails the task     no such table or bucket, no permission
+    │   │   └── SnapshotShrunkError fails the task   a snapshot lacks more keys than max_deleted_ratio allows
     │   ├── FencedError           fails the task     a newer attempt of the same load has taken over
     │   └── CheckpointError       fails the task     the checkpoint cannot be read, or belongs to something else
     ├── MemoryLimitError          fails the task     the process holds more than max_memory_mb
@@ -243,6 +244,10 @@ class SinkUnavailableError(SinkError):
 
 class SinkRefusedError(SinkError):
     """The sink refuses: no such table or bucket, no permission, a setting that it does not know."""
+
+
+class SnapshotShrunkError(SinkRefusedError):
+    """A snapshot lacks more of the keys before it than ``max_deleted_ratio`` allows; nothing of it was published."""
 
 
 class FencedError(SinkError):

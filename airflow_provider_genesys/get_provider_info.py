@@ -114,6 +114,9 @@ def get_provider_info() -> dict[str, Any]:
         "triggers": _modules("triggers.availability", "triggers.export"),
         "transfers": [
             _transfer("PostgreSQL", "genesys_to_postgres"),
+            _transfer("PostgreSQL", "genesys_entities_to_postgres"),
+            _transfer("Amazon Simple Storage Service (S3)", "genesys_entities_to_s3"),
+            _transfer("Microsoft Azure Blob Storage", "genesys_entities_to_azure_blob"),
             _transfer("Amazon Simple Storage Service (S3)", "genesys_to_s3"),
             _transfer("Amazon Simple Storage Service (S3)", "genesys_media_to_s3"),
             _transfer("Microsoft Azure Blob Storage", "genesys_to_azure_blob"),

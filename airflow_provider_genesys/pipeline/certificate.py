@@ -53,6 +53,9 @@ class Certificate:
     """``at-least-once``: the target may hold a record more than once, with the same id; nobody has counted that."""
     duplicates: Literal["counted", "not computed"] = "not computed"
     """Whether ``counts.duplicates`` says something: only a sink that keeps one row to a key can count them."""
+    snapshot: dict[str, int] | None = None
+    """Of a listing in a table: its entities that are ``present``, and those that are ``new``, ``changed``, ``returned``
+    or ``deleted`` since the snapshot before; None of anything else."""
     attempts: int = 1
     """How often the load was opened: 1, and one more for each resume."""
     expected_records: int | None = None

@@ -48,7 +48,7 @@ def contract_for(
 
 def check_contract(contract: str | Contract | None, modes: dict[str, str] | None, *, kind: str, folder: str) -> None:
     """Read the contract while the DAG is parsed, where no template has to be rendered before."""
-    if (contract, modes) != (None, None) and not any(map(_is_rendered_later, (contract, modes, kind))):
+    if (contract, modes) != (None, None) and not any(map(is_rendered_later, (contract, modes, kind))):
         contract_of(contract, modes, kind=kind, folder=folder)
 
 
@@ -57,10 +57,10 @@ def hash_key_of(pii_key: str | None, contract: Contract) -> bytes | None:
     return read_pii_key(pii_key or contract.pii_key) if contract.hashes else None
 
 
-def _is_rendered_later(value: Any) -> bool:
+def is_rendered_later(value: Any) -> bool:
     """Whether ``value`` holds a template, or is what another task returns."""
     if isinstance(value, dict):
-        return any(map(_is_rendered_later, value.values()))
+        return any(map(is_rendered_later, value.values()))
     return hasattr(value, "resolve") or (isinstance(value, str) and ("{{" in value or "{%" in value))
 
 

@@ -54,7 +54,7 @@ class AzureBlobLoader(ExportLoader):
 
         return AzureBlobSink(
             self._container,
-            required(self.blob_prefix, "blob_prefix"),
+            self.prefix(),
             output_format=self.output_format,  # type: ignore[arg-type]  # raw: make_landing
             part_size=self.part_size,
             child_files=self.child_files,
@@ -66,6 +66,10 @@ class AzureBlobLoader(ExportLoader):
 
     def _container(self) -> Any:
         return azure_container(self.wasb_conn_id, required(self.container_name, "container_name"))
+
+    def prefix(self) -> str:
+        """Return what every key begins with."""
+        return str(required(self.blob_prefix, "blob_prefix"))
 
 
 class GenesysExportToAzureBlobOperator(AzureBlobLoader, GenesysExportToObjectStoreOperator):

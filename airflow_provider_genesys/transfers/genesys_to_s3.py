@@ -64,7 +64,7 @@ class S3Loader(ExportLoader):
         return S3Sink(
             lambda: client("s3", self.aws_conn_id),
             required(self.s3_bucket, "s3_bucket"),
-            required(self.s3_prefix, "s3_prefix"),
+            self.prefix(),
             output_format=self.output_format,  # type: ignore[arg-type]  # raw: make_landing
             part_size=self.part_size,
             fencing=self.fencing,
@@ -74,6 +74,10 @@ class S3Loader(ExportLoader):
             encrypt=self.encrypt,
             extra_args=self.extra_args or {},
         )
+
+    def prefix(self) -> str:
+        """Return what every key begins with."""
+        return str(required(self.s3_prefix, "s3_prefix"))
 
 
 class GenesysExportToS3Operator(S3Loader, GenesysExportToObjectStoreOperator):

@@ -40,6 +40,7 @@ class Ti:
     run_id: str = "scheduled__2026-11-23T00:00:00+00:00"
     task_id: str = "create"
     map_index: int = -1
+    try_number: int = 1
     start_date: datetime = field(default_factory=lambda: datetime.now(timezone.utc))
     pushed: dict[str, Any] = field(default_factory=dict)
     upstream: dict[str, Any] = field(default_factory=dict)

@@ -6,7 +6,7 @@ import re
 from typing import NamedTuple
 
 from airflow_provider_genesys.contracts.contract import ColumnType, Contract
-from airflow_provider_genesys.exceptions import ContractError
+from airflow_provider_genesys.exceptions import ConfigurationError, ContractError
 
 LONGEST_NAME = 63
 """Bytes; PostgreSQL would cut what is longer."""
@@ -41,6 +41,13 @@ EXPORT, SUBMITTED, SHARD, OFFSET, CONTRACT, LOADED = LINEAGE = (
     _Lineage("_contract_version", "text", "Contract that the record was read through"),
     _Lineage("_loaded_at", "timestamptz", "When the row was written"),
 )
+
+
+def check_names(*names: str) -> None:
+    """Raise :class:`ConfigurationError` where one cannot name a table or schema."""
+    for name in names:
+        if not name or len(name.encode()) > LONGEST_NAME or re.search("[%\0]", name):
+            raise ConfigurationError(f"{name!r} cannot name a table or schema: 1 to {LONGEST_NAME} bytes, no '%'.")
 
 
 def column_names(contract: Contract) -> list[str]:

@@ -23,11 +23,13 @@ def check_pii(contract: Contract, *, allowed: bool) -> None:
         )
 
 
-def with_raw(contract: Contract) -> Contract:
+def with_raw(contract: Contract, *, allow_pii: bool) -> Contract:
     """Return the contract with the column for the record.
 
+    :raises ConfigurationError: see :func:`check_pii`.
     :raises ContractError: it has a column of that name.
     """
+    check_pii(contract, allowed=allow_pii)
     if RAW.name in column_names(contract):
         raise ContractError(f"Contract {contract.name} has a column _raw, so raw_column=True has no place for its own.")
     return contract.evolved([RAW])
@@ -36,4 +38,4 @@ def with_raw(contract: Contract) -> Contract:
 def batch_with_raw(batch: Batch) -> Batch:
     """Return the batch with each row's record at its end."""
     rows = [(*row, raw) for row, raw in zip(batch.rows, batch.raw(), strict=True)]
-    return replace(batch, rows=rows, contract=with_raw(batch.contract))
+    return replace(batch, rows=rows, contract=batch.contract.evolved([RAW]))

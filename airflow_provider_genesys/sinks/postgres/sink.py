@@ -6,7 +6,6 @@ works behind pgbouncer in transaction mode. ``docs/postgres.md`` shows the table
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
@@ -31,14 +30,14 @@ from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, Counts
 from airflow_provider_genesys.pipeline.load import Batch, Load
 from airflow_provider_genesys.sinks.dead_letters import DeadLetterRaw, RawBytes
 from airflow_provider_genesys.sinks.postgres.children import children_of
-from airflow_provider_genesys.sinks.postgres.columns import LONGEST_NAME
+from airflow_provider_genesys.sinks.postgres.columns import check_names
 from airflow_provider_genesys.sinks.postgres.dead_letters import DeadLetters
 from airflow_provider_genesys.sinks.postgres.errors import is_of_a_row
 from airflow_provider_genesys.sinks.postgres.evolve import SHORT_WAIT, evolve
 from airflow_provider_genesys.sinks.postgres.ledger import Claim, HeldRow, Ledger
 from airflow_provider_genesys.sinks.postgres.partitions import PartitionBy, Partitions
 from airflow_provider_genesys.sinks.postgres.poison import search, with_records, without
-from airflow_provider_genesys.sinks.postgres.raw import batch_with_raw, check_pii, with_raw
+from airflow_provider_genesys.sinks.postgres.raw import batch_with_raw, with_raw
 from airflow_provider_genesys.sinks.postgres.schema import check, create_target, ensure, ensure_schema, find_key
 from airflow_provider_genesys.sinks.postgres.session import Connection, Cursor, Session
 from airflow_provider_genesys.sinks.postgres.shards import Shards, check_options
@@ -103,9 +102,7 @@ class PostgresSink:
         retries: int = 3,
         retry_wait: float = 1.0,
     ) -> None:
-        for name in (schema, table):
-            if not name or len(name.encode()) > LONGEST_NAME or re.search("[%\0]", name):
-                raise ConfigurationError(f"{name!r} cannot name a table or schema: 1 to {LONGEST_NAME} bytes, no '%'.")
+        check_names(schema, table)
         for name, value, known in (("write_mode", write_mode, WriteMode), ("publish", publish, Publish)):
             if value not in get_args(known):
                 raise ConfigurationError(f"{name} is one of {', '.join(get_args(known))}, not {value!r}.")
@@ -126,10 +123,7 @@ class PostgresSink:
         """See :meth:`Sink.open`. What of this export is unfinished by another contract is fenced, and begins anew."""
         check_options(load, self._publish)
         self._load = load
-        self._contract = load.contract
-        if self._raw_column:
-            check_pii(load.contract, allowed=self._allow_raw_pii)
-            self._contract = with_raw(load.contract)
+        self._contract = self._widened(load.contract)
         self._identifier = sql.Identifier(self._schema, self._name)
         self._ledger = Ledger(self._schema, self._name, load, self._write_mode, self._publish)
         self._shards = Shards(self._ledger.identifier, self._full_name, load)
@@ -151,8 +145,7 @@ class PostgresSink:
         reached(WRITING)
         poison: dict[int, DeadLetter] = {}
         doing = self._doing(f"bytes {batch.start} to {batch.end}, {batch.records} records")
-        whole = batch_with_raw(batch) if self._raw_column else batch
-        checkpoint = self._session.retried(lambda: self._write(whole, poison), doing)
+        checkpoint = self._session.retried(lambda: self._write(self._widened_batch(batch), poison), doing)
         self._position = checkpoint.position
         self._rules.update(letter.rule for letter in poison.values())
         return checkpoint
@@ -172,6 +165,13 @@ class PostgresSink:
     def abort(self) -> None:
         """See :meth:`Sink.abort`."""
         self._session.close()
+
+    def _widened(self, contract: Contract) -> Contract:
+        """Return the contract with the columns that the table has beside it."""
+        return with_raw(contract, allow_pii=self._allow_raw_pii) if self._raw_column else contract
+
+    def _widened_batch(self, batch: Batch) -> Batch:
+        return batch_with_raw(batch) if self._raw_column else batch
 
     def _join(self, joined: Callable[[Sequence[Certificate]], Certificate]) -> Certificate | None:
         with self._session.transaction() as cursor:
@@ -287,21 +287,28 @@ class PostgresSink:
         return checkpoint.at(datetime.now(timezone.utc), counts, where=f"byte {batch.end} of {self._doing('a batch')}")
 
     def _finish(self, certificate: Certificate) -> Certificate:
-        replaces = self._write_mode == "replace_window"
-        lock = exclusive_lock(self._full_name) if replaces else shared_lock(self._full_name)
-        with self._session.transaction(lock, self._ledger.lock) as cursor:
+        lock = exclusive_lock if self._removes else shared_lock
+        with self._session.transaction(lock(self._full_name), self._ledger.lock) as cursor:
             held = self._ledger.held(cursor, self._claim.fence)
             if held.complete:
                 return self._ledger.certificate(cursor)  # Only the answer to COMMIT was lost.
             if held.position != self._position:
                 raise self._ledger.forgotten()
             landed = self._published(cursor, held)
-            removed = remove_older(cursor, self._target, self._load, self._lineage) if replaces else NOTHING_REMOVED
+            removed = self._removed(cursor)
             final = self._accounted(cursor, replace(certificate, duplicates="counted"), held, landed, removed)
             taken_over = Counter(held.taken_over) + landed.taken_over + removed.taken_over
             self._ledger.complete(cursor, final, self._claim.fence, taken_over)
             reached(CHECKED)
         return final
+
+    @property
+    def _removes(self) -> bool:
+        """Whether the load takes rows away as it completes, and no other one may write meanwhile."""
+        return self._write_mode == "replace_window"
+
+    def _removed(self, cursor: Cursor) -> Removed:
+        return remove_older(cursor, self._target, self._load, self._lineage) if self._removes else NOTHING_REMOVED
 
     def _published(self, cursor: Cursor, held: HeldRow) -> Landed:
         """Publish what was loaded beside the table. Return what became of all rows of the load."""

@@ -1,0 +1,110 @@
+"""What the operators share that load a listing of entities, such as users or queues."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from airflow.sdk import Context
+
+from airflow_provider_genesys.exceptions import ConfigurationError, SourceChangedError
+from airflow_provider_genesys.tasks.arguments import is_rendered_later, required
+from airflow_provider_genesys.tasks.checkpoint_mirror import CheckpointMirror
+from airflow_provider_genesys.transfers.base import GenesysExportTransferOperator
+
+if TYPE_CHECKING:
+    from airflow_provider_genesys.contracts.contract import Contract
+    from airflow_provider_genesys.entities.declaration import Listing
+    from airflow_provider_genesys.pipeline.load import Load
+    from airflow_provider_genesys.transfers.loader import Results
+
+_OF_EXPORTS = ("handle", "kind", "window_start", "window_end", "filters", "contract", "shard", "expect_records")
+
+
+class GenesysEntitiesOperator(GenesysExportTransferOperator):
+    """Read a listing and load it as a snapshot: one task, without an export that is created and waited for.
+
+    A *retry* goes on in the middle of the listing; a *cleared* task reads it from its beginning. A listing that moves
+    while it is read is read again. ``docs/entities.md`` has the listings, and how to declare one.
+
+    The other parameters are those of :class:`.base.GenesysExportTransferOperator`, without those that name an export.
+
+    :param entity: name of a listing that comes with the package, or the path of a YAML file that declares one (a
+        relative one begins at the DAG file's folder). It is checked when the DAG is parsed. (templated)
+    :param page_size: records that a page is asked for; None for what the listing declares.
+    :param allow_empty: whether a listing without a single record is a success.
+    """
+
+    template_fields: Sequence[str] = ("entity", *GenesysExportTransferOperator.template_fields)
+    template_fields_renderers: ClassVar[dict[str, str]] = GenesysExportTransferOperator.template_fields_renderers
+
+    def __init__(self, *, entity: str, page_size: int | None = None, allow_empty: bool = True, **kwargs: Any) -> None:
+        if wrong := sorted(kwargs.keys() & set(self._refused())):
+            raise ConfigurationError(f"A listing is loaded without {', '.join(wrong)}: those are for exports.")
+        super().__init__(handle={}, page_size=page_size or 0, allow_empty=allow_empty, **kwargs)
+        self.entity = entity
+        self._accept = False
+        if not is_rendered_later(entity):
+            self.listing()
+
+    @classmethod
+    def _refused(cls) -> Sequence[str]:
+        """Return the names of parameters that have no meaning for a listing."""
+        return _OF_EXPORTS
+
+    def listing(self) -> Listing:
+        """Return the declaration of the listing.
+
+        :raises ContractError: there is none, or it is not valid.
+        """
+        from airflow_provider_genesys.entities.declaration import resolve
+
+        return resolve(required(self.entity, "entity"), self._folder)
+
+    def find_handle(self, context: Context) -> dict[str, Any]:
+        """Return what stands for the snapshot of this DAG run: its day is the window."""
+        run = context["dag_run"]
+        day = run.run_after.replace(hour=0, minute=0, second=0, microsecond=0)
+        name = self.listing().name
+        return {
+            "export_id": f"{name}@{context['ti'].run_id}",
+            "kind": name,
+            "window_start": day.isoformat(),
+            "window_end": (day + timedelta(days=1)).isoformat(),
+            "submitted_at": (run.start_date or run.run_after).isoformat(),
+        }
+
+    def load_of(self, handle: dict[str, Any], context: Context) -> Load:
+        """Return what the load is, by which a retry finds it again: this listing in this DAG run."""
+        self.contract = self.listing().contract
+        self.filters = {"snapshot": handle["export_id"]}
+        return super().load_of(handle, context)
+
+    def load_export(
+        self, context: Context, mirror: CheckpointMirror, handle: dict[str, Any], *, restart: bool
+    ) -> dict[str, Any]:
+        """Load the listing; where it moves while it is read, again from its beginning."""
+        from airflow_provider_genesys.entities.walk import READINGS
+
+        for reading in range(1, READINGS):
+            try:
+                return super().load_export(context, mirror, handle, restart=restart or reading > 1)
+            except SourceChangedError as error:
+                self.log.warning("%s It is read again from its beginning.", error)
+        self._accept = True
+        return super().load_export(context, mirror, handle, restart=True)
+
+    @contextmanager
+    def results(self, handle: dict[str, Any]) -> Iterator[Results]:
+        """Open the listing."""
+        from airflow_provider_genesys.entities.walk import ListingWalk
+
+        size, accept = self.page_size or None, self._accept
+        walk = ListingWalk(self.hook.get_conn(), self.listing(), page_size=size, accept=accept)
+        yield lambda _: walk.pages(handle["export_id"])
+
+    def read_by(self, contract: Contract) -> str:
+        """Return how the listing is read: its contract, and what is asked for."""
+        return f"{super().read_by(contract)} {self.listing().path} {self.listing().query}"

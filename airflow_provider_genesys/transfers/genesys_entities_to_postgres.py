@@ -1,0 +1,72 @@
+"""Load a listing of entities into PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+from airflow_provider_genesys.hooks.postgres import connect
+from airflow_provider_genesys.tasks.arguments import number, required
+from airflow_provider_genesys.transfers.entities import GenesysEntitiesOperator
+from airflow_provider_genesys.transfers.genesys_to_postgres import PostgresLoader
+
+if TYPE_CHECKING:
+    from airflow_provider_genesys.pipeline.sink import Sink
+
+
+class GenesysEntitiesToPostgresOperator(GenesysEntitiesOperator, PostgresLoader):
+    """Load a listing into a PostgreSQL table, one row for each entity, as one snapshot a run.
+
+    The snapshot lands beside the table and is published in one transaction, which also marks what is gone. See
+    ``docs/entities.md``. For the other parameters see :class:`.entities.GenesysEntitiesOperator` and
+    :class:`.genesys_to_postgres.GenesysExportToPostgresOperator`.
+
+    :param table: name of the table; None for the name of the listing. (templated)
+    :param deletes: what becomes of the row of an entity that is gone: ``mark`` (``_deleted_at`` is set), ``remove`` or
+        ``keep``. One that comes back is alive again.
+    :param history: keep each version of an entity in ``<table>_history``, from ``_valid_from`` to ``_valid_to``.
+    :param max_deleted_ratio: share of the entities, 0 to 1, that may be gone at once; with more, the task fails and the
+        table stays as it was. (templated)
+    """
+
+    template_fields: Sequence[str] = (
+        *GenesysEntitiesOperator.template_fields,
+        *(name for name in PostgresLoader.template_fields if name not in GenesysEntitiesOperator.template_fields),
+        "max_deleted_ratio",
+    )
+
+    def __init__(
+        self,
+        *,
+        table: str | None = None,
+        deletes: Literal["mark", "remove", "keep"] = "mark",
+        history: bool = False,
+        max_deleted_ratio: float = 0.2,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(table=table, **kwargs)
+        self.deletes = deletes
+        self.history = history
+        self.max_deleted_ratio = max_deleted_ratio
+
+    @classmethod
+    def _refused(cls) -> Sequence[str]:
+        return (*super()._refused(), "publish", "write_mode", "partition_by", "child_tables")
+
+    def make_sink(self) -> Sink:
+        """Return the sink, not opened."""
+        from airflow_provider_genesys.sinks.postgres.snapshots import Snapshots, SnapshotSink
+
+        listing, ratio = self.listing(), number(self.max_deleted_ratio, float)
+        return SnapshotSink(
+            lambda: connect(self.postgres_conn_id),
+            self.table if self.table not in (None, "None") else listing.name,
+            Snapshots(self.deletes, self.history, 1.0 if ratio is None else ratio, listing.volatile),
+            schema=required(self.schema, "schema"),
+            create_table=self.create_table,
+            create_schema=self.create_schema,
+            raw_column=self.raw_column,
+            allow_raw_pii=self.allow_raw_pii,
+            dead_letter_raw=self.dead_letter_raw,
+            encrypt=self.encrypt,
+        )

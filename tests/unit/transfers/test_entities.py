@@ -1,0 +1,226 @@
+"""Listings loaded as snapshots, into a real PostgreSQL and a real object store."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
+from random import Random
+from types import SimpleNamespace
+from typing import Any
+
+import psycopg
+import pytest
+from airflow.exceptions import AirflowFailException
+from psycopg.rows import dict_row
+
+from airflow_provider_genesys.exceptions import ConfigurationError, ContractError
+from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
+from airflow_provider_genesys.testing.fake_genesys.listings import Looked
+from airflow_provider_genesys.testing.services import S3Server
+from airflow_provider_genesys.transfers.genesys_entities_to_postgres import GenesysEntitiesToPostgresOperator
+from airflow_provider_genesys.transfers.genesys_entities_to_s3 import GenesysEntitiesToS3Operator
+from tests.sinks.lake import client_for
+from tests.support.task_context import context, run
+
+_FIRST = datetime(2026, 11, 22, tzinfo=timezone.utc)
+
+
+@pytest.fixture
+def genesys(start_genesys: Callable[..., FakeGenesys]) -> FakeGenesys:
+    return start_genesys(users=40)
+
+
+@pytest.fixture
+def rows(database: str, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], list[dict[str, Any]]]:
+    monkeypatch.setenv("AIRFLOW_CONN_POSTGRES_DEFAULT", database)
+
+    def query(statement: str) -> list[dict[str, Any]]:
+        with psycopg.connect(database, row_factory=dict_row) as connection:
+            return connection.execute(statement).fetchall()
+
+    return query
+
+
+def on(day: int, **more: Any) -> dict[str, Any]:
+    """Return the context of the DAG run of a day."""
+    given = context(run_id=f"day-{day}", **more)
+    moment = _FIRST + timedelta(days=day)
+    given["dag_run"] = SimpleNamespace(**vars(given["dag_run"]), run_after=moment, start_date=moment)
+    return given
+
+
+def load(entity: str, day: int, **options: Any) -> dict[str, Any]:
+    operator = GenesysEntitiesToPostgresOperator(task_id="load", entity=entity, dead_letter_raw="drop", **options)
+    return run(operator, on(day))
+
+
+def test_three_days_are_as_a_model_has_them(genesys: FakeGenesys, rows: Callable[[str], list[dict[str, Any]]]) -> None:
+    table, random = genesys.listings.organisation.table("users"), Random(7)  # noqa: S311 - a seed, not a secret
+    versions: list[list[Any]] = []  # [id, name, from, to]
+    gone: dict[str, Any] = {}
+    deleted_before: set[str] = set()
+    for day in range(4):
+        if day:
+            for one in random.sample(sorted(entry.id for entry in table), 5):
+                deleted = table.delete(one)
+                assert deleted
+                gone[one] = deleted
+            for one in random.sample(sorted(entry.id for entry in table), 4):
+                table.rename(one, f"Renamed {day} {one[:4]}")
+            table.create(f"New {day}")
+        if day > 1:
+            for one in sorted(deleted_before & gone.keys())[:2]:
+                table.put(gone.pop(one))
+        now = {entry.id: entry.name for entry in table}
+        open_versions = {version[0]: version for version in versions if version[3] is None}
+        changed = {one for one in now if one in open_versions and open_versions[one][1] != now[one]}
+        summary = load("users", day, history=True, page_size=15)
+        for one, version in open_versions.items():
+            if one in changed or one not in now:
+                version[3] = day
+        versions += [[one, name, day, None] for one, name in now.items() if one not in open_versions or one in changed]
+        snapshot = summary["snapshot"]
+        assert snapshot["present"] == len(now) == summary["counts"]["written"]
+        assert snapshot["changed"] == len(changed)
+        assert snapshot["deleted"] == len(open_versions.keys() - now.keys())
+        assert snapshot["new"] + snapshot["returned"] == len(now.keys() - open_versions.keys())
+        assert summary["source"]["listing"] == {"total": len(now), "parents": None, "vanished": 0, "unstable": None}
+        alive = rows("SELECT id, name FROM users WHERE _deleted_at IS NULL")
+        assert {row["id"]: row["name"] for row in alive} == now
+        deleted_before = set(gone)
+    marked = {row["id"] for row in rows("SELECT id FROM users WHERE _deleted_at IS NOT NULL")}
+    assert marked == set(gone)
+    begun = {row["export_id"]: row["begun_at"] for row in rows("SELECT export_id, begun_at FROM genesys_ledger")}
+    days = {moment: int(export.rpartition("-")[2]) for export, moment in begun.items()}
+    kept = rows("SELECT id, name, _valid_from, _valid_to FROM users_history")
+    found = [[row["id"], row["name"], days[row["_valid_from"]], days.get(row["_valid_to"])] for row in kept]
+    assert sorted(found, key=str) == sorted(versions, key=str)
+
+
+def test_what_is_volatile_makes_no_version(genesys: FakeGenesys, rows: Callable[[str], list[dict[str, Any]]]) -> None:
+    load("users", 0, history=True)
+    touched = rows("UPDATE users_history SET date_last_login = now() RETURNING id")
+    assert len(touched) == 40
+    load("users", 1, history=True)
+    assert len(rows("SELECT id FROM users_history")) == 40
+    assert rows("SELECT DISTINCT _valid_to FROM users_history") == [{"_valid_to": None}]
+
+
+def test_the_guard_leaves_the_table_as_it_was(
+    genesys: FakeGenesys, rows: Callable[[str], list[dict[str, Any]]]
+) -> None:
+    load("queues", 0)
+    before = rows("SELECT * FROM queues ORDER BY id")
+    table = genesys.listings.organisation.table("queues")
+    for entry in list(table)[:3]:
+        table.delete(entry.id)
+    table.rename(next(iter(table)).id, "Another name")
+    with pytest.raises(AirflowFailException, match=r"lacks 3 of the 12 keys that public\.queues has"):
+        load("queues", 1)
+    assert rows("SELECT * FROM queues ORDER BY id") == before
+    assert load("queues", 2, max_deleted_ratio=0.3)["snapshot"]["deleted"] == 3
+
+
+@pytest.mark.parametrize(("deletes", "left"), [("remove", 10), ("keep", 12)])
+def test_what_is_gone_is_removed_or_kept(
+    genesys: FakeGenesys, rows: Callable[[str], list[dict[str, Any]]], deletes: str, left: int
+) -> None:
+    load("queues", 0, deletes=deletes)
+    table = genesys.listings.organisation.table("queues")
+    for entry in list(table)[:2]:
+        table.delete(entry.id)
+    load("queues", 1, deletes=deletes)
+    found = rows("SELECT * FROM queues")
+    assert len(found) == left
+    assert "_deleted_at" not in found[0]
+
+
+def test_an_older_snapshot_that_comes_late_marks_nothing(
+    genesys: FakeGenesys, rows: Callable[[str], list[dict[str, Any]]]
+) -> None:
+    table = genesys.listings.organisation.table("queues")
+    load("queues", 5)
+    table.delete(next(iter(table)).id)
+    summary = load("queues", 4)
+    assert summary["snapshot"]["deleted"] == 0
+    assert rows("SELECT id FROM queues WHERE _deleted_at IS NOT NULL") == []
+    assert summary["counts"]["duplicates"] == 11
+
+
+def test_a_listing_that_moves_is_read_again(genesys: FakeGenesys, rows: Callable[[str], list[dict[str, Any]]]) -> None:
+    table = genesys.listings.organisation.table("users")
+    gone = table.page(1, 1)[0].id
+
+    def move(looked: Looked) -> None:
+        if looked.page == 3:
+            table.delete(gone)
+
+    genesys.listings.before_page = move
+    summary = load("users", 0, page_size=10)
+    assert summary["source"]["listing"]["unstable"] is None
+    assert {row["id"] for row in rows("SELECT id FROM users")} == {entry.id for entry in table}
+
+
+def test_a_retry_goes_on_below_the_parent_where_it_stood(
+    genesys: FakeGenesys, rows: Callable[[str], list[dict[str, Any]]]
+) -> None:
+    queues = sorted(queue.id for queue in genesys.listings.organisation.table("queues"))
+    genesys.fail_next(f"/api/v2/routing/queues/{queues[7]}/members", status=400)
+    settings: dict[str, Any] = {"entity": "queue_members", "page_size": 5, "retries": 2, "dead_letter_raw": "drop"}
+    with pytest.raises(AirflowFailException, match="400"):
+        run(GenesysEntitiesToPostgresOperator(task_id="load", **settings), on(0))
+    asked = len(genesys.requests)
+    again = GenesysEntitiesToPostgresOperator(task_id="load", on_clear="resume", **settings)
+    summary = run(again, on(0))
+    assert summary["attempts"] == 2
+    organisation = genesys.listings.organisation
+    expected = {
+        f"{queue.id}/{member.id}"
+        for queue in organisation.table("queues")
+        for member in organisation.table("queue_members", queue.id)
+    }
+    assert {row["key"] for row in rows("SELECT key FROM queue_members")} == expected
+    asked_again = {seen.path.split("/")[5] for seen in list(genesys.requests)[asked:] if seen.path.endswith("/members")}
+    assert queues[7] in asked_again
+    assert queues[0] not in asked_again
+
+
+def test_a_missing_permission_fails_with_its_name(
+    genesys: FakeGenesys, rows: Callable[[str], list[dict[str, Any]]]
+) -> None:
+    genesys.listings.denied.add("skills")
+    with pytest.raises(AirflowFailException, match="Reading the listing skills needs routing:skill:view"):
+        load("skills", 0)
+
+
+def test_wrong_arguments_are_refused_while_the_dag_is_parsed() -> None:
+    with pytest.raises(ContractError, match="There is no entity 'usres'"):
+        GenesysEntitiesToPostgresOperator(task_id="load", entity="usres")
+    with pytest.raises(ConfigurationError, match="without publish, shard"):
+        GenesysEntitiesToPostgresOperator(task_id="load", entity="users", publish="batches", shard=None)
+
+
+def test_s3_has_one_snapshot_a_run_and_a_pointer_to_the_newest(
+    genesys: FakeGenesys, s3: S3Server, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", json.dumps(s3.connection()))
+    client = client_for(s3.endpoint_url)
+    for day in (0, 2, 1):
+        operator = GenesysEntitiesToS3Operator(
+            task_id="load",
+            entity="queues",
+            s3_bucket=bucket,
+            s3_prefix="raw",
+            dead_letter_raw="drop",
+            output_format="ndjson",
+        )
+        summary = run(operator, on(day))
+        pointer = json.loads(client.get_object(Bucket=bucket, Key="raw/queues/_latest.json")["Body"].read())
+        assert pointer["export_id"] == f"queues@day-{2 if day else 0}"
+        if day == 2:
+            manifest = pointer["manifest"].removeprefix(f"s3://{bucket}/")
+            parts = json.loads(client.get_object(Bucket=bucket, Key=manifest)["Body"].read())["parts"]
+            assert sum(part["rows"] for part in parts) == 12 == pointer["rows"] == summary["counts"]["written"]
+    found = client.list_objects_v2(Bucket=bucket, Prefix="raw/queues/dt=")["Contents"]
+    assert len({entry["Key"].split("/")[2] for entry in found}) == 3
