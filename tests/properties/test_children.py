@@ -70,7 +70,7 @@ def test_a_value_of_another_type_or_zone(changes: dict[str, Any]) -> None:
 def test_conversations_as_genesys_gives_them_are_decoded_straight(child: Child) -> None:
     organization = Interactions(50, seed=3)
     for number in range(50):
-        text = json.dumps(json.loads(organization.render(number))["participants"]).encode()
+        text = json.dumps(json.loads(organization.render(number)).get(child.source, [])).encode()
         assert child._decoder
         found = child._decoder.rows(text)
         assert found is not None

@@ -160,8 +160,23 @@ def _conversation(random: Random, *, long: bool, still_open: bool) -> tuple[dict
         "originatingDirection": random.choice(("inbound", "outbound")),
         "mediaStatsMinConversationMos": round(random.uniform(3.5, 4.9), 12),
         "participants": participants,
+        **_judged(participants[-1]["userId"], at),
     }
     return conversation, timedelta(milliseconds=at)
+
+
+def _judged(agent: str, at: int) -> dict[str, Any]:
+    """Return what is said of some conversations afterwards: an evaluation, a survey, whether the problem is solved."""
+    about = {"userId": agent, "queueId": QUEUE_IDS[at % len(QUEUE_IDS)], "eventTime": f"@at:{at}"}
+    said: dict[str, Any] = {}
+    if at % 3 == 0:
+        score = {"evaluationStatus": "Finished", "released": True, "oTotalScore": at % 101}
+        said["evaluations"] = [{"evaluationId": f"@id:{9_000 + at % 100}", **score, **about}]
+    if at % 4 == 0:
+        said["surveys"] = [{"surveyId": f"@id:{9_100 + at % 100}", "surveyPromoterScore": at % 11, **about}]
+    if at % 5 == 0:
+        said["resolutions"] = [{"nNextContactAvoided": at % 2, **about}]
+    return said
 
 
 def _participant(random: Random, ids: Iterator[int], purpose: str, media: str, at: int) -> tuple[dict[str, Any], int]:
