@@ -49,7 +49,7 @@ def versions(warehouse: Warehouse) -> dict[str, str]:
 @pytest.mark.outcome(
     "processes",
     "the contract is another one when a paused load goes on",
-    "recovers as a load of its own, from the beginning",
+    "recovers as a separate load, from the beginning",
 )
 def test_postgres_begins_anew_and_complete_rows_are_those_of_the_new_contract(warehouse: Warehouse) -> None:
     paused(warehouse)

@@ -525,7 +525,7 @@ def test_rows_that_a_newer_load_took_over_do_not(warehouse: Warehouse) -> None:
     assert part == {"key": "public.recordings", "rows": 8, "taken_over": 2}
 
 
-@pytest.mark.outcome("processes", "the contract is another one at the next try", "recovers as a load of its own")
+@pytest.mark.outcome("processes", "the contract is another one at the next try", "recovers as a separate load")
 def test_the_same_export_through_another_contract_has_an_account_of_its_own(warehouse: Warehouse) -> None:
     load = make_load()
     stricter = make_load(load_id="load-2", contract=replace(RECORDINGS, version=2))
