@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from airflow.sdk import BaseOperator, Context
 
-from airflow_provider_genesys.exceptions import ConfigurationError
+from airflow_provider_genesys.exceptions import ConfigurationError, DeadLetterError
 from airflow_provider_genesys.hooks.aws import client
 from airflow_provider_genesys.hooks.object_store import azure_container
 from airflow_provider_genesys.tasks.arguments import required
@@ -34,7 +34,7 @@ class GenesysReplayDeadLettersOperator(BaseOperator):
     One of ``table``, ``s3_bucket``, ``container_name`` and ``queue_url`` is given.
 
     XCom ``return_value`` is {letters, replayed, written, duplicates, still_open, unreadable, loads, loads_skipped,
-    mended: {rule: count}, broken: {rule: count}}: ``mended`` are the rules that replayed letters had broken,
+    strays, mended: {rule: count}, broken: {rule: count}}: ``mended`` are the rules that replayed letters had broken,
     ``broken`` those that the others break now.
 
     :param table: name of the table that was loaded. (templated)
@@ -48,6 +48,8 @@ class GenesysReplayDeadLettersOperator(BaseOperator):
     :param message_group_id: of ``queue_url``, as of the loading operator. (templated)
     :param fencing: of ``s3_bucket``, as of the loading operator.
     :param extra_args: of ``s3_bucket`` or ``container_name``, as of the loading operator.
+    :param dead_letter_raw: as of the loading operators. Only with ``keep`` are letters in clear read: anybody who may
+        write where the letters are can have made one.
     :param window_start: replay only loads whose window ends after this; with ``window_end``. (templated)
     :param window_end: replay only loads whose window starts before this. (templated)
     :param contract: as of the loading operators; default: the built-in contract of the kind. (templated)
@@ -94,6 +96,7 @@ class GenesysReplayDeadLettersOperator(BaseOperator):
         message_group_id: str | None = None,
         fencing: Literal["conditional", "none"] = "conditional",
         extra_args: dict[str, Any] | None = None,
+        dead_letter_raw: Literal["encrypt", "keep", "drop"] = "encrypt",
         window_start: datetime | str | None = None,
         window_end: datetime | str | None = None,
         contract: str | Contract | None = None,
@@ -116,6 +119,7 @@ class GenesysReplayDeadLettersOperator(BaseOperator):
         self.message_group_id = message_group_id
         self.fencing = fencing
         self.extra_args = extra_args
+        self.dead_letter_raw = dead_letter_raw
         self.window_start = window_start
         self.window_end = window_end
         self.contract = contract
@@ -131,6 +135,8 @@ class GenesysReplayDeadLettersOperator(BaseOperator):
         with failing_fast():
             replay = self._replay()
             account = replay.run(self._contract_of, f"{ti.dag_id}/{ti.run_id}/{ti.task_id}", self._window())
+        if account.strays:
+            self.log.warning("%d things among the dead letters are none, and were left as they are.", account.strays)
         self.log.info(
             "%d of %d dead letters were replayed, %d stay open.", account.replayed, account.letters, account.still_open
         )
@@ -194,12 +200,16 @@ class GenesysReplayDeadLettersOperator(BaseOperator):
     @cached_property
     def _open(self) -> Callable[[Mapping[str, Any]], bytes]:
         from airflow_provider_genesys.hooks.genesys import GenesysCloudHook
+        from airflow_provider_genesys.sinks.dead_letters import only_encrypted
 
-        return GenesysCloudHook(self.genesys_conn_id).open_dead_letter
+        opened = GenesysCloudHook(self.genesys_conn_id).open_dead_letter
+        return opened if self.dead_letter_raw == "keep" else only_encrypted(opened)
 
     def _contract_of(self, kind: str) -> Contract:
-        from airflow_provider_genesys.contracts.contract import resolve
+        from airflow_provider_genesys.contracts.contract import built_in_names, resolve
 
+        if not self.contract and kind not in built_in_names():
+            raise DeadLetterError(f"There is no contract for exports of the kind {kind!r:.99}; give one as contract.")
         return resolve(self.contract or None, kind=kind, folder=self.dag.folder if self.get_dag() else ".")
 
     def _pii_key(self, contract: Contract) -> bytes | None:

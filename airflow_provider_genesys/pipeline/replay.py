@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -22,6 +22,8 @@ from airflow_provider_genesys.source.records import RECORD_TOO_LARGE, DeadLetter
 
 _STRICT = {"unknown": "discard_value", "type": "quarantine", "missing": "quarantine"}
 """A replay changes no table, and no letter ends it."""
+
+_Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 
 Open = Callable[[Mapping[str, Any]], bytes]
 """Returns the bytes of a dead letter's record, or raises :class:`DeadLetterError`."""
@@ -69,6 +71,8 @@ class Replayed:
     loads: int = 0
     loads_skipped: int = 0
     """They are being loaded; their letters are left to the next replay."""
+    strays: int = 0
+    """What lies among the letters and is none. It is left as it is, and does not count as a letter."""
     mended: Counter[str] = field(default_factory=Counter)
     """Rules that replayed letters had broken, and break no more."""
     broken: Counter[str] = field(default_factory=Counter)
@@ -144,25 +148,63 @@ class LetterFacts:
     """The load that a letter is of."""
 
     load_id: str
-    shard: int
+    shard: Annotated[int, msgspec.Meta(ge=0)]
     export_id: str
     kind: str
-    window_start: datetime
-    window_end: datetime
-    submitted_at: datetime | None
+    window_start: _Moment
+    window_end: _Moment
+    submitted_at: _Moment | None
 
     def meets(self, window: Span) -> bool:
         """Whether the load is to be replayed."""
         return self.window_end > window.since and self.window_start < window.until
 
     def load(self, contract_of: Callable[[str], Contract], run_id: str) -> Load:
-        """Return the load, as it is replayed through today's contract."""
+        """Return the load, as it is replayed through today's contract.
+
+        :raises DeadLetterError: there is no such kind.
+        """
         return Load(**vars(self), contract=contract_of(self.kind), run_id=run_id)
 
 
-def facts_of(letter: Mapping[str, Any]) -> LetterFacts:
-    """Return what ``letter``, as JSON has it, says.
+@dataclass(frozen=True)
+class _Letter(LetterFacts):
+    """What a replay reads of a letter."""
 
-    :raises msgspec.ValidationError: it is no dead letter.
+    processed_at: _Moment
+    source_offset: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+    rule: str
+    raw: str | None
+    raw_form: str
+
+
+def facts_of(letter: Any) -> LetterFacts:
+    """Return of which load ``letter`` is, as JSON has it.
+
+    :raises DeadLetterError: it is no dead letter.
     """
-    return msgspec.convert(letter, LetterFacts)
+    try:
+        msgspec.convert(letter, _Letter)
+        return msgspec.convert(letter, LetterFacts)
+    except msgspec.ValidationError as error:
+        raise DeadLetterError(f"This is no dead letter: {error}.") from error
+
+
+def is_letter(letter: Any) -> bool:
+    """Whether ``letter`` has what a replay reads of it."""
+    try:
+        facts_of(letter)
+    except DeadLetterError:
+        return False
+    return True
+
+
+def read_letter(text: str | bytes) -> Any:
+    """Return what JSON text holds.
+
+    :raises DeadLetterError: it is no JSON.
+    """
+    try:
+        return msgspec.json.decode(text)
+    except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
+        raise DeadLetterError(f"This is no dead letter: {error}.") from error

@@ -6,7 +6,6 @@ Each says what was set aside, of which load, why, and when; :func:`opened` gives
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any, Literal
@@ -16,6 +15,7 @@ import msgspec
 from airflow_provider_genesys.contracts.pii import ProtectRecord
 from airflow_provider_genesys.exceptions import ConfigurationError, DeadLetterError
 from airflow_provider_genesys.pipeline.load import Batch, Load
+from airflow_provider_genesys.pipeline.replay import Open
 from airflow_provider_genesys.source.records import DeadLetter
 
 DeadLetterRaw = Literal["encrypt", "keep", "drop"]
@@ -24,6 +24,8 @@ DeadLetterRaw = Literal["encrypt", "keep", "drop"]
 RawForm = Literal["text", "base64", "encrypted", "dropped", "protected"]
 """How ``raw`` is to be read: as it is, it was UTF-8 · as base64 · after decryption · there is none · as it is, but
 personal data in it was dropped, hashed or masked as the contract says."""
+
+_IN_CLEAR = {"text", "base64"}
 
 _OPEN = {"state": "open", "replayed_at": None, "replayed_by": None, "replayed_contract": None}
 """What a replay changes."""
@@ -150,15 +152,11 @@ def opened(letter: Mapping[str, Any], decrypt: Callable[[bytes], bytes]) -> byte
     :raises DeadLetterError: there are none, or they cannot be read.
     """
     raw, form = letter["raw"], letter["raw_form"]
-    if form == "text":
-        return bytes(raw.encode())
-    if form == "encrypted":
-        return decrypt(raw.encode())
-    if form == "base64":
+    if form in _KEPT:
         try:
-            return base64.b64decode(raw, validate=True)
-        except binascii.Error as error:
-            raise DeadLetterError(f"The raw bytes of the dead letter are not base64 ({error}).") from error
+            return _KEPT[form](raw, decrypt)
+        except (AttributeError, TypeError, ValueError) as error:
+            raise DeadLetterError(f"The raw bytes of the dead letter cannot be read as {form} ({error}).") from error
     if form == "protected":
         raise DeadLetterError(
             "This record was not kept as it came: personal data in it was dropped, hashed or masked as the contract "
@@ -168,6 +166,27 @@ def opened(letter: Mapping[str, Any], decrypt: Callable[[bytes], bytes]) -> byte
         "The bytes of this record were not kept (dead_letter_raw='drop'). Its export and its offset say where it is in "
         "the archive."
     )
+
+
+_KEPT: dict[str, Callable[[str, Callable[[bytes], bytes]], bytes]] = {
+    "text": lambda raw, _: raw.encode(),
+    "encrypted": lambda raw, decrypt: decrypt(raw.encode()),
+    "base64": lambda raw, _: base64.b64decode(raw, validate=True),
+}
+
+
+def only_encrypted(opened: Open) -> Open:
+    """Return ``opened`` for loads that encrypt all they set aside: a letter in clear is none of theirs."""
+
+    def opened_if_encrypted(letter: Mapping[str, Any]) -> bytes:
+        if letter["raw_form"] in _IN_CLEAR:
+            raise DeadLetterError(
+                "This dead letter is in clear, and all letters should be encrypted: anybody who may write there can "
+                "have made it. If its load kept letters in clear, replay with dead_letter_raw='keep'."
+            )
+        return opened(letter)
+
+    return opened_if_encrypted
 
 
 def _readable(raw: bytes) -> tuple[str, RawForm]:

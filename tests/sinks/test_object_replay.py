@@ -36,7 +36,7 @@ from airflow_provider_genesys.stores.folder import FolderStore
 from airflow_provider_genesys.stores.s3 import S3Store
 from tests.sinks.batches import DAY, LENGTH, make_batch, make_load
 from tests.sinks.lake import rows_in, run
-from tests.sinks.replaying import LENIENT, letters_of, record
+from tests.sinks.replaying import LENIENT, LETTER, STRAYS, contract_of, letters_of, record
 from tests.unit.pipeline.sources import InMemory
 
 PART = 10 * LENGTH
@@ -126,6 +126,7 @@ def test_a_mended_contract_turns_dead_letters_into_rows(any_lake: Lake) -> None:
         "unreadable": 0,
         "loads": 1,
         "loads_skipped": 0,
+        "strays": 0,
         "mended": {"missing-required": 3},
         "broken": {"missing-required": 1},
     }
@@ -257,13 +258,56 @@ def test_only_the_loads_of_the_window_are_replayed(lake: Lake) -> None:
     assert (before.letters, within.letters) == (0, 4)
 
 
-def test_letters_that_are_gone_or_changed_are_no_replay(lake: Lake) -> None:
+@pytest.mark.parametrize("body", [b'{"state": "open"}\n', b"not ours", b"[]\n", b""])
+def test_letters_that_are_gone_or_changed_are_left_and_told_when_all_others_were_replayed(
+    lake: Lake, body: bytes
+) -> None:
     set_up(lake)
     key = lake.manifest()["dead_letters"][1]["key"]
-    lake.store.put(key, b'{"state": "open"}\n')
+    lake.store.put(key, body)
 
-    with pytest.raises(AccountError, match="does not hold the dead letters"):
-        lake.replayed()
+    for _ in range(2):
+        with pytest.raises(AccountError, match=r"does not hold the dead letters.*1 such objects were left"):
+            lake.replayed()
+        assert len(lake.rows()) == 28
+    assert key in {part["key"] for part in lake.manifest()["dead_letters"]}
+    assert lake.manifest()["replayed"] == 2
+
+
+@pytest.mark.outcome("processes", "a replay meets what is no dead letter", "recovers, leaving it as it is")
+def test_what_is_no_letter_does_not_stop_the_others(lake: Lake) -> None:
+    set_up(lake)
+    folder = "_dead_letters/dt=2026-11-01/load-1/00000/"
+    copied = json.dumps(LETTER) + "\n"
+    others = {
+        "_dead_letters/README": "not ours",
+        "_dead_letters/dt=2026-11-01/load-1 copy/00000/a.ndjson": copied,
+        "_dead_letters/dt=2026-11-01/load-0/00000/a.ndjson": json.dumps({**LETTER, "load_id": "x" * 2000}) + "\n",
+        **{f"{folder}0-{number:02}.ndjson": f"{body}\n" for number, body in enumerate(STRAYS)},
+    }
+    for key, body in others.items():
+        lake.store.put(key, body.encode())
+
+    replay = ObjectReplay(lake.store, "", opened=lambda letter: opened(letter, bytes))
+    account = replay.run(contract_of, "dag/replay/task")
+
+    assert (account.replayed, account.strays) == (3, len(others))
+    assert len(lake.rows()) == 29
+
+
+def test_what_has_no_line_end_is_not_read_through(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dead_letters, "LONGEST_LETTER", 200_000)
+    set_up(lake)
+    lake.store.put("_dead_letters/large", b"x" * 10_000_000)
+    read, store_read = list[int](), lake.store.read
+
+    def counted(key: str, start: int, length: int, **more: Any) -> bytes | None:
+        if key == "_dead_letters/large":
+            read.append(length)
+        return store_read(key, start, length, **more)
+
+    monkeypatch.setattr(lake.store, "read", counted)
+    assert (lake.replayed().strays, len(read)) == (1, 2)
 
 
 def test_a_letter_that_is_longer_than_what_is_read_at_a_time(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from collections.abc import Callable
@@ -21,7 +22,7 @@ from airflow_provider_genesys.sinks.dead_letters import opened
 from airflow_provider_genesys.sinks.postgres import replay as postgres_replay
 from airflow_provider_genesys.sinks.postgres.replay import PostgresReplay
 from tests.sinks.batches import DAY, LENGTH, PROCESSED_AT, make_batch, make_load, recording_row
-from tests.sinks.replaying import LENIENT, letters_of, record
+from tests.sinks.replaying import LENIENT, contract_of, letters_of, record
 from tests.sinks.warehouse import Warehouse
 
 
@@ -60,6 +61,7 @@ def test_a_mended_contract_turns_dead_letters_into_rows(warehouse: Warehouse) ->
         "unreadable": 0,
         "loads": 1,
         "loads_skipped": 0,
+        "strays": 0,
         "mended": {"missing-required": 2},
         "broken": {"missing-required": 1},
     }
@@ -81,6 +83,44 @@ def test_letters_are_marked_and_none_is_removed(warehouse: Warehouse) -> None:
     assert (third["contract"], third["replayed_contract"]) == (str(RECORDINGS), str(LENIENT))
     assert (fifth["state"], fifth["contract"]) == ("open", str(LENIENT))
     assert "recordingId" in fifth["message"]
+
+
+@pytest.mark.outcome("processes", "a replay meets what is no dead letter", "recovers, leaving it as it is")
+def test_what_is_no_letter_does_not_stop_the_others(warehouse: Warehouse) -> None:
+    set_up(warehouse)
+    strays = [
+        {"load_id": "a", "kind": "nothing we know"},
+        {"load_id": "b", "window_end": "infinity"},
+        {"source_offset": 100, "processed_at": "-infinity"},
+        {"source_offset": 101, "submitted_at": "12000-01-01"},
+        {"load_id": "c", "window_start": "0044-03-15 BC"},
+    ]
+    unreadable = [
+        {"source_offset": 102, "raw": None},
+        {"source_offset": 103, "raw": "no base64", "raw_form": "base64"},
+        {"source_offset": 104, "raw": "no token", "raw_form": "encrypted"},
+        {"source_offset": 105, "raw": None, "raw_form": "dropped"},
+    ]
+    for changes in (*strays, *unreadable):
+        warehouse.execute(_COPY, json.dumps(changes), 3 * LENGTH)
+    before = warehouse.execute(_OTHERS)
+
+    def decrypt(_: bytes) -> bytes:
+        raise DeadLetterError("another secret")
+
+    replay = PostgresReplay(warehouse.connect, "recordings", opened=lambda letter: opened(letter, decrypt))
+    for replayed_now in (2, 0):
+        account = replay.run(contract_of, "dag/replay/task")
+        assert (account.replayed, account.unreadable, account.strays) == (replayed_now, len(unreadable), len(strays))
+    assert len(warehouse.rows()) == 9
+    assert warehouse.execute(_OTHERS) == before
+
+
+_COPY = """
+INSERT INTO genesys_dead_letters SELECT (jsonb_populate_record(l, %s)).* FROM genesys_dead_letters AS l
+WHERE load_id = 'load-1' AND source_offset = %s
+"""
+_OTHERS = "SELECT * FROM genesys_dead_letters WHERE state = 'open' AND source_offset BETWEEN 102 AND 105"
 
 
 def test_replaying_twice_changes_nothing(warehouse: Warehouse) -> None:

@@ -22,7 +22,7 @@ from airflow_provider_genesys.testing.services import S3Server
 from tests.sinks.batches import DAY, LENGTH, make_load
 from tests.sinks.lake import run
 from tests.sinks.queues import Queues, dynamodb_store
-from tests.sinks.replaying import LENIENT, letters_of, record
+from tests.sinks.replaying import LENIENT, STRAYS, contract_of, letters_of, record
 
 LOAD = make_load()
 LETTERS = {number: record(number) for number in range(20, 32)} | {32: b'{"durationMs": 1}'}
@@ -69,6 +69,7 @@ def test_a_mended_contract_turns_dead_letters_into_messages(queues: Queues, load
         "unreadable": 0,
         "loads": 1,
         "loads_skipped": 0,
+        "strays": 0,
         "mended": {"missing-required": 12},
         "broken": {"missing-required": 1},
     }
@@ -95,13 +96,28 @@ def test_letters_without_bytes_and_what_is_no_letter_stay(queues: Queues, load: 
 
     account = replayed(queues)
 
-    assert (account.letters, account.unreadable) == (1, 1)
-    assert (
-        queues.client.get_queue_attributes(QueueUrl=queues.letters.url, AttributeNames=["All"])["Attributes"][
-            "ApproximateNumberOfMessages"
-        ]
-        == "2"
+    assert (account.letters, account.unreadable, account.strays) == (1, 1, 1)
+    assert left_in(queues) == 2
+
+
+def left_in(queues: Queues) -> int:
+    answer = queues.client.get_queue_attributes(QueueUrl=queues.letters.url, AttributeNames=["All"])
+    return int(answer["Attributes"]["ApproximateNumberOfMessages"])
+
+
+@pytest.mark.outcome("processes", "a replay meets what is no dead letter", "recovers, leaving it as it is")
+def test_what_is_no_letter_does_not_stop_the_others(queues: Queues, load: Callable[..., None]) -> None:
+    load()
+    for body in filter(None, STRAYS):  # SQS takes no empty message
+        queues.client.send_message(QueueUrl=queues.letters.url, MessageBody=body)
+    replay = SqsReplay(
+        queues.client, queues.records.url, queues.letters.url, opened=lambda letter: opened(letter, bytes), retries=0
     )
+
+    account = replay.run(contract_of, "dag/replay/task")
+
+    assert (account.replayed, account.strays) == (12, len(STRAYS) - 1)
+    assert left_in(queues) == len(STRAYS)  # and the letter that is still open
 
 
 def test_a_row_that_the_queue_does_not_take_stays_open(queues: Queues, load: Callable[..., None]) -> None:

@@ -9,9 +9,17 @@ from typing import Any
 
 import msgspec
 
-from airflow_provider_genesys.exceptions import AccountError
+from airflow_provider_genesys.exceptions import AccountError, DeadLetterError
 from airflow_provider_genesys.pipeline.load import Load
-from airflow_provider_genesys.pipeline.replay import BATCH, BATCH_BYTES, Judged
+from airflow_provider_genesys.pipeline.replay import (
+    BATCH,
+    BATCH_BYTES,
+    Judged,
+    LetterFacts,
+    facts_of,
+    is_letter,
+    read_letter,
+)
 from airflow_provider_genesys.sinks.objects.parts import Part
 from airflow_provider_genesys.stores.base import ObjectStore
 from airflow_provider_genesys.stores.piece_writer import PIECE
@@ -19,7 +27,10 @@ from airflow_provider_genesys.stores.piece_writer import PIECE
 Letter = dict[str, Any]
 
 _FIRST = 64 * 1024
-"""Bytes read at a time to find the first letter."""
+"""Bytes read at first to find the first letter."""
+
+LONGEST_LETTER = 128 * 1024 * 1024
+"""Bytes of one line; a record of 16 MiB has fewer, however it is written."""
 
 
 def letters_in(store: ObjectStore, part: Part) -> Iterator[list[Letter]]:
@@ -29,7 +40,7 @@ def letters_in(store: ObjectStore, part: Part) -> Iterator[list[Letter]]:
     """
     some, size = list[Letter](), 0
     for line in _lines(store, part):
-        some.append(msgspec.json.decode(line))
+        some.append(_letter(line, store, part))
         size += len(line)
         if len(some) == BATCH or size > BATCH_BYTES:
             yield some
@@ -38,16 +49,26 @@ def letters_in(store: ObjectStore, part: Part) -> Iterator[list[Letter]]:
         yield some
 
 
-def first_letter(store: ObjectStore, key: str) -> Letter | None:
-    """Return the first letter of an object; None where there is no object."""
-    held = b""
-    while b"\n" not in held:
-        piece = store.read(key, len(held), _FIRST)
-        if not piece:
-            return None
+def first_facts(store: ObjectStore, key: str) -> LetterFacts:
+    """Return of which load the first letter of an object is.
+
+    :raises DeadLetterError: the object holds no letters.
+    """
+    held, size = bytearray(), _FIRST
+    while len(held) < LONGEST_LETTER:
+        piece = store.read(key, len(held), size) or b""
         held += piece
-    letter: Letter = msgspec.json.decode(held.partition(b"\n")[0])
-    return letter
+        if b"\n" in piece:
+            return facts_of(read_letter(bytes(held.partition(b"\n")[0])))
+        if len(piece) < size:
+            break
+        size = PIECE
+    raise DeadLetterError("This is no dead letter: it has no line end.")
+
+
+def is_open(letter: Letter) -> bool:
+    """Whether a replay is to read ``letter``."""
+    return letter.get("state") == "open" and is_letter(letter)
 
 
 def marked(letters: Sequence[Letter], judged: Judged, load: Load) -> bytes:
@@ -60,8 +81,8 @@ def marked(letters: Sequence[Letter], judged: Judged, load: Load) -> bytes:
     replayed = set(judged.offsets)
 
     def shown(letter: Letter) -> Letter:
-        offset = letter["source_offset"]
-        if letter["state"] == "open" and offset in replayed:
+        offset = letter.get("source_offset", -1)
+        if letter.get("state") == "open" and offset in replayed:
             return {**letter, **mark, "state": "replayed"}
         if failed := judged.failed.get(offset):
             reason = {"stage": failed.stage, "rule": failed.rule, "message": failed.message}
@@ -79,7 +100,21 @@ def _lines(store: ObjectStore, part: Part) -> Iterator[bytes]:
         *whole, held = (held + piece).split(b"\n")
         yield from whole
     if digest.hexdigest() != part.sha256:
-        raise AccountError(
-            f"{store.url}/{part.key} does not hold the dead letters that the ledger says. Something else writes to or "
-            "expires objects below this prefix: find it, and load the window again."
-        )
+        raise _others(store, part)
+
+
+def _letter(line: bytes, store: ObjectStore, part: Part) -> Letter:
+    try:
+        letter = read_letter(line)
+    except DeadLetterError as error:
+        raise _others(store, part) from error
+    if not isinstance(letter, dict):
+        raise _others(store, part)
+    return letter
+
+
+def _others(store: ObjectStore, part: Part) -> AccountError:
+    return AccountError(
+        f"{store.url}/{part.key} does not hold the dead letters that the ledger says. Something else writes to or "
+        "expires objects below this prefix: find it, and load the window again."
+    )

@@ -7,6 +7,7 @@ and whatever else is alive at once, the older commits nothing more.
 
 from __future__ import annotations
 
+import logging
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -17,22 +18,20 @@ from typing import Any, get_args
 import msgspec
 
 from airflow_provider_genesys.contracts.contract import Contract
-from airflow_provider_genesys.exceptions import AccountError, error_context
+from airflow_provider_genesys.exceptions import AccountError, DeadLetterError, error_context
 from airflow_provider_genesys.failpoints import CLEANED, LEDGER_WRITTEN, MANIFEST_WRITTEN, PART_UPLOADED, reached
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
 from airflow_provider_genesys.pipeline.load import Batch, Load
 from airflow_provider_genesys.pipeline.replay import (
     EVER,
     Judged,
-    LetterFacts,
     Open,
     Replayed,
     Span,
     account,
-    facts_of,
     judge,
 )
-from airflow_provider_genesys.sinks.objects.dead_letters import Letter, first_letter, letters_in, marked
+from airflow_provider_genesys.sinks.objects.dead_letters import Letter, first_facts, is_open, letters_in, marked
 from airflow_provider_genesys.sinks.objects.form import OutputFormat
 from airflow_provider_genesys.sinks.objects.layout import Layout, dead_letters_below, tag
 from airflow_provider_genesys.sinks.objects.ledger import Entry, Ledger
@@ -42,7 +41,9 @@ from airflow_provider_genesys.sinks.objects.parts import Part, PartWriter
 from airflow_provider_genesys.sinks.objects.row_parts import Cut, RowParts, WrittenParts, joined
 from airflow_provider_genesys.sinks.objects.settings import Fencing
 from airflow_provider_genesys.sinks.objects.shards import joins, list_again
-from airflow_provider_genesys.stores.base import ObjectStore, below
+from airflow_provider_genesys.stores.base import ObjectStore, below, quoted
+
+log = logging.getLogger(__name__)
 
 Judge = Callable[[list[Letter], Load], Judged]
 """Says what some letters of a load are today."""
@@ -79,44 +80,74 @@ class ObjectReplay:
         :param contract_of: returns today's contract of a kind of export.
         :param run_id: who replays; kept with each letter.
         :raises FencedError: another replay, or a load, has taken a load over; run the replay again.
+        :raises AccountError: objects do not hold the letters that their ledger says; raised at the end.
         """
-        total = Replayed()
-        for facts in self._loads(window):
-            load = facts.load(contract_of, run_id)
-            with error_context(f"Export {load.export_id}, replaying its dead letters"):
-                total.add(self._replay(load))
+        total, damaged = Replayed(), dict[str, AccountError]()
+        for folder, keys in self._folders():
+            for key in keys:
+                try:
+                    facts = first_facts(self._store, key)
+                    if not facts.meets(window):
+                        break
+                    load = facts.load(contract_of, run_id)
+                    latest = self._newest(load, folder)
+                except DeadLetterError as error:
+                    log.warning("%s/%s is left as it is. %s", self._store.url, key, error)
+                    total.strays += 1
+                    continue
+                with error_context(f"Export {load.export_id}, replaying its dead letters"):
+                    total.add(self._replay(load, latest, damaged))
+                break
+        if damaged:
+            first, *_ = damaged.values()
+            raise AccountError(f"{first} {len(damaged)} such objects were left as they are, all others replayed.")
         return total
 
-    def _loads(self, window: Span) -> Iterator[LetterFacts]:
-        """Return the loads below whose folders letters lie, whether they still count or not."""
+    def _folders(self) -> Iterator[tuple[str, Iterator[str]]]:
+        """Yield the folders in which letters lie, whether they still count or not, with the keys in each."""
         found = [stored.key for stored in self._store.list_objects(dead_letters_below(self._prefix))]
-        for _, keys in groupby(found, key=lambda key: key.rpartition("/")[0]):
-            letter = first_letter(self._store, next(keys))
-            facts = letter and facts_of(letter)
-            if facts and facts.meets(window):
-                yield facts
+        return groupby(found, key=lambda key: f"{key.rpartition('/')[0]}/")
 
-    def _replay(self, load: Load) -> Replayed:
-        ledger = Ledger(self._store, Layout(self._prefix, load, "").ledger, self._fencing)
-        latest = ledger.latest()
+    def _newest(self, load: Load, folder: str) -> Entry | None:
+        """Return the newest entry of the load's ledger.
+
+        :raises DeadLetterError: letters of this load do not lie in ``folder``, or the load is of another kind.
+        """
+        if not folder.endswith(f"/{quoted(load.load_id)}/{load.shard:05}/"):
+            raise DeadLetterError(f"It says that it is of load {load.load_id!r:.99}, whose letters lie elsewhere.")
+        entry = self._ledger(load).latest()
+        if entry and entry.kind not in {None, load.kind}:
+            raise DeadLetterError(f"It says that it is of the kind {load.kind!r:.99}, and its load is of another.")
+        return entry
+
+    def _ledger(self, load: Load) -> Ledger:
+        return Ledger(self._store, Layout(self._prefix, load, "").ledger, self._fencing)
+
+    def _replay(self, load: Load, latest: Entry | None, damaged: dict[str, AccountError]) -> Replayed:
         if latest is None or latest.state == "loading" or (load.shard and not self._is_joined(load, latest)):
             return Replayed(loads_skipped=1)
-        if latest.state == "complete" and not self._has_open(latest):
+        if latest.state == "complete" and not self._has_open(latest, damaged):
             return Replayed()
-        attempt = uuid.uuid4().hex
+        ledger, attempt = self._ledger(load), uuid.uuid4().hex
         try:
             claimed = ledger.claim(lambda latest: _claimed(latest, attempt))
         except _LoadingError:
             return Replayed(loads_skipped=1)
-        return _LoadReplay(self._store, self._prefix, load, ledger, claimed).run(self._judge)
+        return _LoadReplay(self._store, self._prefix, load, ledger, claimed).run(self._judge, damaged)
 
     def _is_joined(self, load: Load, entry: Entry) -> bool:
         """Whether the load of a shard is complete: a claim would keep the last of its shards from joining them."""
         return joins(self._store, Layout(self._prefix, replace(load, shard=0), "", entry.partition)) > 0
 
-    def _has_open(self, entry: Entry) -> bool:
-        batches = (letters for part in entry.dead_letters for letters in letters_in(self._store, part))
-        return any(letter["state"] == "open" for letters in batches for letter in letters)
+    def _has_open(self, entry: Entry, damaged: dict[str, AccountError]) -> bool:
+        return any(self._is_open(part, damaged) for part in entry.dead_letters)
+
+    def _is_open(self, part: Part, damaged: dict[str, AccountError]) -> bool:
+        try:
+            return any(is_open(letter) for letters in letters_in(self._store, part) for letter in letters)
+        except AccountError as error:
+            damaged[part.key] = error
+            return False
 
     def _judge(self, letters: list[Letter], load: Load) -> Judged:
         processed_at = msgspec.convert(letters[0]["processed_at"], datetime)
@@ -139,14 +170,22 @@ class _LoadReplay:
         self._entry = entry
         self._layout = self._layout_of(load.shard)
 
-    def run(self, judged: Judge) -> Replayed:
-        """Write rows and marks, let them count, list them in the manifest, and remove what it lists no more."""
+    def run(self, judged: Judge, damaged: dict[str, AccountError]) -> Replayed:
+        """Write rows and marks, let them count, list them in the manifest, and remove what it lists no more.
+
+        :param damaged: gets, by its key, what is wrong with an object of letters; that one stays as it is.
+        """
         for prefix in self._layout.own:
             self._store.abort_uploads(prefix)
         total = Replayed(loads=1)
         rows, letters = WrittenParts(self._entry.parts, self._entry.children), list[Part]()
         for part in self._entry.dead_letters:
-            written, kept, of_part = self._part(part, judged)
+            try:
+                written, kept, of_part = self._part(part, judged)
+            except AccountError as error:
+                damaged[part.key] = error
+                letters.append(part)
+                continue
             rows = WrittenParts([*rows.parts, *written.parts], joined(rows.children, written.children))
             letters += kept
             total.add(of_part)
@@ -176,7 +215,7 @@ class _LoadReplay:
         kept = PartWriter(self._store, self._layout.dead_letter(part.start, part.end, own_name), Plain())
         try:
             for letters in letters_in(self._store, part):
-                due = [letter for letter in letters if letter["state"] == "open"]
+                due = [letter for letter in letters if is_open(letter)]
                 result = judged(due, self._load) if due else Judged()
                 rows.write(self._batch(part, result))
                 kept.write(marked(letters, result, self._load), len(letters))

@@ -7,6 +7,7 @@ a newer row of the same key stays. A load that is not complete is left alone, by
 from __future__ import annotations
 
 import json
+import logging
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict
@@ -17,7 +18,7 @@ from psycopg import sql
 from psycopg.rows import dict_row
 
 from airflow_provider_genesys.contracts.contract import Contract
-from airflow_provider_genesys.exceptions import SinkRefusedError
+from airflow_provider_genesys.exceptions import DeadLetterError, SinkRefusedError
 from airflow_provider_genesys.failpoints import COMMITTING, reached
 from airflow_provider_genesys.pipeline.load import Load
 from airflow_provider_genesys.pipeline.replay import (
@@ -43,19 +44,29 @@ from airflow_provider_genesys.sinks.postgres.target import Target
 from airflow_provider_genesys.sinks.postgres.upsert import Landed, lineage
 from airflow_provider_genesys.sinks.postgres.window import shared_lock
 
+log = logging.getLogger(__name__)
+
+# Times that PostgreSQL has and Python does not, such as infinity: no load writes them.
+_SANE = """least(window_start, window_end, submitted_at, processed_at) > '0001-01-02 00:00+00'
+    AND greatest(window_start, window_end, submitted_at, processed_at) < '9999-12-30 00:00+00'"""
+_STRAYS = """
+SELECT count(*) AS strays FROM {letters} WHERE target = %(target)s AND state = 'open' AND NOT ({sane})
+"""
 _LOADS = """
 SELECT DISTINCT load_id, shard, export_id, kind, window_start, window_end, submitted_at FROM {letters}
 WHERE target = %(target)s AND state = 'open' AND window_end > %(since)s AND window_start < %(until)s
+    AND {sane}
 ORDER BY submitted_at, load_id, shard
 """
 _LETTERS = """
-SELECT * FROM {letters} WHERE load_id = %(load_id)s AND target = %(target)s AND shard = %(shard)s AND state = 'open'
-    AND source_offset > %(after)s AND source_offset <= (
+SELECT source_offset, rule, raw, raw_form, processed_at FROM {letters}
+WHERE load_id = %(load_id)s AND target = %(target)s AND shard = %(shard)s AND state = 'open'
+    AND {sane} AND source_offset > %(after)s AND source_offset <= (
         SELECT max(source_offset) FROM (
             SELECT source_offset, sum(size) OVER (ORDER BY source_offset) - size AS before FROM (
                 SELECT source_offset, coalesce(octet_length(raw), 0) AS size FROM {letters}
                 WHERE load_id = %(load_id)s AND target = %(target)s AND shard = %(shard)s AND state = 'open'
-                    AND source_offset > %(after)s ORDER BY source_offset LIMIT %(limit)s
+                    AND {sane} AND source_offset > %(after)s ORDER BY source_offset LIMIT %(limit)s
             ) AS next
         ) AS summed WHERE before <= %(bytes)s
     ) ORDER BY source_offset FOR UPDATE
@@ -115,16 +126,26 @@ class PostgresReplay:
         """
         total = Replayed()
         try:
-            for row in self._session.retried(lambda: self._loads(window), self._doing("finding its dead letters")):
-                shown = {**row, "contract": contract_of(row["kind"]), "run_id": run_id}
-                self._replay(Load(**shown), total)
+            found = self._session.retried(lambda: self._loads(window), self._doing("finding its dead letters"))
+            loads, total.strays = found
+            for row in loads:
+                try:
+                    load = Load(**row, contract=contract_of(row["kind"]), run_id=run_id)
+                except DeadLetterError as error:
+                    log.warning("Dead letters of %s, export %s, stay. %s", self._target, row["export_id"], error)
+                    total.strays += 1
+                    continue
+                self._replay(load, total)
         finally:
             self._session.close()
         return total
 
-    def _loads(self, window: Span) -> list[dict[str, Any]]:
+    def _loads(self, window: Span) -> tuple[list[dict[str, Any]], int]:
+        """Return the loads that have open letters, and how many letters no load can have made."""
         with self._session.transaction() as cursor:
-            return self._query(cursor, _LOADS, target=self._target, **asdict(window))
+            [strays] = self._query(cursor, _STRAYS, target=self._target)
+            loads = self._query(cursor, _LOADS, target=self._target, **asdict(window))
+        return loads, strays["strays"]
 
     def _replay(self, load: Load, total: Replayed) -> None:
         after: int | None = -1
@@ -197,7 +218,8 @@ class PostgresReplay:
 
     def _query(self, cursor: Cursor, statement: str, **parameters: Any) -> list[dict[str, Any]]:
         with cursor.connection.cursor(row_factory=dict_row) as rows:
-            return rows.execute(sql.SQL(statement).format(letters=self._letters), parameters).fetchall()
+            composed = sql.SQL(statement).format(letters=self._letters, sane=sql.SQL(_SANE))
+            return rows.execute(composed, parameters).fetchall()
 
     def _run(self, cursor: Cursor, statement: str, ledger: sql.Identifier | None = None, **parameters: Any) -> None:
         cursor.execute(sql.SQL(statement).format(letters=self._letters, ledger=ledger), parameters)

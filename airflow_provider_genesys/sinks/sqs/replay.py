@@ -6,6 +6,7 @@ kill between sending and removing sends the record again, with the same id, as a
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from typing import Any
 import msgspec
 
 from airflow_provider_genesys.contracts.contract import Contract
-from airflow_provider_genesys.exceptions import ConfigurationError
+from airflow_provider_genesys.exceptions import ConfigurationError, DeadLetterError
 from airflow_provider_genesys.failpoints import SENT, reached
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
 from airflow_provider_genesys.pipeline.load import Batch, Load
@@ -30,11 +31,14 @@ from airflow_provider_genesys.pipeline.replay import (
     account,
     facts_of,
     judge,
+    read_letter,
 )
 from airflow_provider_genesys.sinks.dead_letters import DeadLetterEncoder
 from airflow_provider_genesys.sinks.sqs.messages import Message, MessageEncoder, packed
 from airflow_provider_genesys.sinks.sqs.queue import Queue
 from airflow_provider_genesys.source.records import DeadLetter
+
+log = logging.getLogger(__name__)
 
 HIDDEN = 900
 """Seconds for which letters are hidden from others while they are read again; what is left comes back at the end."""
@@ -95,23 +99,30 @@ class SqsReplay:
         try:
             while left > 0 and (messages := self._letters.receive(HIDDEN)):
                 left -= len(messages)
-                for facts, received in self._sorted(messages, window).items():
-                    total.add(self._replay(facts.load(contract_of, run_id), received))
+                for facts, received in self._sorted(messages, window, total).items():
+                    try:
+                        load = facts.load(contract_of, run_id)
+                    except DeadLetterError as error:
+                        self._hold_strays(received, error, total)
+                        continue
+                    total.add(self._replay(load, received))
                     loads.add((facts.load_id, facts.shard))
         finally:
             self._letters.show(self._held)
         total.loads = len(loads)
         return total
 
-    def _sorted(self, messages: list[dict[str, Any]], window: Span) -> dict[LetterFacts, _Received]:
+    def _sorted(self, messages: list[dict[str, Any]], window: Span, total: Replayed) -> dict[LetterFacts, _Received]:
         """Return letters by load; what is no letter, or of another window, goes back."""
         found: dict[LetterFacts, _Received] = defaultdict(_Received)
         for message in messages:
             try:
-                letter = msgspec.json.decode(message["Body"])
+                letter = read_letter(message["Body"])
                 facts = facts_of(letter)
-            except msgspec.MsgspecError:
+            except DeadLetterError as error:
+                log.warning("Message %s of %s goes back. %s", message.get("MessageId"), self._letters.url, error)
                 self._held.append(message["ReceiptHandle"])
+                total.strays += 1
                 continue
             if not facts.meets(window):
                 self._held.append(message["ReceiptHandle"])
@@ -119,6 +130,12 @@ class SqsReplay:
             found[facts].letters[letter["source_offset"]] = letter
             found[facts].receipts[letter["source_offset"]].append(message["ReceiptHandle"])
         return found
+
+    def _hold_strays(self, received: _Received, error: DeadLetterError, total: Replayed) -> None:
+        receipts = [receipt for each in received.receipts.values() for receipt in each]
+        log.warning("%d messages of %s go back. %s", len(receipts), self._letters.url, error)
+        self._held += receipts
+        total.strays += len(receipts)
 
     def _replay(self, load: Load, received: _Received) -> Replayed:
         letters = [letter for _, letter in sorted(received.letters.items())]

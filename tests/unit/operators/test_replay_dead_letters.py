@@ -47,6 +47,7 @@ def test_letters_in_a_queue(s3: S3Server, bucket: str, monkeypatch: pytest.Monke
     monkeypatch.setenv("AIRFLOW_CONN_GENESYS_DEFAULT", "genesys-cloud://id:secret@/?region=eu-west-1")
 
     place = {"queue_url": queues.records.url, "dead_letter_queue_url": queues.letters.url, "contract": RECORDINGS}
+    place["dead_letter_raw"] = "keep"
     account = GenesysReplayDeadLettersOperator(task_id="replay", **place).execute(context())  # type: ignore[arg-type]
 
     assert (account["letters"], account["broken"]) == (1, {"missing-required": 1})
@@ -64,7 +65,28 @@ def test_letters_in_a_container(azurite: AzuriteServer, container: str, monkeypa
     monkeypatch.setenv("AIRFLOW_CONN_WASB_DEFAULT", json.dumps(azurite.connection()))
     monkeypatch.setenv("AIRFLOW_CONN_GENESYS_DEFAULT", "genesys-cloud://id:secret@/?region=eu-west-1")
 
-    place = {"container_name": container, "blob_prefix": "calls", "contract": RECORDINGS}
+    place = {"container_name": container, "blob_prefix": "calls", "contract": RECORDINGS, "dead_letter_raw": "keep"}
     account = GenesysReplayDeadLettersOperator(task_id="replay", **place).execute(context())  # type: ignore[arg-type]
 
     assert account["broken"] == {"missing-required": 1}
+
+
+def test_a_letter_in_clear_is_not_read_where_all_are_encrypted(
+    azurite: AzuriteServer, container: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever may write there can have made it."""
+    load = make_load()
+    sink = AzureBlobSink(
+        lambda: azurite.client().get_container_client(container), "calls", dead_letter_raw="keep", retries=0
+    )
+    sink.open(load, restart=False)
+    batch = make_batch(load, range(4), dead={3})
+    sink.write(batch)
+    sink.finish(make_certificate(load, batch.checkpoint))
+    monkeypatch.setenv("AIRFLOW_CONN_WASB_DEFAULT", json.dumps(azurite.connection()))
+    monkeypatch.setenv("AIRFLOW_CONN_GENESYS_DEFAULT", "genesys-cloud://id:secret@/?region=eu-west-1")
+
+    place = {"container_name": container, "blob_prefix": "calls"}
+    account = GenesysReplayDeadLettersOperator(task_id="replay", **place).execute(context())  # type: ignore[arg-type]
+
+    assert (account["letters"], account["unreadable"], account["replayed"]) == (1, 1, 0)
