@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from airflow_provider_genesys.exceptions import ConfigurationError
-from airflow_provider_genesys.operators.finish_loads import GenesysFinishS3LoadsOperator, _has_failed
+from airflow_provider_genesys.exceptions import ConfigurationError, ExportTimeoutError, SinkUnavailableError
+from airflow_provider_genesys.operators.finish_loads import (
+    GenesysFinishLoadsOperator,
+    GenesysFinishS3LoadsOperator,
+    _has_failed,
+)
+from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
+from airflow_provider_genesys.pipeline.load import Batch, UnfinishedLoad
+from airflow_provider_genesys.pipeline.sink import Sink
+from airflow_provider_genesys.sinks.local import LocalSink
+from airflow_provider_genesys.sinks.objects.unfinished import unfinished_loads
+from airflow_provider_genesys.stores.folder import FolderStore
+from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
+from airflow_provider_genesys.transfers.base import GenesysExportTransferOperator
+from tests.support.task_context import context, new_export
 
 RUN = "scheduled__2026-11-23T00:00:00+00:00"
 
@@ -51,3 +66,98 @@ def test_archives_as_they_are_are_not_finished() -> None:
     operator = GenesysFinishS3LoadsOperator(task_id="f", s3_bucket="b", s3_prefix="p", output_format="raw")
     with pytest.raises(ConfigurationError, match="raw"):
         operator.unfinished_loads()
+
+
+RECORDS = 100
+
+
+class Failing(LocalSink):
+    """Does not take its fifth batch."""
+
+    taken = 0
+
+    def write(self, batch: Batch) -> Checkpoint | None:
+        self.taken += 1
+        if self.taken == 5:
+            raise SinkUnavailableError("the disk is gone")
+        return super().write(batch)
+
+
+class ToFolder(GenesysExportTransferOperator):
+    folder: Path
+
+    def make_sink(self) -> Sink:
+        return Failing(self.folder, "ndjson", part_size=20_000, dead_letter_raw="drop")
+
+
+class FinishFolder(GenesysFinishLoadsOperator):
+    folder: Path
+
+    def make_sink(self) -> Sink:
+        return LocalSink(self.folder, "ndjson", part_size=20_000, dead_letter_raw="drop")
+
+    def unfinished_loads(self) -> list[UnfinishedLoad]:
+        return unfinished_loads(FolderStore(self.folder), "", "conditional")
+
+
+def finish(folder: Path, **arguments: Any) -> list[dict[str, Any]]:
+    task = FinishFolder(task_id="load", batch_size=10, poll_interval=0.01, deferrable=False, **arguments)
+    task.folder = folder
+    return task.execute(context(task_id="load"))  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def begun(start_genesys: Callable[..., FakeGenesys], tmp_path: Path) -> tuple[FakeGenesys, str]:
+    """A load that broke off in the middle, and its export."""
+    genesys = start_genesys(records=RECORDS, job_seconds=0)
+    export_id = new_export()
+    task = ToFolder(task_id="load", handle=export_id, batch_size=10)
+    task.folder = tmp_path
+    with pytest.raises(SinkUnavailableError):
+        task.execute(context(task_id="load"))  # type: ignore[arg-type]
+    return genesys, export_id
+
+
+def test_a_load_whose_export_is_alive_goes_on(begun: tuple[FakeGenesys, str], tmp_path: Path) -> None:
+    genesys, export_id = begun
+    [summary] = finish(tmp_path)
+    assert (summary["export_id"], summary["attempts"], summary["counts"]["read"]) == (export_id, 2, RECORDS)
+    assert list(genesys.exports) == [export_id]
+    assert finish(tmp_path) == []
+
+
+@pytest.mark.parametrize("outcome", ["EXPIRED", "FAILED", "CANCELLED"])
+def test_an_export_that_is_lost_is_asked_for_again(
+    begun: tuple[FakeGenesys, str], tmp_path: Path, outcome: str
+) -> None:
+    genesys, lost = begun
+    genesys.exports[lost].outcome = outcome
+    [summary] = finish(tmp_path)
+    other = set(genesys.exports) - {lost}
+    assert {summary["export_id"]} == other
+    assert summary["counts"]["read"] == RECORDS
+
+
+def test_an_export_that_expires_while_it_is_loaded_is_asked_for_again(
+    begun: tuple[FakeGenesys, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    genesys, lost = begun
+    load_export = FinishFolder.load_export
+
+    def expires(self: Any, context: Any, mirror: Any, handle: dict[str, Any], *, restart: bool) -> dict[str, Any]:
+        genesys.exports[lost].outcome = "EXPIRED"
+        return load_export(self, context, mirror, {**handle, "file_uri": None}, restart=restart)
+
+    monkeypatch.setattr(FinishFolder, "load_export", expires)
+    [summary] = finish(tmp_path)
+    assert summary["export_id"] in set(genesys.exports) - {lost}
+
+
+def test_an_export_that_is_not_ready_is_waited_for_until_the_timeout(
+    begun: tuple[FakeGenesys, str], tmp_path: Path
+) -> None:
+    genesys, export_id = begun
+    genesys.job_polls = 100_000
+    genesys.exports[export_id].outcome = "EXPIRED"
+    with pytest.raises(ExportTimeoutError, match="not ready after"):
+        finish(tmp_path, timeout=0.2)

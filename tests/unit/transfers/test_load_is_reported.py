@@ -1,0 +1,125 @@
+"""What people and other systems learn of a load, seen at one load of a real archive into a folder."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from airflow.sdk import Asset
+from airflow.sdk.execution_time.context import OutletEventAccessors
+
+from airflow_provider_genesys.pipeline import progress
+from airflow_provider_genesys.pipeline.sink import Sink
+from airflow_provider_genesys.sinks.local import LocalSink
+from airflow_provider_genesys.source import download
+from airflow_provider_genesys.tasks import reports
+from airflow_provider_genesys.tasks.failures import AirflowFailException
+from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
+from airflow_provider_genesys.transfers.base import GenesysExportTransferOperator
+from tests.support.task_context import Store, context, new_export
+
+try:
+    from airflow.sdk.lineage import HookLineageCollector
+except ImportError:  # before Airflow 3.3
+    from airflow.lineage.hook import HookLineageCollector
+
+RECORDS = 200
+OUTLET = Asset("a_folder")
+
+
+class ToFolder(GenesysExportTransferOperator):
+    """Loads into a folder."""
+
+    folder: Path
+    outage_pause = (0.01, 0.02)
+
+    def make_sink(self) -> Sink:
+        return LocalSink(self.folder, "ndjson", dead_letter_raw="drop")
+
+
+class Reported:
+    """Where reports go."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+        self.metrics: dict[str, Any] = {}
+        self.collector = HookLineageCollector()
+        self.store = Store()
+        self.context: Any = {**context(self.store), "outlet_events": OutletEventAccessors()}
+        self.folder = folder
+        count = self.metrics.__setitem__
+        stats = SimpleNamespace(
+            incr=lambda name, number, **_: count(name, self.metrics.get(name, 0) + number),
+            timing=lambda name, seconds, **_: count(name, seconds),
+            gauge=lambda name, value, **_: count(name, value),
+        )
+        monkeypatch.setattr(reports, "stats", stats)
+        monkeypatch.setattr(reports, "_collector", lambda: self.collector)
+        monkeypatch.setattr(progress, "FIRST", 0.0)
+
+    def load(self, handle: Any, **arguments: Any) -> dict[str, Any]:
+        task = ToFolder(task_id="load", handle=handle, deferrable=False, outlets=[OUTLET], batch_size=50, **arguments)
+        task.folder = self.folder
+        return task.execute(self.context)
+
+
+@pytest.fixture
+def reported(start_genesys: Callable[..., FakeGenesys], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Reported:
+    start_genesys(records=RECORDS, job_seconds=0)
+    return Reported(monkeypatch, tmp_path)
+
+
+def test_a_load_is_reported_everywhere(reported: Reported, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    summary = reported.load(new_export())
+
+    counts = summary["counts"]
+    assert counts["read"] == RECORDS == counts["written"] + counts["dead_letters"]
+    assert summary["peak_memory_mb"] > 10
+    assert set(summary["phases"]) == {"source", "contract", "sink"}
+    assert 0 < sum(summary["phases"].values()) <= summary["seconds"] * 1.5
+
+    metrics = reported.metrics
+    assert metrics["genesys.load.records"] == RECORDS
+    assert metrics["genesys.load.dead_letters"] == counts["dead_letters"]
+    assert metrics["genesys.load.bytes"] == summary["bytes_read"] > 0
+    assert metrics["genesys.load.duration"] > 0
+    assert metrics["genesys.load.peak_memory_mb"] == summary["peak_memory_mb"]
+    assert "genesys.load.outages" not in metrics
+
+    lineage = reported.collector.collected_assets
+    [read], [written] = lineage.inputs, lineage.outputs
+    assert read.asset.uri.endswith(f"/recordings/{summary['export_id']}")
+    assert written.asset.extra["read"] == RECORDS
+
+    assert reported.context["outlet_events"][OUTLET].extra == summary
+    for shown in (reported.context["ti"].pushed["checkpoint"], reported.store.get("checkpoint")):
+        assert shown["record_index"] == RECORDS
+    assert "records/s" in caplog.text
+
+
+@pytest.mark.parametrize(("told", "fails"), [(RECORDS, False), (RECORDS + 1, True)])
+def test_the_number_that_the_handle_tells_is_held_against_the_records(
+    reported: Reported, told: int, *, fails: bool
+) -> None:
+    handle = {"export_id": new_export(), "kind": "recordings", "records": told}
+    window = {"window_start": "2026-11-22", "window_end": "2026-11-23"}
+    if not fails:
+        assert reported.load({**handle, **window}, expect_records="fail")["expected_records"] == told
+        return
+    with pytest.raises(AirflowFailException, match=f"{told}"):
+        reported.load({**handle, **window}, expect_records="fail")
+
+
+def test_pauses_of_an_outage_are_counted(
+    start_genesys: Callable[..., FakeGenesys], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(download, "_LONGEST_BACKOFF", 0.01)
+    genesys = start_genesys(records=RECORDS, job_seconds=0)
+    reported = Reported(monkeypatch, tmp_path)
+    genesys.fail_next("/archive/", status=503, times=6)  # what one attempt spends
+    reported.load(new_export())
+    assert reported.metrics["genesys.load.outages"] == 1
