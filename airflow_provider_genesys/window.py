@@ -93,7 +93,7 @@ def read_window(source: str, start: Any, end: Any) -> Window | None:
 
 
 def absent(value: Any) -> bool:
-    """Tell whether a template has made nothing of ``value``, or there never was any."""
+    """Tell whether an argument was not given, or a template has made nothing of it: ``""`` or ``"None"``."""
     return value is None or (isinstance(value, str) and value.strip() in ("", "None"))
 
 

@@ -27,7 +27,7 @@ from airflow_provider_genesys.tasks.failures import (
 )
 from airflow_provider_genesys.tasks.handle import upstream_export, upstream_of
 from airflow_provider_genesys.tasks.wait import DAY, Wait, wait_for_export
-from airflow_provider_genesys.window import Window, read_window
+from airflow_provider_genesys.window import Window, absent, read_window
 
 if TYPE_CHECKING:
     from airflow_provider_genesys.hooks.genesys import GenesysCloudHook
@@ -119,7 +119,7 @@ class GenesysExportSensor(BaseSensorOperator):
             return {**handle, "submitted_at": submitted_at, "request": noted.get("request")}
 
     def _check(self) -> None:
-        if not self.export_id or self.export_id == "None":
+        if absent(self.export_id):
             raise ConfigurationError(
                 "The sensor got no export_id. Did the task that creates the export run, and push its return value?"
             )

@@ -11,6 +11,7 @@ from airflow.sdk.log import mask_secret
 
 from airflow_provider_genesys.cloud.exports import aggregates
 from airflow_provider_genesys.exceptions import ConfigurationError
+from airflow_provider_genesys.window import absent
 
 if TYPE_CHECKING:
     from airflow_provider_genesys.contracts.contract import Contract
@@ -28,7 +29,8 @@ def contract_of(contract: str | Contract | None, modes: dict[str, str] | None, *
     """
     from airflow_provider_genesys.contracts.contract import resolve
 
-    return resolve(contract or None, kind=kind, folder=folder).with_modes(modes or {})  # a template may give ""
+    named = None if absent(contract) else contract
+    return resolve(named, kind=kind, folder=folder).with_modes(modes or {})
 
 
 def contract_for(
@@ -39,7 +41,7 @@ def contract_for(
     The built-in one of aggregates gets the dimensions that the export was grouped by.
     """
     found = contract_of(contract, modes, kind=handle["kind"], folder=folder)
-    if contract or handle["kind"] != aggregates.KIND:
+    if not absent(contract) or handle["kind"] != aggregates.KIND:
         return found
     from airflow_provider_genesys.contracts.column import Column
 
@@ -71,7 +73,7 @@ def shard_of(given: Any, contract: Contract) -> Shard:
     """
     from airflow_provider_genesys.source.shards import WHOLE, Shard
 
-    if given in (None, "", "None"):
+    if absent(given):
         return WHOLE
     if "evolve" in asdict(contract.modes).values():
         raise ConfigurationError(
@@ -94,14 +96,14 @@ _Number = TypeVar("_Number", int, float)
 
 def required(value: Any, name: str) -> Any:
     """Return ``value``; a template that rendered to nothing is an error that names the argument."""
-    if value in (None, "", "None"):
+    if absent(value):
         raise ConfigurationError(f"{name} is empty after rendering; give it a value.")
     return value
 
 
 def number(value: Any, kind: type[_Number]) -> _Number | None:
     """Return a number that a template may have made text of; None where it is empty."""
-    return None if value in (None, "", "None") else kind(value)
+    return None if absent(value) else kind(value)
 
 
 SHORTEST = 16

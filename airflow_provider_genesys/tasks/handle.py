@@ -77,7 +77,7 @@ def _location(value: Any) -> str | None:
 
 
 def _parsed(text: str) -> Any:
-    if text in ("", "None"):
+    if absent(text):
         return None
     if not text.startswith("{"):
         return text

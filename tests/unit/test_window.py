@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_genesys.exceptions import WindowError
-from airflow_provider_genesys.window import Window, resolve_window
+from airflow_provider_genesys.window import Window, absent, read_window, resolve_window
 
 START = datetime(2026, 11, 22, tzinfo=timezone.utc)
 END = datetime(2026, 11, 23, tzinfo=timezone.utc)
@@ -98,3 +98,14 @@ def test_unusable_arguments_are_told(start: Any, end: Any, said: str) -> None:
 def test_half_a_conf_does_not_fall_back_to_the_interval() -> None:
     with pytest.raises(WindowError, match="In the conf of the DAG run, window_end is given"):
         resolve_window(None, None, run_context((START, END), {"window_end": END}))
+
+
+@pytest.mark.parametrize("value", [None, "", " ", "None", " None\n"])
+def test_what_a_template_makes_of_nothing_is_absent(value: Any) -> None:
+    assert absent(value)
+    assert read_window("here", value, value) is None
+
+
+@pytest.mark.parametrize("value", [0, False, "0", "none", "no", [], {}])
+def test_what_is_given_is_not_absent(value: Any) -> None:
+    assert not absent(value)

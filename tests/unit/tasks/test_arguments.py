@@ -15,10 +15,15 @@ from airflow_provider_genesys.contracts.column import Column
 from airflow_provider_genesys.contracts.contract import RECORDINGS
 from airflow_provider_genesys.contracts.drift import Drift
 from airflow_provider_genesys.exceptions import ConfigurationError, ContractError
+from airflow_provider_genesys.hooks.genesys import GenesysCloudHook
 from airflow_provider_genesys.pipeline.certificate import Certificate
 from airflow_provider_genesys.pipeline.checkpoint import Counts
+from airflow_provider_genesys.sensors.export import GenesysExportSensor
 from airflow_provider_genesys.source.position import Identity
-from airflow_provider_genesys.tasks.arguments import contract_of, read_pii_key
+from airflow_provider_genesys.source.shards import WHOLE
+from airflow_provider_genesys.tasks.arguments import contract_of, number, read_pii_key, required, shard_of
+from airflow_provider_genesys.tasks.failures import AirflowFailException
+from airflow_provider_genesys.tasks.handle import read_handle
 from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
 from airflow_provider_genesys.transfers.genesys_to_postgres import GenesysExportToPostgresOperator
 from tests.support.task_context import context
@@ -158,3 +163,16 @@ def test_another_contract_or_key_of_the_hash_makes_another_load(monkeypatch: pyt
         load_id(contract=HASHING, pii_key="variable:new"),
     ]
     assert len(set(different)) == len(different)
+
+
+@pytest.mark.parametrize("value", [None, "", " ", "None", " None\n"])
+def test_what_a_template_makes_of_nothing_is_absent_to_every_reader(genesys: FakeGenesys, value: Any) -> None:
+    assert number(value, int) is None
+    assert shard_of(value, RECORDINGS) == WHOLE
+    assert contract_of(value, None, kind="recordings", folder=".") == RECORDINGS
+    with pytest.raises(ConfigurationError, match="table is empty"):
+        required(value, "table")
+    with pytest.raises(ConfigurationError, match="Did the task before this one push it"):
+        read_handle(value, "recordings", GenesysCloudHook())
+    with pytest.raises(AirflowFailException, match="got no export_id"):
+        GenesysExportSensor(task_id="wait", export_id=value).execute(context())  # type: ignore[arg-type]
