@@ -108,6 +108,7 @@ def get_provider_info() -> dict[str, Any]:
             "operators.finish_loads",
             "operators.plan",
             "operators.reconcile",
+            "operators.shards",
             "operators.verify",
         ),
         "sensors": _modules("sensors.export"),

@@ -51,7 +51,7 @@ class GenesysCreateExportOperator(BaseOperator):
     :param cancel_on_kill: cancel the export when Airflow ends the task in a worker. Off by default, because Airflow
         does that on eviction and timeout as well, when the next try wants the export.
     :param wait_for_completion: wait for the export to end, too. An export that fails or expires then fails the try,
-        and the next one creates it anew; give the task ``retries``.
+        and the next one creates it again; give the task ``retries``.
     :param deferrable: wait in the triggerer rather than in a worker.
         Default: ``[operators] default_deferrable`` of airflow.cfg.
     :param late_data: what to do where Genesys does not have all data of the window yet, for kinds that come from
@@ -235,5 +235,5 @@ class GenesysCreateExportOperator(BaseOperator):
                 wait, defer = self._wait, self._defer("resume")
                 wait_for_export(self.hook, self.kind, export_id, wait, context, event=event, defer=defer, owned=True)
             except (ExportFailedError, ExportGoneError) as error:
-                raise AirflowException(f"{error} The next try of this task creates it anew.") from error
+                raise AirflowException(f"{error} The next try of this task creates it again.") from error
         return export_id

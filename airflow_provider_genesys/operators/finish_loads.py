@@ -43,7 +43,7 @@ class GenesysFinishLoadsOperator(ExportLoader):
     """Finish the loads that the sink's ledger has as begun, and whose tasks have failed for good.
 
     A load goes on from its checkpoint while its export is alive. Where the export is gone, another of the same window
-    is asked for, and the load begins anew when that has ended; meanwhile the task waits without a worker.
+    is asked for, and the load begins again when that has ended; meanwhile the task waits without a worker.
 
     Taken up are loads of this operator's kind, contract and filters. Left alone are those of a task that runs, waits or
     will be tried again, that a person has marked as a success, or that this Airflow does not know.
@@ -139,7 +139,7 @@ class GenesysFinishLoadsOperator(ExportLoader):
     def _finish(self, load: UnfinishedLoad, context: Context) -> dict[str, Any] | None:
         status = self._alive(load)
         if status is None:
-            self._ask_anew(load, context)
+            self._create_again(load, context)
         if status is None or not status.state.terminal:
             return None
         handle = self.hook.make_handle(status, window_start=load.window_start, window_end=load.window_end)
@@ -149,7 +149,7 @@ class GenesysFinishLoadsOperator(ExportLoader):
                 return self.load_export(context, mirror, handle, restart=False)
         except (ExportGoneError, SourceChangedError) as error:
             self.log.warning("%s", error)
-            self._ask_anew(load, context)
+            self._create_again(load, context)
             return None
 
     def _alive(self, load: UnfinishedLoad) -> ExportStatus | None:
@@ -162,7 +162,7 @@ class GenesysFinishLoadsOperator(ExportLoader):
 
         return None if ended(status) in (Outcome.GONE, Outcome.FAILED) else status
 
-    def _ask_anew(self, load: UnfinishedLoad, context: Context) -> None:
+    def _create_again(self, load: UnfinishedLoad, context: Context) -> None:
         """Ask for the window again, and keep the new export's id in the ledger, for the next look and the next try."""
         from airflow_provider_genesys.cloud.exports.base import ExportRequest
 
@@ -179,8 +179,8 @@ class GenesysFinishLoadsOperator(ExportLoader):
         self.log.warning("Export %s is lost; asked for export %s of its window.", load.export_id, export_id)
         sink = self.make_sink()
         try:
-            anew = {**_handle(load), "export_id": export_id, "submitted_at": submitted_at}
-            sink.open(self.load_of(anew, context), restart=False)
+            again = {**_handle(load), "export_id": export_id, "submitted_at": submitted_at}
+            sink.open(self.load_of(again, context), restart=False)
         finally:
             sink.abort()
 

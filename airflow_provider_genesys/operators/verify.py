@@ -112,7 +112,7 @@ def _is_final(certificate: dict[str, Any]) -> bool:
 
 
 def _describe(certificate: dict[str, Any]) -> dict[str, Any]:
-    """Return what is compared; an export that was asked for anew stands for the original."""
+    """Return what is compared; an export that was created again stands for the original."""
     original = certificate.get("original_export_id") or certificate["export_id"]
     counts = certificate["counts"]
     return {**certificate, **certificate["source"], "export_id": original, "read": counts["read"]}

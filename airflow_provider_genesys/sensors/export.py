@@ -32,7 +32,7 @@ from airflow_provider_genesys.window import Window, absent, read_window
 if TYPE_CHECKING:
     from airflow_provider_genesys.hooks.genesys import GenesysCloudHook
 
-CREATE_ANEW = "Clear the task that created it, with its downstream tasks, to export the window anew."
+CREATE_AGAIN = "Clear the task that created it, with its downstream tasks, to export the window again."
 
 
 class GenesysExportSensor(BaseSensorOperator):
@@ -45,7 +45,7 @@ class GenesysExportSensor(BaseSensorOperator):
     etag, records, submitted_at, request}. The signature in ``file_uri`` is encrypted;
     ``GenesysCloudHook.open_file_uri`` gives the URL in clear.
 
-    An export that failed or expired fails the task at once, whatever its ``retries``: it has to be created anew.
+    An export that failed or expired fails the task at once, whatever its ``retries``: it has to be created again.
 
     :param export_id: id of the export, e.g. ``create.output``. (templated)
     :param kind: the kind of export, as given to the operator that created it. (templated)
@@ -150,6 +150,6 @@ def _with_advice() -> Iterator[None]:
     try:
         yield
     except (ExportFailedError, ExportGoneError) as error:
-        raise AirflowFailException(f"{error} {CREATE_ANEW}") from error
+        raise AirflowFailException(f"{error} {CREATE_AGAIN}") from error
     except ExportTimeoutError as error:
         raise AirflowSensorTimeout(f"{error} Clear this task to wait on.") from error

@@ -57,6 +57,22 @@ def named_modules() -> list[str]:
     ]
 
 
+def test_every_module_with_something_for_a_dag_is_named() -> None:
+    package = Path(importlib.import_module("airflow_provider_genesys").__file__ or "").parent
+    folders = ("operators", "sensors", "transfers", "triggers")
+    modules = [path for folder in folders for path in (package / folder).glob("*.py")]
+    assert len(modules) > 15
+    with_classes = {
+        f"airflow_provider_genesys.{path.parent.name}.{path.stem}"
+        for path in modules
+        if re.search(r"^class Genesys\w+(Operator|Sensor|Trigger)\b", path.read_text(), re.MULTILINE)
+    }
+    # They are bases of operators, and no operators that a DAG has.
+    bases = {f"airflow_provider_genesys.transfers.{name}" for name in ("base", "media", "object_store")}
+    named = {name for name in named_modules() if not name.startswith("airflow_provider_genesys.hooks.")}
+    assert named == with_classes - bases
+
+
 @pytest.mark.parametrize("module", named_modules())
 def test_every_module_that_it_names_exists(module: str) -> None:
     importlib.import_module(module)
