@@ -108,6 +108,7 @@ COMMON: dict[str, Row] = {
 }
 OF_ONE: dict[str, Row] = {
     "handle": Row("export-7", lambda seen: seen.load.export_id),
+    "submitted_at": Row("2026-11-25", lambda seen: seen.load.submitted_at.isoformat(), "2026-11-25T00:00:00+00:00"),
     "shard": Row(SHARD, lambda seen: (seen.load.shard, seen.load.range.end), (1, 9), {"contract_modes": STRICT}),
     "on_clear": Row("resume", option("restart"), expected=False),
     "deferrable": Row(value=True, look=raised, expected="TaskDeferred", outage=True),
