@@ -17,9 +17,6 @@ from airflow_provider_genesys.transfers.entities import GenesysEntitiesOperator
 class GenesysEntitiesToObjectStoreOperator(GenesysEntitiesOperator):
     """Load a listing into an object store: one complete snapshot a run, and a pointer to the newest complete one."""
 
-    store_conn_id: str | None
-    """The connection to the store."""
-
     def load_export(
         self, context: Context, mirror: CheckpointMirror, handle: dict[str, Any], *, restart: bool
     ) -> dict[str, Any]:
@@ -27,10 +24,14 @@ class GenesysEntitiesToObjectStoreOperator(GenesysEntitiesOperator):
         from airflow_provider_genesys.sinks.objects.pointer import point_to
 
         summary = super().load_export(context, mirror, handle, restart=restart)
-        store, _ = open_folder(summary["location"], self.store_conn_id)
+        store, _ = open_folder(summary["location"], self.store_conn_id())
         if not point_to(store, self.prefix(), summary, datetime.fromisoformat(handle["submitted_at"])):
             self.log.warning("A newer snapshot is complete already: %s stays where it points to.", self.prefix())
         return summary
+
+    @abstractmethod
+    def store_conn_id(self) -> str | None:
+        """Return the connection to the store."""
 
     @abstractmethod
     def prefix(self) -> str:

@@ -9,6 +9,7 @@ from airflow_provider_genesys.hooks.postgres import connect
 from airflow_provider_genesys.tasks.arguments import number, required
 from airflow_provider_genesys.transfers.entities import GenesysEntitiesOperator
 from airflow_provider_genesys.transfers.genesys_to_postgres import PostgresLoader
+from airflow_provider_genesys.window import absent
 
 if TYPE_CHECKING:
     from airflow_provider_genesys.pipeline.sink import Sink
@@ -53,6 +54,10 @@ class GenesysEntitiesToPostgresOperator(GenesysEntitiesOperator, PostgresLoader)
     def _refused(cls) -> Sequence[str]:
         return (*super()._refused(), "publish", "write_mode", "partition_by", "child_tables")
 
+    def table_name(self) -> str:
+        """Return the name of the table; unless one is given, that of the listing."""
+        return self.listing().name if absent(self.table) else str(self.table)
+
     def make_sink(self) -> Sink:
         """Return the sink, not opened."""
         from airflow_provider_genesys.sinks.postgres.snapshots import Snapshots, SnapshotSink
@@ -60,7 +65,7 @@ class GenesysEntitiesToPostgresOperator(GenesysEntitiesOperator, PostgresLoader)
         listing, ratio = self.listing(), number(self.max_deleted_ratio, float)
         return SnapshotSink(
             lambda: connect(self.postgres_conn_id),
-            self.table if self.table not in (None, "None") else listing.name,
+            self.table_name(),
             Snapshots(self.deletes, self.history, 1.0 if ratio is None else ratio, listing.volatile),
             schema=required(self.schema, "schema"),
             create_table=self.create_table,

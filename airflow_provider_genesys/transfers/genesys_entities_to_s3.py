@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from airflow_provider_genesys.transfers.entity_objects import GenesysEntitiesToObjectStoreOperator
 from airflow_provider_genesys.transfers.genesys_to_s3 import S3Loader
@@ -25,9 +24,9 @@ class GenesysEntitiesToS3Operator(GenesysEntitiesToObjectStoreOperator, S3Loader
         ),
     )
 
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.store_conn_id = self.aws_conn_id
+    def store_conn_id(self) -> str | None:
+        """Return the connection to the store."""
+        return self.aws_conn_id
 
     def prefix(self) -> str:
         """Return what the keys of this listing begin with."""

@@ -55,15 +55,19 @@ class PostgresLoader(ExportLoader):
         self.child_tables = child_tables
         self.postgres_conn_id = postgres_conn_id
 
+    def table_name(self) -> str:
+        """Return the name of the table."""
+        return str(required(self.table, "table"))
+
     def evolution_sql(self, before: Contract, after: Contract) -> str:
         """Return the ``ALTER TABLE`` that the table's owner runs, or this operator has run."""
         from airflow_provider_genesys.sinks.postgres.evolve import evolution_sql
 
-        return evolution_sql(self.schema, self.table, before, after)
+        return evolution_sql(self.schema, self.table_name(), before, after)
 
     def sink_view(self, contract: Contract) -> SinkView | None:
         """Return what is asked of the table to reconcile it."""
-        return view_of_table(lambda: connect(self.postgres_conn_id), self.schema, self.table, contract)
+        return view_of_table(lambda: connect(self.postgres_conn_id), self.schema, self.table_name(), contract)
 
     def make_sink(self) -> Sink:
         """Return the sink, not opened."""
@@ -71,7 +75,7 @@ class PostgresLoader(ExportLoader):
 
         return PostgresSink(
             lambda: connect(self.postgres_conn_id),
-            required(self.table, "table"),
+            self.table_name(),
             schema=required(self.schema, "schema"),
             create_table=self.create_table,
             create_schema=self.create_schema,

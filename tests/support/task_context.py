@@ -56,7 +56,7 @@ class Ti:
 def context(store: Store | None = None, *, max_tries: int = 2, clear_number: int = 0, **ti: Any) -> dict[str, Any]:
     """Return a context whose data interval is 22 November 2026; without ``store``, that of an Airflow before 3.3."""
     run = SimpleNamespace(conf={}, clear_number=clear_number, data_interval_start=DAY_START, data_interval_end=DAY_END)
-    run.run_after = DAY_END
+    run.run_after = run.start_date = DAY_END
     given = {"ti": Ti(max_tries, **ti), "dag_run": run, "params": {}}
     return given if store is None else {**given, "task_state_store": store}
 

@@ -75,7 +75,7 @@ class Boundary:
         def stand_in(*args: Any, **kwargs: Any) -> Any:
             bound = signature.bind(*args, **kwargs)
             opened = {place: make() for place, make in bound.arguments.items() if place in _PLACES and callable(make)}
-            self.calls.append((name, {**bound.arguments, **opened}))
+            self.calls.append((name, {**bound.arguments, **bound.kwargs, **opened}))
             return result(**bound.arguments) if callable(result) else result
 
         return stand_in
@@ -190,6 +190,7 @@ def _stand_in(seen: Boundary, patch: pytest.MonkeyPatch) -> None:
     record("source.landed.LandedArchive")
     record("tasks.result.open_folder", ("a store", "a folder"))
     record("tasks.checkpoint_mirror.open_store", SimpleNamespace(keep=lambda *_: None, close=lambda: None))
+    record("sinks.postgres.snapshots.SnapshotSink", sink)  # before the class that it is derived from
     for name in ("postgres.sink.PostgresSink", "s3.S3Sink", "azure_blob.AzureBlobSink", "sqs.sink.SqsSink"):
         record(f"sinks.{name}", sink)
     record("sinks.s3.s3_landing", sink)
@@ -197,11 +198,20 @@ def _stand_in(seen: Boundary, patch: pytest.MonkeyPatch) -> None:
     record("stores.s3.S3Store", lambda client, bucket, **_: (client, bucket))
     record("stores.azure_blob.AzureStore", lambda container, **_: container)
     record("media.open.open_media", (SimpleNamespace(read=None, close=lambda: None), 1))
+    record("entities.walk.ListingWalk", SimpleNamespace(pages=lambda export_id: export_id))
+    record("sinks.objects.pointer.point_to", result=True)
+    record("transfers.entity_objects.open_folder", ("a store", "a folder"))
+    record("transfers.loader.reconciled", lambda certificate, **_: certificate)
     record("media.query.QueryIndex")
     record("media.index.of_retention")
     record("transfers.genesys_media_to_s3.s3_media")
     record("transfers.genesys_media_to_azure_blob.azure_media")
-    for room in ("transfers.genesys_to_postgres", "transfers.media", "operators.finish_loads"):
+    for room in (
+        "transfers.genesys_to_postgres",
+        "transfers.genesys_entities_to_postgres",
+        "transfers.media",
+        "operators.finish_loads",
+    ):
         patch.setattr(f"{PACKAGE}.{room}.connect", lambda conn_id: f"connection {conn_id}")
     for room in (
         "transfers.genesys_to_s3",

@@ -10,6 +10,7 @@ import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,6 +22,9 @@ from airflow_provider_genesys.operators.finish_loads import (
     GenesysFinishPostgresLoadsOperator,
     GenesysFinishS3LoadsOperator,
 )
+from airflow_provider_genesys.transfers.genesys_entities_to_azure_blob import GenesysEntitiesToAzureBlobOperator
+from airflow_provider_genesys.transfers.genesys_entities_to_postgres import GenesysEntitiesToPostgresOperator
+from airflow_provider_genesys.transfers.genesys_entities_to_s3 import GenesysEntitiesToS3Operator
 from airflow_provider_genesys.transfers.genesys_media_to_azure_blob import GenesysRecordingMediaToAzureBlobOperator
 from airflow_provider_genesys.transfers.genesys_media_to_s3 import GenesysRecordingMediaToS3Operator
 from airflow_provider_genesys.transfers.genesys_to_azure_blob import GenesysExportToAzureBlobOperator
@@ -60,7 +64,7 @@ def raised(seen: Boundary) -> str:
 
 def of_sink(name: str) -> Callable[[Boundary], Any]:
     def look(seen: Boundary) -> Any:
-        sinks = ("PostgresSink", "S3Sink", "AzureBlobSink", "s3_landing", "azure_landing")
+        sinks = ("PostgresSink", "SnapshotSink", "S3Sink", "AzureBlobSink", "s3_landing", "azure_landing")
         (arguments,) = [arguments for called, arguments in seen.calls if called in sinks]
         return arguments[name]
 
@@ -102,6 +106,7 @@ COMMON: dict[str, Row] = {
     "dead_letter_raw": Row("drop", of_sink("dead_letter_raw")),
     "allow_empty": Row(value=True, look=option("allow_empty")),
     "expect_records": Row("fail", lambda seen: seen.options.completeness.expect),
+    "reconcile": Row("fail", lambda seen: seen.of("reconciled")["mode"]),
     "max_memory_mb": Row(700, option("max_memory_mb")),
     "genesys_conn_id": Row("mine", lambda seen: seen.of("open_pages")["client"], "client of mine"),
     "checkpoint_mirror_conn_id": Row("mine", lambda seen: [a for c, a in seen.calls if c == "open_store"], DIFFERENT),
@@ -239,6 +244,41 @@ FINISH: dict[str, Row] = {
     "deferrable": Row(value=True, look=raised, expected="TaskDeferred", lost=True),
 }
 
+NO_LISTING = {
+    *("handle", "kind", "window_start", "window_end", "filters", "contract", "shard", "expect_records"),  # refused
+    *("submitted_at", "source_conn_id", "reconcile"),
+}
+"""A listing is no export, and its window no window of conversations."""
+
+LISTING: dict[str, Row] = {
+    **{name: row for name, row in {**COMMON, **OF_ONE}.items() if name not in NO_LISTING},
+    "entity": Row("queues", lambda seen: seen.load.kind),
+    "page_size": Row(7, lambda seen: seen.of("ListingWalk")["page_size"]),
+    "allow_empty": Row(value=False, look=option("allow_empty"), expected=False),
+    "pii_key": replace(COMMON["pii_key"], given={"entity": str(Path(__file__).with_name("hashed_listing.yaml"))}),
+    "genesys_conn_id": Row("mine", lambda seen: seen.of("ListingWalk")["client"], "client of mine"),
+}
+LISTED_IN_S3: dict[str, Row] = {
+    "s3_prefix": Row(
+        "mine", lambda seen: (of_sink("prefix")(seen), seen.of("point_to")["prefix"]), ("mine/users",) * 2
+    ),
+    "aws_conn_id": Row(
+        "mine", lambda seen: (of_sink("client")(seen), seen.of("open_folder")["conn_id"]), (("s3", "mine"), "mine")
+    ),
+}
+LISTED_IN_AZURE: dict[str, Row] = {
+    "blob_prefix": replace(LISTED_IN_S3["s3_prefix"]),
+    "wasb_conn_id": Row(
+        "mine", lambda seen: (of_sink("container")(seen)[0], seen.of("open_folder")["conn_id"]), ("mine", "mine")
+    ),
+}
+SNAPSHOTS: dict[str, Row] = {
+    **POSTGRES,
+    "deletes": Row("keep", lambda seen: of_sink("snapshots")(seen).deletes),
+    "history": Row(value=True, look=lambda seen: of_sink("snapshots")(seen).history),
+    "max_deleted_ratio": Row("0.7", lambda seen: of_sink("snapshots")(seen).max_deleted_ratio, 0.7),
+}
+
 Table = tuple[type, dict[str, Any], dict[str, Row], set[str]]
 POSTGRES_PLACE: dict[str, Any] = {"table": "t"}
 S3_PLACE = {"s3_bucket": "lake", "s3_prefix": "raw"}
@@ -249,6 +289,7 @@ QUEUES = {
     "checkpoint_conn_id": "c",
 }
 ONE = {"handle": HANDLE}
+USERS = {"entity": "users"}
 OPERATORS: list[Table] = [
     (GenesysExportToPostgresOperator, {**ONE, **POSTGRES_PLACE}, {**COMMON, **OF_ONE, **POSTGRES}, set()),
     (GenesysExportToS3Operator, {**ONE, **S3_PLACE}, {**COMMON, **OF_ONE, **S3}, set()),
@@ -260,6 +301,24 @@ OPERATORS: list[Table] = [
         {**ONE, "container_name": "lake"},
         {**COMMON, **OF_ONE, **MEDIA_AZURE},
         set(),
+    ),
+    (
+        GenesysEntitiesToPostgresOperator,
+        {**USERS},
+        {**LISTING, **SNAPSHOTS},
+        {*NO_LISTING, "publish", "write_mode", "partition_by", "child_tables"},
+    ),
+    (
+        GenesysEntitiesToS3Operator,
+        {**USERS, **S3_PLACE},
+        {**LISTING, **S3, **LISTED_IN_S3},
+        {*NO_LISTING, "child_files"},
+    ),
+    (
+        GenesysEntitiesToAzureBlobOperator,
+        {**USERS, **AZURE_PLACE},
+        {**LISTING, **AZURE, **LISTED_IN_AZURE},
+        {*NO_LISTING, "child_files"},
     ),
     (GenesysFinishPostgresLoadsOperator, POSTGRES_PLACE, {**FINISH, **POSTGRES}, NO_EFFECT),
     (GenesysFinishS3LoadsOperator, S3_PLACE, {**FINISH, **S3}, NO_EFFECT),
@@ -290,7 +349,7 @@ def keys(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_every_parameter_has_its_row(
     operator: type, place: dict[str, Any], rows: dict[str, Row], no_effect: set[str]
 ) -> None:
-    assert parameters(operator) == rows.keys() | no_effect
+    assert parameters(operator) == rows.keys() | no_effect, "give each parameter a row, or say why it has none"
 
 
 RAW = {**ONE, "output_format": "raw"}

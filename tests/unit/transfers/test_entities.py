@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from random import Random
-from types import SimpleNamespace
 from typing import Any
 
 import psycopg
@@ -46,7 +45,7 @@ def on(day: int, **more: Any) -> dict[str, Any]:
     """Return the context of the DAG run of a day."""
     given = context(run_id=f"day-{day}", **more)
     moment = _FIRST + timedelta(days=day)
-    given["dag_run"] = SimpleNamespace(**vars(given["dag_run"]), run_after=moment, start_date=moment)
+    vars(given["dag_run"]).update(run_after=moment, start_date=moment)
     return given
 
 
