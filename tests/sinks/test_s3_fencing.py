@@ -50,23 +50,6 @@ def test_a_fenced_attempt_writes_no_manifest_and_removes_nothing(new_sink: Any, 
     assert lake.listed() == before
 
 
-def test_attempts_that_race_for_an_entry_do_not_both_get_it(new_sink: Any, client: Any, bucket: str) -> None:
-    """Both have looked and seen that nobody is ahead: the conditional create alone decides."""
-    load = make_load()
-    batches = list(batches_of(load, 100))
-    old, new = new_sink(), new_sink()
-    old.open(load, restart=False)
-    old.write(batches[0])
-    ledger = old._attempt._ledger
-    confirm = ledger.confirm
-    ledger.confirm = lambda entry: (confirm(entry), new.open(load, restart=False))
-
-    with pytest.raises(FencedError):
-        old.write(batches[1])
-
-    assert len(Bucket(client, bucket).ledger()) == 2
-
-
 def write_all(sink: Any, batches: list[Batch]) -> None:
     for batch in batches:
         sink.write(batch)
