@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -138,6 +139,67 @@ def test_a_message_that_sqs_refuses_becomes_a_dead_letter(queues: Queues, store:
     certificate = load_all(queues.sink(store, client, max_in_flight=1), 5)
     assert certificate.rules == {"message-refused": 1}
     assert set(queues.letters.drain().order) == {0}
+
+
+def refusing(s3: S3Server, url: str) -> Any:
+    """Return a client whose requests to one queue are answered as those of messages that SQS does not take."""
+    client = sqs_client(s3.endpoint_url)
+
+    def answer(request: Any, **_: Any) -> Any:
+        if json.loads(request.body)["QueueUrl"] != url:
+            return None
+        if "Entries" in json.loads(request.body):
+            entries = json.loads(request.body)["Entries"]
+            failed = [{"Id": one["Id"], "SenderFault": True, "Code": "InvalidMessageContents"} for one in entries]
+            body, status, headers = {"Successful": [], "Failed": failed}, 200, {}
+        else:
+            body, status = {"__type": "com.amazonaws.sqs#InvalidMessageContents", "message": "told so"}, 400
+            headers = {"x-amzn-query-error": "InvalidMessageContents;Sender"}
+        answered = AWSResponse("http://sqs", status, headers, None)
+        answered._content = json.dumps(body).encode()
+        return answered
+
+    for operation in ("SendMessageBatch", "SendMessage"):
+        client.meta.events.register(f"before-send.sqs.{operation}", answer)
+    return client
+
+
+@pytest.mark.outcome("queues", "a dead letter that SQS refuses for what is in it", "SinkRefusedError")
+@pytest.mark.parametrize("of_the_sink", [False, True], ids=["of the contract", "of the sink"])
+def test_a_record_whose_dead_letter_is_refused_is_not_forgotten(
+    queues: Queues, store: Any, s3: S3Server, *, of_the_sink: bool
+) -> None:
+    """Neither its account nor its checkpoint goes on without it; once the queue takes letters, it is there."""
+    load: dict[str, Any] = {"dead": {7}}
+    if of_the_sink:  # the record fits into no message
+        load = {"row": lambda number: recording_row(number, metadata=b'"%s"' % (b"x" * (2000 if number == 7 else 1)))}
+        queues.client.set_queue_attributes(QueueUrl=queues.records.url, Attributes={"MaximumMessageSize": "2048"})
+    sink = queues.sink(store, refusing(s3, queues.letters.url))
+    with pytest.raises(SinkRefusedError, match=r"export-1, bytes 0 to \d+: .*refuses the dead letter .* byte 8400"):
+        load_all(sink, 20, **load)
+    sink.abort()
+    again = queues.sink(store)
+    assert again.open(LOAD, restart=False) is None
+    again.abort()
+
+    certificate = load_all(queues.sink(store), 20, **load)
+
+    assert (certificate.counts.written, certificate.counts.dead_letters) == (19, 1)
+    assert [letter["source_offset"] for letter in queues.letters.drain().bodies.values()] == [7 * LENGTH]
+    assert set(queues.records.drain().order) == {number * LENGTH for number in range(20)} - {7 * LENGTH}
+
+
+def test_what_an_answer_does_not_name_is_sent_again(queues: Queues, store: Any, s3: S3Server) -> None:
+    """Neither taken nor refused: a message counts only when the queue says that it has it."""
+    client = sqs_client(s3.endpoint_url)
+    client.meta.events.register("after-call.sqs.SendMessageBatch", lambda parsed, **_: parsed.pop("Successful"))
+
+    def lose(params: dict[str, Any], **_: Any) -> None:
+        params["Entries"] = params["Entries"][:1]
+
+    client.meta.events.register("provide-client-params.sqs.SendMessageBatch", lose)
+    load_all(queues.sink(store, client), 20)
+    assert set(queues.records.drain().order) == {number * LENGTH for number in range(20)}
 
 
 @pytest.mark.outcome("queues", "throttled", "recovers")

@@ -49,16 +49,18 @@ class Queue:
     def send(self, messages: Sequence[Message]) -> list[Message]:
         """Send up to ten messages; return those that SQS refuses for what they are.
 
-        What the queue does not take of a batch is sent again, message by message.
+        What the queue does not say that it has taken of a batch is sent again, message by message.
         """
         entries = [{"Id": str(place), **self._described(message)} for place, message in enumerate(messages)]
         answer = self._call("send_message_batch", tolerate=TOO_LONG, Entries=entries)
         if answer is None:
             return self._send_alone(messages)
-        failed = sorted(answer.get("Failed", []), key=lambda one: int(one["Id"]))
-        if failed:
-            log.warning("%s did not take %d of %d messages: %s", self.url, len(failed), len(messages), _codes(failed))
-        return self._send_alone([messages[int(one["Id"])] for one in failed])
+        failed = answer.get("Failed", [])
+        taken = {one["Id"] for one in answer.get("Successful", [])} - {one["Id"] for one in failed}
+        left = [message for place, message in enumerate(messages) if str(place) not in taken]
+        if left:
+            log.warning("%s did not take %d of %d messages: %s", self.url, len(left), len(messages), _codes(failed))
+        return self._send_alone(left)
 
     def length(self) -> int:
         """Ask the queue how many messages it holds that can be received, about."""
@@ -122,4 +124,4 @@ def _entries(receipts: Sequence[str]) -> Iterator[list[dict[str, Any]]]:
 
 
 def _codes(failed: Sequence[dict[str, Any]]) -> str:
-    return ", ".join(sorted({str(one.get("Code")) for one in failed}))
+    return ", ".join(sorted({str(one.get("Code")) for one in failed})) or "no reason was given"
