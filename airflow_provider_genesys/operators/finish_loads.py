@@ -33,7 +33,7 @@ from airflow_provider_genesys.transfers.loader import ExportLoader
 
 if TYPE_CHECKING:
     from airflow_provider_genesys.cloud.exports.base import ExportStatus
-    from airflow_provider_genesys.pipeline.load import UnfinishedLoad
+    from airflow_provider_genesys.pipeline.load import LoadFacts
 
 FAILED = {"failed", "upstream_failed", "removed"}
 ENDED = {*FAILED, "success", "skipped"}
@@ -85,7 +85,7 @@ class GenesysFinishLoadsOperator(ExportLoader):
         self.timeout = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
 
     @abstractmethod
-    def unfinished_loads(self) -> list[UnfinishedLoad]:
+    def unfinished_loads(self) -> list[LoadFacts]:
         """Return the loads that the sink's ledger has as begun."""
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
@@ -116,7 +116,7 @@ class GenesysFinishLoadsOperator(ExportLoader):
                 raise error
         return finished
 
-    def _outcome(self, load: UnfinishedLoad, context: Context) -> dict[str, Any] | GenesysError | None:
+    def _outcome(self, load: LoadFacts, context: Context) -> dict[str, Any] | GenesysError | None:
         """Return the summary of the load's certificate, None while its export is not ready, or why it has failed."""
         try:
             return self._finish(load, context)
@@ -124,7 +124,7 @@ class GenesysFinishLoadsOperator(ExportLoader):
             self.log.warning("Load %s of export %s: %s", load.load_id, load.export_id, error)
             return error
 
-    def _given_up(self, context: Context) -> Iterator[UnfinishedLoad]:
+    def _given_up(self, context: Context) -> Iterator[LoadFacts]:
         """Yield the loads that are this operator's to finish."""
         with failing_fast():
             found = self.unfinished_loads()
@@ -136,7 +136,7 @@ class GenesysFinishLoadsOperator(ExportLoader):
             else:
                 yield load
 
-    def _finish(self, load: UnfinishedLoad, context: Context) -> dict[str, Any] | None:
+    def _finish(self, load: LoadFacts, context: Context) -> dict[str, Any] | None:
         status = self._alive(load)
         if status is None:
             self._create_again(load, context)
@@ -152,7 +152,7 @@ class GenesysFinishLoadsOperator(ExportLoader):
             self._create_again(load, context)
             return None
 
-    def _alive(self, load: UnfinishedLoad) -> ExportStatus | None:
+    def _alive(self, load: LoadFacts) -> ExportStatus | None:
         """Return how the load's export stands; None where it is lost."""
         try:
             status = self.hook.get_export(load.export_id, load.kind)
@@ -162,7 +162,7 @@ class GenesysFinishLoadsOperator(ExportLoader):
 
         return None if ended(status) in (Outcome.GONE, Outcome.FAILED) else status
 
-    def _create_again(self, load: UnfinishedLoad, context: Context) -> None:
+    def _create_again(self, load: LoadFacts, context: Context) -> None:
         """Ask for the window again, and keep the new export's id in the ledger, for the next look and the next try."""
         from airflow_provider_genesys.cloud.exports.base import ExportRequest
 
@@ -204,7 +204,7 @@ class GenesysFinishPostgresLoadsOperator(GenesysFinishLoadsOperator, PostgresLoa
         "postgres_conn_id",
     )
 
-    def unfinished_loads(self) -> list[UnfinishedLoad]:
+    def unfinished_loads(self) -> list[LoadFacts]:
         """Return the loads that the ledger of the table has as begun."""
         from airflow_provider_genesys.sinks.postgres.unfinished import unfinished_loads
 
@@ -222,7 +222,7 @@ class GenesysFinishS3LoadsOperator(GenesysFinishLoadsOperator, S3Loader):
         "aws_conn_id",
     )
 
-    def unfinished_loads(self) -> list[UnfinishedLoad]:
+    def unfinished_loads(self) -> list[LoadFacts]:
         """Return the loads that the ledgers below the prefix have as begun."""
         from airflow_provider_genesys.sinks.objects.unfinished import unfinished_loads
         from airflow_provider_genesys.stores.s3 import S3Store
@@ -242,7 +242,7 @@ class GenesysFinishAzureBlobLoadsOperator(GenesysFinishLoadsOperator, AzureBlobL
         "wasb_conn_id",
     )
 
-    def unfinished_loads(self) -> list[UnfinishedLoad]:
+    def unfinished_loads(self) -> list[LoadFacts]:
         """Return the loads that the ledgers below the prefix have as begun."""
         from airflow_provider_genesys.sinks.objects.unfinished import unfinished_loads
         from airflow_provider_genesys.stores.azure_blob import AzureStore
@@ -252,14 +252,9 @@ class GenesysFinishAzureBlobLoadsOperator(GenesysFinishLoadsOperator, AzureBlobL
         return unfinished_loads(store, required(self.blob_prefix, "blob_prefix"), "conditional")
 
 
-def _handle(load: UnfinishedLoad) -> dict[str, Any]:
-    return {
-        "export_id": load.export_id,
-        "kind": load.kind,
-        "window_start": load.window_start.isoformat(),
-        "window_end": load.window_end.isoformat(),
-        "submitted_at": iso_time(load.submitted_at),
-    }
+def _handle(load: LoadFacts) -> dict[str, Any]:
+    facts = load.as_json()
+    return {name: facts[name] for name in ("export_id", "kind", "window_start", "window_end", "submitted_at")}
 
 
 def _has_failed(run_id: str, context: Context) -> bool:

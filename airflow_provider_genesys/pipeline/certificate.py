@@ -11,6 +11,8 @@ from airflow_provider_genesys.contracts.column import Column
 from airflow_provider_genesys.contracts.drift import Drift
 from airflow_provider_genesys.exceptions import AccountError
 from airflow_provider_genesys.pipeline.checkpoint import Counts
+from airflow_provider_genesys.pipeline.load import Load
+from airflow_provider_genesys.pipeline.memory import peak_memory_mb
 from airflow_provider_genesys.source.position import Identity
 from airflow_provider_genesys.source.shards import Shard
 
@@ -71,6 +73,21 @@ class Certificate:
     phases: dict[str, float] = field(default_factory=dict)
     """The same by phase; see :data:`.progress.Phase`."""
     peak_memory_mb: float = 0.0
+
+    @classmethod
+    def of(cls, load: Load, source: Identity, **facts: Any) -> Certificate:
+        """Return the certificate of a load that has read ``source``; ``facts`` are other fields than the load has."""
+        own = {"bytes_read": 0, "counts": Counts(), "digest": "", "contract": str(load.contract), **facts}
+        return cls(
+            load_id=load.load_id,
+            export_id=load.export_id,
+            kind=load.kind,
+            window_start=load.window_start.isoformat(),
+            window_end=load.window_end.isoformat(),
+            source=source,
+            peak_memory_mb=round(peak_memory_mb(), 1),
+            **own,
+        )
 
     def accounted(self, counts: Counts, **facts: Any) -> Certificate:
         """Return the certificate with a sink's account and what else only the sink knows.

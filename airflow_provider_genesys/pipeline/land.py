@@ -13,9 +13,9 @@ from typing import Any, Protocol
 from airflow_provider_genesys.exceptions import NotAnArchiveError
 from airflow_provider_genesys.failpoints import COMMITTED, COMPLETE, FINISHING, OPENED, REPORTED, WRITING, reached
 from airflow_provider_genesys.pipeline.certificate import Certificate
-from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, Counts
+from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
 from airflow_provider_genesys.pipeline.load import Load
-from airflow_provider_genesys.pipeline.memory import MemoryLimit, peak_memory_mb
+from airflow_provider_genesys.pipeline.memory import MemoryLimit
 from airflow_provider_genesys.pipeline.progress import Progress
 from airflow_provider_genesys.pipeline.run import Options
 from airflow_provider_genesys.source.base import Archive
@@ -109,17 +109,4 @@ def _empty(load: Load) -> NotAnArchiveError:
 
 
 def _described(load: Load, source: Identity, progress: Progress) -> Certificate:
-    return Certificate(
-        load_id=load.load_id,
-        export_id=load.export_id,
-        kind=load.kind,
-        window_start=load.window_start.isoformat(),
-        window_end=load.window_end.isoformat(),
-        contract=RAW,
-        source=source,
-        bytes_read=0,
-        counts=Counts(),
-        digest="",
-        seconds=round(progress.seconds, 3),
-        peak_memory_mb=round(peak_memory_mb(), 1),
-    )
+    return Certificate.of(load, source, contract=RAW, seconds=round(progress.seconds, 3))

@@ -1,16 +1,53 @@
-"""What one load is, the batches that it is made of, and what is kept of a load that has not ended."""
+"""What one load is, the batches that it is made of, and what is written down of it."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+
+import msgspec
 
 from airflow_provider_genesys.contracts.contract import Contract
 from airflow_provider_genesys.contracts.pii import ProtectRecord
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
 from airflow_provider_genesys.source.records import BOM, DeadLetter, Slice
 from airflow_provider_genesys.source.shards import WHOLE, Shard
+from airflow_provider_genesys.times import iso_time
+
+
+@dataclass(frozen=True)
+class LoadFacts:
+    """A load as it is written down: in ledgers, dead letters and certificates. See :class:`Load` for the fields."""
+
+    load_id: str
+    shard: int
+    export_id: str
+    kind: str
+    window_start: datetime
+    window_end: datetime
+    submitted_at: datetime | None
+    contract: str = ""
+    """``name@version#fingerprint``; empty where it does not matter."""
+    run_id: str = ""
+    """The task of the newest attempt: ``dag_id/run_id/task_id``; empty where it does not matter."""
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> LoadFacts:
+        """Read them from ``fields``, which may have others, too; a time may be ISO 8601 text.
+
+        :raises msgspec.ValidationError: one is missing or of the wrong type.
+        """
+        return msgspec.convert(fields, cls)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return them with times as ISO 8601 text in UTC."""
+        return {name: iso_time(value) if isinstance(value, datetime) else value for name, value in vars(self).items()}
+
+    def load(self, contract: Contract, run_id: str) -> Load:
+        """Return the load, as ``run_id`` reads it through ``contract``."""
+        return Load(**{**vars(self), "contract": contract, "run_id": run_id})
 
 
 @dataclass(frozen=True)
@@ -33,6 +70,21 @@ class Load:
     """Number of the shard, from 1; 0 where the load is the whole."""
     range: Shard = WHOLE
     """Which part of the archive the shard is. A replay knows only the shard's number, and leaves this as it is."""
+
+    @property
+    def facts(self) -> LoadFacts:
+        """What is written down of it."""
+        return LoadFacts(
+            self.load_id,
+            self.shard,
+            self.export_id,
+            self.kind,
+            self.window_start,
+            self.window_end,
+            self.submitted_at,
+            str(self.contract),
+            self.run_id,
+        )
 
 
 @dataclass(frozen=True)
@@ -94,18 +146,3 @@ def continues(previous: Previous | None, export_id: str, form: str | None = None
     if previous is None or previous.checkpoint is None or restart:
         return False
     return (previous.export_id, previous.state) == (export_id, "loading") and previous.form in {None, form}
-
-
-@dataclass(frozen=True)
-class UnfinishedLoad:
-    """What is needed to take the load up: the fields of :class:`.load.Load`."""
-
-    load_id: str
-    export_id: str
-    kind: str
-    window_start: datetime
-    window_end: datetime
-    submitted_at: datetime | None
-    contract: str
-    run_id: str
-    """The task of the last attempt: ``dag_id/run_id/task_id``."""

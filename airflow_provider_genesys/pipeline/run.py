@@ -25,7 +25,7 @@ from airflow_provider_genesys.pipeline.budget import Budget, Completeness
 from airflow_provider_genesys.pipeline.certificate import Certificate
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, Counts
 from airflow_provider_genesys.pipeline.load import Load
-from airflow_provider_genesys.pipeline.memory import MemoryLimit, keep_freed_memory, peak_memory_mb
+from airflow_provider_genesys.pipeline.memory import MemoryLimit, keep_freed_memory
 from airflow_provider_genesys.pipeline.progress import Phases, Progress
 from airflow_provider_genesys.pipeline.shards import beginning_of, check_end, holds, join_shards
 from airflow_provider_genesys.pipeline.sink import Sink
@@ -205,14 +205,9 @@ def _incomplete(load: Load, available_until: str | None) -> bool:
 
 def _described(load: Load, batcher: Batcher, source: Source, progress: Progress) -> Certificate:
     last = batcher.last
-    return Certificate(
-        load_id=load.load_id,
-        export_id=load.export_id,
-        kind=load.kind,
-        window_start=load.window_start.isoformat(),
-        window_end=load.window_end.isoformat(),
-        contract=str(load.contract),
-        source=source.identity,
+    return Certificate.of(
+        load,
+        source.identity,
         bytes_read=source.length - last.first,
         counts=Counts(read=batcher.read),
         digest=f"{last.digest:016x}",
@@ -226,7 +221,6 @@ def _described(load: Load, batcher: Batcher, source: Source, progress: Progress)
         started_at=progress.started_at,
         ended_at=datetime.now(timezone.utc).isoformat(),
         seconds=round(progress.seconds, 3),
-        peak_memory_mb=round(peak_memory_mb(), 1),
     )
 
 

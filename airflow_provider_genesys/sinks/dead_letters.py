@@ -76,17 +76,7 @@ class DeadLetterRows:
 
     def __init__(self, load: Load, raw_bytes: RawBytes) -> None:
         self._raw_bytes = raw_bytes
-        self._facts = {
-            "load_id": load.load_id,
-            "shard": load.shard,
-            "export_id": load.export_id,
-            "kind": load.kind,
-            "window_start": load.window_start,
-            "window_end": load.window_end,
-            "submitted_at": load.submitted_at,
-            "contract": str(load.contract),
-            "run_id": load.run_id,
-        }
+        self._facts = vars(load.facts)
 
     def rows(
         self, letters: Sequence[DeadLetter], processed_at: str, protect: ProtectRecord | None

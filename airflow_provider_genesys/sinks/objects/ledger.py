@@ -16,12 +16,11 @@ import msgspec
 
 from airflow_provider_genesys.exceptions import CheckpointError, FencedError, SinkRefusedError, SinkUnavailableError
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, from_json
-from airflow_provider_genesys.pipeline.load import Load, Previous, continues
+from airflow_provider_genesys.pipeline.load import Load, LoadFacts, Previous, continues
 from airflow_provider_genesys.sinks.objects.parts import Part
 from airflow_provider_genesys.sinks.objects.row_parts import ChildParts, all_of
 from airflow_provider_genesys.sinks.objects.settings import Fencing
 from airflow_provider_genesys.stores.base import ObjectStore, SentPieces
-from airflow_provider_genesys.times import iso_time
 
 VERSION = 1
 _CLAIMS = 10
@@ -34,6 +33,10 @@ class Sending:
 
     sent: SentPieces
     crc32: int
+
+
+_NEWEST = {"kind", "window_start", "window_end", "submitted_at", "contract", "run_id"}
+"""The facts of a load that may be others in its next attempt."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,20 @@ class Entry:
     """Of the newest attempt, as what stands above it: what whoever takes the load up has to know of it."""
     written_at: str | None = None
     version: int = VERSION
+
+    @property
+    def facts(self) -> LoadFacts:
+        """What the ledger says of the load in one piece.
+
+        :raises CheckpointError: it was written by a release that said nothing of it.
+        """
+        try:
+            return LoadFacts.from_json({**vars(self), "shard": 0})
+        except msgspec.ValidationError as error:
+            raise CheckpointError(
+                f"The ledger entry {self.number} of load {self.load_id} does not say what it loads ({error}). "
+                "Finish the load with the release that began it, or clear its task."
+            ) from error
 
     @property
     def listed(self) -> list[Part]:
@@ -181,7 +198,8 @@ def successor(
     :param partition: of a load that is new here; any other stays where it is.
     :param writes: what this attempt's parts are; see :func:`.load.continues`.
     """
-    told = {**_describe(load), "written_at": datetime.now(timezone.utc).isoformat(), "writes": writes}
+    facts = {name: value for name, value in load.facts.as_json().items() if name in _NEWEST}
+    told = {**facts, "written_at": datetime.now(timezone.utc).isoformat(), "writes": writes}
     if latest is None:
         return Entry(1, 1, attempt, load.load_id, load.export_id, partition=partition, **told)
     number, fence, same = latest.number + 1, latest.fence + 1, latest.export_id == load.export_id
@@ -200,17 +218,6 @@ def successor(
     processed_at = latest.processed_at if same else None
     begun = Entry(number, fence, attempt, load.load_id, load.export_id, processed_at=processed_at, **told)
     return replace(begun, partition=latest.partition)
-
-
-def _describe(load: Load) -> dict[str, Any]:
-    return {
-        "kind": load.kind,
-        "window_start": load.window_start.isoformat(),
-        "window_end": load.window_end.isoformat(),
-        "submitted_at": iso_time(load.submitted_at),
-        "contract": str(load.contract),
-        "run_id": load.run_id,
-    }
 
 
 def _to_json(entry: Entry) -> bytes:

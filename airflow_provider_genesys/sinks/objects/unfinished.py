@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
 from itertools import groupby
 
-from airflow_provider_genesys.pipeline.load import UnfinishedLoad
+from airflow_provider_genesys.pipeline.load import LoadFacts
 from airflow_provider_genesys.sinks.objects.layout import ledgers_below
-from airflow_provider_genesys.sinks.objects.ledger import Entry, Ledger
+from airflow_provider_genesys.sinks.objects.ledger import Ledger
 from airflow_provider_genesys.sinks.objects.settings import Fencing
 from airflow_provider_genesys.stores.base import ObjectStore
-from airflow_provider_genesys.times import parse_time
 
 _WHOLE = f"/{0:05}/"
 """What the ledger's folder of a load in one piece ends with."""
 
 
-def unfinished_loads(store: ObjectStore, prefix: str, fencing: Fencing) -> list[UnfinishedLoad]:
+def unfinished_loads(store: ObjectStore, prefix: str, fencing: Fencing) -> list[LoadFacts]:
     """Return them, the oldest window first. Loads in shards are not among them.
 
     It lists every ledger below the prefix, and reads the newest entry of each: three requests to a load.
@@ -32,7 +30,7 @@ def unfinished_loads(store: ObjectStore, prefix: str, fencing: Fencing) -> list[
         entry, *shards = [Ledger(store, folder, fencing).latest() for folder in folders]
         in_shards = any(shard and entry and shard.export_id == entry.export_id for shard in shards)
         if entry and entry.state == "loading" and entry.run_id and not in_shards:
-            found.append(_unfinished(entry))
+            found.append(entry.facts)
     return sorted(found, key=lambda load: load.window_start)
 
 
@@ -41,17 +39,3 @@ def _ledgers(store: ObjectStore, prefix: str) -> Iterator[list[str]]:
     folders = sorted({stored.key.rpartition("/")[0] for stored in store.list_objects(ledgers_below(prefix))})
     for _, shards in groupby(folders, key=lambda folder: folder.rpartition("/")[0]):
         yield [f"{folder}/" for folder in shards]
-
-
-def _unfinished(entry: Entry) -> UnfinishedLoad:
-    start, end = (datetime.fromisoformat(str(moment)) for moment in (entry.window_start, entry.window_end))
-    return UnfinishedLoad(
-        entry.load_id,
-        entry.export_id,
-        str(entry.kind),
-        start,
-        end,
-        parse_time(entry.submitted_at),
-        str(entry.contract),
-        str(entry.run_id),
-    )

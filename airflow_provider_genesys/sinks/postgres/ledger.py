@@ -155,16 +155,8 @@ class Ledger:
         self.definition = sql.SQL(";").join([body, sql.SQL(_INDEX.rstrip()).format(ledger=self.identifier)])
         self._load = load
         self._row: dict[str, Any] = {
-            "load_id": load.load_id,
+            **vars(load.facts),
             "target": f"{schema}.{table}",
-            "shard": load.shard,
-            "export_id": load.export_id,
-            "kind": load.kind,
-            "window_start": load.window_start,
-            "window_end": load.window_end,
-            "submitted_at": load.submitted_at,
-            "contract": str(load.contract),
-            "run_id": load.run_id,
             "write_mode": write_mode,
             "publish": publish,
         }

@@ -6,18 +6,18 @@ from collections.abc import Callable
 
 from psycopg import sql
 
-from airflow_provider_genesys.pipeline.load import UnfinishedLoad
+from airflow_provider_genesys.pipeline.load import LoadFacts
 from airflow_provider_genesys.sinks.postgres.session import Connection, Session
 
 _UNFINISHED = """
-SELECT load_id, export_id, kind, window_start, window_end, submitted_at, contract, run_id FROM {ledger} AS l
+SELECT load_id, shard, export_id, kind, window_start, window_end, submitted_at, contract, run_id FROM {ledger} AS l
 WHERE target = %s AND state = 'loading' AND shard = 0 AND NOT EXISTS (
     SELECT FROM {ledger} WHERE load_id = l.load_id AND target = l.target AND export_id = l.export_id AND shard > 0
 ) ORDER BY window_start
 """
 
 
-def unfinished_loads(connect: Callable[[], Connection], schema: str, table: str) -> list[UnfinishedLoad]:
+def unfinished_loads(connect: Callable[[], Connection], schema: str, table: str) -> list[LoadFacts]:
     """Return them, the oldest window first; none where there is no ledger yet. Loads in shards are not among them.
 
     :param connect: opens a connection (psycopg 3).
@@ -27,12 +27,12 @@ def unfinished_loads(connect: Callable[[], Connection], schema: str, table: str)
     session = Session(connect, retries=3, retry_wait=0.5)
     ledger = sql.Identifier(schema, "genesys_ledger")
 
-    def found() -> list[UnfinishedLoad]:
+    def found() -> list[LoadFacts]:
         with session.transaction() as cursor:
             if cursor.execute("SELECT to_regclass(%s)", [ledger.as_string()]).fetchone() == (None,):
                 return []
             cursor.execute(sql.SQL(_UNFINISHED).format(ledger=ledger), [f"{schema}.{table}"])
-            return [UnfinishedLoad(*row) for row in cursor.fetchall()]
+            return [LoadFacts(*row) for row in cursor.fetchall()]
 
     try:
         return session.retried(found, f"the question which loads into {schema}.{table} are not complete")
