@@ -8,23 +8,24 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import cached_property
 from operator import attrgetter, itemgetter
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import msgspec
 
+from airflow_provider_genesys.contracts.coerce import coerced
 from airflow_provider_genesys.contracts.column import ColumnType
 from airflow_provider_genesys.exceptions import ContractError
-from airflow_provider_genesys.times import in_utc
 
-TYPES: dict[str, Any] = {
+_STRAIGHT: dict[str, Any] = {
     "string": str,
     "integer": Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)],
     "number": float,
     "boolean": bool,
     "timestamp": datetime,
-    "json": Any,
+    "json": msgspec.Raw,
 }
-"""What a value becomes, by the type of its column."""
+"""Types whose values mostly are what they become, so that they can be decoded as such; the others are coerced."""
+_TYPES = get_args(ColumnType)
 
 _UP = re.compile(r"((?:\.\./)*)([^./]+)")
 
@@ -43,10 +44,10 @@ class ChildColumn:
 
     def __post_init__(self) -> None:
         match = _UP.fullmatch(self.path)
-        if match is None or self.type not in _CONVERSIONS:
+        if match is None or self.type not in _TYPES:
             raise ContractError(
                 f"Child column {self.name!r}: its path is a member, perhaps behind '../', its type one of "
-                f"{', '.join(_CONVERSIONS)}; not {self.path!r} and {self.type!r}."
+                f"{', '.join(_TYPES)}; not {self.path!r} and {self.type!r}."
             )
 
     @property
@@ -80,53 +81,51 @@ class Child:
     def rows(self, text: bytes | None) -> Iterator[tuple[Any, ...]]:
         """Yield (ordinal, values...) of each object, counted from 1 over the whole record.
 
-        :param text: of the source column, JSON. What is no list of objects has no rows; a value of another type
-            is None.
+        :param text: of the source column, JSON. What is no list of objects has no rows. A value is coerced as one of
+            the record's own columns is; what cannot be is None. ``json`` is text.
         """
         if not text:
             return
         if self._decoder and (found := self._decoder.rows(text)) is not None:
             yield from ((ordinal, *values) for ordinal, values in enumerate(found, 1))
             return
-        places = [(*column.place, _CONVERSIONS[column.type]) for column in self.columns]
-        top = msgspec.json.decode(text)
-        for ordinal, chain in enumerate(_walk([top], self.path.split(".")[1:]), 1):
-            yield (ordinal, *(_value(chain, up, member, convert) for up, member, convert in places))
+        places = [(*column.place, column.type) for column in self.columns]
+        for ordinal, chain in enumerate(_walk([], text, self.path.split(".")[1:]), 1):
+            yield (ordinal, *(_value(chain, *place) for place in places))
 
 
-def _walk(chain: list[Any], inner: list[str]) -> Iterator[list[dict[str, Any]]]:
-    """Yield, for each innermost object, the objects around it and itself; ``chain`` ends with the next list."""
-    *around, items = chain
-    for item in items if isinstance(items, list) else []:
-        if not isinstance(item, dict):
+Members = dict[str, msgspec.Raw]
+_list = msgspec.json.Decoder(list[msgspec.Raw])
+_members = msgspec.json.Decoder(Members)
+
+
+def _walk(around: list[Members], items: bytes, inner: list[str]) -> Iterator[list[Members]]:
+    """Yield, for each innermost object in the list ``items``, the objects around it and itself."""
+    for item in _list.decode(items) if _begins(items, b"[") else []:
+        if not _begins(bytes(item), b"{"):
             continue
+        chain = [*around, _members.decode(item)]
         if inner:
-            yield from _walk([*around, item, item.get(inner[0])], inner[1:])
+            yield from _walk(chain, bytes(chain[-1].get(inner[0], b"null")), inner[1:])
         else:
-            yield [*around, item]
+            yield chain
 
 
-def _value(chain: list[dict[str, Any]], up: int, member: str, convert: Callable[[Any], Any]) -> Any:
-    value = chain[-1 - up].get(member) if up < len(chain) else None
+def _begins(text: bytes, bracket: bytes) -> bool:
+    return text.lstrip().startswith(bracket)
+
+
+def _value(chain: list[Members], up: int, member: str, kind: ColumnType) -> Any:
+    text = bytes(chain[-1 - up].get(member, b"null")) if up < len(chain) else b"null"
     try:
-        return None if value is None else convert(value)
-    except (msgspec.ValidationError, ValueError, TypeError, OverflowError):
+        return None if text == b"null" else _plain(kind, coerced(kind, text))
+    except ValueError:
         return None
 
 
-def _timestamp(value: Any) -> datetime:
-    return in_utc(msgspec.convert(value, datetime))
+def _plain(kind: str, value: Any) -> Any:
+    return value.decode() if kind == "json" else value
 
-
-def _of(kind: Any) -> Callable[[Any], Any]:
-    return lambda value: msgspec.convert(value, kind)
-
-
-_CONVERSIONS: dict[str, Callable[[Any], Any]] = {
-    **{name: _of(kind) for name, kind in TYPES.items() if kind is not Any},
-    "timestamp": _timestamp,
-    "json": lambda value: msgspec.json.encode(value).decode(),
-}
 
 Row = tuple[Any, ...]
 
@@ -175,7 +174,8 @@ class ChildDecoder:
             return row
         values = list(row)
         for place in self._json:
-            values[place] = None if row[place] is None else msgspec.json.encode(row[place]).decode()
+            text = bytes(row[place] or b"null")
+            values[place] = None if text == b"null" else text.decode()
         return tuple(values)
 
     def _flat(self, items: Sequence[Any], around: Row, depth: int) -> list[Row]:
@@ -194,7 +194,8 @@ def decoder_of(lists: Sequence[str], columns: Sequence[tuple[int, str, str]]) ->
     outside = any(up > len(lists) for up, _, _ in columns)
     names = [(len(lists) - up, member) for up, member, _ in columns]
     twice = len({*names, *enumerate(lists)}) < len(names) + len(lists)
-    return None if outside or twice else ChildDecoder(lists, columns)
+    coerces = any(kind not in _STRAIGHT for _, _, kind in columns)
+    return None if outside or twice or coerces else ChildDecoder(lists, columns)
 
 
 def _level(columns: Sequence[Any], depths: Sequence[int], depth: int) -> list[int]:
@@ -202,7 +203,8 @@ def _level(columns: Sequence[Any], depths: Sequence[int], depth: int) -> list[in
 
 
 def _struct(columns: Sequence[tuple[int, str, str]], inner: tuple[str, Any] | None) -> Any:
-    fields: list[Any] = [(f"value_{place}", TYPES[kind] | None, None) for place, (_, _, kind) in enumerate(columns)]
+    types = [_STRAIGHT[kind] if kind == "json" else _STRAIGHT[kind] | None for _, _, kind in columns]
+    fields: list[Any] = [(f"value_{place}", kind, None) for place, kind in enumerate(types)]
     names = {f"value_{place}": member for place, (_, member, _) in enumerate(columns)}
     if inner:
         fields.append((_ITEMS, list[inner[1]] | None, None))  # type: ignore[valid-type]  # a type made here

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_genesys.contracts.child import Child
+from airflow_provider_genesys.contracts.child import Child, ChildColumn
+from airflow_provider_genesys.contracts.coerce import coerced
+from airflow_provider_genesys.contracts.column import ColumnType
 from airflow_provider_genesys.contracts.contract import resolve
 from airflow_provider_genesys.testing.fake_genesys.interactions import Interactions
 
@@ -46,6 +48,27 @@ def by_value(child: Child, text: bytes) -> list[tuple[Any, ...]]:
 def test_whatever_the_json_is(child: Child, value: Any) -> None:
     text = json.dumps(value, ensure_ascii=False).encode()
     assert list(child.rows(text)) == by_value(child, text)
+
+
+LITERALS = st.one_of(
+    SCALARS.map(json.dumps),
+    st.sampled_from(["1000.0", "1e3", '"1000"', "1.10", "-0", "-0.0", "1e400", "9" * 400, '" 2026-11-22T10:00:00 "']),
+    st.sampled_from(['"true"', '"6070649B-AA3C-461D-AA7B-FC5B47970051"', '"0.1"', '"NaN"', "[1.10]", '{"a" : 1.0}']),
+)
+
+
+@pytest.mark.parametrize("kind", get_args(ColumnType))
+@given(literal=LITERALS)
+def test_a_value_becomes_what_it_becomes_in_a_column_of_the_record(kind: ColumnType, literal: str) -> None:
+    child, text = Child("c", "list", (ChildColumn("value", "value", kind),)), literal.encode()
+    rows = list(child.rows(b'[{"value": %b}]' % text))
+    try:
+        wanted = None if text == b"null" else coerced(kind, text)
+    except ValueError:
+        wanted = None
+    wanted = wanted.decode() if isinstance(wanted, bytes) else wanted
+    assert rows == by_value(child, b'[{"value": %b}]' % text) == [(1, wanted)]
+    assert type(rows[0][1]) is type(wanted)
 
 
 def participants(**changes: Any) -> bytes:
