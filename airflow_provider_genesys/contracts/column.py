@@ -44,6 +44,7 @@ class Column:
     :param pii: see :data:`Pii`.
     :param pii_inside: the same for places inside a ``json`` column, as pairs of path and action.
     :param expected: a record without it is counted as drift, though the column may be null.
+    :param may_be_empty: a load in which no record has a value for the column is as it should be.
     :param variant: the column takes the values of its path that are not of the type of the path's own column.
     """
 
@@ -57,6 +58,7 @@ class Column:
     pii_inside: tuple[tuple[str, Pii], ...] = ()
     expected: bool = False
     variant: bool = False
+    may_be_empty: bool = False
 
     def __post_init__(self) -> None:
         if self.type not in get_args(ColumnType):

@@ -69,6 +69,7 @@ class Contract:
         children = [column for child in facts["children"] for column in child["columns"]]
         for column in (*facts["columns"], *facts["dropped"], *children):
             del column["description"]
+            column.pop("may_be_empty", None)
         return hashlib.sha256(msgspec.json.encode(facts)).hexdigest()[:16]
 
     @property
@@ -215,7 +216,9 @@ def built_in(name: str) -> Contract:
             f"There is no contract {name!r}. Built in are: {', '.join(built_in_names())}. A contract file is named by "
             "its path, which ends in .yaml or .yml."
         )
-    return load_contract(_BUILT_IN / f"{name}.yaml")
+    contract = load_contract(_BUILT_IN / f"{name}.yaml")
+    # Its paths are right, and what Genesys does not always give is not there in every window.
+    return replace(contract, columns=tuple(replace(column, may_be_empty=True) for column in contract.columns))
 
 
 def resolve(contract: str | Contract | None, *, kind: str, folder: str | Path = ".") -> Contract:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -14,6 +14,8 @@ from airflow_provider_genesys.contracts.modes import Kind, Mode
 MOST_NAMES = 200
 """This many kinds of drift are counted each; then all others together, as :data:`OTHERS`."""
 LONGEST_NAME = 200
+DriftKind = Kind | Literal["unused"]
+"""One of the contract's, or a place that no record has a value at: see :mod:`.unused`."""
 OTHERS = "(other fields)"
 
 
@@ -49,12 +51,14 @@ class Drift:
     """
 
     field: str
-    kind: Kind
+    kind: DriftKind
     count: int
     first: int | None = None
     example: str | None = None
 
     def __str__(self) -> str:
+        if self.kind == "unused":
+            return f"none of {self.count:,} records has a value at {self.field!r}, which the contract names"
         first = "" if self.first is None else f", first at byte {self.first} ({self.example})"
         return f"{self.kind} {self.field!r} in {self.count:,} records{first}"
 

@@ -22,7 +22,7 @@ _TOP = ("name", "version", "key", "timestamp", "modes", "pii_key", "records_path
 _NEEDED = ("name", "version", "key", "timestamp", "columns")
 _NEEDED_OF_A_LISTING = ("name", "version", "key", "source", "columns")
 _PROCESSED = "processedAt"
-_SETTINGS = ("path", "type", "required", "default", "pii", "description")
+_SETTINGS = ("path", "type", "required", "default", "pii", "may_be_empty", "description")
 _LARGEST = 1024 * 1024
 
 
@@ -150,7 +150,7 @@ def _setting(file: ContractFile, place: str, key: str, node: yaml.Node) -> Any:
         return tuple((path, _scalar(file, action)) for path, action in inside.items())
     if key == "default":
         return json_value(file, node)
-    kind = bool if key == "required" else str
+    kind = bool if key in ("required", "may_be_empty") else str
     return value_of(file, f"{place}: {key}", node, kind)
 
 

@@ -30,6 +30,23 @@ def picked(text: bytes, path: Steps) -> bytes | None:
     return None if text == b"null" else text
 
 
+def has_value(text: bytes, path: Steps) -> bool:
+    """Whether the JSON value ``text`` holds something but null at ``path``, or something else on the way there."""
+    for place, step in enumerate(path):
+        if text == b"null":
+            return False
+        try:
+            if step == EVERY:
+                return any(has_value(bytes(entry), path[place + 1 :]) for entry in _entries(text))
+            found = _field(text, step) if isinstance(step, str) else next(iter(_entries(text)[step : step + 1]), None)
+        except ValueError:
+            return True
+        if found is None:
+            return False
+        text = bytes(found)
+    return text != b"null"
+
+
 def _entries(text: bytes) -> list[msgspec.Raw]:
     try:
         return _list.decode(text)

@@ -12,6 +12,7 @@ from airflow_provider_genesys.contracts.contract import Contract
 from airflow_provider_genesys.contracts.drift import summed
 from airflow_provider_genesys.contracts.pii import record_protection
 from airflow_provider_genesys.contracts.transform import Rows, Transform
+from airflow_provider_genesys.contracts.unused import Unused
 from airflow_provider_genesys.pipeline.checkpoint import DIGEST_RANGE, Checkpoint, Counts
 from airflow_provider_genesys.pipeline.load import Batch, Load
 from airflow_provider_genesys.source.records import Slice
@@ -30,6 +31,8 @@ class Batcher:
         processed_at = datetime.fromisoformat(start.processed_at)
         self._protect = record_protection((*load.contract.columns, *load.contract.dropped), pii_key)
         self._transform = Transform(contract, processed_at, pii_key, where=f"Export {load.export_id}")
+        # A checkpoint of an older release does not know: nothing is looked for then.
+        self._unused = Unused(load.contract, start.unused if start.unused is not None or not start.counts.read else [])
         self.last = start
         """The newest checkpoint, committed or not."""
         self.committed = start
@@ -66,7 +69,7 @@ class Batcher:
         self.read += len(rows.rows) + len(rows.dead_letters)
         self.dead_letters += len(rows.dead_letters)
         self.last = replace(
-            self._added(rows),
+            self._added(part, rows),
             position=place.position,
             proof=place.proof,
             source=place.identity,
@@ -83,7 +86,8 @@ class Batcher:
             protect=self._protect,
         )
 
-    def _added(self, rows: Rows) -> Checkpoint:
+    def _added(self, part: Slice, rows: Rows) -> Checkpoint:
+        self._unused.take(part, rows.rows)
         last = self.last
         span = self._transform.span(rows)
         times = [] if span is None else [moment.isoformat() for moment in span]
@@ -93,6 +97,7 @@ class Batcher:
             rules=_sum(last.rules, Counter(letter.rule for letter in rows.dead_letters)),
             drift=summed(last.drift, rows.drift),
             evolved=self._evolved(rows.contract) if rows.contract is not self._load.contract else [],
+            unused=self._unused.paths,
             min_timestamp=min(filter(None, [last.min_timestamp, *times]), default=None),
             max_timestamp=max(filter(None, [last.max_timestamp, *times]), default=None),
             last_record_id=self._transform.last_key(rows) or last.last_record_id,

@@ -47,6 +47,8 @@ class Certificate:
     """Dead letters by rule."""
     drift: list[Drift] = field(default_factory=list)
     """How records differ from the contract, in the order of their first occurrences."""
+    unused: list[str] = field(default_factory=list)
+    """Places of the contract that no record has a value at."""
     evolved: list[Column] = field(default_factory=list)
     """Columns that the contract has got, or that have become optional, in the course of the load."""
     incomplete: bool = False

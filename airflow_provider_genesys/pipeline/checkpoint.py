@@ -67,6 +67,8 @@ class Checkpoint:
     """How records differ from the contract, in the order of their first occurrences."""
     evolved: list[Column] = field(default_factory=list)
     """Columns that the contract has got, or that have become optional, since the load began."""
+    unused: list[str] | None = None
+    """Places of the contract that no record so far has a value at; None where none was read."""
     min_timestamp: str | None = None
     max_timestamp: str | None = None
     last_record_id: str | None = None

@@ -12,7 +12,9 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
+from functools import partial
 
+from airflow_provider_genesys.contracts.unused import judge_unused
 from airflow_provider_genesys.exceptions import (
     ConfigurationError,
     NotAnArchiveError,
@@ -49,6 +51,8 @@ class Options:
     :param restart: load from the beginning, whatever the sink remembers.
     :param max_record_bytes: a longer record is set aside.
     :param completeness: what Genesys tells of the number of records, and what a difference does.
+    :param allow_unused_protected: whether a load is a success in which no record has a value at a place that the
+        contract protects.
     :param pii_key: what the contract's personal data is hashed with.
     :param max_memory_mb: memory that the process may hold, in MB (10**6 bytes); None for any amount.
     """
@@ -61,6 +65,7 @@ class Options:
     restart: bool = False
     max_record_bytes: int = MAX_RECORD_BYTES
     completeness: Completeness = field(default_factory=Completeness)
+    allow_unused_protected: bool = False
     pii_key: bytes | None = field(default=None, repr=False)
     max_memory_mb: float | None = None
 
@@ -95,7 +100,7 @@ def run(
     except BaseException:
         sink.abort()
         raise
-    join_shards(load, sink, Budget(options.max_dead_letters, options.max_dead_letter_ratio), options.completeness)
+    join_shards(load, sink, partial(_judged_whole, load, options))
     return certificate
 
 
@@ -135,11 +140,13 @@ def _load(
         raise _empty(load, source.length)
     budget.check(batcher.account, ended=True)
     options.completeness.check(load.export_id, batcher.read, source.length)
+    described = _described(load, batcher, source, progress)
+    if not load.shard:
+        described = _with_unused(load, options, described, batcher.read - batcher.dead_letters)
     phases.ended("source")
     reached(FINISHING)
     with _naming_failed(load, batcher):
         told = options.completeness.reported
-        described = _described(load, batcher, source, progress)
         certificate = sink.finish(replace(described, expected_records=told, phases=phases.seconds))
     reached(COMPLETE)
     done = batcher.last.at(datetime.now(timezone.utc), certificate.counts, where="the end")
@@ -167,6 +174,22 @@ def _naming_failed(load: Load, batcher: Batcher) -> Iterator[None]:
             raise
         told = f"{error} Not committed of export {load.export_id}: bytes {start} to {end}. The next try goes on there."
         raise type(error)(told, code=error.code, failed=(start, end)) from error
+
+
+def _judged_whole(load: Load, options: Options, joint: Certificate) -> Certificate:
+    """Judge over all shards what one of them alone is not judged by."""
+    Budget(options.max_dead_letters, options.max_dead_letter_ratio).check(joint, ended=True)
+    options.completeness.check(joint.export_id, joint.counts.read, joint.bytes_read)
+    return _with_unused(load, options, joint, joint.counts.read - joint.counts.dead_letters)
+
+
+def _with_unused(load: Load, options: Options, certificate: Certificate, rows: int) -> Certificate:
+    """Add to the drift what the contract names and no record has."""
+    allowed = options.allow_unused_protected
+    unused = judge_unused(load.contract, certificate.unused, rows, allow_protected=allowed)
+    if certificate.unused and rows:
+        log.info("Export %s: no record has a value at %s", load.export_id, ", ".join(certificate.unused))
+    return replace(certificate, drift=[*certificate.drift, *unused])
 
 
 def _of_shard(options: Options) -> Options:
@@ -215,6 +238,7 @@ def _described(load: Load, batcher: Batcher, source: Source, progress: Progress)
         max_timestamp=last.max_timestamp,
         rules=last.rules,
         drift=last.drift,
+        unused=last.unused or [],
         evolved=last.evolved,
         shard=load.range if load.shard else None,
         incomplete=_incomplete(load, source.identity.available_until),

@@ -13,7 +13,6 @@ import msgspec
 
 from airflow_provider_genesys.contracts.drift import summed
 from airflow_provider_genesys.exceptions import AccountError
-from airflow_provider_genesys.pipeline.budget import Budget, Completeness
 from airflow_provider_genesys.pipeline.certificate import Certificate
 from airflow_provider_genesys.pipeline.checkpoint import DIGEST_RANGE, Checkpoint, Counts
 from airflow_provider_genesys.pipeline.load import Load
@@ -59,23 +58,17 @@ def check_end(shard: Shard, last: Checkpoint) -> None:
         )
 
 
-def join_shards(load: Load, sink: Sink, budget: Budget, completeness: Completeness) -> Certificate | None:
+def join_shards(load: Load, sink: Sink, judge: Callable[[Certificate], Certificate]) -> Certificate | None:
     """After a shard that was the last one to be loaded, close the account of the whole.
 
     :param load: of the shard; nothing is done where it is the whole.
-    :param budget: the limits of the whole.
-    :param completeness: what Genesys tells of the whole.
+    :param judge: raises where the whole must not be complete; returns the certificate that it gets.
     :return: its certificate; None where another shard is missing, or the sink holds no certificates.
     :raises AccountError: the shards are not one whole.
-    :raises IncompleteError: Genesys tells of more than there is.
-    :raises DeadLetterBudgetError: too many records of all shards were set aside.
     """
 
     def joined(certificates: Sequence[Certificate]) -> Certificate:
-        joint = join_certificates(certificates)
-        budget.check(joint, ended=True)
-        completeness.check(joint.export_id, joint.counts.read, joint.bytes_read)
-        return joint
+        return judge(join_certificates(certificates))
 
     return sink.join(load, joined) if load.shard and isinstance(sink, JoiningSink) else None
 
@@ -103,6 +96,7 @@ def join_certificates(certificates: Sequence[Certificate]) -> Certificate:
         min_timestamp=_most(min, (certificate.min_timestamp for certificate in ordered)),
         max_timestamp=_most(max, (certificate.max_timestamp for certificate in ordered)),
         rules=dict(sum((Counter(certificate.rules) for certificate in ordered), Counter())),
+        unused=[path for path in first.unused if all(path in certificate.unused for certificate in ordered)],
         drift=summed([], chain.from_iterable(certificate.drift for certificate in ordered)),
         parts=[part for certificate in ordered for part in certificate.parts],
         started_at=_most(min, (certificate.started_at for certificate in ordered)),

@@ -60,6 +60,8 @@ class GenesysExportTransferOperator(ExportLoader):
     :param dead_letter_raw: what is kept of a record that is set aside: ``encrypt`` (its bytes, encrypted with the
         connection's client secret), ``keep`` (in clear, but for what the contract protects) or ``drop``.
     :param allow_empty: whether an export without a single record is a success.
+    :param allow_unused_protected: whether a load is a success in which no record has a value at a place that the
+        contract hashes, masks or drops. Else it fails, for the path may be wrong and the value land in clear.
     :param expect_records: what is done where the export holds another number of records than Genesys tells:
         ``at_least`` fails where records or bytes are missing and warns of more; ``fail``, ``warn`` in the log, or
         ``ignore``. The certificate holds both numbers.

@@ -86,6 +86,7 @@ class ExportLoader(BaseOperator):
         max_dead_letter_ratio: float | None = 0.1,
         dead_letter_raw: Literal["encrypt", "keep", "drop"] = "encrypt",
         allow_empty: bool = False,
+        allow_unused_protected: bool = False,
         expect_records: Literal["at_least", "fail", "warn", "ignore"] = "at_least",
         reconcile: Literal["warn", "fail", "off"] = "warn",
         on_clear: Literal["restart", "resume"] = "restart",
@@ -116,6 +117,7 @@ class ExportLoader(BaseOperator):
         self.max_dead_letter_ratio = max_dead_letter_ratio
         self.dead_letter_raw = dead_letter_raw
         self.allow_empty = allow_empty
+        self.allow_unused_protected = allow_unused_protected
         self.expect_records = expect_records
         self.reconcile = reconcile
         self.on_clear = on_clear
@@ -201,6 +203,7 @@ class ExportLoader(BaseOperator):
             max_dead_letters=number(self.max_dead_letters, int),
             max_dead_letter_ratio=number(self.max_dead_letter_ratio, float),
             allow_empty=self.allow_empty,
+            allow_unused_protected=self.allow_unused_protected,
             restart=restart,
             max_memory_mb=self.max_memory_mb,
             pii_key=hash_key_of(self.pii_key, load.contract),

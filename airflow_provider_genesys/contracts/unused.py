@@ -1,0 +1,92 @@
+"""Which places of a contract no record has a value at: a path that is misspelt is null in every row without a word."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from airflow_provider_genesys.contracts.column import PROCESSED_AT, Column, Pii, Steps, steps
+from airflow_provider_genesys.contracts.contract import Contract
+from airflow_provider_genesys.contracts.drift import Drift
+from airflow_provider_genesys.contracts.json_path import has_value
+from airflow_provider_genesys.exceptions import ContractError
+from airflow_provider_genesys.source.records import Slice
+
+
+@dataclass(frozen=True)
+class _Place:
+    """One place that a contract names: a column, or what is protected inside one."""
+
+    path: str
+    column: Column
+    pii: Pii
+    index: int | None
+    """Of the column in a row; None for what is not seen there."""
+
+
+class Unused:
+    """The places that no record has had a value at so far.
+
+    :param paths: those that an earlier reader of the load has left; None where there was none.
+    """
+
+    def __init__(self, contract: Contract, paths: list[str] | None) -> None:
+        self._places = {place.path: place for place in _places(contract) if paths is None or place.path in paths}
+
+    @property
+    def paths(self) -> list[str]:
+        """Where they are in a record, as the contract writes paths."""
+        return list(self._places)
+
+    def take(self, part: Slice, rows: list[tuple[Any, ...]]) -> None:
+        """Look at the records of ``part``, which became ``rows``."""
+        for path, place in list(self._places.items()):
+            if _is_landed(place, rows) or _is_met(part, steps(path)):
+                del self._places[path]
+
+
+def judge_unused(contract: Contract, paths: list[str], records: int, *, allow_protected: bool) -> list[Drift]:
+    """Return the drift of a load of ``records`` rows, none of which has a value at ``paths``.
+
+    Of a load without rows nothing is known.
+
+    :param allow_protected: whether what the contract protects may be among them.
+    :raises ContractError: it is, and the contract does not allow it with ``may_be_empty``. Its values may be elsewhere
+        in the record, and land in clear.
+    """
+    wanted = [place for place in _places(contract) if place.path in paths and not place.column.may_be_empty]
+    protected = [f"{place.path!r} (pii: {place.pii})" for place in wanted if place.pii != "keep"]
+    if records and protected and not allow_protected:
+        raise ContractError(
+            f"Contract {contract.name}: none of {records} records has a value at {', '.join(protected)}. Where the "
+            "path is wrong, the personal data is elsewhere in the record, and nothing protects it there: compare the "
+            "path with a record. Where it is right, set may_be_empty: true at the column, or "
+            "allow_unused_protected=True in the operator."
+        )
+    return [Drift(place.path, "unused", records) for place in wanted] if records else []
+
+
+def _places(contract: Contract) -> Iterator[_Place]:
+    index = {column.name: place for place, column in enumerate(contract.columns)}
+    for column in (*contract.columns, *contract.dropped):
+        if column.path == PROCESSED_AT or column.variant:
+            continue
+        if not column.required and column.default is None:
+            yield _Place(column.path, column, column.pii, index.get(column.name))
+        for path, action in column.pii_inside:
+            dot = "" if path.startswith("[") else "."
+            yield _Place(f"{column.path}{dot}{path}", column, action, None)
+
+
+def _is_landed(place: _Place, rows: list[tuple[Any, ...]]) -> bool:
+    index = place.index
+    return index is not None and any(row[index] is not None for row in rows)
+
+
+def _is_met(part: Slice, path: Steps) -> bool:
+    """Whether a record has a value at ``path``, also one that does not land in its column."""
+    key = next(step for step in reversed(path) if isinstance(step, str))
+    if part.data.find(b'"%b"' % key.encode()) < 0:
+        return False
+    return any(has_value(part.raw(start, end), path) for start, end in zip(part.starts, part.ends, strict=True))
