@@ -1,7 +1,7 @@
 """What every checkpoint store promises to a sink that has no ledger.
 
-Such a sink cannot commit data and checkpoint together: it sends first and commits the checkpoint then. A crash between
-the two sends the same records again, so the promise is at-least-once, never less.
+Such a sink cannot commit data and checkpoint together. It sends the records first and commits the checkpoint after
+them. If it crashes between the two, the next attempt sends the same records again: delivery is at-least-once.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ State = Literal["loading", "complete"]
 
 @dataclass(frozen=True)
 class Key:
-    """One shard of one load into one target: what has a separate checkpoint."""
+    """One shard of one load into one target. Each has its own checkpoint."""
 
     load_id: str
     target: str
@@ -30,43 +30,43 @@ class Key:
 
 @dataclass(frozen=True)
 class Claim:
-    """What an attempt gets when it claims a load, and shows with everything that it writes."""
+    """What the store returns to an attempt that claims a load. The attempt shows it with each write."""
 
     key: Key
     export_id: str
     fence: int
-    """Greater than that of every earlier claim that the store remembers."""
+    """Greater than the fence of every earlier claim that the store remembers."""
     attempt: str
-    """Random: tells this claim from another of the same fence, after a store has lost what it had confirmed."""
+    """Random. A store that lost a confirmed write may give the same fence twice; this keeps the two claims apart."""
     attempts: int
-    """How often the load was claimed since it began: 1, and one more for each resume."""
+    """How often the load was claimed since it began: 1 for the first attempt, 2 after one resume."""
     state: State | None
-    """What the store held before; None where it held nothing."""
+    """State of the entry before this claim; None if there was no entry."""
     checkpoint: Checkpoint | None
-    """Where to continue; None to begin."""
+    """Where to continue; None to start from the beginning."""
     processed_at: str | None
-    """That of the same export's first checkpoint, whether it is continued or not; None before there is one."""
+    """``processed_at`` of this export's first checkpoint, even if the load starts again; None before there is one."""
 
 
 class CheckpointStore(Protocol):
     """A durable place for checkpoints. One store serves one attempt; it connects when it is first used."""
 
     def claim(self, key: Key, export_id: str, *, restart: bool) -> Claim:
-        """Take a new fence: from now on every earlier claim of ``key`` is refused. Tell where to continue.
+        """Take a new fence and return where to continue. From now on every earlier claim of ``key`` is refused.
 
-        There is nothing to continue when ``restart`` is set, when the store holds nothing, when what it holds is of
-        another export, or when that load is complete already.
+        The load starts from the beginning if ``restart`` is set, if the store has no entry, if the entry is of another
+        export, or if that load is already complete.
 
-        :raises CheckpointError: what the store holds cannot be read, is of another version, or belongs to another
-            load. The fence is not taken then.
-        :raises SinkRefusedError: wrong credentials, no such table, a store that throws checkpoints away.
+        :raises CheckpointError: the entry cannot be read, has another version, or belongs to another load. No fence
+            is taken.
+        :raises SinkRefusedError: wrong credentials, no such table, or a store that may evict checkpoints.
         :raises SinkUnavailableError: the store cannot be reached.
         """
 
     def commit(self, claim: Claim, checkpoint: Checkpoint) -> Checkpoint:
-        """Make ``checkpoint`` the one to continue from, and return it with the claim's fence.
+        """Store ``checkpoint`` as the one to continue from. Return it with the claim's fence.
 
-        When the answer of the store is lost, it is asked again: whether this returns says whether it is stored.
+        If the store's response is lost, the request is sent again. When this returns, the checkpoint is stored.
 
         :raises FencedError: a newer attempt has claimed the load; nothing was written.
         :raises CheckpointError: the checkpoint is of another load or export than the claim.
@@ -77,4 +77,4 @@ class CheckpointStore(Protocol):
         """Mark the load complete. Errors as for :meth:`commit`."""
 
     def close(self) -> None:
-        """Let go of the connection. Never raises."""
+        """Close the connection. Never raises."""

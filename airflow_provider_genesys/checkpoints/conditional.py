@@ -1,7 +1,8 @@
-"""The promise of :mod:`.base`, for any store that can replace an entry on the condition that it is as it was read.
+"""Keeps the promise of :mod:`.base` in any store with a conditional write: replace an entry only if it is unchanged.
 
-Every write names the revision that it replaces. A request that is sent again after its answer was lost, or that a
-dying connection delivers late, therefore changes nothing; the entry is read again, and says whose it is.
+Example: an attempt reads revision 7 and writes revision 8 on the condition that 7 is still there. If the response is
+lost, the attempt sends the write again. The store refuses the second one, because revision 8 is there. The attempt
+then reads the entry, which names the attempt that wrote it.
 """
 
 from __future__ import annotations
@@ -29,14 +30,14 @@ from airflow_provider_genesys.retries import retried
 T = TypeVar("T")
 
 _ROUNDS = 50
-"""How often an entry is read again because somebody else has replaced it meanwhile."""
+"""How often an entry is read again after another attempt has replaced it."""
 
 
 class ConditionalStore(ABC):
-    """Implements :class:`.base.CheckpointStore` on two requests.
+    """Implements :class:`.base.CheckpointStore` with two requests, :meth:`get` and :meth:`put`.
 
-    :param retries: how often a request is tried again after what may pass.
-    :param retry_wait: seconds before the first retry; doubled, with jitter, for each one more.
+    :param retries: how often a request is sent again after a transient error.
+    :param retry_wait: seconds before the first retry; doubles for each further one, with jitter.
     """
 
     def __init__(self, *, retries: int, retry_wait: float) -> None:
@@ -47,33 +48,33 @@ class ConditionalStore(ABC):
 
     @abstractmethod
     def where(self, name: Key | str) -> str:
-        """Name the place of an entry, for messages."""
+        """Return the place of an entry in words, for messages."""
 
     @abstractmethod
     def prepare(self) -> None:
-        """Make the store ready, and refuse one that does not keep what it is given. Raises as :meth:`get` does."""
+        """Make the store ready. Refuse a store that may evict entries. Raises as :meth:`get` does."""
 
     @abstractmethod
     def get(self, name: Key | str) -> dict[str, str] | None:
-        """Read the newest entry; None where there is none.
+        """Read the newest entry; None if there is none.
 
-        :raises SinkUnavailableError: it may work a moment later; the message says no more than what happened.
-        :raises SinkRefusedError: it will not; the message says what happened and what to do.
+        :raises SinkUnavailableError: a retry may work; the message says only what happened.
+        :raises SinkRefusedError: a retry would fail, too; the message says what happened and what to do.
         """
 
     @abstractmethod
     def put(self, name: Key | str, fields: dict[str, str], *, replacing: int) -> bool:
-        """Write an entry if the one that is there has the revision ``replacing`` (0: there is none), else return False.
+        """Write an entry if the stored one has the revision ``replacing`` (0: there is none). Else return False.
 
         Raises as :meth:`get` does.
         """
 
     @abstractmethod
     def close(self) -> None:
-        """Let go of the connection. Never raises."""
+        """Close the connection. Never raises."""
 
     def claim(self, key: Key, export_id: str, *, restart: bool) -> Claim:
-        """Take a new fence and tell where to continue."""
+        """Take a new fence and return where to continue."""
         attempt, doing = uuid.uuid4().hex, f"the claim of export {export_id}"
         self._retried(self.prepare, key, doing)
         state: State | None = None
@@ -89,7 +90,7 @@ class ConditionalStore(ABC):
         raise self._crowded(key, doing)
 
     def commit(self, claim: Claim, checkpoint: Checkpoint) -> Checkpoint:
-        """Make ``checkpoint`` the one to continue from."""
+        """Store ``checkpoint`` as the one to continue from."""
         if (checkpoint.load_id, checkpoint.export_id) != (claim.key.load_id, claim.export_id):
             raise CheckpointError(
                 f"A checkpoint of export {checkpoint.export_id}, load {checkpoint.load_id}, was to be kept for export "
@@ -123,12 +124,12 @@ class ConditionalStore(ABC):
         return self._retried(lambda: self.put(key, entry.to_fields(), replacing=replacing), key, doing)
 
     def recall(self, name: str) -> str | None:
-        """Return the text that was last kept under ``name``; None where none was. Raises as :meth:`keep` does."""
+        """Return the text that :meth:`keep` last stored under ``name``; None if there is none. Raises as it does."""
         fields = self._retried(lambda: self.get(name), name, "a question for what is kept there")
         return fields["text"] if fields else None
 
     def keep(self, name: str, text: str) -> None:
-        """Keep ``text`` under ``name``, instead of what was there; it is stored when this returns.
+        """Store ``text`` under ``name`` in place of the text before. When this returns, it is stored.
 
         :raises SinkRefusedError: as for :meth:`claim`.
         :raises SinkUnavailableError: as for :meth:`claim`.
@@ -155,7 +156,7 @@ class ConditionalStore(ABC):
         except SinkUnavailableError as error:
             raise SinkUnavailableError(
                 f"{self.where(key)} did not take {doing}. Tried {self._retries + 1} times; the last error: {error}. "
-                "The task's next try resumes at the checkpoint before."
+                "The task's next try resumes at the last checkpoint that was stored."
             ) from error
         except SinkRefusedError as error:
             raise SinkRefusedError(f"{self.where(key)} refuses {doing}: {error}") from error
@@ -174,6 +175,6 @@ class ConditionalStore(ABC):
 
     def _crowded(self, key: Key | str, doing: str) -> SinkUnavailableError:
         return SinkUnavailableError(
-            f"{self.where(key)} did not take {doing}: {_ROUNDS} times somebody else was first. Look for tasks that "
-            "load the same window at once."
+            f"{self.where(key)} did not take {doing}: another attempt wrote first, {_ROUNDS} times in a row. Look for "
+            "tasks that load the same window at the same time."
         )

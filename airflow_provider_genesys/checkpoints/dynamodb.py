@@ -1,4 +1,4 @@
-"""Checkpoints in Amazon DynamoDB: one item to a load. See ``docs/checkpoints.md`` for the table and the rights."""
+"""Checkpoints in Amazon DynamoDB: one item for each load. ``docs/checkpoints.md`` has the table and the rights."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ class DynamoDBCheckpointStore(ConditionalStore):
 
     :param client: makes a boto3 DynamoDB client; called once, when the store is first used.
     :param table: its partition key is the string ``id``; it has no sort key.
-    :param create_table: create the table where it is not there, with on-demand capacity.
-    :param retries: how often a request is tried again after throttling, 500, 503 and connection loss.
-    :param retry_wait: seconds before the first retry; doubled, with jitter, for each one more.
+    :param create_table: create the table, with on-demand capacity, if it does not exist.
+    :param retries: how often a request is sent again after throttling, 500, 503 and connection loss.
+    :param retry_wait: seconds before the first retry; doubles for each further one, with jitter.
     """
 
     def __init__(
@@ -61,11 +61,11 @@ class DynamoDBCheckpointStore(ConditionalStore):
         self._create_table = create_table
 
     def where(self, name: Key | str) -> str:
-        """Name table and item."""
+        """Return table and item in words."""
         return f"DynamoDB table {self._table}, {HASH_KEY} {name}"
 
     def prepare(self) -> None:
-        """Create the table if asked to. That another does so at the same moment is as good."""
+        """Create the table if asked to. If another task creates it at the same moment, that is no error."""
         if not self._create_table:
             return
         with _explained():
@@ -76,7 +76,7 @@ class DynamoDBCheckpointStore(ConditionalStore):
             )
 
     def get(self, name: Key | str) -> dict[str, str] | None:
-        """Read the item as the last write left it."""
+        """Read the item, with all writes before (a consistent read)."""
         with _explained():
             answer = self._client.get_item(TableName=self._table, Key=_key(name), ConsistentRead=True)
         # Every attribute is {type: value}.
@@ -127,7 +127,7 @@ class DynamoDBCheckpointStore(ConditionalStore):
 
 
 class _Changed(Exception):  # noqa: N818 - an answer rather than an error
-    """The item is not as it was read."""
+    """Another attempt has changed the item since it was read."""
 
 
 def _key(name: Key | str) -> dict[str, dict[str, str]]:
@@ -147,5 +147,5 @@ def _explained() -> Iterator[None]:
             raise _Changed from error
         if code in _TRANSIENT_CODES or is_transient(error):
             raise SinkUnavailableError(describe(error)) from error
-        advice = _ADVICE.get(code, "Another try would meet the same: correct the settings or the table.")
+        advice = _ADVICE.get(code, "A retry would fail in the same way: correct the settings or the table.")
         raise SinkRefusedError(f"{describe(error)}. {advice}") from error

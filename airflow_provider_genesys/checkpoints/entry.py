@@ -1,4 +1,4 @@
-"""What a store holds for one load: a flat record of texts, so that a person can read it with the store's own tools."""
+"""What a store holds for one load: a flat record of texts. A person can read it with the store's own tools."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Entry:
     shard: int
     export_id: str
     revision: int
-    """One more with each write: whoever replaces an entry says which revision they have read."""
+    """Grows by 1 with each write. A write names the revision that it replaces."""
     fence: int
     attempt: str
     attempts: int = 1
@@ -39,7 +39,7 @@ class Entry:
     version: int = VERSION
 
     def to_fields(self) -> dict[str, str]:
-        """Return every field as text; nothing is the empty text."""
+        """Return every field as text; None becomes the empty text."""
         return {name: "" if value is None else str(value) for name, value in asdict(self).items()}
 
     def changed(self, **changes: Any) -> Entry:
@@ -48,7 +48,7 @@ class Entry:
         return replace(self, revision=self.revision + 1, written_at=now, **changes)
 
     def claimed(self, export_id: str, attempt: str, *, restart: bool) -> Entry:
-        """Return the entry with which an attempt takes over: going on from the checkpoint, or beginning."""
+        """Return the entry with which an attempt takes over. It continues from the checkpoint or starts again."""
         taken = self.changed(fence=self.fence + 1, attempt=attempt)
         if continues(Previous(self.export_id, self.state, self.checkpoint), export_id, restart=restart):
             return replace(taken, attempts=self.attempts + 1)
@@ -63,10 +63,10 @@ class Entry:
         )
 
     def claim(self, state: State | None, where: str) -> Claim:
-        """Return what the attempt that wrote this entry is told.
+        """Return the claim for the attempt that wrote this entry.
 
-        :param state: of the entry before.
-        :raises CheckpointError: the checkpoint cannot be read or belongs to something else.
+        :param state: state of the entry before it.
+        :raises CheckpointError: the checkpoint cannot be read, or belongs to another load or export.
         """
         key = Key(self.load_id, self.target, self.shard)
         checkpoint = self._read(where) if self.checkpoint else None
@@ -84,14 +84,14 @@ class Entry:
 
 
 def first_entry(key: Key, export_id: str, attempt: str) -> Entry:
-    """Return the entry of a load that the store does not know."""
+    """Return the first entry of a load."""
     return Entry(key.load_id, key.target, key.shard, export_id, 0, 1, attempt).changed()
 
 
 def from_fields(fields: Mapping[str, str], key: Key, where: str) -> Entry:
-    """Read what :meth:`Entry.to_fields` made.
+    """Read an entry that :meth:`Entry.to_fields` wrote.
 
-    :raises CheckpointError: it is no such thing, of another version, or of another load.
+    :raises CheckpointError: it is not an entry, has another version, or is of another load.
     """
     version = fields.get("version")
     if version is not None and version != str(VERSION):
@@ -103,8 +103,8 @@ def from_fields(fields: Mapping[str, str], key: Key, where: str) -> Entry:
         entry = msgspec.convert({name: value for name, value in fields.items() if value}, Entry, strict=False)
     except msgspec.ValidationError as error:
         raise CheckpointError(
-            f"The entry in {where} cannot be read ({error}). Delete it to load the window from its beginning, after "
-            "having made sure that nothing else writes there."
+            f"The entry in {where} cannot be read ({error}). Make sure that nothing else writes there; then delete it "
+            "to load the window from its beginning."
         ) from error
     if (entry.load_id, entry.target, entry.shard) != (key.load_id, key.target, key.shard):
         raise CheckpointError(

@@ -1,4 +1,4 @@
-"""Checkpoints in Redis or Valkey: one hash to a load. See ``docs/checkpoints.md`` for what the server has to keep."""
+"""Checkpoints in Redis or Valkey: one hash for each load. ``docs/checkpoints.md`` says how to set up the server."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ except ImportError as missing:
         "Keeping checkpoints in Redis needs its client. Run: pip install 'airflow-provider-genesys[redis]'"
     ) from missing
 
-# All fields at once, and none is deleted: where the server is out of memory, the former entry stays whole.
+# Sets all fields in one call and deletes none: if the server is out of memory, the entry before stays whole.
 _PUT = """
 if (redis.call('HGET', KEYS[1], 'revision') or '0') ~= ARGV[1] then return 0 end
 redis.call('HSET', KEYS[1], unpack(ARGV, 3))
@@ -32,7 +32,7 @@ if ARGV[2] == '0' then redis.call('PERSIST', KEYS[1]) else redis.call('EXPIRE', 
 return 1
 """
 _LASTING = (redis.AuthenticationError, redis.exceptions.AuthorizationError)
-"""These are ConnectionErrors to the client, because it logs in while it connects."""
+"""Errors that a retry cannot cure. The client makes them ConnectionErrors, because it logs in while it connects."""
 _PASSING = (
     redis.ConnectionError,
     redis.TimeoutError,
@@ -41,7 +41,7 @@ _PASSING = (
     redis.exceptions.OutOfMemoryError,
     redis.exceptions.TryAgainError,
 )
-# Codes for which the client has no class, and those that Redis before 7 wraps when a script meets them.
+# The client has no class for these codes, or Redis before 7 wraps them when they happen in a script.
 _PASSING_CODE = re.compile(r"(^|[ -])(BUSY|MISCONF|NOREPLICAS|OOM|READONLY|UNBLOCKED)\b")
 _NO_PERMISSION = re.compile(r"NOPERM|ACL failure|can't run this command|has no permissions")
 
@@ -50,11 +50,11 @@ class RedisCheckpointStore(ConditionalStore):
     """Implements :class:`.base.CheckpointStore`.
 
     :param client: makes a ``redis.Redis``; called once, when the store is first used.
-    :param prefix: what every key begins with.
-    :param ttl: how long an entry stays after it was last written; None for ever. It has to outlive every retry: a load
-        whose entry is gone starts again.
-    :param retries: how often a request is tried again after connection loss, failover and the like.
-    :param retry_wait: seconds before the first retry; doubled, with jitter, for each one more.
+    :param prefix: beginning of every key.
+    :param ttl: how long an entry stays after its last write; None means for ever. It must be longer than the time to
+        the last retry, because a load whose entry is gone starts again.
+    :param retries: how often a request is sent again after a transient error, e.g. connection loss or failover.
+    :param retry_wait: seconds before the first retry; doubles for each further one, with jitter.
     """
 
     def __init__(
@@ -75,16 +75,16 @@ class RedisCheckpointStore(ConditionalStore):
         self._ttl = int(ttl.total_seconds()) if ttl else 0
 
     def where(self, name: Key | str) -> str:
-        """Name the key."""
+        """Return the key in words."""
         return f"Redis, key {self._prefix}{name}"
 
     def prepare(self) -> None:
-        """Refuse a server that is set up as a cache and throws entries away when its memory is full."""
+        """Refuse a server that is set up as a cache: it evicts entries when its memory is full."""
         try:
             with _explained():
                 memory = self._client.info("memory")
         except SinkRefusedError:
-            return  # may not ask: docs/checkpoints.md tells what to look at
+            return  # this user may not read the setting: docs/checkpoints.md says how to check it by hand
         policy = str(memory.get("maxmemory_policy", "noeviction"))
         evicts = policy.startswith("allkeys") or (policy.startswith("volatile") and self._ttl)
         if memory.get("maxmemory") and evicts:
@@ -100,7 +100,7 @@ class RedisCheckpointStore(ConditionalStore):
         return {_text(name): _text(value) for name, value in fields.items()} or None
 
     def put(self, name: Key | str, fields: dict[str, str], *, replacing: int) -> bool:
-        """Write the hash in a script, which nothing comes between."""
+        """Write the hash in a script, which Redis runs as one step."""
         values = [part for field in fields.items() for part in field]
         with _explained():
             write = self._client.register_script(_PUT)
@@ -120,7 +120,7 @@ class RedisCheckpointStore(ConditionalStore):
 
 
 def _text(value: bytes | str) -> str:
-    """Return what a client gives, whether it decodes answers or not; bytes that are no text show as such."""
+    """Return a client's value as text, whether the client decodes responses or not. Bad UTF-8 is escaped."""
     return value.decode(errors="backslashreplace") if isinstance(value, bytes) else value
 
 
