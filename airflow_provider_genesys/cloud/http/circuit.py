@@ -10,11 +10,11 @@ from airflow_provider_genesys.exceptions import CircuitOpenError
 
 
 class Circuit:
-    """Counts consecutive failures of one service. Not locked: anyone who uses it holds a lock already.
+    """Counts consecutive failures of one service. Not thread-safe: the caller holds a lock.
 
     :param name: the service, for the message.
-    :param limit: failures in a row that open it.
-    :param pause: seconds that it then stays open; doubled by every probe that fails, up to ``longest``.
+    :param limit: number of failures in a row that open the circuit.
+    :param pause: seconds that it then stays open. Each failed probe doubles them, up to ``longest``.
     :param clock: monotonic seconds.
     """
 
@@ -37,20 +37,20 @@ class Circuit:
         self._open_until = 0.0
 
     def wait(self) -> float:
-        """Return the seconds for which it is still open; 0 when a call may be made."""
+        """Return the seconds for which the circuit is still open; 0 if a call may be made."""
         return max(0.0, self._open_until - self._clock()) if self._failures >= self._limit else 0.0
 
     def check(self) -> None:
-        """Let a call through when closed, and one probe when the pause is over.
+        """Allow a call if the circuit is closed. After the pause, allow one probe.
 
-        :raises CircuitOpenError: the pause is not over; says when it is, and carries ``retry_after``.
+        :raises CircuitOpenError: the pause is not over. The error says when it ends and carries ``retry_after``.
         """
         wait = self.wait()
         if not wait:
             return
         at = datetime.now(timezone.utc) + timedelta(seconds=wait)
         error = CircuitOpenError(
-            f"{self._name} failed {self._failures} times in a row and is tried again in {wait:.0f} s, at "
+            f"{self._name} failed {self._failures} times in a row. It is tried again in {wait:.0f} s, at "
             f"{at:%Y-%m-%d %H:%M:%S} UTC. The last failure: {self._last}"
         )
         error.retry_after = wait
@@ -61,7 +61,7 @@ class Circuit:
         self._failures = 0
 
     def failed(self, error: Exception) -> None:
-        """Count a failure; at the limit, and at every failed probe after it, open."""
+        """Count a failure. Open at the limit, and again after each failed probe."""
         self._failures += 1
         self._last = str(error)  # not the error itself, whose traceback would keep clients and connections alive
         over = self._failures - self._limit

@@ -1,4 +1,4 @@
-"""Requests to the Genesys Cloud API: paced, retried where that is safe, and with errors that help."""
+"""Requests to the Genesys Cloud API: paced, retried where that is safe, with errors that say what to do."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ATTEMPTS = 6
 T = TypeVar("T")
 
 PATIENCE = 120.0
-"""Seconds after which no further attempt is begun."""
+"""Seconds. After this time, no further attempt starts."""
 
 
 @dataclass
@@ -34,19 +34,19 @@ class _Call:
     path: str
     options: dict[str, Any]
     maybe_done: bool = False
-    """Whether Genesys may have acted on the last attempt although no answer says so."""
+    """Whether Genesys may have acted on the last attempt although no response says so."""
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"
 
 
 class CloudClient:
-    """A client of one Genesys Cloud organisation. Thread-safe; after :meth:`close` it opens again when used.
+    """A client of one Genesys Cloud organisation. Thread-safe. After :meth:`close`, the next use opens it again.
 
     :param config: what the connection says.
-    :param on_secret: is called with every token and URL signature the moment it is known, so that logs can mask it.
-    :param patience: seconds over which a request is retried; what Genesys wants later than that is raised at once,
-        with ``retry_after``.
+    :param on_secret: called with each token and URL signature as soon as it is known, so that logs can mask it.
+    :param patience: seconds during which a request is retried. If Genesys asks for a longer wait, the error is raised
+        at once, with ``retry_after``.
     """
 
     def __init__(
@@ -71,40 +71,40 @@ class CloudClient:
     def request(
         self, method: str, path: str, *, json: Any = None, params: Mapping[str, str | int | bool] | None = None
     ) -> Any:
-        """Send a request and return its decoded JSON answer, or None where the answer has no body.
+        """Send a request and return the response's decoded JSON; None if the response has no body.
 
-        GET, HEAD and DELETE are repeated after 408, 429, 5xx and lost connections. Any other method is repeated only
-        where Genesys cannot have acted: no connection could be opened, no token could be had, or the answer is 429.
+        GET, HEAD and DELETE are repeated after 408, 429, 5xx and lost connections. Another method is repeated only if
+        Genesys cannot have acted: no connection could be opened, there was no token, or the response is 429.
 
         :param path: below the API's base URL; begins with ``/``.
-        :raises CloudError: the leaf that fits the answer; see :mod:`airflow_provider_genesys.exceptions`.
+        :raises CloudError: the subclass that fits the response; see :mod:`airflow_provider_genesys.exceptions`.
         """
         call = _Call(method.upper(), path, {"json": json, "params": params})
         return self._repeated(call, lambda response: self._decoded(call, response))
 
     def fetch(self, path: str, *, params: Mapping[str, str | int | bool] | None = None) -> bytes:
-        """GET an answer as it came, for anyone who decodes it better; otherwise as :meth:`request`."""
+        """GET the bytes of a response, for a caller that decodes them itself. Otherwise as :meth:`request`."""
         call = _Call("GET", path, {"params": params})
         return self._repeated(call, lambda response: response.content)
 
     def token(self) -> str:
-        """Return a token that is still good; from now until :meth:`close` it is kept fresh in the background.
+        """Return a valid token. From now until :meth:`close`, a thread renews it in the background.
 
         :raises AuthenticationError: client id, secret or region are wrong.
-        :raises CloudUnavailableError: there is none, and the token endpoint gives none.
+        :raises CloudUnavailableError: there is no token, and the token endpoint gives none.
         """
         tokens = self._refresher or self._started()
         return self._noted(tokens.token())
 
     def note_url(self, url: str) -> None:
-        """Tell ``on_secret`` the signature in a presigned URL."""
+        """Give the signature in a presigned URL to ``on_secret``."""
         for secret in signatures(url):
             self._on_secret(secret)
 
     def close(self) -> None:
-        """Let go of what clients share: the last one of the process closes the connections and ends the refresher.
+        """Give up this client's share of connections and refresh thread. The process's last client ends both.
 
-        The token stays for the next.
+        The token stays for the next client.
         """
         self._pool = self._refresher = None
 
@@ -184,8 +184,8 @@ class CloudClient:
         except (ValueError, RecursionError):
             raise CloudUnavailableError(
                 f"{call} was answered {response.status_code} with {len(response.content)} bytes of "
-                f"{response.headers.get('Content-Type', 'no content type')} instead of JSON. If that stays so, check "
-                f"the connection's host ({self.config.api_url}) and the proxy.",
+                f"{response.headers.get('Content-Type', 'no content type')} instead of JSON. If this happens again, "
+                f"check the connection's host ({self.config.api_url}) and the proxy.",
                 status=response.status_code,
             ) from None
 
@@ -205,7 +205,7 @@ _backoff = tenacity.wait_random_exponential(multiplier=1.0, max=30.0)
 
 
 def _wait(state: tenacity.RetryCallState) -> float:
-    """As long as Genesys asks, else an exponential backoff with full jitter."""
+    """Return the seconds that Genesys asks for, else an exponential backoff with full jitter."""
     error = state.outcome.exception() if state.outcome else None
     asked = error.retry_after if isinstance(error, CloudUnavailableError) else None
     return _backoff(state) if asked is None else asked

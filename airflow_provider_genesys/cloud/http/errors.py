@@ -1,4 +1,4 @@
-"""Turning Genesys' error answers into exceptions that say what happened, where, and what to do."""
+"""Turns Genesys' error responses into exceptions that say what happened, where, and what to do."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ _ADVICE: dict[type[CloudError], str] = {
 
 @dataclass(frozen=True)
 class Refusal:
-    """What an error answer says: Genesys' ErrorBody, the token endpoint's, or as much as there is of either."""
+    """What an error response says. Read from Genesys' ErrorBody or the token endpoint's; members may be missing."""
 
     status: int
     code: str | None
@@ -68,7 +68,7 @@ class Refusal:
 
 
 def read_refusal(response: httpx.Response) -> Refusal:
-    """Read an error answer, whatever its shape."""
+    """Read an error response of any shape."""
     body = _body(response)
     message = "; ".join(_messages(body)) or _describe(response)
     return Refusal(
@@ -82,7 +82,7 @@ def read_refusal(response: httpx.Response) -> Refusal:
 
 
 def error_from(response: httpx.Response, what: str) -> CloudError:
-    """Return the exception for an answer that is not 2xx.
+    """Return the exception for a response that is not 2xx.
 
     :param what: the request, e.g. ``GET /api/v2/recordings/exports/<id>``; begins the message.
     """
@@ -94,7 +94,7 @@ def error_from(response: httpx.Response, what: str) -> CloudError:
 
 
 def make_error(kind: type[CloudError], refusal: Refusal, what: str, advice: str) -> CloudError:
-    """Return ``kind`` with a message of what happened, where and what to do, and the facts as attributes."""
+    """Return a ``kind`` error. Its message says what happened, where, what to do; attributes hold facts."""
     parts = [f"{what} was answered {' '.join(filter(None, [str(refusal.status), refusal.code]))}: {refusal.message}."]
     if refusal.permissions and kind is PermissionDeniedError:
         parts.append(f"The OAuth client lacks the permission {', '.join(refusal.permissions)}.")
@@ -116,7 +116,7 @@ def _body(response: httpx.Response) -> dict[str, Any]:
 
 
 def _messages(body: dict[str, Any]) -> Iterator[str]:
-    """Yield the message, and of each nested error and detail which field it is about."""
+    """Yield the message; then, for each nested error and detail, the field that it is about."""
     said = _line(body.get("message") or body.get("description") or body.get("error_description"))
     if said:
         yield said.rstrip(".")
@@ -143,7 +143,7 @@ def _permissions(body: dict[str, Any], message: str) -> tuple[str, ...]:
 
 
 def _describe(response: httpx.Response) -> str:
-    """Say what kind of answer this is: a proxy's HTML page would fill the log and explain nothing."""
+    """Describe a response that is not JSON. Its text stays out: a proxy's HTML page would fill the log."""
     media = _line(response.headers.get("Content-Type", "")).partition(";")[0] or "no content type"
     if response.has_redirect_location:
         target = redact(response.headers["Location"])
@@ -152,6 +152,6 @@ def _describe(response: httpx.Response) -> str:
 
 
 def _line(value: Any) -> str:
-    """Return the text of ``value`` on one line, cut, without control characters."""
+    """Return the text of ``value`` on one line, shortened, without control characters."""
     text = value if isinstance(value, str) else ""
     return "".join(one if one.isprintable() else " " for one in text[:_LONGEST]).strip()

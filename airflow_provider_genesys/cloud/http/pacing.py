@@ -1,4 +1,4 @@
-"""When the next request may be sent: our own budget, what Genesys reports of its limits, and what it asks for."""
+"""Decides when the next request may be sent: by our own budget, Genesys' rate limit headers and its Retry-After."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from airflow_provider_genesys.times import in_utc, now
 WINDOW = 60.0
 """Seconds over which Genesys counts requests."""
 LONGEST_RETRY_AFTER = 3600.0
-"""Seconds; who asks for more is asked again after this."""
+"""Seconds. If Genesys asks for a longer wait, this is the wait."""
 LONGEST_RESET = 2 * WINDOW
 
 _IN_TEXT = re.compile(r"retry the request in \[?(\d+(?:\.\d+)?)\]? ?s", re.IGNORECASE)
 
 
 def retry_after(headers: Mapping[str, str], body: str = "") -> float | None:
-    """Return the seconds that an answer asks to wait, between 0 and an hour; None where it does not say.
+    """Return the seconds that a response asks to wait, between 0 and an hour; None if it does not say.
 
     Read from ``Retry-After`` (seconds or a date), else from the text of Genesys' 429, else from
-    ``inin-ratelimit-reset``. A date that has passed says nothing: one of the two clocks is wrong.
+    ``inin-ratelimit-reset``. A date in the past is ignored: one of the two clocks is wrong.
     """
     given = headers.get("Retry-After", "").strip()
     text = _IN_TEXT.search(body)
@@ -53,7 +53,7 @@ def _until(date: str) -> float | None:
 class Pacer:
     """A token bucket that all threads and clients of one OAuth client share.
 
-    :param per_minute: requests per minute, of which two seconds' worth may follow one another at once.
+    :param per_minute: requests per minute. A burst may have as many as two seconds allow: 10 of 300 per minute.
     :param clock: monotonic seconds.
     """
 
@@ -76,7 +76,7 @@ class Pacer:
         """Wait for a slot.
 
         :param longest: seconds that the caller can wait.
-        :raises CloudUnavailableError: it would take longer; carries ``retry_after``. No slot is taken.
+        :raises CloudUnavailableError: the wait would be longer. The error carries ``retry_after``; no slot is taken.
         """
         with self._lock:
             now = self._clock()
@@ -92,20 +92,20 @@ class Pacer:
             self._sleep(wait)
 
     def budget(self, per_minute: float) -> None:
-        """Set the requests per minute again, as the connection of the newest client says."""
+        """Set the requests per minute to those of the newest client's connection."""
         with self._lock:
             self._budget = per_minute
             self._rate = min(self._rate, self._budget)
 
     def pause(self, seconds: float) -> None:
-        """Let nobody start for ``seconds``: Genesys said so to one of us."""
+        """Start no request for ``seconds``, because a response asked one of the clients to wait."""
         with self._lock:
             self._paused_until = max(self._paused_until, self._clock() + seconds)
 
     def observe(self, headers: Mapping[str, str]) -> None:
-        """Steer by the ``inin-ratelimit-*`` headers, so that what is left lasts until the window ends.
+        """Follow the ``inin-ratelimit-*`` headers: spread the requests that are left over the rest of the window.
 
-        They count every process that uses the OAuth client, which our own budget cannot know.
+        The headers count the requests of every process with this OAuth client. Our own budget cannot.
         """
         allowed = _seconds(headers.get("inin-ratelimit-allowed", ""))
         count = _seconds(headers.get("inin-ratelimit-count", ""))

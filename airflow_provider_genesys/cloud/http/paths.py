@@ -15,7 +15,7 @@ def path_step(name: str, what: str) -> str:
     """Return an id as one step of a path.
 
     :param what: e.g. ``an export``, for the error.
-    :raises ConfigurationError: it is no id: empty, too long, or of dots alone, which would lead to another resource.
+    :raises ConfigurationError: it is not an id: empty, too long, or only dots, which would lead to another resource.
     """
     if not name.strip(".") or len(name) > LONGEST_ID:
         raise ConfigurationError(f"{reprlib.repr(name)} is not the id of {what}.")

@@ -1,6 +1,6 @@
-"""What the clients of a process share: connections, and, of one OAuth client, its token and its request budget.
+"""What the clients of a process share: connections and, for each OAuth client, one token and one request budget.
 
-So a triggerer with a thousand waiting exports holds a handful of connections, asks for one token a day, and keeps to
+Example: a triggerer that waits for a thousand exports holds a few connections, asks for one token a day, and keeps to
 one limit.
 """
 
@@ -24,14 +24,14 @@ from airflow_provider_genesys.cloud.http.transport import open_http
 
 @dataclass(frozen=True)
 class Shared:
-    """The token source and the pacer of one OAuth client; they last as long as the process."""
+    """The token source and the pacer of one OAuth client. They live as long as the process."""
 
     tokens: TokenSource
     pacer: Pacer
 
 
 class Pool:
-    """Open connections; closed when nobody refers to it any more, in the process that opened them."""
+    """Open connections. The process that opened them closes them when nothing refers to the pool any more."""
 
     def __init__(self, config: CloudConfig) -> None:
         self.http = open_http(config)
@@ -51,7 +51,7 @@ _lock = threading.Lock()
 
 
 def shared(config: CloudConfig) -> Shared:
-    """Return what this process shares for the OAuth client of ``config``; the newest request budget counts."""
+    """Return what this process shares for the OAuth client of ``config``. The newest request budget counts."""
     digest = hashlib.sha256(config.client_secret.encode()).digest()
     key = (config.login_url, config.client_id, digest, config.verify)
     with _lock:
@@ -73,7 +73,7 @@ def pool(config: CloudConfig) -> Pool:
 
 
 def refresher(tokens: TokenSource) -> Refresher:
-    """Return what keeps ``tokens`` fresh in this process; it ends when nobody refers to it any more."""
+    """Return the refresher of ``tokens`` in this process. It ends when nothing refers to it any more."""
     with _lock:
         found = _refreshers.get(tokens)
         if found is None:
@@ -82,7 +82,7 @@ def refresher(tokens: TokenSource) -> Refresher:
 
 
 def forget() -> None:
-    """In a child process, share nothing with the parent: no socket, no token, no thread, and no lock that one holds."""
+    """In a child process, drop what the parent shared: sockets, tokens, threads and the locks that they hold."""
     global _lock  # noqa: PLW0603 -- the parent's lock may never be released in the child
     _lock = threading.Lock()
     for known in (_known, _pools, _refreshers):

@@ -1,4 +1,4 @@
-"""Keeps a token fresh in the background, so that a run of hours never meets one that has expired."""
+"""Renews a token in the background, so that a run of many hours never uses an expired one."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from airflow_provider_genesys.cloud.http.tokens import TokenSource
 log = logging.getLogger(__name__)
 
 IDLE = 86_400.0
-"""Seconds without a question after which a token is let go: no URL, and so no download, lives longer without one."""
+"""Seconds after the last use of a token until the thread ends. No presigned URL, so no download, lives longer."""
 LOOK = 60.0
-"""Seconds between two looks at the token, at most: a 401 may have had it replaced by one that dies sooner."""
+"""Longest time, in seconds, between two looks at the token. After a 401, a new token may expire sooner."""
 THREAD = "genesys-token-refresh"
 
 
 class Refresher:
-    """Gives out the tokens of a source, and keeps them fresh for as long as somebody refers to it.
+    """Gives out the tokens of a source and renews them in a thread. Thread-safe.
 
-    Its daemon thread starts with the first token. It ends when nobody refers to the refresher any more, or when nobody
-    has asked for a token for :data:`IDLE` seconds; the next question starts it again. Thread-safe.
+    The daemon thread starts with the first token. It ends when nothing refers to the refresher any more, or when no
+    token was asked for during :data:`IDLE` seconds. The next request for a token starts it again.
     """
 
     def __init__(self, source: TokenSource) -> None:
@@ -32,7 +32,7 @@ class Refresher:
         self._end: weakref.finalize[..., Refresher] | None = None
 
     def token(self) -> str:
-        """Return a token that is still good. Raises as :meth:`.tokens.TokenSource.token` does."""
+        """Return a valid token. Raises as :meth:`.tokens.TokenSource.token` does."""
         token = self._source.token()
         if not self._runs():
             with self._starting:
@@ -45,13 +45,13 @@ class Refresher:
     def _start(self) -> None:
         if self._runs():
             return
-        # A SimpleQueue, since the garbage collector may call the finalizer in the midst of anything, even of a get().
+        # A SimpleQueue, because the garbage collector may call the finalizer at any moment, even during a get().
         ended: queue.SimpleQueue[None] = queue.SimpleQueue()
         thread = threading.Thread(target=_keep_fresh, args=(self._source, ended), name=THREAD, daemon=True)
         try:
             thread.start()
         except RuntimeError as error:
-            log.warning("Tokens are not renewed in the background, but when they are needed: %s.", error)
+            log.warning("The thread that renews tokens could not start: %s. Tokens are renewed when needed.", error)
             return
         if self._end:
             self._end.detach()
@@ -59,7 +59,7 @@ class Refresher:
 
 
 def _keep_fresh(source: TokenSource, ended: queue.SimpleQueue[None]) -> None:
-    # It knows the source, not the refresher, which could otherwise never be let go.
+    # Refers to the source, not to the refresher: otherwise the refresher could never be collected.
     while source.idle() < IDLE:
         try:
             ended.get(timeout=min(source.due_in(), LOOK))

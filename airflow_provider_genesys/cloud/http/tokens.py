@@ -1,4 +1,4 @@
-"""OAuth tokens: had from the token endpoint, kept, and renewed before they die.
+"""OAuth tokens: requested from the token endpoint, kept, and renewed before they expire.
 
 A process has one :class:`TokenSource` per OAuth client (:mod:`.shared`). While clients use it, a thread keeps its
 token fresh (:mod:`.token_refresh`).
@@ -26,18 +26,18 @@ from airflow_provider_genesys.exceptions import AuthenticationError, CloudError,
 log = logging.getLogger(__name__)
 
 SHORTEST_LIFETIME = 300.0
-"""Seconds: the shortest that Genesys can be set to; assumed where the answer does not say."""
+"""Seconds: the shortest lifetime that Genesys lets an administrator set. Assumed if the response does not say."""
 LONGEST_LIFETIME = 172_800.0
-"""Seconds: the longest, but for clients that may only use SCIM."""
+"""Seconds: the longest lifetime. Only clients with SCIM rights alone may have longer ones."""
 EARLY_RETRY = 15.0
-"""Seconds between attempts to renew a token that still serves, unless the endpoint asks for more."""
+"""Seconds between attempts to renew a token that is still valid, unless the endpoint asks for a longer wait."""
 REFUSED_RETRY = 300.0
-"""The same, where the last attempt failed in a way that does not heal by itself."""
+"""The same, if the last attempt failed with an error that a person has to correct."""
 
 
 @dataclass(frozen=True)
 class Grant:
-    """A token and for how many seconds it is good."""
+    """A token and its lifetime in seconds."""
 
     token: str = field(repr=False)
     lifetime: float
@@ -47,28 +47,28 @@ class Grant:
 class _HeldToken:
     token: str = field(repr=False)
     renew_from: float
-    """From when the refresher renews it."""
+    """When the refresh thread starts to renew it (monotonic seconds, as the two below)."""
     overdue_from: float
-    """From when anyone who asks for a token renews it: the refresher has not managed to, or there is none."""
+    """When any caller that asks for a token renews it: the refresh thread has failed to, or does not run."""
     expires: float
 
     @classmethod
     def of(cls, grant: Grant, asked: float) -> _HeldToken:
-        """Return what to hold of a grant, whose life is counted from when it was asked for."""
+        """Return what to hold of a grant. Its lifetime counts from ``asked``, when the request was sent."""
         margin = min(max(60.0, grant.lifetime / 10), grant.lifetime / 2)
         expires = asked + grant.lifetime
         return cls(grant.token, expires - margin, expires - margin / 2, expires)
 
     def later(self, now: float, delay: float) -> _HeldToken:
-        """Return the same with the next early renewal ``delay`` seconds from now, the refresher's before others'."""
+        """Return a copy to renew later: by the refresh thread in ``delay`` seconds, by callers in twice that."""
         return replace(self, renew_from=now + delay, overdue_from=max(self.overdue_from, now + 2 * delay))
 
 
 class TokenSource:
-    """Gives out tokens. Thread-safe; one thread asks Genesys while those that have no token wait for it.
+    """Gives out tokens. Thread-safe: one thread asks Genesys, and the threads without a token wait for it.
 
     :param ask: gets a new token from Genesys.
-    :param clock: monotonic seconds, so that a corrected wall clock neither kills a token nor keeps a dead one.
+    :param clock: monotonic seconds, so that a change of the wall clock does not change when a token expires.
     """
 
     def __init__(
@@ -82,10 +82,10 @@ class TokenSource:
         self._last_use = clock()
 
     def token(self) -> str:
-        """Return a token that is still good, renewing it first when very little of its life remains.
+        """Return a valid token. If it expires soon, renew it first.
 
         :raises AuthenticationError: client id, secret or region are wrong.
-        :raises CircuitOpenError: there is no token, and the endpoint failed too often to be asked now.
+        :raises CircuitOpenError: there is no token, and the endpoint has failed too often to ask it now.
         :raises CloudUnavailableError: there is no token, and the endpoint gives none.
         """
         held, now = self._held, self._clock()
@@ -100,37 +100,37 @@ class TokenSource:
         return held.token
 
     def renew(self, stale: str) -> str:
-        """Return another token than ``stale``, which the API has refused. Raises as :meth:`token` does."""
+        """Return a new token in place of ``stale``, which the API has refused. Raises as :meth:`token` does."""
         return self._replace(stale)
 
     def refresh(self) -> None:
-        """Renew the token if it is time. A failure is logged, and when to try again is in :meth:`due_in`."""
+        """Renew the token if it is time. A failure is only logged; :meth:`due_in` says when to try again."""
         with self._asking:
             held = self._held
             if held and self._clock() >= held.renew_from:
                 self._renew_early(held)
 
     def due_in(self) -> float:
-        """Return the seconds until :meth:`refresh` has something to do: 0 for now, infinity without a token."""
+        """Return the seconds until :meth:`refresh` has something to do: 0 means now, infinity means no token."""
         held = self._held
         return max(0.0, held.renew_from - self._clock()) if held else math.inf
 
     def idle(self) -> float:
-        """Return the seconds since somebody asked for a token."""
+        """Return the seconds since the last request for a token."""
         return self._clock() - self._last_use
 
     def _replace(self, stale: str | None) -> str:
         with self._asking:
-            # While we waited for the lock, its holder may have done our work.
+            # Another thread may have renewed the token while this one waited for the lock.
             held = self._held
             return held.token if held and held.token != stale else self._new().token
 
     def _renew_early(self, held: _HeldToken) -> str:
-        if self._held and self._held is not held:  # anyone who held the lock before us did it
+        if self._held and self._held is not held:  # another thread has renewed it
             return self._held.token
         try:
             return self._new().token
-        except Exception as error:  # noqa: BLE001 -- a thread may end by none; who finds no token meets it in clear
+        except Exception as error:  # noqa: BLE001 -- must not end the thread; a caller without a token gets it
             self._put_off(held, error)
             return held.token
 
@@ -139,11 +139,11 @@ class TokenSource:
         delay = max(_delay(error), self._circuit.wait())
         self._held = held.later(now, delay)
         log.warning(
-            "The token could not be renewed. The one at hand is good for another %.0f s; the next attempt is in "
+            "The token could not be renewed. The present one is valid for another %.0f s; the next attempt is in "
             "%.0f s. %s",
             max(0.0, held.expires - now),
             delay,
-            # Our own errors hold no secret; of others only the class is known to be harmless.
+            # Our own errors hold no secret. Others might, so only their class is logged.
             error if isinstance(error, GenesysError) else type(error).__name__,
         )
 
@@ -167,10 +167,10 @@ def _delay(error: Exception) -> float:
 
 
 def request_token(config: CloudConfig) -> Grant:
-    """Ask the token endpoint, once, with the client credentials grant.
+    """Ask the token endpoint once, with the client credentials grant.
 
     :raises AuthenticationError: it refuses the client.
-    :raises CloudUnavailableError: no answer, 429 (which this endpoint sends as 400), 5xx, or not a token.
+    :raises CloudUnavailableError: no response, 429 (which this endpoint sends as 400), 5xx, or no token in it.
     """
     url = f"{config.login_url}/oauth/token"
     try:
@@ -195,7 +195,7 @@ def _refused(response: httpx.Response, url: str) -> CloudError:
     if throttled or refusal.status in {408, 425, 429} or refusal.status >= httpx.codes.INTERNAL_SERVER_ERROR:
         status = httpx.codes.TOO_MANY_REQUESTS if throttled else refusal.status
         return make_error(
-            CloudUnavailableError, replace(refusal, status=int(status)), f"POST {url}", "No token can be had now."
+            CloudUnavailableError, replace(refusal, status=int(status)), f"POST {url}", "There is no token now."
         )
     return make_error(
         AuthenticationError,

@@ -1,4 +1,4 @@
-"""HTTP as every part of this package speaks it to Genesys: identified, bounded in time, and discreet in its logs."""
+"""HTTP to Genesys for every part of this package: with a user agent, a time limit, and no secrets in the log."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.P
 """Errors after which the server cannot have acted on the request."""
 
 SLOWEST = 5
-"""An answer may take this many times the timeout in all; the timeout alone bounds only the wait for each byte."""
+"""A whole response may take this many times the timeout. The timeout alone limits only the wait for each byte."""
 
 
 class _HideQueries(logging.Filter):
-    """httpx logs every URL; the query of a presigned one is a secret."""
+    """Removes the query from URLs in the log. httpx logs every URL, and the query of a presigned one is a secret."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         if isinstance(record.args, tuple):
@@ -42,7 +42,7 @@ def _without_query(value: Any) -> Any:
 
 
 def hide_queries() -> None:
-    """Keep the queries of URLs out of httpx's log. Called by whatever opens a client; a second call changes nothing."""
+    """Keep the queries of URLs out of httpx's log. Call it before opening a client; a second call changes nothing."""
     logger = logging.getLogger("httpx")
     if not any(isinstance(one, _HideQueries) for one in logger.filters):
         logger.addFilter(_HideQueries())
@@ -52,7 +52,7 @@ def open_http(config: CloudConfig) -> httpx.Client:
     """Return a pooled client with the connection's timeout and certificates, and no cookies. The caller closes it."""
     hide_queries()
     http = httpx.Client(verify=_trust(config), timeout=config.timeout, headers={"User-Agent": USER_AGENT})
-    # Several OAuth clients may share the connections: nothing that a server sets for one may reach it from another.
+    # Several OAuth clients may share the connections: a cookie set for one must not be sent by another.
     http.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))
     return http
 
@@ -60,9 +60,9 @@ def open_http(config: CloudConfig) -> httpx.Client:
 def trust(verify: bool | str | ssl.SSLContext) -> ssl.SSLContext | bool:  # noqa: FBT001 - what a setting holds
     """Return what httpx takes for ``verify``: whether to verify certificates, the path of a CA bundle, or a context.
 
-    Anyone who makes many clients for one path makes its context once, for it takes long.
+    Making a context takes long. A caller that makes many clients for one path makes its context once.
 
-    :raises OSError: there are no certificates at the path; ``ssl.SSLError`` is one.
+    :raises OSError: there are no certificates at the path. ``ssl.SSLError`` is an ``OSError``.
     """
     if verify is True:
         return _public_authorities()
@@ -89,14 +89,14 @@ def _trust(config: CloudConfig) -> ssl.SSLContext | bool:
 
 
 def fetch(http: httpx.Client, method: str, url: str, **options: Any) -> httpx.Response:
-    """Send one request and read the whole answer, for at most :data:`SLOWEST` times the client's timeout.
+    """Send one request and read the whole response, within :data:`SLOWEST` times the client's timeout.
 
-    :raises httpx.RequestError: no answer, or not a whole one.
+    :raises httpx.RequestError: no response, or only a part of one.
     """
     limit = time.monotonic() + SLOWEST * (http.timeout.read or 60.0)
     with http.stream(method, url, **options) as response:
         content = b"".join(_within(response, limit))
-    # The body is unpacked by now, and the header that says it was packed would have it unpacked again.
+    # httpx has decompressed the body. With the Content-Encoding header, Response would decompress it again.
     headers = [one for one in response.headers.raw if one[0].lower() not in {b"content-encoding", b"content-length"}]
     return httpx.Response(response.status_code, headers=headers, content=content, request=response.request)
 
@@ -104,12 +104,12 @@ def fetch(http: httpx.Client, method: str, url: str, **options: Any) -> httpx.Re
 def _within(response: httpx.Response, limit: float) -> Iterator[bytes]:
     for chunk in response.iter_bytes():
         if time.monotonic() > limit:
-            raise httpx.ReadTimeout("the answer trickled in too slowly", request=response.request)
+            raise httpx.ReadTimeout("the response came too slowly", request=response.request)
         yield chunk
 
 
 def unreachable(what: str, error: httpx.RequestError, config: CloudConfig) -> CloudError | ConfigurationError:
-    """Return the error for a request that got no answer."""
+    """Return the error for a request that got no response."""
     if _untrusted(error):
         return ConfigurationError(
             f"{what}: the server's certificate is not trusted ({error}). If your organisation has a certificate "

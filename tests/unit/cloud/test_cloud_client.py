@@ -275,7 +275,7 @@ def test_an_answer_that_trickles_is_cut(make_config: Callable[..., CloudConfig],
     begun = time.monotonic()
     with (
         CloudClient(make_config(timeout=0.1)) as client,
-        pytest.raises(CloudUnavailableError, match="trickled"),
+        pytest.raises(CloudUnavailableError, match="too slowly"),
     ):
         client.request("POST", PATH)
     assert time.monotonic() - begun < 4

@@ -460,7 +460,7 @@ def test_where_no_thread_can_be_had_tokens_are_renewed_when_they_are_needed(
     source = TokenSource(lambda: Grant(f"token at {clock():.0f}", 1000.0), clock=clock)
     refresher = Refresher(source)
     assert refresher.token() == "token at 1000"
-    assert "not renewed in the background, but when they are needed: can't start new thread" in caplog.text
+    assert "could not start: can't start new thread. Tokens are renewed when needed" in caplog.text
     clock.now += 955
     assert refresher.token() == "token at 1955"
 
