@@ -1,4 +1,4 @@
-"""What a connection says: who we are, which Genesys Cloud we talk to, and how."""
+"""The settings of a connection: OAuth client, organisation, limits and hosts."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ DOWNLOAD_HOSTS = (
 
 @dataclass(frozen=True)
 class ArchiveApi:
-    """Path and field names of the archive export, for organisations that have it behind a gateway of their own.
+    """Path and field names of the archive export, for organisations that offer it through their own gateway.
 
-    ``*_field`` are names of members: of the request's body up to ``include_field``, of the answers after it.
+    ``*_field`` are names of members. Those up to ``include_field`` are in the request's body, the others in responses.
     """
 
     path: str = "/api/v2/recordings/exports"
@@ -71,7 +71,7 @@ class CloudConfig:
     requests_per_minute: int = 300
     """Budget of this OAuth client."""
     request_share: float = 1.0
-    """What this process may take of it, above 0 and up to 1."""
+    """Share of that budget that this process may use, above 0 and up to 1."""
     allowed_download_hosts: tuple[str, ...] = DOWNLOAD_HOSTS
     """Host names, or ``*.domain`` for every host below it."""
     allow_insecure: bool = False
@@ -89,7 +89,7 @@ class CloudConfig:
         port: int | None = None,
         extra: Mapping[str, Any] | None = None,
     ) -> CloudConfig:
-        """Read the parts of an Airflow connection; extras may be text, as forms and URIs deliver them.
+        """Read the parts of an Airflow connection. Extras may be text, because forms and URIs give text.
 
         :param host: API base URL, or a bare host name (then ``schema``, ``https`` by default, and ``port`` count).
         :raises ConfigurationError: a part is missing or wrong; the message names it.
@@ -130,7 +130,7 @@ def _base_url(host: str | None, schema: str | None, port: int | None) -> str:
 
 
 def _urls(api_url: str, given: Extras) -> tuple[str, str]:
-    """Return (api_url, login_url); what is written out wins over what follows from the region."""
+    """Return (api_url, login_url). A URL that is given wins over the one of the region."""
     insecure = given.allow_insecure
     of_region = base_urls(given.region) if given.region else ("", "")
     api_url = _checked("API base URL (host)", api_url or of_region[0] or _nowhere(), insecure=insecure)

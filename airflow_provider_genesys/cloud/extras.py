@@ -1,4 +1,4 @@
-"""The extras of a connection, which arrive as JSON values or, from forms and URIs, as text."""
+"""The extras of a connection. They are JSON values, or text if they come from a form or a URI."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _WANTED = {
 
 
 class Extras(msgspec.Struct):
-    """The extras of a Genesys connection; one that is not known is ignored."""
+    """The extras of a Genesys connection. Unknown extras are ignored."""
 
     region: str = ""
     login_url: str = ""
@@ -39,9 +39,9 @@ class Extras(msgspec.Struct):
 
 
 def read_extras(extra: Mapping[str, Any] | None) -> Extras:
-    """Read the extras; one that a form leaves empty counts as not given.
+    """Read the extras. One that a form leaves empty counts as not given.
 
-    :raises ConfigurationError: the value of one cannot be what it should be; the message names it.
+    :raises ConfigurationError: an extra has a wrong value; the message names it.
     """
     parsed = {name: _parsed(name, value) if isinstance(value, str) else value for name, value in (extra or {}).items()}
     given = {name: value for name, value in parsed.items() if value not in (None, "")}
@@ -65,5 +65,5 @@ def _parsed(name: str, value: str) -> Any:
 
 
 def wrong(name: str, wanted: str, value: Any) -> ConfigurationError:
-    """Return the error for an extra that is not what it should be."""
+    """Return the error for an extra with a wrong value."""
     return ConfigurationError(f"The Genesys connection's extra {name!r} must be {wanted}, not {value!r}.")

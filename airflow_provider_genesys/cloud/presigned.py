@@ -1,4 +1,4 @@
-"""Presigned URLs: when they die, where they may lead, and how they are shown and stored without giving them away."""
+"""Presigned URLs: when they expire, which hosts are allowed, and how to log and store them without the secret."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from airflow_provider_genesys.exceptions import UntrustedHostError
 from airflow_provider_genesys.times import parse_time
 
 LIFETIME = timedelta(hours=24)
-"""How long an archive's URL lives where neither it nor the answer says."""
+"""How long an archive's URL is valid if neither the URL nor the response says."""
 
 _NOT_SECRET = frozenset(
     {
@@ -41,22 +41,22 @@ _NOT_SECRET = frozenset(
         "x-id",
     }
 )
-_SHORTEST_SECRET = 5  # Airflow's masker ignores shorter ones, for they are in everything.
+_SHORTEST_SECRET = 5  # Airflow's masker ignores shorter ones.
 
 
 @dataclass(frozen=True)
 class PresignedUrl:
-    """A URL that anyone who holds it may read, until ``expires_at`` at the latest."""
+    """A URL that gives anyone who has it the right to read, until ``expires_at`` at the latest."""
 
     url: str = field(repr=False)
     expires_at: datetime
 
 
 def expires_at(url: str, *, now: datetime, fallback: datetime | None = None) -> datetime:
-    """Return when ``url`` dies at the latest, aware: as the URL itself says, else ``fallback``, else in 24 h.
+    """Return when ``url`` expires at the latest (aware): as the URL itself says, else ``fallback``, else in 24 h.
 
-    Understood are ``X-Amz-Date`` with ``X-Amz-Expires``, ``Expires`` (seconds since 1970) and ``se`` (Azure). A URL
-    that was signed with temporary credentials may die earlier.
+    Reads ``X-Amz-Date`` with ``X-Amz-Expires``, ``Expires`` (seconds since 1970) and ``se`` (Azure). A URL that was
+    signed with temporary credentials may expire earlier.
     """
     query = {name.lower(): value for name, value in _query(url)}
     found = _amazon(query) or parse_time(query.get("expires")) or parse_time(query.get("se"))
@@ -79,7 +79,7 @@ def _query(url: str) -> list[tuple[str, str]]:
 
 
 def signatures(url: str) -> list[str]:
-    """Return the secret values of the URL's query, encoded as they stand in it and decoded."""
+    """Return the secret values of the URL's query, both encoded and decoded."""
     raw = [part.partition("=")[::2] for part in url.partition("?")[2].partition("#")[0].split("&")]
     values = [value for name, value in (*raw, *_query(url)) if name.lower() not in _NOT_SECRET]
     return [value for value in dict.fromkeys(values) if len(value) >= _SHORTEST_SECRET]
@@ -96,15 +96,15 @@ def redact(url: str) -> str:
 
 
 def check_host(url: str, config: CloudConfig) -> None:
-    """Let only those URLs through that lead where the connection allows downloads from.
+    """Raise unless the connection allows downloads from the URL's host.
 
-    A host matches by its name, or by ``*.domain``. One whose address is private must be listed by its name: a
-    wildcard, which covers names that others can register, does not open the network of the worker.
+    A host matches by its name, or by ``*.domain``. A host with a private address has to be listed by its name. A
+    wildcard is not enough, because it covers names that others can register for addresses in the worker's network.
 
-    :raises UntrustedHostError: any other scheme or host; the message says what to set.
+    :raises UntrustedHostError: another scheme or host; the message says what to set.
     """
     try:
-        parts = httpx.URL(url)  # the parser that will also open it
+        parts = httpx.URL(url)  # the same parser as for the download
     except (httpx.InvalidURL, TypeError, ValueError):
         raise UntrustedHostError("Genesys gave a file URL that is not a URL at all.") from None
     host = parts.raw_host.decode("ascii").rstrip(".").lower()
@@ -114,7 +114,7 @@ def check_host(url: str, config: CloudConfig) -> None:
             "connection's extra 'allow_insecure' to true."
         )
     if parts.userinfo or not host:
-        raise UntrustedHostError("The archive's URL has a user name or no host, which no object store's has.")
+        raise UntrustedHostError("The archive's URL has a user name or no host. No object store has such URLs.")
     if host in config.allowed_download_hosts:
         return
     if not any(one.startswith("*.") and host.endswith(one[1:]) for one in config.allowed_download_hosts):
@@ -131,16 +131,16 @@ def _not_allowed(host: str, why: str) -> str:
 
 
 def _is_private(host: str) -> bool:
-    """Whether ``host`` is, or resolves to, an address that is not of the public internet."""
+    """Whether ``host`` is, or resolves to, an address outside the public internet."""
     try:
         found = {str(entry[4][0]) for entry in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)}
     except (OSError, UnicodeError):
-        return False  # unknown here; a proxy may know it, and the download will tell
+        return False  # a proxy may be able to resolve it; if not, the download fails
     return any(not ipaddress.ip_address(address.partition("%")[0]).is_global for address in found)
 
 
 def cipher(secret: str, purpose: str) -> Fernet:
-    """Return a cipher whose key follows from the client secret; each ``purpose`` has a separate key."""
+    """Return a cipher. Its key is derived from the client secret and ``purpose``."""
     key = HKDF(SHA256(), length=32, salt=None, info=f"airflow-provider-genesys {purpose}".encode()).derive(
         secret.encode()
     )
@@ -148,15 +148,15 @@ def cipher(secret: str, purpose: str) -> Fernet:
 
 
 def seal(url: str, secret: str) -> str:
-    """Return ``url`` with scheme, host and path legible and all else encrypted, for XCom.
+    """Return ``url`` for XCom: scheme, host and path are legible, the rest is encrypted.
 
-    Anyone who may use the connection, and nobody else, can :func:`unseal` it.
+    Only someone with the connection's client secret can :func:`unseal` it.
     """
     return f"{redact(url)}?sealed={cipher(secret, 'file_uri').encrypt(url.encode()).decode()}"
 
 
 def unseal(sealed: str, secret: str) -> str | None:
-    """Return the URL that :func:`seal` hid; None when this secret does not open it, e.g. because it was rotated."""
+    """Return the URL that :func:`seal` encrypted; None if ``secret`` is another one, e.g. because it was rotated."""
     token = sealed.rpartition("?sealed=")[2]
     try:
         return cipher(secret, "file_uri").decrypt(token.encode()).decode()

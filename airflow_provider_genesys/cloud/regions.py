@@ -32,7 +32,7 @@ DOMAINS: dict[str, str] = {
 def base_urls(region: str) -> tuple[str, str]:
     """Return ``(api_url, login_url)`` of ``region``, without a trailing slash.
 
-    :raises ConfigurationError: Genesys Cloud has no such region; the message lists those it has.
+    :raises ConfigurationError: Genesys Cloud has no such region; the message lists all.
     """
     name = region.strip().lower().replace("_", "-")
     if name not in DOMAINS:

@@ -106,7 +106,7 @@ def test_a_database_that_cannot_be_reached_is_tried_again() -> None:
     def connect() -> psycopg.Connection:
         return psycopg.connect("postgresql://127.0.0.1:9/nothing", connect_timeout=2)
 
-    with pytest.raises(SourceUnavailableError, match="next try goes on"):
+    with pytest.raises(SourceUnavailableError, match="next try continues"):
         QueryIndex(connect, "SELECT conversation_id FROM calls", 3)(0, None)
 
 

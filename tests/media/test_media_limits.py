@@ -151,7 +151,7 @@ def test_looks_at_a_batch_are_further_and_further_apart(scene: Scenes) -> None:
 
 def test_a_cap_on_the_conversations_is_never_taken_for_their_end(scene: Scenes) -> None:
     at = scene(conversations=40, pagination_cap=20)
-    with pytest.raises(WindowTooLargeError, match="more results than Genesys gives out"):
+    with pytest.raises(WindowTooLargeError, match="more results than Genesys delivers"):
         at.pages(index=details(at))
 
 

@@ -1,4 +1,4 @@
-"""The domains of the aggregates API: which metrics each counts, by what it groups, and what is asked for by default."""
+"""The domains of the aggregates API: the metrics and dimensions of each, and those that are asked for by default."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _TABLE = Path(__file__).with_suffix(".yaml")
 
 @dataclass(frozen=True)
 class Domain:
-    """One domain, as the official SDK's enumerations have it.
+    """One domain, with the names in the official SDK's enumerations.
 
-    :param metrics: what it counts.
-    :param dimensions: what it can group by.
-    :param views: functions of a view.
+    :param metrics: metrics that it counts.
+    :param dimensions: dimensions that it can group by.
+    :param views: functions that a view can have.
     :param group_by: the dimensions that are asked for by default.
     :param default_metrics: the metrics that are asked for by default.
-    :param implied: dimensions that Genesys groups by even where nobody asks for them.
+    :param implied: dimensions that Genesys always groups by, even if the request does not name them.
     """
 
     name: str
@@ -37,7 +37,7 @@ class Domain:
 def domain_of(name: str | None) -> Domain:
     """Return the domain of that name.
 
-    :raises ConfigurationError: there is none; the message lists those there are.
+    :raises ConfigurationError: there is no such domain; the message lists all.
     """
     if name not in domains():
         raise ConfigurationError(

@@ -1,4 +1,4 @@
-"""What aggregates are asked for: read from an export's options, checked against the domain, and made a request."""
+"""Builds the request for aggregates from an export's options, after checking them against the domain."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from airflow_provider_genesys.exceptions import ConfigurationError
 from airflow_provider_genesys.times import api_time
 
 ROWS_IN_PAGE = 20_000
-"""How many rows a page is to make, about. A page is held in memory."""
+"""About this many rows are made of a page. A page is held in memory."""
 MOST_GROUPS = 1_000
-"""Groups in a page, at most."""
+"""Largest number of groups in a page."""
 _FLAGS = {
     "flatten_multivalued_dimensions": "flattenMultivaluedDimensions",
     "alternate_time_dimension": "alternateTimeDimension",
@@ -29,8 +29,8 @@ _OPTIONS = ("domain", "metrics", "group_by", "granularity", "time_zone", "views"
 class AggregateQuery:
     """A query of one domain.
 
-    :param group_by: with the dimensions that Genesys groups by anyway.
-    :param others: further members of the request, by Genesys' own names.
+    :param group_by: all dimensions, including those that Genesys always groups by.
+    :param others: further members of the request, with Genesys' names.
     """
 
     domain: Domain
@@ -45,9 +45,9 @@ class AggregateQuery:
 
     @classmethod
     def of(cls, filters: Mapping[str, Any], options: Mapping[str, Any]) -> AggregateQuery:
-        """Read what an export of kind ``aggregates`` was asked with.
+        """Read the filters and options of an export of kind ``aggregates``.
 
-        :raises ConfigurationError: an option is unknown, or the domain has not what is asked of it.
+        :raises ConfigurationError: an option is unknown, or the domain does not have a metric or dimension.
         """
         if unknown := sorted(set(options) - set(_OPTIONS)):
             known = ", ".join(_OPTIONS)
@@ -69,14 +69,14 @@ class AggregateQuery:
         )
 
     def bounds(self, request: ExportRequest) -> list[datetime]:
-        """Return where the buckets of the request's window begin, and its end.
+        """Return the start of each bucket of the request's window, and then the window's end.
 
         :raises WindowError: window and buckets do not agree.
         """
         return self.granularity.bounds(request.window_start, request.window_end, self.zone)
 
     def body(self, start: datetime, end: datetime, buckets: int) -> dict[str, Any]:
-        """Return the request for a run of buckets."""
+        """Return the request's body for ``buckets`` buckets from ``start`` to ``end``."""
         given = {"filter": self.filter, "views": list(self.views), **self.others}
         return {
             "interval": f"{api_time(start)}/{api_time(end)}",
@@ -102,7 +102,7 @@ def _names(options: Mapping[str, Any], option: str) -> tuple[str, ...]:
 
 
 def _metrics(domain: Domain, metrics: tuple[str, ...], views: Sequence[dict[str, Any]]) -> tuple[str, ...]:
-    """Return the metrics. One that no domain has passes: Genesys may be newer than this release.
+    """Return the metrics. A metric that no domain has is allowed: Genesys may be newer than this release.
 
     :raises ConfigurationError: a metric belongs to another domain, or a view is not valid.
     """

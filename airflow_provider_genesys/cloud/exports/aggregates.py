@@ -1,7 +1,7 @@
 """Aggregates jobs of the analytics API: what a domain counted in each bucket of a window, as pages of rows.
 
-Genesys gives a group with all its buckets, and a bucket with all its metrics. Here each becomes rows: one for each
-group, bucket and metric. A job is known as ``domain:id``, as each domain has a path.
+Genesys gives a group with all its buckets, and a bucket with all its metrics. Here each combination of group, bucket
+and metric becomes one row. A job's id here is ``domain:id``, because each domain has its own path.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class _Metric(msgspec.Struct):
     stats: msgspec.Raw
     metric: str = ""
     name: str = ""
-    """Of a view, in place of ``metric``."""
+    """The name of a view; a view has no ``metric``."""
     qualifier: str | None = None
 
 
@@ -57,11 +57,11 @@ class Aggregates(AnalyticsJobs):
     kind = KIND
 
     def bodies(self, request: ExportRequest, pieces: int) -> Iterator[dict[str, Any]]:
-        """Yield the bodies that ask for the window in that many pieces, each of whole buckets.
+        """Yield the request bodies for the window in that many pieces. Each piece has whole buckets.
 
-        :raises WindowTooLargeError: there are fewer buckets.
+        :raises WindowTooLargeError: the window has fewer buckets than pieces.
         :raises WindowError: window and buckets do not agree.
-        :raises ConfigurationError: the domain has not what is asked of it.
+        :raises ConfigurationError: the domain does not have a metric or dimension.
         """
         query = AggregateQuery.of(request.filters, request.options)
         bounds = query.bounds(request)
@@ -75,23 +75,23 @@ class Aggregates(AnalyticsJobs):
     def path(self, job: str) -> str:
         """Return the path of a job.
 
-        :raises ConfigurationError: it is not the id of one.
+        :raises ConfigurationError: ``job`` is not the id of a job.
         """
         domain, _, one = job.partition(":")
         return job_path(_jobs_of(domain), one)
 
     def named(self, request: ExportRequest, job: str) -> str:
-        """Return the id by which a new job is known here."""
+        """Return the id of a new job with its domain: ``domain:id``."""
         return f"{request.options['domain']}:{job}"
 
     def page_params(self, size: int) -> dict[str, str | int | bool]:  # noqa: ARG002 - the job was given it
-        """Return nothing: the size of its pages was asked for with the job."""
+        """Return no parameters: the request that created the job set the page size."""
         return {}
 
     def read_page(self, job: str, body: bytes) -> Page:
         """Return the rows of a page.
 
-        :raises msgspec.MsgspecError: it is none.
+        :raises msgspec.MsgspecError: ``body`` is not a page.
         """
         answer = _ANSWERS.decode(body)
         ids: list[str] = []
@@ -105,13 +105,13 @@ class Aggregates(AnalyticsJobs):
 
 
 def asked_of(handle: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what tells this export of a window from others of it: filters and options; empty where nobody says."""
+    """Return the filters and options of an export, which tell it from others of the same window. May be empty."""
     request = handle.get("request") or {}
     return {**(request.get("filters") or {}), **(request.get("options") or {})}
 
 
 def group_by_of(handle: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the dimensions of an export's rows; none where the handle does not say what was asked for."""
+    """Return the dimensions of an export's rows; empty if the handle has no options."""
     request = handle.get("request") or {}
     options = request.get("options") or {}
     return AggregateQuery.of(request.get("filters") or {}, options).group_by if options else ()
@@ -122,9 +122,9 @@ def _jobs_of(domain: str) -> str:
 
 
 def _writer(domain: str) -> Callable[[_Group], Iterator[tuple[str, bytes]]]:
-    """Return what makes rows of a group, each with its id: domain, bucket, metric and a digest of the group.
+    """Return a function from a group to its rows. A row's id: domain, bucket, metric and a digest of the group.
 
-    Rows are put together from pieces that repeat, as there are many of them.
+    There are many rows, so each is joined from byte strings that are made once.
     """
 
     @cache
@@ -158,6 +158,6 @@ def _writer(domain: str) -> Callable[[_Group], Iterator[tuple[str, bytes]]]:
 
 
 def _text(moment: str) -> bytes:
-    """Return a time as JSON, in UTC; as it came where it cannot be read: the contract sets it aside."""
+    """Return a time as JSON, in UTC. A text that is not a time is returned unchanged: the contract rejects it."""
     found = parse_time(moment)
     return msgspec.json.encode(api_time(found) if found else moment)

@@ -1,7 +1,7 @@
-"""Jobs of the analytics API: asked for with POST, waited for, read page by page, cancelled with DELETE.
+"""Jobs of the analytics API: created with POST, polled, read page by page, cancelled with DELETE.
 
-An export is one job; where Genesys finds its window too large, it is one job for each piece of it (:mod:`.pieces`), and
-its id is theirs, joined by commas.
+An export is usually one job. If Genesys finds the window too large, the export is one job for each piece of the window
+(:mod:`.pieces`). Its id is then the ids of its jobs, joined by commas.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _WORST = (
     ExportState.RUNNING,
     ExportState.COMPLETED,
 )
-"""Of several jobs, the first of these gives the state of the export."""
+"""The state of an export with several jobs is the first of these that one of the jobs has."""
 _CAPPED = re.compile(r"pagination may not exceed", re.IGNORECASE)
 _CURSOR = re.compile(r"cursor", re.IGNORECASE)
 
@@ -62,11 +62,11 @@ class AnalyticsJobs(ABC):
     too_large: ClassVar[re.Pattern[str]] = re.compile(
         r"interval.*\b(longer|exceed|too (large|long)|maximum|greater)", re.IGNORECASE
     )
-    """Matches the message of a 400 that a smaller piece of the window would not get."""
+    """Matches the message of a 400 response which says that the window is too large."""
 
     @abstractmethod
     def bodies(self, request: ExportRequest, pieces: int) -> Iterable[dict[str, Any]]:
-        """Return the bodies that ask for the window in that many pieces.
+        """Return the request bodies for the window in that many pieces.
 
         :raises WindowTooLargeError: a piece would be too short.
         :raises ConfigurationError: filters or options hold what this API does not take.
@@ -80,26 +80,26 @@ class AnalyticsJobs(ABC):
     def path(self, job: str) -> str:
         """Return the path of a job.
 
-        :raises ConfigurationError: it is not the id of one.
+        :raises ConfigurationError: ``job`` is not the id of a job.
         """
 
     @abstractmethod
     def page_params(self, size: int) -> dict[str, str | int | bool]:
-        """Return what asks for a page of ``size`` records, in the URL."""
+        """Return the query parameters for a page of ``size`` records."""
 
     @abstractmethod
     def read_page(self, job: str, body: bytes) -> Page:
-        """Return the page that ``body`` is.
+        """Decode a page.
 
-        :raises msgspec.MsgspecError: it is none.
+        :raises msgspec.MsgspecError: ``body`` is not a page.
         """
 
     def named(self, request: ExportRequest, job: str) -> str:  # noqa: ARG002 - for kinds whose jobs have several paths
-        """Return the id by which a new job is known here."""
+        """Return the id of a new job, with a prefix if the kind's jobs have several paths."""
         return job
 
     def create(self, client: CloudClient, request: ExportRequest) -> str:
-        """Create a job, or one for each of 2, 4, 8... pieces of a window that is too large; return the export's id.
+        """Create the export and return its id. If the window is too large, create 2, 4, 8... jobs for pieces of it.
 
         :raises WindowTooLargeError: Genesys finds even the smallest piece too large.
         :raises ConfigurationError: filters or options hold what this API does not take.
@@ -110,7 +110,7 @@ class AnalyticsJobs(ABC):
         return _JOIN.join(made)
 
     def status(self, client: CloudClient, export_id: str) -> ExportStatus:
-        """Ask for the state of the export: as the worst of its jobs."""
+        """Ask for the state of the export: the worst state of its jobs."""
         found = [self._status(client, job) for job in self.jobs(export_id)]
         worst = min(found, key=lambda status: _WORST.index(status.state))
         return ExportStatus(
@@ -124,7 +124,7 @@ class AnalyticsJobs(ABC):
         )
 
     def cancel(self, client: CloudClient, export_id: str) -> bool:
-        """Cancel every job. Return False when all are gone already."""
+        """Cancel every job. Return False if all are gone already."""
         cancelled = [self._cancel(client, job) for job in self.jobs(export_id)]
         return any(cancelled)
 
@@ -135,8 +135,8 @@ class AnalyticsJobs(ABC):
     def page(self, client: CloudClient, job: str, cursor: str | None, size: int) -> Page:
         """Ask for a page of results.
 
-        :raises CursorLostError: the cursor is not valid any more.
-        :raises WindowTooLargeError: Genesys pages no further.
+        :raises CursorLostError: the cursor is no longer valid.
+        :raises WindowTooLargeError: Genesys gives out no more pages of this job.
         :raises ExportGoneError: the results have expired.
         """
         params = {**self.page_params(size), **({"cursor": cursor} if cursor else {})}
@@ -148,18 +148,18 @@ class AnalyticsJobs(ABC):
             return self.read_page(job, body)
         except (msgspec.MsgspecError, RecursionError) as error:
             raise CloudUnavailableError(
-                f"A page of job {job} cannot be read ({len(body)} bytes: {error}). The next try asks for it again; if "
-                "that stays so, see whether a proxy answers in place of Genesys."
+                f"A page of job {job} cannot be read ({len(body)} bytes: {error}). The next try asks for it again. If "
+                "the error repeats, check whether a proxy answers in place of Genesys."
             ) from error
 
     def _in_pieces(self, client: CloudClient, request: ExportRequest, pieces: int) -> list[str] | None:
-        """Create a job for each of ``pieces`` pieces of the window; None where Genesys finds one too large."""
+        """Create a job for each of ``pieces`` pieces of the window; None if Genesys finds one of them too large."""
         made: list[str] = []
         try:
             for body in self.bodies(request, pieces):
                 made.append(self._create(client, request, body))  # noqa: PERF401 - after an error, what was made counts
         except BaseException as error:
-            for job in made:  # nobody will ever ask for them
+            for job in made:  # nothing will read their results
                 with suppress(CloudError):
                     client.request("DELETE", self.path(job))
             if self._is_too_large(error):
@@ -197,9 +197,9 @@ class AnalyticsJobs(ABC):
         return True
 
     def _meant(self, client: CloudClient, job: str, cursor: str | None, error: CloudError) -> Exception:
-        """Return what a refusal of a page means."""
+        """Return the error that a refused page means."""
         if _CAPPED.search(str(error)):
-            return WindowTooLargeError(f"Job {job} has more results than Genesys gives out: {error}")
+            return WindowTooLargeError(f"Job {job} has more results than Genesys delivers: {error}")
         with suppress(NotFoundError):
             status = self._status(client, job)
             if status.state is ExportState.COMPLETED and cursor and _CURSOR.search(str(error)):
@@ -214,8 +214,8 @@ class AnalyticsJobs(ABC):
 
 
 def job_path(jobs: str, job: str) -> str:
-    """Return the path of a job below that of all ``jobs``.
+    """Return the path of a job, below the path ``jobs``.
 
-    :raises ConfigurationError: it is not the id of one.
+    :raises ConfigurationError: ``job`` is not the id of a job.
     """
     return f"{jobs}/{path_step(job, 'a job')}"

@@ -1,4 +1,4 @@
-"""Export jobs: what is asked for, what Genesys says of it, and which families of exports there are."""
+"""Export jobs: the request, the status that Genesys reports, and the protocols of the families of exports."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class ExportState(str, Enum):
 
     QUEUED = "QUEUED"
     READY = "READY"
-    """Genesys waits for us to say that it may begin: see :class:`StartedFamily`. Not terminal."""
+    """Genesys waits for a request to start the job: see :class:`StartedFamily`. Not terminal."""
     RUNNING = "RUNNING"
     COMPLETED = "COMPLETED"
     FAILED = "FAILED"
@@ -39,13 +39,13 @@ class ExportState(str, Enum):
 
     @property
     def terminal(self) -> bool:
-        """Whether the export stays in this state."""
+        """Whether this state is final."""
         return self not in {ExportState.QUEUED, ExportState.READY, ExportState.RUNNING, ExportState.UNKNOWN}
 
 
 @dataclass(frozen=True)
 class ExportStatus:
-    """What Genesys says of an export. What it does not say is None."""
+    """What Genesys reports of an export. A member that it does not report is None."""
 
     export_id: str
     kind: str
@@ -55,7 +55,7 @@ class ExportStatus:
     file_uri: str | None = field(default=None, repr=False)
     """Presigned URL of the archive: a secret."""
     expires_at: datetime | None = None
-    """When the answer says that the file goes, aware; the URL itself may say otherwise."""
+    """When the file expires, as the response says (aware). The URL itself may say another time."""
     size: int | None = None
     """Bytes, as stored."""
     etag: str | None = None
@@ -66,23 +66,23 @@ class ExportStatus:
     progress: float | None = None
     """Percent, 0 to 100."""
     message: str | None = None
-    """Why it failed, in Genesys' words; of an export that did not, what there is to know of its result."""
+    """If the export failed, the reason in Genesys' words; else a remark about its result."""
 
 
 AGAIN = "Clear the task that creates the export to make it again."
 
 
 class Outcome(str, Enum):
-    """What an export that has ended is good for."""
+    """Whether an export that has ended can be loaded."""
 
     USABLE = "usable"
     GONE = "gone"
-    """It was there, and has expired."""
+    """It has expired."""
     FAILED = "failed"
 
 
 def ended(status: ExportStatus) -> Outcome | None:
-    """Judge an export; None while it has not ended."""
+    """Return the outcome of an export; None if it has not ended."""
     if not status.state.terminal:
         return None
     if status.state is ExportState.COMPLETED:
@@ -91,9 +91,9 @@ def ended(status: ExportStatus) -> Outcome | None:
 
 
 def check_usable(status: ExportStatus, what: str) -> None:
-    """Raise unless the export has ended well.
+    """Raise unless the export has ended and can be loaded.
 
-    :param what: what it would have, for the message: its results, or a file.
+    :param what: what it should have, for the message: ``results`` or ``file``.
     :raises ConfigurationError: it has not ended.
     :raises ExportGoneError: it has expired.
     :raises ExportFailedError: it failed or was cancelled.
@@ -110,7 +110,7 @@ def check_usable(status: ExportStatus, what: str) -> None:
 
 @dataclass(frozen=True)
 class ExportRequest:
-    """What to export: everything of ``window_start <= t < window_end`` (aware) that the filters let through."""
+    """What to export: everything in ``window_start <= t < window_end`` (aware) that the filters match."""
 
     window_start: datetime
     window_end: datetime
@@ -120,7 +120,7 @@ class ExportRequest:
     options: dict[str, Any] = field(default_factory=dict)
     """Further members of the request's body."""
     pieces: int = 1
-    """In how many pieces the window is asked for at least, for kinds that can be asked for in pieces."""
+    """Smallest number of pieces of the window. Only for kinds that can be asked for in pieces."""
 
     def __post_init__(self) -> None:
         if self.window_start.tzinfo is None or self.window_end.tzinfo is None:
@@ -146,29 +146,29 @@ class ExportRequest:
 
 
 class ExportFamily(Protocol):
-    """One kind of export: how it is created, asked after and cancelled."""
+    """One kind of export: how to create it, poll it and cancel it."""
 
     kind: str
 
     def create(self, client: CloudClient, request: ExportRequest) -> str:
-        """Create an export and return its id. Not repeatable: anyone who asks twice has two exports."""
+        """Create an export and return its id. Not idempotent: two calls create two exports."""
 
     def status(self, client: CloudClient, export_id: str) -> ExportStatus:
         """Ask for the state of the export.
 
-        :raises NotFoundError: Genesys does not know it (any more).
+        :raises NotFoundError: Genesys does not know the export, or no longer.
         """
 
     def cancel(self, client: CloudClient, export_id: str) -> bool:
-        """Cancel the export. Return False where there is nothing to cancel, or the API cannot."""
+        """Cancel the export. Return False if there is nothing to cancel, or if the API cannot cancel."""
 
 
 @runtime_checkable
 class StartedFamily(ExportFamily, Protocol):
-    """A kind of export that first says what it would do, and does it when it is asked to."""
+    """A kind of export that needs a second request: the first finds out what to do, the second starts it."""
 
     def start(self, client: CloudClient, export_id: str) -> ExportStatus:
-        """Let an export that is READY begin, and return its state then: READY still where it has to wait."""
+        """Start an export that is READY and return its state. It is still READY if it has to wait."""
 
 
 @runtime_checkable
@@ -179,31 +179,31 @@ class PagedFamily(ExportFamily, Protocol):
         """Return the ids of the jobs that an export consists of."""
 
     def page(self, client: CloudClient, job: str, cursor: str | None, size: int) -> Page:
-        """Ask for a page of at most ``size`` records; the first where there is no ``cursor``."""
+        """Ask for a page of at most ``size`` records: the first page if ``cursor`` is None."""
 
 
 @runtime_checkable
 class QueryFamily(PagedFamily, Protocol):
-    """Pages of what was in a window. Asking changes nothing: it can be done again, in pieces, and for a sample."""
+    """Pages of what is in a window. Such an export has no side effect, so it can be repeated, split and sampled."""
 
     by_window: bool
-    """Whether the same record is in the results of every window, each time with what belongs to that window."""
+    """Whether a record is in the results of every window, each time with the data of that window (e.g. a user)."""
 
     def begun(self, record: memoryview) -> datetime | None:
-        """Return when a record began; None where it does not say."""
+        """Return when a record began; None if the record does not say."""
 
     def available_until(self, client: CloudClient) -> datetime | None:
-        """Ask to when Genesys has all data."""
+        """Ask up to which time Genesys has all data; None if it does not say."""
 
 
 @dataclass(frozen=True)
 class Walk:
-    """How far the pages of a listing can be believed. Empty until its first page was read.
+    """How reliable the pages of a listing are. Empty until the first page was read.
 
-    :param total: records that Genesys says there are; None where it does not say, or of a listing below parents.
-    :param parents: whose listings were read; None where the listing has no parents.
-    :param vanished: of these parents, those that were gone when their listing was asked for.
-    :param unstable: what changed while the pages were read, each time that they were read; None where nothing did.
+    :param total: number of records that Genesys reports; None if it reports none, or if the listing has parents.
+    :param parents: number of parents whose listings were read; None if the listing has no parents.
+    :param vanished: how many of these parents were gone when their listing was asked for.
+    :param unstable: what changed during each reading of the pages; None if one reading saw no change.
     """
 
     total: int | None = None
@@ -214,12 +214,12 @@ class Walk:
 
 @dataclass(frozen=True)
 class Page:
-    """One answer: ``ids`` and ``records`` (each a JSON object as it came) belong together.
+    """One page: ``ids[i]`` is the id of ``records[i]``, a JSON object as it came.
 
-    :param cursor: names the next page; None behind the last.
-    :param available_until: to when Genesys has all data, aware; None where it does not say.
-    :param refused: of records that tell of something that failed, by their place: they are set aside.
-    :param listing: of a page of a listing: how far its pages can be believed so far.
+    :param cursor: names the next page; None after the last page.
+    :param available_until: time up to which Genesys has all data (aware); None if it does not say.
+    :param refused: by place in the page, the error of a record that reports a failure. Such records are rejected.
+    :param listing: for a page of a listing, how reliable its pages are so far.
     """
 
     ids: list[str]

@@ -1,4 +1,4 @@
-"""The buckets of aggregates: how a window is cut by a granularity, in a time zone with its daylight saving."""
+"""The buckets of aggregates: cuts a window by a granularity in a time zone, with its daylight saving time."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from airflow_provider_genesys.exceptions import ConfigurationError, WindowError,
 
 _PERIOD = re.compile(r"P(?:(?P<months>\d+)M)?(?:(?P<weeks>\d+)W)?(?:(?P<days>\d+)D)?(?:T(?=\d)(?:(\d+)H)?(?:(\d+)M)?)?")
 _MOST = 100_000
-"""Buckets in a window. More than that is a mistake in the granularity."""
+"""Largest number of buckets in a window. More of them mean a mistake in the granularity."""
 
 
 @dataclass(frozen=True)
 class Granularity:
-    """The length of a bucket: whole days, weeks or months of the calendar, or hours and minutes.
+    """The length of a bucket: calendar days, weeks or months, or hours and minutes.
 
     :param text: ISO 8601, e.g. ``PT30M``, ``P1D``, ``P1M``.
     """
@@ -31,7 +31,7 @@ class Granularity:
     def of(cls, text: str) -> Granularity:
         """Read a period.
 
-        :raises ConfigurationError: it is none, or mixes days with hours, or months with days.
+        :raises ConfigurationError: ``text`` is not a period, or mixes days with hours or months with days.
         """
         match = _PERIOD.fullmatch(text)
         months, weeks, days, hours, minutes = (int(part or 0) for part in match.groups()) if match else (0,) * 5
@@ -43,11 +43,11 @@ class Granularity:
         return cls(text, months, weeks * 7 + days, length)
 
     def bounds(self, start: datetime, end: datetime, zone: ZoneInfo) -> list[datetime]:
-        """Return where the buckets of ``start`` ≤ t < ``end`` (aware) begin, and the end, in UTC.
+        """Return the start of each bucket of ``start`` ≤ t < ``end`` (aware), and then the end, in UTC.
 
         A day is a day of ``zone``: it has 23 or 25 hours where the clocks change.
 
-        :raises WindowError: the window holds no whole number of buckets, or does not begin with a day of ``zone``.
+        :raises WindowError: the window is not a whole number of buckets, or does not begin at midnight in ``zone``.
         """
         if not self.length:
             self._check_midnight(start, zone)
@@ -59,13 +59,13 @@ class Granularity:
         if bounds[-1] != end:
             raise WindowError(
                 f"The window {start.isoformat()} to {end.isoformat()} is not a whole number of buckets of {self.text} "
-                f"in {zone.key}: the last one would end at {bounds[-1].isoformat()}, and its numbers would be of a "
-                "part that looks whole. Choose a window that ends there, or a smaller granularity."
+                f"in {zone.key}: the last one would end at {bounds[-1].isoformat()}. It would count only a part of its "
+                "time and look complete. Choose a window that ends there, or a smaller granularity."
             )
         return bounds
 
     def _bound(self, start: datetime, number: int, zone: ZoneInfo) -> datetime:
-        """Return where the bucket of that number begins, counted from 0 at ``start``."""
+        """Return the start of bucket ``number``, where bucket 0 begins at ``start``."""
         if self.length:
             return start.astimezone(timezone.utc) + self.length * number
         day = start.astimezone(zone).date() + timedelta(days=self.days * number)
@@ -86,9 +86,9 @@ class Granularity:
 
 
 def cut_buckets(bounds: list[datetime], pieces: int) -> list[tuple[datetime, datetime]]:
-    """Cut buckets into runs of about equal length; one bucket each where there are fewer than ``pieces``.
+    """Cut buckets into ``pieces`` runs of about equal length. With fewer buckets, each run has one bucket.
 
-    :raises WindowTooLargeError: that was done before, with half as many pieces.
+    :raises WindowTooLargeError: half as many pieces already had one bucket each.
     """
     buckets = len(bounds) - 1
     if pieces >= 2 * buckets and pieces > 1:

@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Details:
-    """What tells one details API from the other.
+    """What differs between the details APIs.
 
-    :param path: of the jobs.
-    :param member: of a page, that holds the records.
-    :param id_field: of a record.
-    :param start_field: of a record, that says when it began; empty where there is none.
-    :param filters: names of the members of a query that hold filters.
+    :param path: path of the jobs.
+    :param member: member of a page that holds the records.
+    :param id_field: field of a record with its id.
+    :param start_field: field of a record with the time when it began; empty if there is none.
+    :param filters: names of a query's members that hold filters.
     :param by_window: see :class:`~.exports.base.QueryFamily`.
     """
 
@@ -72,12 +72,12 @@ class DetailsJobs(AnalyticsJobs):
         self._ids = msgspec.json.Decoder(msgspec.defstruct("Id", [("id", str)], rename={"id": details.id_field}))
 
     def available_until(self, client: CloudClient) -> datetime | None:
-        """Ask to when analytics has all data; None where Genesys does not say."""
+        """Ask up to which time analytics has all data; None if Genesys does not say."""
         answer = client.request("GET", f"{self._details.path}/availability")
         return parse_time(answer.get("dataAvailabilityDate")) if isinstance(answer, dict) else None
 
     def begun(self, record: memoryview) -> datetime | None:
-        """Return when a record began; None where it does not say."""
+        """Return when a record began; None if the record does not say."""
         try:
             found: Any = self._begun.decode(record)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -91,18 +91,18 @@ class DetailsJobs(AnalyticsJobs):
     def path(self, job: str) -> str:
         """Return the path of a job.
 
-        :raises ConfigurationError: it is not the id of one.
+        :raises ConfigurationError: ``job`` is not the id of a job.
         """
         return job_path(self._details.path, job)
 
     def page_params(self, size: int) -> dict[str, str | int | bool]:
-        """Return what asks for a page of ``size`` records."""
+        """Return the query parameters for a page of ``size`` records."""
         return {"pageSize": size}
 
     def read_page(self, job: str, body: bytes) -> Page:  # noqa: ARG002 - a page says all that is needed
-        """Return the page that ``body`` is.
+        """Decode a page.
 
-        :raises msgspec.MsgspecError: it is none.
+        :raises msgspec.MsgspecError: ``body`` is not a page.
         """
         answer: Any = self._answers.decode(body)
         records = [memoryview(raw) for raw in getattr(answer, self._details.member)]
@@ -110,7 +110,7 @@ class DetailsJobs(AnalyticsJobs):
         return Page(ids, records, answer.cursor, parse_time(answer.dataAvailabilityDate))
 
     def bodies(self, request: ExportRequest, pieces: int) -> list[dict[str, Any]]:
-        """Return the bodies that ask for the window in that many pieces.
+        """Return the request bodies for the window in that many pieces.
 
         :raises WindowTooLargeError: a piece would be shorter than a minute.
         :raises ConfigurationError: filters or options hold what this API does not take.
@@ -118,7 +118,7 @@ class DetailsJobs(AnalyticsJobs):
         if pieces == 1:
             return [self._body(request, request.window_start, request.window_end)]
         window = cut(request.window_start, request.window_end, pieces, request.options)
-        # With the option, the pieces of a day would all have all of the day.
+        # With this option, each piece of a day would get the records of the whole day.
         options = {name: value for name, value in request.options.items() if name != BY_START_DAY}
         return [self._body(replace(request, options=options), piece.start, piece.end) for piece in window]
 
@@ -133,7 +133,7 @@ class DetailsJobs(AnalyticsJobs):
         return {"interval": interval, **request.filters, **request.options}
 
     def _id(self, record: memoryview) -> str:
-        """Return the id of a record; of one that has none, its bytes."""
+        """Return the id of a record; if it has none, a text made of its bytes."""
         try:
             found: Any = self._ids.decode(record)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):

@@ -1,4 +1,4 @@
-"""The handle: what an XCom may hold of an export, and the way back from it to the export's file."""
+"""The handle: what an XCom holds of an export, and how to get the export's file from it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from airflow_provider_genesys.exceptions import (
 from airflow_provider_genesys.times import iso_time, now, parse_time
 
 MARGIN = timedelta(minutes=5)
-"""A URL that dies within this counts as dead already."""
+"""A URL that expires within this time is treated as expired."""
 
 
 def make_handle(
@@ -27,7 +27,7 @@ def make_handle(
 ) -> dict[str, Any]:
     """Return the handle of ``status``: JSON-serialisable, times in ISO 8601 UTC, the file's URL sealed with ``secret``.
 
-    A window that is given here wins over what Genesys says.
+    A window that is given here wins over the one that Genesys reports.
     """
     uri, expires = status.file_uri, status.expires_at
     if uri:
@@ -48,7 +48,7 @@ def make_handle(
 
 
 def open_handle(handle: dict[str, Any], client: CloudClient, *, fresh: bool) -> PresignedUrl:
-    """Return the clear URL of the export's file: the handle's own while it is good, else, or if ``fresh``, a new one.
+    """Return the clear URL of the export's file: the handle's URL if it is valid, else (or if ``fresh``) a new one.
 
     Raises as :meth:`airflow_provider_genesys.hooks.genesys.GenesysCloudHook.open_file_uri` does.
     """
@@ -77,8 +77,8 @@ def _new_url(export_id: str, kind: str, client: CloudClient) -> PresignedUrl:
     found = _checked(_file_of(status), status.expires_at, client)
     if found.expires_at <= now():
         raise UrlExpiredError(
-            f"Genesys still gives a URL for export {export_id} that died at {found.expires_at:%Y-%m-%d %H:%M} UTC. "
-            f"{AGAIN} If it is not that late yet, the worker's clock is wrong."
+            f"Genesys gives a URL for export {export_id} that expired at {found.expires_at:%Y-%m-%d %H:%M} UTC. "
+            f"{AGAIN} If that time is still to come, the worker's clock is wrong."
         )
     return found
 

@@ -1,4 +1,4 @@
-"""A window in equal pieces, each asked for with a separate job, where Genesys finds the whole too large."""
+"""Cuts a window that Genesys finds too large into equal pieces. Each piece has its own job."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from airflow_provider_genesys.exceptions import WindowTooLargeError
 from airflow_provider_genesys.times import midnight
 
 SHORTEST = timedelta(minutes=1)
-"""No piece is shorter."""
+"""Length of the shortest piece."""
 BY_START_DAY = "startOfDayIntervalMatching"
-"""Genesys' option by which a conversation belongs to the UTC day on which it began, and to no other."""
+"""Genesys' option that assigns a conversation only to the UTC day on which it began."""
 
 
 @dataclass(frozen=True)
 class Piece:
-    """``start`` ≤ t < ``end`` (aware), and which records of it are its own.
+    """``start`` ≤ t < ``end`` (aware), and which records of the results belong to this piece.
 
-    A conversation that overlaps several pieces is in the results of each. It belongs to the one in which it began, or,
-    where ``earlier``, to this one if it began before.
+    A conversation that overlaps several pieces is in the results of each. It belongs to the piece in which it began.
+    A piece with ``earlier`` also owns conversations that began before ``start``.
     """
 
     start: datetime
@@ -28,14 +28,14 @@ class Piece:
     earlier: bool = False
 
     def owns(self, begun: datetime | None) -> bool:
-        """Say whether a record that began then belongs here. One that does not say when is in every piece."""
+        """Return whether a record that began at ``begun`` belongs here. A record without a time is in every piece."""
         return begun is None or (begun < self.end and (self.earlier or begun >= self.start))
 
 
 def cut(start: datetime, end: datetime, pieces: int, options: dict[str, Any]) -> list[Piece]:
-    """Cut the window into equal pieces, on whole seconds; together they hold what the window holds as a whole.
+    """Cut the window into equal pieces, on whole seconds. Together they hold the same records as the window.
 
-    Where ``options`` match by the day of the start, these are pieces of all days that the window touches.
+    If ``options`` match by the day of the start, the pieces cover all days that the window touches.
 
     :raises WindowTooLargeError: a piece would be shorter than a minute.
     """

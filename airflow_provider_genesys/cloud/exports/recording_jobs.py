@@ -1,7 +1,7 @@
 """Recording jobs with action EXPORT: Genesys itself writes recordings into the customer's own S3 bucket.
 
-A job first finds out which recordings it is about, and then, READY, waits for the word that it may begin. Its result is
-one record, the job itself, and the recordings that it could not export, which are set aside.
+A job first finds out which recordings it covers. Then it is READY and waits for the request to start. Its result is
+one record, the job itself, and one rejected record for each recording that it could not export.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 PATH = "/api/v2/recording/jobs"
 AT_WORK = 2
-"""This many jobs of an organisation may be pending or processing."""
+"""An organisation may have this many jobs pending or processing."""
 LARGEST_PAGE = 100
 _WORKING, _ALIVE = ("PENDING", "PROCESSING"), ("PENDING", "READY", "PROCESSING")
 _STATES = {
@@ -43,7 +43,7 @@ _STATES = {
     "FAILED": ExportState.FAILED,
 }
 _NOTHING_TO_CANCEL = frozenset({400, 405, 409})
-"""The job has ended already. Genesys does not say which of them it answers then."""
+"""Status codes for a job that has ended already. Genesys does not document which of them it sends."""
 
 
 class RecordingJobs:
@@ -52,9 +52,9 @@ class RecordingJobs:
     kind = "recording_bulk"
 
     def create(self, client: CloudClient, request: ExportRequest) -> str:
-        """Create a job and return its id; of a job for the same recordings that is alive, and our own, return that.
+        """Create a job and return its id. If this client has an unfinished job for the same recordings, return its id.
 
-        :raises JobLimitError: the organisation has as many jobs at work as it may have.
+        :raises JobLimitError: the organisation has reached its limit of jobs.
         :raises ConfigurationError: filters or options hold what an export does not take, such as another action.
         """
         query = recording_query(request)
@@ -77,7 +77,7 @@ class RecordingJobs:
         return self._status(_members(client.request("GET", _path(export_id))), export_id)
 
     def start(self, client: CloudClient, export_id: str) -> ExportStatus:
-        """Let a READY job begin; it stays READY while the organisation has as many at work as it may have."""
+        """Start a READY job. It stays READY while the organisation has reached its limit of jobs."""
         try:
             answer = client.request("PUT", _path(export_id), json={"state": "PROCESSING"})
         except (RequestRefusedError, CloudUnavailableError) as error:
@@ -88,7 +88,7 @@ class RecordingJobs:
         return self._status(_members(answer), export_id)
 
     def cancel(self, client: CloudClient, export_id: str) -> bool:
-        """Cancel the job. Return False when it is gone or has ended."""
+        """Cancel the job. Return False if it is gone or has ended."""
         try:
             client.request("DELETE", _path(export_id))
         except NotFoundError:
@@ -100,11 +100,11 @@ class RecordingJobs:
         return True
 
     def jobs(self, export_id: str) -> list[str]:
-        """Return the id of the one job that an export is."""
+        """Return the id of the export's one job."""
         return [export_id]
 
     def page(self, client: CloudClient, job: str, cursor: str | None, size: int) -> Page:
-        """Return the job as the one record of the first page; on those behind it, what it could not export."""
+        """Return a page. The first has one record, the job; the others have the recordings that it could not export."""
         if cursor is None:
             answer = _members(client.request("GET", _path(job)))
             following = urlencode({"pageSize": min(size, LARGEST_PAGE), "includeTotal": "false"})
@@ -144,11 +144,11 @@ class RecordingJobs:
             cursor = _following(answer)
 
     def _are_taken(self, client: CloudClient) -> bool:
-        """Whether the organisation, no matter who made its jobs, has as many at work as it may have."""
+        """Whether the organisation has reached its limit of jobs, counting the jobs of all OAuth clients."""
         return sum(1 for state in _WORKING for _ in self._listed(client, state=state)) >= AT_WORK
 
     def _is_limit(self, client: CloudClient, error: CloudError) -> bool:
-        """Whether a refusal means that: how Genesys words it is not known, so the jobs are counted."""
+        """Whether a refusal means that the limit is reached. Its wording is not documented, so count the jobs."""
         refused = isinstance(error, RequestRefusedError) or error.status is not None
         with suppress(CloudError):
             return refused and self._are_taken(client)
@@ -163,13 +163,13 @@ _NOT_EXPORTED = "The job could not export this recording; Genesys gives its id, 
 
 def _limit(what: str) -> JobLimitError:
     return JobLimitError(
-        f"{what}: the organisation has {AT_WORK} recording jobs at work, and may not have more. One has to end, or be "
-        "cancelled in Genesys Cloud."
+        f"{what}: the organisation has {AT_WORK} recording jobs at work, and may not have more. Wait until one ends "
+        "or cancel one in Genesys Cloud."
     )
 
 
 def _explained(job: dict[str, Any]) -> str:
-    """Return in words what became of the recordings that a job is about."""
+    """Return in words what happened to the recordings of a job."""
     total, exported, skipped, failed = (
         job.get(f"total{name}Recordings") or 0 for name in ("", "Processed", "Skipped", "Failed")
     )
@@ -185,7 +185,7 @@ def _is_for(job: dict[str, Any], query: dict[str, Any]) -> bool:
 
 
 def _following(listing: dict[str, Any]) -> str | None:
-    """Return the query of the next page's URI; where that leads otherwise is not followed."""
+    """Return only the query of the next page's URI. Its host and path are ignored, for safety."""
     return urlsplit(str(listing.get("nextUri") or "")).query or None
 
 

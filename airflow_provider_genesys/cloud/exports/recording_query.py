@@ -1,4 +1,4 @@
-"""What a recording job is asked for, and whether an existing one was asked for the same."""
+"""Builds the query of a recording job, and compares it with the query of an existing job."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _FILTERS = frozenset(
         "surveyFilters",
     }
 )
-"""Members of Genesys' ``AsyncConversationQuery`` but for its interval, which is the window."""
+"""Members of Genesys' ``AsyncConversationQuery``, without its interval, which is the window."""
 _OPTIONS = frozenset(
     {
         "action",
@@ -37,8 +37,8 @@ _OPTIONS = frozenset(
         "screenRecordingActionDate",
     }
 )
-"""Members of Genesys' ``RecordingJobsQuery``; ``clearExport`` is for deleting, ``agedConversationInterval`` has no
-window that analytics knows."""
+"""Members of Genesys' ``RecordingJobsQuery``. Not among them: ``clearExport``, which deletes, and
+``agedConversationInterval``, which has no window that analytics knows."""
 _UNSAID = {
     "includePolicyBasedRecordings": True,
     "includeRecordingsWithSensitiveData": False,
@@ -48,11 +48,11 @@ _UNSAID = {
     "orderBy": "conversationStart",
     "startOfDayIntervalMatching": False,
 }
-"""What Genesys takes where nothing is said."""
+"""Genesys' defaults for members that are absent."""
 
 
 def recording_query(request: ExportRequest) -> dict[str, Any]:
-    """Return the body of a job that exports what ``request`` asks for.
+    """Return the body that creates a job for ``request``.
 
     :raises ConfigurationError: another action than EXPORT, no integration to export with, or an unknown member.
     """
@@ -60,7 +60,7 @@ def recording_query(request: ExportRequest) -> dict[str, Any]:
     if action != ACTION:
         raise ConfigurationError(
             f"A recording job with action {action!r} was asked for. This package exports; it neither deletes nor "
-            "archives recordings. Do that in Genesys Cloud, with a policy or a job of your own."
+            "archives recordings. Do that in Genesys Cloud, with your own policy or job."
         )
     _check("filters", request.filters, _FILTERS)
     _check("options", request.options, _OPTIONS)
@@ -74,7 +74,7 @@ def recording_query(request: ExportRequest) -> dict[str, Any]:
 
 
 def is_same_query(reported: dict[str, Any], asked: dict[str, Any]) -> bool:
-    """Whether a job that Genesys tells of was asked for just this; a date of action that nobody chose is no matter."""
+    """Whether Genesys reports the query that was asked. Its action date is ignored if none was asked."""
     if asked.keys() & {"actionDate", "actionAge"}:
         return _same(reported, asked)
     return _same({name: value for name, value in reported.items() if name != "actionDate"}, asked)
@@ -92,18 +92,18 @@ def _same(reported: Any, asked: Any) -> bool:
 
 
 def _said(members: dict[str, Any], name: str) -> Any:
-    """Return a member; None where it says nothing."""
+    """Return a member; None if it is absent or empty."""
     found = members.get(name, _UNSAID.get(name))
     return None if found in ([], {}) else found
 
 
 def _moments(text: str) -> list[Any]:
-    """Return a time, or both of an interval, so that it does not matter how they are written; any other text as is."""
+    """Return the time, or the two times of an interval, in a form that can be compared; other text unchanged."""
     return [parse_time(part) or part for part in text.split("/")]
 
 
 def _check(name: str, given: dict[str, Any], known: frozenset[str]) -> None:
     if unknown := sorted(given.keys() - known):
         raise ConfigurationError(
-            f"{name} must not hold {', '.join(unknown)}; of a recording job it takes {', '.join(sorted(known))}."
+            f"{name} must not hold {', '.join(unknown)}. For a recording job it takes {', '.join(sorted(known))}."
         )

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _STATES = {state.value: state for state in ExportState} | {"CANCELED": ExportState.CANCELLED}
 _NOTHING_TO_CANCEL = frozenset({405, 409})
-"""This API does not cancel; the export has ended already."""
+"""Status codes: the API cannot cancel (405), or the export has ended already (409)."""
 
 
 class Recordings:
@@ -63,7 +63,7 @@ class Recordings:
         )
 
     def cancel(self, client: CloudClient, export_id: str) -> bool:
-        """Delete the export. Return False when it is gone, has ended, or the API has no DELETE."""
+        """Delete the export. Return False if it is gone or has ended, or if the API has no DELETE."""
         try:
             client.request("DELETE", self._path(export_id))
         except NotFoundError:
@@ -107,7 +107,7 @@ def _members(answer: Any) -> dict[str, Any]:
 
 
 def _text(value: Any) -> str | None:
-    """Return a text, or a number as text; None where there is neither."""
+    """Return a text, or a number as text; None for anything else."""
     return str(value) if value and isinstance(value, (str, int)) and not isinstance(value, bool) else None
 
 

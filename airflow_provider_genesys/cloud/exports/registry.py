@@ -11,7 +11,7 @@ from airflow_provider_genesys.exceptions import ConfigurationError
 def family(kind: str, config: CloudConfig) -> ExportFamily:
     """Return the family that ``kind`` names.
 
-    :raises ConfigurationError: there is none of that name; the message lists those there are.
+    :raises ConfigurationError: there is no such kind; the message lists all.
     """
     every: list[ExportFamily] = [
         recordings.Recordings(config.archive),

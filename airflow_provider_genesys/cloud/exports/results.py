@@ -1,4 +1,4 @@
-"""From a handle to the pages of an export's results."""
+"""Reads the pages of an export's results, given its handle."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from airflow_provider_genesys.exceptions import ConfigurationError, ExportGoneEr
 from airflow_provider_genesys.times import parse_time
 
 Read = Callable[[int, str | None], Page]
-"""Gives the page of a job, by the job's place and the page's cursor."""
+"""Returns the page of a job. Arguments: the place of the job in the export, and the cursor (None: first page)."""
 
 
 def page_reader(handle: dict[str, Any], client: CloudClient, *, page_size: int) -> tuple[Read, int] | None:
-    """Return what reads the pages, and of how many jobs; None where the kind has a file instead.
+    """Return a function that reads pages, and the number of jobs; None if the kind has a file instead of pages.
 
     :raises ConfigurationError: the export has not ended.
     :raises ExportGoneError: its results have expired.
-    :raises ExportFailedError: it ended without any.
+    :raises ExportFailedError: it ended without results.
     """
     export_id, found = handle["export_id"], family(handle["kind"], client.config)
     if not isinstance(found, PagedFamily):
@@ -40,7 +40,7 @@ def page_reader(handle: dict[str, Any], client: CloudClient, *, page_size: int) 
 
 
 def _owned(read: Read, found: QueryFamily, handle: dict[str, Any], jobs: int) -> Read:
-    """Return what reads pages with the records of the handle's window, each once, and each with a separate id."""
+    """Return a function that reads pages with the records of the handle's window, each once and with a unique id."""
     pieces = _pieces(handle, jobs)
 
     def owned(job: int, cursor: str | None) -> Page:
@@ -53,7 +53,7 @@ def _owned(read: Read, found: QueryFamily, handle: dict[str, Any], jobs: int) ->
 
 
 def _pieces(handle: dict[str, Any], jobs: int) -> list[Piece]:
-    """Return the pieces of the window that the jobs of an export stand for; none where it is one job."""
+    """Return the piece of the window for each job of an export; none if the export is one job."""
     if jobs == 1:
         return []
     start, end = parse_time(handle.get("window_start")), parse_time(handle.get("window_end"))
@@ -63,13 +63,13 @@ def _pieces(handle: dict[str, Any], jobs: int) -> list[Piece]:
 
 
 def _of_piece(page: Page, piece: Piece, found: QueryFamily) -> Page:
-    """Return the page with those records alone that belong to ``piece``: another one has the others, too."""
+    """Return the page with only the records that belong to ``piece``. The others are in another piece as well."""
     own = [(one, record) for one, record in zip(page.ids, page.records, strict=True) if piece.owns(found.begun(record))]
     return replace(page, ids=[one for one, _ in own], records=[record for _, record in own])
 
 
 def _of_window(page: Page, handle: dict[str, Any], piece: str) -> Page:
-    """Put into each record which window it is of, and a separate id: a user is in the results of every window."""
+    """Add the window and a unique id to each record, because e.g. a user is in the results of every window."""
     start, end = handle.get("window_start"), handle.get("window_end")
     where = {"windowStart": start, "windowEnd": end}
     records = []

@@ -1,4 +1,4 @@
-"""When to ask for an export again, and when to give up: what the trigger and the worker's own loop share."""
+"""When to poll an export again, and when to give up. The trigger and the sensor's loop on the worker share this."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from airflow_provider_genesys.cloud.exports.base import ExportState, ExportStatu
 from airflow_provider_genesys.exceptions import CloudUnavailableError, GenesysError
 
 MAX_ERRORS = 30
-"""Errors in a row after which a wait gives up: about half an hour at a pause of one minute."""
+"""A wait gives up after this many errors in a row: about half an hour at a pause of one minute."""
 
 RATE_LIMITED = 429
 
 
 def pause(polls: int, first: float, longest: float, jitter: Callable[[], float] = random.random) -> float:
-    """Return the seconds to sleep before the next poll, when there were ``polls`` already.
+    """Return the seconds to sleep before the next poll, after ``polls`` polls.
 
-    A ceiling doubles with each poll, from twice ``first`` up to ``longest``; the pause is drawn from its upper half,
-    so that waits that began together drift apart, and is never shorter than ``first``.
+    A ceiling doubles with each poll, from twice ``first`` up to ``longest``. The pause is a random value in the upper
+    half below the ceiling, never shorter than ``first``. So waits that began together drift apart.
 
     :param jitter: returns a number from 0 to 1.
     """
@@ -30,16 +30,16 @@ def pause(polls: int, first: float, longest: float, jitter: Callable[[], float] 
 
 
 def seconds_left(deadline: datetime) -> float:
-    """Return how long it is until ``deadline`` (aware), in seconds; negative when it has passed."""
+    """Return the seconds until ``deadline`` (aware); negative if it has passed."""
     return (deadline - datetime.now(timezone.utc)).total_seconds()
 
 
 class Watch:
-    """One wait for one export: when to poll, what was seen last, and how many errors there were in a row.
+    """One wait for one export: holds the number of polls, the last status, and the number of errors in a row.
 
     :param first: seconds before the first poll, see :func:`pause`.
     :param longest: the longest pause between two polls, in seconds.
-    :param log: a logger (Airflow's are not those of ``logging``); gets each change of state or progress once.
+    :param log: a logger of ``logging`` or of Airflow. It gets each change of state or progress once.
     """
 
     def __init__(self, export_id: str, first: float, longest: float, log: Any) -> None:
@@ -54,14 +54,14 @@ class Watch:
         self._retry_after = 0.0
 
     def pause(self) -> float:
-        """Return the seconds to sleep before the next poll; not less than Genesys asked for with its last error."""
+        """Return the seconds to sleep before the next poll, at least as long as Genesys' last error asked for."""
         seconds = max(pause(self._polls, self._first, self._longest), self._retry_after)
         self._polls += 1
         self._retry_after = 0.0
         return seconds
 
     def ended(self, status: ExportStatus) -> bool:
-        """Note an answer; return whether the export has ended, one way or the other."""
+        """Note a status; return whether the export has ended, well or badly."""
         self._errors = 0
         if (status.raw_state, status.progress) != (self.seen, self._progress):
             self.seen, self._progress = status.raw_state, status.progress
@@ -71,7 +71,7 @@ class Watch:
     def _tell(self, status: ExportStatus) -> None:
         if status.state is ExportState.UNKNOWN:
             self._log.warning(
-                "Genesys reports state %r for export %s, which this release does not know. Waiting on.",
+                "Genesys reports state %r for export %s, which this release does not know. Still waiting.",
                 status.raw_state,
                 self.export_id,
             )
@@ -81,9 +81,9 @@ class Watch:
             self._log.info("Export %s is %s%s.%s", self.export_id, status.raw_state, progress, reason)
 
     def tolerates(self, error: GenesysError) -> bool:
-        """Note an error instead of an answer; return whether to ask again, for it may heal and is not one too many.
+        """Note an error. Return True if it may be temporary and fewer than :data:`MAX_ERRORS` came in a row.
 
-        A request to slow down is not counted: it is no failure, and the deadline bounds it.
+        A 429 is not counted: it is not a failure, and the deadline limits the wait.
         """
         if not isinstance(error, CloudUnavailableError):
             return False

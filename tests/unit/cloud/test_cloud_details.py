@@ -152,7 +152,7 @@ def test_pieces_that_were_made_are_cancelled_when_a_later_one_is_refused(scene: 
 
 def test_the_pagination_cap_never_gives_a_part_as_the_whole(scene: Callable[..., Scene]) -> None:
     at = scene(pagination_cap=20)
-    with pytest.raises(WindowTooLargeError, match="more results than Genesys gives out"):
+    with pytest.raises(WindowTooLargeError, match="more results than Genesys delivers"):
         at.records(at.jobs.create(at.client, REQUEST))
 
 

@@ -346,7 +346,7 @@ def test_a_secret_that_is_rotated_in_the_run_tells_so_while_the_token_serves_on(
     server.broken = Reply(401, {"error": "invalid_client", "error_description": f"not {config.client_secret[:3]}"})
     with caplog.at_level(logging.DEBUG), caplog.at_level(logging.DEBUG, logger="httpx"):
         stream(client, clock, seconds=4000, step=50.0)
-    assert "good for another 3600 s; the next attempt is in 300 s" in caplog.text
+    assert "valid for another 3600 s; the next attempt is in 300 s" in caplog.text
     assert "client secret (password) AND region" in caplog.text
     for secret in (config.client_secret, "Basic ", "token-1"):
         assert secret not in caplog.text

@@ -107,7 +107,7 @@ def test_a_token_that_still_lives_serves_while_the_endpoint_is_down(
     with caplog.at_level(logging.WARNING):
         assert [source.token() for _ in range(20)] == ["token 1"] * 20
     assert endpoint.asked == 2, "the endpoint is not asked again with every request"
-    assert "is good for another 100 s; the next attempt is in 15 s. down" in caplog.text
+    assert "is valid for another 100 s; the next attempt is in 15 s. down" in caplog.text
     clock.now += 31.0
     assert source.token() == "token 1"
     assert endpoint.asked == 3

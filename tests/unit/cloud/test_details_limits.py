@@ -88,7 +88,7 @@ def test_a_cap_on_pages_is_never_taken_for_the_end(jobs: Jobs, message: str) -> 
     job = jobs.create()
     cursor = jobs.page(job).cursor
     jobs.genesys.fail_next(f"{jobs.path}/{job}/results", status=400, body=told(message))
-    with pytest.raises(WindowTooLargeError, match="more results than Genesys gives out"):
+    with pytest.raises(WindowTooLargeError, match="more results than Genesys delivers"):
         jobs.page(job, cursor)
 
 

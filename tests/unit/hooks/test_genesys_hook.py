@@ -232,7 +232,7 @@ HANDLE = {"export_id": "export-1", "kind": "recordings"}
         (Reply(200, {"status": "COMPLETED"}), ExportFailedError, "is COMPLETED. It has no file"),
         (Reply(200, {"status": "RUNNING"}), ConfigurationError, "is RUNNING. Wait for it, with a GenesysExportSensor"),
         (Reply(200, {"status": "ODD"}), ConfigurationError, "is ODD. Wait for it"),
-        (completed(presigned(-60)), UrlExpiredError, "still gives a URL for export export-1 that died at .*clock"),
+        (completed(presigned(-60)), UrlExpiredError, "gives a URL for export export-1 that expired at .*clock"),
         (completed("https://evil.example/a?sig=abcdef"), UntrustedHostError, "leads to evil.example"),
     ],
 )

@@ -134,7 +134,7 @@ def test_where_nobody_says_what_was_asked_for_the_error_stays(start_genesys: Sta
     genesys = start_genesys(conversations=40, pagination_cap=25)
     task = Task()
     handle = {**task.create(BY_DAY), "request": None}
-    with pytest.raises(WindowTooLargeError, match="more results than Genesys gives out"):
+    with pytest.raises(WindowTooLargeError, match="more results than Genesys delivers"):
         task.run(handle)
     genesys.jobs[handle["export_id"]].outcome = "EXPIRED"
     with pytest.raises(ExportGoneError):
