@@ -1,4 +1,4 @@
-"""How many conversations began on each day, by the aggregates of the analytics API."""
+"""Counts the conversations that began on each day, with the aggregates of the analytics API."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _LONGEST = timedelta(days=31)
 
 
 def conversations_by_day(client: CloudClient, start: datetime, end: datetime) -> dict[date, int]:
-    """Return the number of conversations for each UTC day between two midnights (aware); a day without any is absent.
+    """Return the number of conversations for each UTC day between two midnights (aware). Days without any are absent.
 
-    One request for each 31 days.
+    Sends one request for each 31 days.
 
     :raises PermissionDeniedError: the OAuth client may not read aggregates.
     """
@@ -40,7 +40,7 @@ def _asked(client: CloudClient, start: datetime, end: datetime) -> Counter[date]
     }
     answer = client.request("POST", PATH, json=body)
     found: Counter[date] = Counter()
-    # Genesys groups by media type even where that is not asked for.
+    # Genesys groups by media type even if the request does not.
     for group in answer.get("results") or []:
         for data in group.get("data") or []:
             day = parse_time(str(data.get("interval")).partition("/")[0])

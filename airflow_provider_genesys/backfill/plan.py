@@ -1,4 +1,4 @@
-"""What a backfill will cost, estimated from one day of it before the rest is asked for."""
+"""Estimates what a backfill will cost, by exporting one day of it."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
     from airflow_provider_genesys.cloud.http.client import CloudClient
 
 SAMPLED_PAGES = 10
-"""Pages that are read of the sampled day where the aggregates tell how many records it has."""
+"""Number of pages to read of the sampled day if the aggregates say how many records it has."""
 DAY = timedelta(days=1)
 _BESIDE_PAGES = 3
-"""Requests for each day beside pages and polls: availability, create, and the look before the first page."""
+"""Requests for each day besides pages and polls: availability, create, and the status before the first page."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What the days of a window cost, each as a separate export. Estimates, but for ``days``."""
+    """What the days of a window cost, with one export for each day. All numbers but ``days`` are estimates."""
 
     kind: str
     window_start: str
@@ -37,22 +37,22 @@ class Plan:
     records: int
     pages: int
     requests: int
-    """To the Genesys API: for pages, and for each day to ask, to wait and to open."""
+    """Requests to the Genesys API: for pages, and for each day to create, poll and open its export."""
     bytes: int
-    """Of JSON, as Genesys delivers it."""
+    """Bytes of JSON, as Genesys delivers them."""
     rows: dict[str, int]
-    """By table: the kind, and its name with that of each child."""
+    """Number of rows by table: the table of the kind, and the table of each child."""
     sampled_records: int
     minutes: float = 0.0
-    """That the requests need at the connection's budget; loading may take longer."""
+    """Minutes that the requests need at the connection's budget. Loading may take longer."""
     sampled_day: str = ""
     counted_by: str = ""
-    """``aggregates``, or ``the sampled day``: then every day counts as that one."""
+    """``aggregates``, or ``the sampled day``, if every day is assumed to have as many records as that one."""
     available_until: str | None = None
-    """To when Genesys has all data, ISO 8601; None where it does not say."""
+    """Time up to which Genesys has all data, ISO 8601; None if it does not say."""
 
     def lines(self) -> list[str]:
-        """Return it for people."""
+        """Return the plan as lines of text."""
         rows = [f"  rows      {count:>14,}  {table}" for table, count in self.rows.items()]
         return [
             f"{self.days} days of {self.kind}, {self.window_start} to {self.window_end}, about:",
@@ -66,7 +66,7 @@ class Plan:
         ]
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as an XCom holds it."""
+        """Return the plan as XCom holds it."""
         return asdict(self)
 
 
@@ -80,12 +80,12 @@ def make_plan(
     timeout: float = 3600,
     poll_interval: float = 5,
 ) -> Plan:
-    """Export one day, read as much of it as is needed, and tell what the days of the request's window cost.
+    """Export one day, read as much of it as is needed, and estimate what the days of the request's window cost.
 
-    :param request: for the whole window, which counts in whole UTC days.
-    :param sample_day: any moment (aware) of the UTC day that is sampled; None for the window's last.
+    :param request: for the whole window, which is rounded to whole UTC days.
+    :param sample_day: any moment (aware) of the UTC day to sample; None for the window's last day.
     :param timeout: seconds that the sampled day's export may take.
-    :raises ConfigurationError: the kind is none that can be asked for a sample.
+    :raises ConfigurationError: an export of this kind cannot be sampled.
     :raises ExportFailedError: the sampled day's export ended without results.
     :raises ExportTimeoutError: it did not end in time.
     """
@@ -117,12 +117,12 @@ def _paged(client: CloudClient, kind: str) -> QueryFamily:
     if isinstance(found, QueryFamily):
         return found
     raise ConfigurationError(
-        f"{kind} cannot be planned: its sample would be an export already. Kinds of the analytics API can."
+        f"{kind} cannot be planned: a sample would already start the whole export. Kinds of the analytics API can."
     )
 
 
 def _describe(kind: str, request: ExportRequest, sample: Sample, per_day: list[int], page_size: int) -> Plan:
-    """Return what days with that many records cost, as the sample tells."""
+    """Return the plan for days with ``per_day`` records each, by the measures of the sample."""
     pages = sum(max(1, math.ceil(records / page_size)) for records in per_day)
     children = {f"{kind}_{child}": _scaled(rows, sample, per_day) for child, rows in sample.rows.items()}
     return Plan(
@@ -145,7 +145,7 @@ def _in_days(request: ExportRequest) -> ExportRequest:
 
 
 def _counts(client: CloudClient, kind: str, request: ExportRequest, sampled: datetime) -> Mapping[date, int]:
-    """Return how many records each day has, the sampled one included; nothing where nobody tells."""
+    """Return the number of records of each day, including the sampled day; empty if the aggregates do not say."""
     if kind != "conversation_details":
         return {}
     try:
@@ -158,9 +158,9 @@ def _counts(client: CloudClient, kind: str, request: ExportRequest, sampled: dat
 
 
 def _is_counted(request: ExportRequest) -> bool:
-    """Whether aggregates count what the export has: what began on a day, and no filter leaves out.
+    """Whether aggregates count exactly the export's records: those that began on a day, without a filter.
 
-    Of another export only the whole day tells how many records come for each that the aggregates count.
+    For any other export, the whole day has to be read to learn how many records it has for each that they count.
     """
     return bool(request.options.get(BY_START_DAY)) and not request.filters
 

@@ -1,4 +1,4 @@
-"""One day of an export, measured before more is asked for."""
+"""Exports one day and measures it, before the rest is exported."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class Sample:
-    """What was read of one export: ``rows`` of each child of its contract, and whether that was all there is."""
+    """Counts of what was read of one export, the ``rows`` of each child, and whether all of it was read."""
 
     polls: int = 0
     records: int = 0
@@ -56,10 +56,10 @@ def read_sample(
     timeout: float,
     poll_interval: float,
 ) -> Sample:
-    """Export what ``request`` asks for and read it.
+    """Create the export of ``request`` and read it.
 
-    :param most_pages: of one job, after which the sample is large enough; None for all of them.
-    :param timeout: seconds that the export may take; it is cancelled then.
+    :param most_pages: largest number of pages to read of one job; None for all.
+    :param timeout: seconds that the export may take. After them, it is cancelled.
     :raises ExportFailedError: it ended without results.
     :raises ExportTimeoutError: it did not end in time.
     """
@@ -83,7 +83,7 @@ def read_sample(
 
 
 def _wait(client: CloudClient, found: QueryFamily, export_id: str, *, timeout: float, poll_interval: float) -> int:
-    """Poll until the export has ended; return how often."""
+    """Poll until the export has ended; return the number of polls."""
     watch = Watch(export_id, poll_interval, 12 * poll_interval, log)
     deadline, polls = datetime.now(timezone.utc) + timedelta(seconds=timeout), 1
     while not watch.ended(status := found.status(client, export_id)):
