@@ -1,1 +1,1 @@
-"""Recordings themselves: find them, fetch them, keep them."""
+"""The media of recordings: find the recordings, fetch their files and store them."""

@@ -1,4 +1,4 @@
-"""Batch requests: short-lived URLs to the media of recordings, a hundred at a time."""
+"""Batch requests: ask for short-lived URLs of recordings' media, a hundred at a time."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 PATH = "/api/v2/recording/batchrequests"
 LARGEST = 100
-"""Items that one request may have."""
+"""Largest number of items in one request."""
 _SHORTEST, _LONGEST = 2, 60
-"""Minutes that a URL lives, at least and at most; where the settings do not say, the shorter is the safe answer."""
+"""Shortest and longest lifetime of a URL in minutes. If the settings do not say, the shortest is assumed."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Recording:
 
 @dataclass(frozen=True)
 class MediaResult:
-    """What Genesys gives for a recording: a URL, or in its words why not."""
+    """What Genesys returns for a recording: a URL, or the reason in its words why there is none."""
 
     recording: Recording
     content_type: str
@@ -45,7 +45,7 @@ class MediaResult:
 
 @dataclass(frozen=True)
 class Patience:
-    """Seconds: before the second poll, between two at most, and for a batch in all."""
+    """Seconds before the second poll, longest pause between two polls, and time limit of a whole batch."""
 
     first: float = 1.0
     longest: float = 15.0
@@ -55,7 +55,7 @@ class Patience:
 class MediaBatches:
     """Asks for media. Thread-safe.
 
-    :param stopped: once it is set, no poll is waited for any more.
+    :param stopped: once it is set, the wait for the next poll ends.
     """
 
     def __init__(self, client: CloudClient, patience: Patience, stopped: threading.Event) -> None:
@@ -64,10 +64,10 @@ class MediaBatches:
         self._stopped = stopped
 
     def results(self, wanted: Sequence[Recording]) -> list[MediaResult]:
-        """Return what Genesys gives for ``wanted``: for each one result, several, or none where it is left out.
+        """Return the results for ``wanted``. A recording has one, several, or none if Genesys leaves it out.
 
-        :raises SourceUnavailableError: a batch does not end.
-        :raises UntrustedHostError: a URL leads where the connection allows no downloads from.
+        :raises SourceUnavailableError: a batch does not end in time.
+        :raises UntrustedHostError: the connection does not allow downloads from a URL's host.
         """
         batches = (wanted[start : start + LARGEST] for start in range(0, len(wanted), LARGEST))
         return [result for batch in batches for result in self._batch(batch)]
@@ -91,16 +91,16 @@ class MediaBatches:
                 raise SourceUnavailableError(
                     f"Batch request {batch} is {answer.get('status')} after {waited:.0f} s, with "
                     f"{answer.get('resultCount')} of {answer.get('expectedResultCount')} results. The next try makes "
-                    "another; if that does not end either, ask for fewer recordings at a time (page_size)."
+                    "another batch. If that does not end either, ask for fewer recordings at a time (page_size)."
                 )
             polls += 1
 
     def _look(self, batch: str) -> dict[str, Any]:
         try:
             answer: dict[str, Any] = self._client.request("GET", f"{PATH}/{path_step(batch, 'a batch request')}")
-        except NotFoundError as error:  # how long Genesys keeps it is not known
+        except NotFoundError as error:  # Genesys does not document how long it keeps one
             raise SourceUnavailableError(
-                f"Batch request {batch} is gone before it ended. The next try makes another. ({error})"
+                f"Batch request {batch} was gone before it ended. The next try makes another batch. ({error})"
             ) from error
         return answer
 
@@ -125,5 +125,5 @@ class MediaBatches:
 
 
 def _order(result: MediaResult) -> tuple[str, str]:
-    """Return by what several results of one recording are distinguished, whenever they are asked for."""
+    """Return a sort key, so that several results of one recording have the same order each time."""
     return result.content_type, result.url.url.partition("?")[0] if result.url else ""

@@ -1,8 +1,9 @@
-"""The media of recordings: a page of conversations becomes a page of recordings whose files are in the store.
+"""The media of recordings: turns a page of conversations into a page of recordings whose files are in the store.
 
-A record is what Genesys says of a recording, with the files that were stored. So a checkpoint behind it says that its
-files are there, and a load that is killed goes on with the page it was at; what that has stored is found, not fetched
-again. A recording whose media cannot be had is set aside with the reason.
+A record holds Genesys' metadata of a recording and the files that were stored for it. It is made after its files are
+stored, so a checkpoint after the record proves that they are there. A load that is killed continues at the page it was
+reading. Files of that page that were stored already are found and not fetched again. A recording without media is
+rejected, with the reason.
 """
 
 from __future__ import annotations
@@ -32,18 +33,18 @@ from airflow_provider_genesys.media.store import KeptRecording, MediaFile, Media
 from airflow_provider_genesys.source.download import Download, DownloadSettings, open_client
 
 MEDIA_STORED = "media stored"
-"""A file is in the store; nothing says yet that it is a recording's."""
+"""A file is in the store; its recording's metadata is not."""
 MEDIA_DESCRIBED = "media described"
-"""All files of a recording are in the store, and its metadata beside them; no checkpoint says so yet."""
+"""All files of a recording and its metadata are in the store; no checkpoint covers them yet."""
 _API_THREADS = 4
 
 Metadata = Callable[[str], list[dict[str, Any]] | None]
-"""Gives the metadata of a conversation's recordings; None where the conversation is gone."""
+"""Returns the metadata of a conversation's recordings; None if the conversation is gone."""
 
 
 @dataclass(frozen=True)
 class _Wanted:
-    """A recording, what is there of it already, and what Genesys gives for it."""
+    """A recording, what the store already has of it, and what Genesys returns for it."""
 
     recording: Recording
     metadata: dict[str, Any]
@@ -53,7 +54,7 @@ class _Wanted:
 
 
 _Outcome = tuple[memoryview, RecordError | None]
-"""The record of a recording, and why it is set aside where it is."""
+"""The record of a recording, and the error if it is rejected."""
 
 
 @dataclass(frozen=True)
@@ -66,14 +67,14 @@ class _Ready:
 
 
 class Media:
-    """Reads pages of recordings; :meth:`read` is what :class:`~.pages.Pages` reads.
+    """Reads pages of recordings for :class:`~.pages.Pages`, which calls :meth:`read`. The caller closes it.
 
-    While the files of one page are fetched, the next one is asked for, and its files follow at once: nobody waits for
-    the last file of a page. To be closed.
+    While the files of one page are fetched, the next page is already asked for. Its files follow at once, without
+    waiting for the last file of the page before.
 
     :param index: names the conversations.
     :param batches: gives URLs.
-    :param at_once: files that are fetched at the same time. Each holds a piece of what it sends in memory.
+    :param at_once: number of files that are fetched at the same time. Each holds one piece in memory.
     """
 
     def __init__(
@@ -92,7 +93,7 @@ class Media:
         self._batches = batches
         self._store = store
         settings = DownloadSettings(timeout=config.timeout, verify=config.verify)
-        self._client = open_client(settings, keep=at_once)  # a handshake for each small file would take its time again
+        self._client = open_client(settings, keep=at_once)  # a handshake for each small file takes long
         self._settings = replace(settings, client=self._client)
         self._stopped = stopped
         self._fetching = ThreadPoolExecutor(at_once, "genesys-media")
@@ -112,7 +113,7 @@ class Media:
         return Page(ready.ids, [record for record, _ in outcomes], ready.cursor, refused=refused)
 
     def close(self) -> None:
-        """Stop whatever is under way."""
+        """Stop all downloads."""
         self._stopped.set()
         for pool in (self._fetching, self._preparing, self._asking):
             pool.shutdown(cancel_futures=True)
@@ -135,7 +136,7 @@ class Media:
         if found is None:
             metadata = {"conversationId": conversation_id}
             return [_Wanted(Recording(conversation_id, one), metadata, None, gone=True) for one in meant or [""]]
-        if meant is not None:  # what is not listed there may be to be had all the same
+        if meant is not None:  # a recording that is not listed may still have media
             listed = {str(one.get("id")): one for one in found}
             found = [listed.get(one, {"id": one}) for one in meant]
         kept: Mapping[str, KeptRecording] = self._store.kept(conversation_id) if found else {}
@@ -155,7 +156,7 @@ class Media:
 
     def _files(self, wanted: _Wanted) -> list[MediaFile]:
         if wanted.gone:
-            raise RecordError("conversation-gone", "Genesys does not know the conversation any more.")
+            raise RecordError("conversation-gone", "Genesys no longer knows the conversation.")
         files = wanted.kept.files if wanted.kept else self._fetch(wanted)
         if not wanted.kept or wanted.kept.recording != wanted.metadata:
             self._store.describe(wanted.recording.conversation_id, KeptRecording(wanted.metadata, files))
@@ -188,23 +189,23 @@ class Media:
     def _chunks(self, download: Download) -> Iterator[bytes]:
         for chunk in download.read(0):
             if self._stopped.is_set():
-                raise SourceUnavailableError("The task is being stopped; the next try goes on.")
+                raise SourceUnavailableError("The task is being stopped; the next try continues.")
             yield chunk
 
     def _url(self, result: MediaResult, number: int, *, fresh: bool) -> PresignedUrl:
-        """Return the URL of a recording's file, where it is not ``fresh`` enough from a separate batch."""
+        """Return the URL of a recording's file. If ``fresh``, ask for a new one with another batch."""
         if result.url and not fresh:
             return result.url
         again: Sequence[MediaResult] = self._batches.results([result.recording])
         url = again[number - 1].url if len(again) >= number else None
         if url is None:
-            raise RecordError("not-delivered", "Genesys gave a URL for it, and when that had expired, none.")
+            raise RecordError("not-delivered", "Genesys gave a URL for it; after that had expired, it gave none.")
         return url
 
 
 _LEFT_OUT = (
-    "Genesys lists the recording, and left it out of the batch without a word, as it does with sensitive data where "
-    "the OAuth client lacks recording:recording:viewSensitiveData."
+    "Genesys lists the recording, but left it out of the batch without a reason. It does so with sensitive data if the "
+    "OAuth client lacks recording:recording:viewSensitiveData."
 )
 
 

@@ -1,6 +1,6 @@
-"""Which conversations a load of media is about: those of an export, or those with recordings that are retained.
+"""The conversations of a load of media: those of an export, or those with recordings that are retained.
 
-Those of a query are in :mod:`.query`, which needs PostgreSQL's driver.
+The conversations of an SQL query are in :mod:`.query`, which needs PostgreSQL's driver.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ LARGEST_PAGE = 500
 
 @dataclass(frozen=True)
 class Conversations:
-    """Some conversations, by id; ``cursor`` names the next ones, None behind the last.
+    """One page of conversation ids. ``cursor`` names the next page; None after the last.
 
-    :param recordings: the ids of those recordings that are meant; of a conversation that is not in it, all are.
+    :param recordings: by conversation, the ids of the recordings to load. A conversation that is absent: all of them.
     """
 
     ids: list[str]
@@ -34,7 +34,7 @@ class Conversations:
 
 
 Index = Callable[[int, str | None], Conversations]
-"""Gives the conversations that a cursor names, of the job with the given place; None for the first."""
+"""Returns a page of conversations. Arguments: the place of the job, and the cursor (None: first page)."""
 
 
 def of_pages(read: Callable[[int, str | None], Page]) -> Index:
@@ -48,13 +48,13 @@ def of_pages(read: Callable[[int, str | None], Page]) -> Index:
 
 
 def of_retention(client: CloudClient, days: int, size: int) -> Index:
-    """Return the index of the recordings that Genesys retains for more than ``days``, whatever their window.
+    """Return the index of the recordings that Genesys retains for more than ``days``, without regard to a window.
 
-    A conversation comes again on a later page when its recordings lie on both; each recording comes once.
+    Each recording comes once. A conversation comes on two pages if its recordings are on both.
 
     :param size: recordings in a page.
 
-    The index raises :class:`CursorLostError` where Genesys takes a cursor no more.
+    The index raises :class:`CursorLostError` if Genesys no longer accepts a cursor.
     """
 
     def index(_: int, cursor: str | None) -> Conversations:
@@ -75,7 +75,7 @@ def of_retention(client: CloudClient, days: int, size: int) -> Index:
 
 
 def recording_metadata(client: CloudClient, conversation_id: str) -> list[dict[str, Any]] | None:
-    """Return the metadata of a conversation's recordings; None where Genesys does not know the conversation."""
+    """Return the metadata of a conversation's recordings; None if Genesys does not know the conversation."""
     try:
         step = path_step(conversation_id, "a conversation")
     except ConfigurationError:

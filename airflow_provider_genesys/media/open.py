@@ -1,4 +1,4 @@
-"""From a handle to the recordings of its conversations, their media stored."""
+"""Opens the recordings of a handle's conversations; reading them stores their media."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def open_media(
     at_once: int,
     patience: Patience,
 ) -> tuple[Media, int]:
-    """Return the recordings of the conversations that ``handle`` leads to, and of how many jobs; to be closed.
+    """Return the recordings of the export's conversations, and the number of jobs. The caller closes the recordings.
 
-    :param index: names the conversations in place of the export's results.
+    :param index: names the conversations, instead of the export's results.
 
     Raises as :func:`~.results.page_reader` does.
     """

@@ -1,7 +1,7 @@
-"""The conversations that a query of the user's own names, in PostgreSQL.
+"""The conversations that the user's SQL query names, in PostgreSQL.
 
-Between two pages lie minutes of downloads, and no cursor, transaction or connection is held open for so long: ids are
-asked for some at a time, in order, each time behind the last. So a load goes on wherever it was.
+Downloads take minutes between two pages. So no cursor, transaction or connection is held open. Instead, each query
+asks for the next ids in order, after the last id that was read. A load can continue after any id.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from airflow_provider_genesys.media.index import Conversations
 from airflow_provider_genesys.sinks.postgres.errors import describe, is_transient
 
 PAGES_AT_ONCE = 100
-"""Pages for which ids are asked at a time: the query runs once for that many."""
+"""The query runs once for this many pages."""
 _FIRST = str(UUID(int=0))
 _IDS = """
 SELECT id::text FROM (SELECT DISTINCT conversation_id::text::uuid AS id FROM (
@@ -27,10 +27,10 @@ SELECT id::text FROM (SELECT DISTINCT conversation_id::text::uuid AS id FROM (
 
 
 class QueryIndex:
-    """An :data:`~.index.Index` of the conversations that a query names, each once; where it gives NULL, none.
+    """An :data:`~.index.Index` of the conversations that a query names, each once. NULL is skipped.
 
-    :param connect: opens a connection; nothing is written through it.
-    :param query: one SELECT with a column ``conversation_id`` of UUIDs of whatever type; other columns do not count.
+    :param connect: opens a connection, which is only read from.
+    :param query: one SELECT with a column ``conversation_id`` that holds UUIDs, of any type. Other columns are ignored.
     :param size: conversations in a page.
     """
 
@@ -42,9 +42,9 @@ class QueryIndex:
         self._ids: list[str] = []
 
     def __call__(self, job: int, cursor: str | None) -> Conversations:  # noqa: ARG002 - there is one
-        """Return the conversations behind ``cursor``, the id of the last one before them.
+        """Return the conversations after the id ``cursor``.
 
-        :raises ConfigurationError: PostgreSQL refuses the query, or what it gives is no conversation's id.
+        :raises ConfigurationError: PostgreSQL refuses the query, or the query returns something that is not an id.
         :raises SourceUnavailableError: PostgreSQL cannot be reached.
         """
         after = str(UUID(cursor)) if cursor else _FIRST
@@ -55,7 +55,7 @@ class QueryIndex:
         return Conversations(ids, self._after if len(ids) == self._size else None)
 
     def _behind(self, after: str) -> list[str]:
-        # Not composed by psycopg: a percent sign in the query is the user's own.
+        # Not composed by psycopg, which would treat a percent sign in the user's query as a parameter.
         sql = _IDS.format(query=self._query, after=after, limit=PAGES_AT_ONCE * self._size)
         try:
             with closing(self._connect()) as connection:
@@ -64,7 +64,7 @@ class QueryIndex:
         except psycopg.Error as error:
             if is_transient(error):
                 raise SourceUnavailableError(
-                    f"The query for conversations failed: {describe(error)}. The next try goes on behind the last "
+                    f"The query for conversations failed: {describe(error)}. The next try continues after the last "
                     "page that was loaded."
                 ) from None
             raise ConfigurationError(

@@ -1,12 +1,12 @@
-"""Where media is in an object store, by conversation and recording.
+"""The places of media in an object store, by conversation and recording.
 
 ::
 
     <prefix>/conversation_id=<conversation>/<recording>.ogg             the media; a second file is <recording>-2.ogg
     <prefix>/conversation_id=<conversation>/<recording>.metadata.json   written last: what it lists is there
 
-Keys do not depend on the window, so that a later load of the same recording finds it. Ids are quoted: whatever they
-hold, they name one object below the prefix.
+Keys do not depend on the window, so a later load of the same recording finds it. Ids are quoted, so that any id names
+one object below the prefix.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from airflow_provider_genesys.stores.base import LONGEST_KEY, ObjectStore, Uploa
 from airflow_provider_genesys.stores.piece_writer import PieceWriter
 
 PIECE = 5 * 1024 * 1024
-"""Bytes sent at a time, and what one file holds in memory. S3 takes no less, and 10,000 of them: 50 GB to a file."""
+"""Bytes sent at a time, and held in memory for each file. It is S3's minimum; with 10,000 pieces a file has 50 GB."""
 _DESCRIPTION = ".metadata.json"
 _EXTENSIONS = {
     "application/json": "json",
@@ -51,14 +51,14 @@ class MediaFile:
 
 @dataclass(frozen=True)
 class KeptRecording:
-    """What is there of a recording: its metadata at the time, and its files."""
+    """What the store has of a recording: its metadata when it was stored, and its files."""
 
     recording: dict[str, Any]
     files: list[MediaFile]
 
 
 class MediaStore:
-    """Media below a prefix. Thread-safe where ``store`` is."""
+    """Media below a prefix. Thread-safe if ``store`` is."""
 
     def __init__(self, store: ObjectStore, prefix: str) -> None:
         check_prefix(prefix)
@@ -66,7 +66,7 @@ class MediaStore:
         self._root = f"{prefix.strip('/')}/".lstrip("/")
 
     def kept(self, conversation_id: str) -> dict[str, KeptRecording]:
-        """Return the recordings of a conversation that are there whole, by id."""
+        """Return the recordings of a conversation that are completely stored, by id."""
         folder = self._folder(conversation_id)
         sizes = {stored.key: stored.size for stored in self._store.list_objects(folder)}
         found = {}
@@ -77,9 +77,9 @@ class MediaStore:
         return found
 
     def key(self, conversation_id: str, recording_id: str, content_type: str, number: int) -> str:
-        """Return the key of a recording's file, the first being number 1.
+        """Return the key of a recording's file. The first file has number 1.
 
-        :raises RecordError: an id is so long that no store takes the key.
+        :raises RecordError: an id is so long that no store accepts the key.
         """
         extension = _EXTENSIONS.get(content_type.partition(";")[0].strip().lower(), "bin")
         suffix = f"-{number}" if number > 1 else ""
@@ -91,7 +91,7 @@ class MediaStore:
         return key
 
     def write(self, key: str, content_type: str, chunks: Iterable[bytes]) -> MediaFile:
-        """Write a file as its bytes come; it appears when it is whole."""
+        """Write a file while its bytes come. It appears when it is complete."""
         writer = PieceWriter(lambda body: self._store.put(key, body), lambda _: self._begin(key), piece=PIECE)
         try:
             for chunk in chunks:
@@ -103,16 +103,16 @@ class MediaStore:
         return MediaFile(key, writer.size, writer.digest.hexdigest(), content_type)
 
     def describe(self, conversation_id: str, kept: KeptRecording) -> None:
-        """Write the metadata beside the files: from now on they are found again."""
+        """Write the metadata next to the files. From now on, later loads find them."""
         key = f"{self._folder(conversation_id)}{quoted(str(kept.recording['id']))}{_DESCRIPTION}"
         self._store.put(key, msgspec.json.format(msgspec.json.encode(kept)))
 
     def _begin(self, key: str) -> Upload:
-        self._store.abort_uploads(key)  # of an attempt that was killed
+        self._store.abort_uploads(key)  # left by an attempt that was killed
         return self._store.upload(key)
 
     def _read(self, key: str) -> KeptRecording | None:
-        """Return what a description says; None where it is none of ours."""
+        """Return the recording that a description names; None if this package did not write the description."""
         try:
             return msgspec.json.decode(self._store.get(key) or b"", type=KeptRecording)
         except msgspec.DecodeError:
