@@ -1,1 +1,1 @@
-"""Object stores: the few calls that a load needs of them."""
+"""Object stores: the few calls that a load needs."""

@@ -1,4 +1,4 @@
-"""The store that :class:`.azure_blob.AzureBlobSink` writes to: requests of a container, retried and explained."""
+"""The store of :class:`.azure_blob.AzureBlobSink`: requests to a container, with retries and helpful errors."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ T = TypeVar("T")
 
 _TAKEN = {"BlobAlreadyExists", "ConditionNotMet"}
 _ONE_TRY = {"retry_total": 0, "connection_timeout": 10, "read_timeout": 60}
-"""Given with each request: the sink retries, and the SDK's retries would multiply with its own."""
+"""Options of each request. The sink retries by itself, so the SDK must not retry as well."""
 
 MOST_BLOCKS = 50_000
-"""Blocks that Azure takes in one blob."""
+"""Largest number of blocks in one blob."""
 
 
 class AzureStore:
     """Implements :class:`.stores.base.ObjectStore`.
 
     :param container: a ``ContainerClient``.
-    :param extra_args: given with each blob that is written: see :data:`.azure_blob.EXTRA_ARGS`.
+    :param extra_args: passed with each blob that is written: see :data:`.azure_blob.EXTRA_ARGS`.
     """
 
     def __init__(self, container: Any, *, retries: int = 3, extra_args: dict[str, Any] | None = None) -> None:
@@ -38,12 +38,12 @@ class AzureStore:
         self._extra_args = extra_args or {}
 
     def put(self, key: str, body: Body) -> str:
-        """Write a blob at once."""
+        """Write a blob in one request."""
         reached(PUTTING)
         return _etag(self._put(key, bytes(body), overwrite=True)["etag"])
 
     def put_if_absent(self, key: str, body: bytes) -> bool:
-        """Create a blob; False where Azure says that the name is taken."""
+        """Create a blob. Return False if Azure says that the name is taken."""
         return self._put(key, body, overwrite=False) is not None
 
     def get(self, key: str) -> bytes | None:
@@ -58,12 +58,12 @@ class AzureStore:
         return self._read(key, lambda answer: bytes(answer.readall()), offset=start, length=length, **condition)
 
     def list_objects(self, prefix: str) -> Iterator[Stored]:
-        """Return the blobs below ``prefix``; those that were never committed are not among them."""
+        """Return the blobs below ``prefix``, without those that were never committed."""
         for found in self._listed(prefix):
             yield Stored(found.name, found.size, _etag(found.etag))
 
     def delete(self, key: str) -> None:
-        """Remove a blob, and its snapshots, without which Azure would keep it."""
+        """Remove a blob and its snapshots. Azure does not remove a blob that still has snapshots."""
         self.call("delete_blob", key, tolerate={"BlobNotFound"}, delete_snapshots="include")
 
     def upload(self, key: str) -> AzureUpload:
@@ -71,16 +71,16 @@ class AzureStore:
         return AzureUpload(self, SentPieces(key, uuid.uuid4().hex))
 
     def resume(self, sent: SentPieces) -> AzureUpload | None:
-        """Go on with a blob, where Azure still has all blocks that were sent."""
+        """Continue a blob; None unless Azure still has all blocks that were sent."""
         held = self.call("get_block_list", sent.key, tolerate={"BlobNotFound"}, block_list_type="uncommitted")
         sizes = {block.id: block.size for block in held[1]} if held else {}
         upload = AzureUpload(self, sent)
         return upload if sum(sizes.get(block, 0) for block in upload.blocks) == sent.bytes else None
 
     def abort_uploads(self, prefix: str) -> None:
-        """Throw away the blocks of every blob below ``prefix`` that was never committed.
+        """Discard the blocks of every blob below ``prefix`` that was never committed.
 
-        Azure has no request for that. A blob without blocks is committed, unless there is one by now, and removed.
+        Azure has no request for that. So this commits an empty blob, unless a blob exists by now, and removes it.
         """
         committed = {found.name for found in self._listed(prefix)}
         for found in self._listed(prefix, include=["uncommittedblobs"]):
@@ -95,9 +95,9 @@ class AzureStore:
         self.call("stage_block", key, block_id=block, data=piece, length=len(piece), validate_content=True, **scope)
 
     def commit(self, key: str, blocks: list[str], **condition: str) -> str:
-        """Make a blob of blocks, and return its ETag. A second commit of the same blocks changes nothing but the ETag.
+        """Commit blocks as a blob and return its ETag. A second commit of the same blocks only changes the ETag.
 
-        :raises _Taken: there is a blob, and the condition says that there must not be.
+        :raises _Taken: the condition says that there must be no blob, and there is one.
         """
         from azure.storage.blob import BlobBlock
 
@@ -110,10 +110,10 @@ class AzureStore:
         return _etag(answer["etag"])
 
     def call(self, operation: str, key: str, *, tolerate: Collection[str] = (), **arguments: Any) -> Any:
-        """Make a request of a blob and return the answer.
+        """Send a request about a blob and return the response.
 
         :param operation: method of the SDK's ``BlobClient``.
-        :param tolerate: codes of errors for which None is returned.
+        :param tolerate: error codes for which None is returned.
         """
         request = getattr(self._container.get_blob_client(key), operation)
         return self._retried(operation, key, lambda: request(**arguments, **_ONE_TRY), tolerate)
@@ -149,7 +149,7 @@ class AzureStore:
         except AzureError as error:
             if code_of(error) in tolerate:
                 return None
-            # Not "from error": what the SDK says may hold a signature, and a traceback would show it.
+            # Not "from error": the SDK's message may hold a signature, and a traceback would show it.
             raise explained(error, request) from None
 
 
@@ -162,15 +162,15 @@ class AzureUpload:
 
     @property
     def blocks(self) -> list[str]:
-        """Ids of the blocks that were sent: all of one length, as Azure wants, and of this upload."""
+        """Ids of the blocks that were sent. All have one length, as Azure demands, and name this upload."""
         return [self._block(number) for number in range(self.sent.pieces)]
 
     def send(self, piece: Body) -> None:
         """Stage the next piece as a block."""
         if self.sent.pieces == MOST_BLOCKS:
             raise SinkRefusedError(
-                f"{self._store.url}/{self.sent.key} would have more than {MOST_BLOCKS} blocks, which Azure does not "
-                "take. Choose a smaller part_size."
+                f"{self._store.url}/{self.sent.key} would have more than {MOST_BLOCKS} blocks, Azure's limit. "
+                "Choose a smaller part_size."
             )
         self._store.stage(self.sent.key, self._block(self.sent.pieces), bytes(piece))
         self.sent = self.sent.and_piece(len(piece))
@@ -182,14 +182,14 @@ class AzureUpload:
         try:
             return self._store.commit(self.sent.key, self.blocks)
         except SinkUnavailableError:
-            # It may have landed with its answer lost.
+            # The commit may have succeeded although its response was lost.
             found = read_through(self._store, self.sent.key, size=self.sent.bytes)
             if found is None or found.sha256 != sha256:
                 raise
             return found.etag
 
     def abort(self) -> None:
-        """Leave the blocks: they are invisible, the next attempt throws them away, and Azure does after a week."""
+        """Leave the blocks: they are invisible. The next attempt discards them; otherwise Azure does after a week."""
 
     def _block(self, number: int) -> str:
         return f"{self.sent.name}-{number:05}"
@@ -200,5 +200,5 @@ class _Taken(Exception):  # noqa: N818 - an answer rather than an error
 
 
 def _etag(etag: str) -> str:
-    # Listings have it without the quotes that answers have.
+    # Responses have quotes around the ETag, listings have none.
     return etag.strip('"')

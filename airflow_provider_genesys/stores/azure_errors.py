@@ -1,7 +1,7 @@
-"""What an error of Azure Blob Storage means: try again, or stop and say what to do.
+"""Decides whether an error of Azure Blob Storage can be retried, and what to do if not.
 
-The SDK's own messages are not passed on whole: where no connection could be made they hold the URL with its SAS
-signature, and where a key is wrong the signature of the request.
+The SDK's messages are not passed on whole, because they may hold secrets: the URL with its SAS signature if no
+connection could be made, the signature of the request if the key is wrong.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ __all__ = ["AzureError", "code_of", "describe", "explained", "is_transient"]
 
 _TRANSIENT_STATUS = {408, 429, 500, 502, 503, 504}
 _TRANSIENT_CODES = {
-    "ContainerBeingDeleted",  # 409: it may be made again in a moment
+    "ContainerBeingDeleted",  # 409: it may be created again in a moment
     "InternalError",
-    "Md5Mismatch",  # 400: bytes were damaged on their way
+    "Md5Mismatch",  # 400: bytes were damaged on the way
     "OperationTimedOut",
     "ServerBusy",
 }
@@ -39,7 +39,7 @@ _RIGHTS = "Give the identity or the SAS the rights on the container that docs/az
 _CLOCK = "The worker's clock is wrong: set it, e.g. with NTP."
 _EXPIRED = (
     "The SAS is not valid yet or no longer. Give the Azure connection a new one, then clear the task with "
-    "on_clear='resume' to go on from the last part. Where the SAS is valid, the worker's clock is wrong."
+    "on_clear='resume' to continue after the last part. If the SAS is valid, the worker's clock is wrong."
 )
 _SMALLER_PART = "The part has too many blocks: choose a smaller part_size."
 _WRITABLE = "An immutability policy or a legal hold forbids changes: keep it away from this prefix."
@@ -70,27 +70,27 @@ _IN_DETAIL = {
     "date header": _CLOCK,
     "too old": _CLOCK,
 }
-"""What AuthenticationFailed says more exactly, in its detail."""
+"""Texts in the detail of AuthenticationFailed, which name the exact reason."""
 
 
 def code_of(error: BaseException) -> str:
-    """Return Azure's code for an error, e.g. ``ServerBusy``, or the name of its class where Azure gave none."""
+    """Return Azure's code for an error, e.g. ``ServerBusy``; the name of its class if Azure gave none."""
     code = getattr(error, "error_code", None)
     return str(getattr(code, "value", code) or type(error).__name__)
 
 
 def describe(error: BaseException) -> str:
-    """Return what Azure said, or that it said nothing, without URL and signature."""
+    """Return Azure's code and status, or that there was no response; without URL and signature."""
     if isinstance(error, HttpResponseError):
         said = (error.message or "").splitlines()
         return f"{code_of(error)}: {said[0] if said else error.reason}".rstrip(". ")
-    return f"{code_of(error)}, no answer"
+    return f"{code_of(error)}, no response"
 
 
 def is_transient(error: BaseException) -> bool:
-    """Return whether the same request may succeed a moment later."""
+    """Return whether a retry of the same request may succeed."""
     if isinstance(error, DecodeError):
-        return True  # the answer broke off
+        return True  # the response broke off
     if isinstance(error, HttpResponseError):
         return code_of(error) in _TRANSIENT_CODES or error.status_code in _TRANSIENT_STATUS
     if isinstance(error, (ServiceRequestError, ServiceResponseError)):
@@ -99,14 +99,14 @@ def is_transient(error: BaseException) -> bool:
 
 
 def explained(error: AzureError, request: str) -> SinkError:
-    """Return what is raised instead of ``error``.
+    """Return the error of this package to raise instead of ``error``.
 
-    :param request: what was asked for, e.g. ``upload_blob az://container/key``.
+    :param request: the request, e.g. ``upload_blob az://container/key``.
     """
     if code_of(error) in _LOST_BLOCKS:
         return SinkUnavailableError(
-            f"{request}: the blocks are no longer there. A newer attempt has written the blob, or they were left for a "
-            "week; the next try goes on from the last committed part."
+            f"{request}: the blocks are no longer there. A newer attempt has written the blob, or Azure discarded them "
+            "after a week. The next try continues after the last committed part."
         )
     if is_transient(error):
         return SinkUnavailableError(
@@ -124,4 +124,4 @@ def _advice(error: AzureError) -> str:
         return next((advice for words, advice in _IN_DETAIL.items() if words in detail), _KEY)
     if "CERTIFICATE_VERIFY_FAILED" in str(error):
         return "The certificate of the endpoint is not trusted: correct the account URL or the worker's certificates."
-    return "Another try would meet the same: correct the settings or the store."
+    return "A retry would fail in the same way: correct the settings or the store."

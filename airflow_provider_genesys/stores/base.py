@@ -1,7 +1,7 @@
-"""What the object-store sinks ask of a store: the few calls that S3 and Azure Blob have in common.
+"""What the object-store sinks need of a store: the few calls that S3 and Azure Blob have in common.
 
-Every call retries by itself and raises :class:`SinkUnavailableError` when its retries are spent, or
-:class:`SinkRefusedError` where no retry helps.
+Every call retries by itself. It raises :class:`SinkUnavailableError` when its retries are spent, and
+:class:`SinkRefusedError` if no retry can help.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from urllib.parse import quote
 from airflow_provider_genesys.exceptions import ConfigurationError
 
 Body = bytes | bytearray
-"""What is sent; the sender does not change it afterwards."""
+"""Bytes to send. The caller must not change them afterwards."""
 
 MOST_PIECES = 10_000
-"""Pieces that every store takes for one object: S3 takes no more."""
+"""Largest number of pieces that every store accepts for one object: S3's limit."""
 
 _CONTENT_TYPES = {
     "eml": "message/rfc822",
@@ -37,13 +37,13 @@ _CONTENT_TYPES = {
 
 
 def content_type(key: str) -> str:
-    """Return the media type of the object of a key, by the end of its name."""
+    """Return the media type of an object, by the end of its key."""
     return _CONTENT_TYPES.get(key.rpartition(".")[2], "application/octet-stream")
 
 
 @dataclass(frozen=True)
 class Stored:
-    """One object as a listing shows it. ``size`` in bytes."""
+    """One object of a listing. ``size`` in bytes."""
 
     key: str
     size: int
@@ -52,37 +52,37 @@ class Stored:
 
 @dataclass(frozen=True)
 class SentPieces:
-    """How far an unfinished upload has come: all that another process needs to go on with it."""
+    """The state of an unfinished upload: all that another process needs to continue it."""
 
     key: str
     name: str
-    """By which the store knows the upload."""
+    """The store's name for the upload."""
     pieces: int = 0
     bytes: int = 0
 
     def and_piece(self, size: int) -> SentPieces:
-        """Return this with one piece of ``size`` bytes more."""
+        """Return the state after one more piece of ``size`` bytes."""
         return replace(self, pieces=self.pieces + 1, bytes=self.bytes + size)
 
 
 class Upload(Protocol):
-    """An object that is sent in pieces and appears, whole, when it is completed."""
+    """An object that is sent in pieces. It appears, as a whole, when it is completed."""
 
     def send(self, piece: Body) -> None:
-        """Send the next piece; all but the last have the same length."""
+        """Send the next piece. All but the last have the same length."""
 
     def complete(self, sha256: str) -> str:
         """Make the object appear and return its ETag.
 
-        :param sha256: of the whole object in hex. Where the answer is lost, the object is read back and compared.
+        :param sha256: of the whole object, in hex. If the response is lost, the object is read back and compared.
         """
 
     def abort(self) -> None:
-        """Throw away what was sent."""
+        """Discard what was sent."""
 
 
 class ResumableUpload(Upload, Protocol):
-    """An upload that outlives the process that has begun it; see :meth:`ObjectStore.resume`."""
+    """An upload that another process can continue; see :meth:`ObjectStore.resume`."""
 
     @property
     def sent(self) -> SentPieces:
@@ -93,24 +93,24 @@ class ObjectStore(Protocol):
     """A bucket or container. Keys are whole, without a leading slash."""
 
     url: str
-    """For people: ``s3://bucket``."""
+    """Shown to people, e.g. ``s3://bucket``."""
 
     def put(self, key: str, body: Body) -> str:
-        """Write an object at once, over what is there, and return its ETag."""
+        """Write an object in one request, in place of an existing one. Return its ETag."""
 
     def put_if_absent(self, key: str, body: bytes) -> bool:
-        """Create an object; False where the store says that the key is taken.
+        """Create an object. Return False if the store says that the key is taken.
 
-        After a lost answer the retry meets the object that the first request made: False, too.
+        This is also False if the response was lost: the retry then finds the object of the first request.
         """
 
     def get(self, key: str) -> bytes | None:
-        """Return a small object; None where there is none."""
+        """Return a small object; None if there is none."""
 
     def read(self, key: str, start: int, length: int, *, etag: str | None = None) -> bytes | None:
-        """Return ``length`` bytes of an object from ``start`` on, fewer at its end; None where there is none.
+        """Return ``length`` bytes of an object from ``start`` on, fewer at its end; None if there is no object.
 
-        :param etag: the one that it has to have, or it counts as not there.
+        :param etag: if given, an object with another ETag counts as absent.
         """
 
     def list_objects(self, prefix: str) -> Iterator[Stored]:
@@ -123,10 +123,10 @@ class ObjectStore(Protocol):
         """Begin an object that is sent in pieces."""
 
     def resume(self, sent: SentPieces) -> ResumableUpload | None:
-        """Go on behind what was ``sent``, and forget what came after it; None where the store has it no more."""
+        """Continue an upload after what was ``sent``, discarding later pieces. None if the store no longer has it."""
 
     def abort_uploads(self, prefix: str) -> None:
-        """Throw away every unfinished upload whose key begins with ``prefix``."""
+        """Discard every unfinished upload whose key begins with ``prefix``."""
 
 
 def below(store: ObjectStore, prefixes: Iterable[str]) -> dict[str, Stored]:
@@ -135,11 +135,11 @@ def below(store: ObjectStore, prefixes: Iterable[str]) -> dict[str, Stored]:
 
 
 LONGEST_KEY = 1024
-"""Bytes of UTF-8 that S3 and Azure Blob take for a key."""
+"""Longest key that S3 and Azure Blob accept, in bytes of UTF-8."""
 
 
 def check_prefix(prefix: str) -> None:
-    """Raise :class:`ConfigurationError` where a prefix has a step or a character that some tool trips over."""
+    """Raise :class:`ConfigurationError` if a prefix has a step or a character that some tools cannot handle."""
     steps = prefix.strip("/").split("/")
     if not prefix.isprintable() or {".", ".."} & set(steps) or ("" in steps and len(steps) > 1):
         raise ConfigurationError(
@@ -149,6 +149,6 @@ def check_prefix(prefix: str) -> None:
 
 
 def quoted(name: str) -> str:
-    """Return ``name`` as one step of a key, whatever it holds."""
-    # quote() leaves dots alone, and "." or ".." as a step would be resolved by some tools.
+    """Return ``name``, quoted so that any text is one step of a key."""
+    # quote() does not quote dots, and some tools resolve "." and ".." as steps.
     return quote(name, safe="").replace(".", "%2E")

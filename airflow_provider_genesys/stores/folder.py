@@ -1,4 +1,4 @@
-"""A folder of this machine as an object store, for tests, demos and single machines."""
+"""A local folder as an object store, for tests, demos and single machines."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from airflow_provider_genesys.failpoints import COMPLETING, PIECE_SENT, PUTTING,
 from airflow_provider_genesys.stores.base import Body, SentPieces, Stored
 
 _UNFINISHED = ".unfinished-"
-"""How the name of a file begins that is being written. No object's name begins with a dot.
+"""Beginning of the name of a file that is being written. No object's name begins with a dot.
 
-Those of parts are removed by the next attempt. One that a kill has left of a ledger entry or a manifest stays: it is
-small, and nobody reads it.
+If a process is killed, the next attempt removes the unfinished files of parts. An unfinished ledger entry or manifest
+stays: it is small, and nothing reads it.
 """
 
 OWNER_ONLY = 0o600
-"""Rights of a file that only its owner may read: what is loaded is about people."""
+"""Only the owner may read and write a file, because it holds personal data."""
 
 _READABLE = 0o444
 
@@ -43,28 +43,28 @@ _TRANSIENT = {
 class FolderStore:
     """Implements :class:`.stores.base.ObjectStore`. A key is a path below the folder.
 
-    :param mode: rights of each file, whatever the umask. Who may read a file may enter the folders that are made.
+    :param mode: rights of each file, regardless of the umask. New folders let in the users that may read the files.
     :raises SinkRefusedError: there is no such folder.
     """
 
     def __init__(self, folder: Path, *, mode: int = OWNER_ONLY) -> None:
         if not folder.is_dir():
-            raise SinkRefusedError(f"There is no folder {folder}. Create it, or mount what it should lead to.")
+            raise SinkRefusedError(f"There is no folder {folder}. Create it, or mount its file system.")
         self._folder = folder.resolve()
         self._mode = mode
         self.url = self._folder.as_uri()
 
     def put(self, key: str, body: Body) -> str:
-        """Write a file at once, over what is there."""
+        """Write a file, in place of an existing one."""
         reached(PUTTING)
         return self._written(key, body).appear()
 
     def put_if_absent(self, key: str, body: bytes) -> bool:
-        """Create a file, whole; False where there is one."""
+        """Create a file as a whole. Return False if there is one already."""
         return self._written(key, body).appear_first()
 
     def get(self, key: str) -> bytes | None:
-        """Return what a small file holds."""
+        """Return the content of a small file."""
         with _explained(f"reading {key}"), suppress(FileNotFoundError):
             return self._path(key).read_bytes()
         return None
@@ -95,12 +95,12 @@ class FolderStore:
         return LocalUpload(self._path(key), SentPieces(key, uuid.uuid4().hex), self._mode)
 
     def resume(self, sent: SentPieces) -> LocalUpload | None:
-        """Go on with a file, where it still has all that was written."""
+        """Continue a file; None unless it still has all that was written."""
         upload = LocalUpload(self._path(sent.key), sent, self._mode)
         return upload if upload.goes_on() else None
 
     def abort_uploads(self, prefix: str) -> None:
-        """Remove what unfinished writing has left."""
+        """Remove unfinished files."""
         for key, path in self._found(prefix):
             if path.name.startswith(_UNFINISHED):
                 with _explained(f"removing {key}"):
@@ -122,7 +122,7 @@ class FolderStore:
 
 
 class LocalUpload:
-    """Implements :class:`.stores.base.ResumableUpload`: a file beside its place, which takes it when all is there."""
+    """Implements :class:`.stores.base.ResumableUpload`: a file next to its place, renamed to it when complete."""
 
     def __init__(self, path: Path, sent: SentPieces, mode: int) -> None:
         self.sent = sent
@@ -136,7 +136,7 @@ class LocalUpload:
                 self._unfinished.chmod(mode)
 
     def goes_on(self) -> bool:
-        """Cut off what was written after what was sent; return whether all of that is there."""
+        """Cut the file to the length that was sent. Return whether it is that long."""
         with _explained(self._doing), suppress(FileNotFoundError):
             if self._unfinished.stat().st_size >= self.sent.bytes:
                 os.truncate(self._unfinished, self.sent.bytes)
@@ -144,8 +144,8 @@ class LocalUpload:
         return False
 
     def write(self, piece: Body) -> None:
-        """Append ``piece`` and bring it to the disk."""
-        # Not created again: where a newer attempt has removed it, this one must notice.
+        """Append ``piece`` and flush it to the disk."""
+        # Does not create the file: if a newer attempt has removed it, this one must notice.
         with _explained(self._doing), self._unfinished.open("r+b") as file:
             file.seek(0, os.SEEK_END)
             file.write(piece)
@@ -158,13 +158,13 @@ class LocalUpload:
         self.sent = self.sent.and_piece(len(piece))
         reached(PIECE_SENT)
 
-    def complete(self, sha256: str) -> str:  # noqa: ARG002 - no answer can be lost here
-        """Let the file take its place."""
+    def complete(self, sha256: str) -> str:  # noqa: ARG002 - no response can be lost here
+        """Move the file to its place."""
         reached(COMPLETING)
         return self.appear()
 
     def appear(self) -> str:
-        """Take the place, whatever is there; return the ETag."""
+        """Move the file to its place, over an existing one; return the ETag."""
         with _explained(self._doing):
             etag = _etag(self._unfinished.stat())
             self._unfinished.replace(self._path)
@@ -172,7 +172,7 @@ class LocalUpload:
         return etag
 
     def appear_first(self) -> bool:
-        """Take the place where it is free. Creating it there at once would show it before it is whole."""
+        """Move the file to its place if that is free. A file created there would be visible before it is complete."""
         with _explained(self._doing):
             try:
                 os.link(self._unfinished, self._path)
@@ -184,7 +184,7 @@ class LocalUpload:
         return True
 
     def abort(self) -> None:
-        """Throw away what was written."""
+        """Discard what was written."""
         with _explained(self._doing):
             self._unfinished.unlink(missing_ok=True)
 
@@ -199,7 +199,7 @@ def _make_folder(folder: Path, mode: int) -> None:
 
 
 def _sync(folder: Path) -> None:
-    """Bring the names in a folder to the disk."""
+    """Flush the names in a folder to the disk."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -213,19 +213,19 @@ def _etag(status: os.stat_result) -> str:
 
 @contextmanager
 def _explained(doing: str) -> Iterator[None]:
-    """Raise what the sinks raise instead of an error of the file system."""
+    """Turn errors of the file system into those of this package."""
     try:
         yield
     except FileNotFoundError as error:
         raise SinkUnavailableError(
-            f"{doing}: {error.strerror}. A newer attempt, or a person, has removed it; the next try goes on from the "
-            "last committed part."
+            f"{doing}: {error.strerror}. A newer attempt, or a person, has removed it. The next try continues after "
+            "the last committed part."
         ) from error
     except OSError as error:
         if error.errno in _TRANSIENT:
             raise SinkUnavailableError(
-                f"{doing}: {error.strerror}. The next try goes on from the last committed part; see to it that the "
-                "disk is there and has room."
+                f"{doing}: {error.strerror}. Check that the disk is mounted and has room. The next try continues after "
+                "the last committed part."
             ) from error
         raise SinkRefusedError(
             f"{doing}: {error.strerror}. Let the worker's user write to the folder, on a file system with hard links."

@@ -1,4 +1,4 @@
-"""One object, sent as its bytes come: at once where it is one piece, piece by piece where it is more."""
+"""Sends one object while its bytes come: in one request if it is small, else piece by piece."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import Protocol
 from airflow_provider_genesys.stores.base import MOST_PIECES, Body, Upload
 
 PIECE = 8 * 1024 * 1024
-"""Bytes sent at a time where nothing else is said. S3 wants at least 5 MiB."""
+"""Bytes sent at a time, by default. S3 demands at least 5 MiB."""
 
 
 def piece_size(length: int | None) -> int:
-    """Return how many bytes to send at a time, so that every store takes all pieces of an object.
+    """Return how many bytes to send at a time, so that no store has too many pieces of an object.
 
-    :param length: of the object in bytes; None where it is not known, which allows 80 GB.
+    :param length: of the object in bytes; None if it is not known, which allows 80 GB.
     """
     return max(PIECE, -(-(length or 0) // MOST_PIECES))
 
@@ -29,17 +29,17 @@ class Digest(Protocol):
         """Take the next bytes."""
 
     def hexdigest(self) -> str:
-        """Return the SHA-256 of all bytes of the object; empty where it is not known."""
+        """Return the SHA-256 of all bytes of the object; empty if it is not known."""
 
 
 class PieceWriter:
-    """Fills a buffer and sends each whole piece. The last piece is kept back, so that it is never empty.
+    """Fills a buffer and sends each full piece. A full piece waits until more bytes come, so the last is never empty.
 
-    :param put: writes an object that is one piece, and returns its ETag.
-    :param begin: begins the upload of a larger object; it gets the first piece, which is sent afterwards.
+    :param put: writes an object that has only one piece, and returns its ETag.
+    :param begin: begins the upload of a larger object. It gets the first piece but does not send it.
     :param piece: bytes in each piece but the last; None for :data:`PIECE`.
-    :param digest: takes what is sent; SHA-256 where it is None.
-    :param upload: one to go on with, which has ``sent`` bytes.
+    :param digest: gets all bytes that are sent; None for SHA-256.
+    :param upload: an upload to continue, which has ``sent`` bytes already.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class PieceWriter:
     ) -> None:
         self.digest = digest or hashlib.sha256()
         self.sent = sent
-        """Bytes that were given to the store."""
+        """Number of bytes that were sent to the store."""
         self._put = put
         self._begin = begin
         self._piece = piece or PIECE
@@ -63,11 +63,11 @@ class PieceWriter:
 
     @property
     def size(self) -> int:
-        """Bytes that were taken."""
+        """Number of bytes that were written, including those still in the buffer."""
         return self.sent + len(self._pending)
 
     def write(self, data: Body) -> Body:
-        """Take the next bytes; return the last piece that was sent for it, empty where none was."""
+        """Take the next bytes. Return the last piece that this call sent; empty if it sent none."""
         piece: Body = b""
         rest = memoryview(data)
         while len(self._pending) + len(rest) > self._piece:
@@ -79,7 +79,7 @@ class PieceWriter:
         return piece
 
     def flush(self) -> Body:
-        """Send the rest of an object that is sent in pieces, and return it; empty where there is none."""
+        """Send the rest of an object that is sent in pieces. Return the rest; empty if there is none."""
         return self._send() if self._upload and self._pending else b""
 
     def complete(self) -> str:
@@ -91,12 +91,12 @@ class PieceWriter:
         return self._upload.complete(self.digest.hexdigest())
 
     def abort(self) -> None:
-        """Throw away what was sent."""
+        """Discard what was sent."""
         if self._upload:
             self._upload.abort()
 
     def _send(self) -> Body:
-        # A new buffer for each piece: the old one may be on its way for a while yet.
+        # A new buffer for each piece: a thread may still be sending the old one.
         if self._upload is None:
             self._upload = self._begin(self._pending)
         piece = self._taken()
@@ -111,11 +111,11 @@ class PieceWriter:
 
 
 class UploadAhead:
-    """Implements :class:`.stores.base.Upload` around another one: sends in a thread, one piece at a time.
+    """Wraps an :class:`.stores.base.Upload` and sends its pieces in a thread, one at a time.
 
-    What goes wrong with a piece is raised by the next call. One piece is held while it is sent, no more.
+    If sending a piece fails, the next call raises the error. At most one piece is held while it is sent.
 
-    :param upload: used by the thread alone while a piece is on its way.
+    :param upload: only the thread uses it while a piece is being sent.
     """
 
     def __init__(self, upload: Upload) -> None:
@@ -124,19 +124,19 @@ class UploadAhead:
         self._sending: Future[None] | None = None
 
     def send(self, piece: Body) -> None:
-        """Let ``piece`` be sent, once the piece before it is there."""
+        """Wait until the piece before is sent, and start sending ``piece``."""
         self._settle()
         self._sending = self._thread.submit(self._upload.send, piece)
 
     def complete(self, sha256: str) -> str:
-        """Make the object appear, once all pieces are there."""
+        """Wait until all pieces are sent, and make the object appear."""
         self._settle()
         self._thread.shutdown()
         return self._upload.complete(sha256)
 
     def abort(self) -> None:
-        """Throw away what was sent; what is on its way is waited for, or the store would keep it."""
-        with suppress(Exception):  # it led here, or does not matter any more
+        """Discard what was sent. First wait for the piece that is being sent, or the store would keep it."""
+        with suppress(Exception):  # either it caused the abort, or it no longer matters
             self._settle()
         self._thread.shutdown()
         self._upload.abort()

@@ -1,4 +1,4 @@
-"""One object, read through piece by piece, and digests of what is in it."""
+"""Reads one object from beginning to end, piece by piece, and computes its digests."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ PIECE = 8 * 2**20
 
 @dataclass
 class Digests:
-    """Of bytes as they come. A CRC-32 can go on from where an earlier process stopped; SHA-256 cannot.
+    """CRC-32 and SHA-256 of bytes as they come. A CRC-32 can continue after a restart; SHA-256 cannot.
 
-    :param sha256: of ``hashlib``; None where bytes have come before that it has not seen.
+    :param sha256: of ``hashlib``; None if an earlier process wrote the first bytes.
     """
 
     crc32: int = 0
@@ -30,13 +30,13 @@ class Digests:
             self.sha256.update(data)
 
     def hexdigest(self) -> str:
-        """Return the SHA-256; empty where it is not known."""
+        """Return the SHA-256; empty if it is not known."""
         return self.sha256.hexdigest() if self.sha256 else ""
 
 
 @dataclass(frozen=True)
 class FoundObject:
-    """What an object holds."""
+    """Size and digests of an object."""
 
     size: int
     sha256: str
@@ -45,7 +45,7 @@ class FoundObject:
 
 
 def read_through(store: ObjectStore, key: str, *, size: int) -> FoundObject | None:
-    """Read an object of ``size`` bytes; None where there is none of that size, or it changes meanwhile."""
+    """Read an object of ``size`` bytes. Return None if there is none of that size, or if it changes meanwhile."""
     stored = next((one for one in store.list_objects(key) if (one.key, one.size) == (key, size)), None)
     if stored is None:
         return None

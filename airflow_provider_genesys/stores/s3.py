@@ -1,4 +1,4 @@
-"""The store that :class:`.s3.S3Sink` writes to: requests of a bucket, retried and explained."""
+"""The store of :class:`.s3.S3Sink`: requests to a bucket, with retries and helpful errors."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from airflow_provider_genesys.stores.s3_errors import explained
 T = TypeVar("T")
 
 _OF_A_PIECE = {"PartNumber", "ETag", "ChecksumCRC32"}
-"""What completing an upload wants to know of each piece."""
+"""Members of each piece that the request to complete an upload needs."""
 _NO_SUCH_REQUEST = {"NotImplemented", "MethodNotAllowed"}
-"""What a store answers that cannot list unfinished uploads: they are left to its own rules."""
+"""Codes of a store that cannot list unfinished uploads. They are left to the store's lifecycle rules."""
 
 
 class S3Store:
     """Implements :class:`.stores.base.ObjectStore`.
 
-    A CRC-32 goes with each body, in a header: a trailer, as boto sends it, is unknown to many other stores. None goes
-    where the client's ``request_checksum_calculation`` is ``when_required``.
+    Each body is sent with its CRC-32 in a header. boto would send it in a trailer, which many other stores do not
+    know. No CRC-32 is sent if the client's ``request_checksum_calculation`` is ``when_required``.
 
     :param client: a boto3 S3 client.
     """
@@ -42,12 +42,12 @@ class S3Store:
         self._extra_args = extra_args or {}
 
     def put(self, key: str, body: Body) -> str:
-        """Write an object at once."""
+        """Write an object in one request."""
         reached(PUTTING)
         return str(self._put(key, body)["ETag"])
 
     def put_if_absent(self, key: str, body: bytes) -> bool:
-        """Create an object; False where S3 says that the key is taken."""
+        """Create an object. Return False if S3 says that the key is taken."""
         return self._put(key, body, IfNoneMatch="*") is not None
 
     def get(self, key: str) -> bytes | None:
@@ -75,29 +75,29 @@ class S3Store:
         return S3Upload(self, SentPieces(key, made["UploadId"]), [])
 
     def resume(self, sent: SentPieces) -> S3Upload | None:
-        """Go on with a multipart upload, where S3 lists all pieces that were sent."""
+        """Continue a multipart upload; None unless S3 lists all pieces that were sent."""
         found = self._listed("list_parts", "Parts", sent.key, Key=sent.key, UploadId=sent.name)[: sent.pieces]
         if (len(found), sum(piece["Size"] for piece in found)) != (sent.pieces, sent.bytes):
             return None
         return S3Upload(self, sent, [{name: piece[name] for name in _OF_A_PIECE & piece.keys()} for piece in found])
 
     def abort_uploads(self, prefix: str) -> None:
-        """Throw away every unfinished multipart upload below ``prefix``, where the store can list them."""
+        """Discard every unfinished multipart upload below ``prefix``, if the store can list them."""
         found = self._listed("list_multipart_uploads", "Uploads", prefix, tolerate=_NO_SUCH_REQUEST, Prefix=prefix)
         for upload in found:
             S3Upload(self, SentPieces(upload["Key"], upload["UploadId"]), []).abort()
 
     def call(self, operation: str, *, tolerate: Collection[str] = (), **arguments: Any) -> Any:
-        """Make a request of the bucket and return the answer.
+        """Send a request to the bucket and return the response.
 
         :param operation: method of the client.
-        :param tolerate: codes of errors for which None is returned.
+        :param tolerate: error codes for which None is returned.
         """
         request = getattr(self._client, operation)
         return self._retried(operation, arguments["Key"], lambda: request(Bucket=self._bucket, **arguments), tolerate)
 
     def checksum(self, body: Body) -> dict[str, str]:
-        """Return the argument by which ``body`` is checked; none where the client is not to send it."""
+        """Return the argument with the checksum of ``body``; empty if the client must not send checksums."""
         return {"ChecksumCRC32": _crc32(body)} if self._checksums else {}
 
     @property
@@ -139,7 +139,7 @@ class S3Store:
 class S3Upload:
     """Implements :class:`.stores.base.ResumableUpload`.
 
-    :param pieces: what S3 has said of those that were sent.
+    :param pieces: S3's responses for the pieces that were sent.
     """
 
     def __init__(self, store: S3Store, sent: SentPieces, pieces: list[dict[str, Any]]) -> None:
@@ -169,7 +169,7 @@ class S3Upload:
                 "complete_multipart_upload", **self._target, MultipartUpload={"Parts": self._pieces}
             )
         except SinkUnavailableError:
-            # It may have landed with its answer lost; a second request then meets NoSuchUpload.
+            # The first request may have succeeded although its response was lost; the second gets NoSuchUpload.
             found = read_through(self._store, self.sent.key, size=self.sent.bytes)
             if found is None or found.sha256 != sha256:
                 raise
@@ -177,7 +177,7 @@ class S3Upload:
         return str(answer["ETag"])
 
     def abort(self) -> None:
-        """Throw away what was sent."""
+        """Discard what was sent."""
         self._store.call("abort_multipart_upload", tolerate={"NoSuchUpload"}, **self._target)
 
 

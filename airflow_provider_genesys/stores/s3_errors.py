@@ -1,4 +1,4 @@
-"""What an error of Amazon S3 means: try again, or stop and say what to do."""
+"""Decides whether an error of Amazon S3 can be retried, and what to do if not."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _ADVICE = {
     "AccessDenied": "Give the role the rights on bucket and prefix that docs/s3.md lists.",
     "AuthorizationHeaderMalformed": _REGION,
     "ExpiredToken": "Renew the session token of the AWS connection, or let it assume a role, which renews itself; "
-    "then clear the task with on_clear='resume' to go on from the last part.",
+    "then clear the task with on_clear='resume' to continue after the last part.",
     "IllegalLocationConstraintException": _REGION,
     "InvalidAccessKeyId": _CREDENTIALS,
     "InvalidBucketName": "Correct the bucket's name: 3 to 63 lower-case letters, digits, dots and hyphens.",
@@ -43,15 +43,15 @@ _ADVICE = {
 
 
 def explained(error: ClientError | BotoCoreError, request: str) -> SinkError:
-    """Return what is raised instead of ``error``.
+    """Return the error of this package to raise instead of ``error``.
 
-    :param request: what was asked for, e.g. ``put_object s3://bucket/key``.
+    :param request: the request, e.g. ``put_object s3://bucket/key``.
     """
     code = code_of(error)
     if code in _LOST_PIECES:
         return SinkUnavailableError(
             f"{request}: the upload, or a piece of it, is no longer there. A newer attempt, a lifecycle rule or a "
-            "person has aborted or replaced it; the next try goes on from the last committed part.",
+            "person has aborted or replaced it. The next try continues after the last committed part.",
             code=code,
         )
     if is_transient(error):
@@ -59,5 +59,5 @@ def explained(error: ClientError | BotoCoreError, request: str) -> SinkError:
             f"{request} failed after all retries: {describe(error)}. The next try continues at the checkpoint.",
             code=code,
         )
-    advice = _ADVICE.get(code, "Another try would meet the same: correct the settings or the store.")
+    advice = _ADVICE.get(code, "A retry would fail in the same way: correct the settings or the store.")
     return SinkRefusedError(f"{request} was refused: {describe(error)}. {advice}", code=code)

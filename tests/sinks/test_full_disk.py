@@ -47,7 +47,7 @@ def test_a_folder_on_a_full_disk_fails_the_part_and_the_next_try_goes_on(disk: P
     sink.open(load, restart=False)
     committed = sink.write(batches[0])
     fill(disk)
-    with pytest.raises(SinkUnavailableError, match=r"export-1, .*No space left on device.*see to it that the disk"):
+    with pytest.raises(SinkUnavailableError, match=r"export-1, .*No space left on device.*Check that the disk"):
         sink.write(batches[1])
     (disk / FILLING).unlink()
     again = LocalSink(disk, "ndjson", **settings)  # type: ignore[arg-type]  # as above
