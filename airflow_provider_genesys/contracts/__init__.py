@@ -1,1 +1,1 @@
-"""What a record has to be: columns, types, modes, and personal data. The built-in contracts are in ``built_in``."""
+"""Contracts: the columns, types and modes of a record, and its personal data. ``built_in`` has the shipped ones."""

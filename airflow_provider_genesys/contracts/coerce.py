@@ -1,6 +1,7 @@
-"""Make one JSON value a value of a column's type, where nothing is lost by it.
+"""Converts one JSON value to a column's type if nothing is lost.
 
-``"1500"`` and ``1500.0`` are taken for an integer, a time without a zone for one in UTC; half a number is not.
+Example: ``"1500"`` and ``1500.0`` become the integer 1500; a time without a zone is taken as UTC. ``1500.5`` is
+refused for an integer.
 """
 
 from __future__ import annotations
@@ -20,13 +21,13 @@ from airflow_provider_genesys.times import in_utc
 _scalar = msgspec.json.Decoder(Any, float_hook=Decimal)
 _encoder = msgspec.json.Encoder(decimal_format="number")
 _INT64 = range(-(2**63), 2**63)
-_DIGITS = 40  # before or behind the point; more is no number that anybody counts with
+_DIGITS = 40  # before or after the point; a longer number is refused
 
 
 def coerced(kind: ColumnType, text: bytes) -> Any:
-    """Return the JSON value ``text`` as a value of ``kind``, as :data:`ColumnType` has it.
+    """Return the JSON value ``text`` as a value of ``kind``; :data:`ColumnType` has the Python types.
 
-    :raises ValueError: it cannot be one, or something would be lost.
+    :raises ValueError: it cannot be converted, or something would be lost.
     """
     if kind == "json":
         return text
@@ -37,12 +38,12 @@ def coerced(kind: ColumnType, text: bytes) -> Any:
 
 
 def is_of_kind(kind: ColumnType, text: bytes) -> bool:
-    """Whether the JSON value ``text`` is of the kind of JSON that values of ``kind`` have, so that nothing changed."""
+    """Whether the JSON value ``text`` already has the JSON type of ``kind``, so that no conversion was needed."""
     return kind == "json" or text[:1] in _BEGINNINGS[kind]
 
 
 def default_of(column: Column) -> Any:
-    """Return the value that replaces one that is missing, as it is in a row.
+    """Return a column's default as a value of a row.
 
     :raises ValueError: the column's default is not of its type.
     """
@@ -50,7 +51,7 @@ def default_of(column: Column) -> Any:
 
 
 def counted(value: Decimal | None) -> Decimal | None:
-    """Return ``value``; raise :class:`ValueError` where it is no number, or one of absurd size."""
+    """Return ``value``; raise :class:`ValueError` if it is not a number, or has too many digits."""
     if value is not None and (not value.is_finite() or abs(value.adjusted()) > _DIGITS):
         raise ValueError
     return value
@@ -80,7 +81,7 @@ def _decimal(value: Any) -> Decimal:
 
 
 def _number(value: Any) -> float:
-    """Return the nearest float; that is what the type says, whatever the literal looks like."""
+    """Return the nearest float. Digits may be lost, as the type ``number`` allows."""
     if isinstance(value, bool) or not isinstance(value, (int, Decimal, str)):
         raise TypeError
     number = float(value)

@@ -1,4 +1,4 @@
-"""Compile a contract into the structs and the row function that read a whole slice at once."""
+"""Compiles a contract into the structs and the row function that read a whole slice in one call."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from airflow_provider_genesys.contracts.pii import Protection
 from airflow_provider_genesys.times import in_utc
 
 MOST_KNOWN = 500
-"""This many fields that the contract does not name are compiled in; records with others are read one by one."""
+"""This many fields that the contract does not name are compiled in. Records with further ones are read one by one."""
 
 _TYPES: dict[str, Any] = {
     "string": str,
@@ -35,8 +35,8 @@ _TYPES: dict[str, Any] = {
 }
 _NAMEABLE = re.compile(r'[^"\\\x00-\x1f]{0,200}')
 _ID = Annotated[str, msgspec.Meta(min_length=1)]
-_UNREAD = object()  # is in the tree for a field that is not read, or only inside a list
-_NULL = object()  # ... for one that is known only as null: with any other value the contract evolves
+_UNREAD = object()  # marks a field in the tree that is not read, or only inside a list
+_NULL = object()  # marks a field that was only seen as null: with any other value the contract evolves
 _SEEN = msgspec.Raw | msgspec.UnsetType
 _NOTHING = msgspec.Raw(b"")
 
@@ -45,10 +45,11 @@ Tree = dict[str, Any]
 
 @dataclass(frozen=True)
 class Compiled:
-    """A contract, and the unnamed fields seen so far, made into code.
+    """The code for a contract and the unnamed fields seen so far.
 
-    ``decode(body, shape)`` gives one struct per record, ``decode_one(raw)`` that of one, or raises;
-    ``rows(structs, processed_at)`` the rows, or raises; ``drift(structs)`` how many records hold each unnamed field.
+    ``decode(body, shape)`` returns one struct per record, or raises. ``decode_one(raw)`` does the same for one record.
+    ``rows(structs, processed_at)`` returns the rows, or raises. ``drift(structs)`` counts the records with each
+    unnamed field.
     """
 
     decode: Callable[[memoryview, Literal["lines", "array"]], list[Any]]
@@ -70,9 +71,9 @@ def compiled(
 ) -> Compiled:
     """Compile ``contract``.
 
-    :param protections: what is done to personal data, by column name.
-    :param unnamed: paths of fields that it does not name but that were seen; they are counted.
-    :param nulls: the same, of fields that may be nothing but null.
+    :param protections: the function that protects personal data, by column name.
+    :param unnamed: paths of fields that were seen but are not in the contract. They are counted.
+    :param nulls: such fields that were only seen as null, and may only be null.
     """
     counted_paths = {**dict.fromkeys(sorted(unnamed), _UNREAD), **dict.fromkeys(sorted(nulls), _NULL)}
     tree = _tree(contract)
@@ -136,7 +137,7 @@ def _requires(tree: Tree) -> bool:
 
 
 def _place(path: Path, tree: Tree, absent: str = "None") -> str:
-    """Return the expression that reads ``path`` from the struct ``r``; ``absent`` where an object on the way is."""
+    """Return the expression that reads ``path`` from the struct ``r``. It is ``absent`` if an object on the way is."""
     expression, optional = "r", []
     for step in path:
         if expression != "r" and not _requires(tree):
@@ -156,15 +157,15 @@ def _row_function(
     for place, column in enumerate(contract.columns):
         values[place] = _finished(f"_{place}", values[place], column, protections.get(column.name), known)
     source = f"lambda records, processed_at: [({', '.join(values)},) for r in records]"
-    # The source holds nothing but generated names: no text of a contract or a record gets into it.
+    # The source has only generated names: no text of a contract or a record gets into it.
     return eval(source, known)  # type: ignore[no-any-return]  # noqa: S307
 
 
 def _value(suffix: str, column: Column, tree: Tree, known: dict[str, Any]) -> str:
-    """Return the expression of a column's value; what it calls by a name with ``suffix`` is put into ``known``."""
+    """Return the expression of a column's value. Its functions, named with ``suffix``, are put into ``known``."""
     if column.path == PROCESSED_AT:
         return "processed_at"
-    if column.variant:  # it is for values that the structs do not take
+    if column.variant:  # its values are of a type that the structs refuse
         return "None"
     place = _place(column.keys, tree)
     if column.inside:
@@ -177,7 +178,7 @@ def _value(suffix: str, column: Column, tree: Tree, known: dict[str, Any]) -> st
 
 
 def _finished(suffix: str, value: str, column: Column, protect: Protection | None, known: dict[str, Any]) -> str:
-    """Return the expression of ``value`` with its default and its protection."""
+    """Return the expression of ``value``, extended by its default and its protection."""
     if protect is None and column.default is None:
         return value
     known[f"default{suffix}"] = None if column.default is None else default_of(column)
@@ -187,7 +188,7 @@ def _finished(suffix: str, value: str, column: Column, protect: Protection | Non
 
 
 def _list_reader(column: Column) -> Callable[[Any], Any]:
-    """Return what reads a value inside a list; it raises :class:`ValueError` where the record needs a closer look."""
+    """Return the reader of a value inside a list. It raises :class:`ValueError` if the record has to be examined."""
 
     def read(raw: Any) -> Any:
         text = picked(bytes(raw), column.inside) if isinstance(raw, msgspec.Raw) else None
@@ -246,4 +247,4 @@ _INLINE = {
     "timestamp": "(t if (t := {0}) is None or t.tzinfo is UTC else timestamp(t))",
     "json": "(t if (t := bytes({0})) and t != b'null' else None)",
 }
-"""The usual case of a reader without a call, which three times a record is a sixth of all time."""
+"""Inline code for the usual case of a reader. Three function calls per record would take a sixth of all time."""

@@ -1,7 +1,7 @@
-"""How a contract takes in what it did not know, where its modes say ``evolve``.
+"""Adds to a contract what its records need, if its modes say ``evolve``.
 
-The answer depends on the contract and on the one value before it, so that a load evolves in the same way however it
-is cut into slices, and however often it is resumed.
+A change depends only on the contract so far and on one value. So a load evolves in the same way, no matter how it is
+cut into slices or how often it is resumed.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from airflow_provider_genesys.contracts.contract import Contract
 from airflow_provider_genesys.contracts.drift import Surprise
 
 MOST_COLUMNS = 300
-"""A contract with this many columns does not grow any more: records that use ids as field names have no end."""
+"""A contract with this many columns stops growing: records that use ids as field names would add columns for ever."""
 LONGEST_NAME = 48
-"""Characters of a new column's name, words parted by underscores; PostgreSQL takes 63, and variants add to it."""
+"""Longest name of a new column, with underscores between words. PostgreSQL allows 63, and variants add a suffix."""
 
 
 def changes(contract: Contract, surprise: Surprise) -> list[Column]:
-    """Return the columns that are new or other because of ``surprise``; none where the contract cannot take it in."""
+    """Return the columns to add or change so that the record fits; none if the contract cannot take it in."""
     column, text = surprise.column, surprise.text
     if surprise.kind == "missing":
         return _optional(contract, column)
@@ -43,7 +43,7 @@ def can_grow(contract: Contract, path: Path) -> bool:
 
 
 def difference(before: Contract, after: Contract) -> str:
-    """Say how ``after`` has evolved from ``before``."""
+    """Describe how ``after`` has evolved from ``before``."""
     said = []
     names = {column.name for column in before.columns}
     for column in after.columns:
@@ -55,9 +55,10 @@ def difference(before: Contract, after: Contract) -> str:
 
 
 def inferred(text: bytes) -> ColumnType | None:
-    """Return the type that a column of the JSON value ``text`` gets; None where it cannot be read.
+    """Return the type of a new column for the JSON value ``text``; None if it cannot be read.
 
-    Text stays text, also where it looks like a time: the first that is none would otherwise be set aside.
+    A text that looks like a time still gets the type string. With a timestamp column, the first other text would be
+    rejected.
     """
     for kind in _candidates(text):
         try:
@@ -69,10 +70,11 @@ def inferred(text: bytes) -> ColumnType | None:
 
 
 def variant_of(contract: Contract, path: Path, text: bytes, column: Column | None = None) -> Column | None:
-    """Return the column for values of the type of ``text`` where ``path`` has a column of another type.
+    """Return the variant column for values like ``text``, if the column of ``path`` has another type.
 
-    It is one that the contract has already, or a new one, whose name ends in ``__v_`` and the type. Personal data is
-    protected in it as in ``column``; there is none where an object should be that holds personal data.
+    Example: ``duration`` is an integer, and a record has a text there. The text lands in ``duration__v_string``. The
+    variant may exist already, or be new. Personal data is protected in it as in ``column``. None if the contract
+    expects an object at ``path`` that holds personal data.
     """
     kind = inferred(text)
     if kind is None or (column is None and _protects_inside(contract, path)):
@@ -117,12 +119,12 @@ def _free_name(contract: Contract, path: Path) -> str:
 
 
 def _joined(path: Path) -> str:
-    """Return the steps as one word, as the built-in contracts have it: ``queue.name`` becomes ``queueName``."""
+    """Return the steps as one word, in the style of the built-in contracts: ``queue.name`` becomes ``queueName``."""
     return path[0] + "".join(step[:1].upper() + step[1:] for step in path[1:])
 
 
 def _free(contract: Contract, name: str) -> str:
-    """Return ``name``, with a number where a column has it; capitals and underscores make no difference."""
+    """Return ``name``, with a number added if a column has it. Capitals and underscores are ignored."""
     taken = {_plain(column.name) for column in (*contract.columns, *contract.dropped)}
     number, free = 1, name
     while _plain(free) in taken:

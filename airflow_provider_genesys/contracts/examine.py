@@ -1,7 +1,7 @@
-"""Read one record with care: what the compiled way refuses, this names or mends.
+"""Examines a record that the compiled reader refused. Repairs it, or says what is wrong.
 
-A value of another type is taken where nothing is lost by it (:mod:`.coerce`). Each way in which the record differs
-from its contract is noted, also where the record is set aside in the end; the contract's modes say what it leads to.
+A value of another type is converted if nothing is lost (:mod:`.coerce`). Each difference from the contract is noted,
+even if the record is rejected in the end. The contract's modes decide what a difference leads to.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from airflow_provider_genesys.exceptions import RecordError
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _HALF_PAIR = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])")
-_CUT = "truncated"  # what the decoder says of half a surrogate pair near the end, too
+_CUT = "truncated"  # the decoder also says this of half a surrogate pair near the end
 
 Fields = dict[str, msgspec.Raw]
 
 
 @dataclass
 class Examined:
-    """What a record became: a row, or the error that sets it aside; and everything that was not as expected."""
+    """The result for one record: a row, or the error that rejects it, and all differences from the contract."""
 
     row: tuple[Any, ...] | None = None
     error: RecordError | None = None
@@ -44,7 +44,7 @@ class Examined:
 class Examiner:
     """Reads records by one contract, one at a time.
 
-    :param protections: what is done to personal data, by column name.
+    :param protections: the function that protects personal data, by column name.
     """
 
     def __init__(self, contract: Contract, processed_at: datetime, protections: Mapping[str, Protection]) -> None:
@@ -60,14 +60,14 @@ class Examiner:
         """Paths of the fields that the contract knows."""
 
     def examine(self, raw: bytes) -> Examined:
-        """Return what becomes of the record ``raw``.
+        """Return the result for the record ``raw``.
 
-        :raises RecordError: it is no JSON object in UTF-8, so that there is nothing to compare with the contract.
+        :raises RecordError: it is not a JSON object in UTF-8, so it cannot be compared with the contract.
         """
         try:
             raw.decode()
         except UnicodeDecodeError as error:
-            raise RecordError("not-utf8", f"The record is not UTF-8 from its byte {error.start} on.") from None
+            raise RecordError("not-utf8", f"The record is not UTF-8: its byte {error.start} is wrong.") from None
         return _Reading(self, _object(raw, ())).examined()
 
 
@@ -78,7 +78,7 @@ class _Reading:
         self._by = examiner
         self._contract = examiner.contract
         self._objects: dict[Path, Fields] = {(): top}
-        self._broken: set[Path] = set()  # what is in these is not looked at
+        self._broken: set[Path] = set()  # values inside these are not examined
         self._variants: dict[str, bytes] = {}  # values of another type than their path's column, by variant column
         self._result = Examined()
 
@@ -137,7 +137,7 @@ class _Reading:
         return self._absent(column, text) if mode == "discard_value" else None
 
     def _other_type(self, path: Path, text: bytes, column: Column | None, rule: str, message: str) -> Mode | None:
-        """Note a value that is not of the type of its place; return what it leads to, None where a variant takes it."""
+        """Note a value of a wrong type. Return the mode that applies; None if a variant column takes the value."""
         if _NUL.search(text):
             self._set_aside("nul-character", f"{'.'.join(path)} holds a NUL character, which PostgreSQL cannot store.")
         wanted = self._contract.modes.type
@@ -163,7 +163,7 @@ class _Reading:
         if text == b'""':
             message = f"{column.path} is empty; it has to tell one record from another."
         mode = self._contract.modes.missing
-        if mode == "discard_value" and not column.expected:  # it is the key, without which there is no row
+        if mode == "discard_value" and not column.expected:  # it is the key, and a row needs a key
             mode = "quarantine"
         self._surprise(Surprise(_path(column), "missing", text, mode, column), "missing-required", message)
         return None
@@ -175,7 +175,7 @@ class _Reading:
         self._surprise(surprise, "unknown-field", f"{'.'.join(path)[:200]} is not in the contract.")
 
     def _surprise(self, surprise: Surprise, rule: str, message: str) -> Mode | None:
-        """Note ``surprise``; where it sets the record aside, with ``rule`` and ``message``. Return what it leads to."""
+        """Note ``surprise`` and return its mode. If that rejects the record, use ``rule`` and ``message``."""
         if surprise.mode == "evolve" and not changes(self._contract, surprise):
             surprise = replace(surprise, mode="quarantine")
         self._result.surprises.append(surprise)

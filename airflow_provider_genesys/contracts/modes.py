@@ -1,4 +1,4 @@
-"""What is done when a record is not as its contract says, for each way in which it can differ."""
+"""What to do with a record that differs from its contract, for each kind of difference."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from typing import Any, Literal, get_args
 from airflow_provider_genesys.exceptions import ContractError
 
 Mode = Literal["evolve", "freeze", "discard_value", "quarantine"]
-"""The contract takes it in · the load fails · the value is left out · the record is set aside."""
+"""The contract takes it in · the load fails · the value is left out · the record is dead-lettered."""
 
 Kind = Literal["unknown", "type", "missing"]
-"""A field that the contract does not name · a value of another type · no value where one is required."""
+"""A field that the contract does not name · a value of another type · no value in a required column."""
 
 
 @dataclass(frozen=True)
 class Modes:
-    """One mode for each kind of surprise. Each is counted as drift, whatever its mode.
+    """One mode for each kind of surprise. Every surprise is counted as drift, in each mode.
 
     :param unknown: a field that the contract does not name, in the record or in an object that the contract names.
-    :param type: a value that is not of its column's type and cannot be made so without loss.
+    :param type: a value that is not of its column's type and cannot be converted without loss.
     :param missing: no value, or null, in a column that is required.
     """
 

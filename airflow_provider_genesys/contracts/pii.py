@@ -1,4 +1,4 @@
-"""What becomes of personal data: a keyed hash, a masked form, or nothing, in place of the value."""
+"""Protects personal data: replaces a value by a keyed hash, a masked form, or nothing."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ _list = msgspec.json.Decoder(list[msgspec.Raw])
 _object = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 Protection = Callable[[Any], Any]
-"""Takes a value of a column, never None, and returns what lands."""
+"""Takes a value of a column, never None, and returns the protected value."""
 
 ProtectRecord = Callable[[bytes], bytes | None]
-"""Takes a record as it came, and returns it without personal data; None where it cannot be read for that."""
+"""Takes a record as it came, and returns it without personal data; None if the record cannot be read."""
 
 
 def protection(column: Column, key: bytes | None) -> Protection | None:
-    """Return what has to be done to each value of ``column``; None where it lands as it is.
+    """Return the function that protects each value of ``column``; None if values land unchanged.
 
-    :param key: of the hash.
-    :raises ConfigurationError: it is needed and not there.
+    :param key: key of the hash.
+    :raises ConfigurationError: the column is hashed, and there is no key.
     """
     if column.pii_inside:
         places = [(steps(path), _of_json(action, key, column)) for path, action in column.pii_inside]
@@ -40,9 +40,9 @@ def protection(column: Column, key: bytes | None) -> Protection | None:
 
 
 def record_protection(columns: Sequence[Column], key: bytes | None) -> ProtectRecord | None:
-    """Return what protects all personal data of ``columns`` in a record as it came; None where there is none.
+    """Return the function that protects all personal data of ``columns`` in a raw record; None if there is none.
 
-    :param columns: of a contract, those that do not land among them.
+    :param columns: all columns of a contract, including those that do not land.
     """
     own = [column for column in columns if column.path != PROCESSED_AT and not column.variant]
     whole = [(steps(column.path), _of_json(column.pii, key, column)) for column in own if column.pii != "keep"]
@@ -63,7 +63,7 @@ def record_protection(columns: Sequence[Column], key: bytes | None) -> ProtectRe
 
 
 def masked(text: str) -> str:
-    """Return ``***`` with the last four characters, where there are eight or more; of an address, with its domain."""
+    """Return ``***`` and, of eight characters or more, the last four; of an e-mail address, its domain."""
     name, at, domain = text.rpartition("@")
     if at and name:
         return f"{MASK}@{domain}"
@@ -71,7 +71,7 @@ def masked(text: str) -> str:
 
 
 def hashed(text: str, key: bytes) -> str:
-    """Return HMAC-SHA-256 of ``text``, 64 hex digits: the same for the same value and key, in every load."""
+    """Return the HMAC-SHA-256 of ``text`` in 64 hex digits. The same value and key give the same hash in every load."""
     return hmac.digest(key, text.encode(), "sha256").hex()
 
 
@@ -103,14 +103,14 @@ def _needed(key: bytes | None, column: Column) -> bytes:
 
 
 def _as_text(text: bytes) -> str:
-    """Return what is hashed of a JSON value: a string's own text, so that it equals a hashed string column."""
+    """Return the text to hash. A JSON string is hashed without its quotes, so it equals a hashed string column."""
     if text.startswith(b'"'):
         return str(msgspec.json.decode(text))
     return msgspec.json.format(text, indent=-1).decode()
 
 
 def _masked_value(value: Any) -> Any:
-    """Return ``value`` with its structure, and with each text and number in it masked."""
+    """Return ``value`` with each text and number masked; its structure stays."""
     if isinstance(value, dict):
         return {key: _masked_value(entry) for key, entry in value.items()}
     if isinstance(value, list):
@@ -127,9 +127,9 @@ def _protected_inside(text: bytes, places: list[tuple[Steps, Protection]]) -> by
 
 
 def _rewritten(text: bytes, path: Steps, protect: Protection) -> bytes:
-    """Return the JSON value ``text`` with what lies at ``path`` protected.
+    """Return the JSON value ``text`` with the value at ``path`` protected.
 
-    Where something else lies on the way than the path wants, all of it is protected: nobody knows what it holds.
+    If a value on the way is neither the object nor the list that the path expects, that whole value is protected.
     """
     if text == b"null":
         return text

@@ -1,11 +1,11 @@
-"""Turn raw records into rows as the contract says.
+"""Turns raw records into rows, as the contract says.
 
-The fast way decodes a whole slice in one call into structs that are compiled from the contract. They know every
-field of every object that the contract names, so anything that is not as the contract says makes the call fail: then
-the slice is read record by record, and those that still fail are read with care (:mod:`.examine`).
+The fast way decodes a whole slice in one call, into structs that are compiled from the contract. The structs accept
+only what the contract names, so any difference makes the call fail. Then the slice is read record by record, and the
+records that still fail are examined (:mod:`.examine`).
 
-A field that nobody named is noted there, and the structs are compiled again to know and count it. So drift is counted
-exactly, on every record, and costs next to nothing once it has been seen.
+An unknown field is noted there, and the structs are compiled again with this field. From then on the fast way counts
+it. So drift is counted exactly, on every record, and costs very little after it was first seen.
 """
 
 from __future__ import annotations
@@ -34,17 +34,15 @@ from airflow_provider_genesys.source.records import BOM, DeadLetter, Slice
 
 log = logging.getLogger(__name__)
 
-_PIECE = 64 * 1024  # bytes looked at at a time: their text stays in the processor's cache
-_TELLING = (
-    10  # this many records of a slice, read with care, tell which unknown fields to compile in for the rest of it
-)
+_PIECE = 64 * 1024  # bytes checked at a time: their text stays in the processor's cache
+_TELLING = 10  # after examining this many records of a slice, compile their unknown fields in for the rest of it
 _FAILURES = (msgspec.MsgspecError, ValueError, ArithmeticError, RecursionError)
 _OPENING, _CLOSING, _RETURN = set(b"{"), set(b"}"), set(b"\r")
 
 
 @dataclass
 class Rows:
-    """What one slice became, through ``contract``. ``offsets`` has one entry per row."""
+    """The rows of one slice, made with ``contract``. ``offsets`` has one entry per row."""
 
     contract: Contract
     rows: list[tuple[Any, ...]] = field(default_factory=list)
@@ -53,12 +51,12 @@ class Rows:
     drift: list[Drift] = field(default_factory=list)
 
     def add(self, row: tuple[Any, ...], offset: int) -> None:
-        """Take a row."""
+        """Add a row."""
         self.rows.append(row)
         self.offsets.append(offset)
 
     def add_examined(self, examined: Examined, offset: int, raw: bytes) -> None:
-        """Take a row, or the record ``raw`` as a dead letter."""
+        """Add the row of an examined record, or the record ``raw`` as a dead letter."""
         if examined.row is not None:
             self.add(examined.row, offset)
         elif error := examined.error:
@@ -69,9 +67,9 @@ class Transform:
     """One contract, applied to one load.
 
     :param processed_at: the value of the ``processed_at`` column, aware.
-    :param pii_key: what personal data is hashed with.
-    :param where: what is loaded, for errors.
-    :raises ConfigurationError: the contract hashes, and there is no key.
+    :param pii_key: key of the hash of personal data.
+    :param where: the export, for errors.
+    :raises ConfigurationError: the contract hashes a column, and there is no key.
     """
 
     def __init__(
@@ -81,14 +79,14 @@ class Transform:
         self._pii_key = pii_key
         self._where = where
         self._unnamed: frozenset[Path] = frozenset()  # fields that are not in the contract but were seen
-        self._nulls: frozenset[Path] = frozenset()  # the same, as null alone; with a value the contract evolves
+        self._nulls: frozenset[Path] = frozenset()  # such fields that were only null; with a value the contract evolves
         self._key: Callable[[tuple[Any, ...]], str] = itemgetter(contract.index(contract.key))
         self._timestamp: Callable[[tuple[Any, ...]], datetime | None] = itemgetter(contract.index(contract.timestamp))
         self._use(contract)
 
     def _use(self, contract: Contract) -> None:
         self.contract = contract
-        """As it has evolved so far."""
+        """The contract, as it has evolved so far."""
         found = {column.name: protection(column, self._pii_key) for column in contract.columns}
         self._protections = {name: protect for name, protect in found.items() if protect}
         self._examiner = Examiner(contract, self._processed_at, self._protections)
@@ -99,9 +97,9 @@ class Transform:
         self._compiled: Compiled = compiled(self.contract, self._protections, self._unnamed, self._nulls)
 
     def read(self, part: Slice) -> Iterator[tuple[Slice, Rows]]:
-        """Yield ``part`` with its rows, cut before each record that makes the contract evolve.
+        """Yield ``part`` with its rows. It is cut before each record that makes the contract evolve.
 
-        Records that cannot be rows come as dead letters; none is lost.
+        A record that cannot be a row becomes a dead letter. No record is lost.
 
         :raises ContractFrozenError: a record differs from the contract in a way that it does not allow.
         """
@@ -116,9 +114,9 @@ class Transform:
             yield done, rows
 
     def digest(self, result: Rows) -> int:
-        """Return the sum of CRC-32 over (offset, id), or (offset, raw bytes) for what was set aside.
+        """Return the sum of CRC-32 over (offset, id) of each row and (offset, raw bytes) of each dead letter.
 
-        The offset is what the CRC begins with; its lowest 32 bits count.
+        The lowest 32 bits of the offset are the CRC's start value.
         """
         read = sum(map(crc32, map(str.encode, map(self._key, result.rows)), result.offsets))
         return read + sum(crc32(letter.raw, letter.offset) for letter in result.dead_letters)
@@ -128,12 +126,12 @@ class Transform:
         return self._key(result.rows[-1]) if result.rows else None
 
     def span(self, result: Rows) -> tuple[datetime, datetime] | None:
-        """Return the least and the greatest timestamp."""
+        """Return the earliest and the latest timestamp."""
         times = [moment for moment in map(self._timestamp, result.rows) if moment is not None]
         return (min(times), max(times)) if times else None
 
     def _at_once(self, part: Slice) -> tuple[Rows, int] | None:
-        """Decode the whole slice in one call; None where a record in it needs a closer look."""
+        """Decode the whole slice in one call; None if a record in it has to be examined."""
         if not part.starts or part.refused or not _is_plain(part.data):
             return None
         body = memoryview(part.data)[part.starts[0] - part.start : part.ends[-1] - part.start]
@@ -149,13 +147,13 @@ class Transform:
         return Rows(self.contract, rows, part.starts, drift=Seen().drift(self._compiled.drift(records))), len(rows)
 
     def _one_by_one(self, part: Slice) -> tuple[Rows, int]:
-        """Return the rows of ``part`` up to the record that makes the contract evolve, and how many records that is."""
+        """Return the rows of ``part`` up to the record that makes the contract evolve, and their number."""
         result, structs, seen = Rows(self.contract), list[Any](), Seen()
         count, plain = len(part.starts), _is_plain(part.data)
         looked_into, counted = 0, Counter[Path]()
         for place, (start, end) in enumerate(zip(part.starts, part.ends, strict=True)):
             raw = part.raw(start, end).rstrip()
-            record = raw.removeprefix(BOM)  # files that were joined have one at every seam
+            record = raw.removeprefix(BOM)  # joined files have one at every seam
             if not record.strip():
                 continue
             if (plain or _is_plain(record)) and (row := self._quickly(record, structs)):
@@ -171,20 +169,20 @@ class Transform:
             seen.add(examined.surprises, start)
             result.add_examined(examined, start, raw)
             looked_into += 1
-            if looked_into == _TELLING:  # what is new in them may be in all that follow
+            if looked_into == _TELLING:  # the following records probably have the same new fields
                 counted += self._counted(structs, seen)
         result.drift = seen.drift(counted + self._counted(structs, seen))
         return result, count
 
     def _counted(self, structs: list[Any], seen: Seen) -> Counter[Path]:
-        """Return how many of ``structs``, spent then, hold each field compiled in; compile in what was ``seen``."""
+        """Count the ``structs`` with each compiled-in field, and empty the list. Compile in what was ``seen``."""
         counted = self._compiled.drift(structs)
         structs.clear()
         self._learn(seen.unknown())
         return counted
 
     def _quickly(self, record: bytes, structs: list[Any]) -> tuple[Any, ...] | None:
-        """Return the row of one record, whose struct joins ``structs``; None where it needs a closer look."""
+        """Return the row of one record and add its struct to ``structs``; None if the record has to be examined."""
         try:
             struct = self._compiled.decode_one(record)
             row = self._compiled.rows([struct], self._processed_at)[0]
@@ -207,7 +205,7 @@ class Transform:
         return examined.error is None and any(surprise.mode == "evolve" for surprise in examined.surprises)
 
     def _taken_in(self, record: bytes, examined: Examined, start: int) -> Examined:
-        """Let the contract evolve until it takes the record in; return what the record is then."""
+        """Let the contract evolve until it takes the record in; return the result for the record."""
         surprises = examined.surprises
         while self._evolves(examined):
             contract = self.contract
@@ -221,9 +219,9 @@ class Transform:
         return replace(examined, surprises=surprises)
 
     def _learn(self, unknown: Mapping[Path, bool]) -> None:
-        """Compile unknown fields in, so that they do not make the fast way fail again; those that change rows stay out.
+        """Compile unknown fields in, so that the fast way accepts them. Fields that would change rows stay out.
 
-        :param unknown: their paths, and of each whether it was null each time.
+        :param unknown: for each path, whether the field was null each time.
         """
         fields = {path: null for path, null in unknown.items() if nameable(path) and path not in self._examiner.named}
         mode, contract = self.contract.modes.unknown, self.contract
@@ -246,14 +244,14 @@ def _frozen(where: str, contract: Contract, surprise: Surprise, start: int) -> C
     return ContractFrozenError(
         f"{where}: the record at byte {start} of the unpacked archive {what}, and contract {contract.name} says "
         f"'freeze' for {surprise.kind}. Bring the contract up to date, or set "
-        f"contract_modes={{'{surprise.kind}': 'quarantine'}} to set such records aside, and clear the task."
+        f"contract_modes={{'{surprise.kind}': 'quarantine'}} to dead-letter such records. Then clear the task."
     )
 
 
 def _cut(part: Slice, count: int) -> tuple[Slice, Slice]:
-    """Return ``part`` up to its record number ``count``, and from that on.
+    """Return the first ``count`` records of ``part``, and the others.
 
-    The cut lies where a slice that ended there would end: what separates two records of an array follows it.
+    The cut is where a slice would end: just after a record, before the separator of an array.
     """
     at = part.ends[count - 1]
     before = [letter for letter in part.refused if letter.offset < at]
@@ -280,9 +278,9 @@ def _cut(part: Slice, count: int) -> tuple[Slice, Slice]:
 
 
 def _is_one_a_line(part: Slice) -> bool:
-    """Whether each line looks like an object; the decoder would also take two on a line, or one on two.
+    """Whether each line looks like one object. The decoder alone would accept two objects on a line, or one on two.
 
-    Where a closing brace, a line end and an opening brace follow each other, no JSON value can go on.
+    If a closing brace, a line end and an opening brace follow one another, no JSON value can span the line end.
     """
     base = part.start
     firsts = _bytes_at(part.data, [start - base for start in part.starts])
@@ -293,13 +291,13 @@ def _is_one_a_line(part: Slice) -> bool:
 
 
 def _bytes_at(data: bytes, places: list[int]) -> set[int]:
-    """Return the bytes that stand at ``places``; a getter of many takes half the time of many calls."""
-    return set(itemgetter(places[0], *places)(data)) if places else set()  # of one place it gives no tuple
+    """Return the bytes at ``places``. One itemgetter for all takes half the time of one call each."""
+    return set(itemgetter(places[0], *places)(data)) if places else set()  # two places, since one gives no tuple
 
 
 def _is_plain(data: bytes) -> bool:
-    """Whether ``data`` is UTF-8 without a NUL escape, which PostgreSQL refuses; lone surrogates never decode."""
-    # From behind: the search then begins with the backslash, which is rare, and takes half the time.
+    """Whether ``data`` is UTF-8 without a NUL escape, which PostgreSQL refuses. The decoder refuses lone surrogates."""
+    # rfind: its search begins with the backslash, which is rare, and so takes half the time.
     return data.rfind(b"\\u0000") < 0 and (data.isascii() or _is_utf8(data))
 
 
