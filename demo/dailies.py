@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from demo import aggregates, bulk, media
+from demo import aggregates, bulk, media, reference
 from demo.daily import Daily
 from demo.loads import collect
 
@@ -54,4 +54,12 @@ AGGREGATES = Daily(
     number=500,
     collect=aggregates.report,
 )
-DAILIES = {daily.dag_id: daily for daily in (RECORDINGS, CONVERSATIONS, MEDIA, BULK, AGGREGATES)}
+REFERENCE = Daily(
+    "genesys_reference_daily",
+    counted="users",
+    number=60,
+    collect=reference.collect,
+    settings={"conversations": 200, "requests_per_minute": 60_000},
+    conf={"entities": [*reference.SHOWN]},  # one of each way of paging; all would take minutes
+)
+DAILIES = {daily.dag_id: daily for daily in (RECORDINGS, CONVERSATIONS, MEDIA, BULK, AGGREGATES, REFERENCE)}

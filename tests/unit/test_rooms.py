@@ -22,7 +22,7 @@ PLAIN_ROOMS = (
     "completeness",
     "testing",
 )
-AIRFLOW_ROOMS = ("hooks", "triggers", "links", "tasks", "transfers", "sensors", "operators")
+AIRFLOW_ROOMS = ("commands", "hooks", "triggers", "links", "tasks", "transfers", "sensors", "operators")
 PLAIN_MODULES = (
     *("__init__.py", "exceptions.py", "times.py", "retries.py", "failpoints.py", "aws_errors.py", "window.py"),
     "get_provider_info.py",

@@ -24,7 +24,6 @@ from airflow_provider_genesys.testing.fake_genesys.organisation import DIVISIONS
 
 _MOST = 500
 _DEFAULT = 25
-_STATES = ("active",) * 17 + ("inactive",) * 2 + ("deleted",)
 _EPOCH = datetime(2025, 1, 1, tzinfo=timezone.utc)
 WITHOUT_TOTAL = frozenset({"queue_members"})
 """Of these, Genesys does not say how many there are."""
@@ -96,7 +95,7 @@ class Listings:
             return {"entities": [render(listing, entry) for entry in table]}
         state = request.query.get("state", "active")
         if listing.name == "users" and state != "any":
-            return _by_number(listing, [entry for entry in table if _state(entry) == state], size, page, None)
+            return _by_number(listing, [entry for entry in table if entry.state == state], size, page, None)
         if listing.paging == "pageNumber":
             total = None if listing.name in WITHOUT_TOTAL else len(table)
             return _by_number(listing, table.page(page, size), size, page, total, found=True)
@@ -129,10 +128,6 @@ def _by_number(
     return body | {"total": total, "pageCount": -(-total // size)}
 
 
-def _state(entry: Entry) -> str:
-    return _STATES[entry.number % len(_STATES)]
-
-
 def render(listing: Listing, entry: Entry) -> dict[str, Any]:
     """Return the entity as the listing shows it: every scalar that its contract names, and some of the objects."""
     values = {}
@@ -147,7 +142,7 @@ def _value(column: Column, listing: Listing, entry: Entry) -> Any:
         "id": entry.id,
         "name": entry.name,
         "email": f"user{entry.number}@example.com",
-        "state": _state(entry),
+        "state": entry.state,
         "version": entry.version,
         "selfUri": f"{listing.path}/{entry.id}",
     }

@@ -23,6 +23,7 @@ _COUNTS = {
 _OTHERS = 7
 _NAMES = ("Ada", "Ben", "Cleo", "Dan", "Eve", "Finn", "Gil", "Hana", "Ivo", "Jun", "Kim", "Lea", "Max", "Noa", "Ole")
 _TOPICS = ("Billing", "Sales", "Claims", "Orders", "Returns", "Travel", "Cards", "Repairs")
+_STATES = ("active",) * 17 + ("inactive",) * 2 + ("deleted",)
 OF = {
     "queue_members": "users",
     "queue_wrapup_codes": "wrapup_codes",
@@ -44,6 +45,11 @@ class Entry:
     name: str
     number: int
     version: int = 1
+
+    @property
+    def state(self) -> str:
+        """Of a user: whether it is active."""
+        return _STATES[self.number % len(_STATES)]
 
 
 def id_of(entity: str, number: int) -> str:
