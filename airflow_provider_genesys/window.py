@@ -10,6 +10,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from airflow_provider_genesys.exceptions import WindowError
+from airflow_provider_genesys.partition import bounds_of_partition
 from airflow_provider_genesys.times import parse_time
 
 GIVE_ONE = (
@@ -36,7 +37,9 @@ def resolve_window(start: Any, end: Any, context: Mapping[str, Any]) -> Window:
 
     1. the operator's arguments ``start`` and ``end``;
     2. ``window_start`` and ``window_end`` in the conf of the DAG run, then in its params;
-    3. the data interval of the DAG run, when it has a length.
+    3. the data interval of the DAG run, when it has a length;
+    4. the asset events that triggered the run, when our operators have emitted them and all are of one window;
+    5. the partition of the DAG run (:func:`~.partition.bounds_of_partition`).
 
     A time is a datetime or a text in ISO 8601, with or without a time of day. One without a zone is read as UTC.
     ``None``, an empty text and ``"None"`` (what a template makes of it) count as not given.
@@ -53,7 +56,34 @@ def resolve_window(start: Any, end: Any, context: Mapping[str, Any]) -> Window:
     ):
         if window := read_window(source, one, other):
             return window
+    if not _has_interval(context):
+        if window := _of_events(context):
+            return window
+        if bounds := bounds_of_partition(context):
+            return Window(*bounds)
     return _data_interval(context)
+
+
+def _has_interval(context: Mapping[str, Any]) -> bool:
+    start, end = _interval_of(context)
+    return start is not None and end is not None and start < end
+
+
+def _of_events(context: Mapping[str, Any]) -> Window | None:
+    """Return the window that the asset events which triggered the run name.
+
+    :raises WindowError: they name several.
+    """
+    triggering = context.get("triggering_asset_events") or {}
+    extras = [getattr(event, "extra", None) or {} for events in triggering.values() for event in events]
+    named = {(one["window_start"], one["window_end"]) for one in extras if {"window_start", "window_end"} <= one.keys()}
+    if len(named) > 1:
+        windows = " and ".join(sorted(map(str, named)))
+        raise WindowError(
+            f"The run was triggered by asset events of {len(named)} windows, {windows}. Map the operator "
+            "over them: GenesysCreateExportOperator.partial(...).expand_kwargs(windows)."
+        )
+    return read_window("the asset event that triggered the run", *named.pop()) if named else None
 
 
 def days_of(window: Window, *, look_back: int = 0, time_zone: str = "UTC") -> list[dict[str, str]]:
@@ -116,13 +146,13 @@ def read_moment(source: str, value: Any) -> datetime:
 
 
 def _data_interval(context: Mapping[str, Any]) -> Window:
-    run = context.get("dag_run")
-    start = parse_time(context.get("data_interval_start") or getattr(run, "data_interval_start", None))
-    end = parse_time(context.get("data_interval_end") or getattr(run, "data_interval_end", None))
+    start, end = _interval_of(context)
     if start is None or end is None:
+        key = context.get("partition_key")
+        partition = f" Its partition key {key!r} does not say how long the partition is." if key else ""
         raise WindowError(
             "There is no window to export: this DAG run has no data interval, because it was triggered without a "
-            f"logical date or by an asset. {GIVE_ONE}"
+            f"logical date or by an asset.{partition} {GIVE_ONE}"
         )
     if start >= end:
         raise WindowError(
@@ -132,3 +162,9 @@ def _data_interval(context: Mapping[str, Any]) -> Window:
             f"airflow.timetables.interval before 3.3). {GIVE_ONE}"
         )
     return Window(start, end)
+
+
+def _interval_of(context: Mapping[str, Any]) -> tuple[datetime | None, datetime | None]:
+    run, names = context.get("dag_run"), ("data_interval_start", "data_interval_end")
+    start, end = (parse_time(context.get(name) or getattr(run, name, None)) for name in names)
+    return start, end

@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from airflow import sdk
 
 from demo.embedded import BUCKET, Embedded, embedded
 from demo.standalone import Standalone
 from tests.support.watching import COLUMNS, query, until
 
+PARTITIONS = hasattr(sdk, "CronPartitionTimetable")
 DAG = "/dags/genesys_recordings_daily"
 REVIEW = "/dags/contract_review"
 BIG, SMALL = 120_000, 2_000
@@ -54,15 +56,22 @@ def airflow(services: Embedded) -> Iterator[Standalone]:
 
 
 def _bundles(services: Embedded) -> list[dict[str, Any]]:
-    """The shipped DAGs, and the one of docs/contracts.md that is scheduled on drift."""
-    page = (Path(__file__).parents[2] / "docs" / "contracts.md").read_text()
-    [code] = [block for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "contract_review" in block]
+    """The shipped DAGs, and those of the docs that are scheduled on drift and on partitions."""
     folder = services.home / "reviews"
     folder.mkdir()
-    (folder / "contract_review.py").write_text(code)
+    (folder / "contract_review.py").write_text(_block("contracts.md", "contract_review"))
+    if PARTITIONS:
+        (folder / "partitions.py").write_text(_block("operators.md", "recordings_by_partition"))
     kind = "airflow.dag_processing.bundles.local.LocalDagBundle"
     paths = {"dags-folder": {}, "reviews": {"path": str(folder)}}
     return [{"name": name, "classpath": kind, "kwargs": kwargs} for name, kwargs in paths.items()]
+
+
+def _block(page: str, dag_id: str) -> str:
+    """The code of a DAG in the docs."""
+    text = (Path(__file__).parents[2] / "docs" / page).read_text()
+    [code] = [one for one in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if f'"{dag_id}"' in one]
+    return str(code)
 
 
 def kill(services: Embedded, task: str) -> None:
@@ -252,19 +261,46 @@ def test_a_backfill_and_its_repetition_give_the_same_rows(airflow: Standalone, s
     assert days_loaded(services) == first
 
 
-def backfill(airflow: Standalone, reprocess: str) -> None:
+@pytest.mark.skipif(not PARTITIONS, reason="partitions came with Airflow 3.2")
+def test_partitions_are_backfilled_and_each_starts_the_dag_of_its_day(airflow: Standalone, services: Embedded) -> None:
+    """The DAGs of docs/operators.md."""
+    services.genesys.records, services.genesys.broken = SMALL, 0
+    services.genesys.job_seconds = 0
+    for dag in ("recordings_by_partition", "report_of_a_day"):
+        airflow.call("PATCH", f"/dags/{dag}", json={"is_paused": False})
+    backfill(airflow, "none", dag="recordings_by_partition")
+
+    def reported() -> list[list[str]] | None:
+        runs = airflow.call("GET", "/dags/report_of_a_day/dagRuns")["dag_runs"]
+        ended = [run["dag_run_id"] for run in runs if run["state"] == "success"]
+        path = "/dags/report_of_a_day/dagRuns/{}/taskInstances/report/xcomEntries/return_value"
+        found = [airflow.call("GET", path.format(run))["value"] for run in ended]
+        return [json.loads(one) if isinstance(one, str) else one for one in found] if len(found) == 3 else None
+
+    days = sorted(until(reported, what="three reports"))
+    assert days == [
+        [f"2026-11-{day}", f"2026-11-{day}T00:00:00+00:00 to 2026-11-{day + 1}T00:00:00+00:00"] for day in (10, 11, 12)
+    ]
+    rows = query(
+        services.postgres.dsn,
+        "SELECT count(*), min(timestamp)::date::text, max(timestamp)::date::text FROM recordings_by_partition",
+    )
+    assert rows == [(3 * SMALL, "2026-11-10", "2026-11-12")]
+
+
+def backfill(airflow: Standalone, reprocess: str, *, dag: str = "genesys_recordings_daily") -> None:
     """Backfill three days, and wait for the end."""
     asked = {
-        "dag_id": "genesys_recordings_daily",
+        "dag_id": dag,
         "from_date": "2026-11-10T00:00:00Z",
-        "to_date": "2026-11-12T00:00:00Z",
+        "to_date": "2026-11-12T23:00:00Z" if dag != "genesys_recordings_daily" else "2026-11-12T00:00:00Z",
         "reprocess_behavior": reprocess,
         "max_active_runs": 2,
         "dag_run_conf": {},
     }
     number = airflow.call("POST", "/backfills", json=asked)["id"]
     until(lambda: airflow.call("GET", f"/backfills/{number}")["completed_at"], what="the backfill's end")
-    found = airflow.call("GET", f"{DAG}/dagRuns", params={"run_type": "backfill"})["dag_runs"]
+    found = airflow.call("GET", f"/dags/{dag}/dagRuns", params={"run_type": "backfill"})["dag_runs"]
     assert [run["state"] for run in found] == ["success"] * 3
 
 

@@ -24,13 +24,29 @@ PLAIN_ROOMS = (
 )
 AIRFLOW_ROOMS = ("commands", "hooks", "triggers", "links", "tasks", "transfers", "sensors", "operators")
 PLAIN_MODULES = (
-    *("__init__.py", "exceptions.py", "times.py", "retries.py", "failpoints.py", "aws_errors.py", "window.py"),
+    *(
+        "__init__.py",
+        "exceptions.py",
+        "times.py",
+        "retries.py",
+        "failpoints.py",
+        "aws_errors.py",
+        "window.py",
+        "partition.py",
+    ),
     "get_provider_info.py",
 )
 """What lies beside the rooms needs no Airflow either."""
 
 HEAVY = {"azure", "boto3", "botocore", "httpx", "pandas", "psycopg", "pyarrow"}
 """What no DAG file may load when it is parsed, which happens every few seconds."""
+
+PUBLIC = (
+    *("airflow.sdk", "airflow.providers"),
+    *("airflow.configuration", "airflow.triggers.base", "airflow.exceptions"),  # Airflow's page "Public interface"
+    *("airflow.timetables.interval", "airflow.stats", "airflow.lineage.hook"),  # before 3.3, which has them in the SDK
+)
+"""What of Airflow may be imported: everything else may move in any release."""
 
 MAX_LINES = 350
 VAGUE_NAMES = {"utils", "util", "helpers", "helper", "common", "manager", "misc", "base_utils"}
@@ -70,6 +86,15 @@ def test_every_module_belongs_to_a_known_room() -> None:
 @pytest.mark.parametrize("path", PLAIN, ids=name)
 def test_plain_module_names_no_airflow(path: Path) -> None:
     assert [module for module in imported(path) if module.split(".")[0] == "airflow"] == []
+
+
+@pytest.mark.parametrize(
+    "path", [*AIRFLOW, *sorted((PACKAGE.parent / "dags").glob("*.py"))], ids=lambda path: path.name
+)
+def test_airflow_is_imported_by_its_public_modules_alone(path: Path) -> None:
+    asked = [module for module in imported(path) if module.split(".")[0] == "airflow"]
+    public = tuple(f"{module}." for module in PUBLIC)
+    assert [module for module in asked if not f"{module}.".startswith(public)] == []
 
 
 def test_plain_rooms_import_without_airflow() -> None:
