@@ -130,11 +130,13 @@ class Pages:
 
     def _cut(self, page: Page, index: int, limit: int, behind: PagePlace) -> Iterator[Slice]:
         """Yield the records of ``page`` from ``index`` on."""
+        running = hashlib.sha256(_hashed(page.ids[:index]))
         while index < len(page.records):
             until = min(index + limit, len(page.records))
+            running.update(_hashed(page.ids[index:until]))
             part = self._slice(page, index, until)
             ended = until == len(page.records)
-            place = behind if ended else replace(self._place, index=until, digest=_digest(page.ids[:until]))
+            place = behind if ended else replace(self._place, index=until, digest=_short(running))
             ends = _Ends(self._place, index, page.ids, part, place, self.identity)
             self._position = Position(part.end, shape="array", page=place)
             yield replace(part, places=ends)
@@ -202,10 +204,15 @@ class _Ends:
 
 def _digest(ids: Sequence[str]) -> str:
     """Return the digest of a sequence of ids; ids may hold anything."""
-    sha256 = hashlib.sha256()
-    for one in ids:
-        sha256.update(f"{len(one)}:{one}".encode())
-    return sha256.hexdigest()[:_DIGEST_DIGITS]
+    return _short(hashlib.sha256(_hashed(ids)))
+
+
+def _hashed(ids: Sequence[str]) -> bytes:
+    return "".join([f"{len(one)}:{one}" for one in ids]).encode()
+
+
+def _short(sha256: Any) -> str:
+    return str(sha256.hexdigest()[:_DIGEST_DIGITS])
 
 
 def open_pages(handle: dict[str, Any], client: CloudClient, *, page_size: int) -> Pages | None:

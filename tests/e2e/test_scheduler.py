@@ -275,7 +275,8 @@ def test_partitions_are_backfilled_and_each_starts_the_dag_of_its_day(airflow: S
         ended = [run["dag_run_id"] for run in runs if run["state"] == "success"]
         path = "/dags/report_of_a_day/dagRuns/{}/taskInstances/report/xcomEntries/return_value"
         found = [airflow.call("GET", path.format(run))["value"] for run in ended]
-        return [json.loads(one) if isinstance(one, str) else one for one in found] if len(found) == 3 else None
+        of_backfill = [one for one in found if one[0] < "2026-11-13"]  # the schedule may have made one of yesterday
+        return of_backfill if len(of_backfill) == 3 else None
 
     days = sorted(until(reported, what="three reports"))
     assert days == [
@@ -283,7 +284,8 @@ def test_partitions_are_backfilled_and_each_starts_the_dag_of_its_day(airflow: S
     ]
     rows = query(
         services.postgres.dsn,
-        "SELECT count(*), min(timestamp)::date::text, max(timestamp)::date::text FROM recordings_by_partition",
+        "SELECT count(*), min(timestamp)::date::text, max(timestamp)::date::text FROM recordings_by_partition "
+        "WHERE timestamp < '2026-11-14'",
     )
     assert rows == [(3 * SMALL, "2026-11-10", "2026-11-12")]
 
