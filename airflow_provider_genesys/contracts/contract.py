@@ -91,6 +91,10 @@ class Contract:
         """
         return replace(self, modes=self.modes.changed(changes))
 
+    def with_gaps(self) -> Contract:
+        """Return the contract with paths that are known to be right: any column of it may be without a value."""
+        return replace(self, columns=tuple(replace(column, may_be_empty=True) for column in self.columns))
+
     def evolved(self, columns: Sequence[Column]) -> Contract:
         """Return the contract with ``columns``: each replaces that of its name, or comes after all others."""
         changed = {column.name: column for column in columns}
@@ -216,9 +220,7 @@ def built_in(name: str) -> Contract:
             f"There is no contract {name!r}. Built in are: {', '.join(built_in_names())}. A contract file is named by "
             "its path, which ends in .yaml or .yml."
         )
-    contract = load_contract(_BUILT_IN / f"{name}.yaml")
-    # Its paths are right, and what Genesys does not always give is not there in every window.
-    return replace(contract, columns=tuple(replace(column, may_be_empty=True) for column in contract.columns))
+    return load_contract(_BUILT_IN / f"{name}.yaml").with_gaps()
 
 
 def resolve(contract: str | Contract | None, *, kind: str, folder: str | Path = ".") -> Contract:

@@ -168,7 +168,8 @@ def built_in(name: str) -> Listing:
             f"There is no entity {name!r}. Built in are: {', '.join(built_in_names())}. A declaration of your own is "
             "named by its path, which ends in .yaml or .yml."
         )
-    return read_listing(_BUILT_IN / f"{name}.yaml")
+    listing = read_listing(_BUILT_IN / f"{name}.yaml")
+    return replace(listing, contract=listing.contract.with_gaps())
 
 
 def resolve(entity: str, folder: str | Path = ".") -> Listing:

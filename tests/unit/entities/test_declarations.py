@@ -143,3 +143,7 @@ def test_a_parent_that_does_not_exist_or_has_a_parent_is_refused(tmp_path: Path)
     path.write_text(own.replace("  paging", "  parent: {entity: nobody, path: w}\n  paging"))
     with pytest.raises(ContractError, match="no entity 'nobody'"):
         read_listing(path)
+
+
+def test_a_built_in_listing_expects_columns_without_a_value() -> None:
+    assert all(column.may_be_empty for column in built_in("users").contract.columns)
