@@ -251,7 +251,7 @@ def _media(_: Shelf, scale: Scale) -> Iterator[Result]:
     )
     what = "media of 1 to 5 MB, 8 at once, with its API calls → null store, against a bare client into the same"
     yield Result(what, pair.throughput, 0.8, at_least=True, told=told)
-    told = "8 pieces of 5 MiB, twice over"
+    told = "8 files at once, two pieces of 5 MiB each"
     yield Result("media: peak above imports", _growth(pair.ours), 80, at_least=False, told=told, unit=" MiB")
 
 

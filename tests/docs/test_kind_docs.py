@@ -51,6 +51,15 @@ def test_a_kind_names_its_permissions(page: str) -> None:
     assert set(re.findall(r"`((?:analytics|recording):\w+:\w+)`", text)) == PERMISSIONS[page]
 
 
+@pytest.mark.parametrize("page", PERMISSIONS)
+def test_the_connections_page_has_the_permissions_of_each_kind(page: str) -> None:
+    text = (ROOT / "docs" / "connection.md").read_text()
+    row = re.search(rf"^\| `{page.replace('-', '_')}` \|(.*)$", text, re.MULTILINE)
+    assert row
+    named = set(re.findall(r"`((?:analytics|recording):\w+:\w+)`", row[1]))
+    assert named >= PERMISSIONS[page] - {"analytics:conversationDetail:view", "analytics:conversationAggregate:view"}
+
+
 def test_the_readme_shows_every_demo() -> None:
     shown = re.findall(r"^\| `(genesys_\w+)` \|", (ROOT / "README.md").read_text(), re.MULTILINE)
     assert {*shown, RECORDINGS.dag_id} == set(DAILIES)
