@@ -1,4 +1,4 @@
-"""An archive, wherever it is read from: a presigned URL (:mod:`.download`) or one's own bucket (:mod:`.landed`)."""
+"""The protocols of what is read: an archive, from a presigned URL (:mod:`.download`) or a bucket (:mod:`.landed`)."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ class Archive(Protocol):
 
     @property
     def identity(self) -> Identity:
-        """What is known of it by now."""
+        """What is known of the archive so far."""
 
     def read(self, start: int) -> Generator[bytes, None, None]:
-        """Yield the bytes from ``start`` to the end. To be called once.
+        """Yield the bytes from ``start`` to the end. Call it once.
 
-        :raises SourceError: one of its leaves; the message names the export, the offset and what to do.
+        :raises SourceError: one of its subclasses; the message names the export, the offset and what to do.
         """
 
     def stop(self) -> None:
@@ -28,7 +28,7 @@ class Archive(Protocol):
 
 
 class Until:
-    """An :class:`Archive` up to the offset ``end``, which it has."""
+    """The first ``end`` bytes of an :class:`Archive` that is at least that long."""
 
     def __init__(self, archive: Archive, end: int) -> None:
         self._archive = archive
@@ -36,7 +36,7 @@ class Until:
 
     @property
     def identity(self) -> Identity:
-        """What is known of the whole."""
+        """What is known of the whole archive."""
         return self._archive.identity
 
     def read(self, start: int) -> Generator[bytes, None, None]:
@@ -53,17 +53,17 @@ class Until:
 
 
 class Source(Protocol):
-    """Records from a checkpoint on, in slices that meet without gap or overlap."""
+    """Records from a checkpoint on, in slices without gap or overlap."""
 
     length: int
-    """Bytes of records seen so far; at the end, of all."""
+    """Bytes of records seen so far; at the end, of all records."""
 
     @property
     def identity(self) -> Identity:
-        """What is known of the whole by now."""
+        """What is known of the whole source so far."""
 
     def slices(self, limit: int, *, cut_every: int | None, flush_interval: float) -> Generator[Slice, None, None]:
-        """Yield slices of ``limit`` records, or fewer. Each knows the places inside it.
+        """Yield slices of at most ``limit`` records. Each knows the places inside it.
 
         :param cut_every: see :attr:`.sink.Sink.cut_every`.
         """

@@ -1,6 +1,6 @@
-"""What is in an archive, entered at a checkpoint and read as slices of whole records.
+"""Reads an unpacked archive from a checkpoint on, as slices of whole records.
 
-That is one document, or, in a zip file, a document to each entry; offsets count through all of them.
+An archive has one document; a zip file has one for each entry. Offsets count through all documents.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from airflow_provider_genesys.source.unpack.unpacked import Entries, Unpacked
 
 
 class Document:
-    """What is in one archive.
+    """The documents of one archive.
 
     :param archive: its bytes.
-    :param start: where to go on; before its position, the bytes of its proof are read again and compared.
-    :param records_path: where in the document the records are; None where it is NDJSON or an array.
+    :param start: where to continue. The bytes of its proof, before its position, are read again and compared.
+    :param records_path: where in the document the records are; None for NDJSON and for an array.
     """
 
     def __init__(
@@ -40,8 +40,8 @@ class Document:
         self._where = f"The archive of export {start.export_id}"
         self._max_record_bytes = max_record_bytes
         self._records_path = records_path
-        self._tail = b""  # the bytes just before the position, as many of its document as a proof covers
-        self._head = b""  # the first bytes, until they tell the shape
+        self._tail = b""  # the bytes of this document just before the position, as many as a proof covers
+        self._head = b""  # the first bytes, until the shape is known
         position = start.position
         self._unpacked = Unpacked(
             archive.read(position.source_offset),
@@ -53,7 +53,7 @@ class Document:
         self._splitter = self._entered(position)
         self._position = position.record_offset  # where the last slice ended
         self.length = position.record_offset
-        """Unpacked bytes seen so far; at the end, the document's length."""
+        """Unpacked bytes seen so far; at the end, the length of all documents."""
 
     @property
     def identity(self) -> Identity:
@@ -61,8 +61,8 @@ class Document:
         return self._archive.identity
 
     def slices(self, limit: int, *, cut_every: int | None, flush_interval: float) -> Generator[Slice, None, None]:
-        """Yield slices of ``limit`` records; of fewer where ``flush_interval`` seconds went by, or a part ends."""
-        oldest = None  # when the first of the pending records came
+        """Yield slices of ``limit`` records, or of fewer after ``flush_interval`` seconds or at the end of a part."""
+        oldest = None  # when the first pending record came
         with Handover(self._proven, stop=self._archive.stop) as handover:
             while (chunk := handover.take(_left(oldest, flush_interval))) != b"":
                 *ended, begun = self._by_document(chunk)
@@ -80,7 +80,7 @@ class Document:
             yield from self._rest(limit, cut_every)
 
     def _proven(self) -> Iterator[bytes]:
-        """Yield the document from the position on, once the bytes just before it were compared."""
+        """Compare the bytes just before the position, then yield the document from the position on."""
         position, length = self._start.position, self._start.proof.length
         skip = position.record_offset - length - position.entry_offset
         with closing(iter(self._unpacked)) as chunks:
@@ -91,13 +91,13 @@ class Document:
         if not proof.holds(before):
             raise SourceChangedError(
                 f"{self._where} is not the one that the load began with: the {proof.length} bytes before byte "
-                f"{self._start.position.record_offset} are others now. Nothing was joined to what is loaded. Clear the "
+                f"{self._start.position.record_offset} have changed. Nothing was joined to what is loaded. Clear the "
                 "task with on_clear='restart' to load it from its beginning."
             )
         self._tail = before
 
     def _by_document(self, chunk: bytes | None) -> list[bytes]:
-        """Cut ``chunk`` where documents end: in all pieces but the last one does."""
+        """Cut ``chunk`` where documents end. Each piece but the last is the end of a document."""
         chunk = chunk or b""
         pieces, begin, seams = [], 0, self._unpacked.seams
         while seams and seams[0] < self.length + len(chunk):
@@ -107,7 +107,7 @@ class Document:
         return [*pieces, chunk[begin:]]
 
     def _turn(self) -> None:
-        """Leave a document that has ended for the one behind it, which need not have the same shape."""
+        """Go to the next document, which may have another shape."""
         self._splitter, self._head, self._tail = None, b"", b""
 
     def _feed(self, chunk: bytes) -> None:
@@ -128,7 +128,7 @@ class Document:
             self._head = b""
 
     def _entered(self, position: Position) -> Splitter | None:
-        """Return the splitter that goes on at ``position``; None where its document's shape is not known."""
+        """Return the splitter that continues at ``position``; None if its document's shape is not known."""
         if position.shape is None:
             return None
         return self._split(position.shape, position.record_offset, opened=True, opener=position.opener)
@@ -168,7 +168,7 @@ class Document:
         return ends
 
     def _rest(self, limit: int, cut_every: int | None) -> Iterator[Slice]:
-        """Yield what is left when a document has ended."""
+        """Yield the remaining records when a document has ended."""
         if self._splitter is None:
             self._begin(ended=True)
         yield from self._ready(1, limit, cut_every)
@@ -178,7 +178,7 @@ class Document:
 
 
 def _left(since: float | None, seconds: float) -> float:
-    """Return how much of ``seconds`` is left ``since`` a moment; all of it where there is none."""
+    """Return how much of ``seconds`` is left, counted from ``since``; all of it if ``since`` is None."""
     return seconds if since is None else max(0.0, since + seconds - time.monotonic())
 
 
@@ -187,9 +187,9 @@ class _Ends:
     """Implements :class:`.records.Places` for the slice ``[start, end)`` of a document."""
 
     start: Position
-    """Of the first byte, without the place at which the archive is entered."""
+    """Position of the first byte, without the place at which to enter the archive."""
     before: bytes
-    """What comes just before it in the same document, as much as a proof covers."""
+    """The bytes just before ``start`` in the same document, as many as a proof covers."""
     data: bytes
     end: int
     entries: Entries | None
@@ -204,7 +204,7 @@ class _Ends:
 
     def tail(self, end: int) -> bytes:
         """Return the bytes just before ``end``, as many as a proof covers."""
-        stop = len(self.data) - (self.end - end)  # of a record that was too long, only the last bytes are here
+        stop = len(self.data) - (self.end - end)  # of an oversize record, only the last bytes are here
         tail = self.data[max(0, stop - PROVEN) : stop]
         return tail if len(tail) == PROVEN else (self.before + tail)[-PROVEN:]
 

@@ -1,11 +1,11 @@
-"""What a file is, by its first bytes: what is no export is refused by its name, and not taken for broken NDJSON."""
+"""Names the kind of a file by its first bytes, so that a PDF is refused as a PDF and not taken for broken NDJSON."""
 
 from __future__ import annotations
 
 from itertools import chain
 
 TELLING = 512
-"""Bytes that tell: a member of a tar file begins with a block of so many."""
+"""Number of first bytes that are needed: a member of a tar file begins with a block of that many."""
 
 _KINDS = {
     b"\x1f\x8b": "a gzip file",
@@ -61,11 +61,11 @@ _KINDS = {
 }
 _CHECKSUM = slice(148, 156)  # in a block that begins a member of a tar file
 _TEXT = frozenset(b"\t\n\r\f\v")
-_ENOUGH, _LOOKED_AT = 4, 32  # so many control characters in the first bytes are no text
+_ENOUGH, _LOOKED_AT = 4, 32  # this many control characters in this many first bytes: the file is not text
 
 
 def kind_of(head: bytes) -> str | None:
-    """Return what a file is that begins with ``head``, if it is none that holds JSON, as "a PDF"; None otherwise."""
+    """Return the kind of a file that begins with ``head``, e.g. "a PDF"; None for JSON and for unknown kinds."""
     named = next((name for begin, name in _KINDS.items() if head.startswith(begin)), None)
     if named is None and head[4:8] == b"ftyp":
         named = "an MP4 file"
@@ -73,7 +73,7 @@ def kind_of(head: bytes) -> str | None:
 
 
 def is_binary(head: bytes) -> bool:
-    """Whether what begins with ``head`` is no text in any encoding that holds ASCII."""
+    """Whether a file that begins with ``head`` is not text, in any encoding that contains ASCII."""
     return sum(byte < ord(" ") and byte not in _TEXT for byte in head[:_LOOKED_AT]) >= _ENOUGH
 
 

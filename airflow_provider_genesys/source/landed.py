@@ -1,7 +1,7 @@
-"""Read an archive that was landed as it is (:mod:`airflow_provider_genesys.sinks.objects.raw_landing`) from its bucket.
+"""Reads an archive from the bucket where :mod:`airflow_provider_genesys.sinks.objects.raw_landing` put it, unchanged.
 
-Its manifest says what it is. Every range is asked for on the condition that the object is still the one that the
-manifest lists, and to the load that continues it is the archive that Genesys gave, by the same length and ETag.
+The manifest names the object and its ETag. Each range is requested on the condition that the object still has this
+ETag. The archive keeps the identity (length and ETag) that Genesys' store gave it, so a load can continue with it.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ RANGE = 4 * 1024 * 1024
 
 @dataclass(frozen=True)
 class Landed:
-    """An archive in a bucket, as its manifest has it.
+    """An archive in a bucket, as its manifest describes it.
 
-    ``source`` is what Genesys' store said of the archive, ``etag`` what the bucket says; ``handle`` has the export.
+    ``source`` is the identity from Genesys' store, ``etag`` that of the object in the bucket, ``handle`` the export's.
     """
 
     key: str
@@ -44,7 +44,7 @@ class Landed:
 def find_landed(store: ObjectStore, folder: str) -> Landed:
     """Return the archive whose manifest is in ``folder``, a key that ends with a slash.
 
-    :raises SourceRefusedError: there is none, or the manifest is that of another kind of load.
+    :raises SourceRefusedError: there is no manifest, or it is of another kind of load.
     :raises SourceUnavailableError: the store does not answer.
     """
     where = f"{store.url}/{folder}_manifest.json"
@@ -56,8 +56,8 @@ def find_landed(store: ObjectStore, folder: str) -> Landed:
         raise SourceRefusedError(str(error)) from error
     if text is None:
         raise SourceRefusedError(
-            f"There is no {where}. Only an archive whose manifest is there has been landed whole: give the location "
-            "that the landing task returned, and look whether that task has succeeded."
+            f"There is no {where}. A landing task writes it last, so the archive is not complete. Give the location "
+            "that the landing task returned, and check that that task has succeeded."
         )
     return _read(text, where)
 
@@ -70,9 +70,9 @@ def _read(text: bytes, where: str) -> Landed:
             source = msgspec.convert(manifest["source"], Identity)
             return Landed(archive["key"], archive["bytes"], archive["etag"], source, dict(manifest["handle"]))
     except (msgspec.MsgspecError, KeyError, TypeError, ValueError) as error:
-        raise SourceRefusedError(f"{where} is no manifest of a landed archive ({error}).") from error
+        raise SourceRefusedError(f"{where} is not the manifest of a landed archive ({error}).") from error
     raise SourceRefusedError(
-        f"{where} lists rows that were read by contract {manifest['contract']}, not an archive as it came. Give the "
+        f"{where} lists rows that were read with contract {manifest['contract']}, not an archive as it came. Give the "
         "location of a load with output_format='raw'."
     )
 
@@ -80,7 +80,7 @@ def _read(text: bytes, where: str) -> Landed:
 class LandedArchive:
     """Implements :class:`.source.base.Archive`.
 
-    :param identity: what an earlier attempt at the load knew of the archive.
+    :param identity: identity of the archive that an earlier attempt of the load read.
     """
 
     def __init__(self, store: ObjectStore, landed: Landed, *, identity: Identity) -> None:
@@ -118,4 +118,4 @@ class LandedArchive:
 
 
 RAW = "raw"
-"""What the certificate has in place of a contract, and the operators as output format."""
+"""The certificate's contract of such an archive, and the operators' output format."""

@@ -1,9 +1,9 @@
-"""The pages of a job's results, entered at a checkpoint and read as slices of whole records.
+"""Reads the pages of a job's results from a checkpoint on, as slices of whole records.
 
-Pages come one after the other, each naming the next by a cursor that means nothing to anybody but Genesys. Their
-records, joined by commas, are taken for one document: so every record has an offset. Offsets only grow, and they are
-the same each time the results are read. A load continues in the middle of a page when the ids before its place are
-still those that were there; where they are not, nothing is joined.
+Pages come one after the other. Each names the next by a cursor that only Genesys understands. The records of all
+pages, joined by commas, are treated as one document, so that each record has an offset. Offsets only grow, and they
+are the same each time the results are read. A load can continue in the middle of a page: the ids before its place must
+be the same as before. If they are not, the load fails, and nothing is joined.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _DIGEST_DIGITS = 32
 
 @dataclass
 class _Trail:
-    """What was met in one job, by which a way that leads in circles is noticed."""
+    """The cursors and pages seen in one job, to notice pages that repeat."""
 
     cursors: set[str | None] = field(default_factory=set)
     pages: set[str] = field(default_factory=set)
@@ -38,14 +38,14 @@ class _Trail:
 class Pages:
     """The results of an export, which consists of one job or more.
 
-    :param read: gives the page that a cursor names, of the job with the given place; None for the first.
-    :param jobs: how many jobs; see :class:`~airflow_provider_genesys.cloud.exports.details.DetailsJobs`.
+    :param read: returns a page; arguments: the place of the job, and the cursor (None: first page).
+    :param jobs: number of jobs; see :class:`~airflow_provider_genesys.cloud.exports.details.DetailsJobs`.
     """
 
     def __init__(self, read: Callable[[int, str | None], Page], export_id: str, *, jobs: int = 1) -> None:
         self.identity = Identity()
         self.length = 0
-        """Bytes of records seen so far; at the end, of all."""
+        """Bytes of records seen so far; at the end, of all records."""
         self._read = read
         self._export_id = export_id
         self._jobs = jobs
@@ -63,7 +63,7 @@ class Pages:
         return self
 
     def slices(self, limit: int, *, cut_every: int | None, flush_interval: float) -> Generator[Slice, None, None]:  # noqa: ARG002 - a page comes as a whole: nothing in it has to wait
-        """Yield slices of ``limit`` records, or whole pages where the sink cuts parts.
+        """Yield slices of ``limit`` records, or whole pages if the sink cuts parts.
 
         :raises SourceChangedError: the results contradict themselves or what was read before.
         """
@@ -87,12 +87,12 @@ class Pages:
             if place.cursor is None:
                 raise
             log.warning(
-                "Export %s: its cursor is not valid any more; reading on from the job's begin.", self._export_id
+                "Export %s: its cursor is no longer valid. Reading the job's pages from the first.", self._export_id
             )
             page = self._found_again(place)
         self._check_trail(place, page)
         if _digest(page.ids[: place.index]) != place.digest and place.index:
-            raise self._changed(f"the first {place.index} records of page {place.ordinal + 1} are others now")
+            raise self._changed(f"the first {place.index} records of page {place.ordinal + 1} have changed")
         if page.available_until:
             reported = page.available_until.astimezone(timezone.utc).isoformat()
             self.identity = Identity(available_until=min(filter(None, [self.identity.available_until, reported])))
@@ -101,26 +101,26 @@ class Pages:
         return place, page
 
     def _found_again(self, place: PagePlace) -> Page:
-        """Walk from the first page of the job to ``place``; what lies before has to be what was read before."""
+        """Read from the first page of the job to ``place``. The ids before it must be the same as before."""
         page, way = self._read(place.job, None), PagePlace(job=place.job, ordinal=place.first)
         while way.ordinal < place.ordinal and page.cursor is not None:
             way = replace(way, ordinal=way.ordinal + 1, before=_digest([way.before, *page.ids]))
             page = self._read(place.job, page.cursor)
         if (way.ordinal, way.before) != (place.ordinal, place.before):
-            raise self._changed(f"the pages before page {place.ordinal + 1} are others now")
+            raise self._changed(f"the pages before page {place.ordinal + 1} have changed")
         return page
 
     def _check_trail(self, place: PagePlace, page: Page) -> None:
         trail, met = self._trail, _digest(page.ids)
         if page.cursor is not None and (page.cursor == place.cursor or page.cursor in trail.cursors):
-            raise self._in_circles(place, "leads back to a page that was read already")
+            raise self._in_circles(place, "leads back to a page that was already read")
         if page.ids and met in trail.pages:
             raise self._in_circles(place, "holds the same records as a page before it")
         trail.cursors.add(place.cursor)
         trail.pages.add(met)
 
     def _after(self, page: Page) -> PagePlace:
-        """Return the place of the first record behind ``page``."""
+        """Return the place of the first record after ``page``."""
         place = self._place
         if page.cursor is None:
             self._trail = _Trail()
@@ -143,7 +143,7 @@ class Pages:
             index = until
 
     def _slice(self, page: Page, index: int, until: int) -> Slice:
-        """Return the records ``[index, until)`` of ``page`` as a run of the document that all records make."""
+        """Return the records ``[index, until)`` of ``page`` as a slice of the document of all records."""
         begin = offset = self.length
         starts: list[int] = []
         ends: list[int] = []
@@ -166,8 +166,8 @@ class Pages:
     def _in_circles(self, place: PagePlace, how: str) -> SourceChangedError:
         return SourceChangedError(
             f"Page {place.ordinal + 1} of the results of export {self._export_id} {how}. Nothing of it was loaded, "
-            "and the load is not complete. Clear the task that creates the export to have it made again; if that "
-            "happens again, tell Genesys' support."
+            "and the load is not complete. Clear the task that creates the export, to create it again. If this "
+            "happens again, report it to Genesys' support."
         )
 
     def _changed(self, how: str) -> SourceChangedError:
@@ -184,14 +184,14 @@ class _Ends:
     place: PagePlace
     index: int
     ids: Sequence[str]
-    """Of the whole page."""
+    """The ids of the whole page."""
     part: Slice
     last: PagePlace
     """The place after the slice."""
     identity: Identity
 
     def at(self, end: int) -> Place:
-        """Return the place just after the record that ends at ``end``. The proof of a page is in its place."""
+        """Return the place just after the record that ends at ``end``. A :class:`PagePlace` has its own proof."""
         return Place(Position(end, shape="array", page=self._page(end)), Proof(), self.identity)
 
     def _page(self, end: int) -> PagePlace:
@@ -203,7 +203,7 @@ class _Ends:
 
 
 def _digest(ids: Sequence[str]) -> str:
-    """Return the digest of a sequence of ids; ids may hold anything."""
+    """Return the digest of a sequence of ids, which may be any text."""
     return _short(hashlib.sha256(_hashed(ids)))
 
 
@@ -216,7 +216,7 @@ def _short(sha256: Any) -> str:
 
 
 def open_pages(handle: dict[str, Any], client: CloudClient, *, page_size: int) -> Pages | None:
-    """Return the pages that ``handle`` leads to, when they are there; None where its kind has a file instead.
+    """Return the pages of the export's results; None if its kind has a file instead of pages.
 
     Raises as :func:`page_reader` does.
     """

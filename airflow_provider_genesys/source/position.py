@@ -1,4 +1,4 @@
-"""Where a source is read from: position, proof of what lies before it, and the identity of what is read."""
+"""Where to read a source: a position, the proof of the bytes before it, and the identity of the source."""
 
 from __future__ import annotations
 
@@ -12,68 +12,68 @@ from airflow_provider_genesys.cloud.exports.base import Walk
 
 @dataclass(frozen=True)
 class PagePlace:
-    """Where in the pages of a job the next record is looked for."""
+    """Where in the pages of a job the next record is."""
 
     job: int = 0
-    """Place of the job among those that the export consists of."""
+    """Place of the job in the export, from 0."""
     ordinal: int = 0
-    """Pages before this one, over all jobs."""
+    """Number of pages before this one, over all jobs."""
     first: int = 0
     """Ordinal of the job's first page."""
     cursor: str | None = None
-    """What the page is asked for with; None for the first of a job."""
+    """Cursor to ask for the page; None for the first page of a job."""
     before: str = ""
     """Digest of the ids on all pages of the job before this one."""
     index: int = 0
-    """Records on the page before the next one."""
+    """Number of records on the page before the next record."""
     digest: str = ""
-    """Digest of their ids; empty where there are none."""
+    """Digest of the ids of these ``index`` records; empty if there are none."""
 
 
 @dataclass(frozen=True)
 class Position:
-    """Where in a source the next record is looked for. All offsets are in bytes, from 0.
+    """Where in a source the next record is. All offsets are in bytes, from 0.
 
-    ``record_offset`` counts in what is unpacked, all entries of a zip file one after another; of positions in one
-    source, the greater lies further behind. To sinks that is all that a position says.
+    ``record_offset`` counts unpacked bytes, through all entries of a zip file. Positions of one source can be compared:
+    the greater one comes later. Sinks use nothing else of a position.
 
-    In pages, it counts in their records, joined by commas, and ``page`` has the rest. A packed archive can only be
-    entered where a member (of gzip or zip, a frame of Zstandard) starts: ``source_offset`` is that place in the
-    archive, ``entry_offset`` the same place in what is unpacked. In a plain archive the three are equal.
+    In pages, it counts the bytes of their records, joined by commas, and ``page`` has the rest. A packed archive can
+    only be entered where a member starts: a member of gzip or zip, or a frame of Zstandard. ``source_offset`` is that
+    place in the archive, ``entry_offset`` the same place in the unpacked bytes. In a plain archive the three are equal.
     """
 
     record_offset: int = 0
     source_offset: int = 0
     entry_offset: int = 0
     packing: Literal["plain", "gzip", "zip", "zstd"] | None = None
-    """How the archive is packed; None until its first bytes were seen."""
+    """Packing of the archive; None until its first bytes were seen."""
     shape: Literal["lines", "array"] | None = None
-    """NDJSON or one JSON array, as the document is in which the position lies; None until its first byte was seen."""
+    """Shape of the document at the position: NDJSON or one JSON array. None until its first byte was seen."""
     opener: str | None = None
-    """What the records of an array begin with: anyone who goes on has to find them behind broken ones as before."""
+    """What the records of an array begin with. A resumed load needs it to find the same records after broken ones."""
     page: PagePlace | None = None
-    """Where in the pages of a job; None in an archive."""
+    """The place in the pages of a job; None in an archive."""
 
 
 PROVEN = 16 * 1024
-"""Bytes just before a position that its proof covers, where there are as many: a dozen records, no two alike."""
+"""A proof covers this many bytes before a position, or fewer at the beginning: about a dozen different records."""
 
 
 @dataclass(frozen=True)
 class Proof:
-    """Digest of the ``length`` unpacked bytes just before a position; compared before a resumed load commits."""
+    """Digest of the ``length`` unpacked bytes just before a position. A resumed load compares it before it commits."""
 
     length: int = 0
     sha256: str = ""
 
     @classmethod
     def of(cls, before: bytes | bytearray) -> Proof:
-        """Return the proof of the position that comes just after the bytes ``before``."""
+        """Return the proof of the position just after the bytes ``before``."""
         tail = bytes(before[-PROVEN:])
         return cls(len(tail), hashlib.sha256(tail).hexdigest())
 
     def holds(self, before: bytes) -> bool:
-        """Tell whether ``before`` are the very bytes that the proof is of."""
+        """Return whether ``before`` are exactly the bytes of this proof."""
         return len(before) == self.length and hashlib.sha256(before).hexdigest() == self.sha256
 
 
@@ -81,9 +81,9 @@ class Proof:
 class Identity:
     """What is known of the source as a whole.
 
-    Of an archive, what the object store said when the load began: ``length`` in bytes as stored (compressed), ``etag``
-    as sent; None where the store sends none. Of pages, ``available_until``: to when Genesys had all data, ISO 8601 in
-    UTC, at the worst of the pages read; None where it does not say. Of a listing, ``listing``.
+    An archive has what the object store said when the load began: ``length`` in bytes as stored (compressed) and
+    ``etag`` as sent; None if the store sends none. Pages have ``available_until``: the earliest time of the pages read
+    up to which Genesys had all data, ISO 8601 in UTC; None if it does not say. A listing has ``listing``.
     """
 
     length: int | None = None
@@ -98,13 +98,13 @@ class Place:
 
     position: Position
     proof: Proof
-    """Of the bytes just before it."""
+    """Proof of the bytes just before it."""
     identity: Identity
-    """What is known of the source, as far as it was read."""
+    """What is known of the source so far."""
 
 
 class Start(Protocol):
-    """Where a source is to be read from; a checkpoint is one."""
+    """Where to start reading a source. A checkpoint is one."""
 
     @property
     def export_id(self) -> str:
@@ -112,11 +112,11 @@ class Start(Protocol):
 
     @property
     def position(self) -> Position:
-        """The place of the first record that is wanted."""
+        """The place of the first record to read."""
 
     @property
     def proof(self) -> Proof:
-        """Of the bytes just before it."""
+        """Proof of the bytes just before it."""
 
     @property
     def source(self) -> Identity:
@@ -126,7 +126,7 @@ class Start(Protocol):
 def proven(chunks: Iterable[bytes], *, skip: int, length: int, check: Callable[[bytes], None]) -> Iterator[bytes]:
     """Drop ``skip`` bytes, give the next ``length`` bytes to ``check``, and yield those that follow.
 
-    ``check`` raises where they are not those that were there before. It gets fewer bytes where the chunks end early.
+    ``check`` raises if they are not the same bytes as before. It gets fewer bytes if the chunks end early.
     """
     before, due = b"", length > 0
     for chunk in chunks:

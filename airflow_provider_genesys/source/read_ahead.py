@@ -1,4 +1,4 @@
-"""Read ahead in a thread, as far as a bound: download and unpacking overlap with decoding and the sink's writes."""
+"""Reads ahead in a thread, up to a limit: download and unpacking overlap with decoding and the sink's writes."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from types import TracebackType
 class Handover:
     """Runs ``source`` in a thread and hands its bytes over.
 
-    :param source: makes the iterator to run; called and closed in the thread.
-    :param stop: ends what the thread waits for, so that it is gone when the block is left.
-    :param limit: bytes held at most (and one chunk more): the source is read only as fast as they are taken.
-    :param piece: bytes given out at a time at most, where more have gathered.
+    :param source: makes the iterator to run. It is called and closed in the thread.
+    :param stop: ends the thread's wait, so that the thread ends when the ``with`` block is left.
+    :param limit: most bytes to hold, plus one chunk. When they are held, reading waits until some are taken.
+    :param piece: most bytes to return at a time.
     """
 
     def __init__(
@@ -51,12 +51,12 @@ class Handover:
             ended = self._ended
         if not ended:
             self._stop()
-        self._thread.join(timeout=5)  # one that cannot be woken, because it connects, ends by its own time-out
+        self._thread.join(timeout=5)  # a thread that is connecting cannot be woken; it ends by its own time-out
 
     def take(self, timeout: float) -> bytes | None:
-        """Return the next bytes; None where none came within ``timeout`` seconds, ``b""`` at the end.
+        """Return the next bytes; None if none came within ``timeout`` seconds; ``b""`` at the end.
 
-        :raises Exception: what the source raised, once all bytes before it were taken.
+        :raises Exception: the source's error, after all bytes before it were taken.
         """
         with self._changed:
             self._changed.wait_for(lambda: self._chunks or self._ended, timeout)
@@ -88,7 +88,7 @@ class Handover:
             finally:
                 if close := getattr(source, "close", None):
                     close()
-        except BaseException as error:  # noqa: BLE001 - it is raised again where the bytes are taken
+        except BaseException as error:  # noqa: BLE001 - take() raises it again
             self._error = error
         with self._changed:
             self._ended = True

@@ -9,10 +9,10 @@ from typing import Literal, Protocol
 from airflow_provider_genesys.source.position import Place
 
 MAX_RECORD_BYTES = 16 * 1024 * 1024
-"""A longer record is set aside, so that one record cannot take all memory."""
+"""A longer record is dead-lettered, so that one record cannot use all memory."""
 
 MAX_SLICE_BYTES = 8 * 1024 * 1024
-"""A slice ends before it grows past this, whatever the number of records; one record alone may be longer."""
+"""A slice ends before it grows past this, even with few records. A single record may be longer."""
 
 KEPT_OF_OVERSIZE = 64 * 1024
 """This many bytes of an oversize record are kept in its dead letter."""
@@ -34,9 +34,9 @@ class Places(Protocol):
 class Slice:
     """A run of whole records: the bytes ``[start, end)`` of the document.
 
-    ``starts`` and ``ends`` are the records' offsets in the document, one each per record; ``data`` begins at
-    ``start``. An oversize record is not among them: its dead letter is in ``refused``. Where it came in pieces it has a
-    separate slice, with ``data`` cut to the bytes just before ``end``.
+    ``starts`` and ``ends`` are the records' offsets in the document, one each per record. ``data`` begins at
+    ``start``. An oversize record is not among them: its dead letter is in ``refused``. If it came in pieces, it has a
+    separate slice, whose ``data`` has only the bytes just before ``end``.
     """
 
     start: int
@@ -47,10 +47,10 @@ class Slice:
     shape: Literal["lines", "array"]
     refused: list[DeadLetter] = field(default_factory=list)
     places: Places | None = None
-    """Set by the source; None for bytes that nobody continues from, as those of a dead letter."""
+    """Set by the source; None for bytes from which no load continues, such as those of a dead letter."""
 
     def raw(self, start: int, end: int) -> bytes:
-        """Return the record's own bytes."""
+        """Return the exact bytes of a record."""
         return self.data[start - self.start : end - self.start]
 
     def record(self, start: int) -> bytes:
@@ -68,9 +68,9 @@ def oversize(start: int, kept: bytes, length: int, limit: int) -> DeadLetter:
 class DeadLetter:
     """A record that could not be read or breaks the contract.
 
-    ``raw`` are its exact bytes (up to the record-size cap), ``offset`` the place of its first byte in the unpacked
-    archive. ``stage`` is ``source`` (Genesys itself tells of a failure), ``split``, ``decode``, ``contract`` or
-    ``sink``; ``rule`` a short stable name, ``message`` free of values.
+    ``raw`` has its exact bytes (up to the limit of a record's size), ``offset`` the place of its first byte in the
+    unpacked archive. ``stage`` is ``source`` (Genesys itself reports a failure), ``split``, ``decode``, ``contract`` or
+    ``sink``. ``rule`` is a short stable name. ``message`` has no values of the record.
     """
 
     offset: int

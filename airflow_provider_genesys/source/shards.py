@@ -1,8 +1,8 @@
-"""One archive cut into ranges of whole records, so that several tasks load it at the same time.
+"""Cuts one archive into ranges of whole records, so that several tasks load it at the same time.
 
-Only plain NDJSON can be entered in its middle without reading what lies before. A range begins where a record does:
-at the first one that begins at or behind a multiple of the size that was asked for. What lies before its first byte is
-kept as a :class:`.position.Proof`, so a shard starts as a resumed load does: held against the archive that was cut.
+Only plain NDJSON can be entered in its middle without reading what comes before. A range begins with the first record
+that begins at or after a multiple of the requested size. A :class:`.position.Proof` covers the bytes before it. So a
+shard starts like a resumed load: it first compares these bytes with the archive that was cut.
 """
 
 from __future__ import annotations
@@ -22,27 +22,27 @@ log = logging.getLogger(__name__)
 
 
 NO_END = 2**63 - 1
-"""The end of a whole that nobody has measured yet: greater than any offset, and what a ``bigint`` can hold."""
+"""The end of a whole archive of unknown length: greater than any offset, and the largest ``bigint``."""
 
 
 @dataclass(frozen=True)
 class Shard:
-    """The records in ``[start, end)`` of an archive, in bytes; number ``number`` of ``count``, from 1."""
+    """The records in the bytes ``[start, end)`` of an archive: shard ``number`` of ``count``, from 1."""
 
     number: int
     count: int
     start: int
     end: int
     proof: Proof = field(default_factory=Proof)
-    """Of the bytes just before ``start``."""
+    """Proof of the bytes just before ``start``."""
     source: Identity = field(default_factory=Identity)
-    """The archive that was cut."""
+    """Identity of the archive that was cut."""
     planned_at: str = ""
-    """ISO 8601, UTC: the ``processed_at`` of all its shards."""
+    """The ``processed_at`` of all shards: ISO 8601, UTC."""
 
 
 WHOLE = Shard(number=0, count=0, start=0, end=NO_END)
-"""All that an export has: the range of a load that is not one of several shards."""
+"""The whole export: the range of a load without shards."""
 
 
 def plan_shards(
@@ -50,9 +50,9 @@ def plan_shards(
 ) -> list[Shard]:
     """Cut an archive into at most ``max_shards`` ranges of ``shard_size`` bytes or more.
 
-    Reads its first bytes, and from 64 KiB before each cut to the end of the record there.
+    Reads the archive's first bytes and, at each cut, from 64 KiB before it to the end of the record there.
 
-    :param open_archive: opens the archive of which that much is known.
+    :param open_archive: opens the archive with an identity.
     :param now: ISO 8601, UTC.
     :return: nothing where the archive has to be loaded in one piece: it is packed, or an array, or too short to cut, or
         its length is not documented.
@@ -75,7 +75,7 @@ def plan_shards(
 
 
 def _cuttable(archive: Archive, export_id: str) -> Identity | None:
-    """Return what is known of the archive, if it can be entered in its middle."""
+    """Return the archive's identity if it can be entered in its middle, else None."""
     where = f"The archive of export {export_id}"
     unpacked, head, shape = Unpacked(archive.read(0), where=where), b"", None
     with closing(iter(unpacked)) as chunks:
@@ -90,7 +90,7 @@ def _cuttable(archive: Archive, export_id: str) -> Identity | None:
 
 
 def _cut(archive: Archive, at: int) -> tuple[int, Proof]:
-    """Return where the first record begins that does so at ``at`` or behind it, and the proof of that place."""
+    """Return the start of the first record that begins at ``at`` or later, and the proof of that place."""
     first = max(0, at - PROVEN)
     data = bytearray()
     with closing(archive.read(first)) as chunks:

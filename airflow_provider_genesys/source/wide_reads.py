@@ -1,7 +1,7 @@
-"""Larger reads from the network, for one HTTP client and no other.
+"""Larger reads from the network, for one HTTP client only.
 
-What httpx does around each read costs more than the read itself: with its 64 KiB, a load takes half as long again.
-httpx has no setting for it. So the connections of one client are given streams that read more at a time.
+httpx reads 64 KiB at a time, and its work for each read costs more than the read. A load would take 1.5 times as long.
+httpx has no setting for the size. So the connections of one client get streams that read more at a time.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import httpcore
 import httpx
 
 READ_AT_ONCE = 256 * 1024
-"""Bytes, at most."""
+"""Largest number of bytes in one read."""
 
 
 def read_widely(client: httpx.Client) -> httpx.Client:

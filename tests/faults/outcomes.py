@@ -133,7 +133,7 @@ OUTCOMES: dict[str, Outcome] = {
     "401": _next("401", s3_error(401, "Unauthorized")),
     "403-expired": _next("403: the URL has expired", _EXPIRED),
     "403-expired-for-good": _next(
-        "403: each new URL is expired as well", *[_EXPIRED] * 3, ends="UrlExpiredError", says="newly asked from Genesys"
+        "403: each new URL is expired as well", *[_EXPIRED] * 3, ends="UrlExpiredError", says="new URLs from Genesys"
     ),
     "403-denied": _next(
         "403: access denied, with each new URL as well",

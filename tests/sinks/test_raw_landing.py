@@ -291,7 +291,7 @@ def test_only_what_has_a_manifest_of_an_archive_can_be_loaded(folder: Shore, tmp
         find_landed(folder.store, "nowhere/")
     location = loaded(folder, InMemory(folder.archive(50)), tmp_path / "rows").location
     rows = FolderStore(tmp_path / "rows")
-    with pytest.raises(SourceRefusedError, match=r"read by contract recordings@.*output_format='raw'"):
+    with pytest.raises(SourceRefusedError, match=r"read with contract recordings@.*output_format='raw'"):
         find_landed(rows, location.removeprefix(f"{rows.url}/"))
     folder.store.put("odd/_manifest.json", b'{"contract": "raw"}')
     with pytest.raises(SourceRefusedError, match="no manifest of a landed archive"):

@@ -234,7 +234,7 @@ def test_a_range_under_if_match_goes_on_where_it_broke_off(reading: Reading, cli
 
 def test_a_url_that_was_tampered_with_is_refused(reading: Reading) -> None:
     download, asked = reading(*[3600] * 9, tamper=lambda url: url.replace("X-Amz-Signature=", "X-Amz-Signature=0"))
-    with pytest.raises(SourceRefusedError, match=r"export-1.*HTTP 403 SignatureDoesNotMatch.*newly asked from Genesys"):
+    with pytest.raises(SourceRefusedError, match=r"export-1.*HTTP 403 SignatureDoesNotMatch.*new URLs from Genesys"):
         [*download.read(0)]
     assert asked == [False, True, True]
 

@@ -1,1 +1,1 @@
-"""Cut a document into records."""
+"""Cuts a document into records."""

@@ -1,12 +1,13 @@
-"""Find the records of one multi-GB JSON array.
+"""Finds the records of one JSON array of many GB.
 
-The fast way decodes a whole region of the buffer in one call. Where it ends is a guess: the last place that looks
-like the beginning of a record (``{"recordingId"``, learned from the first few). The guess needs no trust: a JSON
-object is never a proper prefix of another, so a region that begins at a known boundary and decodes, ends on one.
+The fast way decodes a whole region of the buffer in one call. The region ends at the last place that looks like the
+beginning of a record (``{"recordingId"``, learned from the first few). That is a guess, but a wrong guess does no harm.
+A JSON object is never a proper prefix of another. So if a region begins at a boundary of records and decodes, it also
+ends at one.
 
-Where a region does not decode, it is cut just before the record that breaks it, and that record alone is looked at.
-Where one that is no JSON ends, :mod:`.broken` finds; it is handed on as it is, and the contract sets it aside. Commas
-are not checked: one too many or too few loses no record.
+If a region does not decode, it is cut just before the broken record, and that record is examined alone.
+:mod:`.broken` finds where it ends. The record is passed on as it is, and the contract rejects it. Commas are not
+checked: one too many or too few loses no record.
 """
 
 from __future__ import annotations
@@ -37,22 +38,22 @@ _GAP = re.compile(rb"[\s,]*")
 _LONE_SURROGATE = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}(?:[^\\]|\\[^u])")
 _LAST = re.compile(rb"\}([\s,]*)\]\s*\Z")
 _BYTE = re.compile(r"\(byte (\d+)\)")
-_DECIDING = 3  # this many records that are JSON tell the opener: one of them may be odd
-_LOOKED_INTO = 1000  # this many tell whether records are nested: to look into all is a quarter of the splitting
-_SMALL = 64 * 1024  # an unfinished record is looked at whenever bytes come; a longer one ...
-_GROWTH = 0.25  # ... when it has grown by so much
+_DECIDING = 3  # this many valid records decide the opener: one of them may be odd
+_LOOKED_INTO = 1000  # this many records decide whether records are nested: checking all takes a quarter of the time
+_SMALL = 64 * 1024  # an unfinished record up to this length is checked whenever bytes come; a longer one ...
+_GROWTH = 0.25  # ... when it has grown by this share
 _array = msgspec.json.Decoder(list[msgspec.Raw])
 _value = msgspec.json.Decoder(msgspec.Raw)
 
 
 class ArraySplitter:
-    """One JSON array: one record an element.
+    """Splits one JSON array: each element is a record.
 
-    :param offset: where the document is entered, between two records.
-    :param opened: whether that is behind its opening bracket.
+    :param offset: where to enter the document, between two records.
+    :param opened: whether ``offset`` is after the opening bracket.
     :param where: the archive, for errors.
-    :param opener: as an earlier splitter of this document learned it.
-    :param alone: whether the array is the whole document, so that nothing may come behind it.
+    :param opener: the opener that an earlier splitter of this document learned.
+    :param alone: whether the array is the whole document, so that nothing may follow it.
     """
 
     shape: Literal["lines", "array"] = "array"
@@ -69,9 +70,9 @@ class ArraySplitter:
     ) -> None:
         self._alone = alone
         self.behind: bytes | None = None
-        """Of an array that is closed, and not alone: what follows its bracket. Nothing more is to be fed then."""
+        """Set when the array has ended and more JSON may follow: the bytes after its bracket. Feed no more then."""
         self._buffer = bytearray()
-        self._base = offset  # of the buffer's first byte
+        self._base = offset  # offset of the buffer's first byte
         self._parsed = 0  # the buffer up to here is cut into records, or searched for the end of an oversize one
         self._starts: list[int] = []
         self._ends: list[int] = []
@@ -80,17 +81,17 @@ class ArraySplitter:
         self._where = where
         self._max = max_record_bytes
         self._opener = opener.encode() if opener else None
-        self._openers: list[bytes] = []  # of the first records that are JSON, until they tell which it is
+        self._openers: list[bytes] = []  # openers of the first valid records, until they decide which it is
         self._nested = False  # whether records hold objects that begin as records do
-        self._looked_into = 0  # records that this was seen from
-        self._alone_until = 0  # in the document: records before it are taken one by one
+        self._looked_into = 0  # number of records checked for that
+        self._alone_until = 0  # offset in the document: records before it are cut one by one
         self._look_at = 0  # length of the buffer at which an unfinished record is looked at again
         self._skipped: tuple[int, bytes, bytes | None] | None = None  # an oversize record: start, kept bytes, opener
         self._refused: list[Slice] = []
 
     @property
     def opener(self) -> str | None:
-        """What records begin with, as far as that is known."""
+        """What records begin with; None until it is known."""
         opener = self._opener or next(iter(self._openers), None)
         return opener.decode(errors="ignore") if opener else None
 
@@ -113,7 +114,7 @@ class ArraySplitter:
         self._advance()
 
     def close(self) -> None:
-        """Say that the document has ended. What was pending has to be taken first."""
+        """Note that the document has ended. Take the pending records first."""
         self._look_at = 0
         self._advance(final=True)
         if self._skipped and (end := _LAST.search(self._buffer)):
@@ -122,11 +123,11 @@ class ArraySplitter:
         if not self._closed:
             raise NotAnArchiveError(
                 f"{self._where} ends at byte {self._base + len(self._buffer)} before its JSON array is closed: it is "
-                "cut off. Clear the create task to have the export made again."
+                "cut off. Clear the create task to create the export again."
             )
 
     def take(self, limit: int, cut: int | None = None) -> Slice | None:
-        """Return at most ``limit`` elements, the last of them the first that reaches the offset ``cut``."""
+        """Return at most ``limit`` elements. The slice ends with the first that reaches the offset ``cut``."""
         if self._refused:
             return self._refused.pop(0)
         start = self._base
@@ -188,12 +189,12 @@ class ArraySplitter:
     def _check_rest(self, rest: bytes) -> None:
         if rest.strip():
             raise NotAnArchiveError(
-                f"{self._where} goes on after its JSON array is closed: it is not one JSON document, and records of it "
-                "would be missing. Clear the create task to have the export made again, as NDJSON if that can be."
+                f"{self._where} continues after its JSON array is closed. It is not one JSON document, and its other "
+                "records would be missing. Clear the create task to create the export again, as NDJSON if possible."
             )
 
     def _region(self, begin: int) -> bool:
-        """Cut the buffer from ``begin`` to its last opener into records in one call; False where that fails."""
+        """Cut the buffer from ``begin`` to its last opener into records in one call. Return False if that fails."""
         if self._opener is None or self._base + begin < self._alone_until or not begin:
             return False
         last = end = self._buffer.rfind(self._opener, begin + 1)
@@ -212,9 +213,9 @@ class ArraySplitter:
         return False
 
     def _lengths(self, begin: int, stop: int) -> list[int]:
-        """Return the lengths of the records in ``[begin, stop)``, or raise what the decoder raises.
+        """Return the lengths of the records in ``[begin, stop)``, or raise the decoder's error.
 
-        The two bytes around them are brackets for as long as that takes: to copy them costs as much as to decode them.
+        The two bytes around them are replaced by brackets meanwhile. A copy would cost as much as the decoding.
         """
         around = self._buffer[begin - 1], self._buffer[stop]
         self._buffer[begin - 1], self._buffer[stop] = b"[]"
@@ -225,7 +226,7 @@ class ArraySplitter:
             self._buffer[begin - 1], self._buffer[stop] = around
 
     def _place(self, begin: int, stop: int, end: int, lengths: list[int]) -> bool:
-        """Note where the records in ``[begin, stop)`` start and end; False where one is longer than is allowed."""
+        """Note where the records in ``[begin, stop)`` start and end. Return False if one is too long."""
         self._note_nesting(begin, stop, len(lengths))
         if stop - begin > self._max and max(lengths) > self._max:
             return False
@@ -244,7 +245,7 @@ class ArraySplitter:
         return True
 
     def _one(self, begin: int, *, final: bool) -> bool:
-        """Cut out the one record at ``begin``; False where more bytes are needed."""
+        """Cut out the one record at ``begin``. Return False if that needs more bytes."""
         end = self._end_of(begin, final=final)
         if end is not None:
             return self._add(begin, end)
@@ -261,14 +262,14 @@ class ArraySplitter:
         return held > self._max and not self._ends and self._skip(begin, opener)
 
     def _learn(self, begin: int) -> None:
-        """Note what the record at ``begin``, which is JSON, begins with; the first few decide."""
+        """Note what the valid record at ``begin`` begins with. The first few records decide the opener."""
         if self._opener is None and (found := opener_at(self._buffer, begin)):
             self._openers.append(found)
             if len(self._openers) == _DECIDING:
                 self._opener = Counter(self._openers).most_common(1)[0][0]
 
     def _supposed(self, begin: int, stop: int) -> bytes | None:
-        """Return what records begin with; where none was seen yet, what the next object in ``[begin, stop)`` does."""
+        """Return what records begin with; if none was seen yet, what the next object in ``[begin, stop)`` does."""
         return self._opener or next(iter(self._openers), None) or opener_after(self._buffer, begin, stop)
 
     def _add(self, begin: int, end: int) -> bool:
@@ -284,7 +285,7 @@ class ArraySplitter:
             self._looked_into += records
 
     def _end_of(self, begin: int, *, final: bool) -> int | None:
-        """Return where the element at ``begin`` ends; None where that is not in sight."""
+        """Return where the element at ``begin`` ends; None if the buffer does not show it."""
         held, stop = len(self._buffer) - begin, begin + self._max
         try:
             with memoryview(self._buffer) as view:
@@ -293,7 +294,7 @@ class ArraySplitter:
             at, message = _byte_of(error), str(error)
         except RecursionError:
             return balanced_end(self._buffer, begin, stop, self._supposed(begin, begin))
-        else:  # a number may go on
+        else:  # a number may continue
             whole = final or length < held or self._buffer[begin + length - 1] in b'}]"'
             if not whole or length > self._max:
                 return None
@@ -302,7 +303,7 @@ class ArraySplitter:
         if "trailing characters" in message:  # it counts from one here
             self._learn(begin)
             return stripped(self._buffer, begin, begin + (at or 0) - 1)
-        if at is None:  # cut off, so far; or a lone surrogate, which it calls so, too, where little comes after it
+        if at is None:  # cut off so far; or a lone surrogate near the end, for which the decoder has the same message
             lone = _LONE_SURROGATE.search(self._buffer, max(begin, len(self._buffer) - 12)) if final else None
             at = lone.start() - begin if lone else held
         if at >= held - 1 or (held < min(at + REACH, self._max) and not final):
@@ -311,7 +312,7 @@ class ArraySplitter:
         return broken_end(self._buffer, begin, begin + at, stop, opener)
 
     def _skip(self, begin: int, opener: bytes | None) -> bool:
-        """Begin to throw away an oversize record."""
+        """Begin to skip an oversize record."""
         kept = bytes(self._buffer[begin : begin + min(self._max, KEPT_OF_OVERSIZE)])
         self._skipped = (self._base + begin, kept, opener)
         self._parsed = max(begin + 1, begin + self._max - (len(opener) - 1 if opener else 0))
@@ -319,7 +320,7 @@ class ArraySplitter:
         return self._end_skip()
 
     def _end_skip(self) -> bool:
-        """Throw away an oversize record up to the next opener; False where that is not in the buffer yet."""
+        """Skip an oversize record up to the next opener. Return False if that is not in the buffer yet."""
         assert self._skipped is not None  # noqa: S101 - only called while skipping
         opener = self._skipped[2] or opener_after(self._buffer, self._parsed, len(self._buffer))
         end = self._buffer.find(opener, self._parsed) if opener else -1
@@ -341,6 +342,6 @@ class ArraySplitter:
 
 
 def _byte_of(error: Exception) -> int | None:
-    """Return the place that a decoder's message names, in bytes."""
+    """Return the place in a decoder's message, in bytes."""
     match = _BYTE.search(str(error))
     return int(match.group(1)) if match else None

@@ -1,7 +1,7 @@
-"""Cut an unpacked document into whole records, with the exact byte offset of each.
+"""Cuts an unpacked document into whole records, with the exact byte offset of each.
 
-A document is NDJSON (*lines*) or one JSON *array*; which, its first byte says. What is inside a record is not looked
-at here: the splitter finds where records begin and end, also around records that are broken.
+A document is NDJSON (*lines*) or one JSON *array*; its first byte decides. A splitter does not read the values of a
+record. It finds where records begin and end, also around broken ones.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ _WHITESPACE = b" \t\r\n"
 
 _PACKED = (b"\x1f\x8b", b"PK\x03\x04", b"\x28\xb5\x2f\xfd")  # gzip, zip and Zstandard
 
-_BEGINNINGS = b"{[" + _WHITESPACE + BOM[:1]  # of an archive as it should be, whose kind its first bytes tell
+_BEGINNINGS = b"{[" + _WHITESPACE + BOM[:1]  # first bytes of a valid archive
 
-_ENCODING = 4  # so many bytes tell the encoding
+_ENCODING = 4  # number of first bytes that show the encoding
 
 _MAX_BLANK = 64 * 1024
 
 
 class Splitter(Protocol):
-    """Takes the document in pieces of any size and gives whole records."""
+    """Takes the document in pieces of any size and returns whole records."""
 
     shape: Literal["lines", "array"]
 
     @property
     def opener(self) -> str | None:
-        """What records of an array begin with, as far as that is known."""
+        """What records of an array begin with; None until it is known."""
 
     @property
     def pending(self) -> int:
@@ -47,16 +47,16 @@ class Splitter(Protocol):
         """Take the next bytes of the document."""
 
     def close(self) -> None:
-        """Say that the document has ended; what is left becomes available, or raises :class:`NotAnArchiveError`."""
+        """Note that the document has ended. A last record becomes pending, or raises :class:`NotAnArchiveError`."""
 
     def take(self, limit: int, cut: int | None = None) -> Slice | None:
-        """Return at most ``limit`` records, the last of them the first that reaches the offset ``cut``."""
+        """Return at most ``limit`` records. The slice ends with the first that reaches the offset ``cut``."""
 
 
 def shape_of(head: bytes, *, where: str, ended: bool = False) -> Literal["lines", "array"] | None:
-    """Tell the shape of the document that begins with ``head``; None where more bytes are needed.
+    """Return the shape of the document that begins with ``head``; None if more bytes are needed.
 
-    :param ended: whether ``head`` is all there is.
+    :param ended: whether ``head`` is the whole document.
     :raises NotAnArchiveError: it is HTML, XML, UTF-16, packed twice, a file of another kind, or blank for longer than
         any archive.
     """
@@ -83,8 +83,8 @@ def shape_of(head: bytes, *, where: str, ended: bool = False) -> Literal["lines"
 
 def _another_kind(where: str, kind: str) -> NotAnArchiveError:
     return NotAnArchiveError(
-        f"{where} is {kind}. NDJSON and JSON are read plain, or packed with gzip, zip or Zstandard: have the export "
-        "made in one of these, and look whether its URL leads where it should."
+        f"{where} is {kind}. NDJSON and JSON are read plain, or packed with gzip, zip or Zstandard. Create the export "
+        "in one of these formats, and check that its URL leads to the export."
     )
 
 
@@ -93,7 +93,7 @@ def _excerpt(body: bytes) -> str:
 
 
 def fitting(start: int, ends: list[int], limit: int, cut: int | None) -> int:
-    """Return how many of the records that end at ``ends``, the first from ``start``, make up the next slice."""
+    """Return the number of records for the next slice. They end at ``ends``; the first begins at ``start``."""
     count = min(limit, len(ends))
     if cut is not None:
         count = min(count, bisect_left(ends, cut, hi=count) + 1)

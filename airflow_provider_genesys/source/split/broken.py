@@ -1,12 +1,11 @@
-"""Find where a record of a JSON array ends that is no JSON, so that the records behind it are found again.
+"""Finds where a broken record of a JSON array ends, so that the records after it can be read.
 
-Every answer depends on the document's bytes alone, never on how much of it happens to be in the buffer: a load that is
-resumed has to cut the same records as one that was not. So where an answer needs bytes that are not there yet, there
-is none.
+A result depends only on the document's bytes, never on how much of them is in the buffer. So a resumed load cuts the
+same records as one that was not interrupted. If a result needs bytes that are not there yet, it is None.
 
-Where the record has brackets, its end is where they balance; where that fails, because it is cut short or a quote is
-missing, the next record begins where it looks like one: with the *opener* (``{"recordingId"``), learned from the first
-few.
+A broken record ends where its brackets balance. They may not balance, because the record is cut short or a quote is
+missing. Then it ends before the next text that begins like a record: with the *opener* (``{"recordingId"``), learned
+from the first few records.
 """
 
 from __future__ import annotations
@@ -16,11 +15,11 @@ import re
 import msgspec
 
 REACH = 64 * 1024
-"""This many bytes behind the break brackets have to balance."""
+"""Brackets have to balance within this many bytes after the break."""
 LONGEST_OPENER = 512
 DEEPEST = 100_000
-"""Brackets that are nested deeper are not balanced: a bomb of them would be counted again whenever it has grown."""
-_OPENER = re.compile(rb'\{\s{0,200}"[^"\\{}\[\],:]{1,200}"')  # a key, but none that a missing quote made up
+"""Brackets that are nested deeper are not counted. Otherwise millions of them would be counted again and again."""
+_OPENER = re.compile(rb'\{\s{0,200}"[^"\\{}\[\],:]{1,200}"')  # not a text that a missing quote made a key
 _STRING_OR_BRACKET = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|["{}\[\]]', re.DOTALL)
 _CLOSING = {b"}": b"{", b"]": b"["}
 _SEPARATORS = b", \t\r\n"
@@ -28,13 +27,13 @@ _object = msgspec.json.Decoder(msgspec.Raw)
 
 
 def opener_at(buffer: bytearray, begin: int) -> bytes | None:
-    """Return what the object at ``begin`` begins with, its first key included; None where there is no such object."""
+    """Return the beginning of the object at ``begin``, up to its first key; None if there is no such object."""
     match = _OPENER.match(buffer, begin)
     return match.group() if match else None
 
 
 def opener_after(buffer: bytearray, begin: int, stop: int) -> bytes | None:
-    """Return what the first object in ``[begin, stop)`` begins with."""
+    """Return the beginning of the first object in ``[begin, stop)``, up to its first key."""
     match = _OPENER.search(buffer, begin, stop)
     return match.group() if match else None
 
@@ -47,10 +46,10 @@ def stripped(buffer: bytearray, begin: int, end: int) -> int:
 
 
 def broken_end(buffer: bytearray, begin: int, broken: int, stop: int, opener: bytes | None) -> int | None:
-    """Return where the record at ``begin`` ends, of which the byte at ``broken`` is wrong.
+    """Return where the record at ``begin`` ends, whose byte at ``broken`` is wrong.
 
-    :param buffer: holds :data:`REACH` bytes behind ``broken``, or reaches to ``stop`` or the document's end.
-    :param stop: where the longest record that is allowed ends.
+    :param buffer: has :data:`REACH` bytes after ``broken``, or reaches to ``stop`` or the document's end.
+    :param stop: where a record of the greatest allowed length would end.
     """
     reach = min(broken + REACH, stop)
     following = _following(buffer, begin, broken, stop, opener)
@@ -62,12 +61,12 @@ def broken_end(buffer: bytearray, begin: int, broken: int, stop: int, opener: by
 
 
 def balanced_end(buffer: bytearray, begin: int, stop: int, opener: bytes | None) -> int | None:
-    """Return where the brackets from ``begin`` on balance, or where one closes that was not opened there."""
+    """Return where the brackets from ``begin`` on balance, or where one closes that was not opened after ``begin``."""
     opened: list[bytes] = []
     for token in _STRING_OR_BRACKET.finditer(buffer, begin, stop):
         text = token.group()
         if text == b'"' or _holds(buffer, token, stop, opener) or len(opened) > DEEPEST:
-            return None  # a quote is missing, or nobody would count them
+            return None  # a quote is missing, or the brackets are nested too deep
         if opened[-1:] == [b"{"] and _follows(buffer, token, stop, opener):
             return None  # a bracket is missing
         if text in _CLOSING:
@@ -83,13 +82,13 @@ def balanced_end(buffer: bytearray, begin: int, stop: int, opener: bytes | None)
 
 
 def _follows(buffer: bytearray, token: re.Match[bytes], stop: int, opener: bytes | None) -> bool:
-    """Whether an object begins here like a record and behind a comma; in an object no object can."""
+    """Whether an object begins here like a record, after a comma. Inside an object, a key would have to follow."""
     at = token.start()
     return opener is not None and buffer.startswith(opener, at, stop) and b"," in buffer[stripped(buffer, 0, at) : at]
 
 
 def _holds(buffer: bytearray, string: re.Match[bytes], stop: int, opener: bytes | None) -> bool:
-    """Whether what looks like a string ends in the midst of another record's opener."""
+    """Whether what looks like a string ends inside another record's opener."""
     at = string.group().rfind(b"{", 1)
     return at > 0 and opener is not None and buffer.startswith(opener, string.start() + at, stop)
 
@@ -108,7 +107,7 @@ def unclosed_end(buffer: bytearray, begin: int, stop: int, opener: bytes | None)
 
 
 def _following(buffer: bytearray, begin: int, broken: int, stop: int, opener: bytes | None) -> int | None:
-    """Return where the record at ``begin`` ends because another begins; a missing quote shows only in that one."""
+    """Return where the record at ``begin`` ends because another begins. A missing quote is only noticed in that one."""
     end = unclosed_end(buffer, begin, broken, opener)
     if end is None and opener is not None:
         at = buffer.find(opener, max(begin + 1, broken - len(opener)), stop)

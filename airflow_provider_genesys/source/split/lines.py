@@ -1,7 +1,7 @@
-"""Split NDJSON into records.
+"""Splits NDJSON into records.
 
-The last line needs no line end, but it has to be whole: a record that is begun there and not closed shows that the
-archive was cut off, and that records behind it are missing.
+The last line needs no line end, but its record has to be complete. If a record begins there and is not closed, the
+archive was cut off, and the records after it are missing.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from airflow_provider_genesys.source.split.base import _WHITESPACE, fitting
 
 
 class LineSplitter:
-    """NDJSON: one record a line. Blank lines and a byte-order mark are no records.
+    """Splits NDJSON: one record per line. Blank lines and a byte-order mark are not records.
 
     :param where: the archive, for errors.
     """
@@ -26,11 +26,11 @@ class LineSplitter:
     def __init__(self, offset: int = 0, *, where: str, max_record_bytes: int = MAX_RECORD_BYTES) -> None:
         self._where = where
         self._buffer = bytearray()
-        self._base = offset  # of the buffer's first byte
-        self._line_ends: list[int] = []  # in the document, of the whole lines in the buffer
+        self._base = offset  # offset of the buffer's first byte
+        self._line_ends: list[int] = []  # offsets in the document where the buffer's whole lines end
         self._max = max_record_bytes
         self._oversize: tuple[int, bytes] | None = None  # start and kept bytes of the line that is being skipped
-        self._brackets = _Brackets()  # of that line
+        self._brackets = _Brackets()  # brackets of that line
         self._refused: list[Slice] = []
 
     @property
@@ -59,7 +59,7 @@ class LineSplitter:
             self._drop(max(0, len(self._buffer) - KEPT_OF_OVERSIZE))
 
     def close(self) -> None:
-        """Say that the document has ended. What was pending has to be taken first.
+        """Note that the document has ended. Take the pending records first.
 
         :raises NotAnArchiveError: it ends inside a record.
         """
@@ -68,7 +68,7 @@ class LineSplitter:
         if brackets.are_open:
             raise NotAnArchiveError(
                 f"{self._where} ends at byte {end}, inside a record of its last line: it is cut off. Clear the create "
-                "task to have the export made again."
+                "task to create the export again."
             )
         if self._oversize:
             self._refuse(end)
@@ -76,7 +76,7 @@ class LineSplitter:
             self._line_ends.append(end)
 
     def take(self, limit: int, cut: int | None = None) -> Slice | None:
-        """Return at most ``limit`` lines, the last of them the first that reaches the offset ``cut``."""
+        """Return at most ``limit`` lines. The slice ends with the first that reaches the offset ``cut``."""
         if self._refused:
             return self._refused.pop(0)
         start = self._base
@@ -100,7 +100,7 @@ class LineSplitter:
     def _sorted_out(
         self, data: bytes, starts: list[int], ends: list[int]
     ) -> tuple[list[int], list[int], list[DeadLetter]]:
-        """Return where the lines begin and end that are not oversize, and the dead letters of those that are."""
+        """Return the starts and ends of the lines that are not oversize, and the dead letters of the others."""
         base, lines = starts[0], list(zip(starts, ends, strict=True))
         taken = [(start, end) for start, end in lines if end - start <= self._max]
         refused = [
@@ -111,7 +111,7 @@ class LineSplitter:
         return [start for start, _ in taken], [end for _, end in taken], refused
 
     def _kept(self, line: bytes | bytearray) -> bytes:
-        """Return what is kept of an oversize line: as much, however the line came."""
+        """Return the bytes to keep of an oversize line. They do not depend on the pieces in which it came."""
         return bytes(line[: min(self._max, KEPT_OF_OVERSIZE)])
 
     def _drop(self, length: int) -> bytes:
@@ -122,7 +122,7 @@ class LineSplitter:
         return data
 
     def _skip(self, chunk: bytes) -> bytes:
-        """Throw away up to the end of an oversize line, but for the bytes that the checkpoint's proof needs."""
+        """Skip to the end of an oversize line. Keep only the last bytes, for the checkpoint's proof."""
         index = chunk.find(b"\n") + 1
         self._buffer += chunk[: index or len(chunk)]
         self._brackets.feed(chunk[: index or len(chunk)])
@@ -142,7 +142,7 @@ class LineSplitter:
 
 
 class _Brackets:
-    """The brackets of a line, as far as it came."""
+    """Counts the brackets of a line, as far as it came."""
 
     def __init__(self, begin: bytes | bytearray = b"") -> None:
         self._counts = begin.removeprefix(BOM).lstrip(_WHITESPACE)[:1] in (b"{", b"[")
@@ -153,7 +153,7 @@ class _Brackets:
 
     @property
     def are_open(self) -> bool:
-        """Whether it begins an object or a list that is not closed."""
+        """Whether the line begins an object or a list and does not close it."""
         return self._counts and (self._in_string or self._open > 0)
 
     def feed(self, chunk: bytes | bytearray) -> None:

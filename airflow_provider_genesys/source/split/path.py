@@ -1,11 +1,11 @@
-"""Find the array of records inside one JSON document, such as ``{"total": 3, "entities": [{...}, {...}, {...}]}``.
+"""Finds the array of records inside one JSON document, such as ``{"total": 3, "entities": [{...}, {...}, {...}]}``.
 
-ijson reads what is around the array. The records themselves it never sees: they are split as those of any other array
-are, as fast, with the offset of every record, and around records that are broken.
+ijson parses what is around the array, but never the records. They are split like those of any other array: as fast,
+with the offset of each record, and around broken ones.
 
-ijson gives no offsets. It is therefore given the bytes up to each ``[`` that may open the array: where one does, the
-records begin behind it. It is given whole tokens only, because it reads a token from its beginning with each piece. To
-continue in the middle of the array it is given the brackets and keys that lead there.
+ijson reports no offsets. So it gets the bytes up to each ``[`` that may open the array; if one opens it, the records
+begin after that byte. It gets only whole tokens, because with each piece it reads a cut token from its beginning
+again. To continue in the middle of the array, it gets the brackets and keys that lead there.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from airflow_provider_genesys.source.records import BOM, MAX_RECORD_BYTES, Slice
 from airflow_provider_genesys.source.split.array import ArraySplitter
 
 _DEEPEST = 500
-"""Levels of nesting around the records."""
+"""Most levels of nesting around the records."""
 _REST_OF_STRING = rb'[^"\\]*(?:\\.[^"\\]*)*("?)'
 _STRING = re.compile(_REST_OF_STRING, re.DOTALL)
 _TOKEN = re.compile(rb'"' + _REST_OF_STRING + rb"|[\[\]{}]", re.DOTALL)
 
 
 class PathSplitter:
-    """One JSON document with an array of records in it: one record an element.
+    """Splits a JSON document with an array of records in it: each element is a record.
 
     :param path: where the array is: keys joined by dots.
-    :param offset: where the document is entered, between two records.
-    :param opened: whether that is inside the array.
+    :param offset: where to enter the document, between two records.
+    :param opened: whether ``offset`` is inside the array.
     :param where: the archive, for errors.
     :param opener: see :class:`.array.ArraySplitter`.
     """
@@ -56,14 +56,14 @@ class PathSplitter:
             ArraySplitter, where=where, opened=True, opener=opener, max_record_bytes=max_record_bytes, alone=False
         )
         self._array: ArraySplitter | None = None
-        self._length = offset  # of the document, as far as it came
+        self._length = offset  # bytes of the document that came so far
         if opened:
             self._around.feed(b"".join(b"{" + json.dumps(key).encode() + b":" for key in path.split(".")) + b"[")
             self._array = self._begin(offset)
 
     @property
     def opener(self) -> str | None:
-        """What records begin with, as far as that is known."""
+        """What records begin with; None until it is known."""
         return self._array.opener if self._array else None
 
     @property
@@ -97,22 +97,22 @@ class PathSplitter:
         self._around.close()
 
     def take(self, limit: int, cut: int | None = None) -> Slice | None:
-        """Return at most ``limit`` elements, the last of them the first that reaches the offset ``cut``."""
+        """Return at most ``limit`` elements. The slice ends with the first that reaches the offset ``cut``."""
         part = self._array.take(limit, cut) if self._array else None
         self._leave()
         return part
 
     def _leave(self) -> None:
-        """Go on behind the array, where it has ended."""
+        """Continue after the array if it has ended."""
         if self._around.inside and self._array and self._array.behind is not None:
             self._around.feed(b"]" + self._array.behind)
             self._array.behind = b""
 
 
 class _Around:
-    """What is around the array of records.
+    """Parses what is around the array of records.
 
-    :param longest: bytes of a key or a value at most, so that one cannot take all memory.
+    :param longest: most bytes of a key or a value, so that one cannot use all memory.
     """
 
     def __init__(self, path: str, *, where: str, longest: int) -> None:
@@ -122,14 +122,14 @@ class _Around:
         self._wanted: list[str | None] = [*path.split(".")]
         self._events = ijson.sendable_list()
         self._parser = ijson.basic_parse_coro(self._events)
-        self._place: list[str | None] = []  # for each container that is open, the key that was met last
-        self._held = bytearray()  # what the parser was not given yet
-        self._at = 0  # the bytes of it that were looked at
+        self._place: list[str | None] = []  # for each open container, the last key
+        self._held = bytearray()  # bytes that the parser has not got yet
+        self._at = 0  # number of these bytes that were scanned
         self._in_string = False
         self._depth = 0
         self._found = False
         self.inside = False
-        """Whether the array of records is open. The bytes behind its bracket are in :meth:`rest`, and not to be fed."""
+        """Whether the array of records is open. Then :meth:`rest` has the bytes after its bracket. Feed no more."""
 
     def feed(self, chunk: bytes) -> None:
         """Read up to the bracket that opens the array of records, or to the end."""
@@ -141,7 +141,7 @@ class _Around:
             raise self._wrong(f"a key or a value is longer than {self._longest} bytes")
 
     def rest(self) -> bytes:
-        """Return the bytes behind the bracket that opened the array of records."""
+        """Return the bytes after the bracket that opened the array of records."""
         rest, self._held = bytes(self._held), bytearray()
         return rest
 
@@ -163,7 +163,7 @@ class _Around:
         return not self._in_string
 
     def _read(self) -> None:
-        """Give the parser all whole tokens, up to each bracket that may open the array of records."""
+        """Feed the parser with all whole tokens, up to each bracket that may open the array of records."""
         more = True
         while more and not self.inside:
             length, more = self._scanned()
@@ -177,7 +177,7 @@ class _Around:
                 if self._opens(token[0]):
                     self._at = token.end()
                     return self._at, True
-            elif not token[1]:  # a string that goes on in the next chunk
+            elif not token[1]:  # a string that continues in the next chunk
                 self._in_string, self._at = True, token.end()
                 return token.start(), False
         whole = token.end() if token else self._at
@@ -199,7 +199,7 @@ class _Around:
         try:
             self._parser.send(piece)
         except Exception as error:
-            raise self._wrong("it is no JSON document, or has a number that is too long") from error
+            raise self._wrong("it is not a JSON document, or has a number that is too long") from error
         for event, value in self._events:
             self._note(event, value)
         del self._events[:]
@@ -218,7 +218,7 @@ class _Around:
 
     def _note_found(self, event: str) -> None:
         if event not in ("start_array", "null"):
-            raise self._wrong("what is there is no array")
+            raise self._wrong("the value there is not an array")
         if self._found:
             raise self._wrong("there is more than one array")
         self._found = True
@@ -227,6 +227,6 @@ class _Around:
     def _wrong(self, what: str) -> NotAnArchiveError:
         return NotAnArchiveError(
             f"{self._where} has no records at {self._path!r} that can be read: {what}. Compare the contract's "
-            "records_path with the document: it is the keys that lead to the array, joined by dots. Where the document "
-            "is damaged, clear the create task to have the export made again."
+            "records_path with the document: it is the keys that lead to the array, joined by dots. If the document "
+            "is damaged, clear the create task to create the export again."
         )

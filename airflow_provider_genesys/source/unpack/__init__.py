@@ -1,1 +1,1 @@
-"""Decompress an archive, and know where each member begins."""
+"""Decompresses an archive, and notes where each member begins."""

@@ -1,4 +1,4 @@
-"""Gzip: members one after another, padded or not, make up one document."""
+"""Gzip: a document is one member or several, one after another, perhaps with padding between them."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ class Gzip:
     documents = False
 
     def begin(self, packed: bytes) -> tuple[Member | None, bytes]:
-        """Begin a member, behind whatever padding."""
+        """Begin a member, after skipping padding."""
         packed = packed.lstrip(b"\0")
         if not packed.startswith(MAGIC[: len(packed)]):
-            raise Unreadable("it is not gzip any more")
+            raise Unreadable("it is no longer gzip")
         return (Inflating(31) if _has_head(packed) else None), packed
 
     def end(self) -> None:
-        """Accept the end behind any member."""
+        """Accept the end of the archive after any member."""
 
 
 class Inflating:
-    """Implements :class:`.member.Member` for what deflate has packed, checksum and length included.
+    """Implements :class:`.member.Member` for data packed with deflate. Checks checksum and length.
 
     :param wrapper: zlib's ``wbits``: 31 for a gzip member, -15 for deflate without head and trailer.
     """
@@ -38,7 +38,7 @@ class Inflating:
         self.ended = self.more = False
 
     def unpack(self, packed: bytes) -> tuple[bytes, bytes]:
-        """Inflate what is at most a piece."""
+        """Inflate at most one piece."""
         try:
             piece = self._member.decompress(packed, PIECE)
         except isal_zlib.error as error:  # type: ignore[misc]  # its stub gives an instance for the class
@@ -49,7 +49,7 @@ class Inflating:
 
 
 def _has_head(packed: bytes) -> bool:
-    """Whether the head of a gzip member is there as a whole: isal misreads some that come in pieces."""
+    """Whether the head of a gzip member is complete. isal misreads some heads that come in pieces."""
     if len(packed) < _FIXED_HEAD:
         return False
     flags, end = packed[3], _FIXED_HEAD

@@ -1,13 +1,13 @@
-"""What the packings have in common: a packed archive is a row of members, and each can be unpacked on its own."""
+"""The protocols of the packings: a packed archive is a row of members, and each can be unpacked alone."""
 
 from __future__ import annotations
 
 from typing import Protocol
 
 PIECE = 256 * 1024
-"""Unpacked bytes handed on at a time, which bounds what one packed byte can swell to in memory."""
+"""Most unpacked bytes to return at a time, so that a few packed bytes cannot fill the memory."""
 
-REMAKE = "Clear the create task to have the export made again."
+REMAKE = "Clear the create task to create the export again."
 
 
 class Unreadable(Exception):  # noqa: N818 - caught by Unpacked, never seen by users
@@ -27,10 +27,10 @@ class Member(Protocol):
 
     ended: bool
     more: bool
-    """Whether it has more to give without being given more."""
+    """Whether :meth:`unpack` can return more bytes without new input."""
 
     def unpack(self, packed: bytes) -> tuple[bytes, bytes]:
-        """Return the next bytes, at most :data:`PIECE` or as many as ``packed`` has, and what it has not taken.
+        """Return the next bytes and the rest of ``packed``. At most :data:`PIECE` bytes, or as many as ``packed`` has.
 
         :raises Unreadable: the member is damaged.
         """
@@ -40,13 +40,13 @@ class Packing(Protocol):
     """How an archive is packed."""
 
     documents: bool
-    """Whether each member is a separate document, and not a piece of one."""
+    """Whether each member is a document. If not, all members together are one."""
 
     def begin(self, packed: bytes) -> tuple[Member | None, bytes]:
-        """Return the member that ``packed`` starts with, and what it has not taken; None where its head is cut off.
+        """Return the member that ``packed`` starts with, and the rest of ``packed``; None if its head is incomplete.
 
-        :raises Unreadable: that is no member.
+        :raises Unreadable: ``packed`` does not start with a member.
         """
 
     def end(self) -> None:
-        """Raise :class:`Unreadable` where the archive cannot end between two members, as it does."""
+        """Note that the archive ends after a member. Raise :class:`Unreadable` if more has to follow."""

@@ -1,8 +1,8 @@
-"""Unpack an archive while it arrives. How it is packed, its first bytes say, not its name.
+"""Unpacks an archive while it arrives. Its first bytes decide the packing, not its name.
 
 An archive is plain, or a row of members: of gzip (:mod:`.gzip`), zip (:mod:`.zip`) or Zstandard
-(:mod:`.zstd`). A member can be entered at its first byte and nowhere else, so that is where a resumed load
-enters, and skips.
+(:mod:`.zstd`). A member can only be read from its first byte. So a resumed load begins at the start of a member and
+skips the bytes before its position.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ _KINDS: dict[PackingName, re.Pattern[bytes]] = {
 _MAGIC: dict[PackingName, bytes] = {"gzip": b"\x1f\x8b", "zip": b"PK\x03\x04", "zstd": b"\x28\xb5\x2f\xfd"}
 _TELLING = 4  # bytes: the longest of the signatures
 MAX_UNPACKED = 2**40
-"""Bytes: no export is as long."""
+"""Bytes: no export is that long."""
 MAX_RATIO = 500
-"""JSON is packed to a fifth or a twentieth. Deflate itself ends at 1,032, Zstandard does not end."""
+"""Largest ratio of unpacked to packed bytes. JSON has 5 to 20. Deflate allows 1,032; Zstandard has no limit."""
 RATIO_FROM = 64 * 1024 * 1024
 
 
 def packing_of(head: bytes) -> PackingName:
-    """Tell how the archive is packed that begins with ``head``; of one that is shorter, as far as that can be told."""
+    """Return the packing of an archive that begins with ``head``. A very short ``head`` may count as plain."""
     if 0 < len(head) < _TELLING:
         return next((name for name, magic in _MAGIC.items() if magic.startswith(head)), "plain")
     return next((name for name, magic in _KINDS.items() if magic.match(head)), "plain")
@@ -51,18 +51,18 @@ PACKINGS: dict[PackingName, Callable[[bool], Packing]] = {
     "zip": lambda whole: Zip(whole=whole),
     "zstd": _zstd,
 }
-"""What unpacks each packing; called with whether the archive is read from its first byte."""
+"""The class for each packing. The argument says whether the archive is read from its first byte."""
 
 Entries = tuple[tuple[int, int], ...]
-"""Where an archive can be entered: (offset in the archive, offset in what is unpacked), both rising."""
+"""Where an archive can be entered: (offset in the archive, offset in the unpacked bytes), both rising."""
 
 
 class Unpacked:
-    """What is in an archive, as an iterator of its bytes.
+    """Iterates over the unpacked bytes of an archive.
 
     :param chunks: the archive's bytes from ``source_offset`` on.
-    :param entry_offset: place of ``source_offset`` in what is unpacked.
-    :param packing: how it is packed; None to look at the first bytes (then ``source_offset`` must be 0).
+    :param entry_offset: the place of ``source_offset`` in the unpacked bytes.
+    :param packing: the packing; None to find it from the first bytes (then ``source_offset`` must be 0).
     :param where: the archive, for errors.
     """
 
@@ -78,13 +78,13 @@ class Unpacked:
         self._chunks = chunks
         self._where = where
         self._entries = deque([(source_offset, entry_offset)])
-        self._offset = entry_offset  # up to which it was handed on
+        self._offset = entry_offset  # end of the unpacked bytes that were yielded
         self.packing = packing
         self.seams: deque[int] = deque()
-        """Offsets at which one document ends and another begins. Each is here before the first byte behind it comes."""
+        """Offsets where one document ends and another begins. Each is added before the first byte after it comes."""
 
     def __iter__(self) -> Generator[bytes, None, None]:
-        """Yield the bytes; when this is closed, ``chunks`` are closed too."""
+        """Yield the bytes. Closing this also closes ``chunks``."""
         try:
             chunks = self._recognised() if self.packing is None else self._chunks
             make = PACKINGS.get(self.packing or "plain")
@@ -95,9 +95,9 @@ class Unpacked:
                 close()
 
     def entries(self, offset: int) -> Entries | None:
-        """Return the places at which members begin: the last one before ``offset``, and those after it.
+        """Return the places where members begin: the last one before ``offset``, and those after it.
 
-        Earlier ones are forgotten: nobody continues from there any more.
+        Earlier ones are forgotten, because no load continues from there.
 
         :return: None for a plain archive, which can be entered anywhere.
         """
@@ -153,7 +153,7 @@ class Unpacked:
 
     def _enter(self, source_offset: int, *, documents: bool) -> None:
         """Note that a member begins here."""
-        if self._offset == self._entries[-1][1]:  # nothing came of those before it
+        if self._offset == self._entries[-1][1]:  # the members before it were empty
             self._entries[-1] = (source_offset, self._offset)
             return
         self._entries.append((source_offset, self._offset))

@@ -1,7 +1,7 @@
-"""Zip, read forwards: entries as they come, each a separate document, and the directory behind them as a check.
+"""Zip, read forwards. Each entry is a document; the directory after the entries is only used as a check.
 
-The directory is at the archive's end, and an archive is not read twice: what an entry is, its own head says. Nothing is
-written to any file, so an entry's name leads nowhere.
+An archive is read only once, and the directory is at its end. So each entry is described by its own head. Nothing is
+written to a file, so an entry's name can do no harm.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ _STORED, _DEFLATED = 0, 8
 
 _METHODS = {9: "Deflate64", 12: "bzip2", 14: "LZMA", 93: "Zstandard", 95: "xz", 99: "AES encryption"}
 
-_ZIP64, _IN_ZIP64 = 1, 0xFFFFFFFF  # the extra field that holds sizes of 64 bits, and what is in their place then
+_ZIP64, _IN_ZIP64 = 1, 0xFFFFFFFF  # the extra field with sizes of 64 bits, and the value that is in their place then
 
 _LONGEST_TRAILER = 24
 
-_REPACK = "Have it packed as zip with deflate and without a password, as gzip, or not at all."
+_REPACK = "Pack it as zip with deflate and without a password, as gzip, or not at all."
 
 
 @dataclass(frozen=True)
 class _Head:
-    """What an entry's head says. Sizes are in bytes; they are 0 where they follow behind its data."""
+    """The head of an entry. Sizes are in bytes; they are 0 if they follow after its data."""
 
     name: str
     method: int
@@ -47,7 +47,7 @@ class _Head:
 
     @property
     def left_out(self) -> bool:
-        """Whether it holds no records: a folder, or what file managers add."""
+        """Whether the entry has no records: it is a folder, or a file that file managers add."""
         steps = self.name.replace("\\", "/").split("/")
         return not steps[-1] or "__MACOSX" in steps or any(step.startswith(".") for step in steps if step.strip("."))
 
@@ -55,7 +55,7 @@ class _Head:
 class Zip:
     """Implements :class:`.member.Packing`.
 
-    :param whole: whether it is read from its first byte on, so that its entries can be counted.
+    :param whole: whether the archive is read from its first byte on, so that its entries can be counted.
     """
 
     documents = True
@@ -69,7 +69,7 @@ class Zip:
         """Begin an entry, or the directory."""
         if self._directory:
             if packed:
-                raise Unreadable("it goes on behind its end")
+                raise Unreadable("it has more bytes after its end")
             return None, packed
         if len(packed) < len(ENTRY):
             return None, packed
@@ -81,7 +81,7 @@ class Zip:
         return self._entry(packed)
 
     def end(self) -> None:
-        """Raise :class:`Unreadable` where no directory came: the archive is cut off."""
+        """Raise :class:`Unreadable` if no directory came: the archive is cut off."""
         if self._directory is None:
             raise Unreadable("it ends before the directory of a zip file")
 
@@ -101,7 +101,7 @@ class Zip:
 
 
 class _Entry:
-    """Implements :class:`.member.Member`: the data, and the sums that they are held against."""
+    """Implements :class:`.member.Member`: the data of an entry, checked against its checksum and sizes."""
 
     def __init__(self, head: _Head) -> None:
         self._head = head
@@ -111,7 +111,7 @@ class _Entry:
         self._finish(b"")
 
     def unpack(self, packed: bytes) -> tuple[bytes, bytes]:
-        """Return what is at most a piece; behind the data, hold them against their sums."""
+        """Return at most one piece. After the data, check the checksum and the sizes."""
         piece = b""
         if not self._data.ended:
             piece, rest = self._data.unpack(packed)
@@ -122,7 +122,7 @@ class _Entry:
         return b"" if self._head.left_out else piece, self._finish(packed)
 
     def _finish(self, packed: bytes) -> bytes:
-        """Compare the sums once the data have ended, and return what follows them."""
+        """Check the checksum and sizes after the data. Return the bytes that follow."""
         if not self._data.ended or (self._head.follows and len(packed) < _LONGEST_TRAILER):
             return packed
         sums = (self._crc, self._packed_size, self._size)
@@ -167,7 +167,7 @@ def _zip64_sizes(extra: bytes, name: str) -> tuple[int, int]:
         if kind == _ZIP64 and length >= 16 and len(extra) >= 20:  # noqa: PLR2004 - both sizes have to be there
             return struct.unpack_from("<QQ", extra, 4)
         extra = extra[4 + length :]
-    raise Unreadable(f"its entry {_shown(name)} is said to have sizes of 64 bits, and has none")
+    raise Unreadable(f"its entry {_shown(name)} should have sizes of 64 bits, but has none")
 
 
 def _check(head: _Head) -> None:
@@ -175,13 +175,13 @@ def _check(head: _Head) -> None:
         method = _METHODS.get(head.method, f"method {head.method}")
         raise Unreadable(f"its entry {_shown(head.name)} is packed with {method}", _REPACK)
     if head.method == _STORED and head.follows and not head.packed_size and not head.name.endswith("/"):
-        raise Unreadable(f"its entry {_shown(head.name)} is not packed, and its length only follows behind it", _REPACK)
+        raise Unreadable(f"its entry {_shown(head.name)} is not packed, and its length comes only after it", _REPACK)
 
 
 def _trailer(packed: bytes, crc: int, packed_size: int, size: int) -> int | None:
-    """Return the length of the sums behind an entry's data; None where those there are others.
+    """Return the length of the checksum and sizes after an entry's data; None if they do not match.
 
-    They may have a signature or none, and sizes of 64 bits or of 32: only what they should be tells.
+    They may have a signature or not, and sizes of 64 or of 32 bits. Only a match with the data shows which it is.
     """
     for form in ("<IQQ", "<III"):
         if form == "<III" and max(packed_size, size) > _IN_ZIP64:
@@ -194,14 +194,14 @@ def _trailer(packed: bytes, crc: int, packed_size: int, size: int) -> int | None
 
 
 def _shown(name: str) -> str:
-    """Return an entry's name for a message, in which it can do no harm."""
+    """Return an entry's name for a message: ASCII, shortened, without control characters."""
     return ascii(name if len(name) <= 100 else f"{name[:100]}...")  # noqa: PLR2004 - what a line has room for
 
 
 _LISTED, _END64, _LOCATOR64, _END = b"PK\x01\x02", b"PK\x06\x06", b"PK\x06\x07", b"PK\x05\x06"
 
 DIRECTORY = (_LISTED, _END64, _END)
-"""What it can begin with."""
+"""Signatures that the directory can begin with."""
 
 _RECORDS = {
     _LISTED: (struct.Struct("<28x HHH"), 46),
@@ -209,13 +209,13 @@ _RECORDS = {
     _LOCATOR64: (struct.Struct("<4x"), 20),
     _END: (struct.Struct("<20x H"), 22),
 }
-"""By signature: the fields that hold lengths, and how many bytes there are beside what they count."""
+"""By signature: the fields that hold lengths, and the number of bytes that they do not count."""
 
 
 class Directory:
-    """Implements :class:`.member.Member`; gives no bytes.
+    """Implements :class:`.member.Member` for the directory, which has no records.
 
-    :param entries: how many came before it; None where that is not known.
+    :param entries: number of entries that came before it; None if it is not known.
     """
 
     def __init__(self, entries: int | None) -> None:
@@ -224,18 +224,18 @@ class Directory:
         self.ended = self.more = False
 
     def unpack(self, packed: bytes) -> tuple[bytes, bytes]:
-        """Take whole records of the directory."""
+        """Read whole records of the directory. Return no bytes."""
         while not self.ended and (length := _length(packed)) is not None and len(packed) >= length:
             self._listed += packed.startswith(_LISTED)
             self.ended = packed.startswith(_END)
             packed = packed[length:]
         if self.ended and self._entries not in (None, self._listed):
-            raise Unreadable(f"its directory lists {self._listed} entries, and {self._entries} came before it")
+            raise Unreadable(f"its directory lists {self._listed} entries, but {self._entries} came before it")
         return b"", packed
 
 
 def _length(packed: bytes) -> int | None:
-    """Return the length of the record that ``packed`` starts with; None where its head is cut off."""
+    """Return the length of the record that ``packed`` starts with; None if its head is incomplete."""
     signature = packed[:4]
     if len(signature) < 4:  # noqa: PLR2004 - bytes of a signature
         return None

@@ -1,4 +1,4 @@
-"""Zstandard: frames one after another make up one document; frames to be skipped hold nothing of it."""
+"""Zstandard: a document is one frame or several, one after another. Skippable frames have no data."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ class Zstd:
         return (_Frame() if packed else None), packed
 
     def end(self) -> None:
-        """Accept the end behind any frame."""
+        """Accept the end of the archive after any frame."""
 
 
 class _Frame:
-    """Implements :class:`.member.Member`. Its window is at most 128 MiB: what ``zstd -d`` takes, too."""
+    """Implements :class:`.member.Member`. The window is at most 128 MiB, the limit of ``zstd -d`` as well."""
 
     def __init__(self) -> None:
         self._frame = zstd.ZstdDecompressor()
         self.ended = self.more = False
 
     def unpack(self, packed: bytes) -> tuple[bytes, bytes]:
-        """Decompress what is at most a piece; the library keeps what it has not decompressed yet."""
+        """Decompress at most one piece. The library keeps the input that is not decompressed yet."""
         try:
             piece = self._frame.decompress(packed, PIECE)
         except zstd.ZstdError as error:

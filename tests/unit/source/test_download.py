@@ -270,7 +270,7 @@ def test_more_bytes_than_announced_are_not_passed_on(store: Store) -> None:
     longer = Fault(
         status=206, headers={"Content-Range": "bytes 34464-99999/200000"}, body=ARCHIVE[34_464:], framing="close"
     )
-    with pytest.raises(SourceChangedError, match="more came than the 100000 bytes"):
+    with pytest.raises(SourceChangedError, match="more than the 100000 bytes"):
         store.read(whole(after=100_000), longer)
 
 
@@ -370,7 +370,7 @@ def test_a_refused_url_is_replaced_at_once(store: Store) -> None:
 
 
 def test_urls_that_are_all_expired_are_not_asked_for_without_end(store: Store) -> None:
-    with pytest.raises(UrlExpiredError, match="also for 2 URLs newly asked from Genesys"):
+    with pytest.raises(UrlExpiredError, match="also for 2 new URLs from Genesys"):
         store.read(*[s3_error(403, "Request has expired")] * 9)
     assert store.opened == [False, True, True]
     assert sum(store.pauses) <= 1

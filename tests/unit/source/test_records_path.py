@@ -92,17 +92,17 @@ def test_what_is_not_packed_is_entered_in_its_middle() -> None:
 
 WRONG = {
     "no such array": ('{"data": {}}', "there is no array"),
-    "an object": ('{"data": {"recordings": {"id": 1}}}', "what is there is no array"),
-    "a text": ('{"data": {"recordings": "none"}}', "what is there is no array"),
-    "ndjson": ('{"data": {"recordings": []}}\n{"data": {"recordings": []}}\n', "no JSON document"),
+    "an object": ('{"data": {"recordings": {"id": 1}}}', "the value there is not an array"),
+    "a text": ('{"data": {"recordings": "none"}}', "the value there is not an array"),
+    "ndjson": ('{"data": {"recordings": []}}\n{"data": {"recordings": []}}\n', "not a JSON document"),
     "cut off behind the records": ('{"data": {"recordings": []', "cut off"),
     "cut off in the records": ('{"data": {"recordings": [{"recordingId": "r"}', "cut off"),
-    "another document behind it": ('{"data": {"recordings": []}} []', "no JSON document"),
+    "another document behind it": ('{"data": {"recordings": []}} []', "not a JSON document"),
     "a number that is too long": (f'{{"n": {"1" * 5000}, "data": {{"recordings": []}}}}', "too long"),
     "nesting": ("[" * 501, "deeper than 500"),
     "nesting behind the records": ('{"data": {"recordings": []}, "x": ' + "[" * 501, "deeper than 500"),
     "a second array": ('{"data": {"recordings": []}, "data": {"recordings": []}}', "more than one array"),
-    "brackets that do not match": ('{"data": {"recordings": []]}', "no JSON document"),
+    "brackets that do not match": ('{"data": {"recordings": []]}', "not a JSON document"),
 }
 
 

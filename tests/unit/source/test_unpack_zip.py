@@ -42,7 +42,7 @@ def test_a_file_without_entries_is_an_empty_archive() -> None:
     ("method", "says"), [(zipfile.ZIP_BZIP2, "is packed with bzip2"), (zipfile.ZIP_LZMA, "is packed with LZMA")]
 )
 def test_a_method_that_is_not_known_is_named(method: int, says: str) -> None:
-    with pytest.raises(NotAnArchiveError, match=rf"its entry 'a.ndjson' {says} .*Have it packed"):
+    with pytest.raises(NotAnArchiveError, match=rf"its entry 'a.ndjson' {says} .*Pack it as zip"):
         read(zipped({"a.ndjson": b"{}"}, method))
 
 
@@ -50,7 +50,7 @@ def test_an_entry_whose_length_only_follows_needs_deflate() -> None:
     packed = bytearray(zipped({"a.ndjson": b"{}"}, zipfile.ZIP_STORED))
     packed[6] |= 8
     packed[14:26] = bytes(12)
-    with pytest.raises(NotAnArchiveError, match="is not packed, and its length only follows"):
+    with pytest.raises(NotAnArchiveError, match="is not packed, and its length comes only after"):
         read(bytes(packed))
 
 
@@ -65,14 +65,14 @@ def test_an_entry_that_the_directory_does_not_list_is_told() -> None:
     packed = zipped({"a.ndjson": b"{}", "b.ndjson": b"[]"})
     listed = packed.index(b"PK\x01\x02")
     second = packed.index(b"PK\x01\x02", listed + 1)
-    with pytest.raises(NotAnArchiveError, match="lists 1 entries, and 2 came"):
+    with pytest.raises(NotAnArchiveError, match="lists 1 entries, but 2 came"):
         read(packed[:listed] + packed[second:])
 
 
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (lambda packed: packed + b"more", "goes on behind its end"),
+        (lambda packed: packed + b"more", "has more bytes after its end"),
         (lambda packed: packed.replace(b"PK\x01\x02", b"PK\x01\x03"), "neither an entry nor the directory"),
         (lambda packed: packed.replace(b"PK\x05\x06", b"PK\x05\x07"), "its directory is damaged"),
         (lambda packed: packed[:18] + struct.pack("<II", 0xFFFFFFFF, 0xFFFFFFFF) + packed[26:], "sizes of 64 bits"),
