@@ -10,12 +10,12 @@ from airflow.sdk.execution_time.xcom import XCom
 
 
 class GenesysS3PrefixLink(BaseOperatorLink):
-    """Leads to the load's prefix in the S3 console; while there is no certificate, to that of the operator."""
+    """Leads to the load's prefix in the S3 console. Without a certificate, it leads to the operator's prefix."""
 
     name: ClassVar[str] = "S3 prefix"
 
     def get_link(self, operator: BaseOperator, *, ti_key: Any) -> str:
-        """Return the URL, or an empty text when neither certificate nor operator names a bucket."""
+        """Return the URL; the empty text if neither certificate nor operator names a bucket."""
         certificate = XCom.get_value(key="return_value", ti_key=ti_key)
         location = certificate.get("location") if isinstance(certificate, dict) else None
         return console_url(location or _location_of(operator))

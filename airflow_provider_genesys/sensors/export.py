@@ -36,16 +36,16 @@ CREATE_AGAIN = "Clear the task that created it, with its downstream tasks, to ex
 
 
 class GenesysExportSensor(BaseSensorOperator):
-    """Wait until an export has ended, and hand on where its result is.
+    """Wait until an export has ended, and return where its result is.
 
-    Looks once, and returns at once when the export has ended. Otherwise it defers or, when not ``deferrable``, polls
-    in the worker; either way with exponential backoff and jitter, through rate limits and outages of the API.
+    The first poll is at once. If the export has ended, the sensor returns. Otherwise it defers, or polls in the worker
+    if not ``deferrable``. Polls have exponential backoff and jitter, and survive rate limits and outages of the API.
 
     XCom ``return_value`` is the handle: {export_id, kind, state, window_start, window_end, file_uri, expires_at, size,
     etag, records, submitted_at, request}. The signature in ``file_uri`` is encrypted;
     ``GenesysCloudHook.open_file_uri`` gives the URL in clear.
 
-    An export that failed or expired fails the task at once, whatever its ``retries``: it has to be created again.
+    An export that failed or expired fails the task at once, without a retry: it has to be created again.
 
     :param export_id: id of the export, e.g. ``create.output``. (templated)
     :param kind: the kind of export, as given to the operator that created it. (templated)
@@ -103,7 +103,7 @@ class GenesysExportSensor(BaseSensorOperator):
         return self.resume(context)
 
     def resume(self, context: Context, event: dict[str, Any] | None = None, **_: Any) -> dict[str, Any]:
-        """Go on after the trigger's ``event``; without one, begin. What the event says is not relied on."""
+        """Continue after the trigger's ``event``, or begin without one. The state is asked again, not read from it."""
         with self._failing_softly(), failing_fast(), _with_advice(), self.hook:
             self._check()
             GenesysExportLink.persist(context, self.hook.config.api_url)

@@ -11,12 +11,12 @@ from airflow_provider_genesys.triggers.polling import PollingTrigger
 
 
 class GenesysAvailabilityTrigger(PollingTrigger):
-    """Ask until Genesys has all data of a kind up to a moment.
+    """Polls until Genesys has all data of a kind up to a given time.
 
     The event is ``{"available_until"}``, ISO 8601 or None. For the other parameters see
     :class:`.polling.PollingTrigger`.
 
-    :param until: ISO 8601 with zone; to when the data has to be there.
+    :param until: ISO 8601 with zone. The data up to this time has to be there.
     """
 
     def __init__(

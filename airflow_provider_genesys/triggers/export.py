@@ -15,9 +15,9 @@ class GenesysExportTrigger(PollingTrigger):
 
     The event is ``{"export_id", "state", "message"}``.
 
-    When a person clears the task or marks it, Airflow (3.3 and later) does not say which. So the export is cancelled
-    then only for a task that created it: such a task creates another when it was cleared. Who clears no more than a
-    wait wants to go on waiting.
+    When a person clears the task or marks it, Airflow (3.3 and later) does not say which. A task that created the
+    export creates another one when it is cleared, so the export is cancelled. A task that only waits would wait for the
+    same export again, so the export is left alone.
 
     For the other parameters see :class:`.polling.PollingTrigger`.
 
@@ -62,15 +62,15 @@ class GenesysExportTrigger(PollingTrigger):
         return None
 
     def unanswered(self, watch: Watch, error: GenesysError | None) -> dict[str, Any]:
-        """Return the event of an export that has not ended; after an error its state is not known."""
+        """Return the event of an export that has not ended. After an error, its state is not known."""
         if error:
             return self._event_of(ExportState.UNKNOWN.value, str(error))
         return self._event_of(watch.seen or ExportState.UNKNOWN.value, f"Not ended by {self.deadline}.")
 
     async def on_kill(self) -> None:
-        """Cancel the export, if it is this task's own: a person does not want it any more."""
+        """Cancel the export if this task created it: a person has cleared or marked the task."""
         if not self.cancel_on_kill:
-            self.log.info("Export %s runs on: another task created it.", self.export_id)
+            self.log.info("Export %s continues to run: another task created it.", self.export_id)
             return
         cancelled = await in_thread(self._cancel)
         self.log.info("Export %s %s.", self.export_id, "was cancelled" if cancelled else "cannot be cancelled")

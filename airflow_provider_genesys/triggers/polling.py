@@ -1,4 +1,4 @@
-"""What the triggers share: they ask Genesys again and again, in a thread, and wake their task once."""
+"""What the triggers share: they poll Genesys in a thread, and wake their task once."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
     from airflow_provider_genesys.hooks.genesys import GenesysCloudHook
 
 PATIENCE = 2.0
-"""Seconds that one poll may take with its own retries, in one of few threads; the trigger itself asks again."""
+"""Seconds that one poll may take with its retries. There are few threads, and the trigger polls again anyway."""
 
 T = TypeVar("T")
 
 
 class PollingTrigger(BaseTrigger):
-    """Ask until there is an answer, the deadline passes, or the API fails too often in a row; then fire once.
+    """Polls until there is a result, the deadline passes, or the API fails too often in a row; then fires once.
 
-    The event only wakes the task, which asks Genesys itself: Airflow stores and logs arguments and events in clear, so
-    neither ever holds a URL or a token. Polling only reads; the trigger may run twice.
+    The event only wakes the task, which then asks Genesys itself. Airflow stores and logs arguments and events in
+    clear, so they never hold a URL or a token. Polling only reads, so the trigger may run twice.
 
-    :param deadline: ISO 8601 with zone; when the wait ends at the latest.
+    :param deadline: ISO 8601 with zone. The wait ends at this time at the latest.
     :param kind: the kind of export.
     :param genesys_conn_id: the Genesys connection.
     :param poll_interval: seconds before the first poll; later pauses double, with jitter.
@@ -63,18 +63,18 @@ class PollingTrigger(BaseTrigger):
 
     @abstractmethod
     def what(self) -> str:
-        """Return what is waited for, for the log."""
+        """Return what the trigger waits for, for the log."""
 
     @abstractmethod
     def ask(self, watch: Watch) -> dict[str, Any] | None:
-        """Ask once, in a thread; return the event, or None to ask again.
+        """Poll once, in a thread. Return the event, or None to poll again.
 
-        :raises GenesysError: there is no answer.
+        :raises GenesysError: the poll failed.
         """
 
     @abstractmethod
     def unanswered(self, watch: Watch, error: GenesysError | None) -> dict[str, Any]:
-        """Return the event where the wait has ended by ``error``, or None: by its deadline."""
+        """Return the event of a wait that ended by ``error``; if that is None, by its deadline."""
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yield one event."""
