@@ -10,9 +10,9 @@ ANSWER_SECONDS = 10
 
 
 def client(kind: Literal["s3", "sqs", "dynamodb"], conn_id: str | None, config: dict[str, Any] | None = None) -> Any:
-    """Return a client as Airflow's own hook makes it. It does not retry: who uses it does.
+    """Return a client as Airflow's own hook makes it. The client does not retry; the caller does.
 
-    :param config: further arguments of botocore's ``Config``. Where the connection has a setting, that one holds.
+    :param config: further arguments of botocore's ``Config``. Settings of the connection win over them.
     """
     from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
     from botocore.config import Config

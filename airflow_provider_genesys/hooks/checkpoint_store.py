@@ -1,4 +1,4 @@
-"""From an Airflow connection to a checkpoint store: Redis (or Valkey) or DynamoDB, as the connection's type says."""
+"""Opens the checkpoint store of an Airflow connection: Redis (or Valkey) or DynamoDB, by the connection's type."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ REDIS_EXTRAS = ("ssl_cert_reqs", "ssl_ca_certs", "ssl_keyfile", "ssl_certfile", 
 
 
 def open_store(conn_id: str, *, table: str = TABLE) -> ConditionalStore:
-    """Return the checkpoint store that a connection leads to. It connects when it is first used; close it.
+    """Return the checkpoint store of a connection. It connects when it is first used. The caller closes it.
 
     :param conn_id: a connection of the type ``redis`` (as the redis provider reads it) or ``aws``.
     :param table: the DynamoDB table; not used with Redis.
@@ -66,7 +66,7 @@ def _redis_client(settings: dict[str, Any]) -> Any:
     from redis.backoff import NoBackoff
     from redis.retry import Retry
 
-    # The store retries; the client's own retries would multiply with its.
+    # The store retries, so the client must not retry as well.
     once = Retry(NoBackoff(), 0)
     return redis.Redis(**settings, retry=once, socket_connect_timeout=CONNECT_SECONDS, socket_timeout=ANSWER_SECONDS)
 

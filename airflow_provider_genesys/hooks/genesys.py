@@ -1,4 +1,4 @@
-"""From an Airflow connection to a Genesys Cloud client."""
+"""The hook: makes a Genesys Cloud client from an Airflow connection."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 _DEAD_LETTERS = "dead letters"
 
 _BUTTON_PATIENCE = 2.0
-"""Seconds: the person who pressed the button wants to see the first error rather than the last."""
+"""Seconds. A person who tests the connection wants to see an error soon, not after many retries."""
 
 
 class GenesysCloudHook(BaseHook):
@@ -50,7 +50,7 @@ class GenesysCloudHook(BaseHook):
     client needs are described in ``docs/connection.md``. Use it in a ``with`` statement, or :meth:`close` it.
 
     :param genesys_conn_id: the connection to Genesys Cloud.
-    :param patience: seconds over which one call retries. Triggers, which poll again anyway, want few.
+    :param patience: seconds during which one call retries. Triggers poll again anyway, so they use few.
     """
 
     conn_name_attr = "genesys_conn_id"
@@ -66,7 +66,7 @@ class GenesysCloudHook(BaseHook):
     @cached_property
     def config(self) -> CloudConfig:
         """
-        What the connection says.
+        The settings of the connection.
 
         :raises ConfigurationError: a field is missing or wrong; the message names the connection and the field.
         """
@@ -90,12 +90,12 @@ class GenesysCloudHook(BaseHook):
         return CloudClient(self.config, on_secret=mask_secret, patience=self.patience)
 
     def get_conn(self) -> CloudClient:
-        """Return the client, always the same one. Its secrets are masked in the task's log as they come."""
+        """Return the hook's one client. Its secrets are masked in the task's log."""
         return self._client
 
     def close(self) -> None:
         """
-        Let go of connections and of the refresh of tokens, which end with their last user in the process.
+        Give up this hook's share of connections and token refresh. The process's last user ends both.
 
         A hook that is used again opens again.
         """
@@ -112,10 +112,10 @@ class GenesysCloudHook(BaseHook):
 
     def get_token(self) -> str:
         """
-        Return an OAuth token for a request of your own to Genesys Cloud; it is masked in the task's log.
+        Return an OAuth token for your own requests to Genesys Cloud. It is masked in the task's log.
 
-        It is good for at least half a minute more, unless the token endpoint has failed for a while. From the first
-        call until :meth:`close` it is renewed in the background: ask for it before each request and keep none.
+        It is valid for at least another half minute, unless the token endpoint has failed for a while. From the first
+        call until :meth:`close` it is renewed in the background. So ask for a token before each request.
 
         :raises AuthenticationError: client id, secret or region are wrong.
         :raises CloudUnavailableError: there is no token, and the token endpoint gives none.
@@ -123,7 +123,7 @@ class GenesysCloudHook(BaseHook):
         return self._client.token()
 
     def token_provider(self) -> Callable[[], str]:
-        """Return :meth:`get_token` as a function, for anyone who wants to be given a token before each request."""
+        """Return :meth:`get_token` as a function, for code that asks for a token before each request."""
         return self.get_token
 
     def create_export(self, kind: str, request: ExportRequest) -> str:
@@ -139,30 +139,30 @@ class GenesysCloudHook(BaseHook):
         """
         Ask for the state of an export.
 
-        :raises NotFoundError: Genesys does not know it, or not for this OAuth client.
+        :raises NotFoundError: Genesys does not know the export, or not for this OAuth client.
         """
         return family(kind, self.config).status(self._client, export_id)
 
     def jobs_of(self, export_id: str, kind: str) -> list[str]:
-        """Return the ids of the jobs that an export consists of, for kinds that can be asked for again; else none."""
+        """Return the ids of an export's jobs, for kinds that can be asked for again; else none."""
         found = family(kind, self.config)
         if isinstance(found, StartedFamily) or not isinstance(found, PagedFamily):
             return []
         return found.jobs(export_id)
 
     def start_export(self, export_id: str, kind: str) -> ExportStatus:
-        """Let an export that is READY begin. Where it has to wait for others to end, it is READY still."""
+        """Start an export that is READY. It is still READY if it has to wait until others end."""
         found = family(kind, self.config)
         if not isinstance(found, StartedFamily):
             raise ConfigurationError(f"Exports of kind {kind!r} begin by themselves.")
         return found.start(self._client, export_id)
 
     def cancel_export(self, export_id: str, kind: str) -> bool:
-        """Cancel an export. Return False where there is nothing to cancel, or the API cannot."""
+        """Cancel an export. Return False if there is nothing to cancel, or if the API cannot cancel."""
         return family(kind, self.config).cancel(self._client, export_id)
 
     def available_until(self, kind: str) -> datetime | None:
-        """Ask to when Genesys has all data of a kind, aware; None where it does not say."""
+        """Return the time up to which Genesys has all data of a kind (aware); None if it does not say."""
         found = family(kind, self.config)
         return found.available_until(self._client) if isinstance(found, QueryFamily) else None
 
@@ -170,7 +170,7 @@ class GenesysCloudHook(BaseHook):
         self, status: ExportStatus, *, window_start: datetime | None = None, window_end: datetime | None = None
     ) -> dict[str, Any]:
         """
-        Return what an XCom may hold of an export: JSON-serialisable, times in ISO 8601 UTC, the file's URL sealed.
+        Return the handle of an export for XCom: JSON-serialisable, times in ISO 8601 UTC, the file's URL encrypted.
 
         {export_id, kind, state, window_start, window_end, file_uri, expires_at, size, etag, records, submitted_at};
         what Genesys does not say is None.
@@ -187,13 +187,13 @@ class GenesysCloudHook(BaseHook):
         """
         Return the clear URL of an export's file; it is masked in the task's log.
 
-        :param handle: from :meth:`make_handle`; ``export_id`` and ``kind`` are enough. Its URL serves while it has
-            more than 5 minutes to live and the client secret is still the one that sealed it.
+        :param handle: from :meth:`make_handle`; ``export_id`` and ``kind`` are enough. Its URL is used if it is valid
+            for another 5 minutes and the client secret is still the one that encrypted it.
         :param fresh: ask Genesys for a new URL in any case.
         :raises ExportGoneError: the export has expired or was deleted.
         :raises ExportFailedError: the export ended without a file.
-        :raises UrlExpiredError: Genesys knows the export but gives a dead URL.
-        :raises UntrustedHostError: the URL leads where the connection allows no downloads from.
+        :raises UrlExpiredError: Genesys knows the export but gives an expired URL.
+        :raises UntrustedHostError: the connection does not allow downloads from the URL's host.
         """
         from airflow_provider_genesys.cloud.exports.handle import open_handle
 
@@ -211,11 +211,11 @@ class GenesysCloudHook(BaseHook):
 
     def open_dead_letter(self, letter: Mapping[str, Any], *, client_secret: str | None = None) -> bytes:
         """
-        Return the exact bytes of a record that was set aside. They hold personal data: put them into no log.
+        Return the exact bytes of a dead-lettered record. They hold personal data: do not log them.
 
-        :param letter: the dead letter as its sink has it, a row of ``genesys_dead_letters`` or a line of a file below
-            ``_dead_letters/``; ``raw`` and ``raw_form`` are enough.
-        :param client_secret: the one that the connection had when the record was set aside, where it is another now.
+        :param letter: the dead letter: a row of ``genesys_dead_letters``, or a line of a file below ``_dead_letters/``.
+            ``raw`` and ``raw_form`` are enough.
+        :param client_secret: the connection's client secret when the record was dead-lettered, if it was rotated since.
         :raises DeadLetterError: the bytes were not kept, or were encrypted with another client secret.
         """
         from cryptography.fernet import InvalidToken
@@ -229,7 +229,7 @@ class GenesysCloudHook(BaseHook):
         except InvalidToken:
             raise DeadLetterError(
                 f"The dead letter was encrypted with another client secret than connection {self.genesys_conn_id!r} "
-                "has. If it was rotated since, give the former one as client_secret."
+                "has now. If it was rotated, pass the former one as client_secret."
             ) from None
 
     def test_connection(self) -> tuple[bool, str]:

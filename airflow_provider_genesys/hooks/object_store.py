@@ -1,4 +1,4 @@
-"""From an Airflow connection to an object store: Amazon S3 through S3Hook, Azure Blob through WasbHook."""
+"""Opens the object store of an Airflow connection: Amazon S3 through S3Hook, Azure Blob through WasbHook."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def open_folder(url: str, conn_id: str | None) -> tuple[ObjectStore, str]:
     parts = urlsplit(url)
     folder = f"{parts.path.strip('/')}/"
     if not parts.netloc or folder == "/":
-        raise ConfigurationError(f"{url!r} is no folder in a bucket. Give it as s3://bucket/prefix/dt=…/load/.")
+        raise ConfigurationError(f"{url!r} is not a folder in a bucket. Give it as s3://bucket/prefix/dt=…/load/.")
     if parts.scheme == "s3":
         from airflow_provider_genesys.stores.s3 import S3Store
 

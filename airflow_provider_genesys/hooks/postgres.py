@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def connect(postgres_conn_id: str) -> psycopg.Connection:
-    """Open a connection as PostgresHook does, with psycopg 3 even where the hook still uses psycopg2."""
+    """Open a connection as PostgresHook does, but with psycopg 3, even if the hook still uses psycopg2."""
     try:
         import psycopg
         from airflow.providers.postgres.hooks.postgres import PostgresHook

@@ -47,7 +47,7 @@ def test_a_place_where_an_archive_was_landed_is_a_handle(given: Any, monkeypatch
 
 @pytest.mark.parametrize("url", ["s3://lake", "s3://lake/", "s3:///raw/", "az://"])
 def test_a_url_without_bucket_or_folder_is_refused(url: str) -> None:
-    with pytest.raises(ConfigurationError, match="no folder in a bucket"):
+    with pytest.raises(ConfigurationError, match="is not a folder in a bucket"):
         open_folder(url, None)
 
 
