@@ -385,3 +385,13 @@ def test_an_argument_arrives(operator: type, place: dict[str, Any], name: str, r
     except (AttributeError, IndexError, KeyError, TypeError):
         return  # without it nothing gets as far
     assert found != default
+
+
+@pytest.mark.parametrize(
+    ("operator", "place"), [one[:2] for one in OPERATORS], ids=lambda one: getattr(one, "__name__", "")
+)
+def test_dead_letters_are_encrypted_by_the_genesys_connection(operator: type, place: dict[str, Any]) -> None:
+    seen = observe(operator, {"genesys_conn_id": "mine", **place})
+    queue = operator is GenesysExportToSqsOperator
+    encrypt = of_queue("encrypt")(seen) if queue else of_sink("encrypt")(seen)
+    assert encrypt(b"raw") == b"encrypted by mine: raw"
