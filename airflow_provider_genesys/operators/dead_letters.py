@@ -12,8 +12,8 @@ from airflow.sdk import BaseOperator, Context
 from airflow_provider_genesys.exceptions import ConfigurationError, DeadLetterError
 from airflow_provider_genesys.hooks.aws import client
 from airflow_provider_genesys.hooks.object_store import azure_container
-from airflow_provider_genesys.tasks.arguments import required
 from airflow_provider_genesys.tasks.failures import failing_fast
+from airflow_provider_genesys.tasks.rendered import required
 from airflow_provider_genesys.window import read_window
 
 if TYPE_CHECKING:

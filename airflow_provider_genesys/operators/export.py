@@ -17,6 +17,7 @@ from airflow_provider_genesys.hooks.checkpoint_store import TABLE, open_store
 from airflow_provider_genesys.links.genesys import GenesysExportLink
 from airflow_provider_genesys.tasks.availability import LateData, wait_for_data
 from airflow_provider_genesys.tasks.failures import AirflowException, failing_fast
+from airflow_provider_genesys.tasks.rendered import INCLUDE, mapping, words
 from airflow_provider_genesys.tasks.task_state import KeptElsewhere, TaskState
 from airflow_provider_genesys.tasks.wait import DAY, Defer, Wait, await_job_slot, wait_for_export
 from airflow_provider_genesys.window import resolve_window
@@ -85,7 +86,7 @@ class GenesysCreateExportOperator(BaseOperator):
         window_start: datetime | str | None = None,
         window_end: datetime | str | None = None,
         filters: dict[str, Any] | None = None,
-        include: Sequence[str] = ("media", "participants", "metadata"),
+        include: Sequence[str] = INCLUDE,
         file_format: str = "ndjson",
         options: dict[str, Any] | None = None,
         genesys_conn_id: str = "genesys_default",
@@ -188,7 +189,12 @@ class GenesysCreateExportOperator(BaseOperator):
         if window.end > datetime.now(timezone.utc):
             self.log.warning("The window %s is not over: what comes later will be missing from this export.", window)
         request = ExportRequest(
-            window.start, window.end, self.filters or {}, tuple(self.include), self.file_format, self.options or {}
+            window.start,
+            window.end,
+            mapping(self.filters, "filters"),
+            words(self.include, "include", INCLUDE),
+            self.file_format,
+            mapping(self.options, "options"),
         )
         export = self._adopt(state.recall(), request.fingerprint(self.kind))
         if export is None:

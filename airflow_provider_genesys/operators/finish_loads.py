@@ -22,9 +22,9 @@ from airflow_provider_genesys.exceptions import (
 from airflow_provider_genesys.hooks.aws import client
 from airflow_provider_genesys.hooks.object_store import azure_container
 from airflow_provider_genesys.hooks.postgres import connect
-from airflow_provider_genesys.tasks.arguments import required
 from airflow_provider_genesys.tasks.checkpoint_mirror import CheckpointMirror
 from airflow_provider_genesys.tasks.failures import failing_fast
+from airflow_provider_genesys.tasks.rendered import INCLUDE, mapping, required, words
 from airflow_provider_genesys.times import iso_time
 from airflow_provider_genesys.transfers.genesys_to_azure_blob import AzureBlobLoader
 from airflow_provider_genesys.transfers.genesys_to_postgres import PostgresLoader
@@ -70,7 +70,7 @@ class GenesysFinishLoadsOperator(ExportLoader):
     def __init__(
         self,
         *,
-        include: Sequence[str] = ("media", "participants", "metadata"),
+        include: Sequence[str] = INCLUDE,
         file_format: str = "ndjson",
         options: dict[str, Any] | None = None,
         poll_interval: float = 60,
@@ -169,10 +169,10 @@ class GenesysFinishLoadsOperator(ExportLoader):
         request = ExportRequest(
             load.window_start,
             load.window_end,
-            self.filters or {},
-            tuple(self.include),
+            mapping(self.filters, "filters"),
+            words(self.include, "include", INCLUDE),
             self.file_format,
-            self.options or {},
+            mapping(self.options, "options"),
         )
         submitted_at = datetime.now(timezone.utc).isoformat()
         export_id = self.hook.create_export(load.kind, request)

@@ -11,6 +11,7 @@ from airflow.sdk import BaseOperator, Context
 
 from airflow_provider_genesys.cloud.exports.base import ExportRequest
 from airflow_provider_genesys.tasks.failures import failing_fast
+from airflow_provider_genesys.tasks.rendered import mapping
 from airflow_provider_genesys.window import read_moment, resolve_window
 
 if TYPE_CHECKING:
@@ -89,7 +90,8 @@ class GenesysPlanBackfillOperator(BaseOperator):
 
         with failing_fast(), self.hook:
             window = resolve_window(self.window_start, self.window_end, context)
-            request = ExportRequest(window.start, window.end, self.filters or {}, options=self.options or {})
+            filters, options = mapping(self.filters, "filters"), mapping(self.options, "options")
+            request = ExportRequest(window.start, window.end, filters, options=options)
             plan = make_plan(
                 self.hook.get_conn(),
                 self.kind,

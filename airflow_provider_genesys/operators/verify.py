@@ -9,6 +9,7 @@ from airflow.sdk import BaseOperator, Context
 
 from airflow_provider_genesys.exceptions import AccountError, ConfigurationError
 from airflow_provider_genesys.tasks.failures import failing_fast
+from airflow_provider_genesys.tasks.rendered import decoded, words
 
 COMPARED = (
     *("export_id", "kind", "window_start", "window_end", "length", "etag", "bytes_read"),
@@ -51,10 +52,14 @@ class GenesysVerifyExportOperator(BaseOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Compare the certificates and return what they agree on."""
         with failing_fast():
-            verified = compare([_whole(certificate) for certificate in self.certificates], self.may_differ)
+            verified = compare(self._given(), words(self.may_differ, "may_differ", ()))
         for outlet in self.outlets:
             context["outlet_events"][outlet].extra.update(verified)
         return verified
+
+    def _given(self) -> list[dict[str, Any]]:
+        given = decoded(self.certificates, "certificates")
+        return [_whole(decoded(one, "a certificate")) for one in given]
 
 
 def _whole(certificate: dict[str, Any] | Sequence[dict[str, Any]]) -> dict[str, Any]:

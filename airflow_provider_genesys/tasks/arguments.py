@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import ast
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseHook, Variable
 from airflow.sdk.log import mask_secret
 
 from airflow_provider_genesys.cloud.exports import aggregates
 from airflow_provider_genesys.exceptions import ConfigurationError
+from airflow_provider_genesys.tasks.rendered import mapping
 from airflow_provider_genesys.window import absent
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def contract_of(contract: str | Contract | None, modes: dict[str, str] | None, *
     from airflow_provider_genesys.contracts.contract import resolve
 
     named = None if absent(contract) else contract
-    return resolve(named, kind=kind, folder=folder).with_modes(modes or {})
+    return resolve(named, kind=kind, folder=folder).with_modes(mapping(modes, "contract_modes"))
 
 
 def contract_for(
@@ -83,27 +83,12 @@ def shard_of(given: Any, contract: Contract) -> Shard:
     import msgspec
 
     try:
-        return msgspec.convert(ast.literal_eval(given) if isinstance(given, str) else given, Shard)
-    except (msgspec.ValidationError, ValueError, SyntaxError) as error:
+        return msgspec.convert(mapping(given, "shard"), Shard)
+    except (msgspec.ValidationError, ConfigurationError) as error:
         raise ConfigurationError(
             f"shard is no shard ({error}). Map the operator over what GenesysPlanShardsOperator returned: "
             ".partial(...).expand(shard=plan.output)."
         ) from None
-
-
-_Number = TypeVar("_Number", int, float)
-
-
-def required(value: Any, name: str) -> Any:
-    """Return ``value``; a template that rendered to nothing is an error that names the argument."""
-    if absent(value):
-        raise ConfigurationError(f"{name} is empty after rendering; give it a value.")
-    return value
-
-
-def number(value: Any, kind: type[_Number]) -> _Number | None:
-    """Return a number that a template may have made text of; None where it is empty."""
-    return None if absent(value) else kind(value)
 
 
 SHORTEST = 16

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ast
-import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +10,7 @@ from airflow.sdk import BaseOperator, Context
 from airflow_provider_genesys.cloud.exports import aggregates
 from airflow_provider_genesys.exceptions import ConfigurationError, WindowError
 from airflow_provider_genesys.hooks.object_store import is_folder_url
+from airflow_provider_genesys.tasks.rendered import decoded, mapping
 from airflow_provider_genesys.tasks.result import landed_handle
 from airflow_provider_genesys.times import iso_time
 from airflow_provider_genesys.window import Window, absent, read_moment, read_window
@@ -30,7 +29,7 @@ def read_handle(given: Any, kind: str, hook: GenesysCloudHook, source_conn_id: s
     :raises ConfigurationError: it is empty, or no handle.
     :raises SourceRefusedError: no archive was landed there.
     """
-    value = _parsed(given.strip()) if isinstance(given, str) else given
+    value = None if absent(given) else decoded(given.strip() if isinstance(given, str) else given, "handle")
     if url := _location(value):
         return landed_handle(url, source_conn_id)
     if isinstance(value, dict):
@@ -66,7 +65,7 @@ def window_of(handle: dict[str, Any], start: Any, end: Any) -> Window:
 def asked_of(handle: dict[str, Any], filters: dict[str, Any] | None) -> dict[str, Any]:
     """Return what tells this load of the window from others: the operator's filters, and a query of aggregates."""
     asked = aggregates.asked_of(handle) if handle["kind"] == aggregates.KIND else {}
-    return {**asked, **(filters or {})}
+    return {**asked, **mapping(filters, "filters")}
 
 
 def _location(value: Any) -> str | None:
@@ -74,21 +73,6 @@ def _location(value: Any) -> str | None:
     if isinstance(value, dict) and value.get("contract") == "raw":
         value = value.get("location")
     return value if isinstance(value, str) and is_folder_url(value) else None
-
-
-def _parsed(text: str) -> Any:
-    if absent(text):
-        return None
-    if not text.startswith("{"):
-        return text
-    try:
-        return json.loads(text)
-    except ValueError:
-        pass
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        raise ConfigurationError("handle begins like a dict but cannot be read as one.") from None
 
 
 def submission_of(handle: dict[str, Any], given: Any, upstream: Sequence[str], context: Context) -> str | None:

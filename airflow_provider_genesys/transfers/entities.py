@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow.sdk import Context
 
 from airflow_provider_genesys.exceptions import ConfigurationError, SourceChangedError
-from airflow_provider_genesys.tasks.arguments import is_rendered_later, required
+from airflow_provider_genesys.tasks.arguments import is_rendered_later
 from airflow_provider_genesys.tasks.checkpoint_mirror import CheckpointMirror
+from airflow_provider_genesys.tasks.rendered import required
 from airflow_provider_genesys.transfers.base import GenesysExportTransferOperator
 
 if TYPE_CHECKING:

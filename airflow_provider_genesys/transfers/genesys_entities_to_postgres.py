@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_genesys.hooks.postgres import connect
-from airflow_provider_genesys.tasks.arguments import number, required
+from airflow_provider_genesys.tasks.rendered import number, required
 from airflow_provider_genesys.transfers.entities import GenesysEntitiesOperator
 from airflow_provider_genesys.transfers.genesys_to_postgres import PostgresLoader
 from airflow_provider_genesys.window import absent

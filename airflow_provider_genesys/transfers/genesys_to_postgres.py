@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_genesys.hooks.postgres import connect
-from airflow_provider_genesys.tasks.arguments import required
 from airflow_provider_genesys.tasks.reconcile import SinkView, view_of_table
+from airflow_provider_genesys.tasks.rendered import required
 from airflow_provider_genesys.transfers.base import GenesysExportTransferOperator
 from airflow_provider_genesys.transfers.loader import ExportLoader
 

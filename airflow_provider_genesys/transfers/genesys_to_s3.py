@@ -9,7 +9,7 @@ from airflow.sdk import BaseOperatorLink
 
 from airflow_provider_genesys.hooks.aws import client
 from airflow_provider_genesys.links.s3 import GenesysS3PrefixLink
-from airflow_provider_genesys.tasks.arguments import required
+from airflow_provider_genesys.tasks.rendered import required
 from airflow_provider_genesys.transfers.loader import ExportLoader
 from airflow_provider_genesys.transfers.object_store import GenesysExportToObjectStoreOperator, OutputFormat
 

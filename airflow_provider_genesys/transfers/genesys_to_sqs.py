@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_genesys.hooks.aws import client
 from airflow_provider_genesys.hooks.checkpoint_store import TABLE, open_store
-from airflow_provider_genesys.tasks.arguments import required
+from airflow_provider_genesys.tasks.rendered import required
 from airflow_provider_genesys.transfers.base import GenesysExportTransferOperator
 
 if TYPE_CHECKING:

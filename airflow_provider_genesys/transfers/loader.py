@@ -17,10 +17,11 @@ from airflow.sdk import AssetAlias, BaseOperator, BaseOperatorLink, Context
 
 from airflow_provider_genesys.links.genesys import GenesysExportLink
 from airflow_provider_genesys.tasks import reports
-from airflow_provider_genesys.tasks.arguments import check_contract, contract_for, hash_key_of, number, shard_of
+from airflow_provider_genesys.tasks.arguments import check_contract, contract_for, hash_key_of, shard_of
 from airflow_provider_genesys.tasks.checkpoint_mirror import CheckpointMirror
 from airflow_provider_genesys.tasks.handle import asked_of, window_of
 from airflow_provider_genesys.tasks.reconcile import SinkView, check_mode, reconciled
+from airflow_provider_genesys.tasks.rendered import mapping, number
 from airflow_provider_genesys.tasks.result import open_result
 from airflow_provider_genesys.times import parse_time
 
@@ -183,7 +184,7 @@ class ExportLoader(BaseOperator):
         with self.results(handle) as result:
             certificate = run(load, result, self.make_sink(), options, mirror.committed)
         view = partial(self.sink_view, load.contract)
-        filtered = bool(self.filters or (handle.get("request") or {}).get("filters"))
+        filtered = bool(mapping(self.filters, "filters") or (handle.get("request") or {}).get("filters"))
         certificate = reconciled(certificate, self.hook, view, context, self.reconcile, filtered=filtered)
         return self.report(context, certificate, load.contract)
 

@@ -13,7 +13,7 @@ from airflow.sdk import Context
 
 from airflow_provider_genesys.exceptions import ConfigurationError
 from airflow_provider_genesys.hooks.postgres import connect
-from airflow_provider_genesys.tasks.arguments import required
+from airflow_provider_genesys.tasks.rendered import required
 from airflow_provider_genesys.transfers.genesys_to_postgres import GenesysExportToPostgresOperator
 from airflow_provider_genesys.window import resolve_window
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -21,9 +22,10 @@ from airflow_provider_genesys.pipeline.checkpoint import Counts
 from airflow_provider_genesys.sensors.export import GenesysExportSensor
 from airflow_provider_genesys.source.position import Identity
 from airflow_provider_genesys.source.shards import WHOLE
-from airflow_provider_genesys.tasks.arguments import contract_of, number, read_pii_key, required, shard_of
+from airflow_provider_genesys.tasks.arguments import contract_of, read_pii_key, shard_of
 from airflow_provider_genesys.tasks.failures import AirflowFailException
 from airflow_provider_genesys.tasks.handle import read_handle
+from airflow_provider_genesys.tasks.rendered import number, required
 from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
 from airflow_provider_genesys.transfers.genesys_to_postgres import GenesysExportToPostgresOperator
 from tests.support.task_context import context
@@ -97,6 +99,8 @@ def test_drift_is_told_through_the_asset_alias_with_the_sql(reporting: Any) -> N
     ]
     assert event.extra["sql"] == 'ALTER TABLE "public"."t" ADD COLUMN IF NOT EXISTS "new" boolean;'
     assert events[Asset("table")].extra["export_id"] == "e"
+    summary = found.summary()
+    assert summary == json.loads(json.dumps(summary))  # Airflow would store a tuple with the name of its class
 
 
 @pytest.mark.parametrize("alias", [None, "genesys_drift"])

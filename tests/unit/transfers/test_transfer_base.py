@@ -16,9 +16,9 @@ from airflow_provider_genesys.exceptions import (
 )
 from airflow_provider_genesys.operators.verify import compare
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
-from airflow_provider_genesys.tasks.arguments import number, required
 from airflow_provider_genesys.tasks.checkpoint_mirror import CheckpointMirror
 from airflow_provider_genesys.tasks.handle import read_handle
+from airflow_provider_genesys.tasks.rendered import number, required
 from airflow_provider_genesys.tasks.result import open_result
 from airflow_provider_genesys.tasks.task_state import is_first_try
 
