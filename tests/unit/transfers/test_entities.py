@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from random import Random
@@ -13,6 +15,7 @@ import pytest
 from airflow.exceptions import AirflowFailException
 from psycopg.rows import dict_row
 
+from airflow_provider_genesys import failpoints
 from airflow_provider_genesys.exceptions import ConfigurationError, ContractError
 from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
 from airflow_provider_genesys.testing.fake_genesys.listings import Looked
@@ -223,3 +226,46 @@ def test_s3_has_one_snapshot_a_run_and_a_pointer_to_the_newest(
             assert sum(part["rows"] for part in parts) == 12 == pointer["rows"] == summary["counts"]["written"]
     found = client.list_objects_v2(Bucket=bucket, Prefix="raw/queues/dt=")["Contents"]
     assert len({entry["Key"].split("/")[2] for entry in found}) == 3
+
+
+def _killed(day: int, after: int, **settings: Any) -> bool:
+    """Load in a process of its own, killed at the step ``after``; return False where it ends before."""
+    child = os.fork()
+    if not child:
+        left = iter(range(after))
+        failpoints.hook = lambda _: None if next(left, None) is not None else os.kill(os.getpid(), signal.SIGKILL)
+        run(GenesysEntitiesToPostgresOperator(task_id="load", on_clear="resume", **settings), on(day))
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    assert status in (0, signal.SIGKILL)
+    return status == signal.SIGKILL
+
+
+def test_killed_at_every_step_of_a_walk_below_parents_the_snapshot_is_the_same(
+    genesys: FakeGenesys, rows: Callable[[str], list[dict[str, Any]]]
+) -> None:
+    settings: dict[str, Any] = {
+        "entity": "queue_members",
+        "page_size": 12,
+        "dead_letter_raw": "drop",
+        "history": True,
+        "drift_alias": None,
+    }
+    organisation = genesys.listings.organisation
+    day = 0
+    while True:
+        moved = organisation.table("queue_members", next(iter(organisation.table("queues"))).id)
+        moved.create(f"Member {day}")
+        if not _killed(day, day, **settings):
+            break
+        run(GenesysEntitiesToPostgresOperator(task_id="load", on_clear="resume", **settings), on(day))
+        expected = {
+            f"{queue.id}/{member.id}"
+            for queue in organisation.table("queues")
+            for member in organisation.table("queue_members", queue.id)
+        }
+        assert {row["key"] for row in rows("SELECT key FROM queue_members WHERE _deleted_at IS NULL")} == expected
+        assert len(rows("SELECT key FROM queue_members_history WHERE _valid_to IS NULL")) == len(expected)
+        assert len(rows("SELECT key FROM queue_members_history")) == len(expected)
+        day += 1
+    assert day > 15
