@@ -24,7 +24,7 @@ from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
 from airflow_provider_genesys.testing.services import S3Server
 
 ROOT = Path(__file__).parents[2]
-COMPOSE = ROOT / "docker-compose.yaml"
+COMPOSE, DEMO = ROOT / "docker-compose.yaml", ROOT / "docker-compose.demo.yaml"
 SCHEMA = ROOT / "tests" / "compose_schema" / "compose.json"
 EXAMPLE_DAG = ROOT / "dags" / "genesys_recordings_daily.py"
 GUIDE = (ROOT / "docs" / "production.md").read_text()
@@ -34,9 +34,20 @@ AIRFLOW_IMAGE = "airflow-provider-genesys:local"
 Tree = dict[str, Any]
 
 
+def stated() -> Tree:
+    """Both files as Compose merges them, variables not yet replaced."""
+    return merged(*(yaml.safe_load(file.read_text()) for file in (COMPOSE, DEMO)))
+
+
+def merged(tree: Tree, other: Tree) -> Tree:
+    """``tree`` with what ``other`` adds to its mappings, or has in place of its values."""
+    both = {key: merged(tree[key], other[key]) for key in tree.keys() & other.keys() if isinstance(tree[key], dict)}
+    return {**tree, **other, **both}
+
+
 def variables() -> dict[str, str | None]:
     """Every variable that the file reads, with its default; None where it has to be set."""
-    found = [match for match in VARIABLE.finditer(COMPOSE.read_text()) if match["name"]]
+    found = [match for match in VARIABLE.finditer(COMPOSE.read_text() + DEMO.read_text()) if match["name"]]
     return {match["name"]: match["word"] if match["form"] == "-" else None for match in found}
 
 
@@ -68,8 +79,8 @@ def env_file(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def compose(env_file: dict[str, str]) -> Tree:
-    """The file, anchors and variables resolved."""
-    tree: Tree = interpolated(yaml.safe_load(COMPOSE.read_text()), env_file)
+    """Both files, anchors and variables resolved."""
+    tree: Tree = interpolated(stated(), env_file)
     return tree
 
 
@@ -158,6 +169,18 @@ def test_file_has_the_form_of_a_compose_file(compose: Tree) -> None:
     assert errors == []
 
 
+def test_without_the_demo_no_fake_and_no_connection_is_left(env_file: dict[str, str]) -> None:
+    text = COMPOSE.read_text().split("\nname: ")[1]
+    assert not re.search(r"AIRFLOW_CONN_|fake|moto|target|allow_insecure|s3", text, re.IGNORECASE)
+    real = {name: value for name, value in env_file.items() if not name.startswith("TARGET_")}
+    base = interpolated(yaml.safe_load(COMPOSE.read_text()), real)
+    assert list(jsonschema.Draft202012Validator(json.loads(SCHEMA.read_text())).iter_errors(base)) == []
+    assert {name for name in base["services"] if not name.startswith("airflow-")} == {"metadata-db", "redis"}
+    assert {other for one in base["services"].values() for other in one.get("depends_on", {})} <= set(base["services"])
+    mounts = {mount.split(":")[0] for one in base["services"].values() for mount in one.get("volumes", [])}
+    assert {mount for mount in mounts if not mount.startswith("./")} == set(base["volumes"])
+
+
 @pytest.mark.parametrize(
     ("path", "value"),
     [
@@ -196,8 +219,7 @@ def test_secrets_that_the_guide_makes_are_good(env_file: dict[str, str]) -> None
 
 
 def test_file_holds_no_secret(services: Tree) -> None:
-    stated = yaml.safe_load(COMPOSE.read_text())["services"]
-    for name, service in stated.items():
+    for name, service in stated()["services"].items():
         for variable, value in service.get("environment", {}).items():
             if re.search(r"PASSWORD|SECRET|FERNET|CONN$|BACKEND", variable) and name != "s3-bucket":
                 assert "${" in value, f"{name}: {variable}"
