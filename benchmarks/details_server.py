@@ -15,7 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
-from airflow_provider_genesys.testing.fake_genesys.interactions import Interactions
+from airflow_provider_genesys.testing.fake_genesys.conversations import Interactions
 from benchmarks.archives import DAY
 
 AVAILABLE = '"dataAvailabilityDate":"2030-01-01T00:00:00.000Z"'

@@ -18,7 +18,7 @@ from airflow_provider_genesys.pipeline.load import Load
 from airflow_provider_genesys.pipeline.run import Options, run
 from airflow_provider_genesys.sinks.postgres.sink import PostgresSink
 from airflow_provider_genesys.source.pages import Pages
-from airflow_provider_genesys.testing.fake_genesys.interactions import Interactions
+from airflow_provider_genesys.testing.fake_genesys.conversations import Interactions
 from airflow_provider_genesys.testing.fake_genesys.listings import render
 from airflow_provider_genesys.testing.fake_genesys.organisation import Organisation
 

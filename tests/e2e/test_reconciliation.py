@@ -11,7 +11,7 @@ from airflow.sdk import DAG, Asset
 from airflow_provider_genesys.operators.export import GenesysCreateExportOperator
 from airflow_provider_genesys.operators.reconcile import GenesysReconcileOperator
 from airflow_provider_genesys.sensors.export import GenesysExportSensor
-from airflow_provider_genesys.testing.fake_genesys.interactions import DIVISIONS
+from airflow_provider_genesys.testing.fake_genesys.conversations import DIVISIONS
 from airflow_provider_genesys.transfers.genesys_to_postgres import GenesysExportToPostgresOperator
 from airflow_provider_genesys.transfers.genesys_to_s3 import GenesysExportToS3Operator
 from tests.support.airflow_home import run_dag, xcoms

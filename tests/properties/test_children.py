@@ -14,7 +14,7 @@ from airflow_provider_genesys.contracts.child import Child, ChildColumn
 from airflow_provider_genesys.contracts.coerce import coerced
 from airflow_provider_genesys.contracts.column import ColumnType
 from airflow_provider_genesys.contracts.contract import resolve
-from airflow_provider_genesys.testing.fake_genesys.interactions import Interactions
+from airflow_provider_genesys.testing.fake_genesys.conversations import Interactions
 
 CHILDREN = resolve("conversation_details", kind="").children
 NAMES = sorted(

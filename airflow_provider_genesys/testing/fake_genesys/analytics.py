@@ -22,8 +22,8 @@ from airflow_provider_genesys.testing.fake_genesys.analytics_query import (
     interval_of,
     read_query,
 )
+from airflow_provider_genesys.testing.fake_genesys.conversations import Interactions
 from airflow_provider_genesys.testing.fake_genesys.history import History
-from airflow_provider_genesys.testing.fake_genesys.interactions import Interactions
 from airflow_provider_genesys.testing.fake_genesys.messages import Request, Response, api_error, json_response
 from airflow_provider_genesys.testing.fake_genesys.orders import InvalidOrderError
 from airflow_provider_genesys.testing.fake_genesys.settings import Settings

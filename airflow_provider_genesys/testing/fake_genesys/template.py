@@ -12,7 +12,7 @@ from operator import itemgetter
 from random import Random
 from struct import Struct
 
-from airflow_provider_genesys.testing.fake_genesys.conversations import (
+from airflow_provider_genesys.testing.fake_genesys.recording_content import (
     CONVERSATION_HEAD,
     CONVERSATION_TAIL,
     RECORDING_HEAD,
