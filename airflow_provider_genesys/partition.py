@@ -1,4 +1,4 @@
-"""Which time a partition of Airflow 3.2 and later stands for: the hour, day, week or month that it is named by."""
+"""Returns the time of a partition of Airflow 3.2 and later: the hour, day, week or month in its name."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ class LoadFacts:
 
 @dataclass(frozen=True)
 class Load:
-    """One window of one kind, read through one contract: what ``load_id`` stands for."""
+    """One window of one kind, read with one contract. ``load_id`` is its hash."""
 
     load_id: str
     """Hash of kind, window, filters and contract: the same for every retry, clear and re-run."""
@@ -89,7 +89,7 @@ class Load:
 
 @dataclass(frozen=True)
 class Batch:
-    """A run of whole records ``[start, end)`` in unpacked bytes, and the checkpoint that stands behind them.
+    """A run of whole records ``[start, end)`` in unpacked bytes, and the checkpoint after them.
 
     ``rows`` hold one value per column of ``contract.columns``, in that order; ``offsets`` the records' places, one per
     row. ``contract`` is ``load.contract`` until it evolves; a batch ends before the record that makes it evolve.

@@ -1,8 +1,8 @@
 """Load one export into one sink. This is the product: everything else serves these lines.
 
-A source is read from the checkpoint on, in slices of whole records, which are turned into rows by the contract, and
-given to the sink batch by batch, each together with the checkpoint that stands behind it. What cannot be a row is set
-aside. When the source has ended, the account is closed and the sink marks the load complete.
+The loop reads a source from the checkpoint on, in slices of whole records. The contract turns the records into rows.
+The sink gets them batch by batch, each batch together with the checkpoint after it. A record that cannot be a row is
+dead-lettered. When the source has ended, the counts are checked, and the sink marks the load complete.
 """
 
 from __future__ import annotations

@@ -70,7 +70,7 @@ class Entry:
     submitted_at: str | None = None
     contract: str | None = None
     run_id: str | None = None
-    """Of the newest attempt, as what stands above it: what whoever takes the load up has to know of it."""
+    """These fields describe the newest attempt. The next attempt needs them to continue the load."""
     written_at: str | None = None
     version: int = VERSION
 

@@ -64,7 +64,7 @@ class RecordingJob:
 
     @property
     def state(self) -> str:
-        """PENDING, READY, and once it was told to: PROCESSING, and then its outcome."""
+        """PENDING, READY; after the request to start: PROCESSING, and then its outcome."""
         if self._cancelled:
             return "CANCELLED"
         if not self._processing:

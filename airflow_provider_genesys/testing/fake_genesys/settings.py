@@ -37,13 +37,13 @@ class Settings:
     :param longest_interval: a details job may not ask for more; None for any.
     :param pagination_cap: results of a details job behind this many are refused; None for none.
     :param bucket_cap: an aggregates query may not have more buckets; None for any.
-    :param available_until: to when analytics has all data; None stands for five minutes ago.
+    :param available_until: time up to which analytics has all data; None means five minutes ago.
     :param page_fault: where the third page of results leads: ``same cursor``, ``cursor loop`` or ``page repeated``.
     :param recordings_each: how many recordings a conversation has; None for none, one or two, as its id says.
     :param media_bytes: the smallest and the largest media of a recording, in bytes.
     :param sensitive: share of the recordings that hold sensitive data.
     :param view_sensitive_data: whether the client may see those; otherwise they are left out, silently.
-    :param failed_recordings: so many recordings a recording job cannot export.
+    :param failed_recordings: number of recordings that a recording job cannot export.
     :param batch_url_minutes: how long the URLs of media live, 2 to 60.
     :param token_seconds: lifetime of a token.
     :param url_seconds: lifetime of a presigned URL.

@@ -20,7 +20,7 @@ _GZIP = 31
 
 
 class StoredArchive:
-    """An archive that a thread of its own writes once, and that ``sendfile`` serves.
+    """An archive that a separate thread writes once, and that ``sendfile`` serves.
 
     The file has no name: nothing is left behind, however the process ends.
 
@@ -83,7 +83,7 @@ class GivenArchive:
 
 
 def _gzip(chunks: Iterable[bytes | memoryview], *, members: bool) -> Iterator[bytes]:
-    """Compress ``chunks``, each to a member of its own where ``members`` says so."""
+    """Compress ``chunks``; each to a separate member if ``members`` is set."""
     packer = _packer()
     for number, chunk in enumerate(chunks):
         if number and members:
