@@ -37,7 +37,8 @@
     ├── SinkError
     │   ├── SinkUnavailableError  retried            the batch was retried and is still not in; nothing of it is visible
     │   ├── SinkRefusedError      fails the task     no such table or bucket, no permission
-    │   │   └── SnapshotShrunkError fails the task   a snapshot lacks more keys than max_deleted_ratio allows
+    │   │   ├── SnapshotShrunkError fails the task   a snapshot lacks more keys than max_deleted_ratio allows
+    │   │   └── UnrankedExportError fails the task   another export has the same record, and nobody knows the newer one
     │   ├── FencedError           fails the task     a newer attempt of the same load has taken over
     │   └── CheckpointError       fails the task     the checkpoint cannot be read, or belongs to something else
     ├── MemoryLimitError          fails the task     the process holds more than max_memory_mb
@@ -248,6 +249,10 @@ class SinkRefusedError(SinkError):
 
 class SnapshotShrunkError(SinkRefusedError):
     """A snapshot lacks more of the keys before it than ``max_deleted_ratio`` allows; nothing of it was published."""
+
+
+class UnrankedExportError(SinkRefusedError):
+    """The sink holds the same record of another export, and there is no evidence which was asked for later."""
 
 
 class FencedError(SinkError):

@@ -60,6 +60,11 @@ def held(warehouse: Warehouse) -> Rows:
     return dict(warehouse.rows("recording_id, duration_ms"))
 
 
+@pytest.mark.outcome(
+    "jobs",
+    "a run is cleared, and its window exported again with corrections, by an API that does not tell when",
+    "recovers",
+)
 @pytest.mark.parametrize("write_mode", ["upsert", "replace_window"])
 def test_a_run_that_is_cleared_and_made_again_brings_the_corrections(
     warehouse: Warehouse, load: Callable[..., Any], write_mode: str

@@ -158,16 +158,6 @@ def test_an_older_export_does_not_replace_and_counts_as_duplicate(warehouse: War
     assert [row["_genesys_export_id"] for row in warehouse.rows()] == ["old"] * 15 + ["new"] * 15
 
 
-@pytest.mark.parametrize("order", [("a", "b"), ("b", "a")])
-def test_of_exports_submitted_together_the_same_one_stays_in_whatever_order(
-    warehouse: Warehouse, order: tuple[str, str]
-) -> None:
-    for export_id in order:
-        load = make_load(export_id, load_id=export_id)
-        warehouse.load(load, make_batches(load, 3))
-    assert {row["_genesys_export_id"] for row in warehouse.rows()} == {"b"}
-
-
 def test_of_two_shards_the_record_further_behind_stays_whichever_comes_late(warehouse: Warehouse) -> None:
     first, second = make_load(shard=1), make_load(shard=2)
     sink = warehouse.sink()

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from airflow_provider_genesys.exceptions import UnrankedExportError
 from airflow_provider_genesys.pipeline.checkpoint import Counts
 from tests.sinks.batches import DAY, LENGTH, make_batch, make_batches, make_certificate, make_load, recording_row
 from tests.sinks.warehouse import Warehouse, write_all
@@ -27,7 +29,8 @@ class Attempt:
 class Export:
     """An export whose record ``i`` has the key ``keys[i]``."""
 
-    submitted: int
+    submitted: int | None
+    """In hours; None where nobody knows."""
     keys: tuple[int, ...]
     attempts: tuple[Attempt, ...]
 
@@ -35,7 +38,7 @@ class Export:
 ATTEMPTS = st.builds(Attempt, st.integers(1, 7), st.integers(0, 3), st.booleans())
 EXPORTS = st.builds(
     Export,
-    st.integers(0, 2),
+    st.one_of(st.none(), st.integers(0, 4)),
     st.lists(st.integers(0, 9), min_size=1, max_size=20).map(tuple),
     st.lists(ATTEMPTS, max_size=3).map(tuple),
 )
@@ -47,11 +50,16 @@ def test_the_newest_of_each_key_stays_and_everything_else_is_counted(
     warehouse: Warehouse, exports: Sequence[Export]
 ) -> None:
     warehouse.execute("DROP TABLE IF EXISTS recordings, genesys_ledger, genesys_dead_letters")
-    expected: dict[int, tuple[int, str, int]] = {}
+    expected: dict[int, tuple[int | None, str, int]] = {}
     for number, export in enumerate(exports):
         name = f"export-{number}"
+        met = [expected[key] for key in set(export.keys) & expected.keys()]
+        if any(export.submitted is None or submitted in {None, export.submitted} for submitted, _, _ in met):
+            with pytest.raises(UnrankedExportError):
+                load(warehouse, name, export)
+            return
         ranks = {key: (export.submitted, name, offset) for offset, key in enumerate(export.keys)}
-        won = {key: rank for key, rank in ranks.items() if key not in expected or expected[key] < rank}
+        won = {key: rank for key, rank in ranks.items() if key not in expected or _is_newer(rank, expected[key])}
         expected |= won
         counts = load(warehouse, name, export)
         assert counts == Counts(len(export.keys), len(won), 0, len(export.keys) - len(won))
@@ -61,9 +69,15 @@ def test_the_newest_of_each_key_stays_and_everything_else_is_counted(
     assert held == {key: (name, offset * LENGTH) for key, (_, name, offset) in expected.items()}
 
 
+def _is_newer(rank: tuple[int | None, str, int], held: tuple[int | None, str, int]) -> bool:
+    assert rank[0] is not None
+    assert held[0] is not None
+    return rank[0] > held[0]
+
+
 def load(warehouse: Warehouse, name: str, export: Export) -> Counts:
     """Run the export's attempts, each of which stops, and then one that ends."""
-    submitted_at = DAY + timedelta(hours=export.submitted)
+    submitted_at = None if export.submitted is None else DAY + timedelta(hours=export.submitted)
     load = make_load(name, load_id=f"load-{name}", submitted_at=submitted_at)
     numbers = range(len(export.keys))
 

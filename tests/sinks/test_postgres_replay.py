@@ -72,6 +72,20 @@ def test_a_mended_contract_turns_dead_letters_into_rows(warehouse: Warehouse) ->
     assert len(warehouse.rows()) == 9
 
 
+def test_a_letter_that_nobody_can_rank_stays_and_the_others_are_replayed(warehouse: Warehouse) -> None:
+    load = set_up(warehouse)
+    other = make_load("export-2", load_id="load-2", submitted_at=load.submitted_at)
+    warehouse.load(other, [make_batch(other, range(3, 4))])
+
+    account = replayed(warehouse)
+
+    assert (account.replayed, account.still_open) == (1, 2)
+    third, fourth, _ = warehouse.dead_letters()
+    assert (third["state"], third["rule"]) == ("open", "unranked-export")
+    assert "asked for later" in third["message"]
+    assert fourth["state"] == "replayed"
+
+
 def test_letters_are_marked_and_none_is_removed(warehouse: Warehouse) -> None:
     set_up(warehouse)
 
@@ -187,7 +201,7 @@ def test_letters_without_their_bytes_stay_as_they_are(warehouse: Warehouse) -> N
     def foreign(_: bytes) -> bytes:
         raise DeadLetterError("another secret")
 
-    encrypted = make_load("export-2", load_id="load-2")
+    encrypted = make_load("export-2", load_id="load-2", submitted_at=DAY + timedelta(days=3))
     batch = letters_of(encrypted, {3: record(3)})
     warehouse.load(encrypted, [batch], dead_letter_raw="encrypt", encrypt=lambda raw: raw.hex().encode())
     before = warehouse.dead_letters()

@@ -23,7 +23,7 @@ _COLUMNS = (
     "kind text NOT NULL",
     "window_start timestamptz NOT NULL",
     "window_end timestamptz NOT NULL",
-    "submitted_at timestamptz NOT NULL",
+    "submitted_at timestamptz",
     "processed_at timestamptz NOT NULL",
     "contract text NOT NULL",
     "run_id text NOT NULL",

@@ -48,14 +48,14 @@ def is_transient(error: BaseException) -> bool:
     return lost and not _NO_ENTRY.search(str(error))
 
 
-def is_of_a_row(error: psycopg.Error) -> bool:
+def is_of_a_row(error: BaseException) -> bool:
     """Tell whether a row is to blame, so that the others can land without it."""
-    if error.sqlstate:
+    if isinstance(error, psycopg.Error) and error.sqlstate:
         return error.sqlstate.startswith(_ROW)
     return isinstance(error, psycopg.DataError)
 
 
-def lacks_partition(error: psycopg.Error) -> bool:
+def lacks_partition(error: BaseException) -> bool:
     """Tell whether the target is partitioned, and no partition takes the row: a check without a constraint."""
     return isinstance(error, psycopg.errors.CheckViolation) and not error.diag.constraint_name
 

@@ -37,7 +37,7 @@ _COLUMNS = (
     "kind text NOT NULL",
     "window_start timestamptz NOT NULL",
     "window_end timestamptz NOT NULL",
-    "submitted_at timestamptz NOT NULL",
+    "submitted_at timestamptz",
     "write_mode text NOT NULL",
     "publish text NOT NULL",
     "contract text NOT NULL",
@@ -63,7 +63,8 @@ VALUES (%(load_id)s, %(target)s, %(shard)s, 1, 'loading', %(export_id)s, %(kind)
     %(submitted_at)s, %(contract)s, %(run_id)s, %(write_mode)s, %(publish)s, 1, now(), now())
 ON CONFLICT (load_id, target, shard)
     DO UPDATE SET fence = l.fence + 1, attempts = l.attempts + 1, run_id = excluded.run_id,
-        write_mode = excluded.write_mode, opened_at = now()
+        write_mode = excluded.write_mode, submitted_at = coalesce(excluded.submitted_at, l.submitted_at),
+        opened_at = now()
 RETURNING fence, attempts, begun_at, opened_at, checkpoint, export_id, state, contract, publish
 """
 # Loads of one export through two contracts write the same rows. Whoever was at it with the other one is fenced, and
@@ -87,7 +88,8 @@ WHERE load_id = %(load_id)s AND target = %(target)s AND shard = %(shard)s
 _LOCK = """
 SELECT fence, checkpoint, taken_over, state = 'complete', EXISTS (
     SELECT FROM {ledger} WHERE target = {target} AND write_mode = 'replace_window' AND state = 'complete'
-        AND (submitted_at, export_id) > ({submitted_at}, {export_id})
+        AND export_id <> {export_id}
+        AND (submitted_at >= {submitted_at} OR submitted_at IS NULL OR {submitted_at} IS NULL)
 ) FROM {ledger} WHERE load_id = {load_id} AND target = {target} AND shard = {number} FOR UPDATE
 """
 _ADVANCE = """
@@ -133,7 +135,7 @@ class HeldRow:
     """By source (``export_id/shard``): how many of its rows this load has replaced, ever."""
     complete: bool
     overtaken: bool
-    """Whether newer loads have replaced windows of the same target."""
+    """Whether loads that may be newer have replaced windows of the same target."""
 
     @property
     def position(self) -> Position | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +10,7 @@ import msgspec
 import psycopg
 
 from airflow_provider_genesys.contracts.contract import Contract
-from airflow_provider_genesys.exceptions import SinkRefusedError
+from airflow_provider_genesys.exceptions import SinkRefusedError, UnrankedExportError
 from airflow_provider_genesys.pipeline.load import Batch, Load
 from airflow_provider_genesys.sinks.postgres.errors import is_of_a_row, lacks_partition, rule_of
 from airflow_provider_genesys.sinks.postgres.session import Cursor
@@ -19,10 +19,16 @@ from airflow_provider_genesys.source.records import DeadLetter
 
 
 def search(
-    cursor: Cursor, table: Table, load: Load, rows: Sequence[tuple[Any, ...]], offsets: Sequence[int]
+    cursor: Cursor,
+    table: Table,
+    load: Load,
+    rows: Sequence[tuple[Any, ...]],
+    offsets: Sequence[int],
+    sets_aside: Callable[[Exception], bool] = is_of_a_row,
 ) -> dict[int, DeadLetter]:
     """Land what can be landed, in halves of halves; return a dead letter by offset for each row that cannot.
 
+    :param sets_aside: tells whether an error is of a row, which is to be set aside.
     :raises SinkRefusedError: the target lacks a partition that the load's window needs: that is of no row's making.
     """
     try:
@@ -30,8 +36,8 @@ def search(
             cursor.execute(table.stage)
             table.land(cursor, rows, offsets)
             table.unstage(cursor)
-    except psycopg.Error as error:
-        if not rows or not is_of_a_row(error):
+    except (psycopg.Error, UnrankedExportError) as error:
+        if not rows or not sets_aside(error):
             raise
         if len(rows) == 1:
             if lacks_partition(error):
@@ -39,8 +45,8 @@ def search(
             return {offsets[0]: _dead_letter(load.contract, rows[0], offsets[0], error)}
         middle = len(rows) // 2
         return {
-            **search(cursor, table, load, rows[:middle], offsets[:middle]),
-            **search(cursor, table, load, rows[middle:], offsets[middle:]),
+            **search(cursor, table, load, rows[:middle], offsets[:middle], sets_aside),
+            **search(cursor, table, load, rows[middle:], offsets[middle:], sets_aside),
         }
     return {}
 
@@ -69,16 +75,18 @@ def without(batch: Batch, poison: dict[int, DeadLetter]) -> tuple[list[tuple[Any
     return [batch.rows[place] for place in good], [batch.offsets[place] for place in good]
 
 
-def _dead_letter(contract: Contract, row: tuple[Any, ...], offset: int, error: psycopg.Error) -> DeadLetter:
+def _dead_letter(contract: Contract, row: tuple[Any, ...], offset: int, error: Exception) -> DeadLetter:
+    rule, message = _reason(error)
+    return DeadLetter(offset=offset, raw=_row_as_json(contract, row), stage="sink", rule=rule, message=message)
+
+
+def _reason(error: Exception) -> tuple[str, str]:
+    if not isinstance(error, psycopg.Error):
+        return "unranked-export", str(error)
     names = {"column": error.diag.column_name, "constraint": error.diag.constraint_name}
     places = [f"{kind} {name}" for kind, name in names.items() if name]
-    return DeadLetter(
-        offset=offset,
-        raw=_row_as_json(contract, row),
-        stage="sink",
-        rule=rule_of(error),
-        message=f"PostgreSQL refuses the row: {', '.join([rule_of(error).replace('-', ' '), *places])}",
-    )
+    rule = rule_of(error)
+    return rule, f"PostgreSQL refuses the row: {', '.join([rule.replace('-', ' '), *places])}"
 
 
 def _row_as_json(contract: Contract, row: tuple[Any, ...]) -> bytes:

@@ -18,7 +18,7 @@ from psycopg import sql
 from psycopg.rows import dict_row
 
 from airflow_provider_genesys.contracts.contract import Contract
-from airflow_provider_genesys.exceptions import DeadLetterError, SinkRefusedError
+from airflow_provider_genesys.exceptions import DeadLetterError, SinkRefusedError, UnrankedExportError
 from airflow_provider_genesys.failpoints import COMMITTING, reached
 from airflow_provider_genesys.pipeline.load import Load
 from airflow_provider_genesys.pipeline.replay import (
@@ -37,7 +37,7 @@ from airflow_provider_genesys.sinks.postgres.dead_letters import identify
 from airflow_provider_genesys.sinks.postgres.errors import is_of_a_row
 from airflow_provider_genesys.sinks.postgres.ledger import Ledger
 from airflow_provider_genesys.sinks.postgres.poison import search
-from airflow_provider_genesys.sinks.postgres.schema import check, columns_of, find_key
+from airflow_provider_genesys.sinks.postgres.schema import check, check_submission, columns_of, find_key
 from airflow_provider_genesys.sinks.postgres.session import Connection, Cursor, Session
 from airflow_provider_genesys.sinks.postgres.table import Table
 from airflow_provider_genesys.sinks.postgres.target import Target
@@ -53,9 +53,10 @@ _STRAYS = """
 SELECT count(*) AS strays FROM {letters} WHERE target = %(target)s AND state = 'open' AND NOT ({sane})
 """
 _LOADS = """
-SELECT DISTINCT load_id, shard, export_id, kind, window_start, window_end, submitted_at FROM {letters}
+SELECT load_id, shard, export_id, kind, window_start, window_end, max(submitted_at) AS submitted_at FROM {letters}
 WHERE target = %(target)s AND state = 'open' AND window_end > %(since)s AND window_start < %(until)s
     AND {sane}
+GROUP BY load_id, shard, export_id, kind, window_start, window_end
 ORDER BY submitted_at, load_id, shard
 """
 _LETTERS = """
@@ -178,17 +179,17 @@ class PostgresReplay:
         return letters[-1]["source_offset"], account(letters, judged, landed.duplicates)
 
     def _land(self, cursor: Cursor, load: Load, judged: Judged, *, overtaken: bool) -> Landed:
-        """Upsert the rows; those that PostgreSQL refuses become failed letters, as in a load."""
+        """Upsert the rows; those that PostgreSQL refuses, or nobody can rank, become failed letters."""
         table = self._table(cursor, load)
         try:
             with cursor.connection.transaction():
                 cursor.execute(table.stage)
                 return table.land(cursor, judged.rows, judged.offsets, overtaken=overtaken)
-        except psycopg.Error as error:
-            if not is_of_a_row(error):
+        except (psycopg.Error, UnrankedExportError) as error:
+            if not _stays_aside(error):
                 raise
         with cursor.connection.transaction(force_rollback=True):
-            poison = search(cursor, table, load, judged.rows, judged.offsets)
+            poison = search(cursor, table, load, judged.rows, judged.offsets, _stays_aside)
         good = [place for place, offset in enumerate(judged.offsets) if offset not in poison]
         judged.rows, judged.offsets = [judged.rows[i] for i in good], [judged.offsets[i] for i in good]
         judged.failed |= poison
@@ -201,6 +202,7 @@ class PostgresReplay:
         if not columns:
             raise SinkRefusedError(f"There is no table {self._target} to replay dead letters into.")
         check(identifier, contract, columns)
+        check_submission(identifier, load, columns)
         key, ledger = find_key(cursor, identifier, contract), sql.Identifier(self._schema, "genesys_ledger")
         return Table(Target(identifier, ledger, contract, key), lineage(load, self._target, EVER.since))
 
@@ -226,3 +228,8 @@ class PostgresReplay:
 
     def _doing(self, what: str) -> str:
         return f"the dead letters of {self._target} ({what})"
+
+
+def _stays_aside(error: Exception) -> bool:
+    """Whether a letter cannot be replayed and the others can."""
+    return isinstance(error, UnrankedExportError) or is_of_a_row(error)

@@ -8,7 +8,8 @@ from psycopg import errors, sql
 
 from airflow_provider_genesys.contracts.contract import Contract
 from airflow_provider_genesys.exceptions import SinkRefusedError
-from airflow_provider_genesys.sinks.postgres.columns import LINEAGE, LOADED, TYPES, column_names, key_choices
+from airflow_provider_genesys.pipeline.load import Load
+from airflow_provider_genesys.sinks.postgres.columns import LINEAGE, LOADED, SUBMITTED, TYPES, column_names, key_choices
 from airflow_provider_genesys.sinks.postgres.session import Cursor
 
 # Any number, as long as all who create these tables take the same.
@@ -42,7 +43,7 @@ def create_target(table: sql.Identifier, contract: Contract, *, partitioned: boo
     """
     names = column_names(contract)
     required = {name for name, column in zip(names, contract.columns, strict=True) if column.required}
-    required |= {column.name for column in LINEAGE}
+    required |= {column.name for column in LINEAGE if column is not SUBMITTED}
     columns = [
         sql.SQL("{} {}{}").format(sql.Identifier(name), sql.SQL(kind), sql.SQL(" NOT NULL" * (name in required)))
         for name, kind, _ in _described(contract)
@@ -122,6 +123,20 @@ def check(table: sql.Identifier, contract: Contract, present: dict[str, bool]) -
             for name in demanding
         ]
         raise _unfit(table, f"has columns that the contract cannot fill: {', '.join(demanding)}", remedies)
+
+
+def check_submission(table: sql.Identifier, load: Load, present: dict[str, bool]) -> None:
+    """Look whether the target takes rows of an export of which nobody knows when it was asked for.
+
+    :raises SinkRefusedError: this is one, and the target does not.
+    """
+    if load.submitted_at is None and present[SUBMITTED.name]:
+        remedy = sql.SQL("ALTER TABLE {} ALTER COLUMN {} DROP NOT NULL").format(table, sql.Identifier(SUBMITTED.name))
+        how = (
+            f"wants to know when export {load.export_id} was asked for, and nobody says. Give the operator "
+            "submitted_at, or let that be unknown"
+        )
+        raise _unfit(table, how, [remedy])
 
 
 def find_key(cursor: Cursor, table: sql.Identifier, contract: Contract) -> tuple[str, ...]:

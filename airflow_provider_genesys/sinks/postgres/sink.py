@@ -38,7 +38,14 @@ from airflow_provider_genesys.sinks.postgres.ledger import Claim, HeldRow, Ledge
 from airflow_provider_genesys.sinks.postgres.partitions import PartitionBy, Partitions
 from airflow_provider_genesys.sinks.postgres.poison import search, with_records, without
 from airflow_provider_genesys.sinks.postgres.raw import batch_with_raw, with_raw
-from airflow_provider_genesys.sinks.postgres.schema import check, create_target, ensure, ensure_schema, find_key
+from airflow_provider_genesys.sinks.postgres.schema import (
+    check,
+    check_submission,
+    create_target,
+    ensure,
+    ensure_schema,
+    find_key,
+)
 from airflow_provider_genesys.sinks.postgres.session import Connection, Cursor, Session
 from airflow_provider_genesys.sinks.postgres.shards import Shards, check_options
 from airflow_provider_genesys.sinks.postgres.staging import Publish, Staging
@@ -229,7 +236,9 @@ class PostgresSink:
     def _prepare_target(self, cursor: Cursor, *, create: bool) -> None:
         contract, partitions = self._contract, self._partitions
         definition = partitions.create_target(contract) if partitions else create_target(self._identifier, contract)
-        check(self._identifier, contract, ensure(cursor, self._identifier, definition, create=create))
+        present = ensure(cursor, self._identifier, definition, create=create)
+        check(self._identifier, contract, present)
+        check_submission(self._identifier, self._load, present)
         if partitions:
             partitions.ensure(cursor, self._load.window_start, self._load.window_end, create=create)
 

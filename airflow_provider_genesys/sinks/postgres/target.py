@@ -16,6 +16,7 @@ from airflow_provider_genesys.sinks.postgres.columns import (
     SUBMITTED,
     column_names,
 )
+from airflow_provider_genesys.sinks.postgres.ranking import EARLIER, LATER, SHOWN
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Target:
 
     def names(self) -> dict[str, sql.Composable]:
         """Return what stands in the braces of statements on it: every name that does not depend on a stage."""
-        return {
+        names: dict[str, sql.Composable] = {
             "target": self.identifier,
             "ledger": self.ledger,
             "timestamp": sql.Identifier(self.own[self.contract.index(self.contract.timestamp)]),
@@ -53,3 +54,6 @@ class Target:
             "contract": sql.Identifier(CONTRACT.name),
             "loaded": sql.Identifier(LOADED.name),
         }
+        names["loads_submitted"] = sql.SQL(SHOWN).format(sql.SQL("max(submitted)"))
+        ranks = {"asked_earlier": EARLIER, "asked_later": LATER}
+        return {**names, **{name: sql.SQL(text).format(**names) for name, text in ranks.items()}}

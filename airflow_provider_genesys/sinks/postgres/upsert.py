@@ -18,7 +18,8 @@ r1   A      09:00           900 It loses, whatever its offset: A was asked for b
 A record of an export C, submitted at 11:00, would win over all three. C would count it as written, and say in the
 ledger, under ``taken_over``, that it has replaced a row of B.
 
-A source is an export, or a shard of it. Two exports that were asked for at the same moment are ordered by their ids.
+A source is an export, or a shard of it. Of two exports it may not be known which was asked for later: see
+:mod:`.postgres.ranking`.
 """
 
 from __future__ import annotations
@@ -33,12 +34,13 @@ from typing import Any
 from psycopg import errors, sql
 
 from airflow_provider_genesys.pipeline.load import Load
+from airflow_provider_genesys.sinks.postgres.ranking import unranked
 from airflow_provider_genesys.sinks.postgres.session import Cursor
 from airflow_provider_genesys.sinks.postgres.target import Target
 
 _INSERT = """
 INSERT INTO {target} ({own}, {offset}, {export}, {submitted}, {shard}, {contract}, {loaded})
-SELECT {own}, {offset}, %(export)s, %(submitted)s, %(shard)s, %(contract)s, now() FROM {stage}
+SELECT {own}, {offset}, %(export)s, %(submitted)s::timestamptz, %(shard)s, %(contract)s, now() FROM {stage}
 ON CONFLICT ({keys}) DO NOTHING
 """
 
@@ -59,33 +61,44 @@ WITH met AS (
             AND coalesce(t.{offset} >= %(first)s AND t.{offset} < %(end)s, t.{shard} = %(shard)s) AS same_source,
         t.{contract} IS NOT DISTINCT FROM %(contract)s AS same_contract,
         coalesce(t.{loaded} >= %(begun_at)s, false) AS since_begun,
-        coalesce((t.{submitted}, t.{export}) < (%(submitted)s, %(export)s), true) AS asked_earlier,
+        {asked_earlier} AS asked_earlier, {asked_later} AS asked_later, t.{submitted} AS submitted,
         t.{offset} AS in_table, s.{offset} AS in_stage
     FROM {stage} AS s JOIN {target} AS t USING ({keys})
 ), judged AS MATERIALIZED (
     SELECT *, same_source AND since_begun AS of_this_load, in_table = in_stage AS same_record,
         CASE WHEN NOT same_export THEN asked_earlier
             WHEN same_source AND NOT since_begun THEN true
-            ELSE in_table <= in_stage END AS older
+            ELSE in_table <= in_stage END AS older,
+        NOT (same_export OR asked_earlier OR asked_later) AS unranked
     FROM met
 ), replaced AS (
-    UPDATE {target} AS t SET {assigned}, {offset} = s.{offset}, {export} = %(export)s, {submitted} = %(submitted)s,
-        {shard} = %(shard)s, {contract} = %(contract)s, {loaded} = now()
+    UPDATE {target} AS t SET {assigned}, {offset} = s.{offset}, {export} = %(export)s,
+        {submitted} = %(submitted)s::timestamptz, {shard} = %(shard)s, {contract} = %(contract)s, {loaded} = now()
     FROM {stage} AS s JOIN judged ON {s_is_judged}
     WHERE {t_is_s} AND judged.older AND NOT (judged.of_this_load AND judged.same_record)
 )
 SELECT label,
     count(*),
     count(*) FILTER (WHERE CASE WHEN of_this_load THEN same_record ELSE older END),
-    count(*) FILTER (WHERE older AND NOT (label = %(source)s AND same_contract))
+    count(*) FILTER (WHERE older AND NOT (label = %(source)s AND same_contract)),
+    count(*) FILTER (WHERE unranked), {loads_submitted}
 FROM judged GROUP BY label
 """
 
 _DROP_OVERTAKEN = """
 DELETE FROM {stage} AS s USING {ledger} AS r
 WHERE r.target = %(target)s AND r.write_mode = 'replace_window' AND r.state = 'complete'
-    AND (r.submitted_at, r.export_id) > (%(submitted)s, %(export)s)
+    AND r.export_id <> %(export)s AND r.submitted_at > %(submitted)s::timestamptz
     AND s.{timestamp} >= r.window_start AND s.{timestamp} < r.window_end
+"""
+# What is left in such windows, though it is not known to be newer.
+_FIND_UNRANKED = """
+SELECT label, {loads_submitted}, count(*) FROM {stage} AS s JOIN (
+    SELECT *, export_id || '/' || shard AS label, submitted_at AS submitted FROM {ledger}
+) AS r ON s.{timestamp} >= r.window_start AND s.{timestamp} < r.window_end
+WHERE r.target = %(target)s AND r.write_mode = 'replace_window' AND r.state = 'complete' AND r.export_id <> %(export)s
+    AND NOT coalesce(coalesce(r.submitted_at, r.begun_at) < %(submitted)s::timestamptz, false)
+GROUP BY label LIMIT 1
 """
 
 
@@ -133,30 +146,43 @@ class Upsert:
 
     def __init__(self, target: Target, stage: sql.Identifier) -> None:
         names = {**target.names(), **_names(stage, target.own, target.key)}
-        self._insert, self._lock, self._settle, self._drop_overtaken = (
-            sql.SQL(text).format(**names).as_bytes() for text in (_INSERT, _LOCK_ROWS, _SETTLE, _DROP_OVERTAKEN)
+        statements = (_INSERT, _LOCK_ROWS, _SETTLE, _DROP_OVERTAKEN, _FIND_UNRANKED)
+        self._insert, self._lock, self._settle, self._drop_overtaken, self._find_unranked = (
+            sql.SQL(text).format(**names).as_bytes() for text in statements
         )
 
     def run(self, cursor: Cursor, staged: int, lineage: dict[str, Any], *, overtaken: bool = False) -> Landed:
         """Upsert the ``staged`` rows; no two of them have the same key.
 
-        :param overtaken: newer loads have replaced windows; rows that lie in them are left out, as duplicates.
+        :param overtaken: loads that may be newer have replaced windows; rows in those of newer ones are left out, as
+            duplicates.
+        :raises UnrankedExportError: the table, or such a window, has a record of another export, and it is not known
+            which was asked for later.
         """
-        late = cursor.execute(self._drop_overtaken, lineage).rowcount if overtaken else 0
+        late = self._leave_out_overtaken(cursor, lineage) if overtaken else 0
         inserted = cursor.execute(self._insert, lineage).rowcount
         if inserted == staged - late:
             return Landed(inserted, late)
         landed = self.settle(cursor, staged - late, lineage)
         return replace(landed, duplicates=landed.duplicates + late)
 
+    def _leave_out_overtaken(self, cursor: Cursor, lineage: dict[str, Any]) -> int:
+        late = cursor.execute(self._drop_overtaken, lineage).rowcount
+        for other, submitted, records in cursor.execute(self._find_unranked, lineage).fetchall():
+            raise unranked(lineage, other, submitted, records)
+        return late
+
     def settle(self, cursor: Cursor, staged: int, lineage: dict[str, Any]) -> Landed:
         """Replace what is older. Counts all that is staged, what was just inserted included."""
         cursor.execute(self._lock, lineage)
         rows = cursor.execute(self._settle, lineage).fetchall()
+        for label, *_, unknown, submitted in rows:
+            if unknown:
+                raise unranked(lineage, label, submitted, unknown)
         found, written = (sum(row[place] for row in rows) for place in (1, 2))
         if found != staged:
             raise errors.SerializationFailure("rows are gone that the same transaction has inserted or met")
-        taken_over = Counter({label: taken for label, _, _, taken in rows if label and taken})
+        taken_over = Counter({row[0]: row[3] for row in rows if row[0] and row[3]})
         return Landed(written, staged - written, taken_over)
 
 

@@ -12,22 +12,24 @@ from typing import Any, Literal, NamedTuple
 from psycopg import sql
 
 from airflow_provider_genesys.pipeline.load import Load
+from airflow_provider_genesys.sinks.postgres.ranking import unranked
 from airflow_provider_genesys.sinks.postgres.session import Cursor
 from airflow_provider_genesys.sinks.postgres.target import Target
 from airflow_provider_genesys.sinks.postgres.upsert import lock_number
 
 WriteMode = Literal["upsert", "replace_window"]
 
-# What another shard of the same export has loaded stays.
+# What another shard of the same export has loaded stays. What may be newer is met in the same pass, and ends the load.
 _REMOVE = """
 WITH removed AS (
     DELETE FROM {target} AS t
     WHERE t.{timestamp} >= %(window_start)s AND t.{timestamp} < %(window_end)s
         AND CASE WHEN t.{export} = %(export)s THEN t.{shard} = %(shard)s AND t.{loaded} < %(begun_at)s
-            ELSE coalesce((t.{submitted}, t.{export}) < (%(submitted)s, %(export)s), true) END
-    RETURNING t.{export} || '/' || t.{shard} AS label
+            ELSE t.{export} IS NULL OR NOT {asked_later} END
+    RETURNING t.{export} || '/' || t.{shard} AS label, t.{submitted} AS submitted,
+        t.{export} IS DISTINCT FROM %(export)s AND NOT {asked_earlier} AS unranked
 )
-SELECT label, count(*) FROM removed GROUP BY label
+SELECT label, count(*), count(*) FILTER (WHERE unranked), {loads_submitted} FROM removed GROUP BY label
 """
 
 
@@ -54,10 +56,17 @@ def exclusive_lock(target: str) -> bytes:
 def remove_older(
     cursor: Cursor, target: Target, load: Load, lineage: dict[str, Any], *, rehearse: bool = False
 ) -> Removed:
-    """Delete the rows of the load's window that the load replaces; none of them to ``rehearse``."""
+    """Delete the rows of the load's window that the load replaces; none of them to ``rehearse``.
+
+    :raises UnrankedExportError: it is not known whether a row there is older.
+    """
     window = {"window_start": load.window_start, "window_end": load.window_start if rehearse else load.window_end}
     statement = sql.SQL(_REMOVE).format(**target.names())
-    removed: dict[str | None, int] = dict(cursor.execute(statement, {**lineage, **window}).fetchall())
+    rows = cursor.execute(statement, {**lineage, **window}).fetchall()
+    for label, _, unknown, submitted in rows:
+        if unknown:
+            raise unranked(lineage, label, submitted, unknown)
+    removed = {label: count for label, count, *_ in rows}
     return Removed(sum(removed.values()), Counter({source: count for source, count in removed.items() if source}))
 
 
