@@ -16,7 +16,7 @@ from airflow_provider_genesys.operators.finish_loads import (
     _has_failed,
 )
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
-from airflow_provider_genesys.pipeline.load import Batch, UnfinishedLoad
+from airflow_provider_genesys.pipeline.load import Batch, LoadFacts
 from airflow_provider_genesys.pipeline.sink import Sink
 from airflow_provider_genesys.sinks.local import LocalSink
 from airflow_provider_genesys.sinks.objects.unfinished import unfinished_loads
@@ -96,7 +96,7 @@ class FinishFolder(GenesysFinishLoadsOperator):
     def make_sink(self) -> Sink:
         return LocalSink(self.folder, "ndjson", part_size=20_000, dead_letter_raw="drop")
 
-    def unfinished_loads(self) -> list[UnfinishedLoad]:
+    def unfinished_loads(self) -> list[LoadFacts]:
         return unfinished_loads(FolderStore(self.folder), "", "conditional")
 
 

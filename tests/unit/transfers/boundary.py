@@ -16,7 +16,7 @@ from airflow_provider_genesys.contracts.drift import Drift
 from airflow_provider_genesys.exceptions import NotFoundError, SourceUnavailableError
 from airflow_provider_genesys.pipeline.certificate import Certificate
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, Counts
-from airflow_provider_genesys.pipeline.load import Load, UnfinishedLoad
+from airflow_provider_genesys.pipeline.load import Load, LoadFacts
 from airflow_provider_genesys.tasks import reports
 from tests.support.task_context import DAY_END, DAY_START, context
 
@@ -155,8 +155,9 @@ def _begun(seen: Boundary, patch: pytest.MonkeyPatch, task: Any) -> None:
     load_id = ""
     with suppress(Exception):  # what is wrong shows when it is executed
         load_id = task.load_of(handle, seen.context).load_id
-    begun = UnfinishedLoad(
+    begun = LoadFacts(
         load_id=load_id,
+        shard=0,
         export_id=known["export_id"],
         kind=task.kind,
         window_start=known["window_start"],
