@@ -12,6 +12,11 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseHook
 from airflow.sdk.log import mask_secret
 
+try:
+    from airflow.sdk.exceptions import AirflowNotFoundException
+except ImportError:  # before Airflow 3.2
+    from airflow.exceptions import AirflowNotFoundException  # type: ignore[attr-defined]
+
 from airflow_provider_genesys.cloud.config import CloudConfig
 from airflow_provider_genesys.cloud.exports.base import (
     ExportRequest,
@@ -70,7 +75,13 @@ class GenesysCloudHook(BaseHook):
 
         :raises ConfigurationError: a field is missing or wrong; the message names the connection and the field.
         """
-        connection = self.get_connection(self.genesys_conn_id)
+        try:
+            connection = self.get_connection(self.genesys_conn_id)
+        except AirflowNotFoundException:
+            raise ConfigurationError(
+                f"There is no connection {self.genesys_conn_id!r}. Create it in the UI (Admin, Connections) or with "
+                "`airflow connections add`, with the type genesys_cloud."
+            ) from None
         try:
             return CloudConfig.from_connection(
                 login=connection.login,
@@ -237,7 +248,8 @@ class GenesysCloudHook(BaseHook):
         try:
             return True, self._greet()
         except GenesysError as error:
-            return False, str(error)
+            # Airflow tests under an id that nobody has given.
+            return False, str(error).removeprefix(f"Connection {self.genesys_conn_id!r}: ")
 
     def _greet(self) -> str:
         from airflow_provider_genesys.cloud.http.client import CloudClient

@@ -36,6 +36,8 @@ def loaded(certificate: Certificate, tags: Tags) -> None:
     for name, count in counts.items():
         stats.incr(f"genesys.load.{name}", count, tags=tags)
     stats.timing("genesys.load.duration", 1000 * certificate.seconds, tags=tags)
+    for phase, seconds in certificate.phases.items():
+        stats.timing(f"genesys.load.phase.{phase}", 1000 * seconds, tags=tags)
     stats.gauge("genesys.load.peak_memory_mb", certificate.peak_memory_mb, tags=tags)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
+from airflow_provider_genesys.exceptions import ConfigurationError
 from airflow_provider_genesys.hooks.postgres import connect
 from airflow_provider_genesys.tasks.reconcile import SinkView, view_of_table
 from airflow_provider_genesys.tasks.rendered import required
@@ -57,7 +58,11 @@ class PostgresLoader(ExportLoader):
 
     def table_name(self) -> str:
         """Return the name of the table."""
-        return str(required(self.table, "table"))
+        table = str(required(self.table, "table"))
+        if "." in table:
+            schema, _, name = table.rpartition(".")
+            raise ConfigurationError(f"table is {table!r}: give schema={schema!r} and table={name!r}.")
+        return table
 
     def evolution_sql(self, before: Contract, after: Contract) -> str:
         """Return the ``ALTER TABLE`` that the table's owner runs, or this operator has run."""

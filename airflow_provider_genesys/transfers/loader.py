@@ -250,6 +250,13 @@ class ExportLoader(BaseOperator):
         reports.loaded(certificate, reports.tags_of(context))
         reports.report(self.hook, certificate)
         summary = certificate.summary()
+        counts, rules = certificate.counts, ", ".join(f"{rule}: {n:,}" for rule, n in certificate.rules.items())
+        self.log.info(
+            "Export %s, %s to %s, is in %s: %s records read, %s written, %s duplicates, %s set aside%s.",
+            *(certificate.export_id, certificate.window_start, certificate.window_end, certificate.location),
+            *(f"{n:,}" for n in (counts.read, counts.written, counts.duplicates, counts.dead_letters)),
+            f" ({rules})" if rules else "",
+        )
         for outlet in self.outlets:
             if not isinstance(outlet, AssetAlias):
                 context["outlet_events"][outlet].extra.update(summary)

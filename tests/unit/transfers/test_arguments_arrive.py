@@ -105,6 +105,7 @@ COMMON: dict[str, Row] = {
     "max_dead_letter_ratio": Row("0.7", option("max_dead_letter_ratio"), 0.7),
     "dead_letter_raw": Row("drop", of_sink("dead_letter_raw")),
     "allow_empty": Row(value=True, look=option("allow_empty")),
+    "allow_unused_protected": Row(value=True, look=option("allow_unused_protected")),
     "expect_records": Row("fail", lambda seen: seen.options.completeness.expect),
     "reconcile": Row("fail", lambda seen: seen.of("reconciled")["mode"]),
     "max_memory_mb": Row(700, option("max_memory_mb")),

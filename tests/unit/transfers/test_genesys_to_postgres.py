@@ -9,7 +9,14 @@ from airflow_provider_genesys.transfers.genesys_to_postgres import GenesysExport
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"write_mode": "replace"}, {"publish": "now"}, {"partition_by": "week"}, {"table": ""}]
+    "wrong",
+    [
+        {"write_mode": "replace"},
+        {"publish": "now"},
+        {"partition_by": "week"},
+        {"table": ""},
+        {"table": "public.recordings"},
+    ],
 )
 def test_what_is_no_option_is_an_error_before_anything_is_reached(wrong: dict[str, str]) -> None:
     with pytest.raises(ConfigurationError):

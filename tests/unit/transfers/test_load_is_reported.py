@@ -87,6 +87,8 @@ def test_a_load_is_reported_everywhere(reported: Reported, caplog: pytest.LogCap
     assert metrics["genesys.load.dead_letters"] == counts["dead_letters"]
     assert metrics["genesys.load.bytes"] == summary["bytes_read"] > 0
     assert metrics["genesys.load.duration"] > 0
+    for phase, seconds in summary["phases"].items():
+        assert metrics[f"genesys.load.phase.{phase}"] == 1000 * seconds
     assert metrics["genesys.load.peak_memory_mb"] == summary["peak_memory_mb"]
     assert "genesys.load.outages" not in metrics
 
