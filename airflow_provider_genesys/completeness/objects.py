@@ -12,7 +12,7 @@ import msgspec
 
 from airflow_provider_genesys.completeness.tally import LOOK_BACK, Tally
 from airflow_provider_genesys.exceptions import AccountError
-from airflow_provider_genesys.stores.base import ObjectStore
+from airflow_provider_genesys.stores.base import ObjectStore, is_below
 from airflow_provider_genesys.stores.read_through import PIECE
 from airflow_provider_genesys.window import Window
 
@@ -38,6 +38,7 @@ def counter(
         tally, seen = Tally(), set[str]()
         for manifest in _manifests(store, prefix, partition_format, window):
             for part in manifest["parts"]:
+                _check_place(store, str(part["key"]), prefix)
                 for row in _rows(store, part, list(columns.values())):
                     conversation = {field: _plain(field, row.get(name)) for field, name in columns.items()}
                     if conversation["conversationId"] not in seen:
@@ -59,6 +60,14 @@ def _manifests(store: ObjectStore, prefix: str, partition_format: str, window: W
     found = [msgspec.json.decode(store.get(key) or b"{}") for key in keys]
     loads = [manifest for manifest in found if manifest.get("kind") == _KIND]
     return sorted(loads, key=lambda manifest: str(manifest.get("ended_at")), reverse=True)
+
+
+def _check_place(store: ObjectStore, key: str, prefix: str) -> None:
+    if not is_below(key, f"{prefix.strip('/')}/"):
+        raise AccountError(
+            f"A manifest below {store.url}/{prefix} lists {key!r:.200}, which lies elsewhere. Something else writes "
+            "manifests below this prefix: find it, and load the window again."
+        )
 
 
 def _rows(store: ObjectStore, part: Mapping[str, Any], names: list[str]) -> Iterator[dict[str, Any]]:

@@ -34,6 +34,12 @@ def is_folder_url(text: str) -> bool:
     return text.startswith(tuple(f"{scheme}://" for scheme in SCHEMES))
 
 
+def folder_of(url: str) -> tuple[str, str, str]:
+    """Return scheme, bucket and folder of a URL. The folder ends with a slash; that of a whole bucket is empty."""
+    parts = urlsplit(url)
+    return parts.scheme, parts.netloc, f"{parts.path.strip('/')}/".lstrip("/")
+
+
 def open_folder(url: str, conn_id: str | None) -> tuple[ObjectStore, str]:
     """Return the store that ``url`` (``s3://bucket/folder/`` or ``az://container/folder/``) leads to, and the folder.
 
@@ -41,15 +47,14 @@ def open_folder(url: str, conn_id: str | None) -> tuple[ObjectStore, str]:
     :raises ConfigurationError: the URL names no bucket, or no folder.
     :raises MissingExtraError: Airflow's Azure provider is not installed.
     """
-    parts = urlsplit(url)
-    folder = f"{parts.path.strip('/')}/"
-    if not parts.netloc or folder == "/":
-        raise ConfigurationError(f"{url!r} is not a folder in a bucket. Give it as s3://bucket/prefix/dt=…/load/.")
-    if parts.scheme == "s3":
+    scheme, bucket, folder = folder_of(url)
+    if scheme not in SCHEMES or not bucket or not folder:
+        raise ConfigurationError(f"{url!r:.300} is not a folder in a bucket. Give it as s3://bucket/prefix/dt=…/load/.")
+    if scheme == "s3":
         from airflow_provider_genesys.stores.s3 import S3Store
 
-        return S3Store(client("s3", conn_id or "aws_default"), parts.netloc), folder
-    container = azure_container(conn_id or "wasb_default", parts.netloc)
+        return S3Store(client("s3", conn_id or "aws_default"), bucket), folder
+    container = azure_container(conn_id or "wasb_default", bucket)
     from airflow_provider_genesys.stores.azure_blob import AzureStore
 
     return AzureStore(container), folder

@@ -30,6 +30,7 @@ class GenesysPlanShardsOperator(BaseOperator):
     :param kind: kind of the export, where ``handle`` is an id. (templated)
     :param genesys_conn_id: the Genesys connection. (templated)
     :param source_conn_id: the connection to where an archive was landed. (templated)
+    :param source_prefix: URL of the folder below which landed archives may be read; see the loading operators.
     """
 
     template_fields: Sequence[str] = (
@@ -52,6 +53,7 @@ class GenesysPlanShardsOperator(BaseOperator):
         kind: str = "recordings",
         genesys_conn_id: str = "genesys_default",
         source_conn_id: str | None = None,
+        source_prefix: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -61,18 +63,23 @@ class GenesysPlanShardsOperator(BaseOperator):
         self.kind = kind
         self.genesys_conn_id = genesys_conn_id
         self.source_conn_id = source_conn_id
+        self.source_prefix = source_prefix
+        self._handle_in_dag = handle if isinstance(handle, str) else None
 
     def execute(self, context: Context) -> list[dict[str, Any] | None]:  # noqa: ARG002 - Airflow's signature
         """Look at the archive and return its shards."""
         from airflow_provider_genesys.hooks.genesys import GenesysCloudHook
         from airflow_provider_genesys.source.shards import plan_shards
-        from airflow_provider_genesys.tasks.handle import read_handle
+        from airflow_provider_genesys.tasks.handle import read_handle, upstream_of
+        from airflow_provider_genesys.tasks.landed import landed_archives
         from airflow_provider_genesys.tasks.result import open_archive
 
+        named = (self.source_prefix, self._handle_in_dag)
+        landed = landed_archives(self, named, self.source_conn_id, upstream_of(self))
         with failing_fast(), GenesysCloudHook(self.genesys_conn_id) as hook:
-            handle = read_handle(self.handle, self.kind, hook, self.source_conn_id)
+            handle = read_handle(self.handle, self.kind, hook, landed)
             shards = plan_shards(
-                lambda known: open_archive(hook, handle, known, self.source_conn_id),
+                lambda known: open_archive(hook, handle, known, landed),
                 handle["export_id"],
                 shard_size=int(self.shard_size),
                 max_shards=int(self.max_shards),

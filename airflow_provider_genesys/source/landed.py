@@ -21,7 +21,7 @@ from airflow_provider_genesys.exceptions import (
 )
 from airflow_provider_genesys.source.position import Identity
 from airflow_provider_genesys.source.response import cannot_read, changed
-from airflow_provider_genesys.stores.base import ObjectStore
+from airflow_provider_genesys.stores.base import ObjectStore, is_below
 
 RANGE = 4 * 1024 * 1024
 """Bytes asked for at a time."""
@@ -39,6 +39,15 @@ class Landed:
     etag: str
     source: Identity
     handle: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class _Listed:
+    """What a manifest says of an archive."""
+
+    key: str
+    bytes: int
+    etag: str
 
 
 def find_landed(store: ObjectStore, folder: str) -> Landed:
@@ -59,16 +68,18 @@ def find_landed(store: ObjectStore, folder: str) -> Landed:
             f"There is no {where}. A landing task writes it last, so the archive is not complete. Give the location "
             "that the landing task returned, and check that that task has succeeded."
         )
-    return _read(text, where)
+    return _read(text, where, folder)
 
 
-def _read(text: bytes, where: str) -> Landed:
+def _read(text: bytes, where: str, folder: str) -> Landed:
     try:
         manifest = msgspec.json.decode(text)
         if manifest["contract"] == RAW:
-            [archive] = manifest["parts"]
+            [archive] = msgspec.convert(manifest["parts"], list[_Listed])
             source = msgspec.convert(manifest["source"], Identity)
-            return Landed(archive["key"], archive["bytes"], archive["etag"], source, dict(manifest["handle"]))
+            if is_below(archive.key, folder):
+                return Landed(archive.key, archive.bytes, archive.etag, source, dict(manifest["handle"]))
+            raise SourceRefusedError(f"{where} lists {archive.key!r:.300}, which does not lie in its folder.")
     except (msgspec.MsgspecError, KeyError, TypeError, ValueError) as error:
         raise SourceRefusedError(f"{where} is not the manifest of a landed archive ({error}).") from error
     raise SourceRefusedError(

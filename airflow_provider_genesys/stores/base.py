@@ -152,3 +152,8 @@ def quoted(name: str) -> str:
     """Return ``name``, quoted so that any text is one step of a key."""
     # quote() does not quote dots, and some tools resolve "." and ".." as steps.
     return quote(name, safe="").replace(".", "%2E")
+
+
+def is_below(key: str, folder: str) -> bool:
+    """Whether ``key`` lies below ``folder``, which ends with a slash or is empty, for every tool that reads keys."""
+    return key.startswith(folder) and not {"", ".", ".."} & set(key.removesuffix("/").split("/"))

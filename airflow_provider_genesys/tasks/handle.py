@@ -10,8 +10,8 @@ from airflow.sdk import BaseOperator, Context
 from airflow_provider_genesys.cloud.exports import aggregates
 from airflow_provider_genesys.exceptions import ConfigurationError, WindowError
 from airflow_provider_genesys.hooks.object_store import is_folder_url
+from airflow_provider_genesys.tasks.landed import LOCATION, NOWHERE, LandedArchives
 from airflow_provider_genesys.tasks.rendered import decoded, mapping
-from airflow_provider_genesys.tasks.result import landed_handle
 from airflow_provider_genesys.times import iso_time
 from airflow_provider_genesys.window import Window, absent, read_moment, read_window
 
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
     from airflow_provider_genesys.hooks.genesys import GenesysCloudHook
 
 
-def read_handle(given: Any, kind: str, hook: GenesysCloudHook, source_conn_id: str | None = None) -> dict[str, Any]:
+def read_handle(given: Any, kind: str, hook: GenesysCloudHook, landed: LandedArchives = NOWHERE) -> dict[str, Any]:
     """Return the handle: the sensor's output as it is, or, for the id of an export, what Genesys says of it.
 
     Of an archive that was landed as it is, it is what the manifest there says. A template gives text; a dict that
     became text (Python's or JSON's form) is read back.
 
-    :param source_conn_id: the connection to where an archive was landed.
-    :raises ConfigurationError: it is empty, or no handle.
+    :param landed: from where landed archives may be read.
+    :raises ConfigurationError: it is empty, or no handle, or leads where the DAG does not.
     :raises SourceRefusedError: no archive was landed there.
     """
     value = None if absent(given) else decoded(given.strip() if isinstance(given, str) else given, "handle")
     if url := _location(value):
-        return landed_handle(url, source_conn_id)
+        return landed.handle(url)
     if isinstance(value, dict):
         if not value.get("export_id"):
             raise ConfigurationError(
@@ -70,6 +70,8 @@ def asked_of(handle: dict[str, Any], filters: dict[str, Any] | None) -> dict[str
 
 def _location(value: Any) -> str | None:
     """Return where an archive was landed, by its URL or what the landing task returned; None for other handles."""
+    if isinstance(value, dict) and LOCATION in value:
+        return str(value[LOCATION])
     if isinstance(value, dict) and value.get("contract") == "raw":
         value = value.get("location")
     return value if isinstance(value, str) and is_folder_url(value) else None

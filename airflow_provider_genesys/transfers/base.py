@@ -18,6 +18,7 @@ from airflow_provider_genesys.tasks import reports
 from airflow_provider_genesys.tasks.checkpoint_mirror import CheckpointMirror
 from airflow_provider_genesys.tasks.failures import failing_fast
 from airflow_provider_genesys.tasks.handle import read_handle, submission_of, upstream_of, window_of
+from airflow_provider_genesys.tasks.landed import LandedArchives, landed_archives
 from airflow_provider_genesys.tasks.recreate import load_or_recreate
 from airflow_provider_genesys.tasks.task_state import is_first_try
 from airflow_provider_genesys.transfers.loader import ExportLoader
@@ -77,6 +78,8 @@ class GenesysExportTransferOperator(ExportLoader):
     :param genesys_conn_id: the Genesys connection. (templated)
     :param source_conn_id: the connection to where an archive was landed; default: ``aws_default`` for ``s3://…``,
         ``wasb_default`` for ``az://…``. (templated)
+    :param source_prefix: URL of the folder below which landed archives may be read. Default: what the DAG names, by the
+        text of ``handle`` up to its first template, and by where tasks upstream land archives.
     :param checkpoint_mirror_conn_id: a connection to Redis or DynamoDB, where the checkpoint is shown as in XCom. No
         try goes on from there. (templated)
     """
@@ -87,11 +90,18 @@ class GenesysExportTransferOperator(ExportLoader):
     """Seconds of the shortest and the longest pause in an outage."""
 
     def __init__(
-        self, *, handle: dict[str, Any] | str, submitted_at: datetime | str | None = None, **kwargs: Any
+        self,
+        *,
+        handle: dict[str, Any] | str,
+        submitted_at: datetime | str | None = None,
+        source_prefix: str | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.handle = handle
         self.submitted_at = submitted_at
+        self.source_prefix = source_prefix
+        self._handle_in_dag = handle if isinstance(handle, str) else None
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Load the export and return the certificate's summary."""
@@ -134,9 +144,15 @@ class GenesysExportTransferOperator(ExportLoader):
             time.sleep(pause)
             restart = False
 
+    @property
+    def landed(self) -> LandedArchives:
+        """From where landed archives may be read."""
+        named = (self.source_prefix, self._handle_in_dag)
+        return landed_archives(self, named, self.source_conn_id, upstream_of(self))
+
     def find_handle(self, context: Context) -> dict[str, Any]:
         """Return the handle of what is loaded, with its window, and when it was asked for where that is known."""
-        handle = read_handle(self.handle, self.kind, self.hook, self.source_conn_id)
+        handle = read_handle(self.handle, self.kind, self.hook, self.landed)
         window = window_of(handle, self.window_start, self.window_end)
         return {
             **handle,

@@ -20,6 +20,7 @@ from airflow_provider_genesys.tasks import reports
 from airflow_provider_genesys.tasks.arguments import check_contract, contract_for, hash_key_of, shard_of
 from airflow_provider_genesys.tasks.checkpoint_mirror import CheckpointMirror
 from airflow_provider_genesys.tasks.handle import asked_of, window_of
+from airflow_provider_genesys.tasks.landed import LandedArchives
 from airflow_provider_genesys.tasks.reconcile import SinkView, check_mode, reconciled
 from airflow_provider_genesys.tasks.rendered import mapping, number
 from airflow_provider_genesys.tasks.result import open_result
@@ -153,10 +154,13 @@ class ExportLoader(BaseOperator):
 
     def results(self, handle: dict[str, Any]) -> AbstractContextManager[Results]:
         """Open what the export has resulted in; the function gives it for the checkpoint that a load goes on from."""
-        page_size, conn_id = self.page_size, self.source_conn_id
-        return nullcontext(
-            lambda start: open_result(self.hook, handle, start, page_size=page_size, source_conn_id=conn_id)
-        )
+        page_size, landed = self.page_size, self.landed
+        return nullcontext(lambda start: open_result(self.hook, handle, start, page_size=page_size, landed=landed))
+
+    @property
+    def landed(self) -> LandedArchives:
+        """From where landed archives may be read."""
+        return LandedArchives(self.source_conn_id)
 
     @cached_property
     def hook(self) -> GenesysCloudHook:

@@ -57,7 +57,7 @@ class GenesysExportToObjectStoreOperator(GenesysExportTransferOperator):
         certificate = land(
             load,
             {name: handle.get(name) for name in _OF_THE_HANDLE},
-            lambda start: open_archive(self.hook, handle, start.source, self.source_conn_id),
+            lambda start: open_archive(self.hook, handle, start.source, self.landed),
             self.make_landing(),
             options,
             mirror.committed,

@@ -15,9 +15,9 @@ import airflow_provider_genesys
 from airflow_provider_genesys.exceptions import ConfigurationError
 from airflow_provider_genesys.hooks.object_store import open_folder
 from airflow_provider_genesys.sensors.export import GenesysExportSensor
-from airflow_provider_genesys.tasks import handle as handles
 from airflow_provider_genesys.tasks.checkpoint_mirror import CheckpointMirror
 from airflow_provider_genesys.tasks.handle import read_handle
+from airflow_provider_genesys.tasks.landed import LandedArchives
 from airflow_provider_genesys.transfers.genesys_to_s3 import GenesysExportToS3Operator
 from tests.support.task_context import context
 
@@ -39,10 +39,14 @@ def test_the_tasks_of_the_page_can_be_made(tmp_path: Path, monkeypatch: pytest.M
     assert dag.get_task("load").upstream_task_ids == {"land"}
 
 
-@pytest.mark.parametrize("given", [LOCATION, {"location": LOCATION, "contract": "raw", "export_id": "e"}])
+@pytest.mark.parametrize(
+    "given",
+    [LOCATION, {"landed_at": LOCATION, "export_id": "e"}, {"location": LOCATION, "contract": "raw", "export_id": "e"}],
+)
 def test_a_place_where_an_archive_was_landed_is_a_handle(given: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(handles, "landed_handle", lambda url, conn_id: {"url": url, "conn_id": conn_id})
-    assert read_handle(given, "recordings", SimpleNamespace(), "mine") == {"url": LOCATION, "conn_id": "mine"}  # type: ignore[arg-type]
+    monkeypatch.setattr(LandedArchives, "handle", lambda landed, url: {"url": url, "conn_id": landed.conn_id})
+    landed = LandedArchives("mine")
+    assert read_handle(given, "recordings", SimpleNamespace(), landed) == {"url": LOCATION, "conn_id": "mine"}  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("url", ["s3://lake", "s3://lake/", "s3:///raw/", "az://"])

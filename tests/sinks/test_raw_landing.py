@@ -296,3 +296,19 @@ def test_only_what_has_a_manifest_of_an_archive_can_be_loaded(folder: Shore, tmp
     folder.store.put("odd/_manifest.json", b'{"contract": "raw"}')
     with pytest.raises(SourceRefusedError, match="no manifest of a landed archive"):
         find_landed(folder.store, "odd/")
+
+
+@pytest.mark.parametrize(
+    "key", ["other/secret", "odd/../other/secret", "odd//secret", "/odd/secret", "oddly/secret", 7]
+)
+def test_a_manifest_leads_nowhere_but_into_its_folder(folder: Shore, key: Any) -> None:
+    manifest = {
+        "contract": "raw",
+        "parts": [{"key": key, "bytes": 6, "etag": "e"}],
+        "source": {"length": 6, "etag": "e"},
+        "handle": {"export_id": "export-1"},
+    }
+    folder.store.put("other/secret", b"secret")
+    folder.store.put("odd/_manifest.json", json.dumps(manifest).encode())
+    with pytest.raises(SourceRefusedError, match=r"odd/_manifest.json (lists|is no manifest)"):
+        find_landed(folder.store, "odd/")

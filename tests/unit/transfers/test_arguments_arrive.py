@@ -125,6 +125,12 @@ OF_ONE: dict[str, Row] = {
         ["mine", "mine"],
         {"handle": "s3://lake/raw/load/"},
     ),
+    "source_prefix": Row(
+        "s3://lake/",
+        lambda seen: [arguments["url"] for called, arguments in seen.calls if called == "open_folder"][:1],
+        ["s3://lake/raw/load/"],
+        {"handle": {"contract": "raw", "location": "s3://lake/raw/load/"}},
+    ),
 }
 POSTGRES: dict[str, Row] = {
     "table": Row("mine", of_sink("table")),
@@ -194,6 +200,7 @@ MEDIA: dict[str, Row] = {
     "source_conn_id": Row(
         "mine", lambda seen: seen.of("open_folder")["conn_id"], given={"handle": "s3://lake/raw/load/"}
     ),
+    "source_prefix": OF_ONE["source_prefix"],
     "genesys_conn_id": Row("mine", of_media("client"), "client of mine"),
     "conversations_sql": Row(
         "SELECT 2 AS conversation_id", lambda seen: seen.of("QueryIndex")["query"], given={"handle": None}
@@ -247,7 +254,7 @@ FINISH: dict[str, Row] = {
 
 NO_LISTING = {
     *("handle", "kind", "window_start", "window_end", "filters", "contract", "shard", "expect_records"),  # refused
-    *("submitted_at", "source_conn_id", "reconcile"),
+    *("submitted_at", "source_conn_id", "source_prefix", "reconcile"),
 }
 """A listing is no export, and its window no window of conversations."""
 
@@ -356,7 +363,7 @@ def test_every_parameter_has_its_row(
 RAW = {**ONE, "output_format": "raw"}
 LANDED: dict[str, Row] = {
     **{name: COMMON[name] for name in ("window_start", "filters", "allow_empty", "max_memory_mb", "drift_alias")},
-    **{name: OF_ONE[name] for name in ("handle", "on_clear", "source_conn_id")},
+    **{name: OF_ONE[name] for name in ("handle", "on_clear", "source_conn_id", "source_prefix")},
     "genesys_conn_id": Row("mine", lambda seen: seen.of("hook")["conn_id"]),
 }
 NOT_OF_BYTES = {"output_format", "child_files"}

@@ -18,6 +18,7 @@ from airflow_provider_genesys.operators.verify import compare
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
 from airflow_provider_genesys.tasks.checkpoint_mirror import CheckpointMirror
 from airflow_provider_genesys.tasks.handle import read_handle
+from airflow_provider_genesys.tasks.landed import NOWHERE
 from airflow_provider_genesys.tasks.rendered import number, required
 from airflow_provider_genesys.tasks.result import open_result
 from airflow_provider_genesys.tasks.task_state import is_first_try
@@ -68,7 +69,7 @@ def test_conversations_to_fetch_media_of_are_not_loaded_as_records() -> None:
     hook: Any = NoHook()
     handle, start = {"export_id": "e", "kind": "recording_media"}, Checkpoint("l", "e", "")
     with pytest.raises(ConfigurationError, match="GenesysRecordingMediaToS3Operator"):
-        open_result(hook, handle, start, page_size=500, source_conn_id=None)
+        open_result(hook, handle, start, page_size=500, landed=NOWHERE)
 
 
 def test_numbers_and_names_come_from_templates_as_text() -> None:

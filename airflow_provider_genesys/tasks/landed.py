@@ -1,0 +1,112 @@
+"""Archives in one's own object store: where they may be read from, and their handles.
+
+Anybody who may write an XCom, or the parameters of a run, may give a loading operator a location. It is read only
+below what the DAG itself names: ``source_prefix`` of the operator, the text of ``handle`` as far as it is no template,
+or the bucket and prefix of a task upstream that lands archives.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator
+
+from airflow_provider_genesys.exceptions import ConfigurationError
+from airflow_provider_genesys.hooks.object_store import folder_of, open_folder
+
+if TYPE_CHECKING:
+    from airflow_provider_genesys.source.base import Archive
+    from airflow_provider_genesys.source.position import Identity
+    from airflow_provider_genesys.stores.base import ObjectStore
+
+LOCATION = "landed_at"
+"""Member of a handle whose archive was landed: the URL of its folder."""
+
+_TARGETS = (("s3", "s3_bucket", "s3_prefix"), ("az", "container_name", "blob_prefix"))
+_URL = re.compile(r"((?:s3|az)://[^/{]+)(?:/(.*))?", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class LandedArchives:
+    """From where landed archives may be read.
+
+    :param conn_id: the connection to the store; None for the default of its kind.
+    :param below: URLs of folders; a location below any of them is read.
+    """
+
+    conn_id: str | None
+    below: tuple[str, ...] = ()
+
+    def handle(self, url: str) -> dict[str, Any]:
+        """Return the handle of the archive that was landed at ``url``, as its manifest has it.
+
+        :raises ConfigurationError: the DAG names nothing that it lies below.
+        :raises SourceRefusedError: no archive was landed there.
+        """
+        from airflow_provider_genesys.source.landed import find_landed
+
+        return {**find_landed(*self._open(url)).handle, LOCATION: url}
+
+    def archive(self, url: str, known: Identity) -> Archive:
+        """Return the archive that was landed at ``url``. It has to be the one that is ``known``.
+
+        Raises as :meth:`handle` does.
+        """
+        from airflow_provider_genesys.source.landed import LandedArchive, find_landed
+
+        store, folder = self._open(url)
+        return LandedArchive(store, find_landed(store, folder), identity=known)
+
+    def _open(self, url: str) -> tuple[ObjectStore, str]:
+        from airflow_provider_genesys.stores.base import is_below
+
+        scheme, bucket, folder = folder_of(url)
+        places = [folder_of(place) for place in self.below]
+        if not any((scheme, bucket) == place[:2] and is_below(folder, place[2]) for place in places):
+            named = f"only {', '.join(self.below)}" if self.below else "no such place"
+            raise ConfigurationError(
+                f"The handle leads to {url!r:.300}, and the DAG names {named}. If archives are to be read from there, "
+                "set source_prefix of this operator, e.g. source_prefix='s3://lake/genesys/raw/'."
+            )
+        return open_folder(url, self.conn_id)
+
+
+NOWHERE = LandedArchives(None)
+
+
+def landed_archives(
+    task: BaseOperator, named: tuple[str | None, str | None], conn_id: str | None, upstream: Sequence[str]
+) -> LandedArchives:
+    """Return what ``task`` may read, by what its DAG names.
+
+    :param named: ``source_prefix`` and ``handle`` as they were when the task was made.
+    :param upstream: ids of the tasks upstream.
+    """
+    dag = task.get_dag()
+    tasks = dag.task_dict if dag else {}
+    # What a mapped task is made of may come from an XCom. What its definition has does not.
+    definition = getattr(tasks.get(task.task_id), "partial_kwargs", None)
+    own = named if definition is None else (definition.get("source_prefix"), definition.get("handle"))
+    found = [*own, *_targets(tasks[one] for one in upstream if one in tasks)]
+    return LandedArchives(conn_id, tuple(dict.fromkeys(place for text in found if (place := _named(text)))))
+
+
+def _targets(tasks: Iterable[Any]) -> Iterator[str]:
+    """Yield where tasks land archives, as the DAG says it."""
+    for task in tasks:
+        arguments = getattr(task, "partial_kwargs", None) or vars(task)
+        for scheme, bucket, prefix in _TARGETS:
+            if arguments.get("output_format") == "raw" and arguments.get(bucket):
+                yield f"{scheme}://{arguments[bucket]}/{str(arguments.get(prefix) or '').strip('/')}/"
+
+
+def _named(text: Any) -> str | None:
+    """Return the folder that ``text`` names, up to the first step with a template; None where it names no bucket."""
+    found = _URL.fullmatch(text) if isinstance(text, str) else None
+    if found is None:
+        return None
+    plain, template, _ = (found[2] or "").partition("{")
+    return f"{found[1]}/{plain[: plain.rfind('/') + 1] if template else plain}"
