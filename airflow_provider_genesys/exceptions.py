@@ -72,7 +72,7 @@ class WindowError(ConfigurationError):
 class ContractError(ConfigurationError):
     """A contract is not valid; the message names the place.
 
-    :param about: the setting that is wrong (``key``, ``columns.queueId``), for whoever knows its line in a file.
+    :param about: the setting that is wrong (``key``, ``columns.queueId``), for anyone who knows its line in a file.
     """
 
     def __init__(self, message: str, *, about: str | None = None) -> None:
@@ -115,7 +115,7 @@ class NotFoundError(CloudError):
 
 
 class RequestRefusedError(CloudError):
-    """The API refuses the request as it is (any 4xx without a class of its own)."""
+    """The API refuses the request as it is (any 4xx without its own class)."""
 
 
 class CloudUnavailableError(CloudError):

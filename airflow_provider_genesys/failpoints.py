@@ -61,6 +61,6 @@ def _nobody_listens(step: str) -> None:
 hook: Callable[[str], None] = _nobody_listens
 
 
-def reached(step: str) -> None:
+def failpoint(step: str) -> None:
     """Say that the load has come to ``step``, one of the constants above."""
     hook(step)

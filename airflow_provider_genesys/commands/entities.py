@@ -74,5 +74,5 @@ def _fit(listing: Listing, records: list[dict[str, Any]]) -> tuple[list[str], bo
     lines = [f"  not in the contract: {', '.join(sorted(met - named)) or 'nothing'}"]
     lines.append(f"  not on this page: {', '.join(sorted(named - met)) or 'nothing'}")
     if keyless:
-        lines.append(f"  {keyless} records have no {listing.key!r}, by which they are told apart")
+        lines.append(f"  {keyless} records have no {listing.key!r}, by which they are distinguished")
     return lines, not keyless

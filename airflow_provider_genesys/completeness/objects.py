@@ -19,7 +19,7 @@ from airflow_provider_genesys.window import Window
 _MANIFEST = "/_manifest.json"
 _KIND = "conversation_details"
 _GZIP = 31
-"""What zlib is told to read a gzip."""
+"""What zlib is reported to read a gzip."""
 
 
 def counter(

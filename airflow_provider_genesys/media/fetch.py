@@ -26,7 +26,7 @@ from airflow_provider_genesys.exceptions import (
     SourceRefusedError,
     SourceUnavailableError,
 )
-from airflow_provider_genesys.failpoints import reached
+from airflow_provider_genesys.failpoints import failpoint
 from airflow_provider_genesys.media.batches import MediaBatches, MediaResult, Recording
 from airflow_provider_genesys.media.index import Index
 from airflow_provider_genesys.media.store import KeptRecording, MediaFile, MediaStore
@@ -160,7 +160,7 @@ class Media:
         files = wanted.kept.files if wanted.kept else self._fetch(wanted)
         if not wanted.kept or wanted.kept.recording != wanted.metadata:
             self._store.describe(wanted.recording.conversation_id, KeptRecording(wanted.metadata, files))
-            reached(MEDIA_DESCRIBED)
+            failpoint(MEDIA_DESCRIBED)
         return files
 
     def _fetch(self, wanted: _Wanted) -> list[MediaFile]:
@@ -183,7 +183,7 @@ class Media:
             file = self._store.write(key, result.content_type, self._chunks(download))
         except (SourceRefusedError, SourceChangedError) as error:
             raise RecordError("media-refused", str(error)) from error
-        reached(MEDIA_STORED)
+        failpoint(MEDIA_STORED)
         return file
 
     def _chunks(self, download: Download) -> Iterator[bytes]:

@@ -153,7 +153,7 @@ class GenesysFinishLoadsOperator(ExportLoader):
             return None
 
     def _alive(self, load: LoadFacts) -> ExportStatus | None:
-        """Return how the load's export stands; None where it is lost."""
+        """Return the state of the load's export; None where it is lost."""
         try:
             status = self.hook.get_export(load.export_id, load.kind)
         except (NotFoundError, ExportGoneError):

@@ -15,7 +15,7 @@ COMPARED = (
     *("export_id", "kind", "window_start", "window_end", "length", "etag", "bytes_read"),
     *("read", "digest", "min_timestamp", "max_timestamp", "contract"),
 )
-"""What must be the same in all certificates of one export; dead letters need not: a sink may refuse rows of its own."""
+"""What must be the same in all certificates of one export; dead letters need not: a sink may refuse rows by itself."""
 
 
 class GenesysVerifyExportOperator(BaseOperator):
@@ -117,7 +117,7 @@ def _is_final(certificate: dict[str, Any]) -> bool:
 
 
 def _describe(certificate: dict[str, Any]) -> dict[str, Any]:
-    """Return what is compared; an export that was created again stands for the original."""
+    """Return what is compared; an export that was created again represents the original."""
     original = certificate.get("original_export_id") or certificate["export_id"]
     counts = certificate["counts"]
     return {**certificate, **certificate["source"], "export_id": original, "read": counts["read"]}

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from airflow_provider_genesys.exceptions import NotAnArchiveError
-from airflow_provider_genesys.failpoints import COMMITTED, COMPLETE, FINISHING, OPENED, REPORTED, WRITING, reached
+from airflow_provider_genesys.failpoints import COMMITTED, COMPLETE, FINISHING, OPENED, REPORTED, WRITING, failpoint
 from airflow_provider_genesys.pipeline.certificate import Certificate
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
 from airflow_provider_genesys.pipeline.load import Load
@@ -64,7 +64,7 @@ def land(
     :raises GenesysError: see :mod:`airflow_provider_genesys.exceptions`; the next attempt goes on from the checkpoint.
     """
     start = landing.open(load, restart=options.restart)
-    reached(OPENED)
+    failpoint(OPENED)
     if start:
         log.info("Export %s: landing goes on at byte %s", load.export_id, f"{start.position.source_offset:,}")
         watch(start)
@@ -72,19 +72,19 @@ def land(
     source, progress, memory = archive(start), Progress(start), MemoryLimit(options.max_memory_mb)
     with Handover(lambda: _rest(source, start), stop=source.stop, limit=landing.piece) as handover:
         while (chunk := handover.take(_PATIENCE)) != b"":
-            reached(WRITING)
+            failpoint(WRITING)
             committed = landing.write(chunk or b"", source.identity)
             memory.check(f"Export {load.export_id}")
             if committed is not None:
-                reached(COMMITTED)
+                failpoint(COMMITTED)
                 progress.committed(committed)
                 watch(committed)
-                reached(REPORTED)
+                failpoint(REPORTED)
     if source.identity.length == 0 and not options.allow_empty:
         raise _empty(load)
-    reached(FINISHING)
+    failpoint(FINISHING)
     certificate = landing.finish(_described(load, source.identity, progress), handle)
-    reached(COMPLETE)
+    failpoint(COMPLETE)
     log.info("Export %s: %s bytes landed at %s", load.export_id, f"{certificate.bytes_read:,}", certificate.location)
     return certificate
 

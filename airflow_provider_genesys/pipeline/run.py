@@ -21,7 +21,7 @@ from airflow_provider_genesys.exceptions import (
     SinkRefusedError,
     SinkUnavailableError,
 )
-from airflow_provider_genesys.failpoints import COMMITTED, COMPLETE, FINISHING, OPENED, REPORTED, SPLIT, reached
+from airflow_provider_genesys.failpoints import COMMITTED, COMPLETE, FINISHING, OPENED, REPORTED, SPLIT, failpoint
 from airflow_provider_genesys.pipeline.batch import Batcher
 from airflow_provider_genesys.pipeline.budget import Budget, Completeness
 from airflow_provider_genesys.pipeline.certificate import Certificate
@@ -82,7 +82,7 @@ def run(
     :param load: what is loaded.
     :param result: opens the export's result, an archive or pages, for the checkpoint that the load goes on from.
     :param sink: where to; it is opened here, and closed whatever happens.
-    :param watch: is told every committed checkpoint, first the one that the load goes on from.
+    :param watch: is called with every committed checkpoint, first the one that the load goes on from.
     :raises GenesysError: see :mod:`airflow_provider_genesys.exceptions`; what is committed stays, and nothing that is
         not complete is marked as complete.
     """
@@ -90,7 +90,7 @@ def run(
     keep_freed_memory()
     try:
         start = _opened(load, sink, restart=options.restart)
-        reached(OPENED)
+        failpoint(OPENED)
         _announce(load, start)
         if start.committed_at is not None:
             watch(start)
@@ -119,7 +119,7 @@ def _load(
     slices = source.slices(options.batch_size, cut_every=sink.cut_every, flush_interval=options.flush_interval)
     with _naming_failed(load, batcher), closing(slices):
         for part in slices:
-            reached(SPLIT)
+            failpoint(SPLIT)
             phases.ended("source")
             for piece, rows in batcher.rows(part):
                 batch = batcher.batch(piece, rows)
@@ -129,11 +129,11 @@ def _load(
                 memory.check(f"Export {load.export_id}, byte {piece.end}")
                 if committed is not None:
                     batcher.committed = committed
-                    reached(COMMITTED)
+                    failpoint(COMMITTED)
                     budget.check(committed)
                     progress.committed(committed)
                     watch(committed)
-                    reached(REPORTED)
+                    failpoint(REPORTED)
             del part, piece, rows, batch  # held while the next ones are made, they cost 7 % of all CPU
     check_end(load.range, batcher.last)
     if not batcher.read and not options.allow_empty:
@@ -144,11 +144,11 @@ def _load(
     if not load.shard:
         described = _with_unused(load, options, described, batcher.read - batcher.dead_letters)
     phases.ended("source")
-    reached(FINISHING)
+    failpoint(FINISHING)
     with _naming_failed(load, batcher):
-        told = options.completeness.reported
-        certificate = sink.finish(replace(described, expected_records=told, phases=phases.seconds))
-    reached(COMPLETE)
+        reported = options.completeness.reported
+        certificate = sink.finish(replace(described, expected_records=reported, phases=phases.seconds))
+    failpoint(COMPLETE)
     done = batcher.last.at(datetime.now(timezone.utc), certificate.counts, where="the end")
     watch(done)
     log.info(progress.line(done))
@@ -172,8 +172,10 @@ def _naming_failed(load: Load, batcher: Batcher) -> Iterator[None]:
         start, end = batcher.committed.position.record_offset, batcher.last.position.record_offset
         if start == end:
             raise
-        told = f"{error} Not committed of export {load.export_id}: bytes {start} to {end}. The next try goes on there."
-        raise type(error)(told, code=error.code, failed=(start, end)) from error
+        reported = (
+            f"{error} Not committed of export {load.export_id}: bytes {start} to {end}. The next try goes on there."
+        )
+        raise type(error)(reported, code=error.code, failed=(start, end)) from error
 
 
 def _judged_whole(load: Load, options: Options, joint: Certificate) -> Certificate:
@@ -194,8 +196,8 @@ def _with_unused(load: Load, options: Options, certificate: Certificate, rows: i
 
 def _of_shard(options: Options) -> Options:
     """Return them without what is judged over all shards."""
-    told = replace(options.completeness, expect="ignore")
-    return replace(options, max_dead_letter_ratio=None, allow_empty=True, completeness=told)
+    reported = replace(options.completeness, expect="ignore")
+    return replace(options, max_dead_letter_ratio=None, allow_empty=True, completeness=reported)
 
 
 def _opened(load: Load, sink: Sink, *, restart: bool) -> Checkpoint:

@@ -1,4 +1,4 @@
-"""Judges a response of the object store: which bytes of the archive it has, or why it has none."""
+"""What an answer of the object store says: which bytes of the archive it brings, or why it brings none."""
 
 from __future__ import annotations
 
@@ -18,14 +18,6 @@ from airflow_provider_genesys.outside import shown
 from airflow_provider_genesys.times import in_utc, now
 
 ENOUGH = 64 * 1024
-<<<<<<< HEAD
-"""A transfer that brings this many bytes counts as progress."""
-_CONTENT_RANGE = re.compile(r"bytes ([0-9]+)-([0-9]+)/([0-9]+|\*)", re.IGNORECASE)
-_UNSATISFIED = re.compile(r"bytes \*/([0-9]+)", re.IGNORECASE)
-_S3_CODE = re.compile(r"<Code>([A-Za-z]+)</Code>")
-_S3_LENGTH = re.compile(r"<ActualObjectSize>([0-9]+)</ActualObjectSize>")
-_HEALING = frozenset({304, 408, 421, 425, 429})  # and every 5xx; 304 can only come from a faulty cache
-=======
 """Bytes that a transfer has to bring to count as one that goes on."""
 _LENGTH = re.compile(r"[0-9]{1,18}")
 _CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)", re.IGNORECASE)
@@ -33,7 +25,6 @@ _UNSATISFIED = re.compile(r"bytes \*/([0-9]{1,18})", re.IGNORECASE)
 _S3_CODE = re.compile(r"<Code>([A-Za-z]+)</Code>")
 _S3_LENGTH = re.compile(r"<ActualObjectSize>([0-9]{1,18})</ActualObjectSize>")
 _HEALING = frozenset({304, 408, 421, 425, 429})  # and every 5xx; 304 can only come from a cache that is wrong
->>>>>>> 0dc4e24 (A bad first answer of the store is asked for again, as it is behind the first byte)
 _GONE = frozenset({404, 410})
 _ERROR_PAGE = re.compile(r"text/html|(application|text)/(.+\+)?xml", re.IGNORECASE)
 _TOLD = 8 * 1024  # bytes of an error's body that are read
@@ -41,14 +32,10 @@ _CLOCK_OFF = timedelta(minutes=5)
 
 
 class Broken(Exception):  # noqa: N818 - caught by the download, never seen by users
-    """The transfer broke, or did not begin. Another request may continue.
+    """The transfer broke, or did not begin; another request may go on.
 
-<<<<<<< HEAD
-    :param pause: seconds that the store asks to wait; None if it does not ask.
-=======
     :param pause: seconds that the store asks to wait; None where it does not.
     :param answered: whether the store answers, and with nothing but an error for this one file.
->>>>>>> 0dc4e24 (A bad first answer of the store is asked for again, as it is behind the first byte)
     """
 
     def __init__(self, reason: str, pause: float | None = None, *, answered: bool = False) -> None:
@@ -58,10 +45,10 @@ class Broken(Exception):  # noqa: N818 - caught by the download, never seen by u
 
 
 class UrlRefused(Exception):  # noqa: N818 - as above
-    """The store does not accept the URL. Another URL may work.
+    """The store does not accept the URL; another one may go on.
 
-    :param expired: whether the store says that the URL has expired.
-    :param clock: a sentence about this machine's clock if it is wrong, else empty.
+    :param expired: whether the store says that its time is over.
+    :param clock: a sentence on this machine's clock where it is wrong, else empty.
     """
 
     def __init__(self, reported: str, *, expired: bool, clock: str) -> None:
@@ -72,32 +59,23 @@ class UrlRefused(Exception):  # noqa: N818 - as above
 
 @dataclass(frozen=True)
 class Span:
-    """The bytes ``[start, stop)`` of an archive of ``total`` bytes; None if the response does not say."""
+    """The bytes ``[start, stop)`` of the archive, which has ``total``; None where the answer does not say."""
 
     start: int
     stop: int | None
     total: int | None
 
 
-<<<<<<< HEAD
-def span_of(response: httpx.Response, *, first: int, begun: bool, export_id: str, patience: float) -> Span:
-    """Return which bytes ``response`` has, after a request for those from ``first`` on.
-=======
 def span_of(response: httpx.Response, *, first: int, pages: bool, export_id: str, patience: float) -> Span:
     """Return which bytes ``response`` brings, when those from ``first`` on were asked for.
->>>>>>> 0dc4e24 (A bad first answer of the store is asked for again, as it is behind the first byte)
 
-    At the archive's end the span is empty, and the body is not part of the archive.
+    The archive's end is an empty span: then the body is not part of the archive.
 
-<<<<<<< HEAD
-    :param begun: whether an earlier response had bytes of the archive. Then a page with status 200 is not the archive.
-=======
     :param pages: whether HTML or XML can be what is asked for; else it is an error page, whatever its status.
->>>>>>> 0dc4e24 (A bad first answer of the store is asked for again, as it is behind the first byte)
     :param patience: seconds that reading the body of an error may take.
     :raises Broken: another request may bring them.
     :raises UrlRefused: another URL may.
-    :raises SourceError: no request will bring them; the message says why and what to do.
+    :raises SourceError: none will; the message says why and what to do.
     :raises ConfigurationError: a proxy wants a password.
     """
     if response.status_code == httpx.codes.PARTIAL_CONTENT:
@@ -115,38 +93,28 @@ def _part(response: httpx.Response, first: int) -> Span:
     match = _CONTENT_RANGE.fullmatch(text)
     if match and int(match[1]) == first <= int(match[2]):
         return Span(first, int(match[2]) + 1, None if match[3] == "*" else int(match[3]))
-<<<<<<< HEAD
-    got = f"Content-Range {text[:80]!r}" if text else "no Content-Range"
-    raise Broken(f"bytes from {first} on were asked for, but the response has {got}")
-=======
     got = f"Content-Range {shown(text, 80)!r}" if text else "no Content-Range"
     raise Broken(f"bytes from {first} on were asked for, and the answer has {got}")
->>>>>>> 0dc4e24 (A bad first answer of the store is asked for again, as it is behind the first byte)
 
 
 def _whole(response: httpx.Response, first: int, *, pages: bool) -> Span:
     media = response.headers.get("Content-Type", "")
-<<<<<<< HEAD
-    if begun and _ERROR_PAGE.match(media):
-        raise Broken(f"bytes from {first} on were asked for, but the response is HTTP 200 with {media[:80]}")
-=======
     if not pages and _ERROR_PAGE.match(media):
         what = f"bytes from {first} on were asked for, and the answer is HTTP 200 with {shown(media, 80)}"
         raise Broken(f"{what}, perhaps from a proxy", answered=True)
->>>>>>> 0dc4e24 (A bad first answer of the store is asked for again, as it is behind the first byte)
     length = response.headers.get("Content-Length", "")
     total = int(length) if _LENGTH.fullmatch(length) and "Transfer-Encoding" not in response.headers else None
     return Span(0, total, total)
 
 
 def _length(response: httpx.Response, text: str) -> int | None:
-    """Return the archive's length that a 416 response reports."""
+    """Return the archive's length as an answer 416 tells it."""
     match = _UNSATISFIED.fullmatch(response.headers.get("Content-Range", "")) or _S3_LENGTH.search(text)
     return int(match[1]) if match else None
 
 
 def _refusal(response: httpx.Response, text: str, first: int, export_id: str) -> Exception:
-    """Return the error that a response without content means."""
+    """Return what an answer without content means."""
     status = response.status_code
     code = match[1] if (match := _S3_CODE.search(text)) else ""
     reported = f"HTTP {status} {code or shown(response.reason_phrase, 40)}".strip()
@@ -175,7 +143,7 @@ def _url_refusal(response: httpx.Response, text: str, reported: str, where: str)
 
 
 def _clock(response: httpx.Response) -> str:
-    """Return a sentence about this machine's clock if it differs from the store's; else the empty text."""
+    """Return a sentence on this machine's clock where the store's own says another time."""
     try:
         theirs = parsedate_to_datetime(response.headers.get("Date", ""))
     except (ValueError, TypeError, IndexError, OverflowError):
@@ -192,14 +160,14 @@ _PROXY = "the HTTP proxy wants a user name and a password (407). Put them into H
 
 def _advice(response: httpx.Response) -> str:
     if response.status_code in _GONE:
-        return "The file is not there for this URL; clear the create task to create the export again."
+        return "The file is not there for this URL; clear the create task to have the export made again."
     if response.has_redirect_location:
         return "That is a redirect, which is not followed. Presigned URLs do not redirect; a proxy may be in the way."
-    return "A retry cannot help. Look up the code in the object store's documentation; a proxy may be in the way."
+    return "No retry heals that. Look the code up in the object store's documentation; a proxy may be in the way."
 
 
 def lost_cause(error: Exception) -> str | None:
-    """Return what a person has to change to cure a transport error; None if it may be temporary."""
+    """Return what has to be changed before ``error``, of the transport, can go away; None where it may by itself."""
     if isinstance(error, httpx.ProxyError) and "407" in str(error):
         return _PROXY
     cause: BaseException | None = error
@@ -214,12 +182,12 @@ def lost_cause(error: Exception) -> str | None:
 
 
 def cannot_read(export_id: str, offset: int) -> str:
-    """Return the beginning of a message."""
+    """Return how a message begins."""
     return f"The archive of export {export_id} cannot be read from byte {offset} on"
 
 
 def changed(export_id: str, how: str) -> SourceError:
-    """Return the error for an archive that is not the one that the load began with."""
+    """Return the error for evidence against the archive being the one that the load began with."""
     return SourceChangedError(
         f"The archive of export {export_id} is not the one that the load began with: {how}. Nothing of it was "
         "joined to what was read before. Clear the task with on_clear='restart' to load it from its beginning."
@@ -239,11 +207,11 @@ def _begin_of(response: httpx.Response, patience: float) -> str:
 
 
 def in_time(chunks: Iterator[bytes], patience: float) -> Iterator[bytes]:
-    """Yield ``chunks``, but end a transfer that is too slow: each ``patience`` seconds must bring 64 KiB.
+    """Pass ``chunks`` on, but break a transfer that trickles: every ``patience`` seconds have to bring 64 KiB.
 
-    Only the time spent waiting for the network counts, not the consumer's time.
+    Only the time spent waiting for the network counts, not what the consumer takes.
 
-    :raises Broken: the transfer was too slow.
+    :raises Broken: they did not.
     """
     waited, brought = 0.0, 0
     while True:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any, TypeVar
 
 from airflow_provider_genesys.exceptions import SinkRefusedError, SinkUnavailableError
-from airflow_provider_genesys.failpoints import COMPLETING, PIECE_SENT, PUTTING, reached
+from airflow_provider_genesys.failpoints import COMPLETING, PIECE_SENT, PUTTING, failpoint
 from airflow_provider_genesys.retries import retried
 from airflow_provider_genesys.stores.azure_errors import AzureError, code_of, describe, explained, is_transient
 from airflow_provider_genesys.stores.base import Body, SentPieces, Stored, content_type
@@ -39,7 +39,7 @@ class AzureStore:
 
     def put(self, key: str, body: Body) -> str:
         """Write a blob in one request."""
-        reached(PUTTING)
+        failpoint(PUTTING)
         return _etag(self._put(key, bytes(body), overwrite=True)["etag"])
 
     def put_if_absent(self, key: str, body: bytes) -> bool:
@@ -174,11 +174,11 @@ class AzureUpload:
             )
         self._store.stage(self.sent.key, self._block(self.sent.pieces), bytes(piece))
         self.sent = self.sent.and_piece(len(piece))
-        reached(PIECE_SENT)
+        failpoint(PIECE_SENT)
 
     def complete(self, sha256: str) -> str:
         """Make the blob appear."""
-        reached(COMPLETING)
+        failpoint(COMPLETING)
         try:
             return self._store.commit(self.sent.key, self.blocks)
         except SinkUnavailableError:

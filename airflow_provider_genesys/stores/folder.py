@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from airflow_provider_genesys.exceptions import SinkRefusedError, SinkUnavailableError
-from airflow_provider_genesys.failpoints import COMPLETING, PIECE_SENT, PUTTING, reached
+from airflow_provider_genesys.failpoints import COMPLETING, PIECE_SENT, PUTTING, failpoint
 from airflow_provider_genesys.stores.base import Body, SentPieces, Stored
 
 _UNFINISHED = ".unfinished-"
@@ -56,7 +56,7 @@ class FolderStore:
 
     def put(self, key: str, body: Body) -> str:
         """Write a file, in place of an existing one."""
-        reached(PUTTING)
+        failpoint(PUTTING)
         return self._written(key, body).appear()
 
     def put_if_absent(self, key: str, body: bytes) -> bool:
@@ -156,11 +156,11 @@ class LocalUpload:
         """Append the next piece."""
         self.write(piece)
         self.sent = self.sent.and_piece(len(piece))
-        reached(PIECE_SENT)
+        failpoint(PIECE_SENT)
 
     def complete(self, sha256: str) -> str:  # noqa: ARG002 - no response can be lost here
         """Move the file to its place."""
-        reached(COMPLETING)
+        failpoint(COMPLETING)
         return self.appear()
 
     def appear(self) -> str:

@@ -11,7 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from airflow_provider_genesys.aws_errors import code_of, describe, is_transient
 from airflow_provider_genesys.exceptions import SinkRefusedError, SinkUnavailableError
-from airflow_provider_genesys.failpoints import COMPLETING, PIECE_SENT, PUTTING, reached
+from airflow_provider_genesys.failpoints import COMPLETING, PIECE_SENT, PUTTING, failpoint
 from airflow_provider_genesys.retries import retried
 from airflow_provider_genesys.stores.base import MOST_PIECES, Body, SentPieces, Stored, content_type
 from airflow_provider_genesys.stores.read_through import read_through
@@ -43,7 +43,7 @@ class S3Store:
 
     def put(self, key: str, body: Body) -> str:
         """Write an object in one request."""
-        reached(PUTTING)
+        failpoint(PUTTING)
         return str(self._put(key, body)["ETag"])
 
     def put_if_absent(self, key: str, body: bytes) -> bool:
@@ -159,11 +159,11 @@ class S3Upload:
         answer = self._store.call("upload_part", Body=piece, **self._target, **numbered)
         self._pieces.append({**numbered, "ETag": answer["ETag"]})
         self.sent = self.sent.and_piece(len(piece))
-        reached(PIECE_SENT)
+        failpoint(PIECE_SENT)
 
     def complete(self, sha256: str) -> str:
         """Make the object appear."""
-        reached(COMPLETING)
+        failpoint(COMPLETING)
         try:
             answer = self._store.call(
                 "complete_multipart_upload", **self._target, MultipartUpload={"Parts": self._pieces}

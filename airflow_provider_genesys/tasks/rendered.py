@@ -61,7 +61,7 @@ def words(value: Any, name: str, default: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def decoded(value: Any, name: str) -> Any:
-    """Return what a text that begins as an object or a list stands for, in JSON's or Python's form; others as they are.
+    """Return what a text that begins as an object or a list represents, in JSON's or Python's form; others as they are.
 
     :raises ConfigurationError: it begins so and goes on otherwise.
     """

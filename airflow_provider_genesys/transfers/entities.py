@@ -65,7 +65,7 @@ class GenesysEntitiesOperator(GenesysExportTransferOperator):
         return resolve(required(self.entity, "entity"), self._folder)
 
     def find_handle(self, context: Context) -> dict[str, Any]:
-        """Return what stands for the snapshot of this DAG run: its day is the window."""
+        """Return what represents the snapshot of this DAG run: its day is the window."""
         run = context["dag_run"]
         day = run.run_after.replace(hour=0, minute=0, second=0, microsecond=0)
         name = self.listing().name

@@ -112,7 +112,7 @@ class GenesysExportToPostgresOperator(PostgresLoader, GenesysExportTransferOpera
     :param write_mode: ``upsert``, or ``replace_window``: remove the older rows of the load's window as it completes.
     :param publish: ``batches``: rows appear batch by batch; ``atomic``: all at once, as the load completes.
     :param raw_column: keep each record as it came in the column ``_raw``.
-    :param allow_raw_pii: also where the contract drops, hashes or masks personal data, which stands there in clear.
+    :param allow_raw_pii: also where the contract drops, hashes or masks personal data, which is there in clear.
     :param child_tables: write the contract's children (of a conversation: participants, sessions, segments, metrics) to
         tables of their own, named ``<table>_<child>``.
     :param postgres_conn_id: the PostgreSQL connection. (templated)

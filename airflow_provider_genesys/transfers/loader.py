@@ -149,7 +149,7 @@ class ExportLoader(BaseOperator):
         return None
 
     def read_by(self, contract: Contract) -> str:
-        """Return what stands, in the load's id, for how the export is read."""
+        """Return what represents, in the load's id, how the export is read."""
         return contract.fingerprint
 
     def results(self, handle: dict[str, Any]) -> AbstractContextManager[Results]:

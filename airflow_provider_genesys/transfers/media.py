@@ -36,7 +36,7 @@ class GenesysRecordingMediaOperator(GenesysExportToPostgresOperator):
     :param conversations_sql: one SELECT for PostgreSQL with a column ``conversation_id``, or the path of a ``.sql``
         file with it: the conversations that it names. (templated)
     :param sql_conn_id: the connection that it runs on; default: ``postgres_conn_id``. (templated)
-    :param retention_threshold_days: the recordings that Genesys retains for more than so many days. (templated)
+    :param retention_threshold_days: the recordings that Genesys retains for more than that many days. (templated)
     :param media_at_once: files that are fetched at the same time; each holds a piece of what it sends in memory.
     :param page_size: conversations in a page; a page is asked for, fetched and committed as a whole.
     :param batch_poll_interval: seconds before a batch request is asked after again; later pauses double, up to 15.
@@ -131,7 +131,7 @@ def check_source(operator: GenesysRecordingMediaOperator) -> None:
 
 
 def handle_without_export(operator: GenesysRecordingMediaOperator, context: Context) -> dict[str, Any]:
-    """Return a handle for a load that is of no export: in its place stands this task in this run, over all its tries.
+    """Return a handle for a load that is of no export: in its place is this task in this run, over all its tries.
 
     :raises WindowError: nobody gives a window; it says which load this is, not which conversations.
     """

@@ -21,7 +21,7 @@ from airflow_provider_genesys.failpoints import (
     MANIFEST_WRITTEN,
     PART_UPLOADED,
     WRITING,
-    reached,
+    failpoint,
 )
 from airflow_provider_genesys.pipeline.certificate import Certificate
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, Counts
@@ -79,7 +79,7 @@ class Attempt:
             lambda latest: successor(latest, load, name, restart=restart, partition=partition, writes=writes)
         )
         self._layout = Layout(*named, self.entry.partition)
-        reached(CLAIMED)
+        failpoint(CLAIMED)
         if load.shard and self.entry.checkpoint is None:
             withdraw(store, Layout(settings.prefix, replace(load, shard=0), settings.output_format))
         self._abort_uploads()
@@ -92,7 +92,7 @@ class Attempt:
 
     def gather(self, batch: Batch) -> bool:
         """Add ``batch``; return whether it reaches the cut, so that a commit is due."""
-        reached(WRITING)
+        failpoint(WRITING)
         if self._next not in {None, batch.start}:
             raise AccountError(
                 f"Export {self.load.export_id}: a batch starts at byte {batch.start}, but the load has come to byte "
@@ -103,7 +103,7 @@ class Attempt:
         gathered.letters.write(batch, len(batch.dead_letters))
         gathered.checkpoint = batch.checkpoint
         gathered.end = self._next = batch.end
-        reached(GATHERED)
+        failpoint(GATHERED)
         return batch.end >= gathered.cut
 
     def commit(self) -> Checkpoint | None:
@@ -112,9 +112,9 @@ class Attempt:
         if gathered is None:
             return None
         self._ledger.confirm(self.entry)
-        reached(COMMITTING)
+        failpoint(COMMITTING)
         rows, letters = gathered.close()
-        reached(PART_UPLOADED)
+        failpoint(PART_UPLOADED)
         checkpoint = self._committed(gathered)
         self._append(
             processed_at=checkpoint.processed_at,
@@ -135,15 +135,15 @@ class Attempt:
             self._check(part, stored.get(part.key))
         # What is stale was listed before this: objects of a newer attempt cannot be among it.
         self._ledger.confirm(self.entry)
-        reached(CHECKED)
+        failpoint(CHECKED)
         closed = self._landed(certificate)
         lists = {"children": self.entry.children, "dead_letters": self.entry.dead_letters}
         write_manifest(self._store, self._layout.manifest, closed, **lists, replayed=self.entry.replayed)
-        reached(MANIFEST_WRITTEN)
+        failpoint(MANIFEST_WRITTEN)
         for key in stored.keys() - {part.key for part in listed} - {self._layout.manifest}:
             self._store.delete(key)
         self._abort_uploads()
-        reached(CLEANED)
+        failpoint(CLEANED)
         self._append(state="complete")
         return closed
 
@@ -197,7 +197,7 @@ class Attempt:
     def _append(self, **changes: Any) -> None:
         entry = replace(self.entry, number=self.entry.number + 1, written_at=now().isoformat(), **changes)
         self._ledger.append(entry)
-        reached(LEDGER_WRITTEN)
+        failpoint(LEDGER_WRITTEN)
         self.entry = entry
 
     def _check_account(self) -> None:

@@ -18,7 +18,7 @@ from airflow_provider_genesys.failpoints import (
     LEDGER_WRITTEN,
     MANIFEST_WRITTEN,
     PART_UPLOADED,
-    reached,
+    failpoint,
 )
 from airflow_provider_genesys.pipeline.certificate import Certificate
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
@@ -55,7 +55,7 @@ class LandingAttempt:
             lambda latest: successor(latest, load, name, restart=restart, partition=partition)
         )
         self._layout = Layout(settings.prefix, load, RAW, self.entry.partition)
-        reached(CLAIMED)
+        failpoint(CLAIMED)
         self._upload: ResumableUpload | None = None
         self._writer: PieceWriter | None = None
         self._digests = Digests(sha256=hashlib.sha256())
@@ -81,7 +81,7 @@ class LandingAttempt:
         archive = self._landed or self._appear(certificate.source)
         stale = {found.key for found in self._store.list_objects(self._layout.load)}
         self._ledger.confirm(self.entry)
-        reached(CHECKED)
+        failpoint(CHECKED)
         closed = replace(
             certificate,
             bytes_read=archive.bytes,
@@ -90,11 +90,11 @@ class LandingAttempt:
             attempts=self.entry.attempts,
         )
         write_manifest(self._store, self._layout.manifest, closed, dead_letters=[], handle=handle)
-        reached(MANIFEST_WRITTEN)
+        failpoint(MANIFEST_WRITTEN)
         for key in stale - {archive.key, self._layout.manifest}:
             self._store.delete(key)
         self._store.abort_uploads(self._layout.load)
-        reached(CLEANED)
+        failpoint(CLEANED)
         self._append(state="complete")
         return closed
 
@@ -145,7 +145,7 @@ class LandingAttempt:
 
     def _commit(self, source: Identity, last: Body) -> Checkpoint:
         """Write into the ledger how far the upload has come; ``last`` are the newest bytes of it."""
-        reached(COMMITTING)
+        failpoint(COMMITTING)
         assert self._upload  # noqa: S101 - something was sent
         sent = self._upload.sent
         checkpoint = Checkpoint(
@@ -164,7 +164,7 @@ class LandingAttempt:
     def _append(self, **changes: Any) -> None:
         entry = replace(self.entry, number=self.entry.number + 1, written_at=_now(), **changes)
         self.entry = self._ledger.append(entry)
-        reached(LEDGER_WRITTEN)
+        failpoint(LEDGER_WRITTEN)
 
     def _appear(self, source: Identity) -> Part:
         writer = self._writing(source)
@@ -178,7 +178,7 @@ class LandingAttempt:
         if self._upload:
             self._ledger.confirm(self.entry)
         etag = writer.complete()
-        reached(PART_UPLOADED)
+        failpoint(PART_UPLOADED)
         if self._digests.sha256:
             return Part(self._key, 0, writer.size, 0, writer.size, self._digests.hexdigest(), etag)
         return self._read_back(writer.size)

@@ -61,7 +61,7 @@ class Entry:
     """Dead letters that have become rows since the load was complete; the checkpoint's account is that of the load."""
     sending: Sending | None = None
     partition: str | None = None
-    """Where the load's objects lie, e.g. ``dt=2026-11-01``, which None stands for; it never changes."""
+    """Where the load's objects lie, e.g. ``dt=2026-11-01``, which None means; it never changes."""
     writes: str | None = None
     """What its parts are, e.g. ``ndjson.gz with child files``; a load never mixes two. None: nobody said."""
     kind: str | None = None
@@ -122,7 +122,7 @@ class Ledger:
     def claim(self, successor: Callable[[Entry | None], Entry]) -> Entry:
         """Append what ``successor`` makes of the newest entry, and return it.
 
-        :raises SinkRefusedError: the store overwrites what it was told to create.
+        :raises SinkRefusedError: the store overwrites what it was asked to create.
         """
         for _ in range(_CLAIMS):
             entry = successor(self.latest())
@@ -164,8 +164,8 @@ class Ledger:
     def _prove(self, entry: Entry) -> None:
         if self._conditional and self._store.put_if_absent(self._key(entry.number), _to_json(entry)):
             raise SinkRefusedError(
-                f"{self._store.url} ignores 'If-None-Match: *': it overwrote an object that it was told to create. "
-                "Without it two attempts of one load that are alive at the same time cannot be told apart. Use a "
+                f"{self._store.url} ignores 'If-None-Match: *': it overwrote an object that it was asked to create. "
+                "Without it two attempts of one load that are alive at the same time cannot be distinguished. Use a "
                 "store that knows it (Amazon S3 does), or set fencing='none' and make sure that no window is loaded "
                 "twice at once."
             )
@@ -199,9 +199,9 @@ def successor(
     :param writes: what this attempt's parts are; see :func:`.load.continues`.
     """
     facts = {name: value for name, value in load.facts.as_json().items() if name in _NEWEST}
-    told = {**facts, "written_at": datetime.now(timezone.utc).isoformat(), "writes": writes}
+    reported = {**facts, "written_at": datetime.now(timezone.utc).isoformat(), "writes": writes}
     if latest is None:
-        return Entry(1, 1, attempt, load.load_id, load.export_id, partition=partition, **told)
+        return Entry(1, 1, attempt, load.load_id, load.export_id, partition=partition, **reported)
     number, fence, same = latest.number + 1, latest.fence + 1, latest.export_id == load.export_id
     previous = Previous(latest.export_id, latest.state, latest.checkpoint, latest.writes)
     if latest.checkpoint and continues(previous, load.export_id, writes, restart=restart):
@@ -213,10 +213,10 @@ def successor(
             attempt=attempt,
             attempts=latest.attempts + 1,
             checkpoint=checkpoint,
-            **told,
+            **reported,
         )
     processed_at = latest.processed_at if same else None
-    begun = Entry(number, fence, attempt, load.load_id, load.export_id, processed_at=processed_at, **told)
+    begun = Entry(number, fence, attempt, load.load_id, load.export_id, processed_at=processed_at, **reported)
     return replace(begun, partition=latest.partition)
 
 

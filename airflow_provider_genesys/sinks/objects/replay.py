@@ -19,7 +19,7 @@ import msgspec
 
 from airflow_provider_genesys.contracts.contract import Contract
 from airflow_provider_genesys.exceptions import AccountError, DeadLetterError, error_context
-from airflow_provider_genesys.failpoints import CLEANED, LEDGER_WRITTEN, MANIFEST_WRITTEN, PART_UPLOADED, reached
+from airflow_provider_genesys.failpoints import CLEANED, LEDGER_WRITTEN, MANIFEST_WRITTEN, PART_UPLOADED, failpoint
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
 from airflow_provider_genesys.pipeline.load import Batch, Load
 from airflow_provider_genesys.pipeline.replay import (
@@ -189,7 +189,7 @@ class _LoadReplay:
             rows = WrittenParts([*rows.parts, *written.parts], joined(rows.children, written.children))
             letters += kept
             total.add(of_part)
-        reached(PART_UPLOADED)
+        failpoint(PART_UPLOADED)
         self._append(
             parts=rows.parts,
             children=rows.children,
@@ -239,7 +239,7 @@ class _LoadReplay:
         now = datetime.now(timezone.utc).isoformat()
         entry = replace(self._entry, number=self._entry.number + 1, written_at=now, **changes)
         self._entry = self._ledger.append(entry)
-        reached(LEDGER_WRITTEN)
+        failpoint(LEDGER_WRITTEN)
 
     def _publish(self) -> None:
         entry, manifest = self._entry, read_manifest(self._store, self._layout.manifest)
@@ -258,10 +258,10 @@ class _LoadReplay:
             whole = self._layout_of(0)
             shards = range(1, joins(self._store, whole) + 1)
             list_again(self._store, whole, [self._layout_of(number) for number in shards])
-        reached(MANIFEST_WRITTEN)
+        failpoint(MANIFEST_WRITTEN)
         for key in unlisted:
             self._store.delete(key)
-        reached(CLEANED)
+        failpoint(CLEANED)
 
 
 def _claimed(latest: Entry | None, attempt: str) -> Entry:

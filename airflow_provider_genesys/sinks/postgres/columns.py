@@ -1,4 +1,4 @@
-"""How a contract's columns are named and typed in PostgreSQL, and what stands beside them."""
+"""How a contract's columns are named and typed in PostgreSQL, and what comes beside them."""
 
 from __future__ import annotations
 

@@ -67,8 +67,8 @@ ON CONFLICT (load_id, target, shard)
         opened_at = now()
 RETURNING fence, attempts, begun_at, opened_at, checkpoint, export_id, state, contract, publish
 """
-# Loads of one export through two contracts write the same rows. Whoever was at it with the other one is fenced, and
-# would begin anew: what it has loaded is being replaced.
+# Loads of one export through two contracts write the same rows. Anyone who was at it with the other one is fenced, and
+# would start again: what it has loaded is being replaced.
 _TAKE_OVER = """
 UPDATE {ledger} SET fence = fence + 1, checkpoint = NULL
 WHERE target = %(target)s AND export_id = %(export_id)s AND load_id <> %(load_id)s AND state = 'loading'
@@ -96,7 +96,7 @@ _ADVANCE = """
 UPDATE {ledger} SET checkpoint = %(checkpoint)s, processed_at = %(processed_at)s, taken_over = %(taken_over)s
 WHERE load_id = %(load_id)s AND target = %(target)s AND shard = %(shard)s AND fence = %(fence)s
 """
-# One statement, hence one snapshot: whoever takes rows over says so in the same transaction.
+# One statement, hence one snapshot: anyone who takes rows over says so in the same transaction.
 # From begun_at on: what a former attempt landed, and this one did not, is not in this account.
 _AUDIT = """
 SELECT (SELECT count(*) FROM {table} WHERE {export} = %(export_id)s AND {shard} = %(shard)s
@@ -139,7 +139,7 @@ class HeldRow:
 
     @property
     def position(self) -> Position | None:
-        """Where the checkpoint stands."""
+        """The place of the checkpoint."""
         return self.checkpoint.position if self.checkpoint else None
 
     @property
@@ -174,7 +174,7 @@ class Ledger:
         self._composed: dict[str, bytes] = {}
 
     def claim(self, cursor: Cursor, *, restart: bool) -> Claim:
-        """Take a new fence. The claim holds a checkpoint where the load can be continued; else it begins anew."""
+        """Take a new fence. The claim holds a checkpoint where the load can be continued; else it starts again."""
         fence, attempts, begun_at, opened_at, checkpoint, export_id, state, *form = _only(self._run(cursor, _CLAIM))
         self._run(cursor, _TAKE_OVER)
         (processed_at,) = _only(self._run(cursor, _PROCESSED_AT))

@@ -1,6 +1,6 @@
 """Replay the dead letters of a table of PostgreSQL: rows, marks and the ledger in one transaction per batch.
 
-A replayed row stands where the load would have put it: it carries the load's export, offset and time of submission, so
+A replayed row is where the load would have put it: it carries the load's export, offset and time of submission, so
 a newer row of the same key stays. A load that is not complete is left alone, by the lock on its row of the ledger.
 """
 
@@ -19,7 +19,7 @@ from psycopg.rows import dict_row
 
 from airflow_provider_genesys.contracts.contract import Contract
 from airflow_provider_genesys.exceptions import DeadLetterError, SinkRefusedError, UnrankedExportError
-from airflow_provider_genesys.failpoints import COMMITTING, reached
+from airflow_provider_genesys.failpoints import COMMITTING, failpoint
 from airflow_provider_genesys.pipeline.load import Load
 from airflow_provider_genesys.pipeline.replay import (
     BATCH,
@@ -175,7 +175,7 @@ class PostgresReplay:
             self._mark(cursor, load, judged)
             taken_over = json.dumps(Counter(state[2]) + landed.taken_over)
             self._run(cursor, _TAKEN_OVER, ledger=ledger.identifier, **self._key(load), taken_over=taken_over)
-            reached(COMMITTING)
+            failpoint(COMMITTING)
         return letters[-1]["source_offset"], account(letters, judged, landed.duplicates)
 
     def _land(self, cursor: Cursor, load: Load, judged: Judged, *, overtaken: bool) -> Landed:

@@ -27,7 +27,7 @@ WHERE load_id = %(load_id)s AND target = %(target)s AND shard BETWEEN 1 AND %(co
     )
 ORDER BY shard FOR UPDATE
 """
-# Whoever loads the whole in one piece is fenced.
+# Anyone who loads the whole in one piece is fenced.
 _JOIN = """
 INSERT INTO {ledger} AS l (load_id, target, shard, fence, state, export_id, kind, window_start, window_end,
     submitted_at, contract, run_id, write_mode, publish, processed_at, certificate, attempts, begun_at, opened_at,

@@ -24,7 +24,7 @@ except ImportError as error:
 from psycopg import sql
 
 from airflow_provider_genesys.contracts.contract import Contract
-from airflow_provider_genesys.failpoints import CHECKED, CLAIMING, COMMITTING, PUBLISHED, WRITING, reached
+from airflow_provider_genesys.failpoints import CHECKED, CLAIMING, COMMITTING, PUBLISHED, WRITING, failpoint
 from airflow_provider_genesys.pipeline.certificate import Certificate
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, Counts
 from airflow_provider_genesys.pipeline.load import Batch, Load
@@ -62,7 +62,7 @@ from airflow_provider_genesys.sinks.postgres.window import (
 )
 from airflow_provider_genesys.source.records import DeadLetter
 
-# A former attempt may hang in its transaction; whoever opens the load waits that long for it, once per try. psycopg
+# A former attempt may hang in its transaction; anyone who opens the load waits that long for it, once per try. psycopg
 # reads times in this style alone.
 _SETTINGS = "SET LOCAL lock_timeout = '30s'; SET LOCAL datestyle = 'ISO'"
 
@@ -81,7 +81,7 @@ class PostgresSink:
     :param publish: ``batches``: rows appear batch by batch; ``atomic``: all at once, as the load completes.
     :param raw_column: keep each record as it came in the column ``_raw``.
     :param child_tables: write the contract's children to tables of their own, beside the table.
-    :param allow_raw_pii: also where the contract drops, hashes or masks personal data, which stands there in clear.
+    :param allow_raw_pii: also where the contract drops, hashes or masks personal data, which is there in clear.
     :param dead_letter_raw: what is stored of a dead letter's bytes: encrypted, as they are, or nothing.
     :param encrypt: for ``dead_letter_raw="encrypt"``.
     :param retries: how often a batch is tried again after connection loss, deadlock, timeout or shutdown.
@@ -127,7 +127,7 @@ class PostgresSink:
         self._partitions = Partitions(schema, table, partition_by) if partition_by else None
 
     def open(self, load: Load, *, restart: bool) -> Checkpoint | None:
-        """See :meth:`Sink.open`. What of this export is unfinished by another contract is fenced, and begins anew."""
+        """See :meth:`Sink.open`. What of this export is unfinished by another contract is fenced, and starts again."""
         check_options(load, self._publish)
         self._load = load
         self._contract = self._widened(load.contract)
@@ -149,7 +149,7 @@ class PostgresSink:
 
     def write(self, batch: Batch) -> Checkpoint:
         """See :meth:`Sink.write`: one transaction. Rows that PostgreSQL refuses are set aside in the same one."""
-        reached(WRITING)
+        failpoint(WRITING)
         poison: dict[int, DeadLetter] = {}
         doing = self._doing(f"bytes {batch.start} to {batch.end}, {batch.records} records")
         checkpoint = self._session.retried(lambda: self._write(self._widened_batch(batch), poison), doing)
@@ -199,7 +199,7 @@ class PostgresSink:
                 self._staging.create(cursor, self._target)
             self._table = self._table_for_batches()
             self._rehearse(cursor)
-            reached(CLAIMING)
+            failpoint(CLAIMING)
         return claim
 
     def _cannot_continue(self, cursor: Cursor) -> bool:
@@ -254,7 +254,7 @@ class PostgresSink:
                 poison.update(found)
 
     def _evolve(self, contract: Contract) -> None:
-        """Let the table take the contract's new columns, in a transaction of its own: readers wait for that alone."""
+        """Let the table take the contract's new columns, in a separate transaction: readers wait for that alone."""
         with self._session.transaction(SHORT_WAIT, self._ledger.lock) as cursor:
             self._ledger.held(cursor, self._claim.fence)
             evolve(cursor, self._identifier, contract, allowed=self._create_table)
@@ -280,7 +280,7 @@ class PostgresSink:
             tally = Counts(batch.records, landed.written, len(letters), landed.duplicates)
             checkpoint = self._checkpoint(batch, held.counts + tally, poison)
             self._ledger.advance(cursor, checkpoint, held, landed)
-            reached(COMMITTING)
+            failpoint(COMMITTING)
         return checkpoint
 
     def _search(self, batch: Batch, poison: dict[int, DeadLetter]) -> dict[int, DeadLetter]:
@@ -308,7 +308,7 @@ class PostgresSink:
             final = self._accounted(cursor, replace(certificate, duplicates="counted"), held, landed, removed)
             taken_over = Counter(held.taken_over) + landed.taken_over + removed.taken_over
             self._ledger.complete(cursor, final, self._claim.fence, taken_over)
-            reached(CHECKED)
+            failpoint(CHECKED)
         return final
 
     @property
@@ -327,7 +327,7 @@ class PostgresSink:
         landed = self._staging.publish(
             cursor, self._target, self._lineage, written=before.written, overtaken=held.overtaken
         )
-        reached(PUBLISHED)
+        failpoint(PUBLISHED)
         return replace(landed, duplicates=landed.duplicates + before.duplicates)
 
     def _accounted(

@@ -1,4 +1,4 @@
-"""``publish="atomic"``: a load lands in a table of its own beside the target, and is published in one transaction."""
+"""``publish="atomic"``: a load lands in a separate table beside the target, and is published in one transaction."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class Staging:
 
         :param written: how many rows the load's batches have put here.
         :param overtaken: see :meth:`Upsert.run`.
-        :raises AccountError: it does not hold so many rows.
+        :raises AccountError: it does not hold that many rows.
         :raises SinkRefusedError: the target's constraints refuse a row.
         """
         ((held,),) = cursor.execute(sql.SQL("SELECT count(*) FROM {}").format(self.identifier)).fetchall()

@@ -42,7 +42,7 @@ class Target:
         return column_names(self.contract)
 
     def names(self) -> dict[str, sql.Composable]:
-        """Return what stands in the braces of statements on it: every name that does not depend on a stage."""
+        """Return what goes into the braces of statements on it: every name that does not depend on a stage."""
         names: dict[str, sql.Composable] = {
             "target": self.identifier,
             "ledger": self.ledger,

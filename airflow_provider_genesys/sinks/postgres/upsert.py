@@ -44,7 +44,7 @@ SELECT {own}, {offset}, %(export)s, %(submitted)s::timestamptz, %(shard)s, %(con
 ON CONFLICT ({keys}) DO NOTHING
 """
 
-# Before the rows are judged, in a statement of its own, so that they are seen as they are then. Counted, since the
+# Before the rows are judged, in a separate statement, so that they are seen as they are then. Counted, since the
 # planner leaves out a subquery that nobody needs, its locks included.
 _LOCK_ROWS = """
 SELECT count(*) FROM (SELECT FROM {stage} AS s JOIN {target} AS t USING ({keys}) ORDER BY {keys} FOR NO KEY UPDATE OF t)
@@ -196,7 +196,7 @@ def _names(stage: sql.Identifier, own: Sequence[str], key: Sequence[str]) -> dic
         "assigned": sql.SQL(", ").join(sql.SQL("{0} = s.{0}").format(sql.Identifier(name)) for name in own),
         "keys": sql.SQL(", ").join(columns),
         "t_is_s": sql.SQL(" AND ").join(sql.SQL("t.{0} = s.{0}").format(column) for column in columns),
-        # Under names of our own: the table's columns may be called as what stands beside them.
+        # Under names of our own: the table's columns may be called as what comes beside them.
         "met_keys": sql.SQL(", ").join(sql.SQL("t.{} AS {}").format(*pair) for pair in met),
         "s_is_judged": sql.SQL(" AND ").join(sql.SQL("s.{} = judged.{}").format(*pair) for pair in met),
     }

@@ -18,7 +18,7 @@ import msgspec
 
 from airflow_provider_genesys.contracts.contract import Contract
 from airflow_provider_genesys.exceptions import ConfigurationError, DeadLetterError
-from airflow_provider_genesys.failpoints import SENT, reached
+from airflow_provider_genesys.failpoints import SENT, failpoint
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
 from airflow_provider_genesys.pipeline.load import Batch, Load
 from airflow_provider_genesys.pipeline.replay import (
@@ -80,7 +80,7 @@ class SqsReplay:
         if self._letters.fifo:
             raise ConfigurationError(
                 f"{dead_letter_queue_url} is a FIFO queue, which cannot be replayed: load the window again with the "
-                "mended contract, and let dead letters go into a standard queue."
+                "corrected contract, and let dead letters go into a standard queue."
             )
         self._client, self._queue_url, self._retries = client, queue_url, retries
         self._group = message_group_id
@@ -143,7 +143,7 @@ class SqsReplay:
         moment = msgspec.convert(processed_at, datetime)
         judged = judge(letters, load.contract, moment, self._opened, self._pii_key(load.contract))
         self._send(load, judged, processed_at)
-        reached(SENT)
+        failpoint(SENT)
         done = set(judged.offsets)
         self._letters.delete([receipt for offset in done for receipt in received.receipts[offset]])
         left = received.receipts.keys() - done

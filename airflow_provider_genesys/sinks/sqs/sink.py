@@ -15,7 +15,7 @@ from typing import Any
 
 from airflow_provider_genesys.checkpoints.base import CheckpointStore, Key
 from airflow_provider_genesys.exceptions import SinkRefusedError, error_context
-from airflow_provider_genesys.failpoints import CHECKED, COMMITTING, SENT, WRITING, reached
+from airflow_provider_genesys.failpoints import CHECKED, COMMITTING, SENT, WRITING, failpoint
 from airflow_provider_genesys.pipeline.certificate import Certificate
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, Counts
 from airflow_provider_genesys.pipeline.load import Batch, Load
@@ -61,7 +61,7 @@ class SqsSink:
 
     def write(self, batch: Batch) -> Checkpoint:
         """Send a batch and its dead letters, then commit the checkpoint."""
-        reached(WRITING)
+        failpoint(WRITING)
         return self._opened.write(batch)
 
     def finish(self, certificate: Certificate) -> Certificate:
@@ -120,9 +120,9 @@ class Delivery:
         with error_context(f"Export {self._load.export_id}, bytes {batch.start} to {batch.end}"):
             refused = self._send_rows(batch)
             self._send_letters(batch, [*batch.dead_letters, *refused])
-        reached(SENT)
+        failpoint(SENT)
         checkpoint = self._account(batch, refused)
-        reached(COMMITTING)
+        failpoint(COMMITTING)
         self._checkpoint = self._store.commit(self._claim, checkpoint)
         return self._checkpoint
 
@@ -139,7 +139,7 @@ class Delivery:
             attempts=self._claim.attempts,
             delivery="at-least-once",
         )
-        reached(CHECKED)
+        failpoint(CHECKED)
         self._store.complete(self._claim, closed)
         return closed
 

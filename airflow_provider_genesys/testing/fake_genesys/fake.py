@@ -136,7 +136,7 @@ class FakeGenesys(Settings):
             "login_url": self.url,
             "allow_insecure": True,
             "allowed_download_hosts": [self._reachable_host],
-            # A client that may do more is told so; one that may do less has to find out, as with Genesys.
+            # A client that may do more learns it; one that may do less has to find out, as with Genesys.
             "requests_per_minute": max(self.requests_per_minute, 300),
         }
         if self.requests_per_minute > Settings.requests_per_minute:
