@@ -1,8 +1,8 @@
-"""Read an archive from a presigned URL, from any offset, through what networks and URLs do.
+"""Reads an archive from a presigned URL, from any offset, across broken connections and expired URLs.
 
-Every answer is held against what is known of the archive before one byte of it is used: status, ``Content-Range``,
-length, ETag. Where a transfer breaks, it goes on with a ``Range`` request, and the bytes just before the break are
-read again and compared: what cannot be shown to be the same archive is never joined.
+Each response is checked before one byte of it is used: its status, ``Content-Range``, length and ETag must fit what is
+known of the archive. After a break, a ``Range`` request continues the transfer. It reads the bytes just before the
+break again and compares them. Bytes that cannot be shown to be of the same archive are never joined.
 """
 
 from __future__ import annotations
@@ -32,7 +32,6 @@ from airflow_provider_genesys.exceptions import (
     SourceUnavailableError,
     UrlExpiredError,
 )
-from airflow_provider_genesys.source.expected import ARCHIVE, Expected
 from airflow_provider_genesys.source.position import Identity, proven
 from airflow_provider_genesys.source.response import (
     ENOUGH,
@@ -50,21 +49,20 @@ from airflow_provider_genesys.source.wide_reads import read_widely
 log = logging.getLogger(__name__)
 
 MARGIN = timedelta(minutes=1)
-"""A URL that dies within this is replaced before another request is made with it."""
+"""A URL that expires within this time is replaced before the next request."""
 OVERLAP = 64 * 1024
-"""This many bytes before a break are read again and compared."""
+"""Number of bytes before a break that are read again and compared."""
 RENEWALS = 2
-"""This many URLs newly asked from Genesys may be refused in a row."""
+"""Number of new URLs from Genesys that the store may refuse in a row."""
 LONGEST_PAUSE = 300.0
-"""Seconds; where the store asks to wait longer, the task's next try is the better wait."""
+"""Seconds. If the store asks for a longer wait, the download fails, and the task's next try waits instead."""
 _LONGEST_BACKOFF = 60.0
-_BEFORE_AGAIN = 1.0  # seconds before a request that is to bear out an answer
-_RESET = struct.pack("ii", 1, 0)  # SO_LINGER: close at once, and say so
+_RESET = struct.pack("ii", 1, 0)  # SO_LINGER: close at once, with a reset
 _STRONG_ETAG = re.compile(r'"[\x21\x23-\x7e]*"')
 
 
 class SignedUrl(Protocol):
-    """A presigned URL and when it dies."""
+    """A presigned URL and when it expires."""
 
     @property
     def url(self) -> str:
@@ -77,12 +75,12 @@ class SignedUrl(Protocol):
 
 @dataclass(frozen=True)
 class DownloadSettings:
-    """How hard a download tries.
+    """Retries, time limits and TLS of a download.
 
-    :param retries: attempts in a row after the first that may bring less than 64 KiB each.
-    :param timeout: seconds for connecting, without a byte, and in which at least 64 KiB have to come.
+    :param retries: how many retries in a row may bring less than 64 KiB each.
+    :param timeout: seconds for connecting, for waiting for a byte, and for bringing at least 64 KiB.
     :param verify: verify TLS certificates, or the path of a CA bundle; see :func:`.transport.trust`.
-    :param client: of :func:`open_client`, for anyone who makes many downloads; None for one of the download's own.
+    :param client: a client of :func:`open_client` that many downloads share; None: the download opens its own.
     """
 
     retries: int = 5
@@ -95,11 +93,10 @@ class DownloadSettings:
 class Download:
     """One archive.
 
-    :param open_url: gives the presigned URL; called with True for one newly asked from Genesys.
+    :param open_url: returns the presigned URL. With True, it asks Genesys for a new one.
     :param export_id: for messages.
     :param identity: what an earlier attempt learned of the archive.
-    :param expected: what it is; anything else that comes first is an answer that broke.
-    :param sleep: waits that many seconds; None to wait until :meth:`stop`, at most.
+    :param sleep: waits that many seconds; None for a wait that :meth:`stop` ends.
     """
 
     open_url: Callable[[bool], SignedUrl]
@@ -107,14 +104,11 @@ class Download:
     identity: Identity = field(default_factory=Identity)
     settings: DownloadSettings = field(default_factory=DownloadSettings)
     sleep: Callable[[float], object] | None = None
-    expected: Expected = ARCHIVE
 
     def __post_init__(self) -> None:
         self._signed: SignedUrl | None = None
         self._refusals = 0  # of URLs, in a row
-        self.encoding: str | None = None
-        """The Content-Encoding of the answers; None before the first one."""
-        self._empty = False  # whether an answer brought nothing at all
+        self._encoding: str | None = None
         self._recent: deque[bytes] = deque()  # the chunks just before the offset, OVERLAP bytes or a little more
         self._held = 0
         self._ended = False
@@ -123,15 +117,15 @@ class Download:
         self._stopped = threading.Event()
 
     def read(self, start: int) -> Generator[bytes, None, None]:
-        """Yield the archive's bytes from ``start`` to its end. To be called once.
+        """Yield the archive's bytes from ``start`` to its end. Call it once.
 
-        :raises SourceError: one of its leaves; the message names the export, the offset and what to do.
+        :raises SourceError: one of its subclasses; the message names the export, the offset and what to do.
         :raises ConfigurationError: TLS or the HTTP proxy has to be set up.
         :raises GenesysError: what ``open_url`` raises.
         """
         offset, failures = start, 0
         self._ended = self.identity.length is not None and start >= self.identity.length
-        # What is left over of one answer must never be taken for the next: no connection is kept.
+        # Keeps no idle connection: left-over bytes of one response must never be read as the next.
         shared = self.settings.client
         with nullcontext(shared) if shared else open_client(self.settings, keep=0) as client:
             while not self._ended:
@@ -147,38 +141,31 @@ class Download:
                     self._pause(error, failures, offset)
 
     def stop(self) -> None:
-        """End :meth:`read`, which runs in another thread: no pause and no transfer outlasts this."""
+        """End :meth:`read`, which runs in another thread. Ends its pause or its transfer."""
         self._stopped.set()
         response = self._response
         connection = response and response.extensions["network_stream"].get_extra_info("socket")
         if connection:
-            with suppress(OSError):  # it has ended by itself
-                # Linux opens the window of what is shut down no more: without a reset, a server that waits for room
-                # may hear nothing for a minute.
+            with suppress(OSError):  # the transfer has ended by itself
+                # After a shutdown, Linux no longer opens the receive window. Without a reset, a server that waits for
+                # room would notice nothing for a minute.
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
                 socket.socket.shutdown(connection, socket.SHUT_RDWR)  # under TLS, whose own way is not thread-safe
 
     def _transfer(self, client: httpx.Client, offset: int) -> Iterator[bytes]:
-        """Make one request and yield what it brings, verified, from ``offset`` on."""
-        known = self.identity, self.encoding
+        """Send one request and yield the verified bytes of its response, from ``offset`` on."""
         before = b"".join(self._recent)[-OVERLAP:]
         first, received = offset - len(before), offset
         with closing(self._requested(client, first)) as self._response:
-            self._check_stopped(first)  # again: before, stop() had no response to end
+            self._check_stopped(first)  # check again: stop() may have come before there was a response to end
             span = self._verified(self._response, first, offset)
             body = in_time(self._response.iter_raw(), self.settings.timeout) if span.stop != span.start else iter(())
             check = partial(self._compare, before)
-            chunks = proven(body, skip=first - span.start, length=len(before), check=check)
-            for chunk in self._checked(chunks, known) if offset == 0 else chunks:
+            for chunk in proven(body, skip=first - span.start, length=len(before), check=check):
                 received += len(chunk)
                 self._check_length(received, span)
                 self._remember(chunk)
                 yield chunk
-        if received == 0 and span.stop in (None, 0) and not self._empty:
-            # It is believed when a second answer is empty, too.
-            self._empty, (self.identity, self.encoding) = True, known
-            self._wait(_BEFORE_AGAIN)
-            return
         self._conclude(offset, received, span, self._response)
 
     def _requested(self, client: httpx.Client, first: int) -> httpx.Response:
@@ -193,57 +180,40 @@ class Download:
             raise SourceUnavailableError(f"{cannot_read(self.export_id, offset)}: the task is being stopped.")
 
     def _url(self) -> str:
-        """Return the URL in use; another where it was refused, or is about to die."""
+        """Return the URL in use, or a new one if it was refused or expires soon."""
         signed = self._signed
         if signed is None or self._refusals or signed.expires_at - datetime.now(timezone.utc) < MARGIN:
             self._signed = signed = self.open_url(signed is not None)
         return signed.url
 
     def _verified(self, response: httpx.Response, first: int, offset: int) -> Span:
-        """Hold the answer's head against what is known."""
+        """Check the response's headers against what is known of the archive."""
         known, etag = self.identity, response.headers.get("ETag")
-        pages, patience = self.expected.pages, self.settings.timeout
-        span = span_of(response, first=first, pages=pages, export_id=self.export_id, patience=patience)
+        begun = known != Identity()
+        span = span_of(response, first=first, begun=begun, export_id=self.export_id, patience=self.settings.timeout)
         self._refusals = 0
         encoding = response.headers.get("Content-Encoding", "identity")
-        if self.encoding not in (None, encoding):
-            raise self._changed(f"its Content-Encoding is {encoding!r} now, and was {self.encoding!r}")
+        if self._encoding not in (None, encoding):
+            raise self._changed(f"its Content-Encoding is {encoding!r} now, and was {self._encoding!r}")
         if span.total is not None and (span.total < offset or span.total != (known.length or span.total)):
             raise self._changed(f"it has {span.total} bytes now, and had {known.length or f'{offset} or more'}")
         if known.etag and etag and etag.removeprefix("W/") != known.etag.removeprefix("W/"):
-            raise self._changed("its ETag is another one")
-        self.encoding = encoding
+            raise self._changed("its ETag has changed")
+        self._encoding = encoding
         self.identity = Identity(span.total if known.length is None else known.length, known.etag or etag)
         return span
 
-    def _checked(self, chunks: Iterator[bytes], known: tuple[Identity, str | None]) -> Iterator[bytes]:
-        """Pass on what comes first, once it can be what is expected; else nothing of this answer is ``known``."""
-        head, fault = b"", None
-        for chunk in chunks:
-            head += chunk
-            fault = self.expected.fault(head, ended=False)
-            if fault is not None:
-                break
-        if fault is None:
-            fault = self.expected.fault(head, ended=True)
-        if fault:
-            self.identity, self.encoding = known
-            raise Broken(f"the answer is {fault}, perhaps from a proxy", answered=True)
-        if head:
-            yield head
-        yield from chunks
-
     def _compare(self, before: bytes, seen: bytes) -> None:
-        """Hold the bytes ``seen`` against those that were read ``before`` the break."""
+        """Compare the bytes ``seen`` with those that were read ``before`` the break."""
         if not before.startswith(seen):
-            raise self._changed("the bytes before the break are others now")
+            raise self._changed("the bytes before the break have changed")
         if len(seen) < len(before) or not before:
             raise Broken("the connection ended before the place where the archive goes on")
 
     def _check_length(self, received: int, span: Span) -> None:
         for end in (span.stop, self.identity.length):
             if end is not None and received > end:
-                raise self._changed(f"more came than the {end} bytes that were announced")
+                raise self._changed(f"the response has more than the {end} bytes that its headers say")
 
     def _remember(self, chunk: bytes) -> None:
         self._recent.append(chunk)
@@ -252,31 +222,31 @@ class Download:
             self._held -= len(self._recent.popleft())
 
     def _conclude(self, offset: int, received: int, span: Span, response: httpx.Response) -> None:
-        """Judge a transfer that came to its end: whether that is the archive's too."""
+        """Decide whether the end of a transfer is the end of the archive."""
         if span.stop is not None and received < span.stop:
             raise Broken(f"the connection ended at byte {received} of {span.stop}")
         if self.identity.length is not None:
             self._ended = received == self.identity.length
             if not self._ended and received == offset:
-                raise Broken("the answer brought nothing new")
+                raise Broken("the response brought nothing new")
             return
-        # Without a length, a cut looks like the end: it is believed when a second request comes to the same one.
+        # Without a length, a broken transfer looks like the end. A second request has to end at the same byte.
         chunked = "chunked" in response.headers.get("Transfer-Encoding", "").lower()
         self._ended = received == self._end_seen or (chunked and response.status_code == httpx.codes.OK)
         self._end_seen = received
 
     def _renew(self, refusal: UrlRefused, offset: int) -> None:
-        """Let the next request have another URL, unless other ones were refused as well."""
+        """Let the next request use a new URL. Give up if new ones were refused as well."""
         self._refusals += 1
         if self._refusals > RENEWALS:
             kind = UrlExpiredError if refusal.expired else SourceRefusedError
             raise kind(
-                f"{cannot_read(self.export_id, offset)}: {refusal}, also for {RENEWALS} URLs newly asked from Genesys. "
+                f"{cannot_read(self.export_id, offset)}: {refusal}, also for {RENEWALS} new URLs from Genesys. "
                 f"{refusal.clock or _REFUSED}"
             ) from refusal
         log.info("Export %s: %s; asking Genesys for another URL.", self.export_id, refusal)
         if self._refusals > 1:
-            self._wait(_BEFORE_AGAIN)
+            self._wait(1.0)
 
     def _pause(self, error: Exception, failures: int, offset: int) -> None:
         """Wait before the next request, or give up."""
@@ -287,11 +257,11 @@ class Download:
         asked = (error.pause if isinstance(error, Broken) else None) or 0.0
         reason = str(error) if isinstance(error, Broken) else f"{type(error).__name__}: {error}"
         if failures > self.settings.retries or asked > LONGEST_PAUSE:
-            raise self._given_up(error, reason, failures, asked, offset) from error
+            raise self._given_up(reason, failures, asked, offset) from error
         backoff = min(2.0 ** max(failures - 1, 0), _LONGEST_BACKOFF) * random.uniform(0.5, 1.0)  # noqa: S311 - jitter
         pause = max(asked, backoff)
         log.warning(
-            "Export %s: the download broke at byte %s (%s); going on in %.1f s.",
+            "Export %s: the download broke at byte %s (%s). It continues in %.1f s.",
             self.export_id,
             f"{offset:,}",
             reason,
@@ -299,14 +269,13 @@ class Download:
         )
         self._wait(pause)
 
-    def _given_up(self, error: Exception, reason: str, failures: int, asked: float, offset: int) -> SourceError:
+    def _given_up(self, reason: str, failures: int, asked: float, offset: int) -> SourceError:
         host = httpx.URL(self._signed.url).host if self._signed else "the object store"
-        spent = f"{failures} attempts in a row brought next to nothing"
+        spent = f"{failures} attempts in a row brought less than 64 KiB each"
         wait = f"{host} asks to wait {asked:.0f} s"
         return SourceUnavailableError(
             f"{cannot_read(self.export_id, offset)}: {reason}. {wait if asked > LONGEST_PAUSE else spent}. The next "
-            f"try of the task goes on from the checkpoint; if that fails too, see whether the worker reaches {host}.",
-            answered=isinstance(error, Broken) and error.answered,
+            f"try of the task continues at the checkpoint. If that fails too, check that the worker reaches {host}."
         )
 
     def _wait(self, seconds: float) -> None:
@@ -317,13 +286,13 @@ class Download:
 
 
 _REFUSED = (
-    "The store does not let this machine read: look for a proxy that changes URLs, and for a policy of the bucket or "
+    "The store does not let this machine read. Look for a proxy that changes URLs, and for a policy of the bucket or "
     "of the VPC endpoint that allows only other networks."
 )
 
 
 def open_client(settings: DownloadSettings, *, keep: int) -> httpx.Client:
-    """Return a client that downloads as ``settings`` say, and keeps that many idle connections open."""
+    """Return a client with these settings. It keeps up to ``keep`` idle connections open."""
     hide_queries()
     client = httpx.Client(
         timeout=settings.timeout,

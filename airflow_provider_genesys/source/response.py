@@ -1,4 +1,4 @@
-"""What an answer of the object store says: which bytes of the archive it brings, or why it brings none."""
+"""Judges a response of the object store: which bytes of the archive it has, or why it has none."""
 
 from __future__ import annotations
 
@@ -14,17 +14,15 @@ import httpx
 
 from airflow_provider_genesys.cloud.http.pacing import retry_after
 from airflow_provider_genesys.exceptions import ConfigurationError, SourceChangedError, SourceError, SourceRefusedError
-from airflow_provider_genesys.outside import shown
 from airflow_provider_genesys.times import in_utc, now
 
 ENOUGH = 64 * 1024
-"""Bytes that a transfer has to bring to count as one that goes on."""
-_LENGTH = re.compile(r"[0-9]{1,18}")
-_CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)", re.IGNORECASE)
-_UNSATISFIED = re.compile(r"bytes \*/([0-9]{1,18})", re.IGNORECASE)
+"""A transfer that brings this many bytes counts as progress."""
+_CONTENT_RANGE = re.compile(r"bytes ([0-9]+)-([0-9]+)/([0-9]+|\*)", re.IGNORECASE)
+_UNSATISFIED = re.compile(r"bytes \*/([0-9]+)", re.IGNORECASE)
 _S3_CODE = re.compile(r"<Code>([A-Za-z]+)</Code>")
-_S3_LENGTH = re.compile(r"<ActualObjectSize>([0-9]{1,18})</ActualObjectSize>")
-_HEALING = frozenset({304, 408, 421, 425, 429})  # and every 5xx; 304 can only come from a cache that is wrong
+_S3_LENGTH = re.compile(r"<ActualObjectSize>([0-9]+)</ActualObjectSize>")
+_HEALING = frozenset({304, 408, 421, 425, 429})  # and every 5xx; 304 can only come from a faulty cache
 _GONE = frozenset({404, 410})
 _ERROR_PAGE = re.compile(r"text/html|(application|text)/(.+\+)?xml", re.IGNORECASE)
 _TOLD = 8 * 1024  # bytes of an error's body that are read
@@ -32,23 +30,21 @@ _CLOCK_OFF = timedelta(minutes=5)
 
 
 class Broken(Exception):  # noqa: N818 - caught by the download, never seen by users
-    """The transfer broke, or did not begin; another request may go on.
+    """The transfer broke, or did not begin. Another request may continue.
 
-    :param pause: seconds that the store asks to wait; None where it does not.
-    :param answered: whether the store answers, and with nothing but an error for this one file.
+    :param pause: seconds that the store asks to wait; None if it does not ask.
     """
 
-    def __init__(self, reason: str, pause: float | None = None, *, answered: bool = False) -> None:
+    def __init__(self, reason: str, pause: float | None = None) -> None:
         super().__init__(reason)
         self.pause = pause
-        self.answered = answered
 
 
 class UrlRefused(Exception):  # noqa: N818 - as above
-    """The store does not accept the URL; another one may go on.
+    """The store does not accept the URL. Another URL may work.
 
-    :param expired: whether the store says that its time is over.
-    :param clock: a sentence on this machine's clock where it is wrong, else empty.
+    :param expired: whether the store says that the URL has expired.
+    :param clock: a sentence about this machine's clock if it is wrong, else empty.
     """
 
     def __init__(self, reported: str, *, expired: bool, clock: str) -> None:
@@ -59,29 +55,29 @@ class UrlRefused(Exception):  # noqa: N818 - as above
 
 @dataclass(frozen=True)
 class Span:
-    """The bytes ``[start, stop)`` of the archive, which has ``total``; None where the answer does not say."""
+    """The bytes ``[start, stop)`` of an archive of ``total`` bytes; None if the response does not say."""
 
     start: int
     stop: int | None
     total: int | None
 
 
-def span_of(response: httpx.Response, *, first: int, pages: bool, export_id: str, patience: float) -> Span:
-    """Return which bytes ``response`` brings, when those from ``first`` on were asked for.
+def span_of(response: httpx.Response, *, first: int, begun: bool, export_id: str, patience: float) -> Span:
+    """Return which bytes ``response`` has, after a request for those from ``first`` on.
 
-    The archive's end is an empty span: then the body is not part of the archive.
+    At the archive's end the span is empty, and the body is not part of the archive.
 
-    :param pages: whether HTML or XML can be what is asked for; else it is an error page, whatever its status.
+    :param begun: whether an earlier response had bytes of the archive. Then a page with status 200 is not the archive.
     :param patience: seconds that reading the body of an error may take.
     :raises Broken: another request may bring them.
     :raises UrlRefused: another URL may.
-    :raises SourceError: none will; the message says why and what to do.
+    :raises SourceError: no request will bring them; the message says why and what to do.
     :raises ConfigurationError: a proxy wants a password.
     """
     if response.status_code == httpx.codes.PARTIAL_CONTENT:
         return _part(response, first)
     if response.status_code == httpx.codes.OK:
-        return _whole(response, first, pages=pages)
+        return _whole(response, first, begun=begun)
     text = _begin_of(response, patience)
     if response.status_code == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE and _length(response, text) == first:
         return Span(first, first, first)
@@ -93,39 +89,35 @@ def _part(response: httpx.Response, first: int) -> Span:
     match = _CONTENT_RANGE.fullmatch(text)
     if match and int(match[1]) == first <= int(match[2]):
         return Span(first, int(match[2]) + 1, None if match[3] == "*" else int(match[3]))
-    got = f"Content-Range {shown(text, 80)!r}" if text else "no Content-Range"
-    raise Broken(f"bytes from {first} on were asked for, and the answer has {got}")
+    got = f"Content-Range {text[:80]!r}" if text else "no Content-Range"
+    raise Broken(f"bytes from {first} on were asked for, but the response has {got}")
 
 
-def _whole(response: httpx.Response, first: int, *, pages: bool) -> Span:
+def _whole(response: httpx.Response, first: int, *, begun: bool) -> Span:
     media = response.headers.get("Content-Type", "")
-    if not pages and _ERROR_PAGE.match(media):
-        what = f"bytes from {first} on were asked for, and the answer is HTTP 200 with {shown(media, 80)}"
-        raise Broken(f"{what}, perhaps from a proxy", answered=True)
+    if begun and _ERROR_PAGE.match(media):
+        raise Broken(f"bytes from {first} on were asked for, but the response is HTTP 200 with {media[:80]}")
     length = response.headers.get("Content-Length", "")
-    total = int(length) if _LENGTH.fullmatch(length) and "Transfer-Encoding" not in response.headers else None
+    total = int(length) if length.isdecimal() and "Transfer-Encoding" not in response.headers else None
     return Span(0, total, total)
 
 
 def _length(response: httpx.Response, text: str) -> int | None:
-    """Return the archive's length as an answer 416 tells it."""
+    """Return the archive's length that a 416 response reports."""
     match = _UNSATISFIED.fullmatch(response.headers.get("Content-Range", "")) or _S3_LENGTH.search(text)
     return int(match[1]) if match else None
 
 
 def _refusal(response: httpx.Response, text: str, first: int, export_id: str) -> Exception:
-    """Return what an answer without content means."""
+    """Return the error that a response without content means."""
     status = response.status_code
     code = match[1] if (match := _S3_CODE.search(text)) else ""
-    reported = f"HTTP {status} {code or shown(response.reason_phrase, 40)}".strip()
+    reported = f"HTTP {status} {code or response.reason_phrase}".strip()
     where = cannot_read(export_id, first)
     if status in (401, 403):
         return _url_refusal(response, text, reported, where)
-    if response.is_success:
-        return Broken(f"{reported}, which brings no file", answered=True)
     if status in _HEALING or status >= 500:  # noqa: PLR2004 - the server's own errors
-        answered = status == httpx.codes.INTERNAL_SERVER_ERROR
-        return Broken(reported, retry_after(response.headers), answered=answered)
+        return Broken(reported, retry_after(response.headers))
     if status == httpx.codes.PROXY_AUTHENTICATION_REQUIRED:
         return ConfigurationError(f"{where}: {_PROXY}")
     if status in (412, 416):
@@ -143,7 +135,7 @@ def _url_refusal(response: httpx.Response, text: str, reported: str, where: str)
 
 
 def _clock(response: httpx.Response) -> str:
-    """Return a sentence on this machine's clock where the store's own says another time."""
+    """Return a sentence about this machine's clock if it differs from the store's; else the empty text."""
     try:
         theirs = parsedate_to_datetime(response.headers.get("Date", ""))
     except (ValueError, TypeError, IndexError, OverflowError):
@@ -160,14 +152,14 @@ _PROXY = "the HTTP proxy wants a user name and a password (407). Put them into H
 
 def _advice(response: httpx.Response) -> str:
     if response.status_code in _GONE:
-        return "The file is not there for this URL; clear the create task to have the export made again."
+        return "The file is not there for this URL; clear the create task to create the export again."
     if response.has_redirect_location:
         return "That is a redirect, which is not followed. Presigned URLs do not redirect; a proxy may be in the way."
-    return "No retry heals that. Look the code up in the object store's documentation; a proxy may be in the way."
+    return "A retry cannot help. Look up the code in the object store's documentation; a proxy may be in the way."
 
 
 def lost_cause(error: Exception) -> str | None:
-    """Return what has to be changed before ``error``, of the transport, can go away; None where it may by itself."""
+    """Return what a person has to change to cure a transport error; None if it may be temporary."""
     if isinstance(error, httpx.ProxyError) and "407" in str(error):
         return _PROXY
     cause: BaseException | None = error
@@ -182,12 +174,12 @@ def lost_cause(error: Exception) -> str | None:
 
 
 def cannot_read(export_id: str, offset: int) -> str:
-    """Return how a message begins."""
+    """Return the beginning of a message."""
     return f"The archive of export {export_id} cannot be read from byte {offset} on"
 
 
 def changed(export_id: str, how: str) -> SourceError:
-    """Return the error for evidence against the archive being the one that the load began with."""
+    """Return the error for an archive that is not the one that the load began with."""
     return SourceChangedError(
         f"The archive of export {export_id} is not the one that the load began with: {how}. Nothing of it was "
         "joined to what was read before. Clear the task with on_clear='restart' to load it from its beginning."
@@ -207,11 +199,11 @@ def _begin_of(response: httpx.Response, patience: float) -> str:
 
 
 def in_time(chunks: Iterator[bytes], patience: float) -> Iterator[bytes]:
-    """Pass ``chunks`` on, but break a transfer that trickles: every ``patience`` seconds have to bring 64 KiB.
+    """Yield ``chunks``, but end a transfer that is too slow: each ``patience`` seconds must bring 64 KiB.
 
-    Only the time spent waiting for the network counts, not what the consumer takes.
+    Only the time spent waiting for the network counts, not the consumer's time.
 
-    :raises Broken: they did not.
+    :raises Broken: the transfer was too slow.
     """
     waited, brought = 0.0, 0
     while True:

@@ -31,7 +31,6 @@ PLAIN_MODULES = (
         "retries.py",
         "failpoints.py",
         "aws_errors.py",
-        "outside.py",
         "window.py",
         "partition.py",
     ),
