@@ -131,7 +131,7 @@ def test_a_cursor_that_is_taken_no_more_is_found_again(scene: Scenes, caplog: py
     at.genesys.fail_next(RETENTION, status=400)
     records += sum(len(part.starts) for part in slices)
     assert (records, at.fetched()) == (6, 6)
-    assert "cursor is not valid any more" in caplog.text
+    assert "cursor is no longer valid" in caplog.text
 
 
 def test_days_that_genesys_refuses_are_no_lost_cursor(scene: Scenes) -> None:

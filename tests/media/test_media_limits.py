@@ -74,7 +74,7 @@ def test_a_batch_that_is_gone_is_made_anew_by_the_next_try(scene: Scenes) -> Non
     at = scene()
     wanted = recordings(at, "c1")
     at.genesys.fail_next(f"{PATH}/", status=404)
-    with pytest.raises(SourceUnavailableError, match=r"is gone.*next try makes another"):
+    with pytest.raises(SourceUnavailableError, match=r"was gone before it ended.*next try makes another"):
         at.batches.results(wanted)
     assert len(at.batches.results(wanted)) == 1
 

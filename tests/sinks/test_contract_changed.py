@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -119,8 +120,8 @@ def test_postgres_begins_anew_as_well_where_the_contract_before_comes_back(wareh
 
 def test_postgres_leaves_the_checkpoints_of_other_exports_alone(warehouse: Warehouse) -> None:
     paused(warehouse)
-    other = replace(AFTER, export_id="export-2")
-    paused(warehouse, other)
+    later = AFTER.submitted_at + timedelta(hours=1)
+    paused(warehouse, replace(AFTER, export_id="export-2", submitted_at=later))
     checkpoint = warehouse.sink().open(BEFORE, restart=False)
     assert checkpoint
     assert checkpoint.position.record_offset == 10 * LENGTH

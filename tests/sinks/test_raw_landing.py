@@ -294,7 +294,7 @@ def test_only_what_has_a_manifest_of_an_archive_can_be_loaded(folder: Shore, tmp
     with pytest.raises(SourceRefusedError, match=r"read with contract recordings@.*output_format='raw'"):
         find_landed(rows, location.removeprefix(f"{rows.url}/"))
     folder.store.put("odd/_manifest.json", b'{"contract": "raw"}')
-    with pytest.raises(SourceRefusedError, match="no manifest of a landed archive"):
+    with pytest.raises(SourceRefusedError, match="is not the manifest of a landed archive"):
         find_landed(folder.store, "odd/")
 
 
@@ -310,5 +310,5 @@ def test_a_manifest_leads_nowhere_but_into_its_folder(folder: Shore, key: Any) -
     }
     folder.store.put("other/secret", b"secret")
     folder.store.put("odd/_manifest.json", json.dumps(manifest).encode())
-    with pytest.raises(SourceRefusedError, match=r"odd/_manifest.json (lists|is no manifest)"):
+    with pytest.raises(SourceRefusedError, match=r"odd/_manifest.json (lists|is not the manifest)"):
         find_landed(folder.store, "odd/")

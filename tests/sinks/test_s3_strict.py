@@ -80,8 +80,7 @@ def test_of_two_attempts_one_is_fenced(new_sink: Any, lake: Bucket) -> None:
 
 
 def test_a_landing_goes_on_and_is_read_under_its_etag(client: Any, bucket: str) -> None:
-    data = bytes(range(256)) * (14 * 1024 * 4)
-    data = b'{"a": 1}\n' + data
+    data = b"".join(b'{"a": %012d}\n' % number for number in range(14 * MEBIBYTE // 20))
 
     class Breaking(InMemory):
         def read(self, start: int) -> Iterator[bytes]:
