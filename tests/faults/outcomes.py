@@ -106,7 +106,7 @@ OUTCOMES: dict[str, Outcome] = {
         "the same ETag and length, other bytes",
         Fault(form="garbled"),
         ends=CHANGED,
-        says="others now",
+        says="have changed",
         start="DeadLetterBudgetError",  # nothing was read yet: it is loaded as what it is
     ),
     "encoded": _next("Content-Encoding: gzip appears", Fault(form="gzip"), ends=CHANGED, says="Content-Encoding"),
@@ -179,5 +179,5 @@ NEXT_TRY_OF_GZIP = {"206-multipart": CHANGED, "206-wrong-total": RECOVERS, "othe
 START_OF_GZIP = {"other-bytes": "NotAnArchiveError"}
 """How a fault at the start ends for gzip, where it ends in another way than for the others."""
 
-NEXT_TRY_SAYS = {"encoded": "others now"}
+NEXT_TRY_SAYS = {"encoded": "have changed"}
 """What the error says where it is another: no answer came before whose encoding could be another one."""
