@@ -130,22 +130,22 @@ def _explained() -> Iterator[None]:
     try:
         yield
     except redis.RedisError as error:
-        reported = " ".join(str(error).split()).rstrip(".") or type(error).__name__
-        if _passes(error, reported):
-            raise SinkUnavailableError(reported) from error
-        raise SinkRefusedError(f"{reported}. {_advice(error, reported)}") from error
+        text = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+        if _passes(error, text):
+            raise SinkUnavailableError(text) from error
+        raise SinkRefusedError(f"{text}. {_advice(error, text)}") from error
 
 
-def _passes(error: redis.RedisError, reported: str) -> bool:
+def _passes(error: redis.RedisError, text: str) -> bool:
     """Return whether the same request may succeed a moment later."""
     if isinstance(error, _LASTING):
         return False
-    return isinstance(error, _PASSING) or _PASSING_CODE.search(reported) is not None
+    return isinstance(error, _PASSING) or _PASSING_CODE.search(text) is not None
 
 
-def _advice(error: redis.RedisError, reported: str) -> str:
-    if isinstance(error, redis.exceptions.NoPermissionError) or _NO_PERMISSION.search(reported):
+def _advice(error: redis.RedisError, text: str) -> str:
+    if isinstance(error, redis.exceptions.NoPermissionError) or _NO_PERMISSION.search(text):
         return "Give the user the rights that docs/checkpoints.md lists."
-    if reported.startswith("WRONGTYPE"):
+    if text.startswith("WRONGTYPE"):
         return "Something else keeps a value under this key: choose another prefix."
     return "Correct the connection to Redis or the server."

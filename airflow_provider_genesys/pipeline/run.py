@@ -172,10 +172,8 @@ def _naming_failed(load: Load, batcher: Batcher) -> Iterator[None]:
         start, end = batcher.committed.position.record_offset, batcher.last.position.record_offset
         if start == end:
             raise
-        reported = (
-            f"{error} Not committed of export {load.export_id}: bytes {start} to {end}. The next try goes on there."
-        )
-        raise type(error)(reported, code=error.code, failed=(start, end)) from error
+        left = f"Not committed of export {load.export_id}: bytes {start} to {end}. The next try continues there."
+        raise type(error)(f"{error} {left}", code=error.code, failed=(start, end)) from error
 
 
 def _judged_whole(load: Load, options: Options, joint: Certificate) -> Certificate:
@@ -196,8 +194,8 @@ def _with_unused(load: Load, options: Options, certificate: Certificate, rows: i
 
 def _of_shard(options: Options) -> Options:
     """Return them without what is judged over all shards."""
-    reported = replace(options.completeness, expect="ignore")
-    return replace(options, max_dead_letter_ratio=None, allow_empty=True, completeness=reported)
+    unjudged = replace(options.completeness, expect="ignore")
+    return replace(options, max_dead_letter_ratio=None, allow_empty=True, completeness=unjudged)
 
 
 def _opened(load: Load, sink: Sink, *, restart: bool) -> Checkpoint:

@@ -143,5 +143,5 @@ def _apart(certificate: Certificate, how: str) -> AccountError:
 
 
 def _most(choose: Callable[[list[str]], str], values: Iterable[str | None]) -> str | None:
-    reported = [value for value in values if value]
-    return choose(reported) if reported else None
+    known = [value for value in values if value]
+    return choose(known) if known else None

@@ -10,7 +10,7 @@ from airflow_provider_genesys.sinks.dead_letters import DeadLetterRaw
 from airflow_provider_genesys.sinks.objects.form import OutputFormat
 from airflow_provider_genesys.sinks.objects.layout import DAY
 from airflow_provider_genesys.sinks.objects.raw_landing import RawLanding
-from airflow_provider_genesys.sinks.objects.settings import PART_SIZE, ObjectSettings
+from airflow_provider_genesys.sinks.objects.settings import PART_SIZE, ObjectSettings, check_known
 from airflow_provider_genesys.sinks.objects.sink import ObjectSink
 from airflow_provider_genesys.stores.azure_blob import AzureStore
 
@@ -86,10 +86,8 @@ def check_blob_prefix(prefix: str) -> None:
 
 
 def check_extra_args(extra: dict[str, Any]) -> None:
-    """Raise :class:`ConfigurationError` for an argument that is none of :data:`EXTRA_ARGS`."""
-    unknown = sorted(extra.keys() - EXTRA_ARGS)
-    if unknown:
-        raise ConfigurationError(f"extra_args has {', '.join(unknown)}; it may have {', '.join(sorted(EXTRA_ARGS))}.")
+    """Raise :class:`ConfigurationError` for an unknown argument, or one that lets nobody read at once."""
+    check_known(extra, EXTRA_ARGS)
     if str(extra.get("standard_blob_tier", "")).lower() == "archive":
         raise ConfigurationError(
             "standard_blob_tier Archive cannot be read at once, and the ledger has to be. Leave it out and let a "

@@ -80,9 +80,9 @@ def is_binary(head: bytes) -> bool:
 def _is_tar(head: bytes) -> bool:
     """Whether ``head`` has the checksum of a block that begins a member of a tar file."""
     try:
-        reported = int(head[_CHECKSUM].strip(b" \0"), 8)
+        stored = int(head[_CHECKSUM].strip(b" \0"), 8)
     except ValueError:
         return False
     block = head[:TELLING]
     blank = chain(block[: _CHECKSUM.start], b" " * 8, block[_CHECKSUM.stop :])
-    return len(block) == TELLING and reported == sum(blank)
+    return len(block) == TELLING and stored == sum(blank)

@@ -94,8 +94,8 @@ class Pages:
         if _digest(page.ids[: place.index]) != place.digest and place.index:
             raise self._changed(f"the first {place.index} records of page {place.ordinal + 1} have changed")
         if page.available_until:
-            reported = page.available_until.astimezone(timezone.utc).isoformat()
-            self.identity = Identity(available_until=min(filter(None, [self.identity.available_until, reported])))
+            until = page.available_until.astimezone(timezone.utc).isoformat()
+            self.identity = Identity(available_until=min(filter(None, [self.identity.available_until, until])))
         if page.listing:
             self.identity = Identity(listing=page.listing)
         return place, page

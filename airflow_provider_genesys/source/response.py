@@ -47,8 +47,8 @@ class UrlRefused(Exception):  # noqa: N818 - as above
     :param clock: a sentence about this machine's clock if it is wrong, else empty.
     """
 
-    def __init__(self, reported: str, *, expired: bool, clock: str) -> None:
-        super().__init__(reported)
+    def __init__(self, answer: str, *, expired: bool, clock: str) -> None:
+        super().__init__(answer)
         self.expired = expired
         self.clock = clock
 
@@ -112,26 +112,26 @@ def _refusal(response: httpx.Response, text: str, first: int, export_id: str) ->
     """Return the error that a response without content means."""
     status = response.status_code
     code = match[1] if (match := _S3_CODE.search(text)) else ""
-    reported = f"HTTP {status} {code or response.reason_phrase}".strip()
+    answer = f"HTTP {status} {code or response.reason_phrase}".strip()
     where = cannot_read(export_id, first)
     if status in (401, 403):
-        return _url_refusal(response, text, reported, where)
+        return _url_refusal(response, text, answer, where)
     if status in _HEALING or status >= 500:  # noqa: PLR2004 - the server's own errors
-        return Broken(reported, retry_after(response.headers))
+        return Broken(answer, retry_after(response.headers))
     if status == httpx.codes.PROXY_AUTHENTICATION_REQUIRED:
         return ConfigurationError(f"{where}: {_PROXY}")
     if status in (412, 416):
-        return changed(export_id, f"the store answers {reported} to a request for the bytes from {first} on")
-    return SourceRefusedError(f"{where}: {reported}. {_advice(response)}")
+        return changed(export_id, f"the store answers {answer} to a request for the bytes from {first} on")
+    return SourceRefusedError(f"{where}: {answer}. {_advice(response)}")
 
 
-def _url_refusal(response: httpx.Response, text: str, reported: str, where: str) -> Exception:
+def _url_refusal(response: httpx.Response, text: str, answer: str, where: str) -> Exception:
     clock = _clock(response)
     if "RequestTimeTooSkewed" in text or "not valid yet" in text.lower():
         if clock:
-            return SourceRefusedError(f"{where}: {reported}. {clock}")
-        reported = f"{reported} (the clock that signed the URL is not the store's)"
-    return UrlRefused(reported, expired="expired" in text.lower(), clock=clock)
+            return SourceRefusedError(f"{where}: {answer}. {clock}")
+        answer = f"{answer} (the clock that signed the URL is not the store's)"
+    return UrlRefused(answer, expired="expired" in text.lower(), clock=clock)
 
 
 def _clock(response: httpx.Response) -> str:

@@ -96,8 +96,20 @@ def test_the_time_may_be_given_to_a_try_that_goes_on(warehouse: Warehouse) -> No
     ]
 
 
-def test_a_table_that_wants_the_time_is_refused_before_anything_is_downloaded(warehouse: Warehouse) -> None:
+@pytest.mark.parametrize(
+    ("table", "column"),
+    [
+        ("recordings", "_genesys_submitted_at"),
+        ("genesys_ledger", "submitted_at"),  # as earlier releases created it
+        ("genesys_dead_letters", "submitted_at"),
+    ],
+)
+def test_a_table_that_wants_the_time_is_refused_before_anything_is_downloaded(
+    warehouse: Warehouse, table: str, column: str
+) -> None:
     warehouse.sink().open(make_load(), restart=False)
-    warehouse.execute("ALTER TABLE recordings ALTER _genesys_submitted_at SET NOT NULL")
-    with pytest.raises(SinkRefusedError, match='ALTER COLUMN "_genesys_submitted_at" DROP NOT NULL'):
+    warehouse.execute(f"ALTER TABLE {table} ALTER {column} SET NOT NULL")
+    with pytest.raises(SinkRefusedError, match=f'"{table}" ALTER COLUMN "{column}" DROP NOT NULL'):
         warehouse.sink().open(asked_for("unknown", None), restart=False)
+    warehouse.execute(f"ALTER TABLE {table} ALTER {column} DROP NOT NULL")
+    assert warehouse.sink().open(asked_for("unknown", None), restart=False) is None

@@ -90,7 +90,7 @@ def _file_of(status: ExportStatus) -> str:
     return status.file_uri
 
 
-def _checked(url: str, reported: datetime | None, client: CloudClient) -> PresignedUrl:
+def _checked(url: str, expiry: datetime | None, client: CloudClient) -> PresignedUrl:
     client.note_url(url)
     check_host(url, client.config)
-    return PresignedUrl(url, expires_at(url, now=now(), fallback=reported))
+    return PresignedUrl(url, expires_at(url, now=now(), fallback=expiry))

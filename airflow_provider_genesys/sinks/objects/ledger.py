@@ -199,9 +199,9 @@ def successor(
     :param writes: what this attempt's parts are; see :func:`.load.continues`.
     """
     facts = {name: value for name, value in load.facts.as_json().items() if name in _NEWEST}
-    reported = {**facts, "written_at": datetime.now(timezone.utc).isoformat(), "writes": writes}
+    newest = {**facts, "written_at": datetime.now(timezone.utc).isoformat(), "writes": writes}
     if latest is None:
-        return Entry(1, 1, attempt, load.load_id, load.export_id, partition=partition, **reported)
+        return Entry(1, 1, attempt, load.load_id, load.export_id, partition=partition, **newest)
     number, fence, same = latest.number + 1, latest.fence + 1, latest.export_id == load.export_id
     previous = Previous(latest.export_id, latest.state, latest.checkpoint, latest.writes)
     if latest.checkpoint and continues(previous, load.export_id, writes, restart=restart):
@@ -213,10 +213,10 @@ def successor(
             attempt=attempt,
             attempts=latest.attempts + 1,
             checkpoint=checkpoint,
-            **reported,
+            **newest,
         )
     processed_at = latest.processed_at if same else None
-    begun = Entry(number, fence, attempt, load.load_id, load.export_id, processed_at=processed_at, **reported)
+    begun = Entry(number, fence, attempt, load.load_id, load.export_id, processed_at=processed_at, **newest)
     return replace(begun, partition=latest.partition)
 
 

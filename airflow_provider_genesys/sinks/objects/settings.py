@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from airflow_provider_genesys.contracts.contract import Contract
 from airflow_provider_genesys.exceptions import ConfigurationError
@@ -58,6 +58,13 @@ class ObjectSettings:
         return (
             f"{self.output_format} with child files" if self.child_files and contract.children else self.output_format
         )
+
+
+def check_known(extra_args: dict[str, Any], known: Collection[str]) -> None:
+    """Raise :class:`ConfigurationError` for an argument of an object that is none of ``known``."""
+    unknown = sorted(extra_args.keys() - set(known))
+    if unknown:
+        raise ConfigurationError(f"extra_args has {', '.join(unknown)}; it may have {', '.join(sorted(known))}.")
 
 
 def _check_one_of(name: str, value: str, known: Collection[str]) -> None:

@@ -37,7 +37,7 @@ from airflow_provider_genesys.sinks.postgres.dead_letters import identify
 from airflow_provider_genesys.sinks.postgres.errors import is_of_a_row
 from airflow_provider_genesys.sinks.postgres.ledger import Ledger
 from airflow_provider_genesys.sinks.postgres.poison import search
-from airflow_provider_genesys.sinks.postgres.schema import check, check_submission, columns_of, find_key
+from airflow_provider_genesys.sinks.postgres.schema import check, columns_of, find_key
 from airflow_provider_genesys.sinks.postgres.session import Connection, Cursor, Session
 from airflow_provider_genesys.sinks.postgres.table import Table
 from airflow_provider_genesys.sinks.postgres.target import Target
@@ -201,8 +201,7 @@ class PostgresReplay:
         columns = columns_of(cursor, identifier)
         if not columns:
             raise SinkRefusedError(f"There is no table {self._target} to replay dead letters into.")
-        check(identifier, contract, columns)
-        check_submission(identifier, load, columns)
+        check(identifier, contract, load, columns)
         key, ledger = find_key(cursor, identifier, contract), sql.Identifier(self._schema, "genesys_ledger")
         return Table(Target(identifier, ledger, contract, key), lineage(load, self._target, EVER.since))
 

@@ -105,8 +105,16 @@ def ensure(cursor: Cursor, table: sql.Identifier, definition: sql.Composed, *, c
     return columns_of(cursor, table)
 
 
-def check(table: sql.Identifier, contract: Contract, present: dict[str, bool]) -> None:
-    """Compare the target's columns with what the contract needs.
+def ensure_own(cursor: Cursor, table: sql.Identifier, definition: sql.Composed, load: Load, *, create: bool) -> None:
+    """Create a ledger or a table of dead letters unless it is there, perhaps from an earlier release.
+
+    :raises SinkRefusedError: it is not there and cannot be created, or it does not take the load.
+    """
+    _check_submission(table, load, ensure(cursor, table, definition, create=create), "submitted_at")
+
+
+def check(table: sql.Identifier, contract: Contract, load: Load, present: dict[str, bool]) -> None:
+    """Compare the target's columns with what the contract and the load need.
 
     :raises SinkRefusedError: one is lacking, or there is another one that needs a value.
     """
@@ -123,15 +131,13 @@ def check(table: sql.Identifier, contract: Contract, present: dict[str, bool]) -
             for name in demanding
         ]
         raise _unfit(table, f"has columns that the contract cannot fill: {', '.join(demanding)}", remedies)
+    _check_submission(table, load, present, SUBMITTED.name)
 
 
-def check_submission(table: sql.Identifier, load: Load, present: dict[str, bool]) -> None:
-    """Look whether the target takes rows of an export of which nobody knows when it was asked for.
-
-    :raises SinkRefusedError: this is one, and the target does not.
-    """
-    if load.submitted_at is None and present[SUBMITTED.name]:
-        remedy = sql.SQL("ALTER TABLE {} ALTER COLUMN {} DROP NOT NULL").format(table, sql.Identifier(SUBMITTED.name))
+def _check_submission(table: sql.Identifier, load: Load, present: dict[str, bool], column: str) -> None:
+    """Raise :class:`SinkRefusedError` where nobody knows when the export was asked for, and ``column`` wants to."""
+    if load.submitted_at is None and present[column]:
+        remedy = sql.SQL("ALTER TABLE {} ALTER COLUMN {} DROP NOT NULL").format(table, sql.Identifier(column))
         how = (
             f"wants to know when export {load.export_id} was asked for, and nobody says. Give the operator "
             "submitted_at, or let that be unknown"

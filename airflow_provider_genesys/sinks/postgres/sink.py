@@ -40,9 +40,9 @@ from airflow_provider_genesys.sinks.postgres.poison import search, with_records,
 from airflow_provider_genesys.sinks.postgres.raw import batch_with_raw, with_raw
 from airflow_provider_genesys.sinks.postgres.schema import (
     check,
-    check_submission,
     create_target,
     ensure,
+    ensure_own,
     ensure_schema,
     find_key,
 )
@@ -221,8 +221,8 @@ class PostgresSink:
     def _prepare_tables(self, cursor: Cursor) -> None:
         if self._create_schema:
             ensure_schema(cursor, self._schema)
-        ensure(cursor, self._ledger.identifier, self._ledger.definition, create=self._create_table)
-        ensure(cursor, self._dead_letters.identifier, self._dead_letters.definition, create=self._create_table)
+        for own in (self._ledger, self._dead_letters):
+            ensure_own(cursor, own.identifier, own.definition, self._load, create=self._create_table)
         self._prepare_target(cursor, create=self._create_table)
 
     def _find_target(self, cursor: Cursor) -> Target:
@@ -237,8 +237,7 @@ class PostgresSink:
         contract, partitions = self._contract, self._partitions
         definition = partitions.create_target(contract) if partitions else create_target(self._identifier, contract)
         present = ensure(cursor, self._identifier, definition, create=create)
-        check(self._identifier, contract, present)
-        check_submission(self._identifier, self._load, present)
+        check(self._identifier, contract, self._load, present)
         if partitions:
             partitions.ensure(cursor, self._load.window_start, self._load.window_end, create=create)
 
