@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import cast
 
 from airflow_provider_genesys.completeness.tally import BEGAN, EMITTED, LOOK_BACK, Cell, Tally
-from airflow_provider_genesys.sinks.postgres.columns import snake_case
+from airflow_provider_genesys.contracts.column import snake_case
 from airflow_provider_genesys.sinks.postgres.session import Connection, Session
 from airflow_provider_genesys.window import Window
 

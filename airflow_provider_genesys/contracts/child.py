@@ -13,7 +13,14 @@ from typing import Annotated, Any, get_args
 import msgspec
 
 from airflow_provider_genesys.contracts.coerce import coerced
-from airflow_provider_genesys.contracts.column import ColumnType
+from airflow_provider_genesys.contracts.column import (
+    KEPT_BY_POSTGRESQL,
+    SYSTEM_NAMES,
+    UNREADABLE,
+    ColumnType,
+    readable,
+    snake_case,
+)
 from airflow_provider_genesys.exceptions import ContractError
 
 _STRAIGHT: dict[str, Any] = {
@@ -49,6 +56,11 @@ class ChildColumn:
                 f"Child column {self.name!r}: its path is a member, perhaps behind '../', its type one of "
                 f"{', '.join(_TYPES)}; not {self.path!r} and {self.type!r}."
             )
+        for setting in (self.name, self.path):
+            if not readable(setting):
+                raise ContractError(f"Child column {self.name!r}: {setting!r} {UNREADABLE}.")
+        if snake_case(self.name) in SYSTEM_NAMES:
+            raise ContractError(f"No child column can be called {self.name!r}: {KEPT_BY_POSTGRESQL}.")
 
     @property
     def place(self) -> tuple[int, str]:
@@ -68,6 +80,10 @@ class Child:
     name: str
     path: str
     columns: tuple[ChildColumn, ...]
+
+    def __post_init__(self) -> None:
+        if not readable(self.path):
+            raise ContractError(f"Child {self.name!r}: the path {self.path!r} {UNREADABLE}.", about="children")
 
     @property
     def source(self) -> str:

@@ -27,6 +27,10 @@ Path = tuple[str, ...]
 Steps = tuple[str | int, ...]
 """A path, step by step: keys, places in a list, :data:`EVERY`."""
 
+SYSTEM_NAMES = frozenset({"cmax", "cmin", "ctid", "tableoid", "xmax", "xmin"})
+"""Names that PostgreSQL keeps for itself in every table."""
+
+_READABLE = re.compile(r'[^"\\\x00-\x1f\ud800-\udfff]*')
 _STEP = re.compile(r"(?:^|\.)([^.\[\]]+)|\[(\d*)\]")
 
 
@@ -63,6 +67,8 @@ class Column:
     def __post_init__(self) -> None:
         if self.type not in get_args(ColumnType):
             raise self._error("type", f"unknown type {self.type!r}; one of {', '.join(get_args(ColumnType))}")
+        if not readable(self.name):
+            raise self._error("name", f"the name {UNREADABLE}")
         if self.path == PROCESSED_AT:
             return
         self._check_path()
@@ -85,6 +91,8 @@ class Column:
     def _check_path(self) -> None:
         if not self.keys:
             raise self._error("path", f"the path {self.path!r} has to begin with a key and to have no empty step")
+        if not all(map(readable, self.keys)):
+            raise self._error("path", f"the path {self.path!r} {UNREADABLE}")
         if EVERY in self.inside and self.type != "json":
             raise self._error("type", f"{self.path!r} gives a list, so the type has to be json")
 
@@ -116,6 +124,21 @@ def steps(path: str) -> Steps:
         taken.append(key if key is not None else int(place) if place else EVERY)
         position = match.end()
     return tuple(taken)
+
+
+KEPT_BY_POSTGRESQL = "PostgreSQL keeps that name for itself. Give it another name, and this one as its path"
+UNREADABLE = "has a quote, a backslash or a control character, which no column can have in its name or its path"
+
+
+def readable(key: str) -> bool:
+    """Whether a column can be read from a field of this name."""
+    return _READABLE.fullmatch(key) is not None
+
+
+def snake_case(name: str) -> str:
+    """Return ``name`` in lower case, words parted by underscores: ``HTTPStatus.codeIds`` → ``http_status_code_ids``."""
+    parted = re.sub(r"(?<=[a-z\d])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name)
+    return re.sub(r"\W", "_", parted).lower()
 
 
 def _first_place(taken: Sequence[str | int]) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from uuid import UUID
 import msgspec
 
 from airflow_provider_genesys.contracts.coerce import coerced, counted, default_of, is_of_kind
-from airflow_provider_genesys.contracts.column import PROCESSED_AT, Column, Path
+from airflow_provider_genesys.contracts.column import PROCESSED_AT, Column, Path, readable
 from airflow_provider_genesys.contracts.contract import Contract
 from airflow_provider_genesys.contracts.json_path import picked
 from airflow_provider_genesys.contracts.pii import Protection
@@ -33,7 +32,7 @@ _TYPES: dict[str, Any] = {
     "uuid": UUID,
     "json": msgspec.Raw,
 }
-_NAMEABLE = re.compile(r'[^"\\\x00-\x1f]{0,200}')
+_LONGEST_KEY = 200
 _ID = Annotated[str, msgspec.Meta(min_length=1)]
 _UNREAD = object()  # marks a field in the tree that is not read, or only inside a list
 _NULL = object()  # marks a field that was only seen as null: with any other value the contract evolves
@@ -59,8 +58,8 @@ class Compiled:
 
 
 def nameable(path: Path) -> bool:
-    """Whether a struct can have a field of this name."""
-    return _NAMEABLE.fullmatch(path[-1]) is not None
+    """Whether a field of this name is compiled in, to be counted."""
+    return len(path[-1]) <= _LONGEST_KEY and readable(path[-1])
 
 
 def compiled(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache, cached_property
 from pathlib import Path
@@ -13,7 +13,14 @@ import msgspec
 
 from airflow_provider_genesys.contracts.child import Child
 from airflow_provider_genesys.contracts.coerce import default_of
-from airflow_provider_genesys.contracts.column import PROCESSED_AT, Column, ColumnType
+from airflow_provider_genesys.contracts.column import (
+    KEPT_BY_POSTGRESQL,
+    PROCESSED_AT,
+    SYSTEM_NAMES,
+    Column,
+    ColumnType,
+    snake_case,
+)
 from airflow_provider_genesys.contracts.file import read_file
 from airflow_provider_genesys.contracts.modes import Modes
 from airflow_provider_genesys.exceptions import ContractError
@@ -117,6 +124,8 @@ class Contract:
         for name in names:
             if names.count(name) > 1:
                 raise self._error(f"columns.{name}", f"two columns have the name {name!r}")
+            if snake_case(name) in SYSTEM_NAMES:
+                raise self._error(f"columns.{name}", f"no column can be called {name!r}: {KEPT_BY_POSTGRESQL}")
 
     def _check_paths(self) -> None:
         """Objects and lists that are read into cannot be columns of their own; a list as a whole can."""
@@ -192,16 +201,27 @@ class Contract:
         return ContractError(f"Contract {self.name}: {what}.", about=about)
 
 
-def load_contract(path: Path) -> Contract:
+Check = Callable[[Contract], object]
+"""Raises :class:`ContractError` where a sink cannot take the contract."""
+
+
+def load_contract(path: Path, check: Check | None = None) -> Contract:
     """Read the contract in a YAML file.
 
     :raises ContractError: it cannot be read or is not valid; the message names the file and the line.
     """
     written = read_file(path)
     try:
-        return Contract(**written.arguments)
+        return checked(Contract(**written.arguments), check)
     except ContractError as error:
         raise written.located(error) from None
+
+
+def checked(contract: Contract, check: Check | None) -> Contract:
+    """Return ``contract``, of which ``check`` has not said that it is not valid."""
+    if check:
+        check(contract)
+    return contract
 
 
 def built_in_names() -> list[str]:
@@ -223,18 +243,22 @@ def built_in(name: str) -> Contract:
     return load_contract(_BUILT_IN / f"{name}.yaml").with_gaps()
 
 
-def resolve(contract: str | Contract | None, *, kind: str, folder: str | Path = ".") -> Contract:
+def resolve(
+    contract: str | Contract | None,
+    *,
+    kind: str,
+    folder: str | Path = ".",
+    check: Check | None = None,
+) -> Contract:
     """Return the contract that ``contract`` represents.
 
     :param contract: itself, the path of a YAML file, the name of a built-in one, or None for that of ``kind``.
     :param folder: what a relative path begins at.
     :raises ContractError: there is none, or it is not valid.
     """
-    if isinstance(contract, Contract):
-        return contract
-    if contract and contract.endswith((".yaml", ".yml")):
-        return load_contract(Path(folder) / contract)
-    return built_in(contract or kind)
+    if isinstance(contract, str) and contract.endswith((".yaml", ".yml")):
+        return load_contract(Path(folder) / contract, check)
+    return checked(contract if isinstance(contract, Contract) else built_in(contract or kind), check)
 
 
 RECORDINGS = built_in("recordings")

@@ -11,7 +11,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from airflow_provider_genesys.contracts.coerce import coerced
-from airflow_provider_genesys.contracts.column import Column, ColumnType, Path, steps
+from airflow_provider_genesys.contracts.column import (
+    SYSTEM_NAMES,
+    Column,
+    ColumnType,
+    Path,
+    readable,
+    snake_case,
+    steps,
+)
 from airflow_provider_genesys.contracts.contract import Contract
 from airflow_provider_genesys.contracts.drift import Surprise
 
@@ -39,7 +47,7 @@ def changes(contract: Contract, surprise: Surprise) -> list[Column]:
 
 def can_grow(contract: Contract, path: Path) -> bool:
     """Whether the contract has room for a column, and ``path`` can be written as one."""
-    return len(contract.columns) < MOST_COLUMNS and steps(".".join(path)) == path
+    return len(contract.columns) < MOST_COLUMNS and steps(".".join(path)) == path and readable(path[-1])
 
 
 def difference(before: Contract, after: Contract) -> str:
@@ -87,7 +95,7 @@ def variant_of(contract: Contract, path: Path, text: bytes, column: Column | Non
         if known.variant and (known.path, known.type) == (place, kind):
             return known
     stem = column.name if column else _joined(path)
-    return Column(_free(contract, f"{stem[:LONGEST_NAME]}__v_{kind}"), place, kind, pii=pii, variant=True)
+    return Column(_free(contract, f"{_cut(stem)}__v_{kind}"), place, kind, pii=pii, variant=True)
 
 
 def _protects_inside(contract: Contract, path: Path) -> bool:
@@ -113,9 +121,13 @@ def _optional(contract: Contract, column: Column | None) -> list[Column]:
 
 def _free_name(contract: Contract, path: Path) -> str:
     name = re.sub(r"\W", "_", _joined(path), flags=re.ASCII).strip("_") or "field"
-    while len(name) + sum(map(str.isupper, name)) > LONGEST_NAME:
+    return _free(contract, _cut(name))
+
+
+def _cut(name: str) -> str:
+    while len(name.encode()) + sum(map(str.isupper, name)) > LONGEST_NAME:
         name = name[:-1]
-    return _free(contract, name)
+    return name
 
 
 def _joined(path: Path) -> str:
@@ -124,10 +136,13 @@ def _joined(path: Path) -> str:
 
 
 def _free(contract: Contract, name: str) -> str:
-    """Return ``name``, with a number added if a column has it. Capitals and underscores are ignored."""
+    """Return ``name``, with a number added if a column has it, or PostgreSQL keeps it for itself.
+
+    Capitals and underscores are ignored.
+    """
     taken = {_plain(column.name) for column in (*contract.columns, *contract.dropped)}
     number, free = 1, name
-    while _plain(free) in taken:
+    while _plain(free) in taken or snake_case(free) in SYSTEM_NAMES:
         number += 1
         free = f"{name}_{number}"
     return free

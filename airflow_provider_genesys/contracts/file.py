@@ -128,8 +128,14 @@ def _child(file: ContractFile, name: str, node: yaml.Node) -> Child:
     if "columns" not in pairs:
         raise file.error(line_of(node), f"Child {name!r}: 'columns' is missing.")
     columns = pairs_of(file, pairs["columns"], f"Child {name!r}: 'columns'")
+    file.lines |= {f"children.{name}": line_of(node)}
+    file.lines |= {f"children.{name}.{column}": line_of(value) for column, value in columns.items()}
     path = value_of(file, f"Child {name!r}: path", pairs["path"], str) if "path" in pairs else name
-    return Child(name, path, tuple(_child_column(file, column, value) for column, value in columns.items()))
+    found = tuple(_child_column(file, column, value) for column, value in columns.items())
+    try:
+        return Child(name, path, found)
+    except ContractError as error:
+        raise file.error(line_of(pairs.get("path", node)), str(error)) from None
 
 
 def _child_column(file: ContractFile, name: str, node: yaml.Node) -> ChildColumn:

@@ -13,7 +13,8 @@ from typing import Any, Literal, get_args
 
 import yaml
 
-from airflow_provider_genesys.contracts.contract import Contract
+from airflow_provider_genesys.contracts.column import UNREADABLE, readable
+from airflow_provider_genesys.contracts.contract import Check, Contract, checked
 from airflow_provider_genesys.contracts.file import ContractFile, json_value, line_of, pairs_of, read_file, value_of
 from airflow_provider_genesys.exceptions import ContractError
 
@@ -123,13 +124,14 @@ class Listing:
                 bool(self.parent) != (key == KEY),
                 f"the key's path has to be {KEY!r} below a parent, and only there",
             ),
+            ("source.records", not readable(self.records), f"records {self.records!r} {UNREADABLE}"),
             ("key", "." in key, f"the key's path {key!r} has to be a member of the record itself"),
             ("source.volatile", not set(self.volatile) <= set(names), f"volatile holds no column; there are {names}"),
         )
         return [(about, message) for about, wrong, message in checks if wrong]
 
 
-def read_listing(path: Path) -> Listing:
+def read_listing(path: Path, check: Check | None = None) -> Listing:
     """Read the declaration in a YAML file.
 
     :raises ContractError: it cannot be read or is not valid; the message names the file and the line.
@@ -144,7 +146,7 @@ def read_listing(path: Path) -> Listing:
             raise file.error(line_of(file.source), f"source: {name!r} is missing.")
     settings = {name: _setting(file, name, node) for name, node in pairs.items()}
     try:
-        contract = Contract(**file.arguments)
+        contract = checked(Contract(**file.arguments), check)
         listing = Listing(name=contract.name, contract=contract, folder=path.parent, **settings)
         listing.parent_listing()
     except ContractError as error:
@@ -172,14 +174,14 @@ def built_in(name: str) -> Listing:
     return replace(listing, contract=listing.contract.with_gaps())
 
 
-def resolve(entity: str, folder: str | Path = ".") -> Listing:
+def resolve(entity: str, folder: str | Path = ".", check: Check | None = None) -> Listing:
     """Return the listing that ``entity`` represents: the name of a built-in one, or the path of a YAML file.
 
     :param folder: what a relative path begins at.
     :raises ContractError: there is none, or it is not valid.
     """
     if entity.endswith((".yaml", ".yml")):
-        return read_listing(Path(folder) / entity)
+        return read_listing(Path(folder) / entity, check)
     return built_in(entity)
 
 

@@ -14,33 +14,43 @@ from airflow_provider_genesys.tasks.rendered import mapping
 from airflow_provider_genesys.window import absent
 
 if TYPE_CHECKING:
-    from airflow_provider_genesys.contracts.contract import Contract
+    from airflow_provider_genesys.contracts.contract import Check, Contract
     from airflow_provider_genesys.source.shards import Shard
 
 
-def contract_of(contract: str | Contract | None, modes: dict[str, str] | None, *, kind: str, folder: str) -> Contract:
+def contract_of(
+    contract: str | Contract | None,
+    modes: dict[str, str] | None,
+    *,
+    kind: str,
+    folder: str,
+    check: Check | None = None,
+) -> Contract:
     """Return the contract by which exports of ``kind`` are read.
 
     :param contract: as the operator was given it; None or empty for the built-in one.
     :param modes: laid over those of the contract.
     :param folder: where a relative path of a contract file begins.
-
     :raises ContractError: there is none, or it is not valid.
     """
     from airflow_provider_genesys.contracts.contract import resolve
 
     named = None if absent(contract) else contract
-    return resolve(named, kind=kind, folder=folder).with_modes(mapping(modes, "contract_modes"))
+    return resolve(named, kind=kind, folder=folder, check=check).with_modes(mapping(modes, "contract_modes"))
 
 
 def contract_for(
-    handle: dict[str, Any], contract: str | Contract | None, modes: dict[str, str] | None, folder: str
+    handle: dict[str, Any],
+    contract: str | Contract | None,
+    modes: dict[str, str] | None,
+    folder: str,
+    check: Check,
 ) -> Contract:
     """Return the contract by which the export of ``handle`` is read, as :func:`contract_of` does.
 
     The built-in one of aggregates gets the dimensions that the export was grouped by.
     """
-    found = contract_of(contract, modes, kind=handle["kind"], folder=folder)
+    found = contract_of(contract, modes, kind=handle["kind"], folder=folder, check=check)
     if not absent(contract) or handle["kind"] != aggregates.KIND:
         return found
     from airflow_provider_genesys.contracts.column import Column
@@ -48,10 +58,17 @@ def contract_for(
     return found.evolved([Column(name, name, "string") for name in aggregates.group_by_of(handle)])
 
 
-def check_contract(contract: str | Contract | None, modes: dict[str, str] | None, *, kind: str, folder: str) -> None:
+def check_contract(
+    contract: str | Contract | None,
+    modes: dict[str, str] | None,
+    *,
+    kind: str,
+    folder: str,
+    check: Check,
+) -> None:
     """Read the contract while the DAG is parsed, where no template has to be rendered before."""
     if (contract, modes) != (None, None) and not any(map(is_rendered_later, (contract, modes, kind))):
-        contract_of(contract, modes, kind=kind, folder=folder)
+        contract_of(contract, modes, kind=kind, folder=folder, check=check)
 
 
 def hash_key_of(pii_key: str | None, contract: Contract) -> bytes | None:

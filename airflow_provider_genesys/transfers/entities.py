@@ -62,7 +62,7 @@ class GenesysEntitiesOperator(GenesysExportTransferOperator):
         """
         from airflow_provider_genesys.entities.declaration import resolve
 
-        return resolve(required(self.entity, "entity"), self._folder)
+        return resolve(required(self.entity, "entity"), self._folder, self.fits)
 
     def find_handle(self, context: Context) -> dict[str, Any]:
         """Return what represents the snapshot of this DAG run: its day is the window."""

@@ -64,6 +64,12 @@ class PostgresLoader(ExportLoader):
             raise ConfigurationError(f"table is {table!r}: give schema={schema!r} and table={name!r}.")
         return table
 
+    def fits(self, contract: Contract) -> None:
+        """Check the names of the columns."""
+        from airflow_provider_genesys.sinks.postgres.columns import check_contract
+
+        check_contract(contract)
+
     def evolution_sql(self, before: Contract, after: Contract) -> str:
         """Return the ``ALTER TABLE`` that the table's owner runs, or this operator has run."""
         from airflow_provider_genesys.sinks.postgres.evolve import evolution_sql

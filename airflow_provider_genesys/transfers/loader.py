@@ -130,7 +130,7 @@ class ExportLoader(BaseOperator):
         self.source_conn_id = source_conn_id
         self.checkpoint_mirror_conn_id = checkpoint_mirror_conn_id
         check_mode(reconcile)
-        check_contract(contract, contract_modes, kind=kind, folder=self._folder)
+        check_contract(contract, contract_modes, kind=kind, folder=self._folder, check=self.fits)
 
     @property
     def _folder(self) -> str:
@@ -139,6 +139,9 @@ class ExportLoader(BaseOperator):
     @abstractmethod
     def make_sink(self) -> Sink:
         """Return the sink, not opened."""
+
+    def fits(self, contract: Contract) -> None:
+        """Raise :class:`ContractError` where the sink cannot take what the contract makes; checked at parsing, too."""
 
     def evolution_sql(self, before: Contract, after: Contract) -> str:  # noqa: ARG002 - only a sink with SQL has some
         """Return the SQL by which the sink goes from one contract to the next; empty where it needs none."""
@@ -219,7 +222,7 @@ class ExportLoader(BaseOperator):
         """Return what the load of an export is, by which it is found again."""
         from airflow_provider_genesys.pipeline.load import Load
 
-        contract = contract_for(handle, self.contract, self.contract_modes, self._folder)
+        contract = contract_for(handle, self.contract, self.contract_modes, self._folder, self.fits)
         shard = shard_of(self.shard, contract)
         window = window_of(handle, self.window_start, self.window_end)
         ti = context["ti"]

@@ -31,8 +31,13 @@ COLUMNS = (
 )
 EVOLVING = Contract("c", 1, "id", "at", COLUMNS, modes=Modes("evolve", "evolve", "evolve"))
 
+AWKWARD = ['a"b', "a\\b", "a\nb", "\0", "\x1f", "\x7f", "xmin", "Ctid", "größe", "\U0001f600", "x" * 300]
+"""Names that a column cannot have as they are, or that need care."""
+
 values = st.sampled_from([None, True, 7, 2**70, 1.5, "x", "2026-11-22T10:00:00Z", [1], {"a": 1}])
-extras = st.dictionaries(st.sampled_from(["n", "x", "X", "x_", "y.z", "", "o_name", "oName", "_loaded_at"]), values)
+extras = st.dictionaries(
+    st.sampled_from(["n", "x", "X", "x_", "y.z", "", "o_name", "oName", "_loaded_at", *AWKWARD]), values
+)
 inner = st.dictionaries(st.sampled_from(["name", "colour", "deep"]), values, max_size=2)
 records = st.tuples(st.integers(0, 3), extras, st.one_of(inner, values)).map(
     lambda drawn: {} if drawn[0] < 2 else {**drawn[1], "o": drawn[2]} if drawn[0] == 2 else drawn[1]

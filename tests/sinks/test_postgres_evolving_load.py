@@ -115,6 +115,24 @@ def test_a_load_that_evolves_ends_as_one_that_nothing_disturbed(
     assert certificate.drift == whole.drift
 
 
+NAMES = ['qu"ote', "back\\slash", "tab\t", "nul\0", "bell\x07", "del\x7f", "ctid", "xmin", "CMAX", "tableoid", "ö" * 60]
+
+
+@pytest.mark.parametrize("publish", ["batches", "atomic"])
+def test_fields_of_any_name_land_or_are_counted(warehouse: Warehouse, publish: Any) -> None:
+    """Names that PostgreSQL keeps for itself get a number; those that no path can hold are drift."""
+    record = {"recordingId": "r", "timestamp": "2026-11-22T10:00:00Z", "durationMs": 1, **dict.fromkeys(NAMES, "x")}
+    sink = warehouse.sink(publish=publish)
+
+    certificate = run(a_load(contract=CONTRACT), InMemory(json.dumps(record).encode()), sink, Options())
+
+    [row] = warehouse.rows()
+    landed = {name for name, value in row.items() if value == "x"}
+    assert landed == {"del", "ctid_2", "xmin_2", "cmax_2", "tableoid_2", "field"}
+    assert {drift.field for drift in certificate.drift} == {name.replace("\0", "\ufffd") for name in NAMES}
+    assert certificate.counts.dead_letters == 0
+
+
 def _load_and_die(dsn: str, load: Load, publish: str, nth: int) -> None:
     """Load in a forked child until the n-th commit is about to be made; then be killed."""
     child = os.fork()

@@ -13,14 +13,20 @@ from typing import Any
 from psycopg import sql
 
 from airflow_provider_genesys.contracts.child import Child
-from airflow_provider_genesys.contracts.contract import Contract
-from airflow_provider_genesys.exceptions import ConfigurationError, ContractError
+from airflow_provider_genesys.contracts.column import snake_case
+from airflow_provider_genesys.exceptions import ConfigurationError
 from airflow_provider_genesys.pipeline.load import Load
-from airflow_provider_genesys.sinks.postgres.columns import EXPORT, LONGEST_NAME, OFFSET, SHARD, TYPES, snake_case
+from airflow_provider_genesys.sinks.postgres.columns import (
+    EXPORT,
+    OFFSET,
+    ORDINAL,
+    SHARD,
+    TYPES,
+    child_column_names,
+    child_name,
+)
 from airflow_provider_genesys.sinks.postgres.schema import columns_of, create_table, ensure
 from airflow_provider_genesys.sinks.postgres.session import Cursor
-
-ORDINAL = "ordinal"
 
 _WRITTEN = """
 SELECT t.{key}::text, t.{offset} FROM {target} AS t
@@ -51,7 +57,8 @@ class Children:
             "export": sql.Identifier(EXPORT.name),
             "shard": sql.Identifier(SHARD.name),
         }
-        self._tables = [(child, sql.Identifier(schema, _name(table, child, contract))) for child in children]
+        self._own = {child: child_column_names(contract, child) for child in children}
+        self._tables = [(child, sql.Identifier(schema, child_name(table, child, contract))) for child in children]
         self._sources = {column.path: index for index, column in enumerate(contract.columns)}
 
     def prepare(self, cursor: Cursor, *, create: bool) -> None:
@@ -92,15 +99,13 @@ class Children:
                 yield (row[self._place], *values)
 
     def _columns(self, child: Child) -> sql.Composed:
-        names = [snake_case(column.name) for column in child.columns]
-        return sql.SQL(", ").join([self._names["key"], *map(sql.Identifier, [ORDINAL, *names])])
+        return sql.SQL(", ").join([self._names["key"], *map(sql.Identifier, [ORDINAL, *self._own[child]])])
 
     def _definition(self, child: Child, table: sql.Identifier) -> sql.Composed:
         key, ordinal = self._names["key"], sql.Identifier(ORDINAL)
         columns = [sql.SQL("{} {} NOT NULL").format(key, self._names["kind"]), sql.SQL("{} integer").format(ordinal)]
-        for column in child.columns:
-            name, kind = sql.Identifier(snake_case(column.name)), sql.SQL(TYPES[column.type])
-            columns.append(sql.SQL("{} {}").format(name, kind))
+        for name, column in zip(self._own[child], child.columns, strict=True):
+            columns.append(sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(TYPES[column.type])))
         columns.append(sql.SQL("PRIMARY KEY ({}, {})").format(key, ordinal))
         return create_table(table, columns)
 
@@ -124,12 +129,5 @@ def children_of(schema: str, table: str, load: Load, modes: tuple[str, str] | No
 def children_there(cursor: Cursor, schema: str, table: str, load: Load) -> Children:
     """Return those child tables of a load that exist: a replay makes none."""
     contract = load.contract
-    names = {child: sql.Identifier(schema, _name(table, child, contract)) for child in contract.children}
+    names = {child: sql.Identifier(schema, child_name(table, child, contract)) for child in contract.children}
     return Children(schema, table, load, [child for child, name in names.items() if columns_of(cursor, name)])
-
-
-def _name(table: str, child: Child, contract: Contract) -> str:
-    name = f"{table}_{snake_case(child.name)}"
-    if len(name.encode()) > LONGEST_NAME:
-        raise ContractError(f"Contract {contract.name}: a table cannot be called {name!r}; that is too long.")
-    return name

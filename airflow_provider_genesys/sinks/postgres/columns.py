@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from airflow_provider_genesys.contracts.child import Child
+from airflow_provider_genesys.contracts.column import snake_case
 from airflow_provider_genesys.contracts.contract import ColumnType, Contract
 from airflow_provider_genesys.exceptions import ConfigurationError, ContractError
 
 LONGEST_NAME = 63
 """Bytes; PostgreSQL would cut what is longer."""
+
+ORDINAL = "ordinal"
+"""Which of its record's objects the row of a child is, from 1."""
 
 TYPES: dict[ColumnType, str] = {
     "string": "text",
@@ -55,20 +61,52 @@ def column_names(contract: Contract) -> list[str]:
 
     :raises ContractError: a name is empty or too long then, or two are the same.
     """
-    names = [snake_case(column.name) for column in contract.columns]
-    taken = {column.name: "the lineage" for column in LINEAGE}
-    for column, name in zip(contract.columns, names, strict=True):
+    lineage = {column.name: "the lineage" for column in LINEAGE}
+    return _names(contract, "columns", [column.name for column in contract.columns], lineage)
+
+
+def child_column_names(contract: Contract, child: Child) -> list[str]:
+    """Return the columns of a child's table, but for the record's key and the ordinal.
+
+    :raises ContractError: see :func:`column_names`.
+    """
+    taken = {snake_case(contract.key): "the record's key", ORDINAL: "the ordinal"}
+    return _names(contract, f"children.{child.name}", [column.name for column in child.columns], taken)
+
+
+def child_name(table: str, child: Child, contract: Contract) -> str:
+    """Return the name of a child's table.
+
+    :raises ContractError: it is too long.
+    """
+    name = f"{table}_{snake_case(child.name)}"
+    if len(name.encode()) > LONGEST_NAME:
+        raise ContractError(
+            f"Contract {contract.name}: a table cannot be called {name!r}; that is too long.",
+            about=f"children.{child.name}",
+        )
+    return name
+
+
+def check_contract(contract: Contract) -> None:
+    """Raise :class:`ContractError` where a column cannot be one of a table."""
+    column_names(contract)
+    for child in contract.children:
+        child_column_names(contract, child)
+
+
+def _names(contract: Contract, place: str, wanted: Sequence[str], lineage: Mapping[str, str]) -> list[str]:
+    names, taken = [snake_case(name) for name in wanted], dict(lineage)
+    for own, name in zip(wanted, names, strict=True):
+        would_be = f"Contract {contract.name}: column {own!r} would be {name!r} in PostgreSQL,"
+        about = f"{place}.{own}"
         if not name.strip("_") or len(name.encode()) > LONGEST_NAME:
-            raise ContractError(
-                f"Contract {contract.name}: column {column.name!r} would be {name!r} in PostgreSQL, where a name has "
-                f"1 to {LONGEST_NAME} bytes. Rename it in the contract."
-            )
+            what = f"{would_be} where a name has 1 to {LONGEST_NAME} bytes. Rename it in the contract."
+            raise ContractError(what, about=about)
         if name in taken:
-            raise ContractError(
-                f"Contract {contract.name}: column {column.name!r} would be {name!r} in PostgreSQL, as {taken[name]} "
-                "already is. Rename one of them in the contract."
-            )
-        taken[name] = repr(column.name)
+            what = f"{would_be} as {taken[name]} already is. Rename one of them in the contract."
+            raise ContractError(what, about=about)
+        taken[name] = repr(own)
     return names
 
 
@@ -82,9 +120,3 @@ def key_choices(contract: Contract) -> list[tuple[str, ...]]:
     key, timestamp = (contract.index(role) for role in (contract.key, contract.timestamp))
     alone = (names[key],)
     return [alone, (names[key], names[timestamp])] if contract.columns[timestamp].required else [alone]
-
-
-def snake_case(name: str) -> str:
-    """Return ``name`` in lower case, words parted by underscores: ``HTTPStatus.codeIds`` → ``http_status_code_ids``."""
-    parted = re.sub(r"(?<=[a-z\d])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name)
-    return re.sub(r"\W", "_", parted).lower()

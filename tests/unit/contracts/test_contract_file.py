@@ -18,6 +18,7 @@ from airflow_provider_genesys.contracts.contract import (
     resolve,
 )
 from airflow_provider_genesys.exceptions import ContractError
+from airflow_provider_genesys.sinks.postgres.columns import check_contract
 
 WHOLE = """\
 name: calls
@@ -92,6 +93,14 @@ def test_built_in_contracts_are_valid_and_described(name: str) -> None:
         ("default: 1.10", "default: much", 12, "default of 'seconds' is not of type decimal"),
         ("path: start.time", "path: start..time", 11, "'start..time' has to begin with a key"),
         ("path: start.time", "path: '[0].time'", 11, "has to begin with a key"),
+        ("path: start.time", r'path: "st\"art.time"', 11, "has a quote, a backslash"),
+        ("path: start.time", r"path: 'start\time'", 11, "has a quote, a backslash"),
+        ("path: start.time", r'path: "start.\u0001"', 11, "has a quote, a backslash"),
+        ("  caller:", r"  'cal\ler':", 14, "has a quote, a backslash"),
+        ("  caller:", r'  "call\ter":', 14, "has a quote, a backslash"),
+        ("  notes:", r"""  'no"tes':""", 15, "has a quote, a backslash"),
+        ("  caller:", "  ctid:", 14, "no column can be called 'ctid': PostgreSQL keeps that name for itself"),
+        ("  caller:", "  Xmin:", 14, "no column can be called 'Xmin'"),
         ("path: start.time", "path: legs.time", 12, "another one reads a field inside it"),
         ("required: true, description: Id", "requred: true", 10, "no setting 'requred'"),
         ("required: true, description: Id", "required: maybe", 10, "required has to be true or false"),
@@ -118,6 +127,38 @@ def test_an_error_names_the_file_and_the_line(written: Path, old: str, new: str,
     written.write_text(WHOLE.replace(old, new, 1))
     with pytest.raises(ContractError) as caught:
         load_contract(written)
+    assert str(caught.value).startswith(f"{written}, line {line}: ")
+    assert says in str(caught.value)
+
+
+CHILDREN = """\
+children:
+  leg:
+    path: legs
+    columns:
+      seconds: {type: decimal}
+      tone: {path: ../tone, type: string}
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "says"),
+    [
+        ("path: legs", r"path: 'legs.a\b'", 23, "has a quote, a backslash"),
+        ("path: ../tone", r"path: '../to\ne'", 26, "has a quote, a backslash"),
+        ("tone: {", r"""'to"ne': {""", 26, "has a quote, a backslash"),
+        ("tone: {", "tableoid: {", 26, "No child column can be called 'tableoid'"),
+        ("tone: {", "ordinal: {", 26, "as the ordinal already is"),
+        ("tone: {", "ID: {", 26, "as the record's key already is"),
+        ("tone: {", "Seconds: {", 26, "as 'seconds' already is"),
+        ("tone: {", f"{'t' * 64}: {{", 26, "a name has 1 to 63 bytes"),
+    ],
+)
+def test_an_error_of_a_child_names_the_line(written: Path, old: str, new: str, line: int, says: str) -> None:
+    assert old in CHILDREN
+    written.write_text(WHOLE + CHILDREN.replace(old, new, 1))
+    with pytest.raises(ContractError) as caught:
+        load_contract(written, check_contract)
     assert str(caught.value).startswith(f"{written}, line {line}: ")
     assert says in str(caught.value)
 
