@@ -6,8 +6,10 @@ asks for the next ids in order, after the last id that was read. A load can cont
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
+from itertools import pairwise
+from typing import Any
 from uuid import UUID
 
 import psycopg
@@ -32,11 +34,20 @@ class QueryIndex:
     :param connect: opens a connection, which is only read from.
     :param query: one SELECT with a column ``conversation_id`` that holds UUIDs, of any type. Other columns are ignored.
     :param size: conversations in a page.
+    :param parameters: values for the query's placeholders, ``%(name)s``; then a percent sign is written ``%%``. With
+        None the query has no placeholders.
     """
 
-    def __init__(self, connect: Callable[[], psycopg.Connection], query: str, size: int) -> None:
+    def __init__(
+        self,
+        connect: Callable[[], psycopg.Connection],
+        query: str,
+        size: int,
+        parameters: Mapping[str, Any] | None = None,
+    ) -> None:
         self._connect = connect
         self._query = query.strip().rstrip(";")
+        self._parameters = parameters
         self._size = size
         self._after = _FIRST
         self._ids: list[str] = []
@@ -55,12 +66,12 @@ class QueryIndex:
         return Conversations(ids, self._after if len(ids) == self._size else None)
 
     def _behind(self, after: str) -> list[str]:
-        # Not composed by psycopg, which would treat a percent sign in the user's query as a parameter.
         sql = _IDS.format(query=self._query, after=after, limit=PAGES_AT_ONCE * self._size)
         try:
             with closing(self._connect()) as connection:
                 connection.read_only = True
-                return [found for (found,) in connection.execute(sql.encode())]
+                # Binary results come by the extended protocol, which takes one statement: none can end the transaction.
+                ids = [found for (found,) in connection.execute(sql.encode(), self._parameters, binary=True)]
         except psycopg.Error as error:
             if is_transient(error):
                 raise SourceUnavailableError(
@@ -69,5 +80,12 @@ class QueryIndex:
                 ) from None
             raise ConfigurationError(
                 f"PostgreSQL refuses the query for conversations: {describe(error)}. conversations_sql has to be one "
-                "SELECT with a column conversation_id, which holds UUIDs or NULL; it cannot change anything."
+                "SELECT with a column conversation_id, which holds UUIDs or NULL; it cannot change anything. Its "
+                "placeholders are %(name)s, with values in conversations_parameters."
             ) from None
+        if any(one <= before for before, one in pairwise([after, *ids])):
+            raise ConfigurationError(
+                "The query for conversations does not end where it seems to: its ids are not in order. "
+                "conversations_sql has to be one whole SELECT, with brackets that match."
+            )
+        return ids

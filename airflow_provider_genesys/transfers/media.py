@@ -13,9 +13,9 @@ from airflow.sdk import Context
 
 from airflow_provider_genesys.exceptions import ConfigurationError
 from airflow_provider_genesys.hooks.postgres import connect
-from airflow_provider_genesys.tasks.rendered import required
+from airflow_provider_genesys.tasks.rendered import mapping, required
 from airflow_provider_genesys.transfers.genesys_to_postgres import GenesysExportToPostgresOperator
-from airflow_provider_genesys.window import resolve_window
+from airflow_provider_genesys.window import absent, resolve_window
 
 if TYPE_CHECKING:
     from airflow_provider_genesys.contracts.contract import Contract
@@ -35,6 +35,8 @@ class GenesysRecordingMediaOperator(GenesysExportToPostgresOperator):
     :param handle: what the sensor returned for an export of kind ``recording_media``: its conversations. (templated)
     :param conversations_sql: one SELECT for PostgreSQL with a column ``conversation_id``, or the path of a ``.sql``
         file with it: the conversations that it names. (templated)
+    :param conversations_parameters: values for its placeholders, ``%(name)s``, which PostgreSQL gets beside the query:
+        for whatever comes from XCom, a form or a variable. (templated)
     :param sql_conn_id: the connection that it runs on; default: ``postgres_conn_id``. (templated)
     :param retention_threshold_days: the recordings that Genesys retains for more than that many days. (templated)
     :param media_at_once: files that are fetched at the same time; each holds a piece of what it sends in memory.
@@ -46,6 +48,7 @@ class GenesysRecordingMediaOperator(GenesysExportToPostgresOperator):
     template_fields: Sequence[str] = (
         *GenesysExportToPostgresOperator.template_fields,
         "conversations_sql",
+        "conversations_parameters",
         "sql_conn_id",
         "retention_threshold_days",
     )
@@ -53,6 +56,7 @@ class GenesysRecordingMediaOperator(GenesysExportToPostgresOperator):
     template_fields_renderers: ClassVar[dict[str, str]] = {
         **GenesysExportToPostgresOperator.template_fields_renderers,
         "conversations_sql": "sql",
+        "conversations_parameters": "json",
     }
 
     def __init__(  # noqa: PLR0913 - Airflow operators take what a user may set as keywords
@@ -60,6 +64,7 @@ class GenesysRecordingMediaOperator(GenesysExportToPostgresOperator):
         *,
         handle: dict[str, Any] | str | None = None,
         conversations_sql: str | None = None,
+        conversations_parameters: dict[str, Any] | None = None,
         sql_conn_id: str | None = None,
         retention_threshold_days: int | str | None = None,
         table: str = "recording_media",
@@ -72,6 +77,7 @@ class GenesysRecordingMediaOperator(GenesysExportToPostgresOperator):
     ) -> None:
         super().__init__(handle=handle, table=table, kind=kind, page_size=page_size, **kwargs)
         self.conversations_sql = conversations_sql
+        self.conversations_parameters = conversations_parameters
         self.sql_conn_id = sql_conn_id
         self.retention_threshold_days = retention_threshold_days
         self.media_at_once = media_at_once
@@ -123,6 +129,10 @@ def check_source(operator: GenesysRecordingMediaOperator) -> None:
     given = [name for name in SOURCES if getattr(operator, name) is not None]
     if len(given) != 1:
         raise ConfigurationError(f"Give one of {', '.join(SOURCES)}; {' and '.join(given) or 'none'} was given.")
+    if operator.conversations_parameters is not None and given != ["conversations_sql"]:
+        raise ConfigurationError(
+            "conversations_parameters are the values of conversations_sql's placeholders; give both."
+        )
     if given != ["handle"] and operator.write_mode == "replace_window":
         raise ConfigurationError(
             f"write_mode='replace_window' removes older rows of the window, and {given[0]} names conversations of any "
@@ -151,7 +161,10 @@ def source_fingerprint(operator: GenesysRecordingMediaOperator) -> str:
     """Return what tells loads of other conversations apart; empty for those of an export."""
     if operator.handle is not None:
         return ""
-    return _digest(f"retention {_days(operator)}" if operator.conversations_sql is None else _query(operator))
+    if operator.conversations_sql is None:
+        return _digest(f"retention {_days(operator)}")
+    bound = _parameters(operator)
+    return _digest(_query(operator) if bound is None else f"{_query(operator)} {sorted(bound.items())}")
 
 
 def index_of(operator: GenesysRecordingMediaOperator) -> Index | None:
@@ -165,11 +178,16 @@ def index_of(operator: GenesysRecordingMediaOperator) -> Index | None:
     from airflow_provider_genesys.media.query import QueryIndex
 
     conn_id = operator.sql_conn_id or operator.postgres_conn_id
-    return QueryIndex(lambda: connect(conn_id), _query(operator), operator.page_size)
+    return QueryIndex(lambda: connect(conn_id), _query(operator), operator.page_size, _parameters(operator))
 
 
 def _query(operator: GenesysRecordingMediaOperator) -> str:
     return str(required(operator.conversations_sql, "conversations_sql"))
+
+
+def _parameters(operator: GenesysRecordingMediaOperator) -> dict[str, Any] | None:
+    given = operator.conversations_parameters
+    return None if absent(given) else mapping(given, "conversations_parameters")
 
 
 def _days(operator: GenesysRecordingMediaOperator) -> int:

@@ -74,7 +74,8 @@ def test_conversations_come_from_a_query_or_from_what_is_retained_too_and_media_
     with DAG("media_of_others", schedule=None, params={"days": 30}, render_template_as_native_obj=True) as dag:
         GenesysRecordingMediaToS3Operator(
             task_id="named",
-            conversations_sql="SELECT * FROM calls WHERE at > '{{ data_interval_start }}' -- 100%",
+            conversations_sql="SELECT * FROM calls WHERE at > %(start)s -- 100%%",
+            conversations_parameters={"start": "{{ data_interval_start }}"},
             s3_bucket=warehouse.bucket,
             **window,
         )

@@ -22,6 +22,18 @@ __all__ = ["scene"]
 
 IDS = [str(UUID(int=number << 64 | 0xABCDEF)) for number in range(1, 8)]
 
+CALLS = "SELECT conversation_id FROM calls"
+CLOSED = ") AS asked) AS wanted"
+OPENED = "SELECT id::text FROM (SELECT DISTINCT conversation_id::text::uuid AS id FROM ("
+"""With these a text can leave the brackets that it is put into."""
+
+WICKED = (
+    "COMMIT; DELETE FROM calls",
+    "ROLLBACK; DROP TABLE calls",
+    "SET transaction_read_only = off; DELETE FROM calls",
+)
+"""What would change something, if it came behind the query's end."""
+
 
 def walked(index: Index, cursor: str | None = None) -> list[list[str]]:
     """Return the ids of each page behind ``cursor``."""
@@ -84,6 +96,8 @@ def test_a_query_goes_on_behind_any_page_and_is_asked_for_some_ids_at_a_time(
         "SELECT conversation_id FROM no_such_table",
         "DELETE FROM calls RETURNING conversation_id",
         "SELECT conversation_id FROM forget()",
+        *(f"{CALLS}; {wicked}; {CALLS}" for wicked in WICKED),
+        *(f"{CALLS}{CLOSED}; {wicked}; {OPENED}{CALLS}" for wicked in WICKED),
     ],
 )
 @pytest.mark.outcome(
@@ -99,6 +113,38 @@ def test_what_is_no_query_for_conversations_is_refused(connects: Any, warehouse:
     assert "sales" not in str(refused.value)
     assert refused.value.__suppress_context__
     assert len(warehouse.execute("SELECT 1 FROM calls")) == len(IDS) + 3
+
+
+@pytest.mark.outcome("jobs", "a value for the query for conversations holds SQL", "recovers, never read as SQL")
+def test_values_are_bound_and_never_read_as_sql(connects: Any, warehouse: Warehouse) -> None:
+    query = "SELECT conversation_id FROM calls WHERE queue LIKE '%%al%%' AND queue = %(queue)s"
+
+    assert walked(QueryIndex(connects, query, 7, {"queue": "sales"})) == [IDS, []]
+    for wicked in WICKED:
+        assert walked(QueryIndex(connects, query, 7, {"queue": f"x'; {wicked}; --"})) == [[]]
+    assert len(warehouse.execute("SELECT 1 FROM calls")) == len(IDS) + 3
+
+
+@pytest.mark.parametrize(
+    ("query", "parameters"),
+    [
+        ("SELECT conversation_id FROM calls WHERE queue = %(queue)s", None),
+        ("SELECT conversation_id FROM calls WHERE queue = %(queue)s", {"other": "sales"}),
+        ("SELECT conversation_id FROM calls WHERE queue LIKE 's%' AND queue = %(queue)s", {"queue": "sales"}),
+        ("SELECT conversation_id FROM calls WHERE queue = %(queue)s", {"queue": {"a": 1}}),
+    ],
+)
+def test_values_that_do_not_fit_the_query_are_an_error_that_says_how(
+    connects: Any, query: str, parameters: dict[str, Any] | None
+) -> None:
+    with pytest.raises(ConfigurationError, match=r"%\(name\)s, with values in conversations_parameters"):
+        QueryIndex(connects, query, 3, parameters)(0, None)
+
+
+def test_a_query_that_ends_too_early_is_an_error_and_no_walk_without_end(connects: Any) -> None:
+    index = QueryIndex(connects, f"{CALLS}{CLOSED} UNION ALL {OPENED}{CALLS}", 3)
+    with pytest.raises(ConfigurationError, match="not in order"):
+        walked(index)
 
 
 @pytest.mark.outcome("jobs", "PostgreSQL cannot be reached for the query for conversations", "SourceUnavailableError")

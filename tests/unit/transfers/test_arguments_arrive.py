@@ -205,6 +205,7 @@ MEDIA: dict[str, Row] = {
     "conversations_sql": Row(
         "SELECT 2 AS conversation_id", lambda seen: seen.of("QueryIndex")["query"], given={"handle": None}
     ),
+    "conversations_parameters": Row({"a": 1}, lambda seen: seen.of("QueryIndex")["parameters"], given=SQL),
     "sql_conn_id": Row("mine", lambda seen: seen.of("QueryIndex")["connect"], "connection mine", SQL),
     "retention_threshold_days": Row("7", lambda seen: seen.of("of_retention")["days"], 7, given={"handle": None}),
     "media_at_once": Row(7, of_media("at_once")),

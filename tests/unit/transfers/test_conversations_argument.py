@@ -30,6 +30,7 @@ def media(**arguments: Any) -> GenesysRecordingMediaToS3Operator:
         {"conversations_sql": SQL, "retention_threshold_days": 0},
         {"retention_threshold_days": 0, "write_mode": "replace_window"},
         {"conversations_sql": SQL, "write_mode": "replace_window"},
+        {"handle": "e", "conversations_parameters": {"a": 1}},
     ],
 )
 def test_one_argument_says_which_conversations(wrong: dict[str, Any]) -> None:
@@ -54,6 +55,8 @@ def test_loads_of_other_conversations_are_other_loads() -> None:
         {"handle": "e"},
         {"conversations_sql": SQL},
         {"conversations_sql": SQL + " WHERE true"},
+        {"conversations_sql": SQL, "conversations_parameters": {"queue": "a"}},
+        {"conversations_sql": SQL, "conversations_parameters": {"queue": "b"}},
         {"retention_threshold_days": 0},
         {"retention_threshold_days": "30"},
     ]
