@@ -122,7 +122,7 @@ def judge(
     transform, judged = Transform(contract.with_modes(_STRICT), processed_at, pii_key), Judged()
     for letter in letters:
         offset = letter["source_offset"]
-        raw = _whole(letter, opened)
+        raw = whole(letter, opened)
         if raw is None:
             judged.unreadable.append(offset)
             continue
@@ -134,7 +134,8 @@ def judge(
     return judged
 
 
-def _whole(letter: Mapping[str, Any], opened: Open) -> bytes | None:
+def whole(letter: Mapping[str, Any], opened: Open) -> bytes | None:
+    """Return the bytes of a letter's record; None where they are not at hand, or not all of them."""
     if letter["rule"] == RECORD_TOO_LARGE:
         return None
     try:

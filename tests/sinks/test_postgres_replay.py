@@ -108,6 +108,12 @@ def test_what_is_no_letter_does_not_stop_the_others(warehouse: Warehouse) -> Non
         {"source_offset": 100, "processed_at": "-infinity"},
         {"source_offset": 101, "submitted_at": "12000-01-01"},
         {"load_id": "c", "window_start": "0044-03-15 BC"},
+        {"source_offset": 1, "kind": "conversation_details"},
+        {"source_offset": 2, "export_id": "another"},
+        {"source_offset": 3, "kind": "nothing we know"},
+        {"load_id": "d"},
+        {"shard": 7, "source_offset": 9},
+        {"shard": -1, "source_offset": 9},
     ]
     unreadable = [
         {"source_offset": 102, "raw": None},
@@ -128,6 +134,20 @@ def test_what_is_no_letter_does_not_stop_the_others(warehouse: Warehouse) -> Non
         assert (account.replayed, account.unreadable, account.strays) == (replayed_now, len(unreadable), len(strays))
     assert len(warehouse.rows()) == 9
     assert warehouse.execute(_OTHERS) == before
+
+
+def test_the_ledger_says_what_a_load_is_and_no_letter(warehouse: Warehouse) -> None:
+    """A letter that says otherwise changes neither the rank nor the time of its own row or of others."""
+    load = set_up(warehouse)
+    says = {"submitted_at": "2100-01-01", "processed_at": "2100-01-01", "window_start": "2100-01-01"}
+    warehouse.execute(_COPY, json.dumps({"source_offset": 1, "raw": record(1, name="x").decode(), **says}), 3 * LENGTH)
+
+    account = replayed(warehouse)
+
+    assert (account.replayed, account.strays) == (3, 0)
+    third = next(row for row in warehouse.rows() if row["recording_id"] == "recording-0000003")
+    assert (third["processed_at"], third["_genesys_submitted_at"]) == (PROCESSED_AT, load.submitted_at)
+    assert {row["_genesys_submitted_at"] for row in warehouse.rows()} == {load.submitted_at}
 
 
 _COPY = """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from collections.abc import Callable
@@ -118,6 +119,34 @@ def test_what_is_no_letter_does_not_stop_the_others(queues: Queues, load: Callab
 
     assert (account.replayed, account.strays) == (12, len(STRAYS) - 1)
     assert left_in(queues) == len(STRAYS)  # and the letter that is still open
+
+
+def test_a_letter_that_cannot_be_read_keeps_no_other_of_its_record_back(
+    queues: Queues, load: Callable[..., None]
+) -> None:
+    load({3: record(3), 4: record(4)})
+    genuine = queues.letters.drain().bodies.values()
+    for letter in genuine:
+        for other in ({}, {"raw": "no base64", "raw_form": "base64"}, {"raw": None, "raw_form": "dropped"}):
+            body = json.dumps({**letter, **other})
+            queues.client.send_message(QueueUrl=queues.letters.url, MessageBody=body)
+
+    account = replayed(queues)
+
+    assert (account.replayed, account.unreadable) == (2, 4)
+    assert left_in(queues) == 4
+
+
+def test_a_letter_says_nothing_of_others(queues: Queues, load: Callable[..., None]) -> None:
+    load({3: record(3), 4: record(4)})
+    [letter, _] = queues.letters.drain().bodies.values()
+    for changes in ({"processed_at": "2100-01-01T00:00:00Z", "source_offset": 1, "raw": record(5).decode()}, {}):
+        queues.client.send_message(QueueUrl=queues.letters.url, MessageBody=json.dumps({**letter, **changes}))
+
+    assert replayed(queues).replayed == 2
+
+    sent = {body["recordingId"]: body["processedAt"] for body in queues.records.drain().bodies.values()}
+    assert sent[json.loads(letter["raw"])["recordingId"]] == "2026-11-02T03:00:00Z"
 
 
 def test_a_row_that_the_queue_does_not_take_stays_open(queues: Queues, load: Callable[..., None]) -> None:

@@ -1,7 +1,8 @@
 """Replay the dead letters of a table of PostgreSQL: rows, marks and the ledger in one transaction per batch.
 
 A replayed row is where the load would have put it: it carries the load's export, offset and time of submission, so
-a newer row of the same key stays. A load that is not complete is left alone, by the lock on its row of the ledger.
+a newer row of the same key stays. What a load is, its ledger alone says; letters that say otherwise are none of its.
+A load that is not complete is left alone, by the lock on its row of the ledger.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import logging
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict
+from datetime import datetime
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -47,27 +50,29 @@ from airflow_provider_genesys.sinks.postgres.window import shared_lock
 log = logging.getLogger(__name__)
 
 # Times that PostgreSQL has and Python does not, such as infinity: no load writes them.
-_SANE = """least(window_start, window_end, submitted_at, processed_at) > '0001-01-02 00:00+00'
-    AND greatest(window_start, window_end, submitted_at, processed_at) < '9999-12-30 00:00+00'"""
+_SANE = """least({of}.window_start, {of}.window_end, {of}.submitted_at, {of}.processed_at) > '0001-01-02 00:00+00'
+    AND greatest({of}.window_start, {of}.window_end, {of}.submitted_at, {of}.processed_at) < '9999-12-30 00:00+00'"""
+_OF_LOAD = f"""d.load_id = l.load_id AND d.target = l.target AND d.shard = l.shard AND d.kind = l.kind
+    AND d.export_id = l.export_id AND {_SANE.format(of="d")} AND {_SANE.format(of="l")}"""
 _STRAYS = """
-SELECT count(*) AS strays FROM {letters} WHERE target = %(target)s AND state = 'open' AND NOT ({sane})
+SELECT count(*) AS strays FROM {letters} AS d
+WHERE d.target = %(target)s AND d.state = 'open' AND NOT EXISTS (SELECT FROM {ledger} AS l WHERE {of_load})
 """
 _LOADS = """
-SELECT load_id, shard, export_id, kind, window_start, window_end, max(submitted_at) AS submitted_at FROM {letters}
-WHERE target = %(target)s AND state = 'open' AND window_end > %(since)s AND window_start < %(until)s
-    AND {sane}
-GROUP BY load_id, shard, export_id, kind, window_start, window_end
+SELECT load_id, shard, export_id, kind, window_start, window_end, submitted_at, processed_at FROM {ledger} AS l
+WHERE target = %(target)s AND window_end > %(since)s AND window_start < %(until)s
+    AND EXISTS (SELECT FROM {letters} AS d WHERE d.state = 'open' AND {of_load})
 ORDER BY submitted_at, load_id, shard
 """
+_OPEN = f"""load_id = %(load_id)s AND target = %(target)s AND shard = %(shard)s AND kind = %(kind)s
+    AND export_id = %(export_id)s AND state = 'open' AND {_SANE.format(of="d")} AND source_offset > %(after)s"""
 _LETTERS = """
-SELECT source_offset, rule, raw, raw_form, processed_at FROM {letters}
-WHERE load_id = %(load_id)s AND target = %(target)s AND shard = %(shard)s AND state = 'open'
-    AND {sane} AND source_offset > %(after)s AND source_offset <= (
+SELECT source_offset, rule, raw, raw_form, processed_at FROM {letters} AS d
+WHERE {open} AND source_offset <= (
         SELECT max(source_offset) FROM (
             SELECT source_offset, sum(size) OVER (ORDER BY source_offset) - size AS before FROM (
-                SELECT source_offset, coalesce(octet_length(raw), 0) AS size FROM {letters}
-                WHERE load_id = %(load_id)s AND target = %(target)s AND shard = %(shard)s AND state = 'open'
-                    AND {sane} AND source_offset > %(after)s ORDER BY source_offset LIMIT %(limit)s
+                SELECT source_offset, coalesce(octet_length(raw), 0) AS size FROM {letters} AS d
+                WHERE {open} ORDER BY source_offset LIMIT %(limit)s
             ) AS next
         ) AS summed WHERE before <= %(bytes)s
     ) ORDER BY source_offset FOR UPDATE
@@ -117,6 +122,7 @@ class PostgresReplay:
         self._opened = opened
         self._pii_key = pii_key
         self._letters, _ = identify(schema)
+        self._ledger = sql.Identifier(schema, "genesys_ledger")
 
     def run(self, contract_of: Callable[[str], Contract], run_id: str, window: Span = EVER) -> Replayed:
         """Replay every open letter of the window.
@@ -130,33 +136,34 @@ class PostgresReplay:
             found = self._session.retried(lambda: self._loads(window), self._doing("finding its dead letters"))
             loads, total.strays = found
             for row in loads:
+                processed_at = row.pop("processed_at")
                 try:
                     load = Load(**row, contract=contract_of(row["kind"]), run_id=run_id)
                 except DeadLetterError as error:
                     log.warning("Dead letters of %s, export %s, stay. %s", self._target, row["export_id"], error)
                     total.strays += 1
                     continue
-                self._replay(load, total)
+                self._replay(load, processed_at, total)
         finally:
             self._session.close()
         return total
 
     def _loads(self, window: Span) -> tuple[list[dict[str, Any]], int]:
-        """Return the loads that have open letters, and how many letters no load can have made."""
+        """Return the loads that have open letters, and how many letters are of none of them."""
         with self._session.transaction() as cursor:
             [strays] = self._query(cursor, _STRAYS, target=self._target)
             loads = self._query(cursor, _LOADS, target=self._target, **asdict(window))
         return loads, strays["strays"]
 
-    def _replay(self, load: Load, total: Replayed) -> None:
+    def _replay(self, load: Load, processed_at: datetime | None, total: Replayed) -> None:
         after: int | None = -1
         while after is not None:
             doing, begin = self._doing(f"replaying export {load.export_id} behind byte {after}"), after
-            after, part = self._session.retried(lambda begin=begin: self._batch(load, begin), doing)  # type: ignore[misc]
+            after, part = self._session.retried(partial(self._batch, load, processed_at, begin), doing)
             total.add(part)
         total.loads += not part.loads_skipped
 
-    def _batch(self, load: Load, after: int) -> tuple[int | None, Replayed]:
+    def _batch(self, load: Load, processed_at: datetime | None, after: int) -> tuple[int | None, Replayed]:
         """Replay the next letters behind ``after`` in one transaction; return where it ended, None at the end."""
         ledger = Ledger(self._schema, self._name, load, "upsert", "batches")
         with self._session.transaction(shared_lock(self._target)) as cursor:
@@ -164,17 +171,17 @@ class PostgresReplay:
             state = cursor.execute(ledger.lock).fetchone()
             if state is None or not state[3]:
                 return None, Replayed(loads_skipped=1)
-            letters = self._query(cursor, _LETTERS, **self._key(load), after=after, limit=BATCH, bytes=BATCH_BYTES)
+            which = {**self._key(load), "kind": load.kind, "export_id": load.export_id, "after": after}
+            letters = self._query(cursor, _LETTERS, **which, limit=BATCH, bytes=BATCH_BYTES)
             if not letters:
                 return None, Replayed()
-            judged = judge(
-                letters, load.contract, letters[0]["processed_at"], self._opened, self._pii_key(load.contract)
-            )
+            moment = processed_at or letters[0]["processed_at"]
+            judged = judge(letters, load.contract, moment, self._opened, self._pii_key(load.contract))
             landed = self._land(cursor, load, judged, overtaken=state[4]) if judged.rows else Landed()
             children_there(cursor, self._schema, self._name, load).replace(cursor, judged.rows, judged.offsets)
             self._mark(cursor, load, judged)
             taken_over = json.dumps(Counter(state[2]) + landed.taken_over)
-            self._run(cursor, _TAKEN_OVER, ledger=ledger.identifier, **self._key(load), taken_over=taken_over)
+            self._run(cursor, _TAKEN_OVER, **self._key(load), taken_over=taken_over)
             failpoint(COMMITTING)
         return letters[-1]["source_offset"], account(letters, judged, landed.duplicates)
 
@@ -202,8 +209,8 @@ class PostgresReplay:
         if not columns:
             raise SinkRefusedError(f"There is no table {self._target} to replay dead letters into.")
         check(identifier, contract, load, columns)
-        key, ledger = find_key(cursor, identifier, contract), sql.Identifier(self._schema, "genesys_ledger")
-        return Table(Target(identifier, ledger, contract, key), lineage(load, self._target, EVER.since))
+        key = find_key(cursor, identifier, contract)
+        return Table(Target(identifier, self._ledger, contract, key), lineage(load, self._target, EVER.since))
 
     def _mark(self, cursor: Cursor, load: Load, judged: Judged) -> None:
         facts = {**self._key(load), "run_id": load.run_id, "contract": str(load.contract)}
@@ -219,11 +226,12 @@ class PostgresReplay:
 
     def _query(self, cursor: Cursor, statement: str, **parameters: Any) -> list[dict[str, Any]]:
         with cursor.connection.cursor(row_factory=dict_row) as rows:
-            composed = sql.SQL(statement).format(letters=self._letters, sane=sql.SQL(_SANE))
+            parts = {"of_load": sql.SQL(_OF_LOAD), "open": sql.SQL(_OPEN)}
+            composed = sql.SQL(statement).format(letters=self._letters, ledger=self._ledger, **parts)
             return rows.execute(composed, parameters).fetchall()
 
-    def _run(self, cursor: Cursor, statement: str, ledger: sql.Identifier | None = None, **parameters: Any) -> None:
-        cursor.execute(sql.SQL(statement).format(letters=self._letters, ledger=ledger), parameters)
+    def _run(self, cursor: Cursor, statement: str, **parameters: Any) -> None:
+        cursor.execute(sql.SQL(statement).format(letters=self._letters, ledger=self._ledger), parameters)
 
     def _doing(self, what: str) -> str:
         return f"the dead letters of {self._target} ({what})"

@@ -32,6 +32,7 @@ from airflow_provider_genesys.pipeline.replay import (
     facts_of,
     judge,
     read_letter,
+    whole,
 )
 from airflow_provider_genesys.sinks.dead_letters import DeadLetterEncoder
 from airflow_provider_genesys.sinks.sqs.messages import Message, MessageEncoder, packed
@@ -99,7 +100,7 @@ class SqsReplay:
         try:
             while left > 0 and (messages := self._letters.receive(HIDDEN)):
                 left -= len(messages)
-                for facts, received in self._sorted(messages, window, total).items():
+                for (facts, _), received in self._sorted(messages, window, total).items():
                     try:
                         load = facts.load(contract_of, run_id)
                     except DeadLetterError as error:
@@ -112,9 +113,15 @@ class SqsReplay:
         total.loads = len(loads)
         return total
 
-    def _sorted(self, messages: list[dict[str, Any]], window: Span, total: Replayed) -> dict[LetterFacts, _Received]:
-        """Return letters by load; what is no letter, or of another window, goes back."""
-        found: dict[LetterFacts, _Received] = defaultdict(_Received)
+    def _sorted(
+        self, messages: list[dict[str, Any]], window: Span, total: Replayed
+    ) -> dict[tuple[LetterFacts, str], _Received]:
+        """Return letters by load and ``processed_at``.
+
+        What is no letter, cannot be read, or is of another window goes back. So of two letters of one record, of which
+        one can be read, that one counts.
+        """
+        found: dict[tuple[LetterFacts, str], _Received] = defaultdict(_Received)
         for message in messages:
             try:
                 letter = read_letter(message["Body"])
@@ -127,8 +134,13 @@ class SqsReplay:
             if not facts.meets(window):
                 self._held.append(message["ReceiptHandle"])
                 continue
-            found[facts].letters[letter["source_offset"]] = letter
-            found[facts].receipts[letter["source_offset"]].append(message["ReceiptHandle"])
+            if whole(letter, self._opened) is None:
+                self._held.append(message["ReceiptHandle"])
+                total.add(Replayed(letters=1, unreadable=1))
+                continue
+            received = found[facts, letter["processed_at"]]
+            received.letters[letter["source_offset"]] = letter
+            received.receipts[letter["source_offset"]].append(message["ReceiptHandle"])
         return found
 
     def _hold_strays(self, received: _Received, error: DeadLetterError, total: Replayed) -> None:
