@@ -15,6 +15,7 @@ from airflow_provider_genesys.pipeline.load import Load
 from airflow_provider_genesys.pipeline.memory import peak_memory_mb
 from airflow_provider_genesys.source.position import Identity
 from airflow_provider_genesys.source.shards import Shard
+from airflow_provider_genesys.times import iso_time
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,8 @@ class Certificate:
     """Until the sink has added its account (:meth:`accounted`), only the number of records read."""
     digest: str
     """See :attr:`Checkpoint.digest`; 16 hex digits. Equal for equal sources, in whatever order they were read."""
+    submitted_at: str | None = None
+    """When the export was asked for, or when the walk over a listing began; None where there is no evidence of it."""
     min_timestamp: str | None = None
     max_timestamp: str | None = None
     location: str = ""
@@ -86,6 +89,7 @@ class Certificate:
             kind=load.kind,
             window_start=load.window_start.isoformat(),
             window_end=load.window_end.isoformat(),
+            submitted_at=iso_time(load.submitted_at),
             source=source,
             peak_memory_mb=round(peak_memory_mb(), 1),
             **own,

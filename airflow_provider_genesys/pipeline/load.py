@@ -70,6 +70,9 @@ class Load:
     """Number of the shard, from 1; 0 where the load is the whole."""
     range: Shard = WHOLE
     """Which part of the archive the shard is. A replay knows only the shard's number, and leaves this as it is."""
+    self_asked: bool = False
+    """Whether the load itself asks for what it reads, as of a listing. It was asked for when the load began: an attempt
+    that goes on keeps the time that the ledger holds, and :attr:`submitted_at` is that of one that begins."""
 
     @property
     def facts(self) -> LoadFacts:

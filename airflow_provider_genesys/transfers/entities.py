@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -13,6 +14,7 @@ from airflow_provider_genesys.exceptions import ConfigurationError, SourceChange
 from airflow_provider_genesys.tasks.arguments import is_rendered_later
 from airflow_provider_genesys.tasks.checkpoint_mirror import CheckpointMirror
 from airflow_provider_genesys.tasks.rendered import required
+from airflow_provider_genesys.times import now
 from airflow_provider_genesys.transfers.base import GenesysExportTransferOperator
 
 if TYPE_CHECKING:
@@ -74,14 +76,14 @@ class GenesysEntitiesOperator(GenesysExportTransferOperator):
             "kind": name,
             "window_start": day.isoformat(),
             "window_end": (day + timedelta(days=1)).isoformat(),
-            "submitted_at": (run.start_date or run.run_after).isoformat(),
+            "submitted_at": now().isoformat(),
         }
 
     def load_of(self, handle: dict[str, Any], context: Context) -> Load:
         """Return what the load is, by which a retry finds it again: this listing in this DAG run."""
         self.contract = self.listing().contract
         self.filters = {"snapshot": handle["export_id"]}
-        return super().load_of(handle, context)
+        return replace(super().load_of(handle, context), self_asked=True)
 
     def load_export(
         self, context: Context, mirror: CheckpointMirror, handle: dict[str, Any], *, restart: bool

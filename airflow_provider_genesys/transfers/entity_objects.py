@@ -25,7 +25,7 @@ class GenesysEntitiesToObjectStoreOperator(GenesysEntitiesOperator):
 
         summary = super().load_export(context, mirror, handle, restart=restart)
         store, _ = open_folder(summary["location"], self.store_conn_id())
-        if not point_to(store, self.prefix(), summary, datetime.fromisoformat(handle["submitted_at"])):
+        if not point_to(store, self.prefix(), summary, datetime.fromisoformat(summary["submitted_at"])):
             self.log.warning("A newer snapshot is complete already: %s stays where it points to.", self.prefix())
         return summary
 

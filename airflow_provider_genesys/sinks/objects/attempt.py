@@ -36,7 +36,7 @@ from airflow_provider_genesys.sinks.objects.settings import ObjectSettings
 from airflow_provider_genesys.sinks.objects.shards import withdraw
 from airflow_provider_genesys.stores.base import ObjectStore, Stored, below
 from airflow_provider_genesys.stores.read_through import read_through
-from airflow_provider_genesys.times import now
+from airflow_provider_genesys.times import now, parse_time
 
 log = logging.getLogger(__name__)
 
@@ -66,11 +66,9 @@ class Attempt:
     """
 
     def __init__(self, load: Load, settings: ObjectSettings, store: ObjectStore, *, restart: bool) -> None:
-        self.load = load
         self._settings = settings
         self._store = store
         rows_of(settings.output_format, load, load.contract)  # what cannot be written is said before anything is read
-        self._letters = DeadLetterRows(load, RawBytes(settings.dead_letter_raw, settings.encrypt))
         named = settings.prefix, load, settings.output_format
         partition, name = partition_of(load, settings.partition_format), uuid.uuid4().hex
         writes = settings.writes(load.contract)
@@ -78,6 +76,8 @@ class Attempt:
         self.entry = self._ledger.claim(
             lambda latest: successor(latest, load, name, restart=restart, partition=partition, writes=writes)
         )
+        self.load = replace(load, submitted_at=parse_time(self.entry.submitted_at))
+        self._letters = DeadLetterRows(self.load, RawBytes(settings.dead_letter_raw, settings.encrypt))
         self._layout = Layout(*named, self.entry.partition)
         failpoint(CLAIMED)
         if load.shard and self.entry.checkpoint is None:
@@ -232,6 +232,7 @@ class Attempt:
             self.entry.checkpoint.counts if self.entry.checkpoint else Counts(),
             location=f"{self._store.url}/{self._layout.load}",
             parts=[asdict(part) for part in self.entry.parts],
+            submitted_at=self.entry.submitted_at,
             attempts=self.entry.attempts,
         )
 

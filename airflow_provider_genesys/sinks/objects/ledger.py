@@ -206,6 +206,8 @@ def successor(
     previous = Previous(latest.export_id, latest.state, latest.checkpoint, latest.writes)
     if latest.checkpoint and continues(previous, load.export_id, writes, restart=restart):
         checkpoint = replace(latest.checkpoint, fence=fence)
+        if load.self_asked:
+            newest["submitted_at"] = latest.submitted_at
         return replace(
             latest,
             number=number,

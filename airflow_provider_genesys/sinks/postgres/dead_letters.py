@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from typing import Any
 
 import msgspec
@@ -62,6 +63,7 @@ class DeadLetters:
 
     def __init__(self, schema: str, table: str, load: Load, raw_bytes: RawBytes) -> None:
         self.identifier, self.definition = identify(schema)
+        self._raw_bytes = raw_bytes
         self._rows = DeadLetterRows(load, raw_bytes)
         self._load: dict[str, Any] = {
             "load_id": load.load_id,
@@ -74,6 +76,12 @@ class DeadLetters:
             names=sql.SQL(", ").join(names),
             renewed=sql.SQL(", ").join(sql.SQL("{0} = excluded.{0}").format(name) for name in names),
         )
+
+    def of(self, load: Load) -> DeadLetters:
+        """Return them for the same load as the ledger knows it."""
+        same = copy(self)
+        same._rows = DeadLetterRows(load, self._raw_bytes)  # noqa: SLF001 - of the same class
+        return same
 
     def rehearse(self, cursor: Cursor) -> None:
         """Set nothing aside, so that what is not allowed shows before anything is downloaded."""

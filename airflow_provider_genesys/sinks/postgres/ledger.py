@@ -63,9 +63,9 @@ VALUES (%(load_id)s, %(target)s, %(shard)s, 1, 'loading', %(export_id)s, %(kind)
     %(submitted_at)s, %(contract)s, %(run_id)s, %(write_mode)s, %(publish)s, 1, now(), now())
 ON CONFLICT (load_id, target, shard)
     DO UPDATE SET fence = l.fence + 1, attempts = l.attempts + 1, run_id = excluded.run_id,
-        write_mode = excluded.write_mode, submitted_at = coalesce(excluded.submitted_at, l.submitted_at),
-        opened_at = now()
-RETURNING fence, attempts, begun_at, opened_at, checkpoint, export_id, state, contract, publish
+        write_mode = excluded.write_mode, opened_at = now(), submitted_at = CASE WHEN %(self_asked)s
+            THEN l.submitted_at ELSE coalesce(excluded.submitted_at, l.submitted_at) END
+RETURNING fence, attempts, begun_at, opened_at, submitted_at, checkpoint, export_id, state, contract, publish
 """
 # Loads of one export through two contracts write the same rows. Anyone who was at it with the other one is fenced, and
 # would start again: what it has loaded is being replaced.
@@ -122,6 +122,8 @@ class Claim:
     attempts: int
     begun_at: datetime
     """When the load began: opened for the first time, or again with nothing to continue."""
+    submitted_at: datetime | None
+    """When the export was asked for, as the ledger has it."""
     checkpoint: Checkpoint | None = None
     processed_at: str | None = None
 
@@ -161,6 +163,7 @@ class Ledger:
             "target": f"{schema}.{table}",
             "write_mode": write_mode,
             "publish": publish,
+            "self_asked": load.self_asked,
         }
         self._names = {
             "ledger": self.identifier,
@@ -175,16 +178,17 @@ class Ledger:
 
     def claim(self, cursor: Cursor, *, restart: bool) -> Claim:
         """Take a new fence. The claim holds a checkpoint where the load can be continued; else it starts again."""
-        fence, attempts, begun_at, opened_at, checkpoint, export_id, state, *form = _only(self._run(cursor, _CLAIM))
+        fence, attempts, *times, checkpoint, export_id, state, contract, publish = _only(self._run(cursor, _CLAIM))
+        begun_at, opened_at, submitted_at = times
         self._run(cursor, _TAKE_OVER)
         (processed_at,) = _only(self._run(cursor, _PROCESSED_AT))
-        claim = Claim(fence, attempts, begun_at)
+        claim = Claim(fence, attempts, begun_at, submitted_at)
         claim.processed_at = processed_at and processed_at.astimezone(timezone.utc).isoformat()
-        previous = Previous(export_id, state, checkpoint, "/".join(form))
+        previous = Previous(export_id, state, checkpoint, f"{contract}/{publish}")
         if continues(previous, self._load.export_id, self._form, restart=restart):
             claim.checkpoint = self._read(checkpoint)
         else:
-            claim.attempts, claim.begun_at = 1, opened_at
+            claim.attempts, claim.begun_at, claim.submitted_at = 1, opened_at, self._load.submitted_at
             self._run(cursor, _BEGIN)
         return claim
 

@@ -61,6 +61,7 @@ from airflow_provider_genesys.sinks.postgres.window import (
     shared_lock,
 )
 from airflow_provider_genesys.source.records import DeadLetter
+from airflow_provider_genesys.times import iso_time
 
 # A former attempt may hang in its transaction; anyone who opens the load waits that long for it, once per try. psycopg
 # reads times in this style alone.
@@ -193,7 +194,9 @@ class PostgresSink:
                 self._dead_letters.forget(cursor)
                 self._staging.drop(cursor)
                 self._shards.withdraw(cursor)
+            self._load = replace(self._load, submitted_at=claim.submitted_at)
             self._lineage = lineage(self._load, self._full_name, claim.begun_at)
+            self._dead_letters = self._dead_letters.of(self._load)
             self._target = self._find_target(cursor)
             if self._publish == "atomic" and not self._staging.exists(cursor):
                 self._staging.create(cursor, self._target)
@@ -342,6 +345,7 @@ class PostgresSink:
             rules=held.checkpoint.rules if held.checkpoint else {},
             location=f"postgresql://{info.host}:{info.port}/{info.dbname}/{self._full_name}",
             parts=[{"key": self._full_name, **facts}],
+            submitted_at=iso_time(self._load.submitted_at),
             attempts=self._claim.attempts,
         )
 

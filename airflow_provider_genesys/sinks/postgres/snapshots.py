@@ -23,7 +23,6 @@ from airflow_provider_genesys.sinks.postgres.columns import (
     EXPORT,
     LONGEST_NAME,
     SHARD,
-    SUBMITTED,
     TYPES,
     column_names,
 )
@@ -42,6 +41,7 @@ Deletes = Literal["mark", "remove", "keep"]
 
 DELETED = Column("_deleted_at", "@deleted", "timestamp", description="When a snapshot was first without it")
 VALID_FROM, VALID_TO = "_valid_from", "_valid_to"
+_COUNTED = ("present", "new", "changed", "returned", "deleted")
 
 _COMPARE = """
 SELECT count(*) FILTER (WHERE s.{key} IS NOT NULL),
@@ -49,9 +49,12 @@ SELECT count(*) FILTER (WHERE s.{key} IS NOT NULL),
     count(*) FILTER (WHERE s.{key} = t.{key} AND {alive} AND ({s_data}) IS DISTINCT FROM ({t_data})),
     count(*) FILTER (WHERE s.{key} = t.{key} AND NOT {alive}),
     count(*) FILTER (WHERE s.{key} IS NULL AND {alive}),
-    count(*) FILTER (WHERE t.{key} IS NOT NULL AND {alive}),
-    coalesce(bool_or((t.{submitted}, t.{export}) > (%(submitted)s, %(export)s)), false)
+    count(*) FILTER (WHERE t.{key} IS NOT NULL AND {alive})
 FROM {target} AS t FULL JOIN {stage} AS s ON s.{key} = t.{key}
+"""
+_OVERTAKEN = """
+SELECT count(*) FROM {ledger}
+WHERE target = %(target)s AND state = 'complete' AND export_id <> %(export)s AND submitted_at > %(submitted)s
 """
 _MARK = """
 UPDATE {target} AS t SET {deleted} = %(begun_at)s
@@ -155,12 +158,15 @@ class SnapshotSink(PostgresSink):
 
     def _published(self, cursor: Cursor, held: HeldRow) -> Landed:
         cursor.execute(sql.SQL("ANALYZE {}").format(self._staging.identifier))
-        overtaken = self._compare(cursor)
+        ((overtaken,),) = self._run(cursor, _OVERTAKEN)
         if overtaken:
-            log.warning("A newer snapshot of %s is there already: nothing is marked as deleted.", self._full_name)
-        else:
-            self._keep_history(cursor)
-            self._taken = self._take_away(cursor)
+            log.warning("A newer snapshot of %s is there already: this one changes nothing there.", self._full_name)
+            self._staging.drop(cursor)
+            self._account = dict.fromkeys(_COUNTED, 0) | {"present": held.counts.written}
+            return Landed(0, held.counts.written + held.counts.duplicates)
+        self._compare(cursor)
+        self._keep_history(cursor)
+        self._taken = self._take_away(cursor)
         return super()._published(cursor, held)
 
     def _removed(self, cursor: Cursor) -> Removed:  # noqa: ARG002 - what is gone was removed before the table beside it
@@ -169,28 +175,23 @@ class SnapshotSink(PostgresSink):
     def _accounted(self, *arguments: Any) -> Certificate:
         return replace(super()._accounted(*arguments), snapshot=self._account)
 
-    def _compare(self, cursor: Cursor) -> bool:
-        """Count what is new, changed and gone. Return whether a newer snapshot has been published.
+    def _compare(self, cursor: Cursor) -> None:
+        """Count what is new, changed and gone.
 
         :raises SnapshotShrunkError: too much is gone.
         """
-        (row,) = self._run(cursor, _COMPARE)
-        present, new, changed, returned, deleted, alive, overtaken = row
-        self._account = {
-            "present": present,
-            "new": new,
-            "changed": changed,
-            "returned": returned,
-            "deleted": 0 if overtaken or self._snapshots.deletes == "keep" else deleted,
-        }
-        if not overtaken and self._snapshots.deletes != "keep" and deleted > self._snapshots.max_deleted_ratio * alive:
+        ((*counts, alive),) = self._run(cursor, _COMPARE)
+        self._account = dict(zip(_COUNTED, counts, strict=True))
+        if self._snapshots.deletes == "keep":
+            self._account["deleted"] = 0
+        deleted = self._account["deleted"]
+        if deleted > self._snapshots.max_deleted_ratio * alive:
             raise SnapshotShrunkError(
                 f"The snapshot {self._load.export_id} lacks {deleted} of the {alive} keys that {self._full_name} has, "
                 f"more than max_deleted_ratio={self._snapshots.max_deleted_ratio} allows. Nothing was changed there. "
                 "See whether the OAuth client still has its role in all divisions, and whether they were really "
                 "deleted in Genesys Cloud; if so, clear the task with a greater max_deleted_ratio, once."
             )
-        return bool(overtaken)
 
     def _keep_history(self, cursor: Cursor) -> None:
         if self._snapshots.history:
@@ -230,7 +231,7 @@ class SnapshotSink(PostgresSink):
             "key": sql.Identifier(key),
             "export": sql.Identifier(EXPORT.name),
             "shard": sql.Identifier(SHARD.name),
-            "submitted": sql.Identifier(SUBMITTED.name),
+            "ledger": self._ledger.identifier,
             "deleted": sql.Identifier(DELETED.name),
             "valid_from": sql.Identifier(VALID_FROM),
             "valid_to": sql.Identifier(VALID_TO),

@@ -2,54 +2,20 @@
 
 from __future__ import annotations
 
-import json
-import os
-import signal
-from collections.abc import Callable
-from datetime import datetime, timedelta, timezone
 from random import Random
 from typing import Any
 
-import psycopg
 import pytest
 from airflow.exceptions import AirflowFailException
-from psycopg.rows import dict_row
 
-from airflow_provider_genesys import failpoints
 from airflow_provider_genesys.exceptions import ConfigurationError, ContractError
 from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
 from airflow_provider_genesys.testing.fake_genesys.listings import Looked
-from airflow_provider_genesys.testing.services import S3Server
 from airflow_provider_genesys.transfers.genesys_entities_to_postgres import GenesysEntitiesToPostgresOperator
-from airflow_provider_genesys.transfers.genesys_entities_to_s3 import GenesysEntitiesToS3Operator
-from tests.sinks.lake import client_for
-from tests.support.task_context import context, run
+from tests.support.task_context import run
+from tests.unit.transfers.listings import Rows, fail_below, genesys, members, on, rows
 
-_FIRST = datetime(2026, 11, 22, tzinfo=timezone.utc)
-
-
-@pytest.fixture
-def genesys(start_genesys: Callable[..., FakeGenesys]) -> FakeGenesys:
-    return start_genesys(users=40)
-
-
-@pytest.fixture
-def rows(database: str, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], list[dict[str, Any]]]:
-    monkeypatch.setenv("AIRFLOW_CONN_POSTGRES_DEFAULT", database)
-
-    def query(statement: str) -> list[dict[str, Any]]:
-        with psycopg.connect(database, row_factory=dict_row) as connection:
-            return connection.execute(statement).fetchall()
-
-    return query
-
-
-def on(day: int, **more: Any) -> dict[str, Any]:
-    """Return the context of the DAG run of a day."""
-    given = context(run_id=f"day-{day}", **more)
-    moment = _FIRST + timedelta(days=day)
-    vars(given["dag_run"]).update(run_after=moment, start_date=moment)
-    return given
+__all__ = ["genesys", "rows"]
 
 
 def load(entity: str, day: int, **options: Any) -> dict[str, Any]:
@@ -57,7 +23,7 @@ def load(entity: str, day: int, **options: Any) -> dict[str, Any]:
     return run(operator, on(day))
 
 
-def test_three_days_are_as_a_model_has_them(genesys: FakeGenesys, rows: Callable[[str], list[dict[str, Any]]]) -> None:
+def test_three_days_are_as_a_model_has_them(genesys: FakeGenesys, rows: Rows) -> None:
     table, random = genesys.listings.organisation.table("users"), Random(7)  # noqa: S311 - a seed, not a secret
     versions: list[list[Any]] = []  # [id, name, from, to]
     gone: dict[str, Any] = {}
@@ -100,7 +66,7 @@ def test_three_days_are_as_a_model_has_them(genesys: FakeGenesys, rows: Callable
     assert sorted(found, key=str) == sorted(versions, key=str)
 
 
-def test_what_is_volatile_makes_no_version(genesys: FakeGenesys, rows: Callable[[str], list[dict[str, Any]]]) -> None:
+def test_what_is_volatile_makes_no_version(genesys: FakeGenesys, rows: Rows) -> None:
     load("users", 0, history=True)
     touched = rows("UPDATE users_history SET date_last_login = now() RETURNING id")
     assert len(touched) == 40
@@ -109,9 +75,7 @@ def test_what_is_volatile_makes_no_version(genesys: FakeGenesys, rows: Callable[
     assert rows("SELECT DISTINCT _valid_to FROM users_history") == [{"_valid_to": None}]
 
 
-def test_the_guard_leaves_the_table_as_it_was(
-    genesys: FakeGenesys, rows: Callable[[str], list[dict[str, Any]]]
-) -> None:
+def test_the_guard_leaves_the_table_as_it_was(genesys: FakeGenesys, rows: Rows) -> None:
     load("queues", 0)
     before = rows("SELECT * FROM queues ORDER BY id")
     table = genesys.listings.organisation.table("queues")
@@ -125,9 +89,7 @@ def test_the_guard_leaves_the_table_as_it_was(
 
 
 @pytest.mark.parametrize(("deletes", "left"), [("remove", 10), ("keep", 12)])
-def test_what_is_gone_is_removed_or_kept(
-    genesys: FakeGenesys, rows: Callable[[str], list[dict[str, Any]]], deletes: str, left: int
-) -> None:
+def test_what_is_gone_is_removed_or_kept(genesys: FakeGenesys, rows: Rows, deletes: str, left: int) -> None:
     load("queues", 0, deletes=deletes)
     table = genesys.listings.organisation.table("queues")
     for entry in list(table)[:2]:
@@ -138,19 +100,39 @@ def test_what_is_gone_is_removed_or_kept(
     assert "_deleted_at" not in found[0]
 
 
-def test_an_older_snapshot_that_comes_late_marks_nothing(
-    genesys: FakeGenesys, rows: Callable[[str], list[dict[str, Any]]]
-) -> None:
+def test_what_a_run_of_an_earlier_day_reads_later_is_the_newer_snapshot(genesys: FakeGenesys, rows: Rows) -> None:
+    """It is what is there now; the day that a run is for says nothing of that."""
     table = genesys.listings.organisation.table("queues")
     load("queues", 5)
-    table.delete(next(iter(table)).id)
-    summary = load("queues", 4)
-    assert summary["snapshot"]["deleted"] == 0
-    assert rows("SELECT id FROM queues WHERE _deleted_at IS NOT NULL") == []
-    assert summary["counts"]["duplicates"] == 11
+    gone = next(iter(table)).id
+    table.delete(gone)
+    assert load("queues", 4)["snapshot"]["deleted"] == 1
+    assert rows("SELECT id FROM queues WHERE _deleted_at IS NOT NULL") == [{"id": gone}]
+    table.create("Back office")
+    assert load("queues", 4)["snapshot"]["new"] == 1  # cleared: read again
 
 
-def test_a_listing_that_moves_is_read_again(genesys: FakeGenesys, rows: Callable[[str], list[dict[str, Any]]]) -> None:
+def test_an_older_snapshot_that_completes_late_marks_nothing(genesys: FakeGenesys, rows: Rows) -> None:
+    queues = genesys.listings.organisation.table("queues")
+    fail_below(genesys, sorted(queue.id for queue in queues)[7])
+    settings: dict[str, Any] = {"history": True, "retries": 2, "on_clear": "resume", "page_size": 5}
+    with pytest.raises(AirflowFailException, match="400"):
+        load("queue_members", 4, **settings)
+    joined = genesys.listings.organisation.table("queue_members", min(queue.id for queue in queues))
+    gone = next(iter(joined)).id
+    joined.delete(gone)
+    joined.create("Newcomer")
+    newer = load("queue_members", 5, **settings)
+    before = rows("SELECT key, _deleted_at FROM queue_members ORDER BY key")
+    older = load("queue_members", 4, **settings)
+    assert older["attempts"] == 2
+    assert older["submitted_at"] < newer["submitted_at"]
+    assert older["snapshot"] == {"present": len(before), "new": 0, "changed": 0, "returned": 0, "deleted": 0}
+    assert rows("SELECT key, _deleted_at FROM queue_members ORDER BY key") == before
+    assert older["counts"]["duplicates"] == len(before)
+
+
+def test_a_listing_that_moves_is_read_again(genesys: FakeGenesys, rows: Rows) -> None:
     table = genesys.listings.organisation.table("users")
     gone = table.page(1, 1)[0].id
 
@@ -164,11 +146,9 @@ def test_a_listing_that_moves_is_read_again(genesys: FakeGenesys, rows: Callable
     assert {row["id"] for row in rows("SELECT id FROM users")} == {entry.id for entry in table}
 
 
-def test_a_retry_goes_on_below_the_parent_where_it_stood(
-    genesys: FakeGenesys, rows: Callable[[str], list[dict[str, Any]]]
-) -> None:
+def test_a_retry_goes_on_below_the_parent_where_it_stood(genesys: FakeGenesys, rows: Rows) -> None:
     queues = sorted(queue.id for queue in genesys.listings.organisation.table("queues"))
-    genesys.fail_next(f"/api/v2/routing/queues/{queues[7]}/members", status=400)
+    fail_below(genesys, queues[7])
     settings: dict[str, Any] = {"entity": "queue_members", "page_size": 5, "retries": 2, "dead_letter_raw": "drop"}
     with pytest.raises(AirflowFailException, match="400"):
         run(GenesysEntitiesToPostgresOperator(task_id="load", **settings), on(0))
@@ -176,21 +156,13 @@ def test_a_retry_goes_on_below_the_parent_where_it_stood(
     again = GenesysEntitiesToPostgresOperator(task_id="load", on_clear="resume", **settings)
     summary = run(again, on(0))
     assert summary["attempts"] == 2
-    organisation = genesys.listings.organisation
-    expected = {
-        f"{queue.id}/{member.id}"
-        for queue in organisation.table("queues")
-        for member in organisation.table("queue_members", queue.id)
-    }
-    assert {row["key"] for row in rows("SELECT key FROM queue_members")} == expected
+    assert {row["key"] for row in rows("SELECT key FROM queue_members")} == members(genesys)
     asked_again = {seen.path.split("/")[5] for seen in list(genesys.requests)[asked:] if seen.path.endswith("/members")}
     assert queues[7] in asked_again
     assert queues[0] not in asked_again
 
 
-def test_a_missing_permission_fails_with_its_name(
-    genesys: FakeGenesys, rows: Callable[[str], list[dict[str, Any]]]
-) -> None:
+def test_a_missing_permission_fails_with_its_name(genesys: FakeGenesys, rows: Rows) -> None:
     genesys.listings.denied.add("skills")
     with pytest.raises(AirflowFailException, match="Reading the listing skills needs routing:skill:view"):
         load("skills", 0)
@@ -201,71 +173,3 @@ def test_wrong_arguments_are_refused_while_the_dag_is_parsed() -> None:
         GenesysEntitiesToPostgresOperator(task_id="load", entity="usres")
     with pytest.raises(ConfigurationError, match="without publish, shard"):
         GenesysEntitiesToPostgresOperator(task_id="load", entity="users", publish="batches", shard=None)
-
-
-def test_s3_has_one_snapshot_a_run_and_a_pointer_to_the_newest(
-    genesys: FakeGenesys, s3: S3Server, bucket: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", json.dumps(s3.connection()))
-    client = client_for(s3.endpoint_url)
-    for day in (0, 2, 1):
-        operator = GenesysEntitiesToS3Operator(
-            task_id="load",
-            entity="queues",
-            s3_bucket=bucket,
-            s3_prefix="raw",
-            dead_letter_raw="drop",
-            output_format="ndjson",
-        )
-        summary = run(operator, on(day))
-        pointer = json.loads(client.get_object(Bucket=bucket, Key="raw/queues/_latest.json")["Body"].read())
-        assert pointer["export_id"] == f"queues@day-{2 if day else 0}"
-        if day == 2:
-            manifest = pointer["manifest"].removeprefix(f"s3://{bucket}/")
-            parts = json.loads(client.get_object(Bucket=bucket, Key=manifest)["Body"].read())["parts"]
-            assert sum(part["rows"] for part in parts) == 12 == pointer["rows"] == summary["counts"]["written"]
-    found = client.list_objects_v2(Bucket=bucket, Prefix="raw/queues/dt=")["Contents"]
-    assert len({entry["Key"].split("/")[2] for entry in found}) == 3
-
-
-def _killed(day: int, after: int, **settings: Any) -> bool:
-    """Load in a process of its own, killed at the step ``after``; return False where it ends before."""
-    child = os.fork()
-    if not child:
-        left = iter(range(after))
-        failpoints.hook = lambda _: None if next(left, None) is not None else os.kill(os.getpid(), signal.SIGKILL)
-        run(GenesysEntitiesToPostgresOperator(task_id="load", on_clear="resume", **settings), on(day))
-        os._exit(0)
-    _, status = os.waitpid(child, 0)
-    assert status in (0, signal.SIGKILL)
-    return status == signal.SIGKILL
-
-
-def test_killed_at_every_step_of_a_walk_below_parents_the_snapshot_is_the_same(
-    genesys: FakeGenesys, rows: Callable[[str], list[dict[str, Any]]]
-) -> None:
-    settings: dict[str, Any] = {
-        "entity": "queue_members",
-        "page_size": 12,
-        "dead_letter_raw": "drop",
-        "history": True,
-        "drift_alias": None,
-    }
-    organisation = genesys.listings.organisation
-    day = 0
-    while True:
-        moved = organisation.table("queue_members", next(iter(organisation.table("queues"))).id)
-        moved.create(f"Member {day}")
-        if not _killed(day, day, **settings):
-            break
-        run(GenesysEntitiesToPostgresOperator(task_id="load", on_clear="resume", **settings), on(day))
-        expected = {
-            f"{queue.id}/{member.id}"
-            for queue in organisation.table("queues")
-            for member in organisation.table("queue_members", queue.id)
-        }
-        assert {row["key"] for row in rows("SELECT key FROM queue_members WHERE _deleted_at IS NULL")} == expected
-        assert len(rows("SELECT key FROM queue_members_history WHERE _valid_to IS NULL")) == len(expected)
-        assert len(rows("SELECT key FROM queue_members_history")) == len(expected)
-        day += 1
-    assert day > 15
