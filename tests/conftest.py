@@ -21,6 +21,7 @@ settings.load_profile("any machine")  # under load an example may take seconds, 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--long", action="store_true", help="also run what is marked 'long'")
+    parser.addoption("--screenshots", metavar="DIR", help="write pictures of the pages in Airflow's UI into DIR")
     parser.addoption("--write-guarantees", action="store_true", help="write the tables of docs/guarantees.md")
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Context
 
-from airflow_provider_genesys.exceptions import SinkError, SinkRefusedError, SinkUnavailableError
+from airflow_provider_genesys.exceptions import GenesysError, SinkError, SinkRefusedError, SinkUnavailableError
 from airflow_provider_genesys.hooks.checkpoint_store import open_store
 from airflow_provider_genesys.tasks.task_state import KeptElsewhere
 
@@ -40,6 +40,7 @@ class CheckpointMirror:
         self._store: Any = context.get("task_state_store")
         self._export_id: str | None = None
         self._shared: dict[str, Any] = {}
+        self._what: dict[str, Any] = {}
         self.committed_at: str | None = None
         """When the sink last committed something, ISO 8601; None where nothing is known."""
         self._written_at = 0.0
@@ -53,6 +54,9 @@ class CheckpointMirror:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if isinstance(error, GenesysError):
+            # The class alone: a message may quote a row. The page of the load says by it what to do.
+            self._ti.xcom_push(key="failure", value={"error": type(error).__name__, **self._what})
         if isinstance(error, SinkError) and error.failed:
             self._newest = {**(self._newest or self._shared), "failed": self._failed(error, *error.failed)}
         self._write()
@@ -61,6 +65,7 @@ class CheckpointMirror:
     def show(self, handle: dict[str, Any]) -> None:
         """Show the export's file with each checkpoint; its ``file_uri`` is sealed."""
         self._export_id = handle.get("export_id")
+        self._what = {name: handle.get(name) for name in ("kind", "window_start", "window_end")}
         self._shared = {"file_uri": handle.get("file_uri"), "expires_at": handle.get("expires_at")}
 
     def committed(self, checkpoint: Checkpoint) -> None:
@@ -74,6 +79,7 @@ class CheckpointMirror:
             "last_record_id": checkpoint.last_record_id,
             "committed_at": checkpoint.committed_at,
             **self._shared,
+            **self._what,
         }
         if time.monotonic() - self._written_at >= EVERY:
             self._write()

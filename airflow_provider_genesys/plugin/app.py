@@ -1,0 +1,98 @@
+"""The app that serves the pages. Every route asks Airflow who the user is, and what of which DAG the user may see."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+from airflow.utils.session import create_session
+from fastapi import Depends, FastAPI, HTTPException, Request, Response
+from fastapi.responses import FileResponse
+
+from airflow_provider_genesys.plugin import rows
+from airflow_provider_genesys.plugin.access import GetUserDep, check_readable, get_user, readable
+from airflow_provider_genesys.plugin.overview import overview
+from airflow_provider_genesys.plugin.shown import loads_of, verdict_of
+
+_STATIC = Path(__file__).parent / "static"
+_FILES = {path.name: path for path in _STATIC.iterdir() if path.suffix in (".js", ".css", ".svg")}
+_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+
+
+def make_app() -> FastAPI:
+    """Return the app. Anonymous requests get 401 from each of its routes; it has no pages of documentation."""
+    app = FastAPI(
+        title="Genesys loads",
+        dependencies=[Depends(get_user)],
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+    )
+    app.middleware("http")(_with_headers)
+    app.get("/loads")(_page("loads.html"))
+    app.get("/load/{dag_id}/{run_id:path}/{task_id}/{map_index}", dependencies=[Depends(_may_see)])(_page("load.html"))
+    app.get("/static/{name}")(_static)
+    app.get("/api/loads")(_loads)
+    app.get("/api/load/{dag_id}/{run_id:path}/{task_id}/{map_index}", dependencies=[Depends(_may_see)])(_load)
+    return app
+
+
+async def _with_headers(request: Request, answer: Callable[[Request], Awaitable[Response]]) -> Response:
+    response = await answer(request)
+    response.headers.update(_HEADERS)
+    return response
+
+
+def _may_see(request: Request, user: GetUserDep, dag_id: str) -> None:
+    check_readable(request, user, dag_id)
+
+
+def _page(name: str) -> Callable[[], FileResponse]:
+    def page() -> FileResponse:
+        return FileResponse(_STATIC / name, media_type="text/html; charset=utf-8")
+
+    return page
+
+
+def _static(name: str) -> FileResponse:
+    if name not in _FILES:
+        raise HTTPException(404, "There is no such file.")
+    return FileResponse(_FILES[name])
+
+
+def _loads(
+    request: Request,
+    user: GetUserDep,
+    dag_id: Annotated[str | None, "of this DAG only"] = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> dict[str, Any]:
+    with create_session() as session:
+        may_see = readable(request, user, [dag_id] if dag_id else rows.dag_ids(session))
+        found = rows.task_instances(session, may_see, since, until)
+    return {**overview(found), "dags": may_see, "cut": len(found) >= rows.MOST}
+
+
+def _load(dag_id: str, run_id: str, task_id: str, map_index: str) -> dict[str, Any]:
+    with create_session() as session:
+        row = rows.task_instance(session, (dag_id, run_id, task_id, _index(map_index)))
+    if row is None:
+        raise HTTPException(404, "There is no such task instance.")
+    found = {"loads": list(loads_of(row)), "state": row["state"], "operator": row["operator"]}
+    return {**found, "reconciliation": verdict_of(row)}
+
+
+def _index(text: str) -> int:
+    """Return the map index. Airflow leaves the placeholder of the tab's address as it is where a task is not mapped."""
+    try:
+        return -1 if text == "{MAP_INDEX}" else int(text)
+    except ValueError:
+        raise HTTPException(404, "There is no such task instance.") from None

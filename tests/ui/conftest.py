@@ -1,0 +1,184 @@
+"""An API server of a real Airflow, with real loads behind it. airflow_home comes first: it decides on the Airflow."""
+
+from __future__ import annotations
+
+from tests.support.airflow_home import HOME, airflow_db, run_dag, xcoms
+
+# isort: split
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psycopg
+import pytest
+from airflow.sdk import DAG
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from airflow_provider_genesys.operators.export import GenesysCreateExportOperator
+from airflow_provider_genesys.operators.reconcile import GenesysReconcileOperator
+from airflow_provider_genesys.sensors.export import GenesysExportSensor
+from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
+from airflow_provider_genesys.testing.services import PostgresServer, S3Server, free_port
+from airflow_provider_genesys.transfers.genesys_to_postgres import GenesysExportToPostgresOperator
+from tests.support.narrow_rights import GUEST, HIDDEN
+from tests.support.shipped_dag import shipped_dag
+
+__all__ = ["airflow_db"]
+
+FIRST = datetime(2026, 11, 2, tzinfo=timezone.utc)
+RECORDINGS, DETAILS = "genesys_recordings_daily", "details"
+expect.set_options(timeout=30_000)  # a busy machine draws slowly
+USERS = {"admin": "admin", GUEST: "viewer"}
+
+
+@pytest.fixture(scope="session")
+def loads(postgres: PostgresServer, s3: S3Server, airflow_db: Path) -> Iterator[None]:
+    """Four days of recordings, one of them failed and one at work; two days of details, one of them with a hole."""
+    dsn = postgres.create_database("ui")
+    bucket = s3.create_bucket(f"ui-{os.getpid()}")
+    connections = {"POSTGRES_DEFAULT": {**postgres.connection(), "schema": "ui"}, "AWS_DEFAULT": s3.connection()}
+    with pytest.MonkeyPatch.context() as patch, FakeGenesys(records=2_000, broken=6, seed=11) as genesys:
+        genesys.conversations = 40
+        for name, connection in {**connections, "GENESYS_DEFAULT": genesys.connection()}.items():
+            patch.setenv(f"AIRFLOW_CONN_{name}", json.dumps(connection))
+        for day in (0, 1, 2, 4):
+            recordings(FIRST + timedelta(days=day), bucket)
+        recordings(FIRST + timedelta(days=5), bucket, max_dead_letters=0)
+        at_work = recordings(FIRST + timedelta(days=6), bucket)
+        details(FIRST), details(FIRST + timedelta(days=1))
+        with psycopg.connect(dsn) as connection:
+            connection.execute(
+                "DELETE FROM details WHERE conversation_id IN (SELECT min(conversation_id) FROM details)"
+            )
+        details(FIRST, again=True), details(FIRST + timedelta(days=1), again=True)
+        details(FIRST, dag_id=HIDDEN, table="hidden")
+        interrupt(at_work, "load_into_postgres")
+        yield
+
+
+def recordings(day: datetime, bucket: str, **loading: Any) -> Any:
+    """Run the shipped DAG for one day."""
+    dag = shipped_dag(RECORDINGS)
+    for task in dag.tasks:
+        if task.task_id.startswith("load_into_"):
+            vars(task).update(loading)
+    due = day + timedelta(days=1)
+    return run_dag(dag, due, run_after=due, s3_bucket=bucket)
+
+
+def details(day: datetime, *, dag_id: str = DETAILS, table: str = "details", again: bool = False) -> Any:
+    """Load one day of conversation details; or, ``again``, compare only."""
+    window = {"window_start": day.isoformat(), "window_end": (day + timedelta(days=1)).isoformat()}
+    with DAG(dag_id, schedule=None, start_date=FIRST) as dag:
+        if again:
+            GenesysReconcileOperator(task_id="reconcile", table=table, **window)
+        else:
+            create = GenesysCreateExportOperator(task_id="create", kind="conversation_details", **window)
+            wait = GenesysExportSensor(task_id="wait", kind="conversation_details", export_id=create.output)
+            wait.poll_interval = 0.05
+            GenesysExportToPostgresOperator(task_id="load", handle=wait.output, table=table)
+    due = day + timedelta(days=30 if again else 1)
+    return run_dag(dag, due, run_after=due)
+
+
+def interrupt(run: Any, task: str) -> None:
+    """Make a load look as it does while it runs: dag.test() cannot be looked at half-way."""
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.models.xcom import XComModel
+    from airflow.utils.session import create_session
+    from sqlalchemy import delete, update
+
+    assert xcoms(run, task)["checkpoint"]["record_index"]
+    here = {"dag_id": run.dag_id, "run_id": run.run_id, "task_id": task}
+    with create_session() as session:
+        session.execute(update(TaskInstance).filter_by(**here).values(state="running", end_date=None))
+        session.execute(delete(XComModel).filter_by(**here, key="return_value"))
+
+
+@pytest.fixture(scope="session")
+def server(loads: None) -> Iterator[str]:
+    """Address of the API server."""
+    passwords = HOME / "passwords.json"
+    passwords.write_text(json.dumps({name: name for name in USERS}))
+    port = free_port()
+    url = f"http://127.0.0.1:{port}/airflow"
+    settings = {
+        "AIRFLOW__CORE__AUTH_MANAGER": "tests.support.narrow_rights.NarrowRights",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{name}:{role}" for name, role in USERS.items()),
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(passwords),
+        "AIRFLOW__API__BASE_URL": url,
+        "PYTHONPATH": str(Path(__file__).parents[2]),
+    }
+    command = [sys.executable, "-m", "airflow", "api-server", "--host", "127.0.0.1", "--port", str(port)]
+    with (HOME / "api-server.log").open("wb") as log:
+        process = subprocess.Popen(
+            [*command, "--workers", "1"], env=os.environ | settings, stdout=log, stderr=log, start_new_session=True
+        )
+    try:
+        wait_for(f"{url}/api/v2/version", process)
+        yield url
+    finally:
+        os.killpg(process.pid, 15)
+        process.wait(30)
+
+
+def wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
+    """Wait until the server answers."""
+    for _ in range(600):
+        assert process.poll() is None, (HOME / "api-server.log").read_text()[-3000:]
+        try:
+            httpx.get(url, timeout=5)
+        except httpx.TransportError:
+            time.sleep(0.2)
+        else:
+            return
+    pytest.fail((HOME / "api-server.log").read_text()[-3000:])
+
+
+def token(server: str, user: str) -> str:
+    """Return what ``user`` is recognised by."""
+    answer = httpx.post(f"{server}/auth/token", json={"username": user, "password": user}, timeout=30)
+    return str(answer.json()["access_token"])
+
+
+@pytest.fixture(scope="session")
+def client(server: str) -> Iterator[dict[str, httpx.Client]]:
+    """Clients by user; "" is nobody."""
+    headers = {name: {"Authorization": f"Bearer {token(server, name)}"} for name in USERS} | {"": {}}
+    made = {name: httpx.Client(base_url=server, headers=held, timeout=30) for name, held in headers.items()}
+    yield made
+    for one in made.values():
+        one.close()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Debian's Chromium, without a window."""
+    found = shutil.which("chromium")
+    assert found, "Chromium is not installed: CI=true ./run test installs it, or apt-get install chromium"
+    with sync_playwright() as playwright:
+        # Without its own sandbox, which root may not use; it shows pages of this machine alone.
+        started = playwright.chromium.launch(executable_path=found, args=["--no-sandbox", "--disable-gpu"])
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def page(browser: Browser, server: str) -> Iterator[Page]:
+    """A page of a browser in which the admin is logged in; what its scripts complain of fails the test."""
+    with browser.new_context(viewport={"width": 1280, "height": 900}) as context:
+        host = httpx.URL(server).host
+        context.add_cookies([{"name": "_token", "value": token(server, "admin"), "domain": host, "path": "/"}])
+        opened, complaints = context.new_page(), []
+        opened.on("pageerror", lambda error: complaints.append(str(error)))
+        opened.on("console", lambda message: message.type == "error" and complaints.append(message.text))
+        yield opened
+        assert complaints == []

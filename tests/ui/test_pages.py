@@ -1,0 +1,132 @@
+"""The pages in Airflow's UI, in a real browser."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+from playwright.sync_api import FrameLocator, Page, expect
+
+if TYPE_CHECKING:
+    import httpx
+
+LOADS = "/plugin/genesys-loads"
+
+
+def frame(page: Page) -> FrameLocator:
+    return page.frame_locator("iframe")
+
+
+def open_load(page: Page, server: str, client: dict[str, httpx.Client], day: str, task: str, dag: str) -> FrameLocator:
+    """Open the tab of the load of the window that begins on ``day``."""
+    loads = client["admin"].get("/genesys/api/loads").json()["loads"]
+    run = next(
+        one["run_id"]
+        for one in loads
+        if (one["dag_id"], one["task_id"]) == (dag, task) and (one["window_start"] or "").startswith(day)
+    )
+    page.goto(f"{server}/dags/{dag}/runs/{run.replace('+', '%2B')}/tasks/{task}/plugin/genesys-load")
+    return frame(page)
+
+
+def test_the_calendar_shows_each_day_in_its_colour(page: Page, server: str) -> None:
+    page.goto(f"{server}{LOADS}")
+    inside = frame(page)
+    for day, status in {
+        "02": "complete",
+        "05": "missing",
+        "06": "complete",
+        "07": "failed",
+        "08": "running",
+    }.items():
+        expect(inside.get_by_role("button", name=f"recordings, 2026-11-{day}: {status}")).to_be_visible()
+    details = inside.get_by_role("button", name=re.compile(r"conversation_details, 2026-11-0[23]: "))
+    expect(details).to_have_count(2)
+    expect(inside.get_by_role("button", name=re.compile("conversation_details.*: differs"))).to_have_count(1)
+
+
+def test_what_needs_a_person_is_said_the_worst_first(page: Page, server: str) -> None:
+    page.goto(f"{server}{LOADS}")
+    rows = frame(page).get_by_role("table", name="What needs a person").locator("tbody tr")
+    expect(rows.first).to_contain_text("failed")
+    expect(rows.first).to_contain_text("DeadLetterBudgetError")
+    expect(rows.first).to_contain_text("max_dead_letters")
+    expect(rows.filter(has_text="differs").first).to_contain_text("not in the sink")
+    expect(rows.filter(has_text="missing").first).to_contain_text("2026-11-05")
+    expect(frame(page).get_by_text("Backfill what is missing of genesys_recordings_daily")).to_be_visible()
+
+
+def test_a_day_leads_to_its_runs_by_keyboard(page: Page, server: str) -> None:
+    page.goto(f"{server}{LOADS}")
+    inside = frame(page)
+    first = inside.get_by_role("button", name="recordings, 2026-11-02")
+    first.focus()
+    first.press("ArrowRight")
+    second = inside.get_by_role("button", name="recordings, 2026-11-03")
+    expect(second).to_be_focused()
+    second.press("Enter")
+    link = inside.get_by_role("table", name="Loads of recordings on 2026-11-03").get_by_role("link").first
+    link.press("Enter")
+    page.wait_for_url(re.compile(r"/airflow/dags/genesys_recordings_daily/runs/.*/tasks/load_into_\w+"))
+    expect(frame(page).get_by_role("heading", name="recordings, 2026-11-03")).to_be_visible()
+
+
+def test_filters_narrow_everything(page: Page, server: str) -> None:
+    page.goto(f"{server}{LOADS}")
+    inside = frame(page)
+    expect(inside.get_by_role("button", name=re.compile("conversation_details"))).to_have_count(2)
+    inside.get_by_role("combobox", name="Kind").select_option("recordings")
+    expect(inside.get_by_role("button", name=re.compile("conversation_details"))).to_have_count(0)
+    inside.locator("[name=from]").fill("2026-11-06")
+    expect(inside.get_by_role("button", name=re.compile("recordings, 2026-11-0[2-5]"))).to_have_count(0)
+    inside.get_by_role("combobox", name="DAG").select_option("details")
+    expect(inside.get_by_text("0 windows missing")).to_be_visible()
+
+
+def test_a_complete_load_shows_an_account_that_closes(page: Page, server: str, client: dict[str, httpx.Client]) -> None:
+    inside = open_load(page, server, client, "2026-11-02", "load_into_postgres", "genesys_recordings_daily")
+    account = inside.get_by_role("region", name="Account").locator(".sum")
+    expect(account).to_contain_text("read =")
+    read, written, aside, duplicates = (int(n.replace(",", "")) for n in re.findall(r"[\d,]+", account.inner_text()))
+    assert read == written + aside + duplicates > 0
+    assert aside > 0
+    expect(inside.get_by_role("region", name="Set aside, by reason")).to_contain_text("not-json")
+    expect(inside.get_by_role("region", name="Phases")).to_contain_text("sink")
+    expect(inside.get_by_text("postgresql://")).to_be_visible()
+
+
+def test_a_failed_load_says_what_to_do(page: Page, server: str, client: dict[str, httpx.Client]) -> None:
+    inside = open_load(page, server, client, "2026-11-07", "load_into_s3", "genesys_recordings_daily")
+    expect(inside.get_by_role("alert")).to_contain_text("What to do: Look at the dead letters by rule")
+
+
+def test_a_load_at_work_shows_its_progress(page: Page, server: str, client: dict[str, httpx.Client]) -> None:
+    inside = open_load(page, server, client, "2026-11-08", "load_into_postgres", "genesys_recordings_daily")
+    expect(inside.get_by_role("region", name="Progress")).to_contain_text("Last commit (UTC)")
+    expect(inside.get_by_role("region", name="Progress").get_by_text("2,000", exact=True)).to_be_visible()
+
+
+def test_a_difference_names_both_counts(page: Page, server: str, client: dict[str, httpx.Client]) -> None:
+    loads = client["admin"].get("/genesys/api/loads?dag_id=details").json()["loads"]
+    assert sorted(one["status"] for one in loads) == ["differs", "provisional"]
+    inside = open_load(page, server, client, "2026-11-02", "load", "details")
+    expect(inside.get_by_role("region", name="Reconciliation")).to_contain_text("nConversations")
+
+
+def test_a_task_that_loads_nothing_says_so(page: Page, server: str, client: dict[str, httpx.Client]) -> None:
+    runs = client["admin"].get("/api/v2/dags/genesys_recordings_daily/dagRuns").json()["dag_runs"]
+    run = runs[0]["dag_run_id"].replace("+", "%2B")
+    page.goto(f"{server}/dags/genesys_recordings_daily/runs/{run}/tasks/create_export/plugin/genesys-load")
+    expect(frame(page).get_by_text("it has not loaded anything")).to_be_visible()
+
+
+@pytest.mark.parametrize("width", [1280, 768])
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_nothing_is_cut_off_in_any_theme_and_width(page: Page, server: str, width: int, theme: str) -> None:
+    page.set_viewport_size({"width": width, "height": 900})
+    page.emulate_media(color_scheme="dark" if theme == "dark" else "light")
+    page.goto(f"{server}/genesys/loads")
+    expect(page.get_by_role("heading", name="Windows")).to_be_visible()
+    assert page.evaluate("document.documentElement.dataset.theme") == theme
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
