@@ -71,6 +71,12 @@ CONNECTION_FIELDS: dict[str, Any] = {
         "boolean",
         default=False,
     ),
+    "former_client_secret": _field(
+        "Former OAuth client secret",
+        "The secret before the last rotation: it opens what was encrypted with it. Remove it a day later.",
+        "string",
+        format="password",
+    ),
 }
 """The extras of a connection: name in the extra JSON to label, description and JSON schema."""
 

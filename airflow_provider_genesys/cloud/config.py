@@ -60,6 +60,8 @@ class CloudConfig:
 
     client_id: str
     client_secret: str = field(repr=False)
+    former_client_secret: str = field(default="", repr=False, kw_only=True)
+    """The client secret before it was rotated; empty where there is none."""
     api_url: str
     """Base URL of the API, no trailing slash."""
     login_url: str
@@ -99,6 +101,7 @@ class CloudConfig:
         return cls(
             client_id=_required("OAuth client id (login)", login),
             client_secret=_required("OAuth client secret (password)", password),
+            former_client_secret=given.former_client_secret.strip(),
             api_url=api_url,
             login_url=login_url,
             timeout=given.timeout,
@@ -109,6 +112,11 @@ class CloudConfig:
             allow_insecure=given.allow_insecure,
             archive=_archive(given.archive),
         )
+
+    @property
+    def client_secrets(self) -> list[str]:
+        """What may open something that was encrypted: the client secret, and the one before it."""
+        return [self.client_secret, *filter(None, [self.former_client_secret])]
 
     @property
     def request_budget(self) -> float:

@@ -36,6 +36,7 @@ class Extras(msgspec.Struct):
     allowed_download_hosts: tuple[Annotated[str, Meta(pattern=r"^([^/:]*[^/:\s][^/:]*|[^/]*:[^/]*:[^/]*)$")], ...] = ()
     allow_insecure: bool = False
     archive: dict[str, Any] = {}
+    former_client_secret: str = ""
 
 
 def read_extras(extra: Mapping[str, Any] | None) -> Extras:
@@ -49,7 +50,8 @@ def read_extras(extra: Mapping[str, Any] | None) -> Extras:
         return msgspec.convert(given, Extras, strict=False)
     except msgspec.ValidationError as error:
         (name,) = re.findall(r"`\$\.(\w+)", str(error))
-        raise wrong(name, _WANTED.get(name, "text"), given[name]) from None
+        shown = "(hidden)" if "secret" in name else given[name]
+        raise wrong(name, _WANTED.get(name, "text"), shown) from None
 
 
 def _parsed(name: str, value: str) -> Any:

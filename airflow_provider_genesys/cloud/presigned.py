@@ -1,8 +1,7 @@
-"""Presigned URLs: when they expire, which hosts are allowed, and how to log and store them without the secret."""
+"""Presigned URLs: when they expire, which hosts are allowed, and how to log them without the secret."""
 
 from __future__ import annotations
 
-import base64
 import ipaddress
 import socket
 from dataclasses import dataclass, field
@@ -10,9 +9,6 @@ from datetime import datetime, timedelta, timezone
 from urllib.parse import parse_qsl, urlsplit
 
 import httpx
-from cryptography.fernet import Fernet, InvalidToken
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from airflow_provider_genesys.cloud.config import CloudConfig
 from airflow_provider_genesys.exceptions import UntrustedHostError
@@ -137,28 +133,3 @@ def _is_private(host: str) -> bool:
     except (OSError, UnicodeError):
         return False  # a proxy may be able to resolve it; if not, the download fails
     return any(not ipaddress.ip_address(address.partition("%")[0]).is_global for address in found)
-
-
-def cipher(secret: str, purpose: str) -> Fernet:
-    """Return a cipher. Its key is derived from the client secret and ``purpose``."""
-    key = HKDF(SHA256(), length=32, salt=None, info=f"airflow-provider-genesys {purpose}".encode()).derive(
-        secret.encode()
-    )
-    return Fernet(base64.urlsafe_b64encode(key))
-
-
-def seal(url: str, secret: str) -> str:
-    """Return ``url`` for XCom: scheme, host and path are legible, the rest is encrypted.
-
-    Only someone with the connection's client secret can :func:`unseal` it.
-    """
-    return f"{redact(url)}?sealed={cipher(secret, 'file_uri').encrypt(url.encode()).decode()}"
-
-
-def unseal(sealed: str, secret: str) -> str | None:
-    """Return the URL that :func:`seal` encrypted; None if ``secret`` is another one, e.g. because it was rotated."""
-    token = sealed.rpartition("?sealed=")[2]
-    try:
-        return cipher(secret, "file_uri").decrypt(token.encode()).decode()
-    except (InvalidToken, UnicodeError):
-        return None

@@ -36,7 +36,7 @@ from airflow_provider_genesys.exceptions import (
 from airflow_provider_genesys.get_provider_info import CONNECTION_FIELDS, FIELD_BEHAVIOUR
 
 if TYPE_CHECKING:
-    from cryptography.fernet import Fernet
+    from cryptography.fernet import MultiFernet
 
     from airflow_provider_genesys.cloud.http.client import CloudClient
     from airflow_provider_genesys.cloud.presigned import PresignedUrl
@@ -192,14 +192,14 @@ class GenesysCloudHook(BaseHook):
         """
         from airflow_provider_genesys.cloud.exports.handle import make_handle
 
-        return make_handle(status, self.config.client_secret, window_start=window_start, window_end=window_end)
+        return make_handle(status, self.config, window_start=window_start, window_end=window_end)
 
     def open_file_uri(self, handle: dict[str, Any], *, fresh: bool = False) -> PresignedUrl:
         """
         Return the clear URL of an export's file; it is masked in the task's log.
 
         :param handle: from :meth:`make_handle`; ``export_id`` and ``kind`` are enough. Its URL is used if it is valid
-            for another 5 minutes and the client secret is still the one that encrypted it.
+            for another 5 minutes and the client secret, or the one before it, is the one that encrypted it.
         :param fresh: ask Genesys for a new URL in any case.
         :raises ExportGoneError: the export has expired or was deleted.
         :raises ExportFailedError: the export ended without a file.
@@ -210,11 +210,15 @@ class GenesysCloudHook(BaseHook):
 
         return open_handle(handle, self._client, fresh=fresh)
 
-    def cipher(self, purpose: str) -> Fernet:
-        """Return a cipher that only this connection's client secret opens; each ``purpose`` has its own key."""
-        from airflow_provider_genesys.cloud.presigned import cipher
+    def cipher(self, purpose: str) -> MultiFernet:
+        """
+        Return a cipher that only this connection opens; each ``purpose`` has its own key.
 
-        return cipher(self.config.client_secret, purpose)
+        It encrypts with the client secret, and decrypts with that and with ``former_client_secret``.
+        """
+        from airflow_provider_genesys.cloud.seal import cipher
+
+        return cipher(self.config.client_secrets, purpose)
 
     def encrypt_dead_letter(self, raw: bytes) -> bytes:
         """Encrypt the bytes of a record with the connection's client secret; :meth:`open_dead_letter` undoes it."""
@@ -226,21 +230,22 @@ class GenesysCloudHook(BaseHook):
 
         :param letter: the dead letter: a row of ``genesys_dead_letters``, or a line of a file below ``_dead_letters/``.
             ``raw`` and ``raw_form`` are enough.
-        :param client_secret: the connection's client secret when the record was dead-lettered, if it was rotated since.
+        :param client_secret: the connection's client secret when the record was dead-lettered; default: the client
+            secret of today, and the connection's extra ``former_client_secret``.
         :raises DeadLetterError: the bytes were not kept, or were encrypted with another client secret.
         """
         from cryptography.fernet import InvalidToken
 
-        from airflow_provider_genesys.cloud.presigned import cipher
+        from airflow_provider_genesys.cloud.seal import cipher
         from airflow_provider_genesys.sinks.dead_letters import opened
 
-        secret = client_secret or self.config.client_secret
+        secrets = [client_secret] if client_secret else self.config.client_secrets
         try:
-            return opened(letter, cipher(secret, _DEAD_LETTERS).decrypt)
+            return opened(letter, cipher(secrets, _DEAD_LETTERS).decrypt)
         except InvalidToken:
             raise DeadLetterError(
                 f"The dead letter was encrypted with another client secret than connection {self.genesys_conn_id!r} "
-                "has now. If it was rotated, pass the former one as client_secret."
+                "has now. If it was rotated, set the former one as the connection's extra 'former_client_secret'."
             ) from None
 
     def test_connection(self) -> tuple[bool, str]:
@@ -273,7 +278,8 @@ class GenesysCloudHook(BaseHook):
         for name, field in CONNECTION_FIELDS.items():
             schema = field["schema"]
             checks = [validators.any_of(schema["enum"])] if "enum" in schema else []
-            widgets[name] = classes[schema["type"][0]](
+            form = forms.PasswordField if schema.get("format") == "password" else classes[schema["type"][0]]
+            widgets[name] = form(
                 field["label"],
                 validators=[validators.Optional(), *checks],
                 description=field["description"],

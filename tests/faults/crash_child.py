@@ -163,7 +163,7 @@ def load(job: dict[str, Any]) -> Any:
     with CloudClient(config) as client:
         kind = job["kind"]
         status = family(kind, config).status(client, job["export_id"])
-        handle = make_handle(status, config.client_secret)
+        handle = make_handle(status, config)
 
         def result(start: Checkpoint) -> Download | Pages:
             return open_pages(handle, client, page_size=job["page_size"]) or download(start)

@@ -106,7 +106,7 @@ def make_source(stack: ExitStack, settings: dict[str, Any]) -> Source:
     export_id = recordings.create(client, ExportRequest(*DAY))
     while not (status := recordings.status(client, export_id)).state.terminal:
         pass
-    source = Source(genesys, proxy, client, make_handle(status, config.client_secret), {}, TimelessSink())
+    source = Source(genesys, proxy, client, make_handle(status, config), {}, TimelessSink())
     source.load(source.perfect)
     assert len(source.perfect.shelf.rows) == genesys.expected().distinct_ids == settings["records"]
     source.places = places(genesys, export_id)

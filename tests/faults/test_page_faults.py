@@ -81,7 +81,7 @@ def scene(monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
             found = family(KIND, config)
             by_day = {"startOfDayIntervalMatching": True}
             export_id = found.create(client, ExportRequest(*DAY, options=by_day))
-            yield Scene(genesys, proxy, client, make_handle(found.status(client, export_id), config.client_secret))
+            yield Scene(genesys, proxy, client, make_handle(found.status(client, export_id), config))
 
 
 def held(shelf: Shelf) -> Any:

@@ -86,7 +86,7 @@ class Promise(RuleBasedStateMachine):
         self.export_id = self.exports.create(self.client, ExportRequest(DAY, DAY.replace(day=DAY.day + 1)))
         while not (status := self.exports.status(self.client, self.export_id)).state.terminal:
             pass
-        self.handle = make_handle(status, self.config.client_secret)
+        self.handle = make_handle(status, self.config)
         self.load = make_load(self.export_id)
 
     def attempt(self, sink: Any, *, restart: bool = False, folder_load: Load | None = None) -> Certificate:

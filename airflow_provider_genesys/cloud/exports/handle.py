@@ -5,10 +5,12 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
+from airflow_provider_genesys.cloud.config import CloudConfig
 from airflow_provider_genesys.cloud.exports.base import AGAIN, ExportStatus, check_usable
 from airflow_provider_genesys.cloud.exports.registry import family
 from airflow_provider_genesys.cloud.http.client import CloudClient
-from airflow_provider_genesys.cloud.presigned import PresignedUrl, check_host, expires_at, seal, unseal
+from airflow_provider_genesys.cloud.presigned import PresignedUrl, check_host, expires_at
+from airflow_provider_genesys.cloud.seal import seal, unseal
 from airflow_provider_genesys.exceptions import (
     ConfigurationError,
     ExportFailedError,
@@ -23,9 +25,13 @@ MARGIN = timedelta(minutes=5)
 
 
 def make_handle(
-    status: ExportStatus, secret: str, *, window_start: datetime | None = None, window_end: datetime | None = None
+    status: ExportStatus,
+    config: CloudConfig,
+    *,
+    window_start: datetime | None = None,
+    window_end: datetime | None = None,
 ) -> dict[str, Any]:
-    """Return the handle of ``status``: JSON-serialisable, times in ISO 8601 UTC, the file's URL sealed with ``secret``.
+    """Return the handle of ``status``: JSON-serialisable, times in ISO 8601 UTC, the file's URL sealed.
 
     A window that is given here wins over the one that Genesys reports.
     """
@@ -38,7 +44,7 @@ def make_handle(
         "state": status.state.value,
         "window_start": iso_time(window_start or status.window_start),
         "window_end": iso_time(window_end or status.window_end),
-        "file_uri": seal(uri, secret) if uri else None,
+        "file_uri": seal(uri, config.client_secret, _owner(status.export_id, status.kind, config)) if uri else None,
         "expires_at": iso_time(expires),
         "size": status.size,
         "etag": status.etag,
@@ -61,8 +67,16 @@ def open_handle(handle: dict[str, Any], client: CloudClient, *, fresh: bool) -> 
     return (None if fresh else _own_url(handle, client)) or _new_url(export_id, kind, client)
 
 
+def _owner(export_id: str, kind: str, config: CloudConfig) -> list[str]:
+    """Return what the URL of an export's file belongs to: the export, and the connection that asked for it."""
+    return [export_id, kind, config.api_url, config.client_id]
+
+
 def _own_url(handle: dict[str, Any], client: CloudClient) -> PresignedUrl | None:
-    url = unseal(handle.get("file_uri") or "", client.config.client_secret)
+    sealed, config = handle.get("file_uri"), client.config
+    if not isinstance(sealed, str):
+        return None
+    url = unseal(sealed, config.client_secrets, _owner(handle["export_id"], handle["kind"], config))
     if url is None:
         return None
     found = _checked(url, parse_time(handle.get("expires_at")), client)

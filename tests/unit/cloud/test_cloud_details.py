@@ -49,7 +49,9 @@ class Scene:
 
     def pages(self, export_id: str, size: int = 10) -> Pages:
         status = self.jobs.status(self.client, export_id)
-        handle = make_handle(status, "secret", window_start=REQUEST.window_start, window_end=REQUEST.window_end)
+        handle = make_handle(
+            status, self.client.config, window_start=REQUEST.window_start, window_end=REQUEST.window_end
+        )
         pages = open_pages(handle, self.client, page_size=size)
         assert pages
         return pages.open_at(Checkpoint("load", export_id, DAY.isoformat()), max_record_bytes=10**7)

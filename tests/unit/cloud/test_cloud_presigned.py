@@ -6,20 +6,16 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from cryptography.fernet import InvalidToken
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_genesys.cloud.config import CloudConfig
 from airflow_provider_genesys.cloud.presigned import (
     PresignedUrl,
     check_host,
-    cipher,
     expires_at,
     redact,
-    seal,
     signatures,
-    unseal,
 )
 from airflow_provider_genesys.exceptions import UntrustedHostError
 
@@ -201,67 +197,6 @@ def test_a_name_that_only_a_proxy_can_resolve_is_left_to_it(
 def test_a_bare_star_opens_nothing(make_config: Callable[..., CloudConfig]) -> None:
     with pytest.raises(UntrustedHostError):
         check_host("https://evil.example/a", open_settings(make_config, allowed_download_hosts=("*",)))
-
-
-# Sealing.
-
-
-def test_a_sealed_url_shows_where_it_leads_and_hides_the_rest() -> None:
-    sealed = seal(URL, "secret")
-    assert sealed.startswith(f"{HOST}/exports/archive.ndjson?sealed=")
-    assert "Signature" not in sealed
-    assert "0123456789abcdef" not in sealed
-    assert unseal(sealed, "secret") == URL
-
-
-_urls = st.builds(
-    "https://{}/{}?{}#{}".format,
-    st.from_regex(r"[a-z]{1,9}\.example", fullmatch=True),
-    *[st.text(st.characters(exclude_categories=["Cs"]))] * 3,
-)
-
-
-@settings(deadline=None)
-@given(st.one_of(_urls, st.text(st.characters(exclude_categories=["Cs"]))), st.text(st.characters(codec="utf-8")))
-def test_whatever_is_sealed_can_be_unsealed(url: str, secret: str) -> None:
-    assert unseal(seal(url, secret), secret) == url
-
-
-@settings(deadline=None)
-@given(st.text(st.characters(codec="utf-8")), st.text(st.characters(codec="utf-8")))
-def test_another_secret_does_not_open_it(one: str, other: str) -> None:
-    assert (unseal(seal(URL, one), other) == URL) == (one == other)
-
-
-@pytest.mark.parametrize("text", ["", "x", URL, f"{HOST}/a?sealed=", f"{HOST}/a?sealed=gAAAA", "?sealed=ü"])
-def test_what_is_not_sealed_does_not_open(text: str) -> None:
-    assert unseal(text, "secret") is None
-
-
-def test_a_sealed_url_whose_legible_part_was_changed_leads_where_it_did() -> None:
-    forged = seal(URL, "secret").replace("store.s3", "evil")
-    assert unseal(forged, "secret") == URL
-
-
-def test_each_purpose_has_its_own_key() -> None:
-    token = cipher("secret", "dead letters").encrypt(b"raw")
-    assert cipher("secret", "dead letters").decrypt(token) == b"raw"
-    for secret, purpose in (("secret", "file_uri"), ("other", "dead letters")):
-        with pytest.raises(InvalidToken):
-            cipher(secret, purpose).decrypt(token)
-
-
-def test_the_key_is_derived_as_documented() -> None:
-    # HKDF-SHA256 without salt (RFC 5869) in plain Python: what is sealed today must open after every release.
-    import base64
-    import hmac
-
-    from cryptography.fernet import Fernet
-
-    extracted = hmac.digest(b"\0" * 32, b"secret", "sha256")
-    key = hmac.digest(extracted, b"airflow-provider-genesys file_uri\x01", "sha256")
-    token = seal(URL, "secret").rpartition("?sealed=")[2]
-    assert Fernet(base64.urlsafe_b64encode(key)).decrypt(token.encode()).decode() == URL
 
 
 def test_a_presigned_url_does_not_show() -> None:

@@ -33,14 +33,14 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedServer]:
 def connect(server: ScriptedServer, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Let ``genesys_default`` lead to the server, with parts and extras as given."""
 
-    def connect(*, password: str = SECRET, host: str = server.url, **extra: Any) -> None:
+    def connect(*, login: str = "client", password: str = SECRET, host: str = server.url, **extra: Any) -> None:
         standard = {
             "login_url": server.url,
             "allow_insecure": "true",
             "requests_per_minute": "60000",
             "allowed_download_hosts": "127.0.0.1, *.amazonaws.com",
         }
-        connection = {"conn_type": "genesys_cloud", "login": "client", "password": password, "host": host}
+        connection = {"conn_type": "genesys_cloud", "login": login, "password": password, "host": host}
         monkeypatch.setenv("AIRFLOW_CONN_GENESYS_DEFAULT", json.dumps({**connection, "extra": {**standard, **extra}}))
 
     connect()

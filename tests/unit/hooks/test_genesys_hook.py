@@ -15,6 +15,7 @@ from scripted_server import TOKEN_PATH, Reply, ScriptedServer
 from airflow_provider_genesys.cloud.exports.base import ExportRequest, ExportState, ExportStatus
 from airflow_provider_genesys.exceptions import (
     ConfigurationError,
+    DeadLetterError,
     ExportFailedError,
     ExportGoneError,
     NotFoundError,
@@ -199,7 +200,11 @@ def test_a_fresh_handle_is_opened_without_asking_genesys(server: ScriptedServer,
 
 
 @pytest.mark.parametrize(
-    "why", ["fresh", "about to die", "dead", "secret rotated", "not sealed", "no file yet", "nothing but an id"]
+    "why",
+    [
+        *["fresh", "about to die", "dead", "secret rotated", "not sealed", "no file yet", "nothing but an id"],
+        *["of another export", "of another connection", "sealed by an earlier release", "no text"],
+    ],
 )
 def test_any_other_handle_is_refreshed(connect: Connect, server: ScriptedServer, why: str) -> None:
     new = presigned(signature="9" * 16)
@@ -210,12 +215,44 @@ def test_any_other_handle_is_refreshed(connect: Connect, server: ScriptedServer,
         connect(password="another")  # noqa: S106 -- of no client
     if why == "not sealed":
         handle["file_uri"] = presigned(3600)
+    if why == "of another connection":
+        connect(login="another")
+    if why == "of another export":
+        handle["file_uri"] = GenesysCloudHook().make_handle(status(export_id="export-2", file_uri=presigned()))[
+            "file_uri"
+        ]
+    if why == "sealed by an earlier release":
+        earlier = GenesysCloudHook().cipher("file_uri").encrypt(presigned().encode()).decode()
+        handle["file_uri"] = f"https://127.0.0.1:9/archive.ndjson?sealed={earlier}"
+    if why == "no text":
+        handle["file_uri"] = ["https://127.0.0.1:9/archive.ndjson"]
     if why == "no file yet":
         handle["file_uri"] = None
     if why == "nothing but an id":
         handle = {"export_id": "export-1", "kind": "recordings"}
     assert GenesysCloudHook().open_file_uri(handle, fresh=why == "fresh").url == new
     assert len([one for one in server.requests if one.method == "GET"]) == 1
+
+
+@pytest.mark.parametrize("former", ["", "the former one"])
+def test_after_a_rotation_what_was_encrypted_before_still_opens(
+    connect: Connect, server: ScriptedServer, former: str
+) -> None:
+    connect(password="the former one")  # noqa: S106 -- of no client
+    url, hook = presigned(3600), GenesysCloudHook()
+    handle, letter = (
+        hook.make_handle(status(file_uri=url)),
+        {"raw": hook.encrypt_dead_letter(b"x").decode(), "raw_form": "encrypted"},
+    )
+    connect(password="the new one", former_client_secret=former)  # noqa: S106 -- of no client
+    hook, new = GenesysCloudHook(), presigned(3600, signature="9" * 16)
+    server.on(ONE, completed(new))
+    assert hook.open_file_uri(handle).url == (url if former else new)
+    if former:
+        assert hook.open_dead_letter(letter) == b"x"
+        return
+    with pytest.raises(DeadLetterError, match="'former_client_secret'"):
+        hook.open_dead_letter(letter)
 
 
 HANDLE = {"export_id": "export-1", "kind": "recordings"}
@@ -342,7 +379,7 @@ def wtforms(monkeypatch: pytest.MonkeyPatch) -> None:
             super().__init__(label=label, validators=validators, description=description, default=default)
 
     forms, validators = ModuleType("wtforms"), ModuleType("wtforms.validators")
-    for name in ("StringField", "IntegerField", "BooleanField"):
+    for name in ("StringField", "IntegerField", "BooleanField", "PasswordField"):
         setattr(forms, name, type(name, (Field,), {}))
     validators.Optional = lambda: "optional"  # type: ignore[attr-defined]
     validators.any_of = lambda values: values  # type: ignore[attr-defined]
@@ -362,7 +399,7 @@ def test_both_forms_have_the_same_fields() -> None:
             field["description"],
             schema["default"],
         )
-        assert type(widget).__name__.removesuffix("Field").lower() == schema["type"][0]
+        assert type(widget).__name__.removesuffix("Field").lower() == schema.get("format", schema["type"][0])
         assert widget.validators == ["optional", *([schema["enum"]] if "enum" in schema else [])]
 
 
