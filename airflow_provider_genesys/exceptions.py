@@ -159,9 +159,16 @@ class SourceError(GenesysError):
 
 
 class SourceUnavailableError(SourceError):
-    """The download failed and in-process retries are spent; the next try resumes at the checkpoint."""
+    """The download failed and in-process retries are spent; the next try resumes at the checkpoint.
+
+    :param answered: whether there were answers, and each was an error for this one file.
+    """
 
     retryable = True
+
+    def __init__(self, message: str, *, answered: bool = False) -> None:
+        super().__init__(message)
+        self.answered = answered
 
 
 class UrlExpiredError(SourceError):

@@ -32,6 +32,7 @@ from airflow_provider_genesys.exceptions import (
     SourceUnavailableError,
     UrlExpiredError,
 )
+from airflow_provider_genesys.source.expected import ARCHIVE, Expected
 from airflow_provider_genesys.source.position import Identity, proven
 from airflow_provider_genesys.source.response import (
     ENOUGH,
@@ -57,6 +58,7 @@ RENEWALS = 2
 LONGEST_PAUSE = 300.0
 """Seconds. If the store asks for a longer wait, the download fails, and the task's next try waits instead."""
 _LONGEST_BACKOFF = 60.0
+_BEFORE_AGAIN = 1.0  # seconds before a request that confirms a response
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER: close at once, with a reset
 _STRONG_ETAG = re.compile(r'"[\x21\x23-\x7e]*"')
 
@@ -96,6 +98,7 @@ class Download:
     :param open_url: returns the presigned URL. With True, it asks Genesys for a new one.
     :param export_id: for messages.
     :param identity: what an earlier attempt learned of the archive.
+    :param expected: what it is; a first response that is something else counts as broken.
     :param sleep: waits that many seconds; None for a wait that :meth:`stop` ends.
     """
 
@@ -104,11 +107,14 @@ class Download:
     identity: Identity = field(default_factory=Identity)
     settings: DownloadSettings = field(default_factory=DownloadSettings)
     sleep: Callable[[float], object] | None = None
+    expected: Expected = ARCHIVE
 
     def __post_init__(self) -> None:
         self._signed: SignedUrl | None = None
         self._refusals = 0  # of URLs, in a row
-        self._encoding: str | None = None
+        self.encoding: str | None = None
+        """The Content-Encoding of the responses; None before the first one."""
+        self._empty = False  # whether a response had no byte
         self._recent: deque[bytes] = deque()  # the chunks just before the offset, OVERLAP bytes or a little more
         self._held = 0
         self._ended = False
@@ -154,6 +160,7 @@ class Download:
 
     def _transfer(self, client: httpx.Client, offset: int) -> Iterator[bytes]:
         """Send one request and yield the verified bytes of its response, from ``offset`` on."""
+        known = self.identity, self.encoding
         before = b"".join(self._recent)[-OVERLAP:]
         first, received = offset - len(before), offset
         with closing(self._requested(client, first)) as self._response:
@@ -161,11 +168,17 @@ class Download:
             span = self._verified(self._response, first, offset)
             body = in_time(self._response.iter_raw(), self.settings.timeout) if span.stop != span.start else iter(())
             check = partial(self._compare, before)
-            for chunk in proven(body, skip=first - span.start, length=len(before), check=check):
+            chunks = proven(body, skip=first - span.start, length=len(before), check=check)
+            for chunk in self._checked(chunks, known) if offset == 0 else chunks:
                 received += len(chunk)
                 self._check_length(received, span)
                 self._remember(chunk)
                 yield chunk
+        if received == 0 and span.stop in (None, 0) and not self._empty:
+            # An empty archive is believed when a second response is empty, too.
+            self._empty, (self.identity, self.encoding) = True, known
+            self._wait(_BEFORE_AGAIN)
+            return
         self._conclude(offset, received, span, self._response)
 
     def _requested(self, client: httpx.Client, first: int) -> httpx.Response:
@@ -189,19 +202,36 @@ class Download:
     def _verified(self, response: httpx.Response, first: int, offset: int) -> Span:
         """Check the response's headers against what is known of the archive."""
         known, etag = self.identity, response.headers.get("ETag")
-        begun = known != Identity()
-        span = span_of(response, first=first, begun=begun, export_id=self.export_id, patience=self.settings.timeout)
+        pages, patience = self.expected.pages, self.settings.timeout
+        span = span_of(response, first=first, pages=pages, export_id=self.export_id, patience=patience)
         self._refusals = 0
         encoding = response.headers.get("Content-Encoding", "identity")
-        if self._encoding not in (None, encoding):
-            raise self._changed(f"its Content-Encoding is {encoding!r} now, and was {self._encoding!r}")
+        if self.encoding not in (None, encoding):
+            raise self._changed(f"its Content-Encoding is {encoding!r} now, and was {self.encoding!r}")
         if span.total is not None and (span.total < offset or span.total != (known.length or span.total)):
             raise self._changed(f"it has {span.total} bytes now, and had {known.length or f'{offset} or more'}")
         if known.etag and etag and etag.removeprefix("W/") != known.etag.removeprefix("W/"):
             raise self._changed("its ETag has changed")
-        self._encoding = encoding
+        self.encoding = encoding
         self.identity = Identity(span.total if known.length is None else known.length, known.etag or etag)
         return span
+
+    def _checked(self, chunks: Iterator[bytes], known: tuple[Identity, str | None]) -> Iterator[bytes]:
+        """Yield the first bytes once they can be what is expected. If they cannot, forget what the response said."""
+        head, fault = b"", None
+        for chunk in chunks:
+            head += chunk
+            fault = self.expected.fault(head, ended=False)
+            if fault is not None:
+                break
+        if fault is None:
+            fault = self.expected.fault(head, ended=True)
+        if fault:
+            self.identity, self.encoding = known
+            raise Broken(f"the response is {fault}, perhaps from a proxy", answered=True)
+        if head:
+            yield head
+        yield from chunks
 
     def _compare(self, before: bytes, seen: bytes) -> None:
         """Compare the bytes ``seen`` with those that were read ``before`` the break."""
@@ -246,7 +276,7 @@ class Download:
             ) from refusal
         log.info("Export %s: %s; asking Genesys for another URL.", self.export_id, refusal)
         if self._refusals > 1:
-            self._wait(1.0)
+            self._wait(_BEFORE_AGAIN)
 
     def _pause(self, error: Exception, failures: int, offset: int) -> None:
         """Wait before the next request, or give up."""
@@ -257,7 +287,7 @@ class Download:
         asked = (error.pause if isinstance(error, Broken) else None) or 0.0
         reason = str(error) if isinstance(error, Broken) else f"{type(error).__name__}: {error}"
         if failures > self.settings.retries or asked > LONGEST_PAUSE:
-            raise self._given_up(reason, failures, asked, offset) from error
+            raise self._given_up(error, reason, failures, asked, offset) from error
         backoff = min(2.0 ** max(failures - 1, 0), _LONGEST_BACKOFF) * random.uniform(0.5, 1.0)  # noqa: S311 - jitter
         pause = max(asked, backoff)
         log.warning(
@@ -269,13 +299,14 @@ class Download:
         )
         self._wait(pause)
 
-    def _given_up(self, reason: str, failures: int, asked: float, offset: int) -> SourceError:
+    def _given_up(self, error: Exception, reason: str, failures: int, asked: float, offset: int) -> SourceError:
         host = httpx.URL(self._signed.url).host if self._signed else "the object store"
         spent = f"{failures} attempts in a row brought less than 64 KiB each"
         wait = f"{host} asks to wait {asked:.0f} s"
         return SourceUnavailableError(
             f"{cannot_read(self.export_id, offset)}: {reason}. {wait if asked > LONGEST_PAUSE else spent}. The next "
-            f"try of the task continues at the checkpoint. If that fails too, check that the worker reaches {host}."
+            f"try of the task continues at the checkpoint. If that fails too, check that the worker reaches {host}.",
+            answered=isinstance(error, Broken) and error.answered,
         )
 
     def _wait(self, seconds: float) -> None:

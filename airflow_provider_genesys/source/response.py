@@ -14,14 +14,16 @@ import httpx
 
 from airflow_provider_genesys.cloud.http.pacing import retry_after
 from airflow_provider_genesys.exceptions import ConfigurationError, SourceChangedError, SourceError, SourceRefusedError
+from airflow_provider_genesys.outside import shown
 from airflow_provider_genesys.times import in_utc, now
 
 ENOUGH = 64 * 1024
 """A transfer that brings this many bytes counts as progress."""
-_CONTENT_RANGE = re.compile(r"bytes ([0-9]+)-([0-9]+)/([0-9]+|\*)", re.IGNORECASE)
-_UNSATISFIED = re.compile(r"bytes \*/([0-9]+)", re.IGNORECASE)
+_LENGTH = re.compile(r"[0-9]{1,18}")
+_CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)", re.IGNORECASE)
+_UNSATISFIED = re.compile(r"bytes \*/([0-9]{1,18})", re.IGNORECASE)
 _S3_CODE = re.compile(r"<Code>([A-Za-z]+)</Code>")
-_S3_LENGTH = re.compile(r"<ActualObjectSize>([0-9]+)</ActualObjectSize>")
+_S3_LENGTH = re.compile(r"<ActualObjectSize>([0-9]{1,18})</ActualObjectSize>")
 _HEALING = frozenset({304, 408, 421, 425, 429})  # and every 5xx; 304 can only come from a faulty cache
 _GONE = frozenset({404, 410})
 _ERROR_PAGE = re.compile(r"text/html|(application|text)/(.+\+)?xml", re.IGNORECASE)
@@ -33,11 +35,13 @@ class Broken(Exception):  # noqa: N818 - caught by the download, never seen by u
     """The transfer broke, or did not begin. Another request may continue.
 
     :param pause: seconds that the store asks to wait; None if it does not ask.
+    :param answered: whether the store responds, but with an error for this one file.
     """
 
-    def __init__(self, reason: str, pause: float | None = None) -> None:
+    def __init__(self, reason: str, pause: float | None = None, *, answered: bool = False) -> None:
         super().__init__(reason)
         self.pause = pause
+        self.answered = answered
 
 
 class UrlRefused(Exception):  # noqa: N818 - as above
@@ -62,12 +66,12 @@ class Span:
     total: int | None
 
 
-def span_of(response: httpx.Response, *, first: int, begun: bool, export_id: str, patience: float) -> Span:
+def span_of(response: httpx.Response, *, first: int, pages: bool, export_id: str, patience: float) -> Span:
     """Return which bytes ``response`` has, after a request for those from ``first`` on.
 
     At the archive's end the span is empty, and the body is not part of the archive.
 
-    :param begun: whether an earlier response had bytes of the archive. Then a page with status 200 is not the archive.
+    :param pages: whether HTML or XML can be the file. If not, it is an error page, even with status 200.
     :param patience: seconds that reading the body of an error may take.
     :raises Broken: another request may bring them.
     :raises UrlRefused: another URL may.
@@ -77,7 +81,7 @@ def span_of(response: httpx.Response, *, first: int, begun: bool, export_id: str
     if response.status_code == httpx.codes.PARTIAL_CONTENT:
         return _part(response, first)
     if response.status_code == httpx.codes.OK:
-        return _whole(response, first, begun=begun)
+        return _whole(response, first, pages=pages)
     text = _begin_of(response, patience)
     if response.status_code == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE and _length(response, text) == first:
         return Span(first, first, first)
@@ -89,16 +93,17 @@ def _part(response: httpx.Response, first: int) -> Span:
     match = _CONTENT_RANGE.fullmatch(text)
     if match and int(match[1]) == first <= int(match[2]):
         return Span(first, int(match[2]) + 1, None if match[3] == "*" else int(match[3]))
-    got = f"Content-Range {text[:80]!r}" if text else "no Content-Range"
+    got = f"Content-Range {shown(text, 80)!r}" if text else "no Content-Range"
     raise Broken(f"bytes from {first} on were asked for, but the response has {got}")
 
 
-def _whole(response: httpx.Response, first: int, *, begun: bool) -> Span:
+def _whole(response: httpx.Response, first: int, *, pages: bool) -> Span:
     media = response.headers.get("Content-Type", "")
-    if begun and _ERROR_PAGE.match(media):
-        raise Broken(f"bytes from {first} on were asked for, but the response is HTTP 200 with {media[:80]}")
+    if not pages and _ERROR_PAGE.match(media):
+        what = f"bytes from {first} on were asked for, but the response is HTTP 200 with {shown(media, 80)}"
+        raise Broken(f"{what}, perhaps from a proxy", answered=True)
     length = response.headers.get("Content-Length", "")
-    total = int(length) if length.isdecimal() and "Transfer-Encoding" not in response.headers else None
+    total = int(length) if _LENGTH.fullmatch(length) and "Transfer-Encoding" not in response.headers else None
     return Span(0, total, total)
 
 
@@ -112,17 +117,20 @@ def _refusal(response: httpx.Response, text: str, first: int, export_id: str) ->
     """Return the error that a response without content means."""
     status = response.status_code
     code = match[1] if (match := _S3_CODE.search(text)) else ""
-    answer = f"HTTP {status} {code or response.reason_phrase}".strip()
+    reported = f"HTTP {status} {code or shown(response.reason_phrase, 40)}".strip()
     where = cannot_read(export_id, first)
     if status in (401, 403):
-        return _url_refusal(response, text, answer, where)
+        return _url_refusal(response, text, reported, where)
+    if response.is_success:
+        return Broken(f"{reported}, which brings no file", answered=True)
     if status in _HEALING or status >= 500:  # noqa: PLR2004 - the server's own errors
-        return Broken(answer, retry_after(response.headers))
+        answered = status == httpx.codes.INTERNAL_SERVER_ERROR
+        return Broken(reported, retry_after(response.headers), answered=answered)
     if status == httpx.codes.PROXY_AUTHENTICATION_REQUIRED:
         return ConfigurationError(f"{where}: {_PROXY}")
     if status in (412, 416):
-        return changed(export_id, f"the store answers {answer} to a request for the bytes from {first} on")
-    return SourceRefusedError(f"{where}: {answer}. {_advice(response)}")
+        return changed(export_id, f"the store answers {reported} to a request for the bytes from {first} on")
+    return SourceRefusedError(f"{where}: {reported}. {_advice(response)}")
 
 
 def _url_refusal(response: httpx.Response, text: str, answer: str, where: str) -> Exception:

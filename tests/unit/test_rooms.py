@@ -31,6 +31,7 @@ PLAIN_MODULES = (
         "retries.py",
         "failpoints.py",
         "aws_errors.py",
+        "outside.py",
         "window.py",
         "partition.py",
     ),

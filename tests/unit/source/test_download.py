@@ -132,9 +132,9 @@ def test_nothing_is_asked_for_behind_the_end(store: Store) -> None:
     assert store.ranges == []
 
 
-def test_an_empty_archive_is_read(store: Store) -> None:
-    assert store.read(whole(b"")) == b""
-    assert len(store.ranges) == 1
+def test_an_empty_archive_is_read_twice(store: Store) -> None:
+    assert store.read(whole(b""), whole(b""), retries=0) == b""
+    assert len(store.ranges) == 2
 
 
 # Where the end is
@@ -697,9 +697,55 @@ def test_httpx_logs_no_query(store: Store, caplog: pytest.LogCaptureFixture) -> 
     assert SECRET not in caplog.text
 
 
-def test_a_first_answer_in_html_is_passed_on(store: Store) -> None:
-    # It is no archive; whoever looks at its first bytes says so, and shows them.
-    assert store.read(whole(b"<html>Sign in</html>", Content_Type="text/html")) == b"<html>Sign in</html>"
+BAD_FIRST = {
+    "html": whole(b"<html>Sign in</html>", Content_Type="text/html"),
+    "html by its bytes": whole(b"\xef\xbb\xbf\n<!doctype html>Sign in", Content_Type="application/octet-stream"),
+    "xml": whole(b"<Error><Code>InternalError</Code></Error>", Content_Type="application/xml"),
+    "json": whole(b'{"message": "no healthy upstream", "code": "x", "status": 200, "details": [{"fieldName": "a"}]}'),
+    "json of Spring": whole(b'{"timestamp": 5, "status": 200, "error": "none", "path": "/"}'),
+    "empty": whole(b""),
+    "204": Fault(status=204, body=b""),
+    "202": Fault(status=202, body=b'{"status": "warming"}'),
+}
+
+
+@pytest.mark.outcome("download", "the first answer is HTML, XML, a JSON error, empty, 202 or 204", "recovers")
+@pytest.mark.parametrize("bad", BAD_FIRST)
+@pytest.mark.parametrize("times", [1, 3])
+def test_a_bad_first_answer_is_made_good_by_the_next(store: Store, bad: str, times: int) -> None:
+    count = 1 if bad == "empty" else times
+    assert store.read(*[BAD_FIRST[bad]] * count, whole(ARCHIVE)) == ARCHIVE
+    assert store.ranges == [None] * (count + 1)
+
+
+@pytest.mark.outcome("download", "each answer is HTML, XML, a JSON error or 204", "SourceUnavailableError")
+@pytest.mark.parametrize("bad", BAD_FIRST)
+def test_bad_first_answers_for_good_end_it(store: Store, bad: str) -> None:
+    if bad == "empty":  # it is believed
+        assert store.read(*[BAD_FIRST[bad]] * 2) == b""
+        return
+    with pytest.raises(SourceUnavailableError, match=r"from byte 0 on: .*(the response is|HTTP 20)") as caught:
+        store.read(*[BAD_FIRST[bad]] * 4, retries=3)
+    assert caught.value.answered
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        b'{"recordingId": "r", "message": "x", "status": 5}',
+        b'{"timestamp": "2026-11-22T10:00:00Z", "recordingId": "r"}',
+        b'{"message": "a"}\n{"recordingId": "r"}\n',
+        b'{"status": "x"}',
+        b"{}",
+        b"[]",
+        b" \n",
+        b'"x"',
+        b'{"message": "cut',
+    ],
+)
+def test_what_can_be_an_archive_is_one(store: Store, first: bytes) -> None:
+    assert store.read(whole(first)) == first
+    assert len(store.ranges) == 1
 
 
 def test_nothing_packed_is_asked_for() -> None:

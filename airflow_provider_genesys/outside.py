@@ -1,0 +1,38 @@
+"""Text that comes from outside, as it may be shown: in a log, an error, an event or a page."""
+
+from __future__ import annotations
+
+import re
+
+LONGEST = 300
+"""Characters of one text that are shown."""
+
+_LOOKED_AT = 4 * LONGEST
+"""Nothing behind this many characters is looked at, however long the text is."""
+_QUERY = re.compile(r"([a-z][a-z0-9+.-]{0,20}://[^\s?#\"'<>]{0,1000})[?#][^\s\"'<>]*", re.IGNORECASE)
+_SECRET = re.compile(
+    r"\b([\w-]{0,40}(?:signature|credential|token|secret|password|api-?key)|sig)\b(\"?\s{0,4}[=:]\s{0,4}\"?)[^\s&\"',;<>]+",
+    re.IGNORECASE,
+)
+_BEARER = re.compile(r"\b(bearer|basic)\s+[\w.~+/=-]{8,}", re.IGNORECASE)
+
+
+def shown(value: object, longest: int = LONGEST) -> str:
+    """Return ``value`` as one line of printable text of at most ``longest`` characters, without signatures and tokens.
+
+    What is no text is shown as Python writes it; bytes are read as UTF-8.
+    """
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        value = bytes(value[:_LOOKED_AT]).decode("utf-8", "replace")
+    text = (value if isinstance(value, str) else _written(value))[:_LOOKED_AT]
+    line = " ".join("".join(one if one.isprintable() else " " for one in text).split())
+    line = _QUERY.sub(r"\1?...", line)
+    line = _SECRET.sub(r"\1\2***", _BEARER.sub(r"\1 ***", line))
+    return line if len(line) <= longest else f"{line[: longest - 3]}..."
+
+
+def _written(value: object) -> str:
+    try:
+        return str(value)
+    except (ValueError, RecursionError):  # an integer of more digits than Python writes, or lists in lists
+        return f"({type(value).__name__})"
