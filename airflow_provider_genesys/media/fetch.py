@@ -21,6 +21,7 @@ from airflow_provider_genesys.cloud.config import CloudConfig
 from airflow_provider_genesys.cloud.exports.base import Page
 from airflow_provider_genesys.cloud.presigned import PresignedUrl
 from airflow_provider_genesys.exceptions import (
+    NotAnArchiveError,
     RecordError,
     SourceChangedError,
     SourceRefusedError,
@@ -28,6 +29,7 @@ from airflow_provider_genesys.exceptions import (
 )
 from airflow_provider_genesys.failpoints import failpoint
 from airflow_provider_genesys.media.batches import MediaBatches, MediaResult, Recording
+from airflow_provider_genesys.media.expected import expected_media, unpacked_media
 from airflow_provider_genesys.media.index import Index
 from airflow_provider_genesys.media.store import KeptRecording, MediaFile, MediaStore
 from airflow_provider_genesys.source.download import Download, DownloadSettings, open_client
@@ -37,6 +39,10 @@ MEDIA_STORED = "media stored"
 MEDIA_DESCRIBED = "media described"
 """All files of a recording and its metadata are in the store; no checkpoint covers them yet."""
 _API_THREADS = 4
+UNAVAILABLE = "media-unavailable"
+"""The rule of a recording whose requests all fail with an error for it alone."""
+_OUTAGE = 10
+"""A page with this many recordings, of which none can be had, is no matter of single recordings."""
 
 Metadata = Callable[[str], list[dict[str, Any]] | None]
 """Returns the metadata of a conversation's recordings; None if the conversation is gone."""
@@ -110,6 +116,7 @@ class Media:
             self._ahead = {following: self._preparing.submit(self._prepare, *following)}
         outcomes = [outcome.result() for outcome in ready.outcomes]
         refused = {place: error for place, (_, error) in enumerate(outcomes) if error}
+        _check_outage(list(refused.values()), len(outcomes))
         return Page(ready.ids, [record for record, _ in outcomes], ready.cursor, refused=refused)
 
     def close(self) -> None:
@@ -178,15 +185,29 @@ class Media:
             f"recording {of.recording_id} of conversation {of.conversation_id}",
             settings=self._settings,
             sleep=self._stopped.wait,
+            expected=expected_media(result.content_type),
         )
         try:
             file = self._store.write(key, result.content_type, self._chunks(download))
-        except (SourceRefusedError, SourceChangedError) as error:
+        except (SourceRefusedError, SourceChangedError, NotAnArchiveError) as error:
             raise RecordError("media-refused", str(error)) from error
+        except SourceUnavailableError as error:
+            if not error.answered:
+                raise
+            raise RecordError(UNAVAILABLE, str(error)) from error
         failpoint(MEDIA_STORED)
         return file
 
     def _chunks(self, download: Download) -> Iterator[bytes]:
+        """Yield the bytes of the file, without their Content-Encoding."""
+        empty = True
+        for chunk in unpacked_media(self._until_stopped(download), download):
+            empty = False
+            yield chunk
+        if empty:
+            raise RecordError("media-refused", f"The file of {download.export_id} has no byte.")
+
+    def _until_stopped(self, download: Download) -> Iterator[bytes]:
         for chunk in download.read(0):
             if self._stopped.is_set():
                 raise SourceUnavailableError("The task is being stopped; the next try continues.")
@@ -201,6 +222,13 @@ class Media:
         if url is None:
             raise RecordError("not-delivered", "Genesys gave a URL for it; after that had expired, it gave none.")
         return url
+
+
+def _check_outage(refused: Sequence[RecordError], recordings: int) -> None:
+    """Set no recording of a page aside if the store or Genesys fails for all of them."""
+    unavailable = [error for error in refused if error.rule == UNAVAILABLE]
+    if len(unavailable) == recordings >= _OUTAGE:
+        raise SourceUnavailableError(f"None of {recordings} recordings can be had. The first error: {unavailable[0]}")
 
 
 _LEFT_OUT = (

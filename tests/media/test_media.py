@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -18,7 +19,8 @@ from airflow_provider_genesys.cloud.http import shared
 from airflow_provider_genesys.cloud.http.client import CloudClient
 from airflow_provider_genesys.exceptions import RecordError, RequestRefusedError, SourceUnavailableError
 from airflow_provider_genesys.media.batches import PATH, MediaBatches, Patience, Recording
-from airflow_provider_genesys.media.fetch import Media
+from airflow_provider_genesys.media.expected import expected_media
+from airflow_provider_genesys.media.fetch import UNAVAILABLE, Media
 from airflow_provider_genesys.media.index import Conversations, Index, recording_metadata
 from airflow_provider_genesys.media.store import PIECE, MediaFile, MediaStore
 from airflow_provider_genesys.stores.s3 import S3Store
@@ -210,6 +212,119 @@ def test_a_file_that_the_store_refuses_is_set_aside(scene: Scenes, status: int) 
     assert str(status) in str(refused[0])
     assert "X-Amz-Signature" not in str(refused[0])
     assert len(records) == (0 if status == 403 else 1)
+
+
+HTML = b"<!doctype html><title>Sign in</title>"
+XML = b"<?xml version='1.0'?><Error><Code>InternalError</Code><Message>Please try again.</Message></Error>"
+BAD = {
+    "html": ({"Content-Type": "text/html"}, HTML),
+    "html by its bytes": ({"Content-Type": "audio/ogg"}, HTML),
+    "xml": ({"Content-Type": "application/xml"}, XML),
+    "json": ({"Content-Type": "application/json"}, b'{"message": "no", "code": "bad.gateway", "status": 502}'),
+    "empty": ({"Content-Type": "audio/ogg"}, b""),
+}
+
+
+def only_file(at: Scene) -> str:
+    """The path of the one file of the first conversation, and of no other."""
+    [metadata] = recording_metadata(at.client, IDS[0]) or []
+    return f"{MEDIA}{metadata['id']}"
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Downloads wait for next to nothing between two requests."""
+    monkeypatch.setattr("airflow_provider_genesys.source.download._LONGEST_BACKOFF", 0.01)
+    monkeypatch.setattr("airflow_provider_genesys.source.download._BEFORE_AGAIN", 0.01)
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.outcome("download", "200 with HTML, the store's XML, JSON or nothing in place of media", "recovers")
+@pytest.mark.parametrize("bad", BAD)
+def test_a_page_in_place_of_media_is_asked_for_again(scene: Scenes, bad: str) -> None:
+    at, (headers, body) = scene(), BAD[bad]
+    at.genesys.fail_next(only_file(at), status=200, headers=headers, body=body)
+    [record], refused = at.outcome(IDS[:1])
+    assert refused == []
+    assert len(at.bucket.read(record["mediaKey"])) == record["mediaBytes"] > 1000
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.outcome("download", "the same for good, for one recording", "dead letter")
+@pytest.mark.parametrize("bad", BAD)
+def test_a_page_for_good_in_place_of_media_is_set_aside(scene: Scenes, bad: str) -> None:
+    at, (headers, body) = scene(), BAD[bad]
+    at.genesys.fail_next(only_file(at), status=200, headers=headers, body=body, times=99)
+    records, refused = at.outcome(IDS[:4])
+    assert [error.rule for error in refused] == ["media-refused" if bad == "empty" else UNAVAILABLE]
+    assert len(records) == 3
+    assert at.fetched() < 20
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.outcome("download", "500 for good, for one recording", "dead letter")
+def test_a_file_that_answers_500_for_ever_is_set_aside(scene: Scenes) -> None:
+    at = scene()
+    at.genesys.fail_next(only_file(at), status=500, times=99)
+    records, refused = at.outcome(IDS[:4])
+    assert [error.rule for error in refused] == [UNAVAILABLE]
+    assert len(records) == 3
+    assert "500" in str(refused[0])
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.outcome("download", "500 for good, for all recordings of a page", "SourceUnavailableError")
+def test_an_outage_sets_nothing_aside(scene: Scenes) -> None:
+    at = scene(recordings_each=3)
+    at.genesys.fail_next(MEDIA, status=500, times=10_000)
+    with pytest.raises(SourceUnavailableError, match="None of 12 recordings can be had"):
+        at.pages(IDS[:4])
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.outcome("download", "503 for good, for one recording", "SourceUnavailableError")
+def test_a_store_that_is_busy_sets_nothing_aside(scene: Scenes) -> None:
+    at = scene()
+    at.genesys.fail_next(only_file(at), status=503, times=99)
+    with pytest.raises(SourceUnavailableError, match="503"):
+        at.pages(IDS[:4])
+
+
+@pytest.mark.outcome("download", "media with Content-Encoding: gzip", "recovers")
+@pytest.mark.parametrize("pack", [gzip.compress, lambda text: gzip.compress(text[:9]) + gzip.compress(text[9:])])
+def test_a_transcript_that_its_store_packed_is_stored_as_it_is(scene: Scenes, pack: Callable[[bytes], bytes]) -> None:
+    at, text = scene(), b'{"transcripts": [{"phrases": []}]}' * 50
+    at.genesys.fail_next(only_file(at), status=200, headers={"Content-Encoding": "gzip"}, body=pack(text))
+    [record], refused = at.outcome(IDS[:1])
+    assert refused == []
+    assert at.bucket.read(record["mediaKey"]) == text
+    assert (record["mediaBytes"], record["mediaSha256"]) == (len(text), sha256(text).hexdigest())
+
+
+@pytest.mark.outcome("download", "media that cannot be unpacked", "dead letter")
+@pytest.mark.parametrize(("encoding", "body"), [("br", b"x" * 99), ("gzip", gzip.compress(b"x" * 99)[:-4])])
+def test_what_cannot_be_unpacked_is_set_aside(scene: Scenes, encoding: str, body: bytes) -> None:
+    at = scene()
+    at.genesys.fail_next(only_file(at), status=200, headers={"Content-Encoding": encoding}, body=body)
+    records, refused = at.outcome(IDS[:2])
+    assert ([error.rule for error in refused], len(records)) == (["media-refused"], 1)
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("application/json", b'{"recordingId": "r", "message": "hello"}'),
+        ("text/html; charset=utf-8", HTML),
+        ("message/rfc822", b"From: a@example.org\r\n\r\n<p>Hello</p>"),
+        ("application/xml", b"<transcript/>"),
+        ("audio/ogg", b"OggS\0\x02" + bytes(600)),
+        ("audio/ogg", b"<\xff\xfe\x00" + bytes(600)),
+        ("audio/ogg", b"RIFF....WAVE" + bytes(600)),
+        ("", b'{"recordingId": "r"}'),
+    ],
+)
+def test_what_can_be_media_is(kind: str, body: bytes) -> None:
+    assert expected_media(kind).fault(body, ended=True) == ""
 
 
 @pytest.mark.outcome("jobs", "a batch request gives an error for one recording, or leaves it out", "dead letter")
