@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -25,6 +27,7 @@ from airflow_provider_genesys.exceptions import (
     SourceChangedError,
 )
 from airflow_provider_genesys.pipeline.certificate import Certificate
+from airflow_provider_genesys.pipeline.checkpoint import Counts
 from airflow_provider_genesys.pipeline.load import Load
 from airflow_provider_genesys.pipeline.run import Options, run
 from airflow_provider_genesys.source.pages import Pages, open_pages
@@ -218,3 +221,75 @@ def test_a_cursor_that_expires_is_found_again(scene: Scene, perfect: Any) -> Non
     scene.genesys.expire_cursors()
     scene.load(shelf)
     assert held(shelf) == perfect
+
+
+BROKEN_TEXTS = {
+    "half a surrogate pair": (b'"\\ud83d"', "not-json"),
+    "NaN": (b"NaN", "not-json"),
+    "a tab that is not escaped": (b'"a\tb"', "not-json"),
+    "1,500 nested lists": (b"[" * 1500 + b"]" * 1500, "too-deep"),
+    "bytes that are not UTF-8": (b'"\xff"', "not-utf8"),
+}
+
+
+def first_page(scene: Scene) -> bytes:
+    return scene.client.fetch(f"{JOBS}{scene.handle['export_id']}/results", params={"pageSize": 10})
+
+
+def broken_in(page: bytes, text: bytes, number: int) -> bytes:
+    """The page with ``text`` as a value in one of its conversations."""
+    at = [match.start() for match in re.finditer(rb'\{"conversationId"', page)][number]
+    return page[: at + 1] + b'"broken": ' + text + b", " + page[at + 1 :]
+
+
+@pytest.mark.outcome("pages", "one conversation of a page is no JSON", "dead letter")
+@pytest.mark.parametrize("number", [0, 4, 9])
+@pytest.mark.parametrize("text", BROKEN_TEXTS)
+def test_a_conversation_whose_text_is_broken_is_set_aside_and_the_others_land(
+    scene: Scene, perfect: Any, text: str, number: int
+) -> None:
+    broken, rule = BROKEN_TEXTS[text]
+    body = broken_in(first_page(scene), broken, number)
+    scene.spoil(0, Fault(body=body))
+    shelf = Shelf()
+    certificate = scene.load(shelf)
+    assert certificate.rules == {rule: 1}
+    assert certificate.counts.read == 40
+    rows, _, _ = perfect
+    assert sorted(row[0] for row in shelf.rows) == sorted(row[0] for place, row in enumerate(rows) if place != number)
+    assert shelf.letters[0].raw in body
+
+
+@pytest.mark.outcome("pages", "`conversations: null`, 204 or an empty cursor", "recovers")
+@pytest.mark.parametrize(
+    "end",
+    [
+        Fault(body=b'{"conversations": null}'),
+        Fault(status=204, body=b""),
+        Fault(body=b'{"conversations": [], "cursor": ""}'),
+    ],
+    ids=["null", "204", "empty cursor"],
+)
+def test_a_page_that_says_in_another_way_that_it_is_empty_is_the_last_one(scene: Scene, end: Fault) -> None:
+    scene.spoil(1, end, end)
+    certificate = scene.load(Shelf())
+    assert certificate.counts == Counts(10, 10)
+
+
+@pytest.mark.outcome("pages", "204 once, and then the page", "recovers")
+def test_an_empty_answer_is_believed_when_it_comes_twice(scene: Scene, perfect: Any) -> None:
+    scene.spoil(1, Fault(status=204, body=b""))
+    shelf = Shelf()
+    scene.load(shelf)
+    assert held(shelf) == perfect
+
+
+@pytest.mark.outcome("pages", "empty pages with ever new cursors", "SourceChangedError")
+def test_a_walk_without_progress_ends(scene: Scene) -> None:
+    pages = [Fault(body=json.dumps({"conversations": [], "cursor": f"c{n}"}).encode()) for n in range(150)]
+    scene.spoil(1, *pages)
+    shelf = Shelf()
+    with pytest.raises(SourceChangedError, match=r"100 pages of job .* in a row have no record"):
+        scene.load(shelf)
+    assert shelf.certificate is None
+    assert len(shelf.rows) == 10

@@ -44,7 +44,7 @@ class _Group(msgspec.Struct):
 
 
 class _Answer(msgspec.Struct):
-    results: list[_Group] = []
+    results: list[_Group] | None = None
     cursor: str | None = None
 
 
@@ -55,6 +55,7 @@ class Aggregates(AnalyticsJobs):
     """Implements :class:`~.base.PagedFamily` on the aggregates API of every domain."""
 
     kind = KIND
+    member = "results"
 
     def bodies(self, request: ExportRequest, pieces: int) -> Iterator[dict[str, Any]]:
         """Yield the request bodies for the window in that many pieces. Each piece has whole buckets.
@@ -97,11 +98,11 @@ class Aggregates(AnalyticsJobs):
         ids: list[str] = []
         records: list[memoryview] = []
         write = _writer(job.partition(":")[0])
-        for group in answer.results:
+        for group in answer.results or []:
             for one, record in write(group):
                 ids.append(one)
                 records.append(memoryview(record))
-        return Page(ids, records, answer.cursor)
+        return Page(ids, records, answer.cursor or None)
 
 
 def asked_of(handle: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,15 +10,22 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 
-from airflow_provider_genesys.cloud.exports.base import AGAIN, ExportRequest, ExportState, ExportStatus, Page
+from airflow_provider_genesys.cloud.exports.base import (
+    AGAIN,
+    ExportRequest,
+    ExportState,
+    ExportStatus,
+    Page,
+    UnreadablePageError,
+)
 from airflow_provider_genesys.cloud.http.paths import path_step
 from airflow_provider_genesys.exceptions import (
     CloudError,
-    CloudUnavailableError,
     ConfigurationError,
     CursorLostError,
     ExportGoneError,
@@ -59,6 +66,8 @@ class AnalyticsJobs(ABC):
     """What the kinds of analytics jobs share. Implements :class:`~.base.PagedFamily`."""
 
     kind: str
+    member: str
+    """Name of the member of a page that holds the records."""
     too_large: ClassVar[re.Pattern[str]] = re.compile(
         r"interval.*\b(longer|exceed|too (large|long)|maximum|greater)", re.IGNORECASE
     )
@@ -97,6 +106,10 @@ class AnalyticsJobs(ABC):
     def named(self, request: ExportRequest, job: str) -> str:  # noqa: ARG002 - for kinds whose jobs have several paths
         """Return the id of a new job, with a prefix if the kind's jobs have several paths."""
         return job
+
+    def id_of_broken(self, record: bytes) -> str:
+        """Return the id of a record that is no JSON; if it is not found, a text made of its bytes."""
+        return record.decode("latin-1")
 
     def create(self, client: CloudClient, request: ExportRequest) -> str:
         """Create the export and return its id. If the window is too large, create 2, 4, 8... jobs for pieces of it.
@@ -141,15 +154,21 @@ class AnalyticsJobs(ABC):
         """
         params = {**self.page_params(size), **({"cursor": cursor} if cursor else {})}
         try:
-            body = client.fetch(f"{self.path(job)}/results", params=params)
+            path = f"{self.path(job)}/results"
+            # An empty response (204) is an empty page, if a second one is empty, too.
+            body = client.fetch(path, params=params) or client.fetch(path, params=params)
         except (NotFoundError, RequestRefusedError) as error:
             raise self._meant(client, job, cursor, error) from error
         try:
-            return self.read_page(job, body)
-        except (msgspec.MsgspecError, RecursionError) as error:
-            raise CloudUnavailableError(
+            return self.read_page(job, body) if body else Page([], [])
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            raise UnreadablePageError(
                 f"A page of job {job} cannot be read ({len(body)} bytes: {error}). The next try asks for it again. If "
-                "the error repeats, check whether a proxy answers in place of Genesys."
+                "the error repeats, check whether a proxy answers in place of Genesys.",
+                body=body,
+                member=self.member,
+                read=partial(self.read_page, job),
+                id_of=self.id_of_broken,
             ) from error
 
     def _in_pieces(self, client: CloudClient, request: ExportRequest, pieces: int) -> list[str] | None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from airflow_provider_genesys.exceptions import (
+    CloudUnavailableError,
     ConfigurationError,
     ExportFailedError,
     ExportGoneError,
@@ -228,3 +229,28 @@ class Page:
     available_until: datetime | None = None
     refused: Mapping[int, RecordError] = field(default_factory=dict)
     listing: Walk | None = None
+
+
+class UnreadablePageError(CloudUnavailableError):
+    """A page cannot be read. If only the text of single records is broken, the others can be.
+
+    :param body: the page as it came.
+    :param member: name of the member with the records.
+    :param read: decodes a page that is not broken.
+    :param id_of: returns the id of a broken record, as far as it can be found.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        body: bytes,
+        member: str,
+        read: Callable[[bytes], Page],
+        id_of: Callable[[bytes], str],
+    ) -> None:
+        super().__init__(message)
+        self.id_of = id_of
+        self.body = body
+        self.member = member
+        self.read = read

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -17,6 +18,10 @@ from airflow_provider_genesys.times import api_time, parse_time
 
 if TYPE_CHECKING:
     from airflow_provider_genesys.cloud.http.client import CloudClient
+
+
+_LOOKED_AT = 64 * 1024
+"""Bytes of a broken record in which its id is looked for."""
 
 
 @dataclass(frozen=True)
@@ -64,11 +69,13 @@ class DetailsJobs(AnalyticsJobs):
         self.kind = kind
         self.by_window = details.by_window
         self._details = details
-        body: list[Any] = [(details.member, list[msgspec.Raw], []), ("cursor", str | None, None)]
+        self.member = details.member
+        body: list[Any] = [(details.member, list[msgspec.Raw] | None, None), ("cursor", str | None, None)]
         body.append(("dataAvailabilityDate", str | None, None))
         self._answers = msgspec.json.Decoder(msgspec.defstruct("Answer", body))
         begun = msgspec.defstruct("Begun", [("at", str | None, None)], rename={"at": details.start_field})
         self._begun = msgspec.json.Decoder(begun)
+        self._id_text = re.compile(rb'"%b"\s{0,9}:\s{0,9}"([\w-]{1,80})"' % details.id_field.encode())
         self._ids = msgspec.json.Decoder(msgspec.defstruct("Id", [("id", str)], rename={"id": details.id_field}))
 
     def available_until(self, client: CloudClient) -> datetime | None:
@@ -105,9 +112,9 @@ class DetailsJobs(AnalyticsJobs):
         :raises msgspec.MsgspecError: ``body`` is not a page.
         """
         answer: Any = self._answers.decode(body)
-        records = [memoryview(raw) for raw in getattr(answer, self._details.member)]
+        records = [memoryview(raw) for raw in getattr(answer, self.member) or []]
         ids = [self._id(record) for record in records]
-        return Page(ids, records, answer.cursor, parse_time(answer.dataAvailabilityDate))
+        return Page(ids, records, answer.cursor or None, parse_time(answer.dataAvailabilityDate))
 
     def bodies(self, request: ExportRequest, pieces: int) -> list[dict[str, Any]]:
         """Return the request bodies for the window in that many pieces.
@@ -131,6 +138,11 @@ class DetailsJobs(AnalyticsJobs):
             raise ConfigurationError("options must not hold interval: use window_start and window_end.")
         interval = f"{api_time(start)}/{api_time(end)}"
         return {"interval": interval, **request.filters, **request.options}
+
+    def id_of_broken(self, record: bytes) -> str:
+        """Return the first id in a record that is no JSON; if there is none, a text made of its bytes."""
+        found = self._id_text.search(record[:_LOOKED_AT])
+        return found[1].decode() if found else super().id_of_broken(record)
 
     def _id(self, record: memoryview) -> str:
         """Return the id of a record; if it has none, a text made of its bytes."""

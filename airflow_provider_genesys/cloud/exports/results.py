@@ -8,20 +8,38 @@ from typing import Any
 
 import msgspec
 
-from airflow_provider_genesys.cloud.exports.base import AGAIN, Page, PagedFamily, QueryFamily, check_usable
+from airflow_provider_genesys.cloud.exports.base import (
+    AGAIN,
+    Page,
+    PagedFamily,
+    QueryFamily,
+    UnreadablePageError,
+    check_usable,
+)
 from airflow_provider_genesys.cloud.exports.pieces import Piece, cut
 from airflow_provider_genesys.cloud.exports.registry import family
 from airflow_provider_genesys.cloud.http.client import CloudClient
-from airflow_provider_genesys.exceptions import ConfigurationError, ExportGoneError, NotFoundError
+from airflow_provider_genesys.exceptions import ConfigurationError, ExportGoneError, NotFoundError, SourceChangedError
+from airflow_provider_genesys.outside import shown
 from airflow_provider_genesys.times import parse_time
+
+MOST_EMPTY = 100
+"""Pages of a job without a record that are followed in a row."""
 
 Read = Callable[[int, str | None], Page]
 """Returns the page of a job. Arguments: the place of the job in the export, and the cursor (None: first page)."""
 
 
-def page_reader(handle: dict[str, Any], client: CloudClient, *, page_size: int) -> tuple[Read, int] | None:
+def page_reader(
+    handle: dict[str, Any],
+    client: CloudClient,
+    *,
+    page_size: int,
+    mend: Callable[[UnreadablePageError], Page] | None = None,
+) -> tuple[Read, int] | None:
     """Return a function that reads pages, and the number of jobs; None if the kind has a file instead of pages.
 
+    :param mend: returns a page of which single records are broken, or raises the error; None to raise it always.
     :raises ConfigurationError: the export has not ended.
     :raises ExportGoneError: its results have expired.
     :raises ExportFailedError: it ended without results.
@@ -30,13 +48,37 @@ def page_reader(handle: dict[str, Any], client: CloudClient, *, page_size: int) 
     if not isinstance(found, PagedFamily):
         return None
     _check(export_id, found, client)
-    jobs = found.jobs(export_id)
+    jobs, walk = found.jobs(export_id), _Walk()
 
     def read(job: int, cursor: str | None) -> Page:
-        return found.page(client, jobs[job], cursor, page_size)
+        try:
+            page = found.page(client, jobs[job], cursor, page_size)
+        except UnreadablePageError as error:
+            if mend is None:
+                raise
+            page = mend(error)
+        walk.check(page, jobs[job], cursor)
+        return page
 
     whole = _owned(read, found, handle, len(jobs)) if isinstance(found, QueryFamily) else read
     return whole, len(jobs)
+
+
+class _Walk:
+    """Ends a walk that leads from empty page to empty page."""
+
+    def __init__(self) -> None:
+        self._empty: dict[str, int] = {}
+
+    def check(self, page: Page, job: str, cursor: str | None) -> None:
+        """Raise :class:`SourceChangedError` if too many pages in a row have no record, but another cursor each."""
+        self._empty[job] = self._empty.get(job, 0) + 1 if cursor and page.cursor and not page.ids else 0
+        if self._empty[job] > MOST_EMPTY:
+            raise SourceChangedError(
+                f"{MOST_EMPTY} pages of job {shown(job)} in a row have no record, and each has a cursor to another. "
+                "The load is not complete. Clear the task that creates the export, to create it again. If this happens "
+                "again, report it to Genesys' support."
+            )
 
 
 def _owned(read: Read, found: QueryFamily, handle: dict[str, Any], jobs: int) -> Read:
