@@ -13,7 +13,12 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_genesys.cloud.exports.waiting import pause
 from airflow_provider_genesys.cloud.http.paths import path_step
 from airflow_provider_genesys.cloud.presigned import PresignedUrl, check_host, expires_at
-from airflow_provider_genesys.exceptions import NotFoundError, SourceUnavailableError
+from airflow_provider_genesys.exceptions import (
+    CloudUnavailableError,
+    NotFoundError,
+    RequestRefusedError,
+    SourceUnavailableError,
+)
 
 if TYPE_CHECKING:
     from airflow_provider_genesys.cloud.http.client import CloudClient
@@ -21,6 +26,8 @@ if TYPE_CHECKING:
 PATH = "/api/v2/recording/batchrequests"
 LARGEST = 100
 """Largest number of items in one request."""
+SINGLE_FAULTS = (200, 400, 422, 500)
+"""Statuses with which Genesys can fail for a single recording or conversation; 200 with what cannot be read."""
 _SHORTEST, _LONGEST = 2, 60
 """Shortest and longest lifetime of a URL in minutes. If the settings do not say, the shortest is assumed."""
 
@@ -41,6 +48,8 @@ class MediaResult:
     content_type: str
     url: PresignedUrl | None = field(repr=False)
     error: str | None
+    unavailable: bool = False
+    """Whether the request for this recording alone failed."""
 
 
 @dataclass(frozen=True)
@@ -73,16 +82,32 @@ class MediaBatches:
         return [result for batch in batches for result in self._batch(batch)]
 
     def _batch(self, wanted: Sequence[Recording]) -> list[MediaResult]:
+        """Ask for ``wanted`` in one request. If Genesys fails for it, ask in halves, to find what it fails for."""
+        try:
+            return self._asked(wanted)
+        except (RequestRefusedError, CloudUnavailableError) as error:
+            if error.status not in SINGLE_FAULTS:
+                raise
+            if len(wanted) == 1:
+                return [MediaResult(wanted[0], "", None, str(error), unavailable=True)]
+        half = len(wanted) // 2
+        return [*self._batch(wanted[:half]), *self._batch(wanted[half:])]
+
+    def _asked(self, wanted: Sequence[Recording]) -> list[MediaResult]:
         asked = [{"conversationId": one.conversation_id, "recordingId": one.recording_id} for one in wanted]
-        batch = str(self._client.request("POST", PATH, json={"batchDownloadRequestList": asked})["id"])
-        results = [self._read(one) for one in self._completed(batch).get("results") or []]
+        answer = self._client.request("POST", PATH, json={"batchDownloadRequestList": asked})
+        batch = answer.get("id") if isinstance(answer, dict) else None
+        if not batch:
+            raise SourceUnavailableError(f"The answer from {PATH} has no id of a batch. The next try asks again.")
+        found = self._completed(str(batch)).get("results")
+        results = [self._read(one) for one in found or [] if isinstance(one, dict)]
         return sorted(results, key=_order)
 
     def _completed(self, batch: str) -> dict[str, Any]:
         began, polls = time.monotonic(), 0
         while True:
             answer = self._look(batch)
-            if answer.get("status") == "Completed":
+            if _is_complete(answer):
                 return answer
             waited = time.monotonic() - began
             if waited > self._patience.whole or self._stopped.wait(
@@ -107,6 +132,8 @@ class MediaBatches:
     def _read(self, result: dict[str, Any]) -> MediaResult:
         recording = Recording(str(result.get("conversationId")), str(result.get("recordingId")))
         url = result.get("resultUrl")
+        if not isinstance(url, str) or "://" not in url:
+            url = None
         error = result.get("errorMsg") or (None if url else "Genesys gives neither a URL nor an error.")
         return MediaResult(recording, str(result.get("contentType") or ""), self._signed(url) if url else None, error)
 
@@ -122,6 +149,14 @@ class MediaBatches:
         settings = self._client.request("GET", "/api/v2/recording/settings") or {}
         minutes = settings.get("recordingBatchDownloadUrlTtl") or _SHORTEST
         return timedelta(minutes=min(max(minutes, _SHORTEST), _LONGEST))
+
+
+def _is_complete(answer: dict[str, Any]) -> bool:
+    """Whether a batch has ended. Without a status, it has when all results are there."""
+    status, results, expected = answer.get("status"), answer.get("results"), answer.get("expectedResultCount")
+    if status:
+        return str(status).lower() == "completed"
+    return isinstance(results, list) and isinstance(expected, int) and len(results) >= expected
 
 
 def _order(result: MediaResult) -> tuple[str, str]:

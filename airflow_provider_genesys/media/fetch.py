@@ -21,16 +21,18 @@ from airflow_provider_genesys.cloud.config import CloudConfig
 from airflow_provider_genesys.cloud.exports.base import Page
 from airflow_provider_genesys.cloud.presigned import PresignedUrl
 from airflow_provider_genesys.exceptions import (
+    CloudUnavailableError,
     NotAnArchiveError,
     RecordError,
+    RequestRefusedError,
     SourceChangedError,
     SourceRefusedError,
     SourceUnavailableError,
 )
 from airflow_provider_genesys.failpoints import failpoint
-from airflow_provider_genesys.media.batches import MediaBatches, MediaResult, Recording
+from airflow_provider_genesys.media.batches import SINGLE_FAULTS, MediaBatches, MediaResult, Recording
 from airflow_provider_genesys.media.expected import expected_media, unpacked_media
-from airflow_provider_genesys.media.index import Index
+from airflow_provider_genesys.media.index import BrokenMetadata, Index
 from airflow_provider_genesys.media.store import KeptRecording, MediaFile, MediaStore
 from airflow_provider_genesys.source.download import Download, DownloadSettings, open_client
 
@@ -56,7 +58,8 @@ class _Wanted:
     metadata: dict[str, Any]
     kept: KeptRecording | None
     results: list[MediaResult] = field(default_factory=list)
-    gone: bool = False
+    refused: RecordError | None = None
+    """Why its media is not asked for."""
 
 
 _Outcome = tuple[memoryview, RecordError | None]
@@ -130,30 +133,38 @@ class Media:
         conversations = self._index(job, cursor)
         meant = (conversations.recordings.get(one) for one in conversations.ids)
         found = [one for many in self._asking.map(self._of_conversation, conversations.ids, meant) for one in many]
-        missing = [one.recording for one in found if not one.kept and not one.gone]
+        missing = [one.recording for one in found if not one.kept and not one.refused]
         results: dict[Recording, list[MediaResult]] = defaultdict(list)
         for result in self._batches.results(missing):
             results[result.recording].append(result)
-        wanted = [_Wanted(one.recording, one.metadata, one.kept, results[one.recording], one.gone) for one in found]
+        wanted = [replace(one, results=results[one.recording]) for one in found]
         ids = [f"{one.recording.conversation_id}/{one.recording.recording_id}" for one in wanted]
         return _Ready(ids, [self._fetching.submit(self._outcome, one) for one in wanted], conversations.cursor)
 
     def _of_conversation(self, conversation_id: str, meant: list[str] | None) -> list[_Wanted]:
-        found = self._metadata(conversation_id)
+        refused = RecordError("conversation-gone", "Genesys does not know the conversation any more.")
+        try:
+            found = self._metadata(conversation_id)
+        except (RequestRefusedError, CloudUnavailableError) as error:
+            if error.status not in SINGLE_FAULTS:
+                raise
+            found, refused = None, RecordError(UNAVAILABLE, str(error))
         if found is None:
             metadata = {"conversationId": conversation_id}
-            return [_Wanted(Recording(conversation_id, one), metadata, None, gone=True) for one in meant or [""]]
+            return [_Wanted(Recording(conversation_id, one), metadata, None, refused=refused) for one in meant or [""]]
         if meant is not None:  # a recording that is not listed may still have media
             listed = {str(one.get("id")): one for one in found}
             found = [listed.get(one, {"id": one}) for one in meant]
         kept: Mapping[str, KeptRecording] = self._store.kept(conversation_id) if found else {}
         ids = [str(one.get("id") or "") for one in found]
         return [
-            _Wanted(Recording(conversation_id, one), {**metadata, "conversationId": conversation_id}, kept.get(one))
+            _wanted(Recording(conversation_id, one), metadata, kept.get(one))
             for one, metadata in zip(ids, found, strict=True)
         ]
 
     def _outcome(self, wanted: _Wanted) -> _Outcome:
+        if isinstance(wanted.metadata, BrokenMetadata):
+            return memoryview(wanted.metadata.raw), wanted.refused
         try:
             record, error = {**wanted.metadata, **_described(self._files(wanted))}, None
         except RecordError as refusal:
@@ -162,8 +173,8 @@ class Media:
         return memoryview(msgspec.json.encode(record)), error
 
     def _files(self, wanted: _Wanted) -> list[MediaFile]:
-        if wanted.gone:
-            raise RecordError("conversation-gone", "Genesys no longer knows the conversation.")
+        if wanted.refused:
+            raise wanted.refused
         files = wanted.kept.files if wanted.kept else self._fetch(wanted)
         if not wanted.kept or wanted.kept.recording != wanted.metadata:
             self._store.describe(wanted.recording.conversation_id, KeptRecording(wanted.metadata, files))
@@ -173,6 +184,8 @@ class Media:
     def _fetch(self, wanted: _Wanted) -> list[MediaFile]:
         if not wanted.results:
             raise RecordError("left-out", _LEFT_OUT)
+        if any(result.unavailable for result in wanted.results):
+            raise RecordError(UNAVAILABLE, "The request for this recording alone failed; the error is in the record.")
         if any(result.error for result in wanted.results):
             raise RecordError("not-delivered", "Genesys gives no media for it; its words are in the record.")
         return [self._stored(result, number) for number, result in enumerate(wanted.results, 1)]
@@ -222,6 +235,16 @@ class Media:
         if url is None:
             raise RecordError("not-delivered", "Genesys gave a URL for it; after that had expired, it gave none.")
         return url
+
+
+def _wanted(recording: Recording, metadata: dict[str, Any], kept: KeptRecording | None) -> _Wanted:
+    if isinstance(metadata, BrokenMetadata):
+        return _Wanted(recording, metadata, None, refused=RecordError("not-json", "The metadata is no JSON."))
+    if not recording.recording_id:
+        return _Wanted(
+            recording, metadata, None, refused=RecordError("no-id", "The metadata has no id of a recording.")
+        )
+    return _Wanted(recording, {**metadata, "conversationId": recording.conversation_id}, kept)
 
 
 def _check_outage(refused: Sequence[RecordError], recordings: int) -> None:

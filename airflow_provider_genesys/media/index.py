@@ -5,18 +5,25 @@ The conversations of an SQL query are in :mod:`.query`, which needs PostgreSQL's
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
+import msgspec
+
+from airflow_provider_genesys.cloud.exports.results import Walk
 from airflow_provider_genesys.cloud.http.paths import path_step
 from airflow_provider_genesys.exceptions import ConfigurationError, CursorLostError, NotFoundError, RequestRefusedError
+from airflow_provider_genesys.source.broken_pages import elements
 
 if TYPE_CHECKING:
     from airflow_provider_genesys.cloud.exports.base import Page
     from airflow_provider_genesys.cloud.http.client import CloudClient
 
+_ID = re.compile(rb'"id"\s{0,9}:\s{0,9}"([\w-]{1,80})"')
+_LOOKED_AT = 64 * 1024
 RETENTION = "/api/v2/recordings/retention/query"
 LARGEST_PAGE = 500
 
@@ -56,6 +63,7 @@ def of_retention(client: CloudClient, days: int, size: int) -> Index:
 
     The index raises :class:`CursorLostError` if Genesys no longer accepts a cursor.
     """
+    walk = Walk()
 
     def index(_: int, cursor: str | None) -> Conversations:
         first = urlencode({"retentionThresholdDays": days, "pageSize": min(size, LARGEST_PAGE)})
@@ -69,6 +77,7 @@ def of_retention(client: CloudClient, days: int, size: int) -> Index:
         for one in answer.get("entities") or []:
             recordings.setdefault(str(one["conversationId"]), []).append(str(one["recordingId"]))
         following = urlsplit(str(answer.get("nextUri") or "")).query or None
+        walk.check(RETENTION, empty=not recordings, more=following is not None)
         return Conversations(list(recordings), following, recordings)
 
     return index
@@ -81,7 +90,23 @@ def recording_metadata(client: CloudClient, conversation_id: str) -> list[dict[s
     except ConfigurationError:
         return None
     try:
-        found = client.request("GET", f"/api/v2/conversations/{step}/recordingmetadata")
+        found = client.decode(f"/api/v2/conversations/{step}/recordingmetadata", elements)
     except NotFoundError:
         return None
-    return [one for one in found or [] if isinstance(one, dict)]
+    return [_decoded(text) for text in found if text.startswith(b"{")]
+
+
+class BrokenMetadata(dict[str, Any]):
+    """The metadata of a recording whose text, ``raw``, is no JSON: as much as is found in it."""
+
+    def __init__(self, raw: bytes) -> None:
+        found = _ID.search(raw[:_LOOKED_AT])
+        super().__init__({"id": found[1].decode()} if found else {})
+        self.raw = raw
+
+
+def _decoded(text: bytes) -> dict[str, Any]:
+    try:
+        return msgspec.json.decode(text, type=dict[str, Any])
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return BrokenMetadata(text)

@@ -7,8 +7,10 @@ from dataclasses import replace
 import msgspec
 
 from airflow_provider_genesys.cloud.exports.base import Page, UnreadablePageError
-from airflow_provider_genesys.exceptions import NotAnArchiveError
+from airflow_provider_genesys.exceptions import CloudUnavailableError, NotAnArchiveError
 from airflow_provider_genesys.source.records import Slice
+from airflow_provider_genesys.source.split.array import ArraySplitter
+from airflow_provider_genesys.source.split.base import Splitter
 from airflow_provider_genesys.source.split.path import PathSplitter
 
 _raw = msgspec.json.Decoder(list[msgspec.Raw])
@@ -21,8 +23,10 @@ def mended(error: UnreadablePageError) -> Page:
     :raises UnreadablePageError: ``error`` itself, if not just single records are broken.
     """
     try:
-        slices = _split(error.body, error.member)
-        records = [part.raw(start, end) for part in slices for start, end in zip(part.starts, part.ends, strict=True)]
+        slices = _drained(
+            PathSplitter(error.member, where="The page", max_record_bytes=len(error.body) + 1), error.body
+        )
+        records = _records(slices)
         broken = [record for record in records if not _is_json(record)]
         if not broken:
             raise error
@@ -35,8 +39,27 @@ def mended(error: UnreadablePageError) -> Page:
     return replace(page, ids=[*page.ids, *ids], records=[*page.records, *(memoryview(record) for record in broken)])
 
 
-def _split(body: bytes, member: str) -> list[Slice]:
-    splitter = PathSplitter(member, where="The page", max_record_bytes=len(body) + 1)
+def elements(body: bytes) -> list[bytes]:
+    """Return the elements of a JSON array, also around those that are no JSON. An empty body has none.
+
+    :raises CloudUnavailableError: it is no array, or cut off.
+    """
+    try:
+        return [bytes(one) for one in _raw.decode(body)] if body.strip() else []
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        try:
+            slices = _drained(ArraySplitter(where="The answer", max_record_bytes=len(body) + 1), body)
+        except NotAnArchiveError:
+            what = f"{len(body)} bytes are no JSON array: {error}. The next try asks for it again."
+            raise CloudUnavailableError(f"An answer of Genesys cannot be read: its {what}", status=200) from error
+    return _records(slices)
+
+
+def _records(slices: list[Slice]) -> list[bytes]:
+    return [part.raw(start, end) for part in slices for start, end in zip(part.starts, part.ends, strict=True)]
+
+
+def _drained(splitter: Splitter, body: bytes) -> list[Slice]:
     slices = []
     splitter.feed(body)
     while splitter.pending and (part := splitter.take(len(body))):

@@ -12,12 +12,18 @@ from typing import Any
 
 import msgspec
 import pytest
+import tenacity
 
 from airflow_provider_genesys.cloud.config import CloudConfig
 from airflow_provider_genesys.cloud.exports.base import Page
 from airflow_provider_genesys.cloud.http import shared
 from airflow_provider_genesys.cloud.http.client import CloudClient
-from airflow_provider_genesys.exceptions import RecordError, RequestRefusedError, SourceUnavailableError
+from airflow_provider_genesys.exceptions import (
+    CloudUnavailableError,
+    RecordError,
+    RequestRefusedError,
+    SourceUnavailableError,
+)
 from airflow_provider_genesys.media.batches import PATH, MediaBatches, Patience, Recording
 from airflow_provider_genesys.media.expected import expected_media
 from airflow_provider_genesys.media.fetch import UNAVAILABLE, Media
@@ -238,6 +244,12 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("airflow_provider_genesys.source.download._BEFORE_AGAIN", 0.01)
 
 
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Requests are repeated without a pause."""
+    monkeypatch.setattr("airflow_provider_genesys.cloud.http.client._backoff", tenacity.wait_none())
+
+
 @pytest.mark.usefixtures("quick")
 @pytest.mark.outcome("download", "200 with HTML, the store's XML, JSON or nothing in place of media", "recovers")
 @pytest.mark.parametrize("bad", BAD)
@@ -325,6 +337,88 @@ def test_what_cannot_be_unpacked_is_set_aside(scene: Scenes, encoding: str, body
 )
 def test_what_can_be_media_is(kind: str, body: bytes) -> None:
     assert expected_media(kind).fault(body, ended=True) == ""
+
+
+BROKEN = {
+    "half a surrogate pair": b'"\\ud83d"',
+    "NaN": b"NaN",
+    "a tab": b'"a\tb"',
+    "1,500 nested lists": b"[" * 1500 + b"]" * 1500,
+}
+
+
+@pytest.mark.outcome("jobs", "the metadata of one recording is no JSON", "dead letter")
+@pytest.mark.parametrize("text", BROKEN)
+def test_metadata_whose_text_is_broken_is_set_aside_and_the_others_arrive(scene: Scenes, text: str) -> None:
+    at = scene(recordings_each=2)
+    path = f"/api/v2/conversations/{IDS[0]}/recordingmetadata"
+    good = at.client.fetch(path)
+    body = good.replace(b"{", b'{"mediaSubject": ' + BROKEN[text] + b", ", 1)
+    at.genesys.fail_next(path, status=200, body=body)
+    [page] = at.pages(IDS[:2])
+    assert [error.rule for error in page.refused.values()] == ["not-json"]
+    assert list(page.refused) == [0]
+    assert bytes(page.records[0]) in body
+    assert page.ids[0].split("/")[1] in good.decode()
+    assert len(page.records) == 4
+
+
+@pytest.mark.usefixtures("at_once")
+@pytest.mark.outcome("jobs", "400 or 500 for good, for one conversation", "dead letter")
+@pytest.mark.parametrize("status", [400, 500])
+def test_a_conversation_that_fails_for_ever_is_set_aside(scene: Scenes, status: int) -> None:
+    at = scene()
+    at.genesys.fail_next(f"/api/v2/conversations/{IDS[1]}/recordingmetadata", status=status, times=99)
+    [page] = at.pages(IDS[:4])
+    assert [(place, error.rule) for place, error in page.refused.items()] == [(1, UNAVAILABLE)]
+    assert str(status) in str(page.refused[1])
+
+
+@pytest.mark.usefixtures("at_once")
+@pytest.mark.outcome("jobs", "503 for good, for one conversation", "CloudUnavailableError")
+def test_a_conversation_that_meets_an_outage_is_not_set_aside(scene: Scenes) -> None:
+    at = scene()
+    at.genesys.fail_next(f"/api/v2/conversations/{IDS[1]}/recordingmetadata", status=503, times=99)
+    with pytest.raises(CloudUnavailableError):
+        at.pages(IDS[:4])
+
+
+@pytest.mark.outcome("jobs", "400 or 500 for a batch with one recording in it", "dead letter")
+@pytest.mark.parametrize("status", [400, 500])
+def test_a_recording_that_spoils_its_batch_is_found_and_set_aside(scene: Scenes, status: int) -> None:
+    at, real = scene(recordings_each=5), CloudClient.request
+    bad = _of(at, 1)[3]["id"]
+
+    def refuse(client: CloudClient, method: str, path: str, **options: Any) -> Any:
+        if bad in str(options.get("json")):
+            at.genesys.fail_next(PATH, status=status)
+        return real(client, method, path, **options)
+
+    wanted = [Recording("c1", one["id"]) for one in _of(at, 1)]
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(CloudClient, "request", refuse)
+        results = at.batches.results(wanted)
+    assert [one.recording.recording_id for one in results if one.unavailable] == [bad]
+    assert len(results) == 5
+    assert sum(one.url is not None for one in results) == 4
+
+
+@pytest.mark.outcome("jobs", "a batch request says COMPLETED, or has all its results and no status", "recovers")
+@pytest.mark.parametrize(
+    ("answer", "results"),
+    [
+        ({"status": "COMPLETED", "results": []}, 0),
+        ({"expectedResultCount": 1, "results": [{"conversationId": "c", "recordingId": "r", "errorMsg": "no"}]}, 1),
+        ({"status": "Completed", "results": None}, 0),
+        ({"status": "Completed", "results": ["?", {"resultUrl": 7}, {"resultUrl": "/path"}]}, 2),
+    ],
+)
+def test_a_batch_has_ended_when_it_says_so_or_all_is_there(scene: Scenes, answer: Any, results: int) -> None:
+    at = scene(job_polls=3)
+    at.genesys.fail_next(f"{PATH}/", status=200, body=answer)
+    found = at.batches.results([Recording("c", "r")])
+    assert len(found) == results
+    assert all(one.error and one.url is None for one in found)
 
 
 @pytest.mark.outcome("jobs", "a batch request gives an error for one recording, or leaves it out", "dead letter")

@@ -48,7 +48,7 @@ def page_reader(
     if not isinstance(found, PagedFamily):
         return None
     _check(export_id, found, client)
-    jobs, walk = found.jobs(export_id), _Walk()
+    jobs, walk = found.jobs(export_id), Walk()
 
     def read(job: int, cursor: str | None) -> Page:
         try:
@@ -57,25 +57,28 @@ def page_reader(
             if mend is None:
                 raise
             page = mend(error)
-        walk.check(page, jobs[job], cursor)
+        walk.check(f"job {jobs[job]}", empty=not page.ids, more=page.cursor is not None)
         return page
 
     whole = _owned(read, found, handle, len(jobs)) if isinstance(found, QueryFamily) else read
     return whole, len(jobs)
 
 
-class _Walk:
+class Walk:
     """Ends a walk that leads from empty page to empty page."""
 
     def __init__(self) -> None:
         self._empty: dict[str, int] = {}
 
-    def check(self, page: Page, job: str, cursor: str | None) -> None:
-        """Raise :class:`SourceChangedError` if too many pages in a row have no record, but another cursor each."""
-        self._empty[job] = self._empty.get(job, 0) + 1 if cursor and page.cursor and not page.ids else 0
-        if self._empty[job] > MOST_EMPTY:
+    def check(self, what: str, *, empty: bool, more: bool) -> None:
+        """Note the next page of ``what``: whether it is empty, and names another page.
+
+        :raises SourceChangedError: too many pages in a row are empty and name another one.
+        """
+        self._empty[what] = self._empty.get(what, 0) + 1 if empty and more else 0
+        if self._empty[what] > MOST_EMPTY:
             raise SourceChangedError(
-                f"{MOST_EMPTY} pages of job {shown(job)} in a row have no record, and each has a cursor to another. "
+                f"{MOST_EMPTY} pages of {shown(what)} in a row have no record, and each has a cursor to another. "
                 "The load is not complete. Clear the task that creates the export, to create it again. If this happens "
                 "again, report it to Genesys' support."
             )

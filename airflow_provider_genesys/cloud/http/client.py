@@ -84,8 +84,11 @@ class CloudClient:
 
     def fetch(self, path: str, *, params: Mapping[str, str | int | bool] | None = None) -> bytes:
         """GET the bytes of a response, for a caller that decodes them itself. Otherwise as :meth:`request`."""
-        call = _Call("GET", path, {"params": params})
-        return self._repeated(call, lambda response: response.content)
+        return self._repeated(_Call("GET", path, {"params": params}), lambda response: response.content)
+
+    def decode(self, path: str, read: Callable[[bytes], T]) -> T:
+        """GET a response and return what ``read`` makes of its bytes; retry if it raises a temporary error."""
+        return self._repeated(_Call("GET", path, {}), lambda response: read(response.content))
 
     def token(self) -> str:
         """Return a valid token. From now until :meth:`close`, a thread renews it in the background.
