@@ -29,6 +29,7 @@
     │   ├── CursorLostError       fails the task     the cursor of a page is not valid, although the job is there
     │   ├── IncompleteError       fails the task     the export holds fewer records or bytes than Genesys tells
     │   ├── NotAnArchiveError     fails the task     HTML, XML, an unknown format, or no bytes at all
+    │   │   └── NotTheFileError   retried            a page or an error with status 200, in several responses in a row
     │   └── UntrustedHostError    fails the task     the URL leads to a host that the connection does not allow
     ├── RecordError               dead letter        one record cannot be read or breaks the contract
     ├── ContractFrozenError       fails the task     a record differs from its contract, and the mode for that is freeze
@@ -199,6 +200,15 @@ class IncompleteError(SourceError):
 
 class NotAnArchiveError(SourceError):
     """What the URL leads to is not an export archive."""
+
+
+class NotTheFileError(NotAnArchiveError):
+    """Several responses in a row, with status 200, were something else than the file: a proxy's page, or an error.
+
+    The task's ``retries`` count for it. It is no outage that is waited for: somebody has to look.
+    """
+
+    retryable = True
 
 
 class UntrustedHostError(SourceError):

@@ -23,6 +23,7 @@ from airflow_provider_genesys.cloud.presigned import PresignedUrl
 from airflow_provider_genesys.exceptions import (
     CloudUnavailableError,
     NotAnArchiveError,
+    NotTheFileError,
     RecordError,
     RequestRefusedError,
     SourceChangedError,
@@ -34,7 +35,8 @@ from airflow_provider_genesys.media.batches import SINGLE_FAULTS, MediaBatches, 
 from airflow_provider_genesys.media.expected import expected_media, unpacked_media
 from airflow_provider_genesys.media.index import BrokenMetadata, Index
 from airflow_provider_genesys.media.store import KeptRecording, MediaFile, MediaStore
-from airflow_provider_genesys.source.download import Download, DownloadSettings, open_client
+from airflow_provider_genesys.source.download import Download
+from airflow_provider_genesys.source.download_client import DownloadSettings, open_client
 
 MEDIA_STORED = "media stored"
 """A file is in the store; its recording's metadata is not."""
@@ -202,6 +204,8 @@ class Media:
         )
         try:
             file = self._store.write(key, result.content_type, self._chunks(download))
+        except NotTheFileError as error:
+            raise RecordError(UNAVAILABLE, str(error)) from error
         except (SourceRefusedError, SourceChangedError, NotAnArchiveError) as error:
             raise RecordError("media-refused", str(error)) from error
         except SourceUnavailableError as error:

@@ -11,7 +11,6 @@ import logging
 import random
 import re
 import socket
-import ssl
 import struct
 import threading
 from collections import deque
@@ -24,14 +23,15 @@ from typing import Protocol
 
 import httpx
 
-from airflow_provider_genesys.cloud.http.transport import USER_AGENT, hide_queries, trust
 from airflow_provider_genesys.exceptions import (
     ConfigurationError,
+    NotTheFileError,
     SourceError,
     SourceRefusedError,
     SourceUnavailableError,
     UrlExpiredError,
 )
+from airflow_provider_genesys.source.download_client import DownloadSettings, open_client
 from airflow_provider_genesys.source.expected import ARCHIVE, Expected
 from airflow_provider_genesys.source.position import Identity, proven
 from airflow_provider_genesys.source.response import (
@@ -45,7 +45,6 @@ from airflow_provider_genesys.source.response import (
     lost_cause,
     span_of,
 )
-from airflow_provider_genesys.source.wide_reads import read_widely
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +57,8 @@ RENEWALS = 2
 LONGEST_PAUSE = 300.0
 """Seconds. If the store asks for a longer wait, the download fails, and the task's next try waits instead."""
 _LONGEST_BACKOFF = 60.0
+FOREIGN_RETRIES = 3
+"""How many retries in a row may bring something else than the file. Then somebody has to look: waiting does not help."""
 _BEFORE_AGAIN = 1.0  # seconds before a request that confirms a response
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER: close at once, with a reset
 _STRONG_ETAG = re.compile(r'"[\x21\x23-\x7e]*"')
@@ -73,22 +74,6 @@ class SignedUrl(Protocol):
     @property
     def expires_at(self) -> datetime:
         """When it stops being valid, at the latest."""
-
-
-@dataclass(frozen=True)
-class DownloadSettings:
-    """Retries, time limits and TLS of a download.
-
-    :param retries: how many retries in a row may bring less than 64 KiB each.
-    :param timeout: seconds for connecting, for waiting for a byte, and for bringing at least 64 KiB.
-    :param verify: verify TLS certificates, or the path of a CA bundle; see :func:`.transport.trust`.
-    :param client: a client of :func:`open_client` that many downloads share; None: the download opens its own.
-    """
-
-    retries: int = 5
-    timeout: float = 60.0
-    verify: bool | str | ssl.SSLContext = True
-    client: httpx.Client | None = None
 
 
 @dataclass
@@ -114,6 +99,7 @@ class Download:
         self._refusals = 0  # of URLs, in a row
         self.encoding: str | None = None
         """The Content-Encoding of the responses; None before the first one."""
+        self._foreign = 0  # responses in a row that were not the file
         self._empty = False  # whether a response had no byte
         self._recent: deque[bytes] = deque()  # the chunks just before the offset, OVERLAP bytes or a little more
         self._held = 0
@@ -228,7 +214,7 @@ class Download:
             fault = self.expected.fault(head, ended=True)
         if fault:
             self.identity, self.encoding = known
-            raise Broken(f"the response is {fault}, perhaps from a proxy", answered=True)
+            raise Broken(f"the response is {fault}", foreign=True)
         if head:
             yield head
         yield from chunks
@@ -284,30 +270,39 @@ class Download:
             return
         if cause := lost_cause(error):
             raise ConfigurationError(f"{cannot_read(self.export_id, offset)}: {cause}") from error
-        asked = (error.pause if isinstance(error, Broken) else None) or 0.0
-        reason = str(error) if isinstance(error, Broken) else f"{type(error).__name__}: {error}"
+        broken = error if isinstance(error, Broken) else Broken(f"{type(error).__name__}: {error}")
+        self._foreign = self._foreign + 1 if broken.foreign else 0
+        if self._foreign > min(self.settings.retries, FOREIGN_RETRIES):
+            raise NotTheFileError(
+                f"{cannot_read(self.export_id, offset)}: {broken}. {self._foreign} responses in a row were not the "
+                f"file. {_foreign_advice(self._host())}"
+            ) from error
+        asked = broken.pause or 0.0
         if failures > self.settings.retries or asked > LONGEST_PAUSE:
-            raise self._given_up(error, reason, failures, asked, offset) from error
+            raise self._given_up(broken, failures, asked, offset) from error
         backoff = min(2.0 ** max(failures - 1, 0), _LONGEST_BACKOFF) * random.uniform(0.5, 1.0)  # noqa: S311 - jitter
         pause = max(asked, backoff)
         log.warning(
             "Export %s: the download broke at byte %s (%s). It continues in %.1f s.",
             self.export_id,
             f"{offset:,}",
-            reason,
+            broken,
             pause,
         )
         self._wait(pause)
 
-    def _given_up(self, error: Exception, reason: str, failures: int, asked: float, offset: int) -> SourceError:
-        host = httpx.URL(self._signed.url).host if self._signed else "the object store"
+    def _given_up(self, broken: Broken, failures: int, asked: float, offset: int) -> SourceError:
+        host = self._host()
         spent = f"{failures} attempts in a row brought less than 64 KiB each"
         wait = f"{host} asks to wait {asked:.0f} s"
         return SourceUnavailableError(
-            f"{cannot_read(self.export_id, offset)}: {reason}. {wait if asked > LONGEST_PAUSE else spent}. The next "
+            f"{cannot_read(self.export_id, offset)}: {broken}. {wait if asked > LONGEST_PAUSE else spent}. The next "
             f"try of the task continues at the checkpoint. If that fails too, check that the worker reaches {host}.",
-            answered=isinstance(error, Broken) and error.answered,
+            answered=broken.answered,
         )
+
+    def _host(self) -> str:
+        return httpx.URL(self._signed.url).host if self._signed else "the object store"
 
     def _wait(self, seconds: float) -> None:
         (self.sleep or self._stopped.wait)(seconds)
@@ -322,14 +317,10 @@ _REFUSED = (
 )
 
 
-def open_client(settings: DownloadSettings, *, keep: int) -> httpx.Client:
-    """Return a client with these settings. It keeps up to ``keep`` idle connections open."""
-    hide_queries()
-    client = httpx.Client(
-        timeout=settings.timeout,
-        verify=trust(settings.verify),
-        headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity"},
-        follow_redirects=False,
-        limits=httpx.Limits(max_keepalive_connections=keep),
+def _foreign_advice(host: str) -> str:
+    return (
+        f"Either the worker does not reach {host}: a captive portal or a proxy that asks for a login answers in its "
+        "place (check HTTPS_PROXY and NO_PROXY on the worker). Or the URL leads to the wrong host, or the store has an "
+        "error document there: open the export in Genesys Cloud, or clear the create task to create it again. The next "
+        "try of the task continues at the checkpoint."
     )
-    return read_widely(client)

@@ -52,7 +52,7 @@ def archive_fault(head: bytes, *, ended: bool) -> str | None:
     if not body:
         return "" if ended or len(head) > _ERROR else None
     if body.startswith(b"<"):
-        return f"HTML or XML that begins {shown(body, 80)!r}"
+        return f"HTML or XML, not an archive; it begins {shown(body, 80)!r}"
     return json_error(body, ended=ended) if body.startswith(b"{") else ""
 
 

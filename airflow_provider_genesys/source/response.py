@@ -36,12 +36,16 @@ class Broken(Exception):  # noqa: N818 - caught by the download, never seen by u
 
     :param pause: seconds that the store asks to wait; None if it does not ask.
     :param answered: whether the store responds, but with an error for this one file.
+    :param foreign: whether the response is something else than the file, although its status says that it is the file.
     """
 
-    def __init__(self, reason: str, pause: float | None = None, *, answered: bool = False) -> None:
+    def __init__(
+        self, reason: str, pause: float | None = None, *, answered: bool = False, foreign: bool = False
+    ) -> None:
         super().__init__(reason)
         self.pause = pause
         self.answered = answered
+        self.foreign = foreign
 
 
 class UrlRefused(Exception):  # noqa: N818 - as above
@@ -71,7 +75,8 @@ def span_of(response: httpx.Response, *, first: int, pages: bool, export_id: str
 
     At the archive's end the span is empty, and the body is not part of the archive.
 
-    :param pages: whether HTML or XML can be the file. If not, it is an error page, even with status 200.
+    :param pages: whether HTML or XML can be the file. If not, no response from the middle of it is one, even with
+        status 200. What the first bytes are, their reader checks.
     :param patience: seconds that reading the body of an error may take.
     :raises Broken: another request may bring them.
     :raises UrlRefused: another URL may.
@@ -99,9 +104,9 @@ def _part(response: httpx.Response, first: int) -> Span:
 
 def _whole(response: httpx.Response, first: int, *, pages: bool) -> Span:
     media = response.headers.get("Content-Type", "")
-    if not pages and _ERROR_PAGE.match(media):
+    if first and not pages and _ERROR_PAGE.match(media):
         what = f"bytes from {first} on were asked for, but the response is HTTP 200 with {shown(media, 80)}"
-        raise Broken(f"{what}, perhaps from a proxy", answered=True)
+        raise Broken(what, foreign=True)
     length = response.headers.get("Content-Length", "")
     total = int(length) if _LENGTH.fullmatch(length) and "Transfer-Encoding" not in response.headers else None
     return Span(0, total, total)
@@ -122,7 +127,7 @@ def _refusal(response: httpx.Response, text: str, first: int, export_id: str) ->
     if status in (401, 403):
         return _url_refusal(response, text, reported, where)
     if response.is_success:
-        return Broken(f"{reported}, which brings no file", answered=True)
+        return Broken(f"{reported}, which brings no file", foreign=True)
     if status in _HEALING or status >= 500:  # noqa: PLR2004 - the server's own errors
         answered = status == httpx.codes.INTERNAL_SERVER_ERROR
         return Broken(reported, retry_after(response.headers), answered=answered)

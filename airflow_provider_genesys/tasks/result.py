@@ -39,7 +39,8 @@ def open_archive(hook: GenesysCloudHook, handle: dict[str, Any], known: Identity
     """
     if LOCATION in handle:
         return landed.archive(handle[LOCATION], known)
-    from airflow_provider_genesys.source.download import Download, DownloadSettings
+    from airflow_provider_genesys.source.download import Download
+    from airflow_provider_genesys.source.download_client import DownloadSettings
 
     return Download(
         lambda fresh: hook.open_file_uri(handle, fresh=fresh),

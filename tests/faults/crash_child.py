@@ -50,7 +50,8 @@ from airflow_provider_genesys.sinks.s3 import S3Sink, s3_landing
 from airflow_provider_genesys.sinks.sqs.settings import SqsSettings
 from airflow_provider_genesys.sinks.sqs.sink import SqsSink
 from airflow_provider_genesys.source import document
-from airflow_provider_genesys.source.download import Download, DownloadSettings
+from airflow_provider_genesys.source.download import Download
+from airflow_provider_genesys.source.download_client import DownloadSettings
 from airflow_provider_genesys.source.pages import Pages, open_pages
 from airflow_provider_genesys.source.read_ahead import Handover
 from airflow_provider_genesys.stores import piece_writer

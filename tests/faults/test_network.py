@@ -23,7 +23,8 @@ from airflow_provider_genesys.contracts.contract import RECORDINGS
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
 from airflow_provider_genesys.pipeline.load import Batch, Load
 from airflow_provider_genesys.pipeline.run import Options, run
-from airflow_provider_genesys.source.download import Download, DownloadSettings
+from airflow_provider_genesys.source.download import Download
+from airflow_provider_genesys.source.download_client import DownloadSettings
 from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
 from airflow_provider_genesys.testing.fault_proxy import Fault, FaultProxy
 from tests.faults.outcomes import NEXT_TRY, NEXT_TRY_OF_GZIP, NEXT_TRY_SAYS, OUTCOMES, RECOVERS, START_OF_GZIP

@@ -20,7 +20,8 @@ from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
 from airflow_provider_genesys.pipeline.land import land
 from airflow_provider_genesys.pipeline.run import Options
 from airflow_provider_genesys.sinks.s3 import S3Sink, s3_landing
-from airflow_provider_genesys.source.download import Download, DownloadSettings
+from airflow_provider_genesys.source.download import Download
+from airflow_provider_genesys.source.download_client import DownloadSettings
 from airflow_provider_genesys.source.landed import LandedArchive, find_landed
 from airflow_provider_genesys.source.position import PROVEN, Identity
 from airflow_provider_genesys.stores import piece_writer

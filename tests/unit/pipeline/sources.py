@@ -15,7 +15,8 @@ import httpx
 from airflow_provider_genesys.contracts.contract import RECORDINGS, Contract
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
 from airflow_provider_genesys.pipeline.load import Load
-from airflow_provider_genesys.source.download import Download, DownloadSettings
+from airflow_provider_genesys.source.download import Download
+from airflow_provider_genesys.source.download_client import DownloadSettings
 from airflow_provider_genesys.source.position import Identity
 from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
 

@@ -23,12 +23,14 @@ import trustme
 from airflow_provider_genesys.exceptions import (
     ConfigurationError,
     GenesysError,
+    NotTheFileError,
     SourceChangedError,
     SourceRefusedError,
     SourceUnavailableError,
     UrlExpiredError,
 )
-from airflow_provider_genesys.source.download import OVERLAP, Download, DownloadSettings
+from airflow_provider_genesys.source.download import OVERLAP, Download
+from airflow_provider_genesys.source.download_client import DownloadSettings
 from airflow_provider_genesys.source.position import Identity
 from airflow_provider_genesys.source.response import Broken, in_time
 from airflow_provider_genesys.testing.fault_proxy import Fault, FaultProxy, s3_error
@@ -718,15 +720,27 @@ def test_a_bad_first_answer_is_made_good_by_the_next(store: Store, bad: str, tim
     assert store.ranges == [None] * (count + 1)
 
 
-@pytest.mark.outcome("download", "each answer is HTML, XML, a JSON error or 204", "SourceUnavailableError")
+@pytest.mark.outcome("download", "each answer is HTML, XML, a JSON error or 204", "NotTheFileError")
 @pytest.mark.parametrize("bad", BAD_FIRST)
 def test_bad_first_answers_for_good_end_it(store: Store, bad: str) -> None:
     if bad == "empty":  # it is believed
         assert store.read(*[BAD_FIRST[bad]] * 2) == b""
         return
-    with pytest.raises(SourceUnavailableError, match=r"from byte 0 on: .*(the response is|HTTP 20)") as caught:
-        store.read(*[BAD_FIRST[bad]] * 4, retries=3)
-    assert caught.value.answered
+    with pytest.raises(NotTheFileError, match=r"from byte 0 on: .*(the response is|HTTP 20).*captive portal"):
+        store.read(*[BAD_FIRST[bad]] * 4, whole(), retries=99)
+    assert len(store.ranges) == 4
+    assert sum(store.pauses) < 10
+
+
+def test_a_page_for_good_in_the_middle_ends_it(store: Store) -> None:
+    page = whole(b"<html>Sign in</html>", Content_Type="text/html")
+    with pytest.raises(NotTheFileError, match=r"from byte 100000 on: .*HTTP 200 with text/html.*captive portal"):
+        store.read(whole(after=100_000), *[page] * 4, retries=99)
+
+
+def test_other_breaks_between_pages_are_counted_alone(store: Store) -> None:
+    page, error = BAD_FIRST["html"], Fault(status=503)
+    assert store.read(page, page, page, error, page, page, page, whole(), retries=9) == ARCHIVE
 
 
 @pytest.mark.parametrize(

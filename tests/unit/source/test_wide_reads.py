@@ -10,7 +10,7 @@ from contextlib import suppress
 import httpx
 import pytest
 
-from airflow_provider_genesys.source.download import DownloadSettings, open_client
+from airflow_provider_genesys.source.download_client import DownloadSettings, open_client
 from airflow_provider_genesys.source.wide_reads import READ_AT_ONCE
 
 BODY = b"x" * (4 * READ_AT_ONCE)
