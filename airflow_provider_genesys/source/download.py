@@ -58,7 +58,7 @@ LONGEST_PAUSE = 300.0
 """Seconds. If the store asks for a longer wait, the download fails, and the task's next try waits instead."""
 _LONGEST_BACKOFF = 60.0
 FOREIGN_RETRIES = 3
-"""How many retries in a row may bring something else than the file. Then somebody has to look: waiting does not help."""
+"""Retries in a row that may bring something else than the file. Then somebody has to look: waiting does not help."""
 _BEFORE_AGAIN = 1.0  # seconds before a request that confirms a response
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER: close at once, with a reset
 _STRONG_ETAG = re.compile(r'"[\x21\x23-\x7e]*"')
@@ -188,7 +188,8 @@ class Download:
     def _verified(self, response: httpx.Response, first: int, offset: int) -> Span:
         """Check the response's headers against what is known of the archive."""
         known, etag = self.identity, response.headers.get("ETag")
-        pages, patience = self.expected.pages, self.settings.timeout
+        # The first response of a load is judged by its bytes.
+        pages, patience = self.expected.pages or known == Identity(), self.settings.timeout
         span = span_of(response, first=first, pages=pages, export_id=self.export_id, patience=patience)
         self._refusals = 0
         encoding = response.headers.get("Content-Encoding", "identity")

@@ -75,8 +75,7 @@ def span_of(response: httpx.Response, *, first: int, pages: bool, export_id: str
 
     At the archive's end the span is empty, and the body is not part of the archive.
 
-    :param pages: whether HTML or XML can be the file. If not, no response from the middle of it is one, even with
-        status 200. What the first bytes are, their reader checks.
+    :param pages: whether HTML or XML can be the file. If not, it is an error page, even with status 200.
     :param patience: seconds that reading the body of an error may take.
     :raises Broken: another request may bring them.
     :raises UrlRefused: another URL may.
@@ -104,7 +103,7 @@ def _part(response: httpx.Response, first: int) -> Span:
 
 def _whole(response: httpx.Response, first: int, *, pages: bool) -> Span:
     media = response.headers.get("Content-Type", "")
-    if first and not pages and _ERROR_PAGE.match(media):
+    if not pages and _ERROR_PAGE.match(media):
         what = f"bytes from {first} on were asked for, but the response is HTTP 200 with {shown(media, 80)}"
         raise Broken(what, foreign=True)
     length = response.headers.get("Content-Length", "")
