@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
-import socket
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from urllib.parse import parse_qsl, urlsplit
 
 import httpx
 
+from airflow_provider_genesys.cloud.addresses import PRIVATE, addresses_of, is_public, not_allowed
 from airflow_provider_genesys.cloud.config import CloudConfig
 from airflow_provider_genesys.exceptions import UntrustedHostError
 from airflow_provider_genesys.times import parse_time
@@ -96,6 +95,7 @@ def check_host(url: str, config: CloudConfig) -> None:
 
     A host matches by its name, or by ``*.domain``. A host with a private address has to be listed by its name. A
     wildcard is not enough, because it covers names that others can register for addresses in the worker's network.
+    A name may have another address when it is connected to: then :class:`.addresses.PublicOnly` refuses it.
 
     :raises UntrustedHostError: another scheme or host; the message says what to set.
     """
@@ -114,22 +114,14 @@ def check_host(url: str, config: CloudConfig) -> None:
     if host in config.allowed_download_hosts:
         return
     if not any(one.startswith("*.") and host.endswith(one[1:]) for one in config.allowed_download_hosts):
-        raise UntrustedHostError(_not_allowed(host, "is not among the hosts that the connection allows downloads from"))
+        raise UntrustedHostError(not_allowed(host, "is not among the hosts that the connection allows downloads from"))
     if _is_private(host):
-        raise UntrustedHostError(_not_allowed(host, "has a private address and is not listed by its name"))
-
-
-def _not_allowed(host: str, why: str) -> str:
-    return (
-        f"The archive's URL leads to {host}, which {why}. If it is the object store of your organisation, add "
-        f"{host} to the connection's extra 'allowed_download_hosts'."
-    )
+        raise UntrustedHostError(not_allowed(host, PRIVATE))
 
 
 def _is_private(host: str) -> bool:
     """Whether ``host`` is, or resolves to, an address outside the public internet."""
     try:
-        found = {str(entry[4][0]) for entry in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)}
-    except (OSError, UnicodeError):
+        return not all(map(is_public, addresses_of(host)))
+    except OSError:
         return False  # a proxy may be able to resolve it; if not, the download fails
-    return any(not ipaddress.ip_address(address.partition("%")[0]).is_global for address in found)

@@ -103,7 +103,7 @@ class Media:
         self._metadata = metadata
         self._batches = batches
         self._store = store
-        settings = DownloadSettings(timeout=config.timeout, verify=config.verify)
+        settings = DownloadSettings.of(config)
         self._client = open_client(settings, keep=at_once)  # a handshake for each small file takes long
         self._settings = replace(settings, client=self._client)
         self._stopped = stopped

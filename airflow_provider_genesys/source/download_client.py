@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import httpx
 
+from airflow_provider_genesys.cloud.addresses import only_public
+from airflow_provider_genesys.cloud.config import CloudConfig
 from airflow_provider_genesys.cloud.http.transport import USER_AGENT, hide_queries, trust
 from airflow_provider_genesys.source.wide_reads import read_widely
 
@@ -18,13 +20,20 @@ class DownloadSettings:
     :param retries: how many retries in a row may bring less than 64 KiB each.
     :param timeout: seconds for connecting, for waiting for a byte, and for bringing at least 64 KiB.
     :param verify: verify TLS certificates, or the path of a CA bundle; see :func:`.transport.trust`.
+    :param listed_hosts: the hosts that may have a private address; None for any host.
     :param client: a client of :func:`open_client` that many downloads share; None: the download opens its own.
     """
 
     retries: int = 5
     timeout: float = 60.0
     verify: bool | str | ssl.SSLContext = True
+    listed_hosts: tuple[str, ...] | None = None
     client: httpx.Client | None = None
+
+    @classmethod
+    def of(cls, config: CloudConfig) -> DownloadSettings:
+        """Return what the connection says."""
+        return cls(timeout=config.timeout, verify=config.verify, listed_hosts=config.allowed_download_hosts)
 
 
 def open_client(settings: DownloadSettings, *, keep: int) -> httpx.Client:
@@ -37,4 +46,6 @@ def open_client(settings: DownloadSettings, *, keep: int) -> httpx.Client:
         follow_redirects=False,
         limits=httpx.Limits(max_keepalive_connections=keep),
     )
+    if settings.listed_hosts is not None:
+        only_public(client, settings.listed_hosts)
     return read_widely(client)

@@ -46,5 +46,5 @@ def open_archive(hook: GenesysCloudHook, handle: dict[str, Any], known: Identity
         lambda fresh: hook.open_file_uri(handle, fresh=fresh),
         handle["export_id"],
         identity=known,
-        settings=DownloadSettings(timeout=hook.config.timeout, verify=hook.config.verify),
+        settings=DownloadSettings.of(hook.config),
     )

@@ -16,6 +16,7 @@ from jsonschema import Draft7Validator
 from airflow_provider_genesys import __version__
 from airflow_provider_genesys.cloud.config import ArchiveApi, CloudConfig
 from airflow_provider_genesys.cloud.regions import DOMAINS, base_urls
+from airflow_provider_genesys.exceptions import ConfigurationError
 from airflow_provider_genesys.get_provider_info import get_provider_info
 
 
@@ -124,7 +125,7 @@ def test_airflow_shows_the_whole_form(monkeypatch: pytest.MonkeyPatch) -> None:
     assert extras["requests_per_minute"]["value"] == 300
 
 
-def test_every_field_of_the_form_is_read_and_none_holds_a_secret() -> None:
+def test_every_field_of_the_form_is_read_and_the_one_secret_is_hidden() -> None:
     fields = connection_type()["conn-fields"]
     typed = {
         "region": "eu-west-1",
@@ -135,11 +136,18 @@ def test_every_field_of_the_form_is_read_and_none_holds_a_secret() -> None:
         "request_share": "0.5",
         "allowed_download_hosts": "a.example.com",
         "allow_insecure": True,
+        "former_client_secret": "s3cret",
     }
     assert set(typed) == set(fields)
     for name, value in typed.items():
         assert config(**{name: value}) != config(), name
-    assert not any(field["schema"].get("format") == "password" for field in fields.values())
+    hidden = [name for name, field in fields.items() if field["schema"].get("format") == "password"]
+    assert hidden == ["former_client_secret"]
+    assert "secret" in hidden[0], "by this word in its name Airflow masks an extra"
+    assert "s3cret" not in repr(config(**typed))
+    with pytest.raises(ConfigurationError) as caught:
+        config(former_client_secret=["s3cret"])
+    assert "s3cret" not in str(caught.value)
 
 
 def test_the_defaults_that_the_form_shows_are_those_of_an_empty_extra() -> None:
