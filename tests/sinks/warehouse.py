@@ -46,6 +46,9 @@ class Warehouse:
     def rows(self) -> list[dict[str, Any]]:
         return self.execute("SELECT * FROM recordings ORDER BY recording_id")
 
+    def rows_by(self, key: str) -> list[dict[str, Any]]:
+        return self.execute(f"SELECT * FROM recordings ORDER BY {key}")
+
     def ledger(self) -> dict[str, Any]:
         (row,) = self.execute("SELECT * FROM genesys_ledger")
         return row

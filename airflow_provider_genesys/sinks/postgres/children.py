@@ -27,6 +27,7 @@ from airflow_provider_genesys.sinks.postgres.columns import (
 )
 from airflow_provider_genesys.sinks.postgres.schema import columns_of, create_table, ensure
 from airflow_provider_genesys.sinks.postgres.session import Cursor
+from airflow_provider_genesys.sinks.postgres.types import check_exact
 
 _WRITTEN = """
 SELECT t.{key}::text, t.{offset} FROM {target} AS t
@@ -48,10 +49,11 @@ class Children:
         place = contract.index(contract.key)
         self._load = load
         self._place = place
+        self._key = snake_case(contract.key)
         self._kind = TYPES[contract.columns[place].type]
         self._names = {
             "target": sql.Identifier(schema, table),
-            "key": sql.Identifier(snake_case(contract.key)),
+            "key": sql.Identifier(self._key),
             "kind": sql.SQL(self._kind),
             "offset": sql.Identifier(OFFSET.name),
             "export": sql.Identifier(EXPORT.name),
@@ -68,7 +70,17 @@ class Children:
         """
         for child, table in self._tables:
             ensure(cursor, table, self._definition(child, table), create=create)
+        self.check_types(cursor)
         self.replace(cursor, [], [], rehearse=True)
+
+    def check_types(self, cursor: Cursor) -> None:
+        """Check that the tables hold each value.
+
+        :raises SinkRefusedError: one does not; the message holds the SQL.
+        """
+        for child, table in self._tables:
+            own = zip(self._own[child], (TYPES[column.type] for column in child.columns), strict=True)
+            check_exact(cursor, table, {self._key: self._kind, ORDINAL: "integer", **dict(own)})
 
     def replace(
         self, cursor: Cursor, rows: Sequence[tuple[Any, ...]], offsets: Sequence[int], *, rehearse: bool = False
@@ -127,7 +139,12 @@ def children_of(schema: str, table: str, load: Load, modes: tuple[str, str] | No
 
 
 def children_there(cursor: Cursor, schema: str, table: str, load: Load) -> Children:
-    """Return those child tables of a load that exist: a replay makes none."""
+    """Return those child tables of a load that exist: a replay makes none.
+
+    :raises SinkRefusedError: one does not hold each value; the message holds the SQL.
+    """
     contract = load.contract
     names = {child: sql.Identifier(schema, child_name(table, child, contract)) for child in contract.children}
-    return Children(schema, table, load, [child for child, name in names.items() if columns_of(cursor, name)])
+    found = Children(schema, table, load, [child for child, name in names.items() if columns_of(cursor, name)])
+    found.check_types(cursor)
+    return found

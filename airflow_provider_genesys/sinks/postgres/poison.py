@@ -15,6 +15,7 @@ from airflow_provider_genesys.pipeline.load import Batch, Load
 from airflow_provider_genesys.sinks.postgres.errors import is_of_a_row, lacks_partition, rule_of
 from airflow_provider_genesys.sinks.postgres.session import Cursor
 from airflow_provider_genesys.sinks.postgres.table import Table
+from airflow_provider_genesys.sinks.postgres.types import InexactValue
 from airflow_provider_genesys.source.records import DeadLetter
 
 
@@ -86,6 +87,8 @@ def _reason(error: Exception) -> tuple[str, str]:
     names = {"column": error.diag.column_name, "constraint": error.diag.constraint_name}
     places = [f"{kind} {name}" for kind, name in names.items() if name]
     rule = rule_of(error)
+    if isinstance(error, InexactValue):
+        return rule, f"The table cannot hold the row as it is: {error}."
     return rule, f"PostgreSQL refuses the row: {', '.join([rule.replace('-', ' '), *places])}"
 
 

@@ -44,6 +44,7 @@ from airflow_provider_genesys.sinks.postgres.schema import check, columns_of, fi
 from airflow_provider_genesys.sinks.postgres.session import Connection, Cursor, Session
 from airflow_provider_genesys.sinks.postgres.table import Table
 from airflow_provider_genesys.sinks.postgres.target import Target
+from airflow_provider_genesys.sinks.postgres.types import near_columns
 from airflow_provider_genesys.sinks.postgres.upsert import Landed, lineage
 from airflow_provider_genesys.sinks.postgres.window import shared_lock
 
@@ -209,8 +210,8 @@ class PostgresReplay:
         if not columns:
             raise SinkRefusedError(f"There is no table {self._target} to replay dead letters into.")
         check(identifier, contract, load, columns)
-        key = find_key(cursor, identifier, contract)
-        return Table(Target(identifier, self._ledger, contract, key), lineage(load, self._target, EVER.since))
+        key, near = find_key(cursor, identifier, contract), near_columns(cursor, identifier, contract)
+        return Table(Target(identifier, self._ledger, contract, key, near), lineage(load, self._target, EVER.since))
 
     def _mark(self, cursor: Cursor, load: Load, judged: Judged) -> None:
         facts = {**self._key(load), "run_id": load.run_id, "contract": str(load.contract)}

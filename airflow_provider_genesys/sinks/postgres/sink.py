@@ -51,6 +51,7 @@ from airflow_provider_genesys.sinks.postgres.shards import Shards, check_options
 from airflow_provider_genesys.sinks.postgres.staging import Publish, Staging
 from airflow_provider_genesys.sinks.postgres.table import Table
 from airflow_provider_genesys.sinks.postgres.target import Target
+from airflow_provider_genesys.sinks.postgres.types import near_columns
 from airflow_provider_genesys.sinks.postgres.upsert import Landed, lineage
 from airflow_provider_genesys.sinks.postgres.window import (
     NOTHING_REMOVED,
@@ -230,7 +231,8 @@ class PostgresSink:
 
     def _find_target(self, cursor: Cursor) -> Target:
         key = find_key(cursor, self._identifier, self._contract)
-        return Target(self._identifier, self._ledger.identifier, self._contract, key)
+        near = near_columns(cursor, self._identifier, self._contract)
+        return Target(self._identifier, self._ledger.identifier, self._contract, key, near)
 
     def _table_for_batches(self) -> Table:
         staged = self._publish == "atomic"
@@ -262,7 +264,8 @@ class PostgresSink:
             evolve(cursor, self._identifier, contract, allowed=self._create_table)
             if self._publish == "atomic":
                 evolve(cursor, self._staging.identifier, contract, allowed=True)
-        self._target = self._target.evolved(contract)
+            near = near_columns(cursor, self._identifier, contract)
+        self._target = self._target.evolved(contract, near)
         self._table = self._table_for_batches()
 
     def _commit(self, batch: Batch, poison: dict[int, DeadLetter]) -> Checkpoint:

@@ -31,6 +31,7 @@ from airflow_provider_genesys.sinks.postgres.ledger import HeldRow
 from airflow_provider_genesys.sinks.postgres.schema import create_table, ensure
 from airflow_provider_genesys.sinks.postgres.session import Connection, Cursor
 from airflow_provider_genesys.sinks.postgres.sink import PostgresSink
+from airflow_provider_genesys.sinks.postgres.types import check_exact
 from airflow_provider_genesys.sinks.postgres.upsert import Landed
 from airflow_provider_genesys.sinks.postgres.window import NOTHING_REMOVED, Removed
 
@@ -41,6 +42,7 @@ Deletes = Literal["mark", "remove", "keep"]
 
 DELETED = Column("_deleted_at", "@deleted", "timestamp", description="When a snapshot was first without it")
 VALID_FROM, VALID_TO = "_valid_from", "_valid_to"
+TIME = TYPES["timestamp"]
 _COUNTED = ("present", "new", "changed", "returned", "deleted")
 
 _COMPARE = """
@@ -138,15 +140,19 @@ class SnapshotSink(PostgresSink):
         super()._prepare_tables(cursor)
         if self._snapshots.history:
             ensure(cursor, self._history, self._history_definition(), create=self._create_table)
+            check_exact(cursor, self._history, self._history_types() | {VALID_FROM: TIME, VALID_TO: TIME})
+
+    def _history_types(self) -> dict[str, str]:
+        contract = self._contract
+        columns = zip(column_names(contract), contract.columns, strict=True)
+        return {name: TYPES[column.type] for name, column in columns if column != DELETED}
 
     def _history_definition(self) -> sql.Composed:
         contract = self._contract
         own = [
-            sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(TYPES[column.type]))
-            for name, column in zip(column_names(contract), contract.columns, strict=True)
-            if column != DELETED
+            sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(kind)) for name, kind in self._history_types().items()
         ]
-        more = [f"{EXPORT.name} text", f"{VALID_FROM} timestamptz NOT NULL", f"{VALID_TO} timestamptz"]
+        more = [f"{EXPORT.name} text", f"{VALID_FROM} {TIME} NOT NULL", f"{VALID_TO} {TIME}"]
         key = sql.Identifier(column_names(contract)[contract.index(contract.key)])
         primary = sql.SQL("PRIMARY KEY ({}, {})").format(key, sql.Identifier(VALID_FROM))
         return create_table(self._history, [*own, *map(sql.SQL, more), primary])

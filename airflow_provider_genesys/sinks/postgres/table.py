@@ -17,6 +17,7 @@ from psycopg.pq import Format
 from airflow_provider_genesys.sinks.postgres.columns import OFFSET, TYPES
 from airflow_provider_genesys.sinks.postgres.session import Connection, Cursor
 from airflow_provider_genesys.sinks.postgres.target import Target
+from airflow_provider_genesys.sinks.postgres.types import InexactValue, inexact
 from airflow_provider_genesys.sinks.postgres.upsert import Landed, Upsert
 
 _STAGE = "CREATE TEMPORARY TABLE genesys_stage ({columns}) ON COMMIT DROP"
@@ -36,6 +37,8 @@ class Table:
         self._types = [*(TYPES[column.type] for column in target.contract.columns), OFFSET.type]
         self._lineage = lineage
         self._upsert = Upsert(target, stage)
+        self._near = target.near
+        self._inexact = inexact(target.near, target.contract, stage) if target.near else None
         columns = zip([*target.own, OFFSET.name], self._types, strict=True)
         definitions = [sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(kind)) for name, kind in columns]
         names = {"stage": stage, "columns": sql.SQL(", ").join(definitions)}
@@ -55,11 +58,20 @@ class Table:
         """Upsert ``rows``, whose records begin at ``offsets``; of their own duplicates, too, the newest stays.
 
         ``stage`` has to have been executed in the same transaction. ``overtaken``: see :meth:`Upsert.run`.
+
+        :raises InexactValue: the table would hold a value as another one.
         """
         kept = newest(list(map(self._key, rows)), offsets)
         self._fill_stage(cursor.connection, ((*rows[place], offsets[place]) for place in kept))
+        self._check_near(cursor)
         landed = self._upsert.run(cursor, len(kept), self._lineage, overtaken=overtaken)
         return replace(landed, duplicates=len(rows) - landed.written)
+
+    def _check_near(self, cursor: Cursor) -> None:
+        if self._inexact:
+            [found] = cursor.execute(self._inexact).fetchall()
+            if wrong := [column for column, differs in zip(self._near, found, strict=True) if differs]:
+                raise InexactValue(wrong)
 
     def unstage(self, cursor: Cursor) -> None:
         """Make room for another ``stage`` in the same transaction."""

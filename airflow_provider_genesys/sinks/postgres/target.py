@@ -17,6 +17,7 @@ from airflow_provider_genesys.sinks.postgres.columns import (
     column_names,
 )
 from airflow_provider_genesys.sinks.postgres.ranking import EARLIER, LATER, SHOWN
+from airflow_provider_genesys.sinks.postgres.types import Near
 
 
 @dataclass(frozen=True)
@@ -25,16 +26,18 @@ class Target:
 
     :param ledger: the ledger of the loads into it.
     :param key: names of the columns of its unique key; of equal ones the newest row stays.
+    :param near: columns that hold some values of the contract's only; see :mod:`.postgres.types`.
     """
 
     identifier: sql.Identifier
     ledger: sql.Identifier
     contract: Contract
     key: tuple[str, ...]
+    near: tuple[Near, ...] = ()
 
-    def evolved(self, contract: Contract) -> Target:
+    def evolved(self, contract: Contract, near: tuple[Near, ...]) -> Target:
         """Return the table as ``contract`` fills it, into which its own has evolved."""
-        return replace(self, contract=contract)
+        return replace(self, contract=contract, near=near)
 
     @property
     def own(self) -> list[str]:

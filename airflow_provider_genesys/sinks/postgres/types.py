@@ -1,0 +1,165 @@
+"""Whether a table of the user's holds what a contract's columns give: exactly, or after a look at each row, or never.
+
+PostgreSQL casts what is inserted to the column's type, and many casts change the value without a word: a ``date`` loses
+the time, ``numeric(12,-3)`` the last digits, ``varchar(3)`` blanks at the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import psycopg
+from psycopg import sql
+
+from airflow_provider_genesys.contracts.contract import Contract
+from airflow_provider_genesys.exceptions import SinkRefusedError
+from airflow_provider_genesys.sinks.postgres.columns import LINEAGE, TYPES, column_names
+from airflow_provider_genesys.sinks.postgres.session import Cursor
+
+# Of each column the type below all domains, with its modifier.
+_HELD = """
+WITH RECURSIVE held AS (
+    SELECT a.attname, format_type(a.atttypid, a.atttypmod) AS shown, a.atttypid AS type, a.atttypmod AS modifier
+    FROM pg_catalog.pg_attribute AS a WHERE attrelid = to_regclass(%s) AND attnum > 0 AND NOT attisdropped
+    UNION ALL
+    SELECT held.attname, held.shown, t.typbasetype, coalesce(nullif(t.typtypmod, -1), held.modifier)
+    FROM held JOIN pg_catalog.pg_type AS t ON t.oid = held.type WHERE t.typtype = 'd'
+)
+SELECT attname, shown, CASE WHEN n.nspname = 'pg_catalog' OR typname = 'citext' THEN typname ELSE '' END, modifier,
+    upper(current_setting('TimeZone')) ~ '^(ETC/)?(UTC|UCT|GMT|GMT[+-]?0|ZULU|UNIVERSAL|GREENWICH)$'
+FROM held JOIN pg_catalog.pg_type AS t ON t.oid = type JOIN pg_catalog.pg_namespace AS n ON n.oid = t.typnamespace
+WHERE t.typtype <> 'd'
+"""
+
+_TEXTS = {"text", "varchar", "bpchar", "citext"}
+_NUMBERS = {"int2", "int4", "int8", "float4", "float8", "numeric"}
+_TIMES = {"date", "timestamp", "timestamptz"}
+_EXACT = {
+    "text": {"text", "varchar"},
+    "bigint": {"int8", "int4", "int2", "numeric", "text", "varchar"},
+    "integer": {"int8", "int4", "numeric"},
+    "double precision": {"float8"},
+    "numeric": {"numeric", "text", "varchar"},
+    "boolean": {"bool"},
+    "timestamptz": {"timestamptz"},
+    "uuid": {"uuid", "text", "varchar"},
+    "jsonb": {"jsonb", "json", "text", "varchar"},
+}
+"""By the type that a contract gives: those that hold each of its values, or refuse it, where they have no modifier."""
+_NEAR = {
+    "text": _TEXTS,
+    "bigint": _TEXTS | {"float8", "numeric"},
+    "double precision": _TEXTS | {"numeric"},
+    "numeric": _TEXTS | {"float8", "numeric"},
+    "boolean": _TEXTS,
+    "timestamptz": _TEXTS | {"timestamptz"},
+    "uuid": _TEXTS,
+    "jsonb": _TEXTS,
+}
+"""Those that hold some of its values: each row is looked at."""
+_FAMILIES = {
+    "text": _TEXTS,
+    "bigint": _NUMBERS,
+    "integer": _NUMBERS,
+    "double precision": _NUMBERS,
+    "numeric": _NUMBERS,
+    "timestamptz": _TIMES,
+}
+"""By the type that a contract gives: those that ALTER TABLE turns into it as they are."""
+_MILLISECONDS = 3
+_MICROSECONDS = 6
+
+
+class Near(NamedTuple):
+    """A column that holds some of the values that a contract gives; ``type`` as ``CREATE TABLE`` has it."""
+
+    name: str
+    type: str
+
+
+class InexactValue(psycopg.DataError):
+    """A row has a value that its column would hold as another one."""
+
+    def __init__(self, columns: Sequence[Near]) -> None:
+        super().__init__("; ".join(f"column {name} of type {kind} would hold another value" for name, kind in columns))
+
+
+class _Held(NamedTuple):
+    name: str
+    shown: str
+    base: str
+    modifier: int
+    utc: bool
+
+    def is_exact(self, given: str) -> bool:
+        """Whether each value comes back as it was, or is refused."""
+        if self.base == "timestamp" and self.utc:
+            return given == "timestamptz" and self.modifier in (-1, _MICROSECONDS)
+        if self.base == "numeric" and given == "bigint" and self._scale >= 0:
+            return True
+        return self.base in _EXACT[given] and self.modifier in (-1, _MICROSECONDS if self.base in _TIMES else -1)
+
+    def is_near(self, given: str) -> bool:
+        """Whether some values come back as they were."""
+        if self.base == "timestamptz":
+            return given == self.base and self.modifier >= _MILLISECONDS
+        return self.base in _NEAR[given] and (self.base != "numeric" or self._scale >= 0)
+
+    def remedy(self, given: str) -> sql.Composed:
+        """Compose the action of ALTER TABLE that makes the column hold all values."""
+        how = "" if self.base in _FAMILIES.get(given, ()) else " USING {0}::text::{1}"
+        if self.base == "timestamp":
+            how = " USING {0} AT TIME ZONE current_setting('TimeZone')"
+        return sql.SQL("ALTER COLUMN {0} TYPE {1}" + how).format(sql.Identifier(self.name), sql.SQL(given))
+
+    @property
+    def _scale(self) -> int:
+        # The lower eleven bits, signed, as numeric.c has it.
+        return 0 if self.modifier == -1 else (((self.modifier - 4) & 0x7FF) ^ 1024) - 1024
+
+
+def near_columns(cursor: Cursor, table: sql.Identifier, contract: Contract) -> tuple[Near, ...]:
+    """Return the columns of the target that hold some values of the contract's.
+
+    :raises SinkRefusedError: one would change nearly all of them; the message holds the SQL that repairs it.
+    """
+    given = {name: TYPES[column.type] for name, column in zip(column_names(contract), contract.columns, strict=True)}
+    held = _held(cursor, table)
+    found = {name: held[name] for name in given if name in held and not held[name].is_exact(given[name])}
+    own = {column.name: column.type for column in LINEAGE if column.type != "text"}
+    _refuse(table, held, {name: given[name] for name, column in found.items() if not column.is_near(given[name])} | own)
+    return tuple(Near(name, column.shown) for name, column in found.items())
+
+
+def check_exact(cursor: Cursor, table: sql.Identifier, given: Mapping[str, str]) -> None:
+    """Check that a table beside the target holds each value; its rows are not looked at.
+
+    :param given: by column, the type that is written.
+    :raises SinkRefusedError: it does not; the message holds the SQL that repairs it.
+    """
+    _refuse(table, _held(cursor, table), given)
+
+
+def inexact(near: Sequence[Near], contract: Contract, stage: sql.Identifier) -> sql.Composed:
+    """Compose the query that tells of each of the ``near`` columns whether it would hold a staged value as another."""
+    given = {name: TYPES[column.type] for name, column in zip(column_names(contract), contract.columns, strict=True)}
+    text = "coalesce(bool_or({0}::{1}::{2} IS DISTINCT FROM {0}), false)"
+    tests = [sql.SQL(text).format(sql.Identifier(name), sql.SQL(kind), sql.SQL(given[name])) for name, kind in near]
+    return sql.SQL("SELECT {} FROM {}").format(sql.SQL(", ").join(tests), stage)
+
+
+def _held(cursor: Cursor, table: sql.Identifier) -> dict[str, _Held]:
+    return {row[0]: _Held(*row) for row in cursor.execute(_HELD, [table.as_string()]).fetchall()}
+
+
+def _refuse(table: sql.Identifier, held: Mapping[str, _Held], given: Mapping[str, str]) -> None:
+    wrong = [held[name] for name, kind in given.items() if name in held and not held[name].is_exact(kind)]
+    if wrong:
+        kinds = ", ".join(f"{column.name} is {column.shown}, not {given[column.name]}" for column in wrong)
+        remedy = sql.SQL(", ").join(column.remedy(given[column.name]) for column in wrong)
+        statement = sql.SQL("ALTER TABLE {} {}").format(table, remedy).as_string()
+        raise SinkRefusedError(
+            f"The table {table.as_string()} has columns that would hold other values than the records have: {kinds}. "
+            f"Run: {statement};"
+        )
