@@ -19,7 +19,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime, timezone
 from functools import partial
 from typing import Any
@@ -55,6 +55,8 @@ from airflow_provider_genesys.source.download_client import DownloadSettings
 from airflow_provider_genesys.source.pages import Pages, open_pages
 from airflow_provider_genesys.source.read_ahead import Handover
 from airflow_provider_genesys.stores import piece_writer
+from airflow_provider_genesys.stores.azure_blob import AzureStore
+from airflow_provider_genesys.stores.base import ObjectStore
 from airflow_provider_genesys.stores.s3 import S3Store
 from airflow_provider_genesys.testing.services.azure import connection_string
 from tests.sinks.lake import client_for
@@ -178,17 +180,25 @@ def load(job: dict[str, Any]) -> Any:
             )
 
         options = run.Options(batch_size=job["batch_size"], flush_interval=10)
-        whole = Load("load", job["export_id"], kind, *DAY, DAY[1], resolve(None, kind=kind), "test")
+        contract = replace(resolve(None, kind=kind), records_path=job.get("records_path"))
+        whole = Load("load", job["export_id"], kind, *DAY, DAY[1], contract, "test")
         if job["place"].get("raw"):
             return land(whole, {}, download, LANDINGS[job["sink"]](job["place"]), options)
         if bucket := job["place"].get("media_bucket"):
-            store = MediaStore(S3Store(client_for(job["place"]["endpoint_url"]), bucket), "media")
+            store = MediaStore(media_in(job["place"], bucket), "media")
             settings = {"page_size": job["page_size"], "at_once": 3, "patience": Patience(0.01, 0.05, 20)}
             media, jobs = open_media(handle, client, store, **settings)
             with closing(media):
                 pages = Pages(media.read, job["export_id"], jobs=jobs)
                 return run.run(whole, lambda _: pages, postgres(job["place"]), options)
         return run.run(whole, result, SINKS[job["sink"]](job["place"]), options)
+
+
+def media_in(place: dict[str, Any], bucket: str) -> ObjectStore:
+    if "account_url" in place:
+        account = BlobServiceClient.from_connection_string(connection_string(place["account_url"]))
+        return AzureStore(account.get_container_client(bucket))
+    return S3Store(client_for(place["endpoint_url"]), bucket)
 
 
 def postgres(place: dict[str, Any]) -> Sink:

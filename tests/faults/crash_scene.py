@@ -27,6 +27,8 @@ from tests.sinks.queues import Queues, dynamodb_store, state_of
 
 ROOT = Path(__file__).parents[2]
 TABLE = "crashes"
+ROWS = "rows/"
+"""A prefix, beside which an object store keeps the rows of children."""
 PAGE = 12
 """Conversations in a page."""
 CHILD_TABLES = {f"recordings_{child.name}" for child in resolve("conversation_details", kind="").children}
@@ -72,12 +74,16 @@ class Source:
     size: int
     kind: str = "recordings"
 
+    records_path: str | None = None
+
     def job(self) -> dict[str, Any]:
         job = {"export_id": self.export_id, "connection": self.connection, "kind": self.kind}
-        return {**job, "page_size": PAGE}
+        return {**job, "page_size": PAGE, "records_path": self.records_path}
 
 
-def make_source(genesys: FakeGenesys, kind: str = "recordings", **settings: Any) -> Source:
+def make_source(
+    genesys: FakeGenesys, kind: str = "recordings", records_path: str | None = None, **settings: Any
+) -> Source:
     for name, value in settings.items():
         setattr(genesys, name, value)
     connection = {"host": genesys.url, **genesys.connection()}
@@ -90,7 +96,7 @@ def make_source(genesys: FakeGenesys, kind: str = "recordings", **settings: Any)
         while not found.status(client, export_id).state.terminal:
             pass
     size = genesys.exports[export_id].delivered.size if export_id in genesys.exports else 0
-    return Source(export_id, connection, size, kind)
+    return Source(export_id, connection, size, kind, records_path)
 
 
 @dataclass
@@ -146,7 +152,7 @@ class Places:
             assert [key for key in bucket.uploads() if key.startswith(prefix)] == []
             return objects({key[len(prefix) :]: bucket.read(key) for key in bucket.listed(prefix)}, prefix)
 
-        place = {"endpoint_url": self.s3.endpoint_url, "bucket": self.bucket, "prefix": prefix}
+        place = {"endpoint_url": self.s3.endpoint_url, "bucket": self.bucket, "prefix": f"{prefix}{ROWS}"}
         return {**place, **settings}, read
 
     def _folder(self, settings: dict[str, Any]) -> Place:
@@ -171,7 +177,7 @@ class Places:
             held = {name[len(prefix) :]: self.blobs.download_blob(name).readall() for name in names}
             return objects(held, prefix)
 
-        place = {"account_url": self.azurite.account_url, "container": self.container, "prefix": prefix}
+        place = {"account_url": self.azurite.account_url, "container": self.container, "prefix": f"{prefix}{ROWS}"}
         return {**place, **settings}, read
 
     def _queues(self, _: dict[str, Any]) -> Place:
@@ -186,6 +192,71 @@ class Places:
             return {"rows": records.bodies, "letters": letters.bodies, "processed_at": held["processed_at"]}
 
         return place, read
+
+
+PROCESSED_AT = [f"2026-11-23T0{attempt}:00:00+00:00" for attempt in range(1, 6)]
+"""The times at which the attempts would begin: the one that commits first leaves its own in every row."""
+OWN = {"attempts", "ended_at", "location", "parts", "peak_memory_mb", "phases", "seconds", "signal", "started_at"}
+OWN |= {"steps", "took"}
+"""What differs between certificates of equal loads."""
+
+
+@dataclass
+class Scene:
+    """One export, one kind of place, and what perfect runs leave in such places."""
+
+    loader: Loader
+    places: Places
+    source: Source
+    batch_size: int
+    settings: dict[str, Any] = field(default_factory=dict)
+    perfect: dict[tuple[str, str], tuple[dict[str, Any], Contents]] = field(default_factory=dict)
+
+    def killed_and_taken_up(self, sink: str, *kills: dict[str, Any]) -> list[dict[str, Any]]:
+        """Load with these kills, one for each attempt, then without; compare what is there; return all answers."""
+        place, read = self.places.new(sink, **self.settings)
+        attempts = zip([*kills, {}], PROCESSED_AT, strict=False)
+        answers = [self._attempt(sink, place, processed_at, **kill) for kill, processed_at in attempts]
+        assert "counts" in answers[-1], answers[-1]
+        found = read()
+        certificate, contents = self.perfect_run(sink, found["processed_at"])
+        assert found == contents, difference(found, contents)
+        assert _lasting(answers[-1]) == _lasting(certificate)
+        return answers
+
+    def perfect_run(self, sink: str, processed_at: str) -> tuple[dict[str, Any], Contents]:
+        if (sink, processed_at) not in self.perfect:
+            place, read = self.places.new(sink, **self.settings)
+            certificate = self._attempt(sink, place, processed_at)
+            assert "counts" in certificate, certificate
+            self.perfect[sink, processed_at] = certificate, read()
+        return self.perfect[sink, processed_at]
+
+    def _attempt(self, sink: str, place: dict[str, Any], processed_at: str, **kill: Any) -> dict[str, Any]:
+        job = {"sink": sink, "place": place, "processed_at": processed_at, "batch_size": self.batch_size}
+        return self.loader.load(**job, **self.source.job(), **kill)
+
+
+def difference(found: Contents, expected: Contents) -> str:
+    """Return what differs first: the object, table or kind of letters, and the row in it."""
+    name = next(name for name in expected if found.get(name) != expected[name])
+    here, there = found[name], expected[name]
+    if isinstance(here, dict) and isinstance(there, dict):
+        if here.keys() != there.keys():
+            return f"{name}: not on both sides: {sorted(here.keys() ^ there.keys())}"
+        key = next(key for key in there if here[key] != there[key])
+        name, here, there = f"{name}, {key}", here[key], there[key]
+        if isinstance(here, bytes):
+            here, there = rows_in(key, here), rows_in(key, there)
+    if not isinstance(here, list):
+        return f"{name}: {here!r:.300} in place of {there!r:.300}"
+    pairs = enumerate(itertools.zip_longest(here, there))
+    rows = next((f"row {n}: {a!r:.2000} in place of {b!r:.2000}" for n, (a, b) in pairs if a != b), None)
+    return f"{name}: {rows or 'equal rows in other bytes'}"
+
+
+def _lasting(certificate: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in certificate.items() if name not in OWN}
 
 
 _ROWS = "SELECT to_jsonb(row) - '_loaded_at' AS held FROM {}.{} AS row ORDER BY held"
@@ -220,10 +291,12 @@ def objects(held: dict[str, bytes], prefix: str) -> Contents:
     [name] = [key for key in held if key.endswith("_manifest.json")]
     manifest = json.loads(held[name])
     parts, letters = ([part["key"].removeprefix(prefix) for part in manifest[of]] for of in ("parts", "dead_letters"))
-    parts += [part["key"] for listed in manifest.get("children", {}).values() for part in listed]
+    children = [part["key"].removeprefix(prefix) for listed in manifest.get("children", {}).values() for part in listed]
+    parts += children
     hidden = {key for key in held if "/." in key}  # a folder's ledger entry or manifest that was not whole
-    ledger = sorted(key for key in held.keys() - hidden if key.startswith("_ledger/"))
-    assert held.keys() - hidden == {name, *parts, *letters, *ledger}
+    ledger = sorted(key for key in held.keys() - hidden if "_ledger/" in key)
+    stray = (held.keys() - hidden) ^ {name, *parts, *letters, *ledger}
+    assert not stray, f"not on both sides, of the store and of the manifest: {sorted(stray)}"
     newest = json.loads(held[ledger[-1]])
     assert newest["state"] == "complete"
     if manifest["contract"] == "raw":

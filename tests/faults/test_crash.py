@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import random
 import signal
-from collections.abc import Iterator
-from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
@@ -18,15 +16,14 @@ import pytest
 
 from airflow_provider_genesys import failpoints
 from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
-from airflow_provider_genesys.testing.services import AzuriteServer, PostgresServer, S3Server
 from tests.faults.crash_child import DAY
-from tests.faults.crash_scene import Contents, Loader, Places, Source, loader, make_source
+from tests.faults.crash_scene import PROCESSED_AT, Loader, Places, Scene, make_source
 
 TABLES = ("postgres", "postgres-atomic")
 OBJECT_STORES = ("s3", "local", "azure")
 SINKS = (*TABLES, *OBJECT_STORES, "sqs")
 PAGED = ("postgres", "local")
-"""Into which pages are loaded: a table takes pieces of pages, an object store whole ones."""
+"""For which pages are killed at every step: a table takes pieces of pages, an object store whole ones."""
 SEEDS = {"sqs": 2}
 """How many random kills a sink meets without --long; others meet 20. A queue takes long to be read."""
 EVERYWHERE = {
@@ -41,6 +38,13 @@ EVERYWHERE = {
     failpoints.COMPLETE: (1,),
 }
 """At which of the times that it is reached a step is deadly."""
+OF_PAGES = {
+    "postgres-atomic": (failpoints.COMMITTED, failpoints.PUBLISHED),
+    "s3": (failpoints.PART_UPLOADED, failpoints.LEDGER_WRITTEN, failpoints.MANIFEST_WRITTEN),
+    "azure": (failpoints.PART_UPLOADED, failpoints.LEDGER_WRITTEN, failpoints.MANIFEST_WRITTEN),
+    "sqs": (failpoints.SENT, failpoints.COMMITTED),
+}
+"""At which steps pages meet their end in the other sinks: where what a sink has and what it knows differ."""
 OF_TABLES = {failpoints.CLAIMING: (1,)}
 OF_OBJECTS = {
     failpoints.CLAIMED: (1,),
@@ -78,73 +82,6 @@ def case(sink: str, *more: object) -> Any:
     """Return one case; of those of a queue most are long, because all of it is read back each time."""
     short = sink != "sqs" or OF_QUEUES_SHORT.intersection(more)
     return pytest.param(sink, *more, marks=[] if short else [pytest.mark.long])
-
-
-PROCESSED_AT = [f"2026-11-23T0{attempt}:00:00+00:00" for attempt in range(1, 6)]
-"""The times at which the attempts would begin: the one that commits first leaves its own in every row."""
-OWN = {"attempts", "ended_at", "location", "parts", "peak_memory_mb", "phases", "seconds", "signal", "started_at"}
-OWN |= {"steps", "took"}
-"""What differs between certificates of equal loads."""
-
-
-@dataclass
-class Scene:
-    """One export, one kind of place, and what perfect runs leave in such places."""
-
-    loader: Loader
-    places: Places
-    source: Source
-    batch_size: int
-    settings: dict[str, Any] = field(default_factory=dict)
-    perfect: dict[tuple[str, str], tuple[dict[str, Any], Contents]] = field(default_factory=dict)
-
-    def killed_and_taken_up(self, sink: str, *kills: dict[str, Any]) -> list[dict[str, Any]]:
-        """Load with these kills, one for each attempt, then without; compare what is there; return all answers."""
-        place, read = self.places.new(sink, **self.settings)
-        attempts = zip([*kills, {}], PROCESSED_AT, strict=False)
-        answers = [self._attempt(sink, place, processed_at, **kill) for kill, processed_at in attempts]
-        assert "counts" in answers[-1], answers[-1]
-        found = read()
-        certificate, contents = self.perfect_run(sink, found["processed_at"])
-        assert found == contents
-        assert _lasting(answers[-1]) == _lasting(certificate)
-        return answers
-
-    def perfect_run(self, sink: str, processed_at: str) -> tuple[dict[str, Any], Contents]:
-        if (sink, processed_at) not in self.perfect:
-            place, read = self.places.new(sink, **self.settings)
-            certificate = self._attempt(sink, place, processed_at)
-            assert "counts" in certificate, certificate
-            self.perfect[sink, processed_at] = certificate, read()
-        return self.perfect[sink, processed_at]
-
-    def _attempt(self, sink: str, place: dict[str, Any], processed_at: str, **kill: Any) -> dict[str, Any]:
-        job = {"sink": sink, "place": place, "processed_at": processed_at, "batch_size": self.batch_size}
-        return self.loader.load(**job, **self.source.job(), **kill)
-
-
-def _lasting(certificate: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in certificate.items() if name not in OWN}
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[tuple[FakeGenesys, Loader]]:
-    with FakeGenesys(requests_per_minute=1_000_000) as genesys, loader() as children:
-        yield genesys, children
-
-
-@pytest.fixture(scope="module")
-def places(
-    postgres: PostgresServer, s3: S3Server, azurite: AzuriteServer, tmp_path_factory: pytest.TempPathFactory
-) -> Places:
-    return Places(
-        postgres.create_database("crashes"),
-        s3,
-        s3.create_bucket("crashes"),
-        tmp_path_factory.mktemp("crashes"),
-        azurite,
-        azurite.create_container("crashes"),
-    )
 
 
 @pytest.fixture(scope="module")
@@ -209,7 +146,10 @@ def test_killed_at_a_step_of_parquet(parquet: Scene, sink: str, step: str) -> No
 @pytest.mark.outcome("processes", "SIGKILL at every named step of a load from cursor pages", "recovers")
 @pytest.mark.parametrize(
     ("sink", "step", "nth"),
-    [(*of, nth) for of, nth in {(sink, step): nth for sink, step, nth in STEPS if sink in PAGED}.items()],
+    [
+        *((*of, nth) for of, nth in {(sink, step): nth for sink, step, nth in STEPS if sink in PAGED}.items()),
+        *((sink, step, 1) for sink, steps in OF_PAGES.items() for step in steps),
+    ],
 )
 def test_killed_at_a_step_of_pages(pages: Scene, sink: str, step: str, nth: int) -> None:
     killed, resumed = pages.killed_and_taken_up(sink, {"step": step, "nth": nth})

@@ -13,6 +13,7 @@ import random
 import signal
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,7 +24,7 @@ from airflow_provider_genesys import failpoints
 from airflow_provider_genesys.media.fetch import MEDIA_DESCRIBED, MEDIA_STORED
 from airflow_provider_genesys.media.store import PIECE
 from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
-from airflow_provider_genesys.testing.services import PostgresServer, S3Server
+from airflow_provider_genesys.testing.services import AzuriteServer, PostgresServer, S3Server
 from tests.faults.crash_scene import Contents, Loader, Source, loader, make_source, tables
 from tests.sinks.lake import Bucket
 
@@ -44,6 +45,8 @@ STEPS = {
     failpoints.COMPLETE: (1,),
 }
 """At which of the times that it is reached a step is deadly."""
+IN_AZURE = (MEDIA_STORED, MEDIA_DESCRIBED, failpoints.PUTTING, failpoints.COMMITTED)
+"""At which of them a load with its media in Azure meets its end: where what is stored and what is known differ."""
 OF_LARGE_FILES = {failpoints.PIECE_SENT: (2,), failpoints.COMPLETING: (2,)}
 RESUMED = {failpoints.COMMITTED, failpoints.REPORTED, failpoints.FINISHING, failpoints.CHECKED}
 """After these there is a checkpoint to go on from, and the next attempt has to."""
@@ -53,22 +56,44 @@ def cases(deadly: dict[str, tuple[int, ...]]) -> list[tuple[str, int]]:
     return [(step, nth) for step, times in deadly.items() for nth in times]
 
 
+class Container:
+    """What an Azure container holds, asked as :class:`.lake.Bucket` is."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    def listed(self, prefix: str = "") -> list[str]:
+        return [blob.name for blob in self._client.list_blobs(name_starts_with=prefix)]
+
+    def read(self, key: str) -> bytes:
+        return bytes(self._client.download_blob(key).readall())
+
+    def uploads(self) -> list[str]:
+        staged = [blob.name for blob in self._client.list_blobs(include=["uncommittedblobs"])]
+        return sorted(set(staged) - set(self.listed()))
+
+
 @dataclass
 class Places:
     """Makes places for the media and the rows of one load."""
 
     dsn: str
-    s3: S3Server
+    store: S3Server | AzuriteServer
     numbers: Iterator[int] = field(default_factory=itertools.count)
 
-    def new(self) -> tuple[dict[str, Any], Bucket]:
-        """Return how the child finds an empty place, and its bucket."""
+    def new(self) -> tuple[dict[str, Any], Bucket | Container]:
+        """Return how the child finds an empty place, and what is in it."""
         number = next(self.numbers)
-        schema, bucket = f"s{number}", self.s3.create_bucket(f"media-crash-{os.getpid()}-{number}")
+        schema, name = f"s{number}", f"media-crash-{os.getpid()}-{number}"
         with psycopg.connect(self.dsn, autocommit=True) as connection:
             connection.execute(f"CREATE SCHEMA {schema}")
-        place = {"dsn": self.dsn, "schema": schema, "publish": "batches", "write_mode": "upsert"}
-        return {**place, "endpoint_url": self.s3.endpoint_url, "media_bucket": bucket}, Bucket(self.s3.client(), bucket)
+        place = {"dsn": self.dsn, "schema": schema, "publish": "batches", "write_mode": "upsert", "media_bucket": name}
+        if isinstance(self.store, AzuriteServer):
+            self.store.create_container(name)
+            client = self.store.client().get_container_client(name)
+            return {**place, "account_url": self.store.account_url}, Container(client)
+        self.store.create_bucket(name)
+        return {**place, "endpoint_url": self.store.endpoint_url}, Bucket(self.store.client(), name)
 
 
 @dataclass
@@ -90,7 +115,7 @@ class Scene:
         assert "counts" in done, done
         self.perfect, self.steps, self.took = read(), done["steps"], done["took"]
 
-    def place(self) -> tuple[Callable[..., dict[str, Any]], Callable[[], Contents], Bucket]:
+    def place(self) -> tuple[Callable[..., dict[str, Any]], Callable[[], Contents], Bucket | Container]:
         """Return what makes an attempt at a new place, what reads all that it holds, and its bucket."""
         place, bucket = self.places.new()
 
@@ -128,7 +153,7 @@ class Scene:
         return Counter(seen.path.removeprefix(MEDIA) for seen in self.genesys.requests if seen.path.startswith(MEDIA))
 
     @staticmethod
-    def described(bucket: Bucket) -> set[str]:
+    def described(bucket: Bucket | Container) -> set[str]:
         """Return the names of the files that are there, and of which the store says so."""
         keys = [key for key in bucket.listed("media/") if key.endswith(".metadata.json")]
         return {file["key"].rpartition("/")[2] for key in keys for file in json.loads(bucket.read(key))["files"]}
@@ -154,11 +179,35 @@ def scene(children: Loader, places: Places) -> Iterator[Scene]:
 
 
 @pytest.fixture(scope="module")
-def large_files(children: Loader, places: Places) -> Iterator[Scene]:
-    """Files that are sent in three pieces."""
+def in_azure(postgres: PostgresServer, azurite: AzuriteServer) -> Places:
+    return Places(postgres.create_database("media_crashes_azure"), azurite)
+
+
+@pytest.fixture(scope="module")
+def azure_scene(children: Loader, in_azure: Places) -> Iterator[Scene]:
+    with FakeGenesys(requests_per_minute=1_000_000, media_bytes=(100, 2_000), sensitive=0.2) as genesys:
+        source = make_source(genesys, "recording_media", conversations=10)
+        yield Scene(children, in_azure, genesys, source)
+
+
+@contextmanager
+def _large(children: Loader, places: Places) -> Iterator[Scene]:
+    """Yield a load of files that are sent in three pieces."""
     size = 2 * PIECE + 1
     with FakeGenesys(requests_per_minute=1_000_000, media_bytes=(size, size), recordings_each=1) as genesys:
         yield Scene(children, places, genesys, make_source(genesys, "recording_media", conversations=2))
+
+
+@pytest.fixture(scope="module")
+def large_files(children: Loader, places: Places) -> Iterator[Scene]:
+    with _large(children, places) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def large_azure_files(children: Loader, in_azure: Places) -> Iterator[Scene]:
+    with _large(children, in_azure) as made:
+        yield made
 
 
 @pytest.mark.outcome("processes", "SIGKILL at every named step of a load of media", "recovers")
@@ -174,6 +223,22 @@ def test_media_killed_at_a_step(scene: Scene, step: str, nth: int) -> None:
 @pytest.mark.parametrize(("step", "nth"), cases(OF_LARGE_FILES))
 def test_media_killed_within_a_large_file(large_files: Scene, step: str, nth: int) -> None:
     killed, _ = large_files.killed_and_taken_up({"step": step, "nth": nth})
+    assert killed["signal"] == signal.SIGKILL, f"{step} is not reached {nth} times"
+
+
+@pytest.mark.outcome("processes", "SIGKILL at a step of a load of media, with the media in Azure", "recovers")
+@pytest.mark.parametrize("step", IN_AZURE)
+def test_media_in_azure_killed_at_a_step(azure_scene: Scene, step: str) -> None:
+    killed, resumed = azure_scene.killed_and_taken_up({"step": step, "nth": STEPS[step][0]})
+    assert killed["signal"] == signal.SIGKILL, f"{step} is not reached"
+    if step in RESUMED:
+        assert resumed["attempts"] == 2
+
+
+@pytest.mark.outcome("processes", "SIGKILL at a step of a load of media, with the media in Azure", "recovers")
+@pytest.mark.parametrize(("step", "nth"), cases(OF_LARGE_FILES))
+def test_media_in_azure_killed_within_a_large_file(large_azure_files: Scene, step: str, nth: int) -> None:
+    killed, _ = large_azure_files.killed_and_taken_up({"step": step, "nth": nth})
     assert killed["signal"] == signal.SIGKILL, f"{step} is not reached {nth} times"
 
 
