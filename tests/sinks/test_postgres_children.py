@@ -13,8 +13,10 @@ from airflow_provider_genesys.contracts.child import Child, ChildColumn
 from airflow_provider_genesys.contracts.contract import RECORDINGS
 from airflow_provider_genesys.exceptions import ConfigurationError, SinkRefusedError
 from airflow_provider_genesys.pipeline.load import Batch, Load
-from airflow_provider_genesys.testing.sink_conformance.source import DAY, make_batches, make_load
-from tests.sinks.warehouse import Warehouse
+from tests.sinks.batches import DAY, make_batch, make_batches, make_certificate, make_load, recording_row
+from tests.sinks.replaying import letters_of, record
+from tests.sinks.test_postgres_replay import replayed
+from tests.sinks.warehouse import Warehouse, counts
 
 PEOPLE = Child(
     "people",
@@ -97,3 +99,90 @@ def test_lists_within_lists_know_the_objects_around_them() -> None:
     )
     text = b'[{"id": "a", "sessions": [{"id": "x"}, {"id": "y"}]}, {"id": "b"}, {"id": "c", "sessions": [{"id": "z"}]}]'
     assert list(child.rows(text)) == [(1, "a", "x"), (2, "a", "y"), (3, "c", "z")]
+
+
+SCORES = Child(
+    "people", "participants", (ChildColumn("participantId", "id", "string"), ChildColumn("n", "n", "integer"))
+)
+SCORED = replace(RECORDINGS, children=(SCORES,))
+RAISES = """
+CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+$$ BEGIN IF new.n = 7 THEN RAISE EXCEPTION 'secret of %%', new.participant_id; END IF; RETURN new; END $$;
+CREATE TRIGGER refuse BEFORE INSERT ON recordings_people FOR EACH ROW EXECUTE FUNCTION refuse()
+"""
+KNOWN = """
+CREATE TABLE known (n bigint PRIMARY KEY); INSERT INTO known VALUES (1);
+ALTER TABLE recordings_people ADD CONSTRAINT known FOREIGN KEY (n) REFERENCES known DEFERRABLE INITIALLY DEFERRED
+"""
+REFUSALS = [
+    ("ALTER TABLE recordings_people ALTER n TYPE smallint", 40_000, "numeric-value-out-of-range", "column n"),
+    ("ALTER TABLE recordings_people ALTER n SET NOT NULL", None, "not-null-violation", "column n"),
+    ("ALTER TABLE recordings_people ADD CONSTRAINT low CHECK (n < 5)", 7, "check-violation", "constraint low"),
+    (
+        "CREATE DOMAIN small AS bigint CHECK (value < 5); ALTER TABLE recordings_people ALTER n TYPE small",
+        7,
+        "check-violation",
+        "column n, constraint small_check",
+    ),
+    (
+        KNOWN,
+        7,
+        "foreign-key-violation",
+        "constraint known",
+    ),
+    (RAISES, 7, "raise-exception", ""),
+]
+
+
+def scores(load: Load, bad: int | None) -> Batch:
+    """A batch in which the second child of record 4 has the value ``bad``."""
+
+    def row(number: int) -> tuple[Any, ...]:
+        children = [{"id": "ann", "n": 1}, {"id": "bob", "n": bad if number == 4 else 1}]
+        return recording_row(number, participants=json.dumps(children).encode())
+
+    return make_batch(load, range(9), row=row)
+
+
+@pytest.mark.outcome("PostgreSQL", "a child table refuses a value", "dead letter")
+@pytest.mark.parametrize(("statement", "bad", "rule", "where"), REFUSALS)
+def test_a_record_whose_child_is_refused_is_set_aside_whole_and_the_others_land(
+    warehouse: Warehouse, statement: str, bad: int | None, rule: str, where: str
+) -> None:
+    load = make_load(contract=SCORED)
+    sink = warehouse.sink()
+    sink.open(load, restart=False)
+    warehouse.execute(statement)
+
+    last = sink.write(scores(load, bad))
+
+    assert (last.counts, last.rules) == (counts(9, dead_letters=1), {rule: 1})
+    [letter] = warehouse.dead_letters()
+    assert "table recordings_people" in letter["message"]
+    assert where in letter["message"]
+    assert not any(value in letter["message"] for value in ("40000", "bob", "secret"))
+    assert sink.finish(make_certificate(load, last)).counts == counts(9, dead_letters=1)
+    held = people(warehouse)
+    assert [(key[-1], ordinal) for key, ordinal, _ in held] == [(str(n), o) for n in range(9) if n != 4 for o in (1, 2)]
+
+
+def test_a_replay_goes_on_past_a_child_that_is_refused(warehouse: Warehouse) -> None:
+    load = make_load(contract=SCORED)
+    letters = {n: record(n, durationMs="?", participants=[{"id": "ann", "n": n}]) for n in (3, 7, 8)}
+    warehouse.load(load, [letters_of(load, letters)])
+    warehouse.execute("ALTER TABLE recordings_people ADD CONSTRAINT low CHECK (n <> 7)")
+    warehouse.execute("ALTER TABLE recordings ALTER duration_ms TYPE text")
+    text = tuple(replace(column, type="string") if column.name == "durationMs" else column for column in SCORED.columns)
+
+    account = replayed(warehouse, replace(SCORED, columns=text))
+
+    assert (account.replayed, account.broken) == (2, {"check-violation": 1})
+    assert "table recordings_people, constraint low" in str(warehouse.dead_letters())
+
+
+def test_a_trigger_that_raises_for_a_row_blocks_only_that_row(warehouse: Warehouse) -> None:
+    load, sink = make_load(), warehouse.sink()
+    sink.open(load, restart=False)
+    raises = RAISES.replace("recordings_people", "recordings").replace("n = 7", "duration_ms = 21")
+    warehouse.execute(raises.replace("participant_id", "queue_id"))
+    assert sink.write(make_batch(load, range(9))).rules == {"raise-exception": 1}

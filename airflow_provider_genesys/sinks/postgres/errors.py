@@ -11,6 +11,9 @@ import psycopg
 
 from airflow_provider_genesys.exceptions import SinkRefusedError
 
+STAGE = "genesys_stage"
+"""Name of the temporary table that a batch is copied into."""
+
 _TRANSIENT = (
     "08",  # the connection broke
     "25P03",  # ended for having been idle in a transaction
@@ -22,7 +25,9 @@ _TRANSIENT = (
 _ROW = (
     "22",  # a value that its type does not take
     "23",  # a constraint
+    "44",  # a view's check option
     "54",  # a limit: a key too long for an index, JSON nested too deep
+    "P0",  # a trigger's exception
 )
 # A connection that the server refuses comes without SQLSTATE. Where the server speaks another language than English,
 # these are tried again before they are reported, which only costs time.
@@ -30,6 +35,8 @@ _NO_ENTRY = re.compile(
     "authentication failed|no pg_hba.conf entry|no password supplied|not permitted to log in|no such (user|database)"
     '|(database|role) ".*" does not exist'
 )
+# A value may follow.
+_COPIED = re.compile(r"^COPY (\w{1,63}), line \d+(?:, column (\w{1,63}))?", re.MULTILINE)
 _HINTS = {
     "25006": "The connection leads to a server that is read-only; point it at the primary.",
     "3F000": "Create the schema, or name another one.",
@@ -65,6 +72,19 @@ def rule_of(error: psycopg.Error) -> str:
     if lacks_partition(error):
         return "missing-partition"
     return re.sub("(?<=[a-z])(?=[A-Z])", "-", type(error).__name__).lower()
+
+
+def places_of(error: psycopg.Error) -> list[str]:
+    """Return where a row was refused: names of table, column and constraint, as far as the server says."""
+    diag = error.diag
+    copied = _COPIED.search(diag.context or "")
+    table, column = copied.groups() if copied else (None, None)
+    names = {
+        "table": diag.table_name or table,
+        "column": diag.column_name or column,
+        "constraint": diag.constraint_name,
+    }
+    return [f"{kind} {name}" for kind, name in names.items() if name and name != STAGE]
 
 
 def describe(error: psycopg.Error) -> str:

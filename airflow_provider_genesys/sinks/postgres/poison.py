@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -12,7 +13,8 @@ import psycopg
 from airflow_provider_genesys.contracts.contract import Contract
 from airflow_provider_genesys.exceptions import SinkRefusedError, UnrankedExportError
 from airflow_provider_genesys.pipeline.load import Batch, Load
-from airflow_provider_genesys.sinks.postgres.errors import is_of_a_row, lacks_partition, rule_of
+from airflow_provider_genesys.sinks.postgres.children import Children
+from airflow_provider_genesys.sinks.postgres.errors import is_of_a_row, lacks_partition, places_of, rule_of
 from airflow_provider_genesys.sinks.postgres.session import Cursor
 from airflow_provider_genesys.sinks.postgres.table import Table
 from airflow_provider_genesys.sinks.postgres.types import InexactValue
@@ -25,10 +27,13 @@ def search(
     load: Load,
     rows: Sequence[tuple[Any, ...]],
     offsets: Sequence[int],
+    *,
+    children: Children,
     sets_aside: Callable[[Exception], bool] = is_of_a_row,
 ) -> dict[int, DeadLetter]:
     """Land what can be landed, in halves of halves; return a dead letter by offset for each row that cannot.
 
+    :param children: land with their rows; a row whose children are refused cannot be landed.
     :param sets_aside: tells whether an error is of a row, which is to be set aside.
     :raises SinkRefusedError: the target lacks a partition that the load's window needs: that is of no row's making.
     """
@@ -36,6 +41,7 @@ def search(
         with cursor.connection.transaction():
             cursor.execute(table.stage)
             table.land(cursor, rows, offsets)
+            children.replace(cursor, rows, offsets)
             table.unstage(cursor)
     except (psycopg.Error, UnrankedExportError) as error:
         if not rows or not sets_aside(error):
@@ -45,10 +51,8 @@ def search(
                 _check_outside(load, rows[0])
             return {offsets[0]: _dead_letter(load.contract, rows[0], offsets[0], error)}
         middle = len(rows) // 2
-        return {
-            **search(cursor, table, load, rows[:middle], offsets[:middle], sets_aside),
-            **search(cursor, table, load, rows[middle:], offsets[middle:], sets_aside),
-        }
+        search_in = partial(search, cursor, table, load, children=children, sets_aside=sets_aside)
+        return {**search_in(rows[:middle], offsets[:middle]), **search_in(rows[middle:], offsets[middle:])}
     return {}
 
 
@@ -84,12 +88,10 @@ def _dead_letter(contract: Contract, row: tuple[Any, ...], offset: int, error: E
 def _reason(error: Exception) -> tuple[str, str]:
     if not isinstance(error, psycopg.Error):
         return "unranked-export", str(error)
-    names = {"column": error.diag.column_name, "constraint": error.diag.constraint_name}
-    places = [f"{kind} {name}" for kind, name in names.items() if name]
     rule = rule_of(error)
     if isinstance(error, InexactValue):
         return rule, f"The table cannot hold the row as it is: {error}."
-    return rule, f"PostgreSQL refuses the row: {', '.join([rule.replace('-', ' '), *places])}"
+    return rule, f"PostgreSQL refuses the row: {', '.join([rule.replace('-', ' '), *places_of(error)])}"
 
 
 def _row_as_json(contract: Contract, row: tuple[Any, ...]) -> bytes:

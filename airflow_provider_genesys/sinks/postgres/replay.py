@@ -179,7 +179,6 @@ class PostgresReplay:
             moment = processed_at or letters[0]["processed_at"]
             judged = judge(letters, load.contract, moment, self._opened, self._pii_key(load.contract))
             landed = self._land(cursor, load, judged, overtaken=state[4]) if judged.rows else Landed()
-            children_there(cursor, self._schema, self._name, load).replace(cursor, judged.rows, judged.offsets)
             self._mark(cursor, load, judged)
             taken_over = json.dumps(Counter(state[2]) + landed.taken_over)
             self._run(cursor, _TAKEN_OVER, **self._key(load), taken_over=taken_over)
@@ -188,21 +187,28 @@ class PostgresReplay:
 
     def _land(self, cursor: Cursor, load: Load, judged: Judged, *, overtaken: bool) -> Landed:
         """Upsert the rows; those that PostgreSQL refuses, or nobody can rank, become failed letters."""
-        table = self._table(cursor, load)
+        table, children = self._table(cursor, load), children_there(cursor, self._schema, self._name, load)
+
+        def land() -> Landed:
+            cursor.execute(table.stage)
+            landed = table.land(cursor, judged.rows, judged.offsets, overtaken=overtaken)
+            children.replace(cursor, judged.rows, judged.offsets)
+            return landed
+
         try:
             with cursor.connection.transaction():
-                cursor.execute(table.stage)
-                return table.land(cursor, judged.rows, judged.offsets, overtaken=overtaken)
+                return land()
         except (psycopg.Error, UnrankedExportError) as error:
             if not _stays_aside(error):
                 raise
         with cursor.connection.transaction(force_rollback=True):
-            poison = search(cursor, table, load, judged.rows, judged.offsets, _stays_aside)
+            poison = search(
+                cursor, table, load, judged.rows, judged.offsets, children=children, sets_aside=_stays_aside
+            )
         good = [place for place, offset in enumerate(judged.offsets) if offset not in poison]
         judged.rows, judged.offsets = [judged.rows[i] for i in good], [judged.offsets[i] for i in good]
         judged.failed |= poison
-        cursor.execute(table.stage)
-        return table.land(cursor, judged.rows, judged.offsets, overtaken=overtaken)
+        return land()
 
     def _table(self, cursor: Cursor, load: Load) -> Table:
         identifier, contract = sql.Identifier(self._schema, self._name), load.contract

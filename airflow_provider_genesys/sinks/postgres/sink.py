@@ -292,7 +292,14 @@ class PostgresSink:
         rows, offsets = without(batch, poison)
         with self._session.transaction() as cursor, cursor.connection.transaction(force_rollback=True):
             cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
-            found = search(cursor, self._table, replace(self._load, contract=batch.contract), rows, offsets)
+            found = search(
+                cursor,
+                self._table,
+                replace(self._load, contract=batch.contract),
+                rows,
+                offsets,
+                children=self._children,
+            )
         return with_records(found, batch)
 
     def _checkpoint(self, batch: Batch, counts: Counts, poison: dict[int, DeadLetter]) -> Checkpoint:

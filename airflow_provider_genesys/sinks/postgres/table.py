@@ -15,12 +15,13 @@ from psycopg.postgres import types
 from psycopg.pq import Format
 
 from airflow_provider_genesys.sinks.postgres.columns import OFFSET, TYPES
+from airflow_provider_genesys.sinks.postgres.errors import STAGE
 from airflow_provider_genesys.sinks.postgres.session import Connection, Cursor
 from airflow_provider_genesys.sinks.postgres.target import Target
 from airflow_provider_genesys.sinks.postgres.types import InexactValue, inexact
 from airflow_provider_genesys.sinks.postgres.upsert import Landed, Upsert
 
-_STAGE = "CREATE TEMPORARY TABLE genesys_stage ({columns}) ON COMMIT DROP"
+_STAGE = f"CREATE TEMPORARY TABLE {STAGE} ({{columns}}) ON COMMIT DROP"
 _UNSTAGE = "DROP TABLE {stage}"
 _COPY = "COPY {stage} FROM STDIN (FORMAT BINARY)"
 
@@ -32,7 +33,7 @@ class Table:
     """
 
     def __init__(self, target: Target, lineage: dict[str, Any]) -> None:
-        stage = sql.Identifier("pg_temp", "genesys_stage")
+        stage = sql.Identifier("pg_temp", STAGE)
         self._key = itemgetter(*map(target.own.index, target.key))
         self._types = [*(TYPES[column.type] for column in target.contract.columns), OFFSET.type]
         self._lineage = lineage
