@@ -119,6 +119,16 @@ class CloudConfig:
         return [self.client_secret, *filter(None, [self.former_client_secret])]
 
     @property
+    def warnings(self) -> list[str]:
+        """What of these settings lets others read or change what is sent: sentences for the log."""
+        found = []
+        if self.allow_insecure:
+            found.append("allow_insecure is set: http:// is accepted, which sends secrets and data in the clear.")
+        if not self.verify:
+            found.append("verify_tls is false: nobody checks which server gets secrets and data.")
+        return [f"{one} Set it for test servers only." for one in found]
+
+    @property
     def request_budget(self) -> float:
         """Requests per minute that this process may make with this OAuth client."""
         return self.requests_per_minute * self.request_share

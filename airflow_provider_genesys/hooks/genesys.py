@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from functools import cached_property
+from functools import cache, cached_property
 from importlib import import_module
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -41,10 +42,18 @@ if TYPE_CHECKING:
     from airflow_provider_genesys.cloud.http.client import CloudClient
     from airflow_provider_genesys.cloud.presigned import PresignedUrl
 
+log = logging.getLogger(__name__)
+
 _DEAD_LETTERS = "dead letters"
 
 _BUTTON_PATIENCE = 2.0
 """Seconds. A person who tests the connection wants to see an error soon, not after many retries."""
+
+
+@cache
+def _warn_once(conn_id: str, warning: str) -> None:
+    """Log a warning once in a process: a triggerer makes many hooks."""
+    log.warning("Connection %r: %s", conn_id, warning)
 
 
 class GenesysCloudHook(BaseHook):
@@ -83,7 +92,7 @@ class GenesysCloudHook(BaseHook):
                 "`airflow connections add`, with the type genesys_cloud."
             ) from None
         try:
-            return CloudConfig.from_connection(
+            config = CloudConfig.from_connection(
                 login=connection.login,
                 password=connection.password,
                 host=connection.host,
@@ -93,6 +102,9 @@ class GenesysCloudHook(BaseHook):
             )
         except ConfigurationError as error:
             raise ConfigurationError(f"Connection {self.genesys_conn_id!r}: {error}") from None
+        for warning in config.warnings:
+            _warn_once(self.genesys_conn_id, warning)
+        return config
 
     @cached_property
     def _client(self) -> CloudClient:
@@ -267,7 +279,9 @@ class GenesysCloudHook(BaseHook):
             organization = None
         name = organization.get("name") if isinstance(organization, dict) else None
         of = f" of organisation {name}" if name else ""
-        return f"Genesys Cloud at {self.config.api_url} accepts the OAuth client{of}."
+        return " ".join(
+            [f"Genesys Cloud at {self.config.api_url} accepts the OAuth client{of}.", *self.config.warnings]
+        )
 
     @classmethod
     def get_connection_form_widgets(cls) -> dict[str, Any]:

@@ -98,7 +98,7 @@ def test_who_may_not_alter_the_table_gets_the_sql(warehouse: Warehouse) -> None:
     role = f"filler_{warehouse.dsn.rpartition('/')[2]}"
     warehouse.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'filler'")
     warehouse.execute(f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {role}")
-    filler = warehouse.dsn.replace("warehouse_owner:owner-password", f"{role}:filler")
+    filler = f"postgresql://{role}:filler@{warehouse.dsn.rpartition('@')[2]}"
     sink = warehouse.sink(connect=lambda: psycopg.connect(filler))
     sink.open(load, restart=False)
     with pytest.raises(SinkRefusedError, match="the role does not own it") as caught:

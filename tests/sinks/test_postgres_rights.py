@@ -30,7 +30,7 @@ def loader(warehouse: Warehouse) -> str:
     warehouse.execute(f"REVOKE ALL ON DATABASE {role.removeprefix('loader_')} FROM PUBLIC")
     warehouse.execute(f"GRANT CONNECT ON DATABASE {role.removeprefix('loader_')} TO {role}")
     warehouse.execute(f"GRANT USAGE ON SCHEMA public TO {role}")
-    return warehouse.dsn.replace("warehouse_owner:owner-password", f"{role}:loader")
+    return f"postgresql://{role}:loader@{warehouse.dsn.rpartition('@')[2]}"
 
 
 def refused(warehouse: Warehouse, **options: Any) -> str:

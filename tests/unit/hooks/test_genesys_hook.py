@@ -98,6 +98,27 @@ def test_what_is_wrong_in_a_connection_is_named_with_it(connect: Connect) -> Non
         _ = GenesysCloudHook().config
 
 
+@pytest.mark.parametrize(
+    ("extra", "warned"),
+    [
+        ({"allow_insecure": "false"}, []),
+        ({"allow_insecure": "true"}, ["allow_insecure is set"]),
+        ({"allow_insecure": "false", "verify_tls": "false"}, ["verify_tls is false"]),
+        ({"allow_insecure": True, "verify_tls": False}, ["allow_insecure is set", "verify_tls is false"]),
+    ],
+)
+def test_a_connection_that_others_can_read_is_warned_of_once(
+    connect: Connect, caplog: pytest.LogCaptureFixture, extra: dict[str, Any], warned: list[str]
+) -> None:
+    connect(host="https://api.example.com", login_url="https://login.example.com", **extra)
+    hook_module._warn_once.cache_clear()
+    for _ in range(2):
+        _ = GenesysCloudHook().config
+    assert len(caplog.messages) == len(warned)
+    for message, words in zip(caplog.messages, warned, strict=True):
+        assert message.startswith(f"Connection 'genesys_default': {words}")
+
+
 def test_exports_are_created_asked_after_and_cancelled(server: ScriptedServer) -> None:
     server.on(f"POST {PATH}", Reply(202, {"exportId": "export-1"}))
     server.on(ONE, Reply(200, {"status": "RUNNING"}))
@@ -317,19 +338,27 @@ def test_nothing_secret_is_logged(server: ScriptedServer, caplog: pytest.LogCapt
 
 # The Test button.
 
+INSECURE = (
+    "allow_insecure is set: http:// is accepted, which sends secrets and data in the clear. "
+    "Set it for test servers only."
+)
+
 
 def test_a_good_connection_is_greeted(server: ScriptedServer) -> None:
     server.on("GET /api/v2/organizations/me", Reply(200, {"id": "x", "name": "Example Ltd"}))
     assert GenesysCloudHook().test_connection() == (
         True,
-        f"Genesys Cloud at {server.url} accepts the OAuth client of organisation Example Ltd.",
+        f"Genesys Cloud at {server.url} accepts the OAuth client of organisation Example Ltd. {INSECURE}",
     )
 
 
 @pytest.mark.parametrize("reply", [Reply(403), Reply(404), Reply(200, [])])
 def test_a_client_that_may_only_export_is_good_too(server: ScriptedServer, reply: Reply) -> None:
     server.on("GET /api/v2/organizations/me", reply)
-    assert GenesysCloudHook().test_connection() == (True, f"Genesys Cloud at {server.url} accepts the OAuth client.")
+    assert GenesysCloudHook().test_connection() == (
+        True,
+        f"Genesys Cloud at {server.url} accepts the OAuth client. {INSECURE}",
+    )
 
 
 def test_a_bad_connection_says_why(server: ScriptedServer, connect: Connect) -> None:
@@ -362,7 +391,7 @@ def test_the_button_in_the_airflow_ui_reaches_it(server: ScriptedServer) -> None
         host=server.url,
         extra=json.dumps({"login_url": server.url, "allow_insecure": True}),
     )
-    assert connection.test_connection() == (True, f"Genesys Cloud at {server.url} accepts the OAuth client.")
+    assert connection.test_connection() == (True, f"Genesys Cloud at {server.url} accepts the OAuth client. {INSECURE}")
 
 
 # The form of Airflow 3.1, which asks the class instead of reading the metadata.

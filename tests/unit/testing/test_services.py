@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -12,7 +13,7 @@ import pytest
 
 from airflow_provider_genesys.exceptions import MissingExtraError
 from airflow_provider_genesys.testing import process, services
-from airflow_provider_genesys.testing.services import PostgresServer, S3Server
+from airflow_provider_genesys.testing.services import PostgresServer, RedisServer, S3Server
 
 
 def wait_until_gone(folders: list[Path], pids: list[int]) -> None:
@@ -38,6 +39,34 @@ def test_postgres_takes_who_has_the_password_and_nobody_else(postgres: PostgresS
         )
     with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
         psycopg.connect(postgres.dsn, password="wrong")  # noqa: S106 - it is not one
+
+
+@pytest.mark.parametrize("make", [PostgresServer, RedisServer])
+def test_each_server_has_a_password_of_no_other_and_a_folder_for_its_owner(
+    make: type[PostgresServer | RedisServer],
+) -> None:
+    seen = set()
+    for _ in range(2):
+        with make() as server:
+            seen.add(server.password)
+            folder = server._folder
+            assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+            assert not [path for path in folder.rglob("*") if path.is_socket()]
+            assert len(server.password) >= 32
+            commands = Path("/proc").glob("[0-9]*/cmdline")
+            assert not any(server.password.encode() in _read(one) for one in commands), "everybody may read these"
+    assert len(seen) == 2
+    with make() as server:
+        before = server.password
+        server.restart()
+        assert server.password == before
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
 
 
 def test_postgres_describes_itself_as_an_airflow_connection(postgres: PostgresServer) -> None:
@@ -104,7 +133,7 @@ def test_s3_stores_and_describes_itself_as_an_airflow_connection(s3: S3Server, b
 def test_nothing_is_left_when_the_parent_is_killed() -> None:
     program = (
         "import time\n"
-        "from airflow_provider_genesys.testing.services import PostgresServer, S3Server\n"
+        "from airflow_provider_genesys.testing.services import PostgresServer, RedisServer, S3Server\n"
         "with PostgresServer() as one, S3Server() as two:\n"
         "    print(one._folder, two._folder, one._process.pid, two._process.pid, flush=True)\n"
         "    time.sleep(60)\n"
