@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
-import argparse
 import json
-import sys
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import typer
+
+from airflow_provider_genesys.commands.output import AsJson, print_rows, say
 from airflow_provider_genesys.entities.declaration import Listing, built_in, built_in_names, read_listing
 
+app = typer.Typer(invoke_without_command=True)
 
-def add(verbs: Any) -> None:
-    """Add the verb to the parser."""
-    parser = verbs.add_parser("entities", help="the listings that can be loaded")
-    parser.set_defaults(run=_list)
-    parser.add_argument("--json", action="store_true", help="print JSON")
-    check = parser.add_subparsers(dest="what").add_parser("check", help="read the first page of a listing of your own")
-    check.add_argument("file", type=Path, help="YAML file that declares it")
-    check.add_argument("--conn-id", default="genesys_default", help="the Airflow connection (default: genesys_default)")
-    check.set_defaults(run=_check)
+
+@app.callback()
+def show(
+    context: typer.Context,
+    as_json: AsJson = False,  # noqa: FBT002 - Typer makes a flag of it
+) -> None:
+    """List the listings (users, queues …) that can be loaded, with path and permission.
+
+    Example: airflow-genesys entities --json
+    """
+    if context.invoked_subcommand is None:
+        listings = [facts(built_in(name)) for name in built_in_names()]
+        shown = listings if as_json else [one | {"permission": " or ".join(one["permission"])} for one in listings]
+        print_rows(("name", "path", "paging", "permission"), shown, as_json=as_json)
 
 
 def facts(listing: Listing) -> dict[str, Any]:
@@ -34,36 +41,35 @@ def facts(listing: Listing) -> dict[str, Any]:
     }
 
 
-def _list(chosen: argparse.Namespace) -> int:
-    listings = [facts(built_in(name)) for name in built_in_names()]
-    if chosen.json:
-        sys.stdout.write(f"{json.dumps(listings, indent=2)}\n")
-        return 0
-    for one in listings:
-        sys.stdout.write(f"{one['name']:24} {one['path']:52} {' or '.join(one['permission'])}\n")
-    return 0
+@app.command()
+def check(
+    file: Annotated[Path, typer.Argument(help="The YAML file that declares a listing of your own.")],
+    conn_id: Annotated[str, typer.Option(help="The Genesys connection.")] = "genesys_default",
+) -> None:
+    """Read the first page of a listing of your own, and say what fits. Exit 1 where a record would be set aside.
 
-
-def _check(chosen: argparse.Namespace) -> int:
-    """Print what the first page holds, and how it fits; return 1 where a record would be set aside."""
+    Example: airflow-genesys entities check include/prompts.yaml
+    """
     from airflow_provider_genesys.entities.answers import Pager
     from airflow_provider_genesys.hooks.genesys import GenesysCloudHook
 
-    listing = read_listing(chosen.file)
+    listing = read_listing(file)
     above = listing.parent_listing()
-    with GenesysCloudHook(chosen.conn_id) as hook:
+    with GenesysCloudHook(conn_id) as hook:
         client = hook.get_conn()
         parents = Pager(client, above).ask(None).ids if above else [None]
         answer = Pager(client, listing).ask(None, parents[0]) if parents else None
     if answer is None:
-        sys.stdout.write(f"There is no {above.name if above else ''} to read {listing.name} below.\n")
-        return 1
+        say(f"There is no {above.name if above else ''} to read {listing.name} below.")
+        raise typer.Exit(1)
     records = [json.loads(bytes(record)) for record in answer.records]
     lines, fits = _fit(listing, records)
     more = "no more pages" if answer.after is None else "more pages"
     lines.insert(0, f"{listing.name}: {len(records)} records on the first page, {answer.total} in all, {more}")
-    sys.stdout.writelines(f"{line}\n" for line in lines)
-    return 0 if fits else 1
+    for line in lines:
+        say(line)
+    if not fits:
+        raise typer.Exit(1)
 
 
 def _fit(listing: Listing, records: list[dict[str, Any]]) -> tuple[list[str], bool]:

@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-import argparse
 import re
-import sys
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
+import typer
+
+from airflow_provider_genesys.commands.output import say
 from airflow_provider_genesys.exceptions import ConfigurationError
 
 SQL = Path(__file__).parent / "views.sql"
 _NAME = re.compile(r"[a-z_][a-z0-9_]{0,40}")
-
-
-def add(verbs: Any) -> None:
-    """Add the verb to the parser."""
-    parser = verbs.add_parser("views", help="create views over the loaded tables")
-    parser.add_argument("--schema", required=True, help="of the tables, and of the views")
-    parser.add_argument("--conversations", default="conversation_details", help="their table (conversation_details)")
-    parser.add_argument("--postgres-conn-id", default="postgres_default", help="the Airflow connection")
-    parser.add_argument("--print", action="store_true", dest="printed", help="print the SQL instead of running it")
-    parser.set_defaults(run=_run)
 
 
 def statements(schema: str, conversations: str = "conversation_details") -> str:
@@ -36,15 +27,23 @@ def statements(schema: str, conversations: str = "conversation_details") -> str:
     return f"SET LOCAL search_path TO {schema}, pg_catalog;\n{text}"
 
 
-def _run(chosen: argparse.Namespace) -> int:
-    text = statements(chosen.schema, chosen.conversations)
-    if chosen.printed:
-        sys.stdout.write(text)
-        return 0
+def views(
+    schema: Annotated[str, typer.Option(help="Schema of the tables, and of the views.")],
+    conversations: Annotated[str, typer.Option(help="Table of the conversations.")] = "conversation_details",
+    postgres_conn_id: Annotated[str, typer.Option(help="The PostgreSQL connection.")] = "postgres_default",
+    printed: Annotated[bool, typer.Option("--print", help="Print the SQL instead of running it.")] = False,  # noqa: FBT002 - a flag
+) -> None:
+    """Create views over the loaded tables, as docs/models.md describes them.
+
+    Example: airflow-genesys views --schema public
+    """
+    text = statements(schema, conversations)
+    if printed:
+        say(text.rstrip())
+        return
     from airflow_provider_genesys.hooks.postgres import connect
 
-    with connect(chosen.postgres_conn_id) as connection:
+    with connect(postgres_conn_id) as connection:
         connection.execute(text.encode())
-    views = re.findall(r"VIEW (\w+)", text)
-    sys.stdout.write(f"Created in {chosen.schema}: {', '.join(views)}\n")
-    return 0
+    made = ", ".join(re.findall(r"VIEW (\w+)", text))
+    say(f"Created in {schema}: {made}")

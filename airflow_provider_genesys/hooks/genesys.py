@@ -263,12 +263,16 @@ class GenesysCloudHook(BaseHook):
     def test_connection(self) -> tuple[bool, str]:
         """Get a token and make one request. Return whether that worked, and what to tell the user."""
         try:
-            return True, self._greet()
+            return True, self.greet()
         except GenesysError as error:
             # Airflow tests under an id that nobody has given.
             return False, str(error).removeprefix(f"Connection {self.genesys_conn_id!r}: ")
 
-    def _greet(self) -> str:
+    def greet(self) -> str:
+        """Get a token, make one request, and return a sentence that says whom the API takes the client for.
+
+        :raises GenesysError: that does not work.
+        """
         from airflow_provider_genesys.cloud.http.client import CloudClient
 
         try:

@@ -7,7 +7,7 @@ from itertools import groupby
 
 from airflow_provider_genesys.pipeline.load import LoadFacts
 from airflow_provider_genesys.sinks.objects.layout import ledgers_below
-from airflow_provider_genesys.sinks.objects.ledger import Ledger
+from airflow_provider_genesys.sinks.objects.ledger import Entry, Ledger
 from airflow_provider_genesys.sinks.objects.settings import Fencing
 from airflow_provider_genesys.stores.base import ObjectStore
 
@@ -32,6 +32,14 @@ def unfinished_loads(store: ObjectStore, prefix: str, fencing: Fencing) -> list[
         if entry and entry.state == "loading" and entry.run_id and not in_shards:
             found.append(entry.facts)
     return sorted(found, key=lambda load: load.window_start)
+
+
+def newest_entries(store: ObjectStore, prefix: str) -> Iterator[tuple[int, Entry]]:
+    """Yield the number of the shard and the newest entry of every ledger below ``prefix``."""
+    for folders in _ledgers(store, prefix):
+        for folder in folders:
+            if entry := Ledger(store, folder, "none").latest():
+                yield int(folder.rstrip("/").rpartition("/")[2]), entry
 
 
 def _ledgers(store: ObjectStore, prefix: str) -> Iterator[list[str]]:

@@ -1,0 +1,53 @@
+"""The command ``airflow-genesys``: what can be done without a DAG."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from airflow_provider_genesys.commands import contract, dead_letters, doctor, entities, loads, plan, views
+from airflow_provider_genesys.exceptions import GenesysError
+
+app = typer.Typer(
+    name="airflow-genesys",
+    help="Loads of Genesys Cloud: look at them, check what they need, plan a backfill. Connections are Airflow's.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(doctor.doctor)
+app.command()(loads.loads)
+app.command()(loads.load)
+app.add_typer(dead_letters.app, name="dead-letters")
+app.add_typer(contract.app, name="contract")
+app.add_typer(entities.app, name="entities")
+app.command()(plan.plan)
+app.command()(views.views)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Do what is asked.
+
+    :return: the exit code: 0, 1 where it cannot be done or something is wrong, 2 where the arguments are.
+    """
+    try:
+        app(args=arguments, prog_name="airflow-genesys")
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 1
+    except GenesysError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    except BrokenPipeError:
+        sys.stderr.close()  # who reads our output has gone, e.g. `head`
+        return 1
+    except Exception as error:  # noqa: BLE001 - of a driver or of Airflow: a person wants its words, not our stack
+        what = " ".join(str(error).split())
+        sys.stderr.write(f"{type(error).__name__}: {what:.500}\n")
+        return 1
+    return 0
+
+
+def run() -> None:
+    """Do what the command line says, and exit."""
+    sys.exit(main())

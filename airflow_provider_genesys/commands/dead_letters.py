@@ -1,0 +1,136 @@
+"""``dead-letters``: what was set aside, why, its bytes, and what today's contract would make of it."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from airflow_provider_genesys.commands.output import AsJson, print_rows, say
+from airflow_provider_genesys.commands.places import Place, PlaceConnection, Row, open_place
+from airflow_provider_genesys.exceptions import DeadLetterError, NotFoundError
+
+app = typer.Typer(no_args_is_help=True, help="What was set aside: list, show, export, or try again without writing.")
+
+LoadId = Annotated[str | None, typer.Option(help="Only those of this load.")]
+GenesysConnection = Annotated[str, typer.Option(help="The Genesys connection, whose client secret encrypted them.")]
+
+
+@app.command("list")
+def by_reason(
+    place: Place,
+    conn_id: PlaceConnection = None,
+    load_id: LoadId = None,
+    as_json: AsJson = False,  # noqa: FBT002 - Typer makes a flag of it
+) -> None:
+    """Count dead letters by load, rule and state.
+
+    Example: airflow-genesys dead-letters list public.genesys_recordings
+    """
+    keys = ("load_id", "kind", "window_start", "state", "rule")
+    counted = Counter(tuple(str(one[key]) for key in keys) for one in open_place(place, conn_id).letters(load_id))
+    rows = [dict(zip(keys, key, strict=True)) | {"letters": count} for key, count in counted.most_common()]
+    print_rows((*keys, "letters"), rows, as_json=as_json)
+
+
+@app.command()
+def show(
+    place: Place,
+    load_id: Annotated[str, typer.Argument(help="The load's id.")],
+    offset: Annotated[int, typer.Argument(help="The letter's source_offset.")],
+    conn_id: PlaceConnection = None,
+    genesys_conn_id: GenesysConnection = "genesys_default",
+) -> None:
+    """Print one record's own bytes, decrypted. They may hold personal data.
+
+    Example: airflow-genesys dead-letters show public.genesys_recordings 8f14e45fceea167a 1048576
+    """
+    for letter in open_place(place, conn_id).letters(load_id):
+        if letter["source_offset"] == offset:
+            say(f"{letter['stage']}: {letter['rule']}: {letter['message']}")
+            sys.stdout.buffer.write(_opener(genesys_conn_id)(letter) + b"\n")
+            return
+    raise NotFoundError(f"Load {load_id!r:.80} of {place} has no dead letter at {offset}.")
+
+
+@app.command()
+def export(
+    place: Place,
+    file: Annotated[Path, typer.Argument(help="The file to write, one JSON object a line.")],
+    conn_id: PlaceConnection = None,
+    load_id: LoadId = None,
+) -> None:
+    """Write dead letters into a file, their bytes as they are kept: encrypted ones stay encrypted.
+
+    Example: airflow-genesys dead-letters export public.genesys_recordings letters.ndjson
+    """
+    count = 0
+    with file.open("wb") as out:
+        for letter in open_place(place, conn_id).letters(load_id):
+            out.write(msgspec.json.encode(letter) + b"\n")
+            count += 1
+    say(f"{count:,} dead letters are in {file}.")
+
+
+@app.command()
+def replay(
+    place: Place,
+    conn_id: PlaceConnection = None,
+    load_id: LoadId = None,
+    contract: Annotated[str | None, typer.Option(help="Contract to read them through. [default: of the kind]")] = None,
+    genesys_conn_id: GenesysConnection = "genesys_default",
+) -> None:
+    """Count what a replay through a contract would bring in, and what would stay. Nothing is written.
+
+    The operator GenesysReplayDeadLettersOperator replays them.
+
+    Example: airflow-genesys dead-letters replay public.genesys_recordings --contract include/recordings.yaml
+    """
+    open_letters = (one for one in open_place(place, conn_id).letters(load_id) if one["state"] == "open")
+    account = Counter[tuple[str, str]]()
+    opened = _opener(genesys_conn_id)
+    while some := list(islice(open_letters, 500)):
+        account.update(_judged(some, contract, opened))
+    rows = [{"becomes": become, "rule": rule, "letters": count} for (become, rule), count in sorted(account.items())]
+    print_rows(("becomes", "rule", "letters"), rows)
+
+
+def _judged(letters: Iterable[Row], contract: str | None, opened: Any) -> Iterator[tuple[str, str]]:
+    from airflow_provider_genesys.contracts.contract import resolve
+    from airflow_provider_genesys.pipeline.replay import judge
+    from airflow_provider_genesys.tasks.arguments import read_pii_key
+
+    for letter in letters:
+        chosen = resolve(contract, kind=letter["kind"], folder=".")
+        key = read_pii_key(chosen.pii_key) if chosen.hashes else None
+        found = judge([letter], chosen, _moment(letter["processed_at"]), opened, key)
+        for failed in found.failed.values():
+            yield "still set aside", failed.rule
+        if found.offsets:
+            yield "a row", letter["rule"]
+        if found.unreadable:
+            yield "unreadable here", letter["rule"]
+
+
+def _moment(value: datetime | str) -> datetime:
+    return value if isinstance(value, datetime) else datetime.fromisoformat(value.replace("Z", "+00:00"))
+
+
+def _opener(genesys_conn_id: str) -> Any:
+    from airflow_provider_genesys.hooks.genesys import GenesysCloudHook
+
+    hook = GenesysCloudHook(genesys_conn_id)
+
+    def opened(letter: Row) -> bytes:
+        if letter["raw"] is None:
+            raise DeadLetterError("The record's bytes were dropped: dead_letter_raw was 'drop'.")
+        return hook.open_dead_letter(letter)
+
+    return opened

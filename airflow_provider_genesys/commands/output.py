@@ -1,0 +1,45 @@
+"""How commands say what they found: tables for people, JSON for machines."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated, Any
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.table import Table
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+
+
+def print_json(value: Any) -> None:
+    """Print a value as JSON."""
+    sys.stdout.write(msgspec.json.format(msgspec.json.encode(value)).decode() + "\n")
+
+
+def print_rows(columns: Sequence[str], rows: Iterable[Mapping[str, Any]], *, as_json: bool = False) -> None:
+    """Print a table of some columns; as JSON, everything that the rows hold."""
+    if as_json:
+        print_json(list(rows))
+        return
+    table = Table(*(name.replace("_", " ") for name in columns), box=None, pad_edge=False, header_style="bold")
+    for row in rows:
+        table.add_row(*(_shown(row.get(name)) for name in columns))
+    # A pipe has no width; a table that is cut for one would be of no use to the next program.
+    Console(width=None if sys.stdout.isatty() else 240).print(table)
+
+
+def say(line: str) -> None:
+    """Print a line."""
+    sys.stdout.write(f"{line}\n")
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    # Square brackets are markup to rich.
+    return str(value).replace("[", r"\[")
