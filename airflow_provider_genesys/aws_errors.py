@@ -11,6 +11,8 @@ from botocore.exceptions import (
 )
 from botocore.exceptions import ConnectionError as NoConnectionError
 
+from airflow_provider_genesys.outside import shown
+
 _TRANSIENT_STATUS = {408, 429, 500, 502, 503, 504}
 
 _TRANSIENT_CODES = {
@@ -29,14 +31,16 @@ _TRANSIENT_CODES = {
 
 def code_of(error: Exception) -> str:
     """Return S3's code for an error, e.g. ``SlowDown``, or the name of its class where S3 did not answer."""
-    return str(error.response["Error"].get("Code", "")) if isinstance(error, ClientError) else type(error).__name__
+    return (
+        shown(error.response["Error"].get("Code", ""), 80) if isinstance(error, ClientError) else type(error).__name__
+    )
 
 
 def describe(error: BaseException) -> str:
     """Return what S3 said, without what botocore adds about retries, which are not its own here."""
     if isinstance(error, ClientError):
-        return f"{code_of(error)}: {error.response['Error'].get('Message', '')}".rstrip(". :")
-    return str(error).rstrip(".")
+        return f"{code_of(error)}: {shown(error.response['Error'].get('Message', ''))}".rstrip(". :")
+    return shown(error).rstrip(".")
 
 
 def is_transient(error: BaseException) -> bool:

@@ -54,12 +54,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from airflow_provider_genesys import outside
+
 
 class GenesysError(Exception):
-    """Base of every error of this package."""
+    """Base of every error of this package. Its message holds no control character, wherever its parts come from."""
 
     retryable: bool = False
     """Whether another try of the task can succeed without anybody changing something."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(outside.message(message))
 
 
 class ConfigurationError(GenesysError):

@@ -7,8 +7,10 @@ import re
 LONGEST = 300
 """Characters of one text that are shown."""
 
-_LOOKED_AT = 4 * LONGEST
-"""Nothing behind this many characters is looked at, however long the text is."""
+LONGEST_MESSAGE = 8000
+"""Characters of a whole message of an error."""
+_LOOKED_AT = 4
+"""Nothing behind this many times the characters that may be shown is looked at, however long the text is."""
 _QUERY = re.compile(r"([a-z][a-z0-9+.-]{0,20}://[^\s?#\"'<>]{0,1000})[?#][^\s\"'<>]*", re.IGNORECASE)
 _SECRET = re.compile(
     r"\b([\w-]{0,40}(?:signature|credential|token|secret|password|api-?key)|sig)\b(\"?\s{0,4}[=:]\s{0,4}\"?)[^\s&\"',;<>]+",
@@ -23,12 +25,26 @@ def shown(value: object, longest: int = LONGEST) -> str:
     What is no text is shown as Python writes it; bytes are read as UTF-8.
     """
     if isinstance(value, (bytes, bytearray, memoryview)):
-        value = bytes(value[:_LOOKED_AT]).decode("utf-8", "replace")
-    text = (value if isinstance(value, str) else _written(value))[:_LOOKED_AT]
-    line = " ".join("".join(one if one.isprintable() else " " for one in text).split())
+        value = bytes(value[: _LOOKED_AT * longest]).decode("utf-8", "replace")
+    text = (value if isinstance(value, str) else _written(value))[: _LOOKED_AT * longest]
+    line = " ".join(_printable(text).split())
     line = _QUERY.sub(r"\1?...", line)
     line = _SECRET.sub(r"\1\2***", _BEARER.sub(r"\1 ***", line))
     return line if len(line) <= longest else f"{line[: longest - 3]}..."
+
+
+def message(text: str) -> str:
+    """Return the text of an error of this package: printable but for its line ends, and cut.
+
+    It catches what a part from outside, which should have gone through :func:`shown`, brings along.
+    """
+    if len(text) > LONGEST_MESSAGE:
+        text = f"{text[: LONGEST_MESSAGE - 3]}..."
+    return text if text.isprintable() else "\n".join(_printable(line) for line in text.split("\n"))
+
+
+def _printable(text: str) -> str:
+    return "".join(one if one.isprintable() else " " for one in text)
 
 
 def _written(value: object) -> str:

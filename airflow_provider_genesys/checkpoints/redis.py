@@ -16,6 +16,7 @@ from airflow_provider_genesys.exceptions import (
     SinkRefusedError,
     SinkUnavailableError,
 )
+from airflow_provider_genesys.outside import shown
 
 try:
     import redis
@@ -130,7 +131,7 @@ def _explained() -> Iterator[None]:
     try:
         yield
     except redis.RedisError as error:
-        text = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+        text = shown(error).rstrip(".") or type(error).__name__
         if _passes(error, text):
             raise SinkUnavailableError(text) from error
         raise SinkRefusedError(f"{text}. {_advice(error, text)}") from error

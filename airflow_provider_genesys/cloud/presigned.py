@@ -11,6 +11,7 @@ import httpx
 from airflow_provider_genesys.cloud.addresses import PRIVATE, addresses_of, is_public, not_allowed
 from airflow_provider_genesys.cloud.config import CloudConfig
 from airflow_provider_genesys.exceptions import UntrustedHostError
+from airflow_provider_genesys.outside import shown
 from airflow_provider_genesys.times import parse_time
 
 LIFETIME = timedelta(hours=24)
@@ -102,11 +103,13 @@ def check_host(url: str, config: CloudConfig) -> None:
     try:
         parts = httpx.URL(url)  # the same parser as for the download
     except (httpx.InvalidURL, TypeError, ValueError):
-        raise UntrustedHostError("Genesys gave a file URL that is not a URL at all.") from None
+        raise UntrustedHostError(f"Genesys gave a file URL that is not a URL at all: {_begin(url)}") from None
     host = parts.raw_host.decode("ascii").rstrip(".").lower()
-    if parts.scheme not in ({"https", "http"} if config.allow_insecure else {"https"}):
+    if parts.scheme not in {"https", "http"}:
+        raise UntrustedHostError(f"Genesys gave a file URL that is none: only https:// is accepted, not {_begin(url)}")
+    if parts.scheme == "http" and not config.allow_insecure:
         raise UntrustedHostError(
-            f"The archive's URL is {parts.scheme}://{host}, and only https:// is accepted. For a test server, set the "
+            f"The archive's URL is http://{shown(host, 80)}, and only https:// is accepted. For a test server, set the "
             "connection's extra 'allow_insecure' to true."
         )
     if parts.userinfo or not host:
@@ -117,6 +120,13 @@ def check_host(url: str, config: CloudConfig) -> None:
         raise UntrustedHostError(not_allowed(host, "is not among the hosts that the connection allows downloads from"))
     if _is_private(host):
         raise UntrustedHostError(not_allowed(host, PRIVATE))
+
+
+def _begin(url: object) -> str:
+    return (
+        f"{shown(url, 80)!r}. Check that the connection's host is Genesys Cloud. If the URL is in another member of "
+        "the API's answer, name it as 'uri_field' in the connection's extra 'archive'. Then clear the create task."
+    )
 
 
 def _is_private(host: str) -> bool:

@@ -17,6 +17,7 @@ from airflow_provider_genesys.exceptions import (
     RequestRefusedError,
     SourceRefusedError,
 )
+from airflow_provider_genesys.outside import shown
 
 Parameters = dict[str, str | int | bool]
 
@@ -118,7 +119,7 @@ class Pager:
             page: Any = self._bodies.decode(body)
         except (msgspec.MsgspecError, RecursionError) as error:
             raise CloudUnavailableError(
-                f"A page of {self.listing.name} cannot be read ({len(body)} bytes: {error}). The next try asks for it "
+                f"A page of {self.listing.name} cannot be read ({len(body)} bytes: {shown(error)}). The next try asks "
                 "again; if that stays so, see whether a proxy answers in place of Genesys."
             ) from error
         records = [memoryview(raw) for raw in page.records]

@@ -22,6 +22,7 @@ from airflow_provider_genesys.cloud.http.client import CloudClient
 from airflow_provider_genesys.entities.answers import Answer, Pager
 from airflow_provider_genesys.entities.declaration import KEY, PARENT, Listing
 from airflow_provider_genesys.exceptions import ListingMovedError, NotFoundError, SourceRefusedError
+from airflow_provider_genesys.outside import shown
 from airflow_provider_genesys.source.pages import Pages
 
 log = logging.getLogger(__name__)
@@ -123,7 +124,7 @@ class ListingWalk:
         try:
             found, moved = _whole(self._pager, parent)
         except NotFoundError:
-            log.info("%s: %s is gone; its listing is left out.", self._listing.name, parent)
+            log.info("%s: %s is gone; its listing is left out.", self._listing.name, shown(parent, 80))
             return {}, msgspec.structs.replace(place, vanished=place.vanished + 1)
         return found, msgspec.structs.replace(place, unstable=moved or place.unstable)
 

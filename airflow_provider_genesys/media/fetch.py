@@ -35,6 +35,7 @@ from airflow_provider_genesys.media.batches import SINGLE_FAULTS, MediaBatches, 
 from airflow_provider_genesys.media.expected import expected_media, unpacked_media
 from airflow_provider_genesys.media.index import BrokenMetadata, Index
 from airflow_provider_genesys.media.store import KeptRecording, MediaFile, MediaStore
+from airflow_provider_genesys.outside import shown
 from airflow_provider_genesys.source.download import Download
 from airflow_provider_genesys.source.download_client import DownloadSettings, open_client
 
@@ -197,7 +198,7 @@ class Media:
         key = self._store.key(of.conversation_id, of.recording_id, result.content_type, number)
         download = Download(
             lambda fresh: self._url(result, number, fresh=fresh),
-            f"recording {of.recording_id} of conversation {of.conversation_id}",
+            f"recording {shown(of.recording_id, 80)} of conversation {shown(of.conversation_id, 80)}",
             settings=self._settings,
             sleep=self._stopped.wait,
             expected=expected_media(result.content_type),

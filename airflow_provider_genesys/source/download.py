@@ -31,6 +31,7 @@ from airflow_provider_genesys.exceptions import (
     SourceUnavailableError,
     UrlExpiredError,
 )
+from airflow_provider_genesys.outside import shown
 from airflow_provider_genesys.source.download_client import DownloadSettings, open_client
 from airflow_provider_genesys.source.expected import ARCHIVE, Expected
 from airflow_provider_genesys.source.position import Identity, proven
@@ -194,7 +195,8 @@ class Download:
         self._refusals = 0
         encoding = response.headers.get("Content-Encoding", "identity")
         if self.encoding not in (None, encoding):
-            raise self._changed(f"its Content-Encoding is {encoding!r} now, and was {self.encoding!r}")
+            now, before = shown(encoding, 40), shown(self.encoding, 40)
+            raise self._changed(f"its Content-Encoding is {now!r} now, and was {before!r}")
         if span.total is not None and (span.total < offset or span.total != (known.length or span.total)):
             raise self._changed(f"it has {span.total} bytes now, and had {known.length or f'{offset} or more'}")
         if known.etag and etag and etag.removeprefix("W/") != known.etag.removeprefix("W/"):
@@ -271,7 +273,7 @@ class Download:
             return
         if cause := lost_cause(error):
             raise ConfigurationError(f"{cannot_read(self.export_id, offset)}: {cause}") from error
-        broken = error if isinstance(error, Broken) else Broken(f"{type(error).__name__}: {error}")
+        broken = error if isinstance(error, Broken) else Broken(f"{type(error).__name__}: {shown(error)}")
         self._foreign = self._foreign + 1 if broken.foreign else 0
         if self._foreign > min(self.settings.retries, FOREIGN_RETRIES):
             raise NotTheFileError(

@@ -7,6 +7,7 @@ connection could be made, the signature of the request if the key is wrong.
 from __future__ import annotations
 
 from airflow_provider_genesys.exceptions import MissingExtraError, SinkError, SinkRefusedError, SinkUnavailableError
+from airflow_provider_genesys.outside import shown
 
 try:
     from azure.core.exceptions import (
@@ -76,14 +77,14 @@ _IN_DETAIL = {
 def code_of(error: BaseException) -> str:
     """Return Azure's code for an error, e.g. ``ServerBusy``; the name of its class if Azure gave none."""
     code = getattr(error, "error_code", None)
-    return str(getattr(code, "value", code) or type(error).__name__)
+    return shown(getattr(code, "value", code) or type(error).__name__, 80)
 
 
 def describe(error: BaseException) -> str:
     """Return Azure's code and status, or that there was no response; without URL and signature."""
     if isinstance(error, HttpResponseError):
         said = (error.message or "").splitlines()
-        return f"{code_of(error)}: {said[0] if said else error.reason}".rstrip(". ")
+        return f"{code_of(error)}: {shown(said[0] if said else error.reason)}".rstrip(". ")
     return f"{code_of(error)}, no response"
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator, Context
 
 from airflow_provider_genesys.cloud.exports import aggregates
+from airflow_provider_genesys.cloud.http.paths import check_ids
 from airflow_provider_genesys.exceptions import ConfigurationError, WindowError
 from airflow_provider_genesys.hooks.object_store import is_folder_url
 from airflow_provider_genesys.tasks.landed import LOCATION, NOWHERE, LandedArchives
@@ -37,12 +38,14 @@ def read_handle(given: Any, kind: str, hook: GenesysCloudHook, landed: LandedArc
             raise ConfigurationError(
                 "The handle has no export_id. Give the operator what GenesysExportSensor returned."
             )
+        check_ids(str(value["export_id"]))
         return {"kind": kind, **value}
     if not value or not isinstance(value, str):
         raise ConfigurationError(
             f"handle is {type(value).__name__}, and should be what GenesysExportSensor returned, or an export id. Did "
             "the task before this one push it?"
         )
+    check_ids(value)
     return hook.make_handle(hook.get_export(value, kind))
 
 

@@ -23,7 +23,7 @@ from airflow_provider_genesys.cloud.exports.base import (
     Page,
     UnreadablePageError,
 )
-from airflow_provider_genesys.cloud.http.paths import path_step
+from airflow_provider_genesys.cloud.http.paths import new_id, path_step
 from airflow_provider_genesys.exceptions import (
     CloudError,
     ConfigurationError,
@@ -33,6 +33,7 @@ from airflow_provider_genesys.exceptions import (
     RequestRefusedError,
     WindowTooLargeError,
 )
+from airflow_provider_genesys.outside import shown
 from airflow_provider_genesys.times import parse_time
 
 if TYPE_CHECKING:
@@ -163,8 +164,8 @@ class AnalyticsJobs(ABC):
             return self.read_page(job, body) if body else Page([], [])
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise UnreadablePageError(
-                f"A page of job {job} cannot be read ({len(body)} bytes: {error}). The next try asks for it again. If "
-                "the error repeats, check whether a proxy answers in place of Genesys.",
+                f"A page of job {job} cannot be read ({len(body)} bytes: {shown(error)}). The next try asks again. "
+                "If the error repeats, check whether a proxy answers in place of Genesys.",
                 body=body,
                 member=self.member,
                 read=partial(self.read_page, job),
@@ -192,12 +193,12 @@ class AnalyticsJobs(ABC):
         job = answer.get("jobId") if isinstance(answer, dict) else None
         if not job:
             raise ConfigurationError(f"The answer from {path} has no member 'jobId'. Is that Genesys?")
-        return self.named(request, str(job))
+        return self.named(request, new_id(str(job), path))
 
     def _status(self, client: CloudClient, job: str) -> ExportStatus:
         answer = client.request("GET", self.path(job))
         answer = answer if isinstance(answer, dict) else {}
-        raw_state = str(answer.get("state") or "")
+        raw_state = shown(answer.get("state") or "")
         return ExportStatus(
             export_id=job,
             kind=self.kind,

@@ -18,6 +18,7 @@ from airflow_provider_genesys.exceptions import (
     RecordError,
     WindowError,
 )
+from airflow_provider_genesys.outside import shown
 from airflow_provider_genesys.times import iso_time
 
 if TYPE_CHECKING:
@@ -46,7 +47,10 @@ class ExportState(str, Enum):
 
 @dataclass(frozen=True)
 class ExportStatus:
-    """What Genesys reports of an export. A member that it does not report is None."""
+    """What Genesys reports of an export. A member that it does not report is None.
+
+    Its words, ``raw_state`` and ``message``, are cleaned and cut: they go into logs, errors and events.
+    """
 
     export_id: str
     kind: str
@@ -68,6 +72,20 @@ class ExportStatus:
     """Percent, 0 to 100."""
     message: str | None = None
     """If the export failed, the reason in Genesys' words; else a remark about its result."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "raw_state", shown(self.raw_state, _LONGEST_STATE))
+        object.__setattr__(self, "message", None if self.message is None else shown(self.message))
+        object.__setattr__(self, "progress", _percent(self.progress))
+
+
+_LONGEST_STATE = 60
+
+
+def _percent(value: Any) -> float | None:
+    """Return a number from 0 to 100; None for anything else."""
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return float(value) if number and 0 <= value <= 100 else None  # noqa: PLR2004 - percent
 
 
 AGAIN = "Clear the task that creates the export to make it again."

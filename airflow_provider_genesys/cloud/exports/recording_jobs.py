@@ -14,7 +14,7 @@ import msgspec
 
 from airflow_provider_genesys.cloud.exports.base import ExportRequest, ExportState, ExportStatus, Page
 from airflow_provider_genesys.cloud.exports.recording_query import is_same_query, recording_query
-from airflow_provider_genesys.cloud.http.paths import path_step
+from airflow_provider_genesys.cloud.http.paths import new_id, path_step
 from airflow_provider_genesys.exceptions import (
     CloudError,
     CloudUnavailableError,
@@ -24,6 +24,7 @@ from airflow_provider_genesys.exceptions import (
     RecordError,
     RequestRefusedError,
 )
+from airflow_provider_genesys.outside import shown
 from airflow_provider_genesys.times import api_time, now, parse_time
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class RecordingJobs:
         query = recording_query(request)
         orphan = next((job for job in self._listed(client, showOnlyMyJobs=True) if _is_for(job, query)), None)
         if orphan:
-            return str(orphan["id"])
+            return new_id(str(orphan.get("id")), PATH)
         if self._are_taken(client):
             raise _limit("The job was not created")
         dated = query if query.keys() & {"actionDate", "actionAge"} else {**query, "actionDate": api_time(now())}
@@ -70,7 +71,7 @@ class RecordingJobs:
             raise self._meant(client, error) from error
         if not answer.get("id"):
             raise ConfigurationError(f"The answer from {PATH} has no member 'id'. Is that Genesys?")
-        return str(answer["id"])
+        return new_id(str(answer["id"]), PATH)
 
     def status(self, client: CloudClient, export_id: str) -> ExportStatus:
         """Ask for the state of the job."""
@@ -111,13 +112,13 @@ class RecordingJobs:
             record = {**answer, "explanation": _explained(answer)}
             return Page([job], [_raw(record)], following if answer.get("totalFailedRecordings") else None)
         answer = _members(client.request("GET", f"{_path(job)}/failedrecordings", params=dict(parse_qsl(cursor))))
-        failed = answer.get("entities") or []
+        failed = _entities(answer)
         records = [_raw(one) for one in failed]
         refused = dict.fromkeys(range(len(failed)), RecordError("not-exported", _NOT_EXPORTED))
         return Page([bytes(record).decode() for record in records], records, _following(answer), refused=refused)
 
     def _status(self, answer: dict[str, Any], export_id: str) -> ExportStatus:
-        raw_state = str(answer.get("state") or "")
+        raw_state = shown(answer.get("state") or "")
         state = _STATES.get(raw_state, ExportState.UNKNOWN)
         asked = _members(_members(answer.get("recordingJobsQuery")).get("conversationQuery"))
         start, _, end = str(asked.get("interval") or "").partition("/")
@@ -126,7 +127,7 @@ class RecordingJobs:
             kind=self.kind,
             state=state,
             raw_state=raw_state,
-            records=1 + (answer.get("totalFailedRecordings") or 0) if state is ExportState.COMPLETED else None,
+            records=1 + _count(answer.get("totalFailedRecordings")) if state is ExportState.COMPLETED else None,
             submitted_at=parse_time(answer.get("dateCreated")),
             window_start=parse_time(start),
             window_end=parse_time(end),
@@ -140,7 +141,7 @@ class RecordingJobs:
         cursor: str | None = urlencode({name: _text(value) for name, value in params.items()})
         while cursor:
             answer = _members(client.request("GET", PATH, params=dict(parse_qsl(cursor))))
-            yield from answer.get("entities") or []
+            yield from (one for one in _entities(answer) if isinstance(one, dict))
             cursor = _following(answer)
 
     def _are_taken(self, client: CloudClient) -> bool:
@@ -171,10 +172,10 @@ def _limit(what: str) -> JobLimitError:
 def _explained(job: dict[str, Any]) -> str:
     """Return in words what happened to the recordings of a job."""
     total, exported, skipped, failed = (
-        job.get(f"total{name}Recordings") or 0 for name in ("", "Processed", "Skipped", "Failed")
+        _count(job.get(f"total{name}Recordings")) for name in ("", "Processed", "Skipped", "Failed")
     )
     return (
-        f"{exported} of {total} recordings of {job.get('totalConversations') or 0} conversations were exported. "
+        f"{exported} of {total} recordings of {_count(job.get('totalConversations'))} conversations were exported. "
         f"{skipped} were skipped: Genesys exports a recording once, so these went out with an earlier job or by a "
         f"policy. {failed} failed."
     )
@@ -195,6 +196,19 @@ def _path(job: str) -> str:
 
 def _members(answer: Any) -> dict[str, Any]:
     return answer if isinstance(answer, dict) else {}
+
+
+def _entities(answer: dict[str, Any]) -> list[Any]:
+    found = answer.get("entities")
+    return found if isinstance(found, list) else []
+
+
+def _count(value: Any) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _MOST else 0
+
+
+_MOST = 10**12
+"""No job has so many recordings."""
 
 
 def _raw(record: Any) -> memoryview:

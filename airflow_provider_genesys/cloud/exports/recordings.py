@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_genesys.cloud.config import ArchiveApi
 from airflow_provider_genesys.cloud.exports.base import ExportRequest, ExportState, ExportStatus
-from airflow_provider_genesys.cloud.http.paths import path_step
+from airflow_provider_genesys.cloud.http.paths import new_id, path_step
 from airflow_provider_genesys.exceptions import ConfigurationError, NotFoundError, RequestRefusedError
+from airflow_provider_genesys.outside import shown
 from airflow_provider_genesys.times import api_time, parse_time
 
 if TYPE_CHECKING:
@@ -33,15 +34,17 @@ class Recordings:
         :raises ConfigurationError: filters or options repeat what the window says, or the answer has no id.
         """
         answer = client.request("POST", self._api.path, json=self._body(request))
-        return _text(_members(answer).get(self._api.id_field)) or self._missing(self._api.id_field, "id_field", answer)
+        found = _text(_members(answer).get(self._api.id_field)) or self._missing(self._api.id_field, "id_field", answer)
+        return new_id(found, self._api.path)
 
     def status(self, client: CloudClient, export_id: str) -> ExportStatus:
         """Ask for the state of the export, and note its URL as a secret."""
-        answer = _members(client.request("GET", self._path(export_id)))
+        found = client.request("GET", self._path(export_id))
+        answer = _members(found)
         raw_state = _text(answer.get(self._api.state_field)) or self._missing(
-            self._api.state_field, "state_field", answer
+            self._api.state_field, "state_field", found
         )
-        file_uri = _text(answer.get(self._api.uri_field))
+        file_uri = _uri(answer.get(self._api.uri_field))
         if file_uri:
             client.note_url(file_uri)
         window = {**answer, **_members(answer.get(self._api.filter_field))}
@@ -58,8 +61,8 @@ class Recordings:
             submitted_at=parse_time(answer.get(self._api.submitted_field)),
             window_start=parse_time(window.get(self._api.from_field)),
             window_end=parse_time(window.get(self._api.to_field)),
-            progress=_number(answer.get(self._api.progress_field)),
-            message=_text(answer.get(self._api.message_field)),
+            progress=answer.get(self._api.progress_field),
+            message=answer.get(self._api.message_field) or None,
         )
 
     def cancel(self, client: CloudClient, export_id: str) -> bool:
@@ -92,7 +95,7 @@ class Recordings:
 
     def _missing(self, name: str, setting: str, answer: Any) -> str:
         raise ConfigurationError(
-            f"The answer from {self._api.path} has no member {name!r}; it has {', '.join(sorted(_members(answer)))}. "
+            f"The answer from {self._api.path} has no member {name!r}; it {_described(answer)}. "
             f'If your API calls it otherwise, set extra \'archive\' of the connection, e.g. {{"{setting}": "id"}}.'
         )
 
@@ -100,6 +103,19 @@ class Recordings:
 def _refuse_overlap(name: str, given: dict[str, Any], ours: dict[str, Any], instead: str) -> None:
     if overlap := sorted(set(given) & set(ours)):
         raise ConfigurationError(f"{name} must not hold {', '.join(overlap)}: use {instead}.")
+
+
+def _described(answer: Any) -> str:
+    """Say what an answer is; after "it"."""
+    if answer is None:
+        return "is empty, or null"
+    if not isinstance(answer, dict):
+        return f"is no object but a {_JSON_NAMES.get(type(answer), 'number')}"
+    return f"has {shown(', '.join(sorted(answer)[:_FEW]))}" if answer else "is an object without members"
+
+
+_JSON_NAMES: dict[type, str] = {list: "list", str: "text", bool: "boolean"}
+_FEW = 20
 
 
 def _members(answer: Any) -> dict[str, Any]:
@@ -111,8 +127,9 @@ def _text(value: Any) -> str | None:
     return str(value) if value and isinstance(value, (str, int)) and not isinstance(value, bool) else None
 
 
-def _number(value: Any) -> float | None:
-    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+def _uri(value: Any) -> str | None:
+    """Return a URL; of anything that is none, a text that :func:`.presigned.check_host` refuses."""
+    return value if isinstance(value, str) or value is None else shown(value, 80)
 
 
 def _count(value: Any) -> int | None:

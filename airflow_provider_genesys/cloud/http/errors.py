@@ -19,9 +19,13 @@ from airflow_provider_genesys.exceptions import (
     PermissionDeniedError,
     RequestRefusedError,
 )
+from airflow_provider_genesys.outside import shown
 
-_PERMISSION = re.compile(r"\b[A-Za-z][\w-]*:[A-Za-z*][\w-]*:[A-Za-z*][\w-]*\b")
-_LONGEST = 300
+_PERMISSION = re.compile(r"\b[A-Za-z][\w-]{0,80}:[A-Za-z*][\w-]{0,80}:[A-Za-z*][\w-]{0,80}\b")
+_NESTED = 4
+"""Errors in errors that are read."""
+_FEW = 10
+"""Permissions, and parameters of a message, that are read."""
 
 _KINDS: dict[int, type[CloudError]] = {
     401: AuthenticationError,
@@ -33,6 +37,9 @@ _KINDS: dict[int, type[CloudError]] = {
     429: CloudUnavailableError,
     501: RequestRefusedError,
 }
+
+_ABOUT_ARGUMENTS = frozenset({400, 405, 406, 409, 411, 412, 413, 414, 415, 416, 417, 422, 428, 431})
+"""Status codes that complain of the request. Genesys' API has no other of this kind."""
 
 _ADVICE: dict[type[CloudError], str] = {
     AuthenticationError: (
@@ -50,6 +57,10 @@ _ADVICE: dict[type[CloudError], str] = {
     RequestRefusedError: "Genesys will not accept this request as it is: correct the arguments that it complains of.",
     CloudUnavailableError: "Genesys Cloud may answer later: the task's retries try again.",
 }
+_NOT_GENESYS = (
+    "Genesys' API does not answer in this way, so something else may have: check the connection's region or host, and "
+    "whether a proxy (HTTPS_PROXY on the worker), a gateway or a captive portal is in between."
+)
 
 
 @dataclass(frozen=True)
@@ -74,7 +85,7 @@ def read_refusal(response: httpx.Response) -> Refusal:
     return Refusal(
         status=response.status_code,
         code=_line(body.get("code") or body.get("error")) or None,
-        message=message[:_LONGEST],
+        message=shown(message),
         correlation_id=_line(response.headers.get("ININ-Correlation-Id") or body.get("contextId")) or None,
         permissions=_permissions(body, message),
         retry_after=retry_after(response.headers, message),
@@ -90,7 +101,8 @@ def error_from(response: httpx.Response, what: str) -> CloudError:
     kind = _KINDS.get(refusal.status) or (
         CloudUnavailableError if refusal.status >= httpx.codes.INTERNAL_SERVER_ERROR else RequestRefusedError
     )
-    return make_error(kind, refusal, what, _ADVICE[kind])
+    foreign = kind is RequestRefusedError and refusal.status not in _ABOUT_ARGUMENTS
+    return make_error(kind, refusal, what, _NOT_GENESYS if foreign else _ADVICE[kind])
 
 
 def make_error(kind: type[CloudError], refusal: Refusal, what: str, advice: str) -> CloudError:
@@ -115,20 +127,20 @@ def _body(response: httpx.Response) -> dict[str, Any]:
     return body if isinstance(body, dict) else {}
 
 
-def _messages(body: dict[str, Any]) -> Iterator[str]:
+def _messages(body: dict[str, Any], nested: int = _NESTED) -> Iterator[str]:
     """Yield the message; then, for each nested error and detail, the field that it is about."""
     said = _line(body.get("message") or body.get("description") or body.get("error_description"))
     if said:
         yield said.rstrip(".")
-    for nested in _objects(body.get("errors")):
-        yield from _messages(nested)
+    for error in _objects(body.get("errors")) if nested else ():
+        yield from _messages(error, nested - 1)
     for detail in _objects(body.get("details")):
         about = [_line(detail.get("fieldName")), _line(detail.get("errorCode"))]
         if any(about):
             yield " ".join(filter(None, about))
     limit = body.get("limit")
     if isinstance(limit, dict) and (key := _line(limit.get("key"))):
-        yield f"the limit is {key} = {_line(str(limit.get('value')))}"
+        yield f"the limit is {key} = {shown(limit.get('value'), 40)}"
 
 
 def _objects(value: Any) -> list[dict[str, Any]]:
@@ -138,8 +150,9 @@ def _objects(value: Any) -> list[dict[str, Any]]:
 
 def _permissions(body: dict[str, Any], message: str) -> tuple[str, ...]:
     params = body.get("messageParams")
-    texts = [message, *(str(one) for one in params.values())] if isinstance(params, dict) else [message]
-    return tuple(dict.fromkeys(found for text in texts for found in _PERMISSION.findall(text)))
+    params = [shown(one) for one in list(params.values())[:_FEW]] if isinstance(params, dict) else []
+    texts = [shown(message), *params]
+    return tuple(dict.fromkeys(found for text in texts for found in _PERMISSION.findall(text)))[:_FEW]
 
 
 def _describe(response: httpx.Response) -> str:
@@ -152,6 +165,4 @@ def _describe(response: httpx.Response) -> str:
 
 
 def _line(value: Any) -> str:
-    """Return the text of ``value`` on one line, shortened, without control characters."""
-    text = value if isinstance(value, str) else ""
-    return "".join(one if one.isprintable() else " " for one in text[:_LONGEST]).strip()
+    return shown(value) if isinstance(value, str) else ""

@@ -16,6 +16,7 @@ import httpx
 from airflow_provider_genesys import __version__
 from airflow_provider_genesys.cloud.config import CloudConfig
 from airflow_provider_genesys.exceptions import CloudError, CloudUnavailableError, ConfigurationError
+from airflow_provider_genesys.outside import shown
 
 USER_AGENT = f"airflow-provider-genesys/{__version__}"
 
@@ -112,10 +113,10 @@ def unreachable(what: str, error: httpx.RequestError, config: CloudConfig) -> Cl
     """Return the error for a request that got no response."""
     if _untrusted(error):
         return ConfigurationError(
-            f"{what}: the server's certificate is not trusted ({error}). If your organisation has a certificate "
+            f"{what}: the server's certificate is not trusted ({shown(error)}). If your organisation has a certificate "
             f"authority that is not public, set extra 'verify_tls' (now {config.verify!r}) to the path of its PEM file."
         )
-    return CloudUnavailableError(f"{what} got no answer: {type(error).__name__}: {error}.")
+    return CloudUnavailableError(f"{what} got no answer: {type(error).__name__}: {shown(error)}.")
 
 
 def _untrusted(error: BaseException | None) -> bool:

@@ -10,6 +10,7 @@ import re
 import psycopg
 
 from airflow_provider_genesys.exceptions import SinkRefusedError
+from airflow_provider_genesys.outside import shown
 
 STAGE = "genesys_stage"
 """Name of the temporary table that a batch is copied into."""
@@ -93,8 +94,8 @@ def describe(error: psycopg.Error) -> str:
         place = f" of {error.diag.constraint_name}" if error.diag.constraint_name else ""
         return f"{rule_of(error)}{place} (SQLSTATE {error.sqlstate})"
     if error.sqlstate:
-        return f"{error.diag.message_primary or error} (SQLSTATE {error.sqlstate})"
-    return " ".join(str(error).split()).rstrip(".")
+        return f"{shown(error.diag.message_primary or error)} (SQLSTATE {error.sqlstate})"
+    return shown(error).rstrip(".")
 
 
 def refusal(error: psycopg.Error, doing: str) -> SinkRefusedError:

@@ -194,7 +194,6 @@ def _trailer(packed: bytes, crc: int, packed_size: int, size: int) -> int | None
 
 
 def _shown(name: str) -> str:
-    """Return an entry's name for a message: ASCII, shortened, without control characters."""
     return ascii(name if len(name) <= 100 else f"{name[:100]}...")  # noqa: PLR2004 - what a line has room for
 
 
