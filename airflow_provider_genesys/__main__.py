@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-
-from airflow_provider_genesys.commands.app import main
+from airflow_provider_genesys.commands.start import run
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run()

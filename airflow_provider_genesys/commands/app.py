@@ -46,8 +46,3 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stderr.write(f"{type(error).__name__}: {what:.500}\n")
         return 1
     return 0
-
-
-def run() -> None:
-    """Do what the command line says, and exit."""
-    sys.exit(main())

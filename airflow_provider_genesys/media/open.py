@@ -12,7 +12,7 @@ from airflow_provider_genesys.media.batches import MediaBatches, Patience
 from airflow_provider_genesys.media.fetch import Media
 from airflow_provider_genesys.media.index import Index, of_pages, recording_metadata
 from airflow_provider_genesys.media.store import MediaStore
-from airflow_provider_genesys.source.broken_pages import mended
+from airflow_provider_genesys.source.broken_pages import repaired
 
 
 def open_media(
@@ -46,7 +46,7 @@ def open_media(
 
 
 def _named_by(handle: dict[str, Any], client: CloudClient, page_size: int) -> tuple[Index, int]:
-    found = page_reader(handle, client, page_size=page_size, mend=mended)
+    found = page_reader(handle, client, page_size=page_size, repair=repaired)
     if found is None:
         raise ConfigurationError(f"An export of the kind {handle['kind']!r} names no conversations to fetch media of.")
     return of_pages(found[0]), found[1]

@@ -39,7 +39,7 @@ class Budget:
         raise DeadLetterBudgetError(
             f"{dead_letters} of {read} records of export {account.export_id} were set aside, more than {limit} "
             f"allows. Most frequent: {reasons or 'refused by the sink'}. What was committed of them is kept as dead "
-            "letters: look at them, mend the contract or raise the limit, and clear the task."
+            "letters: look at them, correct the contract or raise the limit, and clear the task."
         )
 
     def _passed(self, read: int, dead_letters: int, *, judged: bool) -> str | None:

@@ -17,7 +17,7 @@ _raw = msgspec.json.Decoder(list[msgspec.Raw])
 _SEPARATORS = b", \t\r\n"
 
 
-def mended(error: UnreadablePageError) -> Page:
+def repaired(error: UnreadablePageError) -> Page:
     """Return the page that ``error`` has, with the records that are no JSON behind all others.
 
     :raises UnreadablePageError: ``error`` itself, if not just single records are broken.

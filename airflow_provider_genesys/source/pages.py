@@ -19,7 +19,7 @@ from airflow_provider_genesys.cloud.exports.base import Page
 from airflow_provider_genesys.cloud.exports.results import page_reader
 from airflow_provider_genesys.cloud.http.client import CloudClient
 from airflow_provider_genesys.exceptions import CursorLostError, SourceChangedError
-from airflow_provider_genesys.source.broken_pages import mended
+from airflow_provider_genesys.source.broken_pages import repaired
 from airflow_provider_genesys.source.position import Identity, PagePlace, Place, Position, Proof, Start
 from airflow_provider_genesys.source.records import KEPT_OF_OVERSIZE, MAX_RECORD_BYTES, DeadLetter, Slice, oversize
 
@@ -221,5 +221,5 @@ def open_pages(handle: dict[str, Any], client: CloudClient, *, page_size: int) -
 
     Raises as :func:`page_reader` does.
     """
-    found = page_reader(handle, client, page_size=page_size, mend=mended)
+    found = page_reader(handle, client, page_size=page_size, repair=repaired)
     return Pages(found[0], handle["export_id"], jobs=found[1]) if found else None

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_genesys.__main__ import main
+from airflow_provider_genesys.commands.app import main
 from airflow_provider_genesys.entities.declaration import built_in, built_in_names
 from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
 

@@ -10,8 +10,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from airflow_provider_genesys.__main__ import main
 from airflow_provider_genesys.cloud.exports.base import Page
+from airflow_provider_genesys.commands.app import main
 from airflow_provider_genesys.contracts.contract import built_in as contract_of
 from airflow_provider_genesys.entities.declaration import built_in
 from airflow_provider_genesys.pipeline.load import Load

@@ -35,11 +35,11 @@ def page_reader(
     client: CloudClient,
     *,
     page_size: int,
-    mend: Callable[[UnreadablePageError], Page] | None = None,
+    repair: Callable[[UnreadablePageError], Page] | None = None,
 ) -> tuple[Read, int] | None:
     """Return a function that reads pages, and the number of jobs; None if the kind has a file instead of pages.
 
-    :param mend: returns a page of which single records are broken, or raises the error; None to raise it always.
+    :param repair: returns a page of which single records are broken, or raises the error; None to raise it always.
     :raises ConfigurationError: the export has not ended.
     :raises ExportGoneError: its results have expired.
     :raises ExportFailedError: it ended without results.
@@ -54,9 +54,9 @@ def page_reader(
         try:
             page = found.page(client, jobs[job], cursor, page_size)
         except UnreadablePageError as error:
-            if mend is None:
+            if repair is None:
                 raise
-            page = mend(error)
+            page = repair(error)
         walk.check(f"job {jobs[job]}", empty=not page.ids, more=page.cursor is not None)
         return page
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from airflow_provider_genesys.__main__ import main
+from airflow_provider_genesys.commands.app import main
 from airflow_provider_genesys.exceptions import ConfigurationError
 from airflow_provider_genesys.hooks.genesys import GenesysCloudHook
 

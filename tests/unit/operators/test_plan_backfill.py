@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_genesys.__main__ import main
+from airflow_provider_genesys.commands.app import main
 from airflow_provider_genesys.operators.plan import GenesysPlanBackfillOperator
 from airflow_provider_genesys.tasks.failures import AirflowFailException
 from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
