@@ -11,6 +11,7 @@ from psycopg import sql
 
 from airflow_provider_genesys.pipeline.load import Batch, Load
 from airflow_provider_genesys.sinks.dead_letters import DeadLetterRows, RawBytes
+from airflow_provider_genesys.sinks.postgres.encoding import holds_any_text, storable_letter
 from airflow_provider_genesys.sinks.postgres.schema import create_table
 from airflow_provider_genesys.sinks.postgres.session import Cursor
 from airflow_provider_genesys.source.records import DeadLetter
@@ -90,6 +91,8 @@ class DeadLetters:
     def set_aside(self, cursor: Cursor, batch: Batch, letters: Sequence[DeadLetter]) -> None:
         """Keep ``letters`` of the batch; what is there already for the same record is replaced."""
         rows = self._rows.rows(letters, batch.checkpoint.processed_at, batch.protect)
+        if not holds_any_text(cursor):
+            rows = list(map(storable_letter, rows))
         cursor.execute(self._set_aside, {**self._load, "rows": msgspec.json.encode(rows).decode()})
 
     def forget(self, cursor: Cursor) -> None:

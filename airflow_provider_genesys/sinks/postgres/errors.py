@@ -39,6 +39,8 @@ _NO_ENTRY = re.compile(
 # A value may follow.
 _COPIED = re.compile(r"^COPY (\w{1,63}), line \d+(?:, column (\w{1,63}))?", re.MULTILINE)
 _HINTS = {
+    "22P05": "The database is not in UTF8, and a name or a description has a character that it does not hold: write it "
+    "in ASCII, or load into a database in UTF8.",
     "25006": "The connection leads to a server that is read-only; point it at the primary.",
     "3F000": "Create the schema, or name another one.",
     "42501": "Grant the role what docs/postgres.md lists under 'Rights'.",

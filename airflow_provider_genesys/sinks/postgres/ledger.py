@@ -18,6 +18,7 @@ from airflow_provider_genesys.pipeline.certificate import Certificate
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, Counts, from_json
 from airflow_provider_genesys.pipeline.load import Load, Previous, continues
 from airflow_provider_genesys.sinks.postgres.columns import CONTRACT, EXPORT, LOADED, SHARD
+from airflow_provider_genesys.sinks.postgres.encoding import restored, storable_json
 from airflow_provider_genesys.sinks.postgres.schema import create_table
 from airflow_provider_genesys.sinks.postgres.session import Cursor
 from airflow_provider_genesys.sinks.postgres.staging import Publish
@@ -186,7 +187,7 @@ class Ledger:
         claim.processed_at = processed_at and processed_at.astimezone(timezone.utc).isoformat()
         previous = Previous(export_id, state, checkpoint, f"{contract}/{publish}")
         if continues(previous, self._load.export_id, self._form, restart=restart):
-            claim.checkpoint = self._read(checkpoint)
+            claim.checkpoint = self._read(cursor, checkpoint)
         else:
             claim.attempts, claim.begun_at, claim.submitted_at = 1, opened_at, self._load.submitted_at
             self._run(cursor, _BEGIN)
@@ -213,7 +214,7 @@ class Ledger:
             raise self._fenced(fence)
         if newest < fence:
             raise self.forgotten()
-        return HeldRow(self._read(checkpoint) if checkpoint else None, *more)
+        return HeldRow(self._read(cursor, checkpoint) if checkpoint else None, *more)
 
     def forgotten(self) -> SinkUnavailableError:
         """Make the error for a server that has lost what it had confirmed: rows and ledger, the whole transaction."""
@@ -226,7 +227,7 @@ class Ledger:
     def advance(self, cursor: Cursor, checkpoint: Checkpoint, held: HeldRow, landed: Landed) -> None:
         """Commit ``checkpoint`` with what else the transaction holds: what ``landed`` since ``held``."""
         new = {
-            "checkpoint": checkpoint.to_json(),
+            "checkpoint": storable_json(cursor, checkpoint.to_json()),
             "processed_at": checkpoint.processed_at,
             "taken_over": json.dumps(Counter(held.taken_over) + landed.taken_over),
         }
@@ -252,22 +253,24 @@ class Ledger:
 
     def complete(self, cursor: Cursor, certificate: Certificate, fence: int, taken_over: dict[str, int]) -> None:
         """Mark the load complete."""
-        new = {"certificate": certificate.to_json().decode(), "taken_over": json.dumps(taken_over)}
+        new = {"certificate": storable_json(cursor, certificate.to_json()), "taken_over": json.dumps(taken_over)}
         if not self._run(cursor, _COMPLETE, **new, fence=fence).rowcount:
             raise self._fenced(fence)
 
     def certificate(self, cursor: Cursor) -> Certificate:
         """Return the certificate of the load, which is complete."""
         (certificate,) = _only(self._run(cursor, _CERTIFICATE))
-        return msgspec.convert(certificate, Certificate)
+        return msgspec.convert(restored(cursor, certificate), Certificate)
 
     def _run(self, cursor: Cursor, statement: str, **parameters: Any) -> Cursor:
         if statement not in self._composed:
             self._composed[statement] = sql.SQL(statement).format(**self._names).as_bytes()
         return cursor.execute(self._composed[statement], {**self._row, **parameters})
 
-    def _read(self, checkpoint: dict[str, Any]) -> Checkpoint:
-        return from_json(checkpoint, where=f"{self.identifier.as_string()}, load_id {self._load.load_id}")
+    def _read(self, cursor: Cursor, checkpoint: dict[str, Any]) -> Checkpoint:
+        return from_json(
+            restored(cursor, checkpoint), where=f"{self.identifier.as_string()}, load_id {self._load.load_id}"
+        )
 
     def _fenced(self, fence: int) -> FencedError:
         return FencedError(

@@ -37,6 +37,7 @@ from airflow_provider_genesys.pipeline.replay import (
 )
 from airflow_provider_genesys.sinks.postgres.children import children_there
 from airflow_provider_genesys.sinks.postgres.dead_letters import identify
+from airflow_provider_genesys.sinks.postgres.encoding import legible
 from airflow_provider_genesys.sinks.postgres.errors import is_of_a_row
 from airflow_provider_genesys.sinks.postgres.ledger import Ledger
 from airflow_provider_genesys.sinks.postgres.poison import search
@@ -223,7 +224,7 @@ class PostgresReplay:
         facts = {**self._key(load), "run_id": load.run_id, "contract": str(load.contract)}
         self._run(cursor, _REPLAYED, **facts, offsets=judged.offsets)
         failed = [
-            {"source_offset": offset, "stage": letter.stage, "rule": letter.rule, "message": letter.message}
+            {"source_offset": offset, "stage": letter.stage, "rule": letter.rule, "message": legible(letter.message)}
             for offset, letter in judged.failed.items()
         ]
         self._run(cursor, _STILL_OPEN, **facts, failed=json.dumps(failed).replace("\\u0000", "\\ufffd"))

@@ -11,6 +11,7 @@ from psycopg import sql
 from airflow_provider_genesys.exceptions import ConfigurationError
 from airflow_provider_genesys.pipeline.certificate import Certificate
 from airflow_provider_genesys.pipeline.load import Load
+from airflow_provider_genesys.sinks.postgres.encoding import restored, storable_json
 from airflow_provider_genesys.sinks.postgres.session import Cursor
 from airflow_provider_genesys.sinks.postgres.staging import Publish
 
@@ -66,8 +67,8 @@ class Shards:
         found = self._run(cursor, _COMPLETE).fetchall()
         if len(found) < self._count:
             return None
-        joint = joined([msgspec.convert(certificate, Certificate) for (certificate,) in found])
-        self._run(cursor, _JOIN, certificate=joint.to_json().decode(), attempts=joint.attempts)
+        joint = joined([msgspec.convert(restored(cursor, certificate), Certificate) for (certificate,) in found])
+        self._run(cursor, _JOIN, certificate=storable_json(cursor, joint.to_json()), attempts=joint.attempts)
         return joint
 
     def withdraw(self, cursor: Cursor) -> None:

@@ -1,0 +1,130 @@
+"""A database in LATIN1: records that it cannot hold are set aside, and names that it cannot hold block nothing."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import psycopg
+import pytest
+
+from airflow_provider_genesys.contracts.child import Child, ChildColumn
+from airflow_provider_genesys.contracts.contract import RECORDINGS, Column
+from airflow_provider_genesys.exceptions import SinkRefusedError, SinkUnavailableError
+from airflow_provider_genesys.pipeline.run import Options, run
+from airflow_provider_genesys.pipeline.sink import Sink
+from airflow_provider_genesys.sinks.dead_letters import opened
+from airflow_provider_genesys.testing.services import PostgresServer
+from tests.sinks.test_postgres_replay import replayed
+from tests.sinks.warehouse import Warehouse
+from tests.unit.pipeline.sources import InMemory, a_load
+
+EVOLVING = RECORDINGS.with_modes({"unknown": "evolve"})
+NAMES = ["größe", "naïve", "€uro", "日本", "\U0001f600", "back\\u20acslash", "\\u005c"]
+
+
+@pytest.fixture(params=["LATIN1", "EUC_JP"])
+def foreign(request: pytest.FixtureRequest, postgres: PostgresServer) -> Any:
+    """An empty database in another encoding."""
+    name = f"foreign_{request.param.lower()}_{abs(hash(request.node.name)) % 10**9}"
+    with psycopg.connect(postgres.dsn, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} ENCODING '{request.param}' LOCALE 'C' TEMPLATE template0")
+    warehouse = Warehouse(postgres.dsn.rsplit("/", 1)[0] + f"/{name}")
+    yield warehouse
+    warehouse.close()
+
+
+def archive(count: int, **others: Any) -> bytes:
+    def one(number: int) -> bytes:
+        values = {"recordingId": f"r{number}", "timestamp": "2026-11-22T10:00:00Z", "durationMs": 1}
+        return json.dumps({**values, **others.get(f"r{number}", {})}, ensure_ascii=False).encode()
+
+    return b"\n".join(map(one, range(count)))
+
+
+@pytest.mark.outcome("PostgreSQL", "a record that the database's encoding cannot hold", "dead letter")
+@pytest.mark.parametrize("raw", ["keep", "encrypt"])
+@pytest.mark.parametrize("where", ["queue", "recordingId", "metadata"])
+def test_a_record_that_the_encoding_cannot_hold_is_set_aside(foreign: Warehouse, raw: str, where: str) -> None:
+    text = "žluťoučký 🐎 é"
+    data = archive(5, r2={where: text if where == "recordingId" else {"name": text}}, r3={"durationMs": text})
+
+    sink = foreign.sink(dead_letter_raw=raw, encrypt=lambda raw: raw.hex().encode())
+    certificate = run(a_load(), InMemory(data), sink, Options(max_dead_letter_ratio=None))
+
+    assert (certificate.counts.read, certificate.counts.written) == (5, 3)
+    assert certificate.rules == {"untranslatable-character": 1, "wrong-type": 1}
+    decrypt = lambda raw: bytes.fromhex(raw.decode())  # noqa: E731
+    kept = [opened(letter, decrypt) for letter in foreign.dead_letters()]
+    assert kept == data.split(b"\n")[2:4]
+
+
+@pytest.mark.outcome("PostgreSQL", "a field's name that the database's encoding cannot hold", "recovers")
+@pytest.mark.parametrize("foreign", ["LATIN1", "EUC_JP", "SQL_ASCII"], indirect=True)
+@pytest.mark.parametrize("modes", [{"unknown": "evolve"}, {"unknown": "discard_value"}, {"unknown": "quarantine"}])
+def test_names_that_the_encoding_cannot_hold_block_nothing(foreign: Warehouse, modes: dict[str, str]) -> None:
+    """And a load that is resumed knows them as they were."""
+    load = a_load(contract=RECORDINGS.with_modes(modes))
+    data = archive(12, **{f"r{place}": {name: "x"} for place, name in enumerate(NAMES)}, r9={"€uro": "y", "größe": "y"})
+    options = Options(batch_size=4, flush_interval=60.0, max_dead_letter_ratio=None)
+
+    def load_into(sink: Sink) -> Any:
+        return run(load, InMemory(data), sink, options)
+
+    broken = foreign.sink()
+    write, written = broken.write, []
+
+    def breaking(batch: Any) -> Any:
+        if len(written) == 3:
+            raise SinkUnavailableError("broken down")
+        written.append(batch)
+        return write(batch)
+
+    broken.write = breaking  # type: ignore[method-assign]
+    with pytest.raises(SinkUnavailableError):
+        load_into(broken)
+    certificate = load_into(foreign.sink())
+
+    evolves = "evolve" in modes.values()
+    names = {drift.field: drift.count for drift in certificate.drift}
+    assert names == {name: 1 if evolves or name not in ("€uro", "größe") else 2 for name in NAMES}
+    assert {column.path for column in certificate.evolved} == (
+        {name for name in NAMES if "\\" not in name} if evolves else set()
+    )
+    set_aside = len(NAMES) + 1 if "quarantine" in modes.values() else 0
+    assert (certificate.counts.written, certificate.counts.dead_letters) == (12 - set_aside, set_aside)
+    if evolves:
+        [row] = foreign.execute("SELECT * FROM recordings WHERE recording_id = 'r9'")
+        assert list(row.values()).count("y") + list(row.values()).count(b"y") == 2
+
+
+def test_a_replay_goes_on_past_what_the_encoding_cannot_hold(foreign: Warehouse) -> None:
+    data = archive(
+        5, r1={"durationMs": None}, r2={"durationMs": None, "queue": {"name": "žluťoučký 🐎"}}, r3={"durationMs": "é"}
+    )
+    run(a_load(), InMemory(data), foreign.sink(), Options(max_dead_letter_ratio=None))
+    foreign.execute("ALTER TABLE recordings ALTER duration_ms DROP NOT NULL")
+
+    account = replayed(foreign)
+
+    assert (account.replayed, account.broken) == (1, {"untranslatable-character": 1, "wrong-type": 1})
+
+
+def test_a_child_that_the_encoding_cannot_hold(foreign: Warehouse) -> None:
+    columns = tuple(column for column in RECORDINGS.columns if column.name != "participants")
+    people = Column("participants", "participants", "json")
+    contract = replace(
+        RECORDINGS,
+        columns=(*columns, people),
+        children=(Child("people", "participants", (ChildColumn("name", "name", "string"),)),),
+    )
+    data = archive(3, r1={"participants": [{"name": "🐎"}]}, r2={"participants": [{"name": "ann"}]})
+    certificate = run(a_load(contract=contract), InMemory(data), foreign.sink(), Options(max_dead_letter_ratio=None))
+    assert certificate.counts.dead_letters == 1
+
+
+def test_a_description_that_the_encoding_cannot_hold_is_refused_with_what_to_do(foreign: Warehouse) -> None:
+    columns = tuple(replace(column, description="🐎") for column in RECORDINGS.columns)
+    with pytest.raises(SinkRefusedError, match="not in UTF8, and a name or a description"):
+        foreign.sink().open(a_load(contract=replace(RECORDINGS, columns=columns)), restart=False)
