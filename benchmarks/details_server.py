@@ -36,6 +36,7 @@ class Handler(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     folder: Path
+    pages_below, page_parameter = "/results", "cursor"
 
     def do_POST(self) -> None:
         """Give a token, or create the one job."""
@@ -46,10 +47,10 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """Give the state of the job, or a page."""
         asked = urlsplit(self.path)
-        if not asked.path.endswith("/results"):
+        if not asked.path.endswith(self.pages_below):
             self._send({"state": "FULFILLED"})
             return
-        path = self.folder / parse_qs(asked.query).get("cursor", ["0"])[0]
+        path = self.folder / parse_qs(asked.query).get(self.page_parameter, ["0"])[0]
         self._begin(path.stat().st_size)
         with path.open("rb") as page:
             shutil.copyfileobj(page, self.wfile, 1024 * 1024)
@@ -73,8 +74,13 @@ def main() -> None:
     """Write the pages, and serve them."""
     folder, pages, size = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
     write_pages(folder, pages, size)
-    Handler.folder = folder
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+    serve(folder, Handler)
+
+
+def serve(folder: Path, handler: type[Handler]) -> None:
+    """Serve what is in ``folder`` until standard input ends; print the connection."""
+    handler.folder = folder
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         url = f"http://127.0.0.1:{server.server_port}"
         extra = {"login_url": url, "allow_insecure": True, "requests_per_minute": 1_000_000}

@@ -30,6 +30,10 @@ class Scale:
     """Of the archives on a slow link and into a slow sink, at 1 MB/s and 4 MB/s."""
     pages: int
     """Cursor pages, of :data:`PAGE_SIZE` conversations each."""
+    aggregates: int
+    """Pages of 20,000 rows."""
+    listing: int
+    """Pages of :data:`USERS` users."""
     media: int
     """Files of 1 to 5 MB."""
     messages: float
@@ -39,8 +43,22 @@ class Scale:
 
 
 PAGE_SIZE = 200
-FULL = Scale(megabytes=1_000, runs=5, largest=5_000, slow=40, pages=400, media=1_000, messages=1, parses=5)
-QUICK = Scale(megabytes=50, runs=3, largest=300, slow=5, pages=40, media=100, messages=0.2, parses=1)
+USERS = 500
+FULL = Scale(
+    megabytes=1_000,
+    runs=5,
+    largest=5_000,
+    slow=40,
+    pages=400,
+    aggregates=50,
+    listing=400,
+    media=1_000,
+    messages=1,
+    parses=5,
+)
+QUICK = Scale(
+    megabytes=50, runs=3, largest=300, slow=5, pages=40, aggregates=10, listing=40, media=100, messages=0.2, parses=1
+)
 
 
 @dataclass(frozen=True)
@@ -241,6 +259,24 @@ def _pages(_: Shelf, scale: Scale) -> Iterator[Result]:
     yield Result("cursor pages: peak above imports", _growth(figures), 64, at_least=False, told="", unit=" MiB")
 
 
+def _aggregates(_: Shelf, scale: Scale) -> Iterator[Result]:
+    figures = measured(python("aggregates", str(scale.aggregates)), scale.runs)
+    told = f"{figures['records']:,.0f} rows, {figures['cpu']:.1f} s of CPU"
+    what = "aggregates: groups, buckets and metrics as rows → contract → null sink"
+    yield Result(what, speed(figures), 60, at_least=True, told=told, unit=" MB/s")
+    yield Result("aggregates: peak above imports", _growth(figures), 64, at_least=False, told="", unit=" MiB")
+
+
+def _listing(_: Shelf, scale: Scale) -> Iterator[Result]:
+    with _scratch() as folder, serving("listing_server", folder, str(scale.listing), str(USERS)) as connection:
+        pair = compared(*(python(name, connection, str(USERS)) for name in ("listing", "bare_listing")), scale.runs)
+    ours, bare = (figures["records"] / figures["seconds"] for figures in (pair.ours, pair.theirs))
+    told = f"{ours:,.0f} rows/s, bare {bare:,.0f} rows/s; a walk reads each page twice, to know that it held still"
+    what = "a listing by numbered pages → contract → null sink, against a bare client that only pages"
+    yield Result(what, ours / bare, 0.3, at_least=True, told=told)
+    yield Result("a listing: peak above imports", _growth(pair.ours), 32, at_least=False, told="", unit=" MiB")
+
+
 def _media(_: Shelf, scale: Scale) -> Iterator[Result]:
     with _scratch() as folder, serving("media_server", folder, "1", "5") as connection:
         ours, bare = (python(name, connection, str(scale.media)) for name in ("media", "bare_media"))
@@ -300,6 +336,8 @@ ROWS: dict[str, Row] = {
     "resume": _resume,
     "shards": _shards,
     "pages": _pages,
+    "aggregates": _aggregates,
+    "listing": _listing,
     "media": _media,
     "parsing": _parsing,
 }

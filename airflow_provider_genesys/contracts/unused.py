@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 from airflow_provider_genesys.contracts.column import PROCESSED_AT, Column, Pii, Steps, steps
@@ -81,12 +82,15 @@ def _places(contract: Contract) -> Iterator[_Place]:
 
 def _is_landed(place: _Place, rows: list[tuple[Any, ...]]) -> bool:
     index = place.index
-    return index is not None and any(row[index] is not None for row in rows)
+    return index is not None and [*map(itemgetter(index), rows)].count(None) < len(rows)
 
 
 def _is_met(part: Slice, path: Steps) -> bool:
     """Whether a record has a value at ``path``, also one that does not land in its column."""
     key = next(step for step in reversed(path) if isinstance(step, str))
-    if part.data.find(b'"%b"' % key.encode()) < 0:
+    named = b'"%b"' % key.encode()
+    if part.data.find(named) < 0:
+        return False
+    if part.data.count(named) == sum(part.data.count(named + null) for null in (b":null", b": null")):
         return False
     return any(has_value(part.raw(start, end), path) for start, end in zip(part.starts, part.ends, strict=True))

@@ -114,6 +114,8 @@ class ListingWalk:
             records += [_below(parent, one, record) for one, record in found.items()]
             if len(records) >= self._page_size:
                 break
+        if place.vanished and place.vanished == len(self._parents()):
+            raise self._nowhere(place.vanished)
         more = place.parent != "" and bool(behind) and place.parent != behind[-1]
         unstable = place.unstable or self._parents_moved
         walk = Walk(parents=len(self._parents()), vanished=place.vanished, unstable=unstable)
@@ -127,6 +129,12 @@ class ListingWalk:
             log.info("%s: %s is gone; its listing is left out.", self._listing.name, shown(parent, 80))
             return {}, msgspec.structs.replace(place, vanished=place.vanished + 1)
         return found, msgspec.structs.replace(place, unstable=moved or place.unstable)
+
+    def _nowhere(self, parents: int) -> SourceRefusedError:
+        return SourceRefusedError(
+            f"The listing {self._listing.name} is below none of its {parents} parents: Genesys answers 404 for each. "
+            f"See whether its path is right: {self._listing.path}. Nothing was marked as deleted."
+        )
 
     def _parents_behind(self, newest: str) -> list[str]:
         return [parent for parent in self._parents() if parent > newest]

@@ -150,19 +150,21 @@ class Pages:
         ends: list[int] = []
         refused: list[DeadLetter] = []
         for number, record in enumerate(page.records[index:until], index):
-            if letter := self._refusal(page, number, offset):
-                refused.append(letter)
+            size = len(record)
+            if size > self._max_record_bytes or number in page.refused:
+                refused.append(self._refusal(page, number, offset))
             else:
                 starts.append(offset)
-                ends.append(offset + len(record))
-            offset += len(record) + 1
+                ends.append(offset + size)
+            offset += size + 1
         return Slice(begin, offset, b",".join(page.records[index:until]) + b",", starts, ends, "array", refused)
 
-    def _refusal(self, page: Page, number: int, offset: int) -> DeadLetter | None:
-        record, error = page.records[number], page.refused.get(number)
+    def _refusal(self, page: Page, number: int, offset: int) -> DeadLetter:
+        record = page.records[number]
         if len(record) > self._max_record_bytes:
             return oversize(offset, bytes(record[:KEPT_OF_OVERSIZE]), len(record), self._max_record_bytes)
-        return DeadLetter(offset, bytes(record), "source", error.rule, str(error)) if error else None
+        error = page.refused[number]
+        return DeadLetter(offset, bytes(record), "source", error.rule, str(error))
 
     def _in_circles(self, place: PagePlace, how: str) -> SourceChangedError:
         return SourceChangedError(

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_genesys.media.store import PIECE
+from airflow_provider_genesys.testing.services import PostgresServer
 from benchmarks.archives import Shelf, shelf
 from benchmarks.processes import Figures, measured, python, serving
 
@@ -38,6 +39,17 @@ def test_the_peak_is_the_same_for_a_small_and_a_large_archive(archives: Shelf, k
     small, large = load(archives, kind, SMALL), load(archives, kind, LARGE)
     assert large["peak_mib"] - large["base_mib"] < ALLOWED_MIB
     assert large["peak_mib"] - small["peak_mib"] < GROWTH_MIB
+
+
+@pytest.mark.outcome("processes", "a listing has 200,000 entities", "recovers")
+def test_a_listing_takes_the_same_for_few_and_for_200_000_users(tmp_path: Path, postgres: PostgresServer) -> None:
+    peaks = []
+    for pages in (20, 400):
+        with serving("listing_server", str(tmp_path), str(pages), "500") as connection:
+            found = measured(python("listing", connection, "500", postgres.create_database(f"users_{pages}")), 1)
+        assert found["records"] == pages * 500
+        peaks.append(found["peak_mib"])
+    assert peaks[1] - peaks[0] < GROWTH_MIB
 
 
 @pytest.mark.outcome("processes", "the media of recordings are larger than the memory, or many", "recovers")

@@ -99,9 +99,7 @@ class Aggregates(AnalyticsJobs):
         records: list[memoryview] = []
         write = _writer(job.partition(":")[0])
         for group in answer.results or []:
-            for one, record in write(group):
-                ids.append(one)
-                records.append(memoryview(record))
+            write(group, ids, records)
         return Page(ids, records, answer.cursor or None)
 
 
@@ -122,43 +120,48 @@ def _jobs_of(domain: str) -> str:
     return f"/api/v2/analytics/{domain_of(domain).name}/aggregates/jobs"
 
 
-def _writer(domain: str) -> Callable[[_Group], Iterator[tuple[str, bytes]]]:
-    """Return a function from a group to its rows. A row's id: domain, bucket, metric and a digest of the group.
+def _writer(domain: str) -> Callable[[_Group, list[str], list[memoryview]], None]:
+    """Return a function that adds the rows of a group. A row's id: domain, bucket, metric and a digest of the group.
 
     There are many rows, so each is joined from byte strings that are made once.
     """
 
     @cache
-    def bucket(interval: str) -> tuple[bytes, bytes]:
+    def bucket(interval: str) -> tuple[str, str]:
         start, _, end = interval.partition("/")
         begun, ended = (_text(moment) for moment in (start, end))
-        head = b'","domain":"%b","intervalStart":%b,"intervalEnd":%b' % (domain.encode(), begun, ended)
-        return b"%b/%b/%b/" % (domain.encode(), begun[1:-1], ended[1:-1]), head
+        head = f',"domain":"{domain}","intervalStart":{begun},"intervalEnd":{ended}'
+        return f"{domain}/{begun[1:-1]}/{ended[1:-1]}/", head
 
     @cache
-    def metric(name: str, qualifier: str | None) -> tuple[bytes, bytes]:
-        quoted = msgspec.json.encode(name)
-        said = msgspec.json.encode(qualifier)
-        label = quoted[1:-1] + (b":" + said[1:-1] if qualifier is not None else b"") + b"/"
-        return label, b',"metric":%b,"qualifier":%b' % (quoted, said)
+    def named(interval: str, metric: str, qualifier: str | None) -> tuple[str, bytes, bytes]:
+        """Return what the ids of such rows begin with, what the rows begin with, and what follows the dimensions."""
+        (place, head), name = bucket(interval), _json(metric)
+        said = "" if qualifier is None else _json(qualifier)
+        own = f"{place}{name[1:-1]}{':' if said else ''}{said[1:-1]}/"
+        rest = f'{head},"metric":{name}' + (f',"qualifier":{said}' if said else "")
+        return own, f'{{"id":"{own}'.encode(), rest.encode()
 
-    def rows(group: _Group) -> Iterator[tuple[str, bytes]]:
+    def add_rows(group: _Group, ids: list[str], records: list[memoryview]) -> None:
         dimensions = msgspec.json.encode(group.group, order="sorted")
-        digest = hashlib.sha256(dimensions).hexdigest()[:_DIGITS].encode()
-        behind = b"," + dimensions[1:-1] if group.group else b""
+        digest = hashlib.sha256(dimensions).hexdigest()[:_DIGITS]
+        behind_id = f'{digest}"'.encode() + (b"," + dimensions[1:-1] if group.group else b"")
         for one in group.data:
-            place, head = bucket(one.interval)
             for found in (*one.metrics, *one.views):
-                label, named = metric(found.metric or found.name, found.qualifier)
-                own = place + label + digest
+                own, begin, rest = named(one.interval, found.metric or found.name, found.qualifier)
                 stats = bytes(found.stats)[1:]
-                row = b'{"id":"' + own + head + named + behind + (b"," + stats if len(stats) > 1 else stats)
-                yield own.decode(), row
+                ids.append(own + digest)
+                comma = b"," if len(stats) > 1 else b""
+                records.append(memoryview(b"%b%b%b%b%b" % (begin, behind_id, rest, comma, stats)))
 
-    return rows
+    return add_rows
 
 
-def _text(moment: str) -> bytes:
+def _text(moment: str) -> str:
     """Return a time as JSON, in UTC. A text that is not a time is returned unchanged: the contract rejects it."""
     found = parse_time(moment)
-    return msgspec.json.encode(api_time(found) if found else moment)
+    return _json(api_time(found) if found else moment)
+
+
+def _json(text: str) -> str:
+    return msgspec.json.encode(text).decode()

@@ -81,7 +81,8 @@ class Listings:
         token = request.query.get(_token(listing), "")
         page = int(token or 1) if listing.paging == "pageNumber" else 1 + token.count("+")
         self.before_page(Looked(listing.name, parent, page))
-        if parent and listing.parent and parent not in self.organisation.table(listing.parent.entity):
+        above = listing.parent_listing()
+        if parent and above and parent not in self.organisation.table(above.name):
             return api_error(404, f"There is no {parent}.", entityId=parent)
         if page > self.page_caps.get(listing.name, page):
             return api_error(400, f"The page number {page} is too high.", "invalid.page.number")

@@ -171,6 +171,13 @@ def test_a_parent_that_vanishes_is_counted(client: CloudClient, genesys: FakeGen
     assert not any(one.startswith(gone) for page in pages for one in page.ids)
 
 
+def test_a_path_that_leads_nowhere_below_any_parent_is_an_error(client: CloudClient, genesys: FakeGenesys) -> None:
+    """Each parent alone could have been deleted meanwhile; all of them were not."""
+    listing = replace(built_in("queue_members"), path="/api/v2/routing/queues/{queueId}/membres")
+    with pytest.raises(SourceRefusedError, match=r"is below none of its 12 parents: Genesys answers 404 for each"):
+        list(pages_of(ListingWalk(client, listing)))
+
+
 def test_an_endpoint_that_ends_early_is_an_error(client: CloudClient, genesys: FakeGenesys) -> None:
     genesys.listings.page_caps["users"] = 2
     with pytest.raises(SourceRefusedError, match=r"Page 3 of the listing users cannot be had: the endpoint refuses it"):

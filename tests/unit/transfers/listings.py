@@ -32,7 +32,8 @@ def rows(database: str, monkeypatch: pytest.MonkeyPatch) -> Rows:
 
     def query(statement: str) -> list[dict[str, Any]]:
         with psycopg.connect(database, row_factory=dict_row) as connection:
-            return connection.execute(statement).fetchall()
+            done = connection.execute(statement)
+            return done.fetchall() if done.description else []
 
     return query
 

@@ -173,3 +173,17 @@ def test_wrong_arguments_are_refused_while_the_dag_is_parsed() -> None:
         GenesysEntitiesToPostgresOperator(task_id="load", entity="usres")
     with pytest.raises(ConfigurationError, match="without publish, shard"):
         GenesysEntitiesToPostgresOperator(task_id="load", entity="users", publish="batches", shard=None)
+
+
+def test_a_new_field_becomes_a_column_of_table_and_history(genesys: FakeGenesys, rows: Rows) -> None:
+    load("skills", 0, history=True)
+    first = next(iter(genesys.listings.organisation.table("skills")))
+    skills = [{"id": entry.id, "name": entry.name} for entry in genesys.listings.organisation.table("skills")]
+    skills[0] |= {"colour": "red"}
+    body = {"entities": skills, "total": len(skills), "pageCount": 1, "pageSize": 100, "pageNumber": 1}
+    genesys.fail_next("/api/v2/routing/skills", status=200, body=body)
+    summary = load("skills", 1, history=True, contract_modes={"unknown": "evolve"}, drift_alias=None)
+    assert [column["name"] for column in summary["evolved"]] == ["colour"]
+    for table, now in (("skills", "true"), ("skills_history", "_valid_to IS NULL")):
+        found = rows(f"SELECT colour FROM {table} WHERE id = '{first.id}' AND {now}")
+        assert found == [{"colour": "red"}]
