@@ -19,8 +19,12 @@ def now() -> datetime:
 
 
 def in_utc(moment: datetime) -> datetime:
-    """Return ``moment`` in UTC. Genesys gives every time in UTC, so a time without a zone is one in UTC."""
-    return moment.replace(tzinfo=timezone.utc) if moment.tzinfo is None else moment.astimezone(timezone.utc)
+    """Return ``moment`` in UTC. Genesys gives every time in UTC, so a time without a zone is one in UTC.
+
+    It is Python's own datetime: Airflow's (pendulum) lose a zone that is not pendulum's when something is added.
+    """
+    utc = moment.replace(tzinfo=timezone.utc) if moment.tzinfo is None else moment.astimezone(timezone.utc)
+    return datetime.combine(utc.date(), utc.time(), timezone.utc)
 
 
 def parse_time(value: Any) -> datetime | None:

@@ -105,6 +105,7 @@ with DAG(
         schema="{{ params.schema }}",
         table="{{ params.table }}_{{ params.domain }}",
         write_mode="replace_window",  # a group that Genesys no longer counts has to go
+        look_back_days="{{ params.look_back_days + 2 }}",  # whole days of TIME_ZONE, and a day that has ended
         allow_empty=True,
         max_active_tis_per_dag=2,
     ).expand(handle=wait.output)

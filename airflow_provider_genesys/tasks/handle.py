@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator, Context
@@ -14,7 +15,7 @@ from airflow_provider_genesys.hooks.object_store import is_folder_url
 from airflow_provider_genesys.tasks.landed import LOCATION, NOWHERE, LandedArchives
 from airflow_provider_genesys.tasks.rendered import decoded, mapping
 from airflow_provider_genesys.times import iso_time
-from airflow_provider_genesys.window import Window, absent, read_moment, read_window
+from airflow_provider_genesys.window import Window, absent, read_moment, read_window, resolve_window
 
 if TYPE_CHECKING:
     from airflow_provider_genesys.hooks.genesys import GenesysCloudHook
@@ -63,6 +64,27 @@ def window_of(handle: dict[str, Any], start: Any, end: Any) -> Window:
             "window_start and window_end."
         )
     return window
+
+
+def check_within(handle: dict[str, Any], context: Context, look_back_days: int) -> None:
+    """Check that the handle's window is the run's, or within it, or begins at most some days before it.
+
+    Anybody who may write an XCom can change what the handle says.
+
+    :raises WindowError: it does not, or the run has no window.
+    """
+    window = window_of(handle, None, None)
+    says = f"The handle of export {handle['export_id']} has the window {window}, and this run"
+    advice = (
+        "write_mode='replace_window' removes rows, so the DAG has to name what it empties: give this operator "
+        "window_start and window_end, or look_back_days where days before the run's window are exported again."
+    )
+    try:
+        run = resolve_window(None, None, context)
+    except WindowError as error:
+        raise WindowError(f"{says} has none. {advice} ({error})") from None
+    if window.start < run.start - timedelta(days=look_back_days) or window.end > run.end:
+        raise WindowError(f"{says} is of {run}. {advice}")
 
 
 def asked_of(handle: dict[str, Any], filters: dict[str, Any] | None) -> dict[str, Any]:

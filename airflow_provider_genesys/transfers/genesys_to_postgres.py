@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
+from airflow.sdk import Context
+
 from airflow_provider_genesys.exceptions import ConfigurationError
 from airflow_provider_genesys.hooks.postgres import connect
+from airflow_provider_genesys.tasks.handle import check_within
 from airflow_provider_genesys.tasks.reconcile import SinkView, view_of_table
-from airflow_provider_genesys.tasks.rendered import required
+from airflow_provider_genesys.tasks.rendered import number, required
 from airflow_provider_genesys.transfers.base import GenesysExportTransferOperator
 from airflow_provider_genesys.transfers.loader import ExportLoader
+from airflow_provider_genesys.window import absent
 
 if TYPE_CHECKING:
     from airflow_provider_genesys.contracts.contract import Contract
@@ -122,6 +126,22 @@ class GenesysExportToPostgresOperator(PostgresLoader, GenesysExportTransferOpera
     :param child_tables: write the contract's children (of a conversation: participants, sessions, segments, metrics) to
         tables of their own, named ``<table>_<child>``.
     :param postgres_conn_id: the PostgreSQL connection. (templated)
+    :param look_back_days: with ``replace_window``, how many days before the run's window the handle's window may begin.
+        (templated)
     """
 
-    template_fields: Sequence[str] = ("handle", *PostgresLoader.template_fields)
+    template_fields: Sequence[str] = ("handle", "look_back_days", *PostgresLoader.template_fields)
+
+    def __init__(self, *, look_back_days: int = 0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.look_back_days = look_back_days
+
+    def find_handle(self, context: Context) -> dict[str, Any]:
+        """Return the handle, with a window that ``replace_window`` may empty: the DAG or its run names it.
+
+        :raises WindowError: only the handle does.
+        """
+        handle = super().find_handle(context)
+        if self.write_mode == "replace_window" and absent(self.window_start):
+            check_within(handle, context, number(self.look_back_days, int) or 0)
+        return handle

@@ -3,11 +3,12 @@ from __future__ import annotations
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
+import pendulum
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_genesys.times import api_time, iso_time, parse_time
+from airflow_provider_genesys.times import api_time, in_utc, iso_time, parse_time
 
 NOON = datetime(2026, 11, 1, 12, tzinfo=timezone.utc)
 
@@ -68,3 +69,13 @@ def test_the_api_gets_milliseconds_and_z() -> None:
     assert api_time(moment) == "2026-11-01T12:00:00.007Z"
     assert iso_time(moment) == "2026-11-01T12:00:00.007000+00:00"
     assert iso_time(None) is None
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin"])
+def test_airflows_times_keep_their_zone_when_something_is_added(zone: str) -> None:
+    airflows = pendulum.parse("2026-11-22T12:00:00.000001", tz=zone)
+    assert isinstance(airflows, datetime)
+    moment = in_utc(airflows)
+    assert type(moment) is datetime
+    assert moment == airflows
+    assert (moment - timedelta(days=1)).tzinfo is timezone.utc

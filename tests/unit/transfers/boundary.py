@@ -102,7 +102,12 @@ class StubHook:
     def __init__(self, boundary: Boundary, genesys_conn_id: str) -> None:
         self.genesys_conn_id = genesys_conn_id
         self.config = SimpleNamespace(
-            api_url="https://api.example.com", timeout=60, verify=True, client_secret="", archive=None
+            api_url="https://api.example.com",
+            timeout=60,
+            verify=True,
+            client_secret="",
+            archive=None,
+            allowed_download_hosts=(),
         )
         self._boundary = boundary
         boundary.calls.append(("hook", {"conn_id": genesys_conn_id}))

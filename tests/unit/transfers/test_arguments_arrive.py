@@ -145,6 +145,17 @@ POSTGRES: dict[str, Row] = {
     "child_tables": Row(value=False, look=of_sink("child_tables"), expected=False),
     "postgres_conn_id": Row("mine", of_sink("connect"), "connection mine"),
 }
+LOOKING_BACK: dict[str, Row] = {
+    "look_back_days": Row(
+        "7",
+        lambda seen: seen.raised is None,
+        expected=True,
+        given={
+            "write_mode": "replace_window",
+            "handle": {**HANDLE, "window_start": "2026-11-15", "window_end": "2026-11-16"},
+        },
+    )
+}
 OBJECTS: dict[str, Row] = {
     "output_format": Row("ndjson", of_sink("output_format")),
     "part_size": Row(7_000_000, of_sink("part_size")),
@@ -195,6 +206,7 @@ def of_media(name: str) -> Callable[[Boundary], Any]:
 SQL = {"handle": None, "conversations_sql": "SELECT 1 AS conversation_id"}
 MEDIA: dict[str, Row] = {
     **POSTGRES,
+    **LOOKING_BACK,
     "kind": Row("recording_bulk", lambda seen: seen.load.kind, given={"contract": RECORDINGS}),
     "page_size": Row(7, of_media("page_size")),
     "source_conn_id": Row(
@@ -300,7 +312,12 @@ QUEUES = {
 ONE = {"handle": HANDLE}
 USERS = {"entity": "users"}
 OPERATORS: list[Table] = [
-    (GenesysExportToPostgresOperator, {**ONE, **POSTGRES_PLACE}, {**COMMON, **OF_ONE, **POSTGRES}, set()),
+    (
+        GenesysExportToPostgresOperator,
+        {**ONE, **POSTGRES_PLACE},
+        {**COMMON, **OF_ONE, **POSTGRES, **LOOKING_BACK},
+        set(),
+    ),
     (GenesysExportToS3Operator, {**ONE, **S3_PLACE}, {**COMMON, **OF_ONE, **S3}, set()),
     (GenesysExportToAzureBlobOperator, {**ONE, **AZURE_PLACE}, {**COMMON, **OF_ONE, **AZURE}, set()),
     (GenesysExportToSqsOperator, {**ONE, **QUEUES}, {**COMMON, **OF_ONE, **SQS}, set()),
