@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.kills import kill_table
 from tests.support.outcome_report import PAGE, ROOT, on_the_page, stated
 
 COMMAND = "./run test -m outcome --write-guarantees"
@@ -27,6 +28,11 @@ def test_the_tables_say_what_the_tests_show(request: pytest.FixtureRequest) -> N
         outcome_shown, files_shown = page.get(line, ("", ""))
         assert set(outcomes.split("; ")) <= set(outcome_shown.split("; ")), f"{line}; run: {COMMAND}"
         assert set(files.split(", ")) <= set(files_shown.split(", ")), f"{line}; run: {COMMAND}"
+
+
+def test_the_table_of_kills_says_what_the_crash_tests_hold() -> None:
+    """Each cell is what ``test_killed_at_a_step`` asserts of that sink and step."""
+    assert kill_table() in PAGE.read_text(), f"run: {COMMAND}"
 
 
 def test_every_page_links_to_what_there_is() -> None:

@@ -19,9 +19,11 @@ from airflow_provider_genesys.cloud.exports.base import ExportRequest
 from airflow_provider_genesys.cloud.exports.registry import family
 from airflow_provider_genesys.cloud.http.client import CloudClient
 from airflow_provider_genesys.contracts.contract import resolve
+from airflow_provider_genesys.failpoints import SPLIT
 from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
 from airflow_provider_genesys.testing.services import AzuriteServer, S3Server
 from tests.faults.crash_child import DAY
+from tests.faults.kills import Way
 from tests.sinks.lake import Bucket, rows_in
 from tests.sinks.queues import Queues, dynamodb_store, state_of
 
@@ -231,6 +233,13 @@ class Scene:
             assert "counts" in certificate, certificate
             self.perfect[sink, processed_at] = certificate, read()
         return self.perfect[sink, processed_at]
+
+    def way_of(self, sink: str, resumed: dict[str, Any]) -> Way:
+        """Return how an attempt took the load up, by how much of the archive it has read."""
+        read, whole = (one["steps"].get(SPLIT, 0) for one in (resumed, self.perfect_run(sink, PROCESSED_AT[0])[0]))
+        if not read:
+            return "closes"
+        return "begins again" if read == whole else "goes on"
 
     def _attempt(self, sink: str, place: dict[str, Any], processed_at: str, **kill: Any) -> dict[str, Any]:
         job = {"sink": sink, "place": place, "processed_at": processed_at, "batch_size": self.batch_size}

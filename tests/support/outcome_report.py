@@ -19,10 +19,12 @@ from typing import Any
 import pytest
 
 from airflow_provider_genesys import exceptions
+from tests.faults.kills import kill_table
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "guarantees.md"
 _TABLE = re.compile(r"(<!-- outcomes: ([\w ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+_KILLS = re.compile(r"(<!-- kills -->\n).*?(<!-- end -->)", re.DOTALL)
 _RUN = re.compile(r"(<!-- run -->\n).*?(<!-- end -->)", re.DOTALL)
 _MARK = "outcome"
 
@@ -129,6 +131,7 @@ class OutcomeReport:
             page = _TABLE.sub(
                 lambda match: match[1] + table(self._tables.get(match[2], {})) + match[3], PAGE.read_text()
             )
+            page = _KILLS.sub(lambda match: match[1] + kill_table() + match[2], page)
             PAGE.write_text(_RUN.sub(rf"\g<1>{self._summary()}\n\g<2>", page))
 
     def _summary(self) -> str:
