@@ -18,7 +18,8 @@ from airflow_provider_genesys.contracts.column import PROCESSED_AT, Column
 from airflow_provider_genesys.contracts.contract import Contract
 from airflow_provider_genesys.exceptions import ConfigurationError, SnapshotShrunkError
 from airflow_provider_genesys.pipeline.certificate import Certificate
-from airflow_provider_genesys.pipeline.load import Batch
+from airflow_provider_genesys.pipeline.load import Batch, Load
+from airflow_provider_genesys.sinks.postgres.attempt import Attempt
 from airflow_provider_genesys.sinks.postgres.columns import (
     EXPORT,
     LONGEST_NAME,
@@ -29,8 +30,11 @@ from airflow_provider_genesys.sinks.postgres.columns import (
 from airflow_provider_genesys.sinks.postgres.evolve import evolve
 from airflow_provider_genesys.sinks.postgres.ledger import HeldRow
 from airflow_provider_genesys.sinks.postgres.schema import create_table, ensure
-from airflow_provider_genesys.sinks.postgres.session import Connection, Cursor
+from airflow_provider_genesys.sinks.postgres.session import Connection, Cursor, Session
+from airflow_provider_genesys.sinks.postgres.settings import PostgresSettings
 from airflow_provider_genesys.sinks.postgres.sink import PostgresSink
+from airflow_provider_genesys.sinks.postgres.tables import Tables
+from airflow_provider_genesys.sinks.postgres.target import Target
 from airflow_provider_genesys.sinks.postgres.types import check_exact
 from airflow_provider_genesys.sinks.postgres.upsert import Landed
 from airflow_provider_genesys.sinks.postgres.window import NOTHING_REMOVED, Removed
@@ -117,7 +121,67 @@ class SnapshotSink(PostgresSink):
         if snapshots.history and len(name.encode()) > LONGEST_NAME:
             raise ConfigurationError(f"{name!r} cannot name a table: at most {LONGEST_NAME} bytes.")
         self._snapshots = snapshots
-        self._history = sql.Identifier(schema, name)
+
+    def _attempt_at(self, load: Load, *, restart: bool) -> Attempt:
+        tables = _SnapshotTables(self._settings, load, self._snapshots)
+        return _SnapshotAttempt(self._session, self._settings, tables, load, restart=restart)
+
+
+class _SnapshotTables(Tables):
+    """The tables of a snapshot: the target knows when a row was gone first, and a history may lie beside it."""
+
+    def __init__(self, settings: PostgresSettings, load: Load, snapshots: Snapshots) -> None:
+        self.snapshots = snapshots
+        self.history = sql.Identifier(settings.schema, f"{settings.table}_history")
+        super().__init__(settings, load)
+
+    def widened(self, contract: Contract) -> Contract:
+        widened = super().widened(contract)
+        return widened.evolved([DELETED]) if self.snapshots.deletes == "mark" else widened
+
+    def widened_batch(self, batch: Batch) -> Batch:
+        widened = super().widened_batch(batch)
+        if self.snapshots.deletes != "mark":
+            return widened
+        rows = [(*row, None) for row in widened.rows]
+        return replace(widened, rows=rows, contract=widened.contract.evolved([DELETED]))
+
+    def prepare(self, cursor: Cursor, load: Load) -> None:
+        super().prepare(cursor, load)
+        if self.snapshots.history:
+            ensure(cursor, self.history, self._history_definition(), create=self._settings.create_table)
+            check_exact(cursor, self.history, self._history_types() | {VALID_FROM: TIME, VALID_TO: TIME})
+
+    def rehearse(self, cursor: Cursor, target: Target, load: Load, lineage: dict[str, Any]) -> None:
+        super().rehearse(cursor, target, load, lineage)
+        if self.snapshots.deletes == "remove":
+            cursor.execute(sql.SQL("DELETE FROM {} WHERE false").format(self.identifier))
+
+    def _history_types(self) -> dict[str, str]:
+        columns = zip(column_names(self.contract), self.contract.columns, strict=True)
+        return {name: TYPES[column.type] for name, column in columns if column != DELETED}
+
+    def _history_definition(self) -> sql.Composed:
+        contract = self.contract
+        own = [
+            sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(kind)) for name, kind in self._history_types().items()
+        ]
+        more = [f"{EXPORT.name} text", f"{VALID_FROM} {TIME} NOT NULL", f"{VALID_TO} {TIME}"]
+        key = sql.Identifier(column_names(contract)[contract.index(contract.key)])
+        primary = sql.SQL("PRIMARY KEY ({}, {})").format(key, sql.Identifier(VALID_FROM))
+        return create_table(self.history, [*own, *map(sql.SQL, more), primary])
+
+
+class _SnapshotAttempt(Attempt):
+    """Compares the snapshot with the table before it is published there."""
+
+    _tables: _SnapshotTables
+
+    def __init__(
+        self, session: Session, settings: PostgresSettings, tables: _SnapshotTables, load: Load, *, restart: bool
+    ) -> None:
+        super().__init__(session, settings, tables, load, restart=restart)
+        self._snapshots = tables.snapshots
         self._account: dict[str, int] = {}
         self._taken = NOTHING_REMOVED
 
@@ -125,49 +189,14 @@ class SnapshotSink(PostgresSink):
     def _removes(self) -> bool:
         return True
 
-    def _widened(self, contract: Contract) -> Contract:
-        widened = super()._widened(contract)
-        return widened.evolved([DELETED]) if self._snapshots.deletes == "mark" else widened
-
-    def _widened_batch(self, batch: Batch) -> Batch:
-        widened = super()._widened_batch(batch)
-        if self._snapshots.deletes != "mark":
-            return widened
-        rows = [(*row, None) for row in widened.rows]
-        return replace(widened, rows=rows, contract=widened.contract.evolved([DELETED]))
-
-    def _prepare_tables(self, cursor: Cursor) -> None:
-        super()._prepare_tables(cursor)
-        if self._snapshots.history:
-            ensure(cursor, self._history, self._history_definition(), create=self._create_table)
-            check_exact(cursor, self._history, self._history_types() | {VALID_FROM: TIME, VALID_TO: TIME})
-
-    def _history_types(self) -> dict[str, str]:
-        contract = self._contract
-        columns = zip(column_names(contract), contract.columns, strict=True)
-        return {name: TYPES[column.type] for name, column in columns if column != DELETED}
-
-    def _history_definition(self) -> sql.Composed:
-        contract = self._contract
-        own = [
-            sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(kind)) for name, kind in self._history_types().items()
-        ]
-        more = [f"{EXPORT.name} text", f"{VALID_FROM} {TIME} NOT NULL", f"{VALID_TO} {TIME}"]
-        key = sql.Identifier(column_names(contract)[contract.index(contract.key)])
-        primary = sql.SQL("PRIMARY KEY ({}, {})").format(key, sql.Identifier(VALID_FROM))
-        return create_table(self._history, [*own, *map(sql.SQL, more), primary])
-
-    def _rehearse(self, cursor: Cursor) -> None:
-        super()._rehearse(cursor)
-        if self._snapshots.deletes == "remove":
-            cursor.execute(sql.SQL("DELETE FROM {} WHERE false").format(self._identifier))
-
     def _published(self, cursor: Cursor, held: HeldRow) -> Landed:
-        cursor.execute(sql.SQL("ANALYZE {}").format(self._staging.identifier))
+        cursor.execute(sql.SQL("ANALYZE {}").format(self._tables.staging.identifier))
         ((overtaken,),) = self._run(cursor, _OVERTAKEN)
         if overtaken:
-            log.warning("A newer snapshot of %s is there already: this one changes nothing there.", self._full_name)
-            self._staging.drop(cursor)
+            log.warning(
+                "A newer snapshot of %s is there already: this one changes nothing there.", self._settings.full_name
+            )
+            self._tables.staging.drop(cursor)
             self._account = dict.fromkeys(_COUNTED, 0) | {"present": held.counts.written}
             return Landed(0, held.counts.written + held.counts.duplicates)
         self._compare(cursor)
@@ -193,15 +222,16 @@ class SnapshotSink(PostgresSink):
         deleted = self._account["deleted"]
         if deleted > self._snapshots.max_deleted_ratio * alive:
             raise SnapshotShrunkError(
-                f"The snapshot {self._load.export_id} lacks {deleted} of the {alive} keys that {self._full_name} has, "
-                f"more than max_deleted_ratio={self._snapshots.max_deleted_ratio} allows. Nothing was changed there. "
+                f"The snapshot {self._load.export_id} lacks {deleted} of the {alive} keys that "
+                f"{self._settings.full_name} has, more than max_deleted_ratio={self._snapshots.max_deleted_ratio} "
+                "allows. Nothing was changed there. "
                 "See whether the OAuth client still has its role in all divisions, and whether they were really "
                 "deleted in Genesys Cloud; if so, clear the task with a greater max_deleted_ratio, once."
             )
 
     def _keep_history(self, cursor: Cursor) -> None:
         if self._snapshots.history:
-            evolve(cursor, self._history, self._without_deleted, allowed=self._create_table)
+            evolve(cursor, self._tables.history, self._without_deleted, allowed=self._settings.create_table)
             self._run(cursor, _CLOSE)
             self._run(cursor, _OPEN)
 
@@ -231,13 +261,13 @@ class SnapshotSink(PostgresSink):
         compared = [name for name in still if name != key] or [key]
         marks = self._snapshots.deletes == "mark"
         return {
-            "target": self._identifier,
-            "stage": self._staging.identifier,
-            "history": self._history,
+            "target": self._tables.identifier,
+            "stage": self._tables.staging.identifier,
+            "history": self._tables.history,
             "key": sql.Identifier(key),
             "export": sql.Identifier(EXPORT.name),
             "shard": sql.Identifier(SHARD.name),
-            "ledger": self._ledger.identifier,
+            "ledger": self._tables.ledger.identifier,
             "deleted": sql.Identifier(DELETED.name),
             "valid_from": sql.Identifier(VALID_FROM),
             "valid_to": sql.Identifier(VALID_TO),

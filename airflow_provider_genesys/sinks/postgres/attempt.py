@@ -1,0 +1,201 @@
+"""One attempt at a load into PostgreSQL: each batch, its dead letters and its checkpoint in one transaction."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime, timezone
+
+import psycopg
+
+from airflow_provider_genesys.contracts.contract import Contract
+from airflow_provider_genesys.failpoints import CHECKED, CLAIMING, COMMITTING, PUBLISHED, WRITING, failpoint
+from airflow_provider_genesys.pipeline.certificate import Certificate
+from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, Counts
+from airflow_provider_genesys.pipeline.load import Batch, Load
+from airflow_provider_genesys.sinks.postgres.errors import is_of_a_row
+from airflow_provider_genesys.sinks.postgres.evolve import SHORT_WAIT
+from airflow_provider_genesys.sinks.postgres.ledger import Claim, HeldRow
+from airflow_provider_genesys.sinks.postgres.poison import search, with_records, without
+from airflow_provider_genesys.sinks.postgres.session import Cursor, Session
+from airflow_provider_genesys.sinks.postgres.settings import PostgresSettings
+from airflow_provider_genesys.sinks.postgres.tables import Tables
+from airflow_provider_genesys.sinks.postgres.upsert import Landed, lineage
+from airflow_provider_genesys.sinks.postgres.window import (
+    NOTHING_REMOVED,
+    Removed,
+    exclusive_lock,
+    remove_older,
+    shared_lock,
+)
+from airflow_provider_genesys.source.records import DeadLetter
+from airflow_provider_genesys.times import iso_time
+
+# A former attempt may hang in its transaction; anyone who opens the load waits that long for it, once per try. psycopg
+# reads times in this style alone.
+_SETTINGS = "SET LOCAL lock_timeout = '30s'; SET LOCAL datestyle = 'ISO'"
+
+
+class Attempt:
+    """Holds a fence of the ledger, and the place that the load has come to.
+
+    Making one claims the ledger: from then on every earlier attempt is fenced.
+    """
+
+    def __init__(
+        self, session: Session, settings: PostgresSettings, tables: Tables, load: Load, *, restart: bool
+    ) -> None:
+        self._session = session
+        self._settings = settings
+        self._tables = tables
+        self._load = load
+        self._rules: Counter[str] = Counter()
+        self.claim = session.retried(lambda: self._open(restart=restart), self._doing("opening it"))
+        self._position = self.claim.checkpoint.position if self.claim.checkpoint else None
+
+    def write(self, batch: Batch) -> Checkpoint:
+        """Commit one batch; rows that PostgreSQL refuses are set aside in the same transaction."""
+        failpoint(WRITING)
+        poison: dict[int, DeadLetter] = {}
+        doing = self._doing(f"bytes {batch.start} to {batch.end}, {batch.records} records")
+        checkpoint = self._session.retried(lambda: self._write(self._tables.widened_batch(batch), poison), doing)
+        self._position = checkpoint.position
+        self._rules.update(letter.rule for letter in poison.values())
+        return checkpoint
+
+    def finish(self, certificate: Certificate) -> Certificate:
+        """Publish what lies beside the table, check the account against the table, and mark the load complete."""
+        return self._session.retried(lambda: self._finish(certificate), self._doing("completing it"))
+
+    def join(self, joined: Callable[[Sequence[Certificate]], Certificate]) -> Certificate | None:
+        """Mark the load over all shards complete, where it is."""
+        with self._session.transaction() as cursor:
+            return self._tables.shards.join(cursor, joined)
+
+    def _open(self, *, restart: bool) -> Claim:
+        tables = self._tables
+        with self._session.transaction() as cursor:
+            cursor.execute(_SETTINGS)
+            tables.prepare(cursor, self._load)
+            claim = tables.ledger.claim(cursor, restart=restart or tables.cannot_continue(cursor))
+            if claim.checkpoint is None:
+                tables.forget(cursor)
+            self._load = replace(self._load, submitted_at=claim.submitted_at)
+            self._dead_letters = tables.dead_letters.of(self._load)
+            self._lineage = lineage(self._load, self._settings.full_name, claim.begun_at)
+            self._target = tables.target(cursor)
+            self._table = tables.written(self._target, self._lineage)
+            tables.rehearse(cursor, self._target, self._load, self._lineage)
+            failpoint(CLAIMING)
+        return claim
+
+    def _write(self, batch: Batch, poison: dict[int, DeadLetter]) -> Checkpoint:
+        if batch.contract != self._target.contract:
+            self._evolve(batch.contract)
+        while True:
+            try:
+                return self._commit(batch, poison)
+            except psycopg.Error as error:
+                if not is_of_a_row(error) or not (found := self._search(batch, poison)):
+                    raise
+                poison.update(found)
+
+    def _evolve(self, contract: Contract) -> None:
+        """Let the table take the contract's new columns, in a separate transaction: readers wait for that alone."""
+        ledger = self._tables.ledger
+        with self._session.transaction(SHORT_WAIT, ledger.lock) as cursor:
+            ledger.held(cursor, self.claim.fence)
+            target = self._tables.evolve(cursor, self._target, contract)
+        self._target = target
+        self._table = self._tables.written(self._target, self._lineage)
+
+    def _commit(self, batch: Batch, poison: dict[int, DeadLetter]) -> Checkpoint:
+        rows, offsets = without(batch, poison)
+        ledger, lock = self._tables.ledger, shared_lock(self._settings.full_name)
+        with self._session.transaction(lock, ledger.lock, self._table.stage) as cursor:
+            held = ledger.held(cursor, self.claim.fence)
+            if held.checkpoint and held.position == batch.checkpoint.position:
+                return held.checkpoint  # It landed on a former try, and only the answer to COMMIT was lost.
+            if held.position != self._position:
+                raise ledger.forgotten()
+            overtaken = held.overtaken and self._settings.publish == "batches"
+            landed = self._table.land(cursor, rows, offsets, overtaken=overtaken) if rows else Landed()
+            self._tables.children.replace(cursor, rows, offsets)
+            letters = [*batch.dead_letters, *poison.values()]
+            if letters:
+                self._dead_letters.set_aside(cursor, batch, letters)
+            tally = Counts(batch.records, landed.written, len(letters), landed.duplicates)
+            checkpoint = self._checkpoint(batch, held.counts + tally, poison)
+            ledger.advance(cursor, checkpoint, held, landed)
+            failpoint(COMMITTING)
+        return checkpoint
+
+    def _search(self, batch: Batch, poison: dict[int, DeadLetter]) -> dict[int, DeadLetter]:
+        rows, offsets = without(batch, poison)
+        with self._session.transaction() as cursor, cursor.connection.transaction(force_rollback=True):
+            cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+            load, children = replace(self._load, contract=batch.contract), self._tables.children
+            found = search(cursor, self._table, load, rows, offsets, children=children)
+        return with_records(found, batch)
+
+    def _checkpoint(self, batch: Batch, counts: Counts, poison: dict[int, DeadLetter]) -> Checkpoint:
+        rules = Counter(batch.checkpoint.rules) + self._rules + Counter(letter.rule for letter in poison.values())
+        checkpoint = replace(batch.checkpoint, fence=self.claim.fence, rules=dict(rules))
+        return checkpoint.at(datetime.now(timezone.utc), counts, where=f"byte {batch.end} of {self._doing('a batch')}")
+
+    def _finish(self, certificate: Certificate) -> Certificate:
+        lock, ledger = exclusive_lock if self._removes else shared_lock, self._tables.ledger
+        with self._session.transaction(lock(self._settings.full_name), ledger.lock) as cursor:
+            held = ledger.held(cursor, self.claim.fence)
+            if held.complete:
+                return ledger.certificate(cursor)  # Only the answer to COMMIT was lost.
+            if held.position != self._position:
+                raise ledger.forgotten()
+            landed = self._published(cursor, held)
+            removed = self._removed(cursor)
+            final = self._accounted(cursor, replace(certificate, duplicates="counted"), held, landed, removed)
+            taken_over = Counter(held.taken_over) + landed.taken_over + removed.taken_over
+            ledger.complete(cursor, final, self.claim.fence, taken_over)
+            failpoint(CHECKED)
+        return final
+
+    @property
+    def _removes(self) -> bool:
+        """Whether the load takes rows away as it completes, and no other one may write meanwhile."""
+        return self._settings.write_mode == "replace_window"
+
+    def _removed(self, cursor: Cursor) -> Removed:
+        return remove_older(cursor, self._target, self._load, self._lineage) if self._removes else NOTHING_REMOVED
+
+    def _published(self, cursor: Cursor, held: HeldRow) -> Landed:
+        """Publish what was loaded beside the table. Return what became of all rows of the load."""
+        before = held.counts
+        if self._settings.publish == "batches":
+            return Landed(before.written, before.duplicates)
+        landed = self._tables.staging.publish(
+            cursor, self._target, self._lineage, written=before.written, overtaken=held.overtaken
+        )
+        failpoint(PUBLISHED)
+        return replace(landed, duplicates=landed.duplicates + before.duplicates)
+
+    def _accounted(
+        self, cursor: Cursor, certificate: Certificate, held: HeldRow, landed: Landed, removed: Removed
+    ) -> Certificate:
+        ledger, full_name = self._tables.ledger, self._settings.full_name
+        present, taken = ledger.audit(cursor, self.claim.begun_at)
+        ledger.check(landed.written, present, taken)
+        facts = {"rows": present, "taken_over": landed.written - present}
+        facts |= {"removed": removed.rows} if self._settings.write_mode == "replace_window" else {}
+        info = cursor.connection.info
+        return certificate.accounted(
+            replace(held.counts, written=landed.written, duplicates=landed.duplicates),
+            rules=held.checkpoint.rules if held.checkpoint else {},
+            location=f"postgresql://{info.host}:{info.port}/{info.dbname}/{full_name}",
+            parts=[{"key": full_name, **facts}],
+            submitted_at=iso_time(self._load.submitted_at),
+            attempts=self.claim.attempts,
+        )
+
+    def _doing(self, what: str) -> str:
+        return f"export {self._load.export_id} into {self._settings.full_name} ({what})"

@@ -1,0 +1,52 @@
+"""What a task says once of a table of PostgreSQL, and every attempt at a load into it goes by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import get_args
+
+from psycopg import sql
+
+from airflow_provider_genesys.exceptions import ConfigurationError
+from airflow_provider_genesys.sinks.dead_letters import RawBytes
+from airflow_provider_genesys.sinks.postgres.columns import check_names
+from airflow_provider_genesys.sinks.postgres.partitions import Partitions
+from airflow_provider_genesys.sinks.postgres.staging import Publish
+from airflow_provider_genesys.sinks.postgres.window import WriteMode
+
+
+@dataclass(frozen=True)
+class PostgresSettings:
+    """Where to, and how. For the fields see :class:`.postgres.sink.PostgresSink`.
+
+    :raises ConfigurationError: a name or a mode is none.
+    """
+
+    schema: str
+    table: str
+    create_table: bool
+    create_schema: bool
+    write_mode: WriteMode
+    publish: Publish
+    raw_column: bool
+    allow_raw_pii: bool
+    child_tables: bool
+    partitions: Partitions | None
+    raw_bytes: RawBytes
+
+    def __post_init__(self) -> None:
+        check_names(self.schema, self.table)
+        modes = (("write_mode", self.write_mode, WriteMode), ("publish", self.publish, Publish))
+        for name, value, known in modes:
+            if value not in get_args(known):
+                raise ConfigurationError(f"{name} is one of {', '.join(get_args(known))}, not {value!r}.")
+
+    @property
+    def full_name(self) -> str:
+        """``schema.table``, as ledger and messages have it."""
+        return f"{self.schema}.{self.table}"
+
+    @property
+    def identifier(self) -> sql.Identifier:
+        """The table, as statements have it."""
+        return sql.Identifier(self.schema, self.table)

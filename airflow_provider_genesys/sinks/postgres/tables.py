@@ -1,0 +1,118 @@
+"""All tables that one load writes to: created where that is allowed, checked, and rehearsed."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from airflow_provider_genesys.contracts.contract import Contract
+from airflow_provider_genesys.pipeline.load import Batch, Load
+from airflow_provider_genesys.sinks.postgres.children import children_of
+from airflow_provider_genesys.sinks.postgres.dead_letters import DeadLetters
+from airflow_provider_genesys.sinks.postgres.evolve import evolve
+from airflow_provider_genesys.sinks.postgres.ledger import Ledger
+from airflow_provider_genesys.sinks.postgres.raw import batch_with_raw, with_raw
+from airflow_provider_genesys.sinks.postgres.schema import (
+    check,
+    create_target,
+    ensure,
+    ensure_own,
+    ensure_schema,
+    find_key,
+)
+from airflow_provider_genesys.sinks.postgres.session import Cursor
+from airflow_provider_genesys.sinks.postgres.settings import PostgresSettings
+from airflow_provider_genesys.sinks.postgres.shards import Shards, check_options
+from airflow_provider_genesys.sinks.postgres.staging import Staging
+from airflow_provider_genesys.sinks.postgres.table import Table
+from airflow_provider_genesys.sinks.postgres.target import Target
+from airflow_provider_genesys.sinks.postgres.types import near_columns
+from airflow_provider_genesys.sinks.postgres.window import remove_older
+
+
+class Tables:
+    """The target of a load, and what lies beside it. Methods run in the transaction of the cursor that they are given.
+
+    :raises ConfigurationError: the load cannot be written by such settings.
+    """
+
+    def __init__(self, settings: PostgresSettings, load: Load) -> None:
+        check_options(load, settings.publish)
+        self._settings = settings
+        self.contract = self.widened(load.contract)
+        schema, table, publish = settings.schema, settings.table, settings.publish
+        self.identifier = settings.identifier
+        self.ledger = Ledger(schema, table, load, settings.write_mode, publish)
+        self.shards = Shards(self.ledger.identifier, settings.full_name, load)
+        modes = (settings.write_mode, publish) if settings.child_tables else None
+        self.children = children_of(schema, table, load, modes)
+        self.staging = Staging(schema, table, load)
+        self.dead_letters = DeadLetters(schema, table, load, settings.raw_bytes)
+
+    def widened(self, contract: Contract) -> Contract:
+        """Return the contract with the columns that the table has beside it."""
+        return with_raw(contract, allow_pii=self._settings.allow_raw_pii) if self._settings.raw_column else contract
+
+    def widened_batch(self, batch: Batch) -> Batch:
+        """Return the batch with the values of these columns."""
+        return batch_with_raw(batch) if self._settings.raw_column else batch
+
+    def prepare(self, cursor: Cursor, load: Load) -> None:
+        """Create what is not there, and check what is.
+
+        :raises SinkRefusedError: something does not fit, or cannot be created; the message holds the SQL.
+        """
+        create = self._settings.create_table
+        if self._settings.create_schema:
+            ensure_schema(cursor, self._settings.schema)
+        for own in (self.ledger, self.dead_letters):
+            ensure_own(cursor, own.identifier, own.definition, load, create=create)
+        contract, partitions = self.contract, self._settings.partitions
+        definition = partitions.create_target(contract) if partitions else create_target(self.identifier, contract)
+        check(self.identifier, contract, load, ensure(cursor, self.identifier, definition, create=create))
+        if partitions:
+            partitions.ensure(cursor, load.window_start, load.window_end, create=create)
+
+    def cannot_continue(self, cursor: Cursor) -> bool:
+        """Tell whether what was loaded beside the table is gone, or has columns that this attempt would not publish."""
+        evolves = "evolve" in asdict(self.contract.modes).values()
+        return self._settings.publish == "atomic" and (evolves or not self.staging.exists(cursor))
+
+    def forget(self, cursor: Cursor) -> None:
+        """Remove what former attempts have left beside the table: the load starts again."""
+        self.dead_letters.forget(cursor)
+        self.staging.drop(cursor)
+        self.shards.withdraw(cursor)
+
+    def target(self, cursor: Cursor) -> Target:
+        """Return the table that the load is for; what is loaded beside it has a table from then on."""
+        key = find_key(cursor, self.identifier, self.contract)
+        near = near_columns(cursor, self.identifier, self.contract)
+        target = Target(self.identifier, self.ledger.identifier, self.contract, key, near)
+        if self._settings.publish == "atomic" and not self.staging.exists(cursor):
+            self.staging.create(cursor, target)
+        return target
+
+    def written(self, target: Target, lineage: dict[str, Any]) -> Table:
+        """Return the table that batches are written to: the target, or the one beside it."""
+        staged = self._settings.publish == "atomic"
+        return Table(self.staging.in_place_of(target) if staged else target, lineage)
+
+    def rehearse(self, cursor: Cursor, target: Target, load: Load, lineage: dict[str, Any]) -> None:
+        """Run what the load will run, on no rows, so that what is not allowed shows before anything is downloaded."""
+        self.dead_letters.rehearse(cursor)
+        table = self.written(target, lineage)
+        table.rehearse(cursor)
+        if self._settings.publish == "atomic":
+            table.unstage(cursor)
+            Table(target, lineage).rehearse(cursor)
+        if self._settings.write_mode == "replace_window":
+            remove_older(cursor, target, load, lineage, rehearse=True)
+        self.children.prepare(cursor, create=self._settings.create_table)
+
+    def evolve(self, cursor: Cursor, target: Target, contract: Contract) -> Target:
+        """Let the table, and the one beside it, take the contract's new columns. Return it as it is then."""
+        evolve(cursor, self.identifier, contract, allowed=self._settings.create_table)
+        if self._settings.publish == "atomic":
+            evolve(cursor, self.staging.identifier, contract, allowed=True)
+        return target.evolved(contract, near_columns(cursor, self.identifier, contract))
