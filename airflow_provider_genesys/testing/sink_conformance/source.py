@@ -16,6 +16,7 @@ from airflow_provider_genesys.pipeline.sink import Sink
 from airflow_provider_genesys.source.position import Identity, Position, Proof
 from airflow_provider_genesys.source.records import DeadLetter
 from airflow_provider_genesys.testing.sink_conformance.place import Contents
+from airflow_provider_genesys.times import iso_time
 
 LENGTH = 1200
 """Bytes of one record in the imagined archive."""
@@ -162,6 +163,7 @@ def make_certificate(load: Load, checkpoint: Checkpoint) -> Certificate:
         kind=load.kind,
         window_start=load.window_start.isoformat(),
         window_end=load.window_end.isoformat(),
+        submitted_at=iso_time(load.submitted_at),
         contract=str(load.contract),
         source=checkpoint.source,
         bytes_read=checkpoint.position.record_offset,
