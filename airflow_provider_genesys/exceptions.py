@@ -12,6 +12,7 @@
     │   ├── PermissionDeniedError fails the task     the OAuth client's role lacks a permission
     │   ├── NotFoundError         fails the task     no such export, for this client
     │   ├── RequestRefusedError   fails the task     any other 4xx
+    │   ├── AnswerTooLargeError   fails the task     more bytes than an answer may have
     │   └── CloudUnavailableError retried            429, 5xx, no connection, when the client's own retries are spent
     │       ├── CircuitOpenError  retried            the token endpoint failed several times in a row; paused
     │       └── JobLimitError     retried            the organisation has as many recording jobs at work as it may have
@@ -122,6 +123,10 @@ class NotFoundError(CloudError):
 
 class RequestRefusedError(CloudError):
     """The API refuses the request as it is (any 4xx without its own class)."""
+
+
+class AnswerTooLargeError(CloudError):
+    """An answer of the API has more bytes than it may have, packed or not."""
 
 
 class CloudUnavailableError(CloudError):

@@ -8,6 +8,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 
+from airflow_provider_genesys.cloud.exports.base import check_cursor
+from airflow_provider_genesys.cloud.exports.results import Walk
 from airflow_provider_genesys.cloud.http.client import CloudClient
 from airflow_provider_genesys.cloud.http.paths import path_step
 from airflow_provider_genesys.entities.declaration import Listing
@@ -36,6 +38,9 @@ class Answer:
     total: int | None
     after: str | None
 
+    def __post_init__(self) -> None:
+        check_cursor(self.after)
+
 
 class _Cursors(msgspec.Struct):
     after: str | None = None
@@ -49,6 +54,7 @@ class Pager:
 
     def __init__(self, client: CloudClient, listing: Listing, page_size: int | None = None) -> None:
         self._client = client
+        self._walk = Walk()
         self.listing = listing
         self._size = min(page_size or listing.page_size, listing.max_page_size or listing.page_size)
         members: list[Any] = [("records", list[msgspec.Raw], msgspec.field(default_factory=list))]
@@ -68,6 +74,7 @@ class Pager:
         :raises NotFoundError: there is no such parent any more.
         :raises PermissionDeniedError: the message names the permission that is needed.
         :raises SourceRefusedError: the endpoint gives no page so far behind.
+        :raises SourceChangedError: page after page is empty and leads to another one.
         """
         number = int(at or 1) if self.listing.paging == "pageNumber" else 1
         if self.listing.page_cap and number > self.listing.page_cap:
@@ -80,7 +87,9 @@ class Pager:
             if number == 1:
                 raise
             raise self._capped(number, f"refuses it ({error})") from error
-        return self._read(body, number)
+        answer = self._read(body, number)
+        self._walk.check(self.listing.name, empty=not answer.ids, more=answer.after is not None)
+        return answer
 
     def short(self, count: int, total: int | None) -> SourceRefusedError | None:
         """Return the error for a listing that ended after ``count`` records though there are ``total``."""

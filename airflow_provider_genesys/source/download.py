@@ -23,6 +23,7 @@ from typing import Protocol
 
 import httpx
 
+from airflow_provider_genesys.cloud.http.deadlines import within
 from airflow_provider_genesys.exceptions import (
     ConfigurationError,
     NotTheFileError,
@@ -173,7 +174,9 @@ class Download:
         headers = {"Range": f"bytes={first}-"} if first else {}
         if self.identity.etag and _STRONG_ETAG.fullmatch(self.identity.etag):
             headers["If-Match"] = self.identity.etag
-        return client.send(client.build_request("GET", self._url(), headers=headers), stream=True)
+        request = client.build_request("GET", self._url(), headers=headers)
+        with within(2 * self.settings.timeout):  # half of it for the connection, half for the response's head
+            return client.send(request, stream=True)
 
     def _check_stopped(self, offset: int) -> None:
         if self._stopped.is_set():

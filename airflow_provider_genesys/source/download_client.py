@@ -9,6 +9,7 @@ import httpx
 
 from airflow_provider_genesys.cloud.addresses import only_public
 from airflow_provider_genesys.cloud.config import CloudConfig
+from airflow_provider_genesys.cloud.http.deadlines import timed
 from airflow_provider_genesys.cloud.http.transport import USER_AGENT, hide_queries, trust
 from airflow_provider_genesys.source.wide_reads import read_widely
 
@@ -48,4 +49,4 @@ def open_client(settings: DownloadSettings, *, keep: int) -> httpx.Client:
     )
     if settings.listed_hosts is not None:
         only_public(client, settings.listed_hosts)
-    return read_widely(client)
+    return timed(read_widely(client))

@@ -12,6 +12,7 @@ from email.utils import parsedate_to_datetime
 
 import httpx
 
+from airflow_provider_genesys.cloud.http.deadlines import within
 from airflow_provider_genesys.cloud.http.pacing import retry_after
 from airflow_provider_genesys.exceptions import ConfigurationError, SourceChangedError, SourceError, SourceRefusedError
 from airflow_provider_genesys.outside import shown
@@ -220,7 +221,8 @@ def in_time(chunks: Iterator[bytes], patience: float) -> Iterator[bytes]:
     waited, brought = 0.0, 0
     while True:
         asked = time.monotonic()
-        chunk = next(chunks, None)
+        with within(patience):  # framing without data yields nothing, however much of it comes
+            chunk = next(chunks, None)
         if chunk is None:
             return
         waited += time.monotonic() - asked

@@ -32,6 +32,7 @@ PLAIN_MODULES = (
         "failpoints.py",
         "aws_errors.py",
         "outside.py",
+        "limits.py",
         "window.py",
         "partition.py",
     ),

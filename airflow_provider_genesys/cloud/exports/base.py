@@ -16,8 +16,10 @@ from airflow_provider_genesys.exceptions import (
     ExportFailedError,
     ExportGoneError,
     RecordError,
+    SourceRefusedError,
     WindowError,
 )
+from airflow_provider_genesys.limits import LONGEST_CURSOR
 from airflow_provider_genesys.outside import shown
 from airflow_provider_genesys.times import iso_time
 
@@ -247,6 +249,19 @@ class Page:
     available_until: datetime | None = None
     refused: Mapping[int, RecordError] = field(default_factory=dict)
     listing: Walk | None = None
+
+    def __post_init__(self) -> None:
+        check_cursor(self.cursor)
+
+
+def check_cursor(cursor: str | None) -> None:
+    """Raise :class:`SourceRefusedError` if Genesys gave a cursor that cannot be sent back."""
+    if cursor and len(cursor) > LONGEST_CURSOR:
+        raise SourceRefusedError(
+            f"The cursor of the next page has {len(cursor):,} characters ({shown(cursor, 40)!r}), and at most "
+            f"{LONGEST_CURSOR:,} can be sent back. Check that the connection's host is Genesys Cloud. Then clear the "
+            "task that creates the export."
+        )
 
 
 class UnreadablePageError(CloudUnavailableError):

@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import msgspec
 
-from airflow_provider_genesys.cloud.exports.base import ExportRequest, ExportState, ExportStatus, Page
+from airflow_provider_genesys.cloud.exports.base import ExportRequest, ExportState, ExportStatus, Page, check_cursor
 from airflow_provider_genesys.cloud.exports.recording_query import is_same_query, recording_query
 from airflow_provider_genesys.cloud.http.paths import new_id, path_step
 from airflow_provider_genesys.exceptions import (
@@ -24,6 +24,7 @@ from airflow_provider_genesys.exceptions import (
     RecordError,
     RequestRefusedError,
 )
+from airflow_provider_genesys.limits import MOST_LISTED_PAGES
 from airflow_provider_genesys.outside import shown
 from airflow_provider_genesys.times import api_time, now, parse_time
 
@@ -138,11 +139,15 @@ class RecordingJobs:
     def _listed(self, client: CloudClient, **which: str | bool) -> Any:
         """Yield the jobs that export, newest first."""
         params: dict[str, Any] = {"pageSize": LARGEST_PAGE, "includeTotal": False, "sortBy": "dateCreated", **which}
-        cursor: str | None = urlencode({name: _text(value) for name, value in params.items()})
-        while cursor:
+        cursor = urlencode({name: _text(value) for name, value in params.items()})
+        for _ in range(MOST_LISTED_PAGES):
             answer = _members(client.request("GET", PATH, params=dict(parse_qsl(cursor))))
             yield from (one for one in _entities(answer) if isinstance(one, dict))
-            cursor = _following(answer)
+            following = _following(answer)
+            if following is None:
+                return
+            cursor = following
+        raise CloudUnavailableError(f"The list of recording jobs does not end: {MOST_LISTED_PAGES} pages were read.")
 
     def _are_taken(self, client: CloudClient) -> bool:
         """Whether the organisation has reached its limit of jobs, counting the jobs of all OAuth clients."""
@@ -187,7 +192,16 @@ def _is_for(job: dict[str, Any], query: dict[str, Any]) -> bool:
 
 def _following(listing: dict[str, Any]) -> str | None:
     """Return only the query of the next page's URI. Its host and path are ignored, for safety."""
-    return urlsplit(str(listing.get("nextUri") or "")).query or None
+    cursor = _query_of(listing.get("nextUri"))
+    check_cursor(cursor)
+    return cursor
+
+
+def _query_of(uri: Any) -> str | None:
+    try:
+        return urlsplit(uri).query or None if isinstance(uri, str) else None
+    except ValueError:  # no URL
+        return None
 
 
 def _path(job: str) -> str:

@@ -19,6 +19,7 @@ from airflow_provider_genesys.cloud.http.token_refresh import Refresher
 from airflow_provider_genesys.cloud.http.transport import NOT_SENT, fetch, unreachable
 from airflow_provider_genesys.cloud.presigned import signatures
 from airflow_provider_genesys.exceptions import CircuitOpenError, CloudUnavailableError, ConfigurationError
+from airflow_provider_genesys.limits import LONGEST_PAGE
 
 REPEATABLE = frozenset({"GET", "HEAD", "DELETE"})
 ATTEMPTS = 6
@@ -84,11 +85,12 @@ class CloudClient:
 
     def fetch(self, path: str, *, params: Mapping[str, str | int | bool] | None = None) -> bytes:
         """GET the bytes of a response, for a caller that decodes them itself. Otherwise as :meth:`request`."""
-        return self._repeated(_Call("GET", path, {"params": params}), lambda response: response.content)
+        call = _Call("GET", path, {"params": params, "longest": LONGEST_PAGE})
+        return self._repeated(call, lambda response: response.content)
 
     def decode(self, path: str, read: Callable[[bytes], T]) -> T:
         """GET a response and return what ``read`` makes of its bytes; retry if it raises a temporary error."""
-        return self._repeated(_Call("GET", path, {}), lambda response: read(response.content))
+        return self._repeated(_Call("GET", path, {"longest": LONGEST_PAGE}), lambda response: read(response.content))
 
     def token(self) -> str:
         """Return a valid token. From now until :meth:`close`, a thread renews it in the background.

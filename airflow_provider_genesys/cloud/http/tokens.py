@@ -22,6 +22,7 @@ from airflow_provider_genesys.cloud.http.circuit import Circuit
 from airflow_provider_genesys.cloud.http.errors import make_error, read_refusal
 from airflow_provider_genesys.cloud.http.transport import fetch, open_http, unreachable
 from airflow_provider_genesys.exceptions import AuthenticationError, CloudError, CloudUnavailableError, GenesysError
+from airflow_provider_genesys.limits import LONGEST_ERROR, LONGEST_TOKEN
 
 log = logging.getLogger(__name__)
 
@@ -179,6 +180,7 @@ def request_token(config: CloudConfig) -> Grant:
                 http,
                 "POST",
                 url,
+                longest=LONGEST_ERROR,
                 auth=(config.client_id, config.client_secret),
                 data={"grant_type": "client_credentials"},
             )
@@ -206,6 +208,9 @@ def _refused(response: httpx.Response, url: str) -> CloudError:
     )
 
 
+_TOKEN = re.compile(rf"[\x21-\x7e]{{1,{LONGEST_TOKEN}}}")
+
+
 def _read_grant(response: httpx.Response, url: str) -> Grant:
     try:
         body = response.json()
@@ -213,7 +218,7 @@ def _read_grant(response: httpx.Response, url: str) -> Grant:
     except (ValueError, RecursionError, KeyError, TypeError):
         token = None
     # Visible ASCII only: it goes into a header.
-    if not isinstance(token, str) or not re.fullmatch(r"[\x21-\x7e]+", token):
+    if not isinstance(token, str) or not _TOKEN.fullmatch(token[: LONGEST_TOKEN + 1]):
         raise CloudUnavailableError(
             f"POST {url} was answered {response.status_code} without a token ({len(response.content)} bytes of "
             f"{response.headers.get('Content-Type', 'no content type')}). Something other than Genesys may be "

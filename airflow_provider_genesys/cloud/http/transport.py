@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 import ssl
-import time
-from collections.abc import Iterator
+import zlib
 from functools import cache
 from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
@@ -15,10 +14,18 @@ import httpx
 
 from airflow_provider_genesys import __version__
 from airflow_provider_genesys.cloud.config import CloudConfig
-from airflow_provider_genesys.exceptions import CloudError, CloudUnavailableError, ConfigurationError
+from airflow_provider_genesys.cloud.http.deadlines import timed, within
+from airflow_provider_genesys.exceptions import (
+    AnswerTooLargeError,
+    CloudError,
+    CloudUnavailableError,
+    ConfigurationError,
+)
+from airflow_provider_genesys.limits import LONGEST_ANSWER, LONGEST_ERROR
 from airflow_provider_genesys.outside import shown
 
 USER_AGENT = f"airflow-provider-genesys/{__version__}"
+_HEADERS = {"User-Agent": USER_AGENT, "Accept-Encoding": "gzip"}
 
 NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError, httpx.UnsupportedProtocol)
 """Errors after which the server cannot have acted on the request."""
@@ -52,10 +59,10 @@ def hide_queries() -> None:
 def open_http(config: CloudConfig) -> httpx.Client:
     """Return a pooled client with the connection's timeout and certificates, and no cookies. The caller closes it."""
     hide_queries()
-    http = httpx.Client(verify=_trust(config), timeout=config.timeout, headers={"User-Agent": USER_AGENT})
+    http = httpx.Client(verify=_trust(config), timeout=config.timeout, headers=_HEADERS)
     # Several OAuth clients may share the connections: a cookie set for one must not be sent by another.
     http.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-    return http
+    return timed(http)
 
 
 def trust(verify: bool | str | ssl.SSLContext) -> ssl.SSLContext | bool:  # noqa: FBT001 - what a setting holds
@@ -89,24 +96,57 @@ def _trust(config: CloudConfig) -> ssl.SSLContext | bool:
         ) from error
 
 
-def fetch(http: httpx.Client, method: str, url: str, **options: Any) -> httpx.Response:
+def fetch(
+    http: httpx.Client, method: str, url: str, *, longest: int = LONGEST_ANSWER, **options: Any
+) -> httpx.Response:
     """Send one request and read the whole response, within :data:`SLOWEST` times the client's timeout.
 
+    :param longest: bytes that a response may have, unpacked. Of an error the first :data:`LONGEST_ERROR` are read.
     :raises httpx.RequestError: no response, or only a part of one.
+    :raises AnswerTooLargeError: it has more bytes.
     """
-    limit = time.monotonic() + SLOWEST * (http.timeout.read or 60.0)
-    with http.stream(method, url, **options) as response:
-        content = b"".join(_within(response, limit))
-    # httpx has decompressed the body. With the Content-Encoding header, Response would decompress it again.
+    with within(SLOWEST * (http.timeout.read or 60.0)), http.stream(method, url, **options) as response:
+        content = _content(response, longest if response.is_success else LONGEST_ERROR)
+    if len(content) > longest and response.is_success:
+        raise AnswerTooLargeError(
+            f"{method} {url} was answered {response.status_code} with more than {longest:,} bytes. If that is a page "
+            "of results, lower page_size. Else check what answers at the connection's host: it may not be Genesys.",
+            status=response.status_code,
+        )
+    # The body is unpacked. With the Content-Encoding header, Response would unpack it again.
     headers = [one for one in response.headers.raw if one[0].lower() not in {b"content-encoding", b"content-length"}]
     return httpx.Response(response.status_code, headers=headers, content=content, request=response.request)
 
 
-def _within(response: httpx.Response, limit: float) -> Iterator[bytes]:
-    for chunk in response.iter_bytes():
-        if time.monotonic() > limit:
-            raise httpx.ReadTimeout("the response came too slowly", request=response.request)
-        yield chunk
+def _content(response: httpx.Response, longest: int) -> bytes:
+    """Return the unpacked body: at most one byte more than ``longest``."""
+    encoding = response.headers.get("Content-Encoding", "").strip().lower()
+    if encoding not in _ENCODINGS:
+        raise httpx.DecodingError(f"Content-Encoding {shown(encoding, 40)}, which was not asked for")
+    packed = _ENCODINGS[encoding]
+    unpack = zlib.decompressobj(_GZIP_OR_ZLIB)
+    content = bytearray()
+    for chunk in response.iter_raw():
+        left = longest + 1 - len(content)
+        content += _unpacked(unpack, chunk, left) if packed else chunk[:left]
+        if len(content) > longest:
+            return bytes(content)
+    if packed and content and not unpack.eof:
+        raise httpx.DecodingError("the packed response is cut off")
+    return bytes(content)
+
+
+def _unpacked(unpack: Any, chunk: bytes, most: int) -> bytes:
+    try:
+        piece: bytes = unpack.decompress(chunk, most)
+    except zlib.error as error:
+        raise httpx.DecodingError(str(error)) from error
+    return piece
+
+
+_ENCODINGS = {"": False, "identity": False, "gzip": True, "x-gzip": True, "deflate": True}
+"""Each Content-Encoding that is read, and whether it packs."""
+_GZIP_OR_ZLIB = 47  # zlib's wbits for either head
 
 
 def unreachable(what: str, error: httpx.RequestError, config: CloudConfig) -> CloudError | ConfigurationError:

@@ -35,6 +35,7 @@ from airflow_provider_genesys.source.position import Identity
 from airflow_provider_genesys.source.response import Broken, in_time
 from airflow_provider_genesys.testing.fault_proxy import Fault, FaultProxy, s3_error
 from airflow_provider_genesys.testing.fault_proxy.fixtures import fault_proxy  # noqa: F401 - a fixture
+from tests.support.trickle import TRICKLES, Trickle
 from tests.unit.pipeline.sources import Writer, served
 
 SECRET = "c0ffee" * 8
@@ -736,6 +737,18 @@ def test_a_page_for_good_in_the_middle_ends_it(store: Store) -> None:
     page = whole(b"<html>Sign in</html>", Content_Type="text/html")
     with pytest.raises(NotTheFileError, match=r"from byte 100000 on: .*HTTP 200 with text/html.*captive portal"):
         store.read(whole(after=100_000), *[page] * 4, retries=99)
+
+
+@pytest.mark.outcome("download", "the head of an answer trickles for ever", "SourceUnavailableError")
+@pytest.mark.parametrize("kind", TRICKLES)
+def test_an_answer_that_trickles_for_ever_ends(kind: str) -> None:
+    server, began = Trickle(*TRICKLES[kind]), time.monotonic()
+    settings = DownloadSettings(timeout=0.2, retries=1, verify=False)
+    download = Download(lambda _: Signed(server.url), "export-1", settings=settings, sleep=lambda _: None)
+    with pytest.raises(SourceUnavailableError, match=r"slow|timed out|came in"):
+        list(download.read(0))
+    server.close()
+    assert time.monotonic() - began < 4
 
 
 def test_other_breaks_between_pages_are_counted_alone(store: Store) -> None:

@@ -1,0 +1,20 @@
+"""Limits of what comes from outside. ``docs/bad-input.md`` has them in one table, with those of single rooms."""
+
+from __future__ import annotations
+
+LONGEST_ANSWER = 16 * 1024 * 1024
+"""Unpacked bytes of an answer of the API that is read as a whole, such as the state of an export."""
+LONGEST_PAGE = 128 * 1024 * 1024
+"""Unpacked bytes of a page of results."""
+LONGEST_ERROR = 1024 * 1024
+"""Unpacked bytes of an error response, and of a response with a token. Of a longer error the begin is read."""
+LONGEST_TOKEN = 16 * 1024
+"""Characters of a token. It is sent in a header, and servers take no longer ones."""
+LONGEST_CURSOR = 16 * 1024
+"""Characters of the cursor of a page. It is sent in a URL and kept in the checkpoint."""
+MOST_LISTED_PAGES = 1000
+"""Pages of a list of jobs that are followed."""
+LONGEST_KEY = 500
+"""Characters of the last record's id that a checkpoint keeps, for people to see."""
+MOST_NEW_NAMES = 1000
+"""Unknown fields of the records of one slice that are told apart; further ones are counted together."""
