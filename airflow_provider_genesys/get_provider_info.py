@@ -11,7 +11,7 @@ PACKAGE = "airflow_provider_genesys"
 GENESYS = "Genesys Cloud"
 
 FIELD_BEHAVIOUR: dict[str, Any] = {
-    "hidden-fields": ["port", "schema"],
+    "hidden-fields": ["schema"],
     "relabeling": {
         "login": "OAuth client ID",
         "password": "OAuth client secret",
@@ -20,6 +20,7 @@ FIELD_BEHAVIOUR: dict[str, Any] = {
     "placeholders": {
         "login": "id of an OAuth client with the grant type Client Credentials",
         "host": "leave empty and choose a region, or https://api.gateway.example.com",
+        "port": "0 lets the Test button of Airflow 3.3.1 and 3.3.2 work",
     },
 }
 """How the standard fields of a connection look in the form."""

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
+from airflow.models.connection import Connection
 from scripted_server import TOKEN_PATH, Reply, ScriptedServer
 
 from airflow_provider_genesys.cloud.exports.base import ExportRequest, ExportState, ExportStatus
@@ -361,6 +363,20 @@ def test_a_client_that_may_only_export_is_good_too(server: ScriptedServer, reply
     )
 
 
+def test_port_0_makes_the_button_of_airflow_3_3_work_and_changes_nothing_else(
+    monkeypatch: pytest.MonkeyPatch, connect: Connect, server: ScriptedServer
+) -> None:
+    server.on("GET /api/v2/organizations/me", Reply(403))
+    stored = Connection(conn_id="stored", **{**json.loads(os.environ["AIRFLOW_CONN_GENESYS_DEFAULT"]), "port": 0})
+    without = GenesysCloudHook().config
+    monkeypatch.setenv("AIRFLOW_CONN_GENESYS_DEFAULT", stored.get_uri())  # as the API server does
+    assert GenesysCloudHook().config == without
+    assert GenesysCloudHook().test_connection()[0]
+    connections = pytest.importorskip("airflow.api_fastapi.core_api.routes.public.connections")
+    if hasattr(connections, "_same_endpoint"):
+        assert connections._same_endpoint(0, stored.port), "the button sends 0 for a stored connection"
+
+
 def test_a_bad_connection_says_why(server: ScriptedServer, connect: Connect) -> None:
     server.on(f"POST {TOKEN_PATH}", Reply(401, {"error": "invalid_client"}))
     good, message = GenesysCloudHook().test_connection()
@@ -381,9 +397,9 @@ def test_a_login_host_that_is_down_is_told_soon_and_as_it_is(server: ScriptedSer
 
 @pytest.mark.filterwarnings("ignore:ProvidersManager.hooks is deprecated")  # said of Airflow's own call
 def test_the_button_in_the_airflow_ui_reaches_it(server: ScriptedServer) -> None:
-    from airflow.models import Connection
+    from airflow.models.connection import Connection
 
-    connection = Connection(  # noqa: AIR311 -- the SDK's has no test_connection
+    connection = Connection(
         conn_id="genesys_default",
         conn_type="genesys_cloud",
         login="client",
