@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -22,6 +23,8 @@ from airflow_provider_genesys.testing.fake_genesys.conversations import Interact
 from airflow_provider_genesys.testing.fake_genesys.listings import render
 from airflow_provider_genesys.testing.fake_genesys.organisation import Organisation
 
+_NAMED = ("users", "queues", "wrapup_codes", "divisions")
+_ORGANISATION = Organisation(40, seed=1)
 _DAY = datetime(2026, 11, 22, tzinfo=timezone.utc)
 
 
@@ -35,17 +38,39 @@ def load(database: str, name: str, contract: Any, records: list[bytes]) -> None:
 @pytest.fixture
 def conversations(database: str, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     monkeypatch.setenv("AIRFLOW_CONN_POSTGRES_DEFAULT", database)
-    organisation = Organisation(40, seed=1)
-    for name in ("users", "queues", "wrapup_codes", "divisions"):
-        rows = [json.dumps(render(built_in(name), entry)).encode() for entry in organisation.table(name)]
+    for name in _NAMED:
+        rows = [json.dumps(render(built_in(name), entry)).encode() for entry in _ORGANISATION.table(name)]
         load(database, name, built_in(name).contract, rows)
     interactions = Interactions(120, seed=1)
-    records = [
-        interactions.render(number) for number in interactions.of(_DAY, _DAY + timedelta(days=1), by_start_day=True)
-    ]
-    load(database, "conversation_details", contract_of("conversation_details"), records)
+    numbers = interactions.of(_DAY, _DAY + timedelta(days=1), by_start_day=True)
+    found = [_with_abandoned(json.loads(interactions.render(number))) for number in numbers]
+    load(
+        database,
+        "conversation_details",
+        contract_of("conversation_details"),
+        [json.dumps(one).encode() for one in found],
+    )
     assert main(["views", "--schema", "public"]) == 0
-    return [json.loads(record) for record in records]
+    return found
+
+
+def _with_abandoned(conversation: dict[str, Any]) -> dict[str, Any]:
+    """Let some callers hang up in the queue, and others be answered soon."""
+    for _, _, metric in _metrics(conversation, "acd"):
+        if metric["name"] == "tWait":
+            metric["name"] = "tAbandon"
+        if metric["name"] == "tAnswered":
+            metric["value"] %= 40_000
+    return conversation
+
+
+def _metrics(
+    conversation: dict[str, Any], purpose: str
+) -> Iterator[tuple[dict[str, Any], dict[str, Any], dict[str, Any]]]:
+    for participant in conversation["participants"]:
+        if participant["purpose"] == purpose:
+            for session in participant["sessions"]:
+                yield from ((participant, session, metric) for metric in session["metrics"])
 
 
 def _half_hour(moment: str) -> datetime:
@@ -57,39 +82,72 @@ def _queue(session: dict[str, Any]) -> str | None:
     return next((segment["queueId"] for segment in session["segments"] if segment.get("queueId")), None)
 
 
-def test_the_views_have_what_is_counted_apart(database: str, conversations: list[dict[str, Any]]) -> None:
-    agents: Counter[tuple[Any, ...]] = Counter()
-    queues: Counter[tuple[Any, ...]] = Counter()
-    offered: Counter[tuple[Any, ...]] = Counter()
+def test_half_hours_of_agents_have_what_is_counted_apart(database: str, conversations: list[dict[str, Any]]) -> None:
+    counted: dict[tuple[Any, ...], Counter[str]] = defaultdict(Counter)
     for conversation in conversations:
-        for participant in conversation["participants"]:
-            for session in participant["sessions"]:
-                for metric in session["metrics"]:
-                    place = (_half_hour(metric["emitDate"]), session["mediaType"])
-                    if metric["name"] == "tHandle" and participant["purpose"] == "agent":
-                        agents[(participant["userId"], *place)] += metric["value"]
-                        queues[(_queue(session), *place)] += metric["value"]
-                    if metric["name"] == "nOffered" and participant["purpose"] == "acd":
-                        offered[(_queue(session), *place)] += metric["value"]
+        for participant, session, metric in _metrics(conversation, "agent"):
+            interval = counted[participant["userId"], _half_hour(metric["emitDate"]), session["mediaType"]]
+            interval[metric["name"]] += 1
+            interval[f"{metric['name']} ms"] += metric["value"]
+    names = ["tAnswered", "tHandle", *(f"t{name} ms" for name in ("Handle", "Talk", "Held", "Acw", "Alert"))]
+    expected = {place: tuple(interval[name] for name in names) for place, interval in counted.items()}
+    columns = "answered, handled, handle_ms, talk_ms, held_ms, acw_ms, alert_ms"
+    found = _query(database, f"SELECT user_id, interval_start, media_type, {columns} FROM genesys_agent_interval")
+    assert {row[:3]: row[3:] for row in found} == expected
+    assert len(found) == len(expected) > 100
+
+
+def test_half_hours_of_queues_have_what_is_counted_apart(database: str, conversations: list[dict[str, Any]]) -> None:
+    counted: dict[tuple[Any, ...], Counter[str]] = defaultdict(Counter)
+    for conversation in conversations:
+        for purpose in ("acd", "agent", "customer", "ivr"):
+            for _, session, metric in _metrics(conversation, purpose):
+                interval = counted[_queue(session), _half_hour(metric["emitDate"]), session["mediaType"]]
+                name, value = f"{purpose} {metric['name']}", metric["value"]
+                interval[name] += 1
+                interval[f"{name} ms"] += value
+                interval["soon"] += name == "acd tAnswered" and value <= 20_000
+    expected = {}
+    for place, interval in counted.items():
+        waited = interval["acd tAnswered"] + interval["acd tAbandon"]
+        level = interval["soon"] / waited if waited else None
+        names = ("nOffered ms", "tAnswered", "tAbandon", "tAnswered ms")
+        acd = tuple(interval[f"acd {name}"] for name in names)
+        expected[place] = (*acd, interval["agent tHandle"], interval["agent tHandle ms"], pytest.approx(level))
+    columns = "offered, answered, abandoned, answer_ms, handled, handle_ms, service_level::float8"
+    found = _query(database, f"SELECT queue_id, interval_start, media_type, {columns} FROM genesys_queue_interval")
+    assert {row[:3]: row[3:] for row in found} == {place: row for place, row in expected.items() if place[0]}
+    assert sum(row[5] for row in found) > 20
+    assert {0.0, 1.0, None} < {row[9] for row in found}  # and shares between
+
+
+def test_conversations_have_the_names_of_who_and_what_they_were_with(
+    database: str, conversations: list[dict[str, Any]]
+) -> None:
+    agents = [(one, part) for one in conversations for part in one["participants"] if part["purpose"] == "agent"]
+    found = _query(
+        database,
+        "SELECT conversation_id, user_id, queue_id, wrap_up_code_id, agent_name, queue_name, wrap_up_code_name, "
+        "division_name FROM genesys_conversation WHERE user_id IS NOT NULL",
+    )
+    wrapped = [
+        next((s["wrapUpCode"] for session in part["sessions"] for s in session["segments"] if "wrapUpCode" in s), None)
+        for _, part in agents
+    ]
+    names = {name: {one.id: one.name for one in _ORGANISATION.table(name)} for name in _NAMED}
+    expected = []
+    for (one, part), code in zip(agents, wrapped, strict=True):
+        queue = next((queue for session in part["sessions"] if (queue := _queue(session))), None)
+        ids = (one["conversationId"], part["userId"], queue, code)
+        users, queues, codes, divisions = (names[name] for name in _NAMED)
+        named = (users[part["userId"]], queues[queue], codes.get(code), divisions[one["divisionIds"][0]])
+        expected.append((*ids, *named))
+    assert Counter(found) == Counter(expected)
+
+
+def _query(database: str, statement: str) -> list[tuple[Any, ...]]:
     with psycopg.connect(database) as connection:
-        of_agents = connection.execute(
-            "SELECT user_id, interval_start, media_type, handle_ms FROM genesys_agent_interval WHERE handled > 0"
-        ).fetchall()
-        of_queues = connection.execute(
-            "SELECT queue_id, interval_start, media_type, handle_ms, offered FROM genesys_queue_interval"
-        ).fetchall()
-        unnamed = connection.execute(
-            "SELECT count(*) FROM genesys_conversation WHERE user_id IS NOT NULL AND agent_name IS NULL"
-        ).fetchall()
-        rows = connection.execute("SELECT count(*), count(queue_name), count(division_name) FROM genesys_conversation")
-        named = rows.fetchall()[0]
-    assert {tuple(row[:3]): row[3] for row in of_agents} == dict(agents)
-    assert {tuple(row[:3]): row[3] for row in of_queues if row[3]} == {key: ms for key, ms in queues.items() if key[0]}
-    assert {tuple(row[:3]): row[4] for row in of_queues if row[4]} == {key: n for key, n in offered.items() if n}
-    assert unnamed == [(0,)]
-    parts = [part for one in conversations for part in one["participants"] if part["purpose"] == "agent"]
-    assert named[0] == named[2] >= len(parts)
-    assert named[1] >= len(parts) * 0.9
+        return connection.execute(statement.encode()).fetchall()
 
 
 def test_a_schema_that_needs_quotes_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
