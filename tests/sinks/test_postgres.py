@@ -494,6 +494,20 @@ def test_poisoned_rows_are_counted_on_from_a_resumed_checkpoint(warehouse: Wareh
 # ── the account at the end ──
 
 
+@pytest.mark.outcome("PostgreSQL", "somebody deletes dead letters before the load has ended", "AccountError")
+@pytest.mark.parametrize("publish", ["batches", "atomic"])
+def test_dead_letters_that_somebody_deleted_meanwhile_fail_the_load(warehouse: Warehouse, publish: str) -> None:
+    load, sink = make_load(), warehouse.sink(publish=publish)
+    sink.open(load, restart=False)
+    last = write_all(sink, make_batches(load, 10, size=5, dead=(2, 4, 7)))
+    warehouse.execute("DELETE FROM genesys_dead_letters WHERE source_offset = %s", 4 * LENGTH)
+    with pytest.raises(AccountError, match=r"export-1: 3 records were set aside.*holds 2 of them"):
+        sink.finish(make_certificate(load, last))
+    assert warehouse.ledger()["state"] == "loading"
+    again = warehouse.load(load, make_batches(load, 10, size=5, dead=(2, 4, 7)), restart=True, publish=publish)
+    assert again.counts == counts(10, dead_letters=3)
+
+
 @pytest.mark.outcome("PostgreSQL", "somebody deletes loaded rows before the load has ended", "AccountError")
 def test_rows_that_somebody_deleted_meanwhile_fail_the_load(warehouse: Warehouse) -> None:
     load, sink = make_load(), warehouse.sink()

@@ -185,6 +185,7 @@ class Attempt:
         ledger, full_name = self._tables.ledger, self._settings.full_name
         present, taken = ledger.audit(cursor, self.claim.begun_at)
         ledger.check(landed.written, present, taken)
+        self._dead_letters.check(cursor, held.counts.dead_letters)
         facts = {"rows": present, "taken_over": landed.written - present}
         facts |= {"removed": removed.rows} if self._settings.write_mode == "replace_window" else {}
         info = cursor.connection.info

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 from psycopg import sql
 
+from airflow_provider_genesys.exceptions import AccountError
 from airflow_provider_genesys.pipeline.load import Batch, Load
 from airflow_provider_genesys.sinks.dead_letters import DeadLetterRows, RawBytes
 from airflow_provider_genesys.sinks.postgres.encoding import holds_any_text, storable_letter
@@ -50,6 +51,7 @@ _NAMES = (
     *("load_id", "shard", "source_offset", "export_id", "kind", "window_start", "window_end", "submitted_at"),
     *("processed_at", "contract", "run_id", "stage", "rule", "message", "raw", "raw_form", "created_at"),
 )
+_COUNT = "SELECT count(*) FROM {table} WHERE load_id = %(load_id)s AND target = %(target)s AND shard = %(shard)s"
 _FORGET = "DELETE FROM {table} WHERE load_id = %(load_id)s AND target = %(target)s AND shard = %(shard)s"
 
 
@@ -66,6 +68,7 @@ class DeadLetters:
         self.identifier, self.definition = identify(schema)
         self._raw_bytes = raw_bytes
         self._rows = DeadLetterRows(load, raw_bytes)
+        self._export_id = load.export_id
         self._load: dict[str, Any] = {
             "load_id": load.load_id,
             "target": f"{schema}.{table}",
@@ -94,6 +97,19 @@ class DeadLetters:
         if not holds_any_text(cursor):
             rows = list(map(storable_letter, rows))
         cursor.execute(self._set_aside, {**self._load, "rows": msgspec.json.encode(rows).decode()})
+
+    def check(self, cursor: Cursor, expected: int) -> None:
+        """Compare the letters that the load has with how many it has set aside, replayed ones included.
+
+        :raises AccountError: some are gone.
+        """
+        ((held,),) = cursor.execute(sql.SQL(_COUNT).format(table=self.identifier), self._load).fetchall()
+        if held != expected:
+            raise AccountError(
+                f"Export {self._export_id}: {expected} records were set aside, but {self.identifier.as_string()} holds "
+                f"{held} of them for {self._load['target']}. Somebody else deletes dead letters. Clear "
+                "the task with on_clear='restart' to load the export again."
+            )
 
     def forget(self, cursor: Cursor) -> None:
         """Delete what a former attempt set aside: the load starts again."""

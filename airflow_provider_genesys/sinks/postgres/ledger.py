@@ -245,8 +245,8 @@ class Ledger:
         if not written - taken <= present <= written:
             raise AccountError(
                 f"Export {self._load.export_id}: {written} rows were written to {self._row['target']}, but it "
-                f"holds {present} of them, and other loads took over at most {taken}. Somebody else deletes or changes "
-                "rows there. Clear the task with on_clear='restart' to load the export again."
+                f"holds {present} of them, and other loads took over at most {taken}. Somebody else deletes rows "
+                "there, or changes whose they are. Clear the task with on_clear='restart' to load the export again."
             )
         if present < written:
             log.warning("%d rows of export %s belong to newer loads by now.", written - present, self._load.export_id)
