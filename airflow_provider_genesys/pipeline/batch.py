@@ -21,8 +21,8 @@ from airflow_provider_genesys.source.records import Slice
 class Batcher:
     """Turns slices into batches, and carries the running sums from checkpoint to checkpoint.
 
-    :param start: the checkpoint that the load goes on from; its sums are taken over.
-    :param pii_key: what personal data is hashed with.
+    :param start: the checkpoint that the load goes on from; its sums are continued.
+    :param pii_key: the key that personal data is hashed with.
     """
 
     def __init__(self, load: Load, start: Checkpoint, pii_key: bytes | None = None) -> None:
@@ -31,38 +31,39 @@ class Batcher:
         processed_at = datetime.fromisoformat(start.processed_at)
         self._protect = record_protection((*load.contract.columns, *load.contract.dropped), pii_key)
         self._transform = Transform(contract, processed_at, pii_key, where=f"Export {load.export_id}")
-        # A checkpoint of an older release does not know: nothing is looked for then.
+        # A checkpoint of an older release does not say which places are unused: then nothing is looked for.
         self._unused = Unused(load.contract, start.unused if start.unused is not None or not start.counts.read else [])
         self.last = start
         """The newest checkpoint, committed or not."""
         self.committed = start
-        """The newest checkpoint that the sink has committed; anyone who writes to the sink sets it."""
+        """The newest checkpoint that the sink has committed; set by the loop after each write."""
         self.read = start.counts.read
-        """Records read so far, those before ``start`` included."""
+        """Records read so far, counted from the load's beginning."""
         self.dead_letters = start.counts.dead_letters
-        """Records set aside so far, those before ``start`` included, those that only the sink refuses not."""
+        """Records rejected so far, counted from the load's beginning. Rows that only the sink refuses are not
+        counted."""
 
     @property
     def account(self) -> Checkpoint:
-        """The newest checkpoint with its account: the sink's, which knows what it refused, where all is committed."""
+        """The newest checkpoint. Once all is committed, its counts are the sink's, with the rows that it refused."""
         if self.committed.position == self.last.position:
             return self.committed
         return replace(self.last, counts=Counts(read=self.read, dead_letters=self.dead_letters))
 
     @property
     def contract(self) -> Contract:
-        """As it has evolved so far."""
+        """The contract as it has evolved so far."""
         return self._transform.contract
 
     def rows(self, part: Slice) -> Iterator[tuple[Slice, Rows]]:
-        """Return what ``part`` becomes, cut before each record that makes the contract evolve.
+        """Return the rows of ``part``, cut before each record that makes the contract evolve.
 
         :raises ContractFrozenError: a record differs from the contract in a way that it does not allow.
         """
         return self._transform.read(part)
 
     def batch(self, part: Slice, rows: Rows) -> Batch:
-        """Return the batch of ``part``, which became ``rows``."""
+        """Return the batch of ``part`` and its ``rows``; move on to its checkpoint."""
         assert part.places is not None  # noqa: S101 - a source gives them to all its slices
         place = part.places.at(part.end)
         begin = self.last.position.record_offset

@@ -1,4 +1,4 @@
-"""Why a load fails although all of it was read: too many dead letters, or not as many records as Genesys reports."""
+"""Two reasons for a load to fail although all of it was read: too many dead letters, or too few records."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from airflow_provider_genesys.pipeline.certificate import Certificate
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
 
 RATIO_FROM = 10_000
-"""A share is judged from this many records on, and at the end."""
+"""``max_dead_letter_ratio`` is checked once this many records are read, and at the end."""
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,9 @@ class Budget:
     ratio: float | None
 
     def check(self, account: Checkpoint | Certificate, *, ended: bool = False) -> None:
-        """Raise :class:`DeadLetterBudgetError`, with the three most frequent reasons, where a limit is passed.
+        """Raise :class:`DeadLetterBudgetError`, with the three most frequent reasons, if a limit is exceeded.
 
-        :param account: how far the load has come, with its account since its beginning, over all tries; or all of it.
+        :param account: the counts since the load's beginning, over all tries.
         """
         read, dead_letters = account.counts.read, account.counts.dead_letters
         limit = self._passed(read, dead_letters, judged=ended or read >= RATIO_FROM)
@@ -53,13 +53,13 @@ class Budget:
 log = logging.getLogger(__name__)
 
 ExpectRecords = Literal["at_least", "fail", "warn", "ignore"]
-"""What a difference does: the load is not marked complete where records are missing · where their number differs ·
-it is, and the log says so · it is."""
+"""What happens if the number of records differs from what Genesys reports: fail if records are missing · fail in any
+case · log a warning · nothing. A load that fails is not marked complete."""
 
 
 @dataclass(frozen=True)
 class Completeness:
-    """The comparison of one load.
+    """Compares what was read with what Genesys reports.
 
     :param reported: records that Genesys reports; None if it reports none.
     :param reported_bytes: the archive's size that Genesys reports; None if it reports none.
@@ -76,14 +76,16 @@ class Completeness:
             raise ConfigurationError(f"expect_records is {self.expect!r}; it has to be one of: {names}.")
 
     def check(self, export_id: str, read: int, length: int) -> None:
-        """Compare; whatever was read counts, set aside or not.
+        """Compare. Records read count, rejected ones included.
 
-        :param length: bytes of the unpacked document. It is compared with the reported size, which may be packed or
-            not: a document that is shorter is not the whole.
+        :param length: bytes of the unpacked document. The reported size may be that of the packed archive, so only a
+            shorter document is an error.
         :raises IncompleteError: there is less than ``expect`` asks for.
         """
         found = [("records", read, self.reported), ("bytes", length, self.reported_bytes)]
-        missing = [f"{has} of {tells} {what}" for what, has, tells in found if tells is not None and has < tells]
+        missing = [
+            f"{has} of {reported} {what}" for what, has, reported in found if reported is not None and has < reported
+        ]
         if self.expect == "ignore" or (self.reported in (None, read) and not missing):
             return
         holds = " and ".join(missing) or f"{read} records instead of the {self.reported}"

@@ -33,55 +33,56 @@ class Certificate:
     bytes_read: int
     """Length of the unpacked document, in bytes."""
     counts: Counts
-    """Until the sink has added its account (:meth:`accounted`), only the number of records read."""
+    """Only ``read`` is set until the sink adds its own counts (:meth:`accounted`)."""
     digest: str
-    """See :attr:`Checkpoint.digest`; 16 hex digits. Equal for equal sources, in whatever order they were read."""
+    """See :attr:`Checkpoint.digest`; 16 hex digits. Equal sources have equal digests, in any order of reading."""
     submitted_at: str | None = None
-    """When the export was asked for, or when the walk over a listing began; None where there is no evidence of it."""
+    """When the export was asked for, or when the walk over a listing began; None if not known."""
     min_timestamp: str | None = None
     max_timestamp: str | None = None
     location: str = ""
     shard: Shard | None = None
-    """Of which part of the archive this is the account; None for the whole."""
+    """The part of the archive that was loaded; None for the whole."""
     shards: list[Shard] = field(default_factory=list)
-    """What the whole was loaded in, in order: they meet without gap or overlap. Empty where it was one piece."""
+    """The shards that the archive was loaded in, in order, without gap or overlap. Empty if it was loaded in one
+    piece."""
     parts: list[dict[str, Any]] = field(default_factory=list)
     rules: dict[str, int] = field(default_factory=dict)
     """Dead letters by rule."""
     drift: list[Drift] = field(default_factory=list)
     """How records differ from the contract, in the order of their first occurrences."""
     unused: list[str] = field(default_factory=list)
-    """Places of the contract that no record has a value at."""
+    """Paths of the contract at which no record has a value."""
     evolved: list[Column] = field(default_factory=list)
-    """Columns that the contract has got, or that have become optional, in the course of the load."""
+    """Columns that were added, or became optional, during the load."""
     incomplete: bool = False
-    """Whether Genesys did not have all data of the window when it was asked for; see ``source.available_until``."""
+    """True if Genesys did not yet have all data of the window; see ``source.available_until``."""
     delivery: Literal["exactly-once", "at-least-once"] = "exactly-once"
-    """``at-least-once``: the target may hold a record more than once, with the same id; nobody has counted that."""
+    """``at-least-once``: the target may hold a record more than once, with the same id. Repeats are not counted."""
     duplicates: Literal["counted", "not computed"] = "not computed"
-    """Whether ``counts.duplicates`` says something: only a sink that keeps one row to a key can count them."""
+    """Whether ``counts.duplicates`` was counted: only a sink that keeps one row per key can do that."""
     snapshot: dict[str, int] | None = None
-    """Of a listing in a table: its entities that are ``present``, and those that are ``new``, ``changed``, ``returned``
-    or ``deleted`` since the snapshot before; None of anything else."""
+    """For a listing in a table: how many entities are ``present``, and how many are ``new``, ``changed``, ``returned``
+    or ``deleted`` since the snapshot before. None for other loads."""
     attempts: int = 1
     """How often the load was opened: 1, and one more for each resume."""
     expected_records: int | None = None
-    """Records that Genesys tells; None where it tells none. See :mod:`.budget`."""
+    """Number of records that Genesys reports; None if it reports none. See :mod:`.budget`."""
     reconciliation: dict[str, Any] | None = None
-    """What Genesys' aggregates say of the window, held against the sink. None where it was not compared, and in a
-    manifest, which is written before."""
+    """The comparison of the sink with Genesys' aggregates. None if nothing was compared, and always in a manifest,
+    which is written earlier."""
     started_at: str | None = None
     ended_at: str | None = None
     """When the last attempt began, and when it had read everything."""
     seconds: float = 0.0
     """Wall time of the last attempt."""
     phases: dict[str, float] = field(default_factory=dict)
-    """The same by phase; see :data:`.progress.Phase`."""
+    """Seconds of each phase; see :data:`.progress.Phase`."""
     peak_memory_mb: float = 0.0
 
     @classmethod
     def of(cls, load: Load, source: Identity, **facts: Any) -> Certificate:
-        """Return the certificate of a load that has read ``source``; ``facts`` are other fields than the load has."""
+        """Return the certificate of a load that has read ``source``; ``facts`` are further fields."""
         own = {"bytes_read": 0, "counts": Counts(), "digest": "", "contract": str(load.contract), **facts}
         return cls(
             load_id=load.load_id,
@@ -96,9 +97,9 @@ class Certificate:
         )
 
     def accounted(self, counts: Counts, **facts: Any) -> Certificate:
-        """Return the certificate with a sink's account and what else only the sink knows.
+        """Return the certificate with the sink's counts and the other facts that only the sink knows.
 
-        :raises AccountError: the account does not close, or is of another number of records than were read.
+        :raises AccountError: the account does not close, or the sink counts another number of records than were read.
         """
         counts.check(f"the end of export {self.export_id}")
         if counts.read != self.counts.read:
@@ -113,6 +114,6 @@ class Certificate:
         return msgspec.json.encode(asdict(self))
 
     def summary(self) -> dict[str, Any]:
-        """Return what an XCom may hold, of JSON's types alone: everything but the list of parts, which is counted."""
+        """Return the certificate for an XCom, in JSON types only, with the number of parts in place of their list."""
         whole: dict[str, Any] = msgspec.json.decode(self.to_json())
         return {**whole, "parts": len(whole["parts"])}

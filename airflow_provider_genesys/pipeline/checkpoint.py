@@ -16,7 +16,7 @@ from airflow_provider_genesys.source.position import Identity, Position, Proof
 VERSION = 2
 
 DIGEST_RANGE = 2**63
-"""Digests are sums modulo this: what JSON readers and PostgreSQL's bigint can hold."""
+"""Digests are sums modulo this, so that JSON readers and PostgreSQL's bigint can hold them."""
 
 
 @dataclass(frozen=True)
@@ -52,23 +52,23 @@ class Checkpoint:
     load_id: str
     export_id: str
     processed_at: str
-    """ISO 8601, UTC. Fixed when the load first opens: every later attempt writes the same bytes."""
+    """ISO 8601, UTC. Set when the load is first opened and then kept, so that every attempt writes the same bytes."""
     first: int = 0
-    """Where the load begins, in bytes: of a shard, the place in the archive from which it is the shard's."""
+    """Offset in bytes at which the load begins: 0, or the first byte of the shard."""
     position: Position = field(default_factory=Position)
     proof: Proof = field(default_factory=Proof)
     source: Identity = field(default_factory=Identity)
     counts: Counts = field(default_factory=Counts)
     digest: int = 0
-    """Sum over the records read of the CRC-32 of (offset, id); of a dead letter its raw bytes stand for the id."""
+    """Sum of the CRC-32 of (offset, id) of each record read. A rejected record counts with its raw bytes as its id."""
     rules: dict[str, int] = field(default_factory=dict)
     """Dead letters by rule."""
     drift: list[Drift] = field(default_factory=list)
     """How records differ from the contract, in the order of their first occurrences."""
     evolved: list[Column] = field(default_factory=list)
-    """Columns that the contract has got, or that have become optional, since the load began."""
+    """Columns that were added, or became optional, since the load began."""
     unused: list[str] | None = None
-    """Places of the contract that no record so far has a value at; None where none was read."""
+    """Paths of the contract at which no record so far has a value; None if no record was read."""
     min_timestamp: str | None = None
     max_timestamp: str | None = None
     last_record_id: str | None = None
@@ -77,7 +77,7 @@ class Checkpoint:
     version: int = VERSION
 
     def to_json(self) -> str:
-        """Serialise; the form is versioned."""
+        """Serialise, with the version of the format."""
         return msgspec.json.encode(self).decode()
 
     def at(self, now: datetime, counts: Counts, *, where: str) -> Checkpoint:
@@ -87,9 +87,9 @@ class Checkpoint:
 
 
 def from_json(text: str | bytes | dict[str, Any], *, where: str) -> Checkpoint:
-    """Read a checkpoint that :meth:`Checkpoint.to_json` wrote. Fields that it does not know are left out.
+    """Read a checkpoint that :meth:`Checkpoint.to_json` wrote. Unknown fields are ignored.
 
-    :param text: JSON text, or the object as a database driver has already decoded it.
+    :param text: JSON text, or the object that a database driver decoded from it.
     :param where: the place that it was read from, for the error.
     :raises CheckpointError: it cannot be read, or was written by another version of this package.
     """
@@ -112,6 +112,6 @@ def from_json(text: str | bytes | dict[str, Any], *, where: str) -> Checkpoint:
 
 
 def _from_version_1(value: dict[str, Any]) -> dict[str, Any]:
-    """Version 1 counted unknown fields alone, by name."""
+    """Version 1 counted only unknown fields, by name."""
     drift = [{"field": name, "kind": "unknown", "count": count} for name, count in value["drift"].items()]
     return {**value, "drift": drift, "version": VERSION}

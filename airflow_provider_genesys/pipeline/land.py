@@ -1,6 +1,6 @@
-"""Land one archive as it is: nothing of it is read but what tells that it is an archive.
+"""Land one archive as it is. Only its first bytes are looked at, to see that it is an archive.
 
-What :mod:`.run` does with records, this does with bytes: from the checkpoint on, in pieces, to the end.
+Works like :mod:`.run`, with bytes in place of records: from the checkpoint to the end, in pieces.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from airflow_provider_genesys.times import now
 log = logging.getLogger(__name__)
 
 _PATIENCE = 60.0
-"""Seconds after which it is looked again for bytes; how long a download may stand still is its own to say."""
+"""Seconds to wait for bytes before looking again. The download itself limits how long it may stall."""
 
 
 class Landing(Protocol):
-    """A place for one archive as it came. Used by one thread, in the order open, write..., finish."""
+    """A place for one archive, byte for byte. Used by one thread, in the order open, write..., finish."""
 
     piece: int
-    """Bytes that it takes best at a time."""
+    """Bytes that it is best given at a time."""
 
     def open(self, load: Load, *, restart: bool) -> Checkpoint | None:
         """Take a new fence and return where to continue; None when there is nothing to continue."""
@@ -44,7 +44,7 @@ class Landing(Protocol):
         """Take the next bytes; return the checkpoint where they are committed."""
 
     def finish(self, certificate: Certificate, handle: dict[str, Any]) -> Certificate:
-        """Let the archive appear and mark the landing complete; return the closed certificate."""
+        """Make the archive visible and mark the landing complete. Return the closed certificate."""
 
 
 def land(
@@ -55,9 +55,9 @@ def land(
     options: Options,
     watch: Callable[[Checkpoint], None] = lambda _: None,
 ) -> Certificate:
-    """Land the export's archive, from where the ledger remembers, to the end.
+    """Land the export's archive, from the ledger's checkpoint to the end.
 
-    :param handle: what loads the archive from there, JSON-serialisable; kept in the manifest.
+    :param handle: the handle by which the archive is loaded from there later; JSON-serialisable, kept in the manifest.
     :param archive: opens the archive for the checkpoint that the landing goes on from.
     :param options: of these ``restart``, ``allow_empty`` and ``max_memory_mb``.
     :param watch: is called with every committed checkpoint, first the one that the landing goes on from.
@@ -90,7 +90,7 @@ def land(
 
 
 def _rest(archive: Archive, start: Checkpoint) -> Iterator[bytes]:
-    """Return the archive from ``start`` on, once the bytes just before it were read again and compared."""
+    """Yield the archive from ``start`` on, after re-reading the bytes just before it and comparing them."""
     length = start.proof.length
     chunks = archive.read(start.position.source_offset - length)
     return proven(chunks, skip=0, length=length, check=partial(_check, start))
@@ -98,7 +98,7 @@ def _rest(archive: Archive, start: Checkpoint) -> Iterator[bytes]:
 
 def _check(start: Checkpoint, before: bytes) -> None:
     if not start.proof.holds(before):
-        raise changed(start.export_id, f"the bytes before byte {start.position.source_offset} are others now")
+        raise changed(start.export_id, f"the bytes before byte {start.position.source_offset} have changed")
 
 
 def _empty(load: Load) -> NotAnArchiveError:

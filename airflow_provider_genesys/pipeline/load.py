@@ -1,4 +1,4 @@
-"""What one load is, the batches that it is made of, and what is written down of it."""
+"""One load, its batches, and the facts of it that ledgers keep."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from airflow_provider_genesys.times import iso_time
 
 @dataclass(frozen=True)
 class LoadFacts:
-    """A load as it is written down: in ledgers, dead letters and certificates. See :class:`Load` for the fields."""
+    """The facts of a load that ledgers, dead letters and certificates keep. See :class:`Load` for the fields."""
 
     load_id: str
     shard: int
@@ -29,13 +29,13 @@ class LoadFacts:
     window_end: datetime
     submitted_at: datetime | None
     contract: str = ""
-    """``name@version#fingerprint``; empty where it does not matter."""
+    """``name@version#fingerprint``; empty if not needed."""
     run_id: str = ""
-    """The task of the newest attempt: ``dag_id/run_id/task_id``; empty where it does not matter."""
+    """The task of the newest attempt: ``dag_id/run_id/task_id``; empty if not needed."""
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> LoadFacts:
-        """Read them from ``fields``, which may have others, too; a time may be ISO 8601 text.
+        """Read them from ``fields``; other fields are ignored, and a time may be ISO 8601 text.
 
         :raises msgspec.ValidationError: one is missing or of the wrong type.
         """
@@ -61,22 +61,22 @@ class Load:
     window_start: datetime
     window_end: datetime
     submitted_at: datetime | None
-    """When the export was asked for, as Genesys or the clock of who asked says; None where there is no evidence. Of two
-    loads that hold the same key, the later one wins."""
+    """When the export was requested, by Genesys' answer or the clock of the task that requested it; None if not known.
+    If two loads hold the same key, the row of the later request wins."""
     contract: Contract
     run_id: str
-    """Who loads, e.g. ``dag_id/run_id/task_id``; kept with dead letters."""
+    """The task that loads, ``dag_id/run_id/task_id``; kept with dead letters."""
     shard: int = 0
-    """Number of the shard, from 1; 0 where the load is the whole."""
+    """Number of the shard, from 1; 0 for the whole archive."""
     range: Shard = WHOLE
-    """Which part of the archive the shard is. A replay knows only the shard's number, and leaves this as it is."""
+    """The bytes of the archive that are loaded. Not set in a replay, which knows only the shard's number."""
     self_asked: bool = False
-    """Whether the load itself asks for what it reads, as of a listing. It was asked for when the load began: an attempt
-    that goes on keeps the time that the ledger holds, and :attr:`submitted_at` is that of one that begins."""
+    """Whether the load makes the requests itself, as for a listing. Then the load's beginning is the time of the
+    request: an attempt that continues takes it from the ledger, one that begins takes :attr:`submitted_at`."""
 
     @property
     def facts(self) -> LoadFacts:
-        """What is written down of it."""
+        """The facts that ledgers keep."""
         return LoadFacts(
             self.load_id,
             self.shard,
@@ -92,12 +92,12 @@ class Load:
 
 @dataclass(frozen=True)
 class Batch:
-    """A run of whole records ``[start, end)`` in unpacked bytes, and the checkpoint after them.
+    """Whole records in the range ``[start, end)`` of unpacked bytes, and the checkpoint after them.
 
-    ``rows`` hold one value per column of ``contract.columns``, in that order; ``offsets`` the records' places, one per
-    row. ``contract`` is ``load.contract`` until it evolves; a batch ends before the record that makes it evolve.
-    ``dead_letters`` are the records of the same run that were set aside. ``checkpoint.counts`` and
-    ``checkpoint.committed_at`` are the sink's to fill in (:meth:`Checkpoint.at`): only it knows what it wrote.
+    ``rows`` hold one value per column of ``contract.columns``, in that order; ``offsets`` hold the offset of each row's
+    record. ``contract`` is ``load.contract`` until it evolves; a batch ends before the record that makes it evolve.
+    ``dead_letters`` are the rejected records of the same range. The sink fills in ``checkpoint.counts`` and
+    ``checkpoint.committed_at`` (:meth:`Checkpoint.at`), since only it knows what it wrote.
     """
 
     rows: list[tuple[Any, ...]]
@@ -110,15 +110,15 @@ class Batch:
     source: Slice | None = None
     """What the rows were read from; None for a batch that was not read from bytes."""
     protect: ProtectRecord | None = None
-    """Takes personal data out of a dead letter's bytes as the contract says; None where it says nothing of any."""
+    """Removes personal data from a dead letter's bytes as the contract says; None if the contract protects none."""
 
     @property
     def records(self) -> int:
-        """Number of records read, whatever became of them."""
+        """Number of records read, rejected ones included."""
         return len(self.rows) + len(self.dead_letters)
 
     def raw(self) -> list[bytes | None]:
-        """Return the records that became rows, as they came, one per row; None where there is no :attr:`source`."""
+        """Return the original bytes of each row's record; None where there is no :attr:`source`."""
         if self.source is None:
             return [None] * len(self.rows)
         ends = dict(zip(self.source.starts, self.source.ends, strict=True))
@@ -127,24 +127,24 @@ class Batch:
 
 @dataclass(frozen=True)
 class Previous:
-    """What a ledger has of the attempt before."""
+    """What a ledger holds of the attempt before."""
 
     export_id: str
     state: str
     """``loading`` until the load is complete."""
     checkpoint: object | None
     form: str | None = None
-    """How the sink writes rows, in its own words; None where the ledger does not say."""
+    """The form in which the sink writes rows, e.g. its file format; None if the ledger does not say."""
 
 
 def continues(previous: Previous | None, export_id: str, form: str | None = None, *, restart: bool) -> bool:
-    """Whether an attempt goes on from the checkpoint of the one before; if not, it begins.
+    """Whether an attempt continues from the checkpoint of the one before. If not, it begins at the start.
 
-    It begins with another export, after a complete load, and where rows are written in another form: a load never
-    mixes two.
+    It begins at the start if the export is another one, if the load is complete, or if rows are written in another
+    form: a load never mixes two forms.
 
-    :param form: how this attempt writes rows.
-    :param restart: begin in any case.
+    :param form: the form in which this attempt writes rows.
+    :param restart: begin at the start in any case.
     """
     if previous is None or previous.checkpoint is None or restart:
         return False

@@ -1,4 +1,4 @@
-"""How much memory this process holds, and a limit that is met before the kernel's own."""
+"""How much memory this process holds, and a limit that stops it before the kernel does."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _KEPT = 8 * 2**20  # bytes; the C library ignores blocks of more than 32 MiB
 
 
 def peak_memory_mb() -> float:
-    """Return the most memory that this process ever held, in MB (10**6 bytes); the system's own figure."""
+    """Return the most memory that this process ever held, in MB (10**6 bytes), as the system reports it."""
     try:
         # Linux; getrusage would count what the parent held before this process was made from it.
         text = Path("/proc/self/status").read_text()
@@ -24,7 +24,7 @@ def peak_memory_mb() -> float:
 
 
 def held_memory_mb() -> float:
-    """Return the memory that this process holds now, in MB (10**6 bytes); the most it ever held where none tells."""
+    """Return the memory that this process holds now, in MB (10**6 bytes), or else the most it ever held."""
     try:
         return int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE / 1e6
     except (OSError, IndexError, ValueError):
@@ -32,11 +32,12 @@ def held_memory_mb() -> float:
 
 
 def keep_freed_memory() -> None:
-    """Let the C library keep what a batch frees for the next one.
+    """Make the C library keep the memory that a batch frees, for the next batch.
 
     The GNU library gives blocks of some 100 KB back to the system, which clears and maps them again each time: a load
-    took 1.07 times as long (``docs/performance.md``). It keeps blocks as large as the largest that was ever freed, so
-    one is freed. That one is never touched, and so takes no memory. (``M_MMAP_THRESHOLD`` in ``mallopt(3)``.)
+    took 1.07 times as long (``docs/performance.md``). It keeps blocks up to the size of the largest block ever freed,
+    so this frees a large one. That block is never written to, and so takes no memory. (``M_MMAP_THRESHOLD`` in
+    ``mallopt(3)``.)
     """
     freed = bytes(_KEPT)
     del freed
@@ -44,7 +45,7 @@ def keep_freed_memory() -> None:
 
 @dataclass(frozen=True)
 class MemoryLimit:
-    """What a load may hold.
+    """The memory that a load may use.
 
     :param megabytes: 10**6 bytes, of the whole process, Airflow included; None for no limit.
     """

@@ -1,4 +1,4 @@
-"""What a person sees while a load runs: one line every few seconds."""
+"""The log of a load while it runs: one line every few seconds."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ FIRST, EVERY = 1.0, 5.0
 
 
 class Progress:
-    """Logs how a load goes on.
+    """Logs the progress of a load.
 
-    The first line comes after a second, so that one sees soon that it runs; later ones every 5 seconds.
+    The first line comes after a second, so that a person soon sees that it runs; later ones every 5 seconds.
 
-    :param start: where it began.
+    :param start: the checkpoint that the attempt continues from.
     """
 
     def __init__(self, start: Checkpoint) -> None:
@@ -33,11 +33,11 @@ class Progress:
 
     @property
     def seconds(self) -> float:
-        """Seconds since the load began, or went on."""
+        """Seconds since this attempt began."""
         return time.monotonic() - self._began
 
     def committed(self, checkpoint: Checkpoint) -> None:
-        """Log a line, if the last is old enough."""
+        """Log a line, if the last one is old enough."""
         if time.monotonic() - self._logged >= self._pause:
             self._logged, self._pause = time.monotonic(), EVERY
             log.info(self.line(checkpoint))
@@ -67,14 +67,14 @@ Phase = Literal["source", "contract", "sink"]
 
 
 class Phases:
-    """Adds up seconds by phase; two readings of a clock for each batch and phase, none for a record."""
+    """Adds up the seconds of each phase. The clock is read once per batch and phase, never per record."""
 
     def __init__(self) -> None:
         self._seconds: dict[Phase, float] = {"source": 0.0, "contract": 0.0, "sink": 0.0}
         self._since = time.perf_counter()
 
     def ended(self, phase: Phase) -> None:
-        """Say that the time since the last call went into ``phase``."""
+        """Count the time since the last call as ``phase``."""
         now = time.perf_counter()
         self._seconds[phase] += now - self._since
         self._since = now

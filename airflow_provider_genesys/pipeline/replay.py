@@ -1,7 +1,7 @@
 """Read dead letters again, through today's contract.
 
-What becomes rows lands where the load has landed; what still fails stays open, with its new reason. Nothing is removed:
-a letter that has become a row is marked as replayed, so that a second replay finds nothing left to do.
+Letters that become rows are written to the load's own target. Letters that still fail stay open, with their new reason.
+No letter is removed: one that became a row is marked as replayed, so a second replay skips it.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ import msgspec
 from airflow_provider_genesys.contracts.contract import Contract
 from airflow_provider_genesys.contracts.transform import Transform
 from airflow_provider_genesys.exceptions import DeadLetterError
-from airflow_provider_genesys.pipeline.load import Load
+from airflow_provider_genesys.pipeline.load import LoadFacts
 from airflow_provider_genesys.source.records import RECORD_TOO_LARGE, DeadLetter, Slice
 
 _STRICT = {"unknown": "discard_value", "type": "quarantine", "missing": "quarantine"}
-"""A replay changes no table, and no letter ends it."""
+"""The modes of a replay: it adds no columns, and no letter stops it."""
 
 _Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 
@@ -29,10 +29,10 @@ Open = Callable[[Mapping[str, Any]], bytes]
 """Returns the bytes of a dead letter's record, or raises :class:`DeadLetterError`."""
 
 BATCH = 500
-"""Letters that are read again at a time, at most."""
+"""Letters that are read at a time, at most."""
 
 BATCH_BYTES = 8 * 1024 * 1024
-"""Bytes of what is kept of them, after which no more are read; so they are one letter more at most."""
+"""Bytes of letters that are read at a time. The letter that exceeds it is the last one read."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,10 @@ class Span:
 
     since: datetime = datetime(1, 1, 1, tzinfo=timezone.utc)
     until: datetime = datetime(9999, 12, 31, tzinfo=timezone.utc)
+
+    def meets(self, load: LoadFacts) -> bool:
+        """Whether ``load`` is to be replayed."""
+        return load.window_end > self.since and load.window_start < self.until
 
 
 EVER = Span()
@@ -53,9 +57,9 @@ class Judged:
     rows: list[tuple[Any, ...]] = field(default_factory=list)
     offsets: list[int] = field(default_factory=list)
     failed: dict[int, DeadLetter] = field(default_factory=dict)
-    """Those that still fail, by offset."""
+    """The letters that still fail, by offset."""
     unreadable: list[int] = field(default_factory=list)
-    """Offsets of those whose bytes are not at hand: dropped, cut, or encrypted with another secret."""
+    """Offsets of letters without usable bytes: dropped, cut, or encrypted with another secret."""
 
 
 @dataclass
@@ -65,26 +69,27 @@ class Replayed:
     letters: int = 0
     written: int = 0
     duplicates: int = 0
-    """Replayed, but the table holds a newer row of the same key."""
+    """Replayed letters whose key has a newer row in the table; they were not written."""
     still_open: int = 0
     unreadable: int = 0
     loads: int = 0
     loads_skipped: int = 0
-    """They are being loaded; their letters are left to the next replay."""
+    """Loads that are running now; the next replay reads their letters."""
     strays: int = 0
-    """What lies among the letters and is none. It is left as it is, and does not count as a letter."""
+    """Objects or messages among the letters that are not dead letters. They are left as they are and not counted as
+    letters."""
     mended: Counter[str] = field(default_factory=Counter)
-    """Rules that replayed letters had broken, and break no more."""
+    """The rules that replayed letters had broken."""
     broken: Counter[str] = field(default_factory=Counter)
-    """Rules that those that are still open break now."""
+    """The rules that the letters still open break now."""
 
     @property
     def replayed(self) -> int:
-        """Letters that have become rows."""
+        """Number of letters that became rows."""
         return self.written + self.duplicates
 
     def add(self, part: Replayed) -> None:
-        """Take in the account of a part of the replay."""
+        """Add the account of a part of the replay."""
         for name, value in vars(part).items():
             setattr(self, name, getattr(self, name) + value)
 
@@ -94,7 +99,7 @@ class Replayed:
 
 
 def account(letters: Sequence[Mapping[str, Any]], judged: Judged, duplicates: int = 0) -> Replayed:
-    """Return the account of ``letters``, of whose rows ``duplicates`` have not been written."""
+    """Return the account of ``letters``. ``duplicates`` of their rows were not written."""
     rules = {letter["source_offset"]: letter["rule"] for letter in letters}
     return Replayed(
         letters=len(letters),
@@ -116,8 +121,8 @@ def judge(
 ) -> Judged:
     """Read the records of ``letters``, which are of one file of one load, through ``contract``.
 
-    :param processed_at: of the load, so that the rows are those that it would have made.
-    :param pii_key: what the contract's personal data is hashed with.
+    :param processed_at: the load's own, so that the rows equal those that the load would have written.
+    :param pii_key: the key that personal data is hashed with.
     """
     transform, judged = Transform(contract.with_modes(_STRICT), processed_at, pii_key), Judged()
     for letter in letters:
@@ -135,7 +140,7 @@ def judge(
 
 
 def whole(letter: Mapping[str, Any], opened: Open) -> bytes | None:
-    """Return the bytes of a letter's record; None where they are not at hand, or not all of them."""
+    """Return the bytes of a letter's record; None if they are missing or cut."""
     if letter["rule"] == RECORD_TOO_LARGE:
         return None
     try:
@@ -145,8 +150,8 @@ def whole(letter: Mapping[str, Any], opened: Open) -> bytes | None:
 
 
 @dataclass(frozen=True)
-class LetterFacts:
-    """The load that a letter is of."""
+class _Letter:
+    """What a replay reads of a letter."""
 
     load_id: str
     shard: Annotated[int, msgspec.Meta(ge=0)]
@@ -155,23 +160,6 @@ class LetterFacts:
     window_start: _Moment
     window_end: _Moment
     submitted_at: _Moment | None
-
-    def meets(self, window: Span) -> bool:
-        """Whether the load is to be replayed."""
-        return self.window_end > window.since and self.window_start < window.until
-
-    def load(self, contract_of: Callable[[str], Contract], run_id: str) -> Load:
-        """Return the load, as it is replayed through today's contract.
-
-        :raises DeadLetterError: there is no such kind.
-        """
-        return Load(**vars(self), contract=contract_of(self.kind), run_id=run_id)
-
-
-@dataclass(frozen=True)
-class _Letter(LetterFacts):
-    """What a replay reads of a letter."""
-
     processed_at: _Moment
     source_offset: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
     rule: str
@@ -179,16 +167,17 @@ class _Letter(LetterFacts):
     raw_form: str
 
 
-def facts_of(letter: Any) -> LetterFacts:
-    """Return of which load ``letter`` is, as JSON has it.
+def facts_of(letter: Any) -> LoadFacts:
+    """Return the load that ``letter``, decoded from JSON, belongs to; without its contract and its task.
 
-    :raises DeadLetterError: it is no dead letter.
+    :raises DeadLetterError: it is not a dead letter.
     """
     try:
-        msgspec.convert(letter, _Letter)
-        return msgspec.convert(letter, LetterFacts)
+        read = msgspec.convert(letter, _Letter)
     except msgspec.ValidationError as error:
         raise DeadLetterError(f"This is no dead letter: {error}.") from error
+    facts = (read.load_id, read.shard, read.export_id, read.kind, read.window_start, read.window_end, read.submitted_at)
+    return LoadFacts(*facts)
 
 
 def is_letter(letter: Any) -> bool:

@@ -44,16 +44,16 @@ class Options:
     """How a load is run.
 
     :param batch_size: records in a batch, at most.
-    :param flush_interval: seconds after which a batch is given to the sink though it is not full.
+    :param flush_interval: seconds after which a batch goes to the sink even if it is not full.
     :param max_dead_letters: records that may be set aside before the load fails; None for any number.
     :param max_dead_letter_ratio: share of the records that may be set aside, 0 to 1; None for any share.
-    :param allow_empty: whether an export without any record is a success.
-    :param restart: load from the beginning, whatever the sink remembers.
+    :param allow_empty: whether an export without records is a success.
+    :param restart: load from the beginning, even if the sink has a checkpoint.
     :param max_record_bytes: a longer record is set aside.
-    :param completeness: what Genesys tells of the number of records, and what a difference does.
-    :param allow_unused_protected: whether a load is a success in which no record has a value at a place that the
-        contract protects.
-    :param pii_key: what the contract's personal data is hashed with.
+    :param completeness: the number of records that Genesys reports, and what happens if it differs.
+    :param allow_unused_protected: whether a load is a success if no record has a value at a path that the contract
+        protects.
+    :param pii_key: the key that personal data is hashed with.
     :param max_memory_mb: memory that the process may hold, in MB (10**6 bytes); None for any amount.
     """
 
@@ -77,14 +77,14 @@ def run(
     options: Options,
     watch: Callable[[Checkpoint], None] = lambda _: None,
 ) -> Certificate:
-    """Load the export, from where the sink remembers, to the end.
+    """Load the export, from the sink's checkpoint to the end.
 
     :param load: what is loaded.
     :param result: opens the export's result, an archive or pages, for the checkpoint that the load goes on from.
-    :param sink: where to; it is opened here, and closed whatever happens.
+    :param sink: opened here, and closed in any case.
     :param watch: is called with every committed checkpoint, first the one that the load goes on from.
-    :raises GenesysError: see :mod:`airflow_provider_genesys.exceptions`; what is committed stays, and nothing that is
-        not complete is marked as complete.
+    :raises GenesysError: see :mod:`airflow_provider_genesys.exceptions`; what is committed stays, and only a complete
+        load is marked complete.
     """
     own = _of_shard(options) if load.shard else options
     keep_freed_memory()
@@ -134,7 +134,7 @@ def _load(
                     progress.committed(committed)
                     watch(committed)
                     failpoint(REPORTED)
-            del part, piece, rows, batch  # held while the next ones are made, they cost 7 % of all CPU
+            del part, piece, rows, batch  # holding them while the next rows are made costs 7 % of all CPU time
     check_end(load.range, batcher.last)
     if not batcher.read and not options.allow_empty:
         raise _empty(load, source.length)
@@ -165,7 +165,7 @@ def _load(
 
 @contextmanager
 def _naming_failed(load: Load, batcher: Batcher) -> Iterator[None]:
-    """Say of a sink's error which bytes it leaves behind the last commit that was answered."""
+    """Add to a sink's error which bytes follow the last known commit."""
     try:
         yield
     except (SinkUnavailableError, SinkRefusedError) as error:
@@ -177,14 +177,14 @@ def _naming_failed(load: Load, batcher: Batcher) -> Iterator[None]:
 
 
 def _judged_whole(load: Load, options: Options, joint: Certificate) -> Certificate:
-    """Judge over all shards what one of them alone is not judged by."""
+    """Check the limits that hold for all shards together."""
     Budget(options.max_dead_letters, options.max_dead_letter_ratio).check(joint, ended=True)
     options.completeness.check(joint.export_id, joint.counts.read, joint.bytes_read)
     return _with_unused(load, options, joint, joint.counts.read - joint.counts.dead_letters)
 
 
 def _with_unused(load: Load, options: Options, certificate: Certificate, rows: int) -> Certificate:
-    """Add to the drift what the contract names and no record has."""
+    """Add to the drift the paths of the contract at which no record has a value."""
     allowed = options.allow_unused_protected
     unused = judge_unused(load.contract, certificate.unused, rows, allow_protected=allowed)
     if certificate.unused and rows:
@@ -193,7 +193,7 @@ def _with_unused(load: Load, options: Options, certificate: Certificate, rows: i
 
 
 def _of_shard(options: Options) -> Options:
-    """Return them without what is judged over all shards."""
+    """Return the options of one shard: without the limits that hold for all shards together."""
     unjudged = replace(options.completeness, expect="ignore")
     return replace(options, max_dead_letter_ratio=None, allow_empty=True, completeness=unjudged)
 
@@ -201,7 +201,7 @@ def _of_shard(options: Options) -> Options:
 def _opened(load: Load, sink: Sink, *, restart: bool) -> Checkpoint:
     start = sink.open(load, restart=restart)
     if start and not holds(load.range, start):
-        start = sink.open(load, restart=True)  # the archive was cut in other places before
+        start = sink.open(load, restart=True)  # the checkpoint is of another cut of the archive
     return start or beginning_of(load.range, load, sink.processed_at)
 
 
@@ -249,17 +249,17 @@ def _described(load: Load, batcher: Batcher, source: Source, progress: Progress)
 
 
 def open_at(result: Archive | Pages, load: Load, start: Checkpoint, *, max_record_bytes: int) -> Source:
-    """Return the records of an export's ``result``, from ``start`` on; longer ones than the limit are set aside.
+    """Return the records of an export's ``result``, from ``start`` on; a record longer than the limit is dead-lettered.
 
-    :param load: of an archive, its shard tells to where records are read, and its contract where they are.
+    :param load: its range says up to where an archive is read, and its contract under which path the records are.
     :raises ConfigurationError: the contract has a ``records_path``, and the result is pages, or cut into shards.
     """
     path = load.contract.records_path
     if path and (load.shard or isinstance(result, Pages)):
         what = "a shard of an archive" if load.shard else f"{load.kind}, which comes as pages,"
         raise ConfigurationError(
-            f"Export {load.export_id}: contract {load.contract.name} has records_path={path!r}, but {what} has its "
-            "records in the one place that is known. Load it by a contract without records_path, or in one piece."
+            f"Export {load.export_id}: contract {load.contract.name} has records_path={path!r}, but {what} cannot "
+            "be read by a path. Use a contract without records_path, or load the archive in one piece."
         )
     if isinstance(result, Pages):
         return result.open_at(start, max_record_bytes=max_record_bytes)

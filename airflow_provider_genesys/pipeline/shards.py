@@ -1,4 +1,4 @@
-"""One certificate over the shards of an archive: their ranges meet, and their sums are added up."""
+"""One certificate over the shards of an archive: their ranges are checked to meet, and their counts are added up."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _SAME = ("load_id", "export_id", "kind", "window_start", "window_end", "contract
 
 
 def beginning_of(shard: Shard, load: Load, processed_at: str | None) -> Checkpoint:
-    """Return the checkpoint that a load of ``shard``, or of the whole, begins at."""
+    """Return the checkpoint at which a load of ``shard`` (or of the whole archive) begins."""
     now = datetime.now(timezone.utc).replace(microsecond=0).isoformat()
     return Checkpoint(
         load_id=load.load_id,
@@ -45,12 +45,12 @@ def _position(shard: Shard) -> Position:
 
 
 def holds(shard: Shard, checkpoint: Checkpoint) -> bool:
-    """Whether ``checkpoint`` is of this range, and not of another one under the same number."""
+    """Whether ``checkpoint`` belongs to this range, and not to another cut's range of the same number."""
     return checkpoint.first == shard.start and checkpoint.position.record_offset <= shard.end
 
 
 def check_end(shard: Shard, last: Checkpoint) -> None:
-    """Raise :class:`AccountError` unless a load that has come to ``last`` has read all of the shard."""
+    """Raise :class:`AccountError` unless ``last`` is at the end of the shard."""
     if shard.end not in (NO_END, last.position.record_offset):
         raise AccountError(
             f"Shard {shard.number} of export {last.export_id} was read to byte {last.position.record_offset}, and "
@@ -59,12 +59,12 @@ def check_end(shard: Shard, last: Checkpoint) -> None:
 
 
 def join_shards(load: Load, sink: Sink, judge: Callable[[Certificate], Certificate]) -> Certificate | None:
-    """After a shard that was the last one to be loaded, close the account of the whole.
+    """If all shards are loaded now, make the certificate of the whole.
 
-    :param load: of the shard; nothing is done where it is the whole.
-    :param judge: raises where the whole must not be complete; returns the certificate that it gets.
-    :return: its certificate; None where another shard is missing, or the sink holds no certificates.
-    :raises AccountError: the shards are not one whole.
+    :param load: the load of the shard; nothing is done for a load of the whole.
+    :param judge: checks the certificate of the whole and returns it, or raises if the load must not be complete.
+    :return: the certificate; None if a shard is missing, or the sink keeps no certificates.
+    :raises AccountError: the shards do not make one whole.
     """
 
     def joined(certificates: Sequence[Certificate]) -> Certificate:
@@ -77,14 +77,14 @@ def join_certificates(certificates: Sequence[Certificate]) -> Certificate:
     """Return the certificate of the whole.
 
     :param certificates: of all its shards, in any order.
-    :raises AccountError: one is missing or of another load, or the ranges do not meet from the archive's first byte to
-        its last.
+    :raises AccountError: one is missing or belongs to another load, or the ranges do not cover the archive without gap
+        or overlap.
     """
     ordered = sorted(certificates, key=lambda certificate: _shard(certificate).number)
     first, shards = ordered[0], [_shard(certificate) for certificate in ordered]
     for other in ordered[1:]:
         if differing := [name for name in _SAME if getattr(other, name) != getattr(first, name)]:
-            raise _apart(first, f"shard {_shard(other).number} is of another load: it differs in {differing}")
+            raise _apart(first, f"shard {_shard(other).number} belongs to another load: it differs in {differing}")
     _check_meeting(first, shards)
     return replace(
         first,
@@ -131,14 +131,14 @@ def _check_meeting(first: Certificate, shards: list[Shard]) -> None:
 
 def _shard(certificate: Certificate) -> Shard:
     if certificate.shard is None:
-        raise _apart(certificate, "one of the certificates is of no shard")
+        raise _apart(certificate, "one of the certificates belongs to no shard")
     return certificate.shard
 
 
 def _apart(certificate: Certificate, how: str) -> AccountError:
     return AccountError(
-        f"The shards of export {certificate.export_id} are not one whole: {how}. Clear the task that plans them and "
-        "all behind it."
+        f"The shards of export {certificate.export_id} do not make one whole: {how}. Clear the task that plans "
+        "them, and all tasks downstream of it."
     )
 
 

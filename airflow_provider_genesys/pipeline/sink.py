@@ -1,8 +1,8 @@
 """What every sink promises to the pipeline.
 
 A load is a sequence of batches that meet without gap or overlap. The sink makes each durable *together with* the
-checkpoint at the end of it: after a crash at any moment, ``open`` returns the last checkpoint whose batches are
-all there, and nothing that lies after it counts. ``finish`` alone makes a load complete.
+checkpoint at the end of it: after a crash at any moment, ``open`` returns the last checkpoint whose batches are all
+there, and nothing written after it counts. Only ``finish`` makes a load complete.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ class Sink(Protocol):
     """One place to load into. Used by one thread, in the order open, write..., finish or abort."""
 
     cut_every: int | None
-    """Where not None, a batch ends with the first record that reaches a multiple of this many unpacked bytes, so that
-    parts are cut by position alone: a part is over when ``batch.end // cut_every`` has grown. An attempt that rewrites
-    a part writes the same bytes."""
+    """If not None, a batch ends with the first record that reaches a multiple of this many unpacked bytes. Parts are
+    then cut by position alone: a part ends when ``batch.end // cut_every`` grows. So an attempt that rewrites a part
+    writes the same bytes."""
 
     def open(self, load: Load, *, restart: bool) -> Checkpoint | None:
         """Take a new fence and return where to continue; None when there is nothing to continue.
 
-        There is nothing to continue when ``restart`` is set, when the ledger knows nothing of ``load``, when what it
-        knows is of another export, or when that load is complete already (anyone who asks again wants it loaded again).
-        With ``restart`` the ``processed_at`` of the same export is kept: see :attr:`processed_at`.
+        There is nothing to continue when ``restart`` is set, when the ledger has no entry of ``load``, when its entry
+        is of another export, or when that load is already complete (a second call then loads it again). With
+        ``restart`` the ``processed_at`` of the same export is kept: see :attr:`processed_at`.
 
         :raises CheckpointError: the ledger's checkpoint cannot be read.
         :raises SinkRefusedError: no such table or bucket, or no permission.
@@ -49,28 +49,29 @@ class Sink(Protocol):
         """
 
     def finish(self, certificate: Certificate) -> Certificate:
-        """Commit what is gathered, check the account against what is really there, and mark the load complete.
+        """Commit what is gathered, check the counts against what the target really holds, and mark the load complete.
 
-        Returns the certificate with what the sink alone knows (:meth:`Certificate.accounted`): counts, location,
-        parts, attempts. An account that is not that of the records read fails before the load is marked complete.
+        Returns the certificate with what only the sink knows (:meth:`Certificate.accounted`): counts, location, parts,
+        attempts. If the sink counts another number of records than were read, it fails before the load is marked
+        complete.
         """
 
     def abort(self) -> None:
-        """Let go of connections and unfinished uploads. What was committed stays. Never raises."""
+        """Close connections and drop unfinished uploads. What was committed stays. Never raises."""
 
 
 @runtime_checkable
 class JoiningSink(Protocol):
-    """What a sink has beside :class:`Sink` where it holds the one certificate over the shards of a load.
+    """A :class:`Sink` that also keeps one certificate over all shards of a load.
 
     While a shard is loaded again that certificate is withdrawn.
     """
 
     def join(self, load: Load, joined: Callable[[Sequence[Certificate]], Certificate]) -> Certificate | None:
-        """After ``finish`` of a shard: where all shards are complete, mark their load complete.
+        """Mark the load complete if all its shards are. Called after ``finish`` of a shard.
 
-        Returns its certificate, or None while another shard is missing; that one will join them.
+        Returns its certificate, or None while a shard is missing; the last shard joins them all.
 
-        :param load: of the shard.
-        :param joined: makes one certificate of all, or raises.
+        :param load: the load of the shard.
+        :param joined: makes one certificate of all the shards', or raises.
         """

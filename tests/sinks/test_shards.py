@@ -176,7 +176,9 @@ def test_shards_that_were_read_by_two_contracts_are_no_whole(place: Place) -> No
     other = replace(load_of(plan[1]), load_id="load-2", contract=replace(RECORDINGS, version=2))
     second = run(other, InMemory(ARCHIVE), place.make_sink(), Options(batch_size=20))
     assert place.certificate() is None
-    with pytest.raises(AccountError, match=r"shard 2 is of another load.*'contract'.*Clear the task that plans them"):
+    with pytest.raises(
+        AccountError, match=r"shard 2 belongs to another load.*'contract'.*Clear the task that plans them"
+    ):
         join_summaries([first.summary(), second.summary()])
 
 

@@ -10,12 +10,11 @@ from typing import Any
 import msgspec
 
 from airflow_provider_genesys.exceptions import AccountError, DeadLetterError
-from airflow_provider_genesys.pipeline.load import Load
+from airflow_provider_genesys.pipeline.load import Load, LoadFacts
 from airflow_provider_genesys.pipeline.replay import (
     BATCH,
     BATCH_BYTES,
     Judged,
-    LetterFacts,
     facts_of,
     is_letter,
     read_letter,
@@ -49,7 +48,7 @@ def letters_in(store: ObjectStore, part: Part) -> Iterator[list[Letter]]:
         yield some
 
 
-def first_facts(store: ObjectStore, key: str) -> LetterFacts:
+def first_facts(store: ObjectStore, key: str) -> LoadFacts:
     """Return of which load the first letter of an object is.
 
     :raises DeadLetterError: the object holds no letters.

@@ -87,9 +87,9 @@ class ObjectReplay:
             for key in keys:
                 try:
                     facts = first_facts(self._store, key)
-                    if not facts.meets(window):
+                    if not window.meets(facts):
                         break
-                    load = facts.load(contract_of, run_id)
+                    load = facts.load(contract_of(facts.kind), run_id)
                     latest = self._newest(load, folder)
                 except DeadLetterError as error:
                     log.warning("%s/%s is left as it is. %s", self._store.url, key, error)

@@ -20,11 +20,10 @@ from airflow_provider_genesys.contracts.contract import Contract
 from airflow_provider_genesys.exceptions import ConfigurationError, DeadLetterError
 from airflow_provider_genesys.failpoints import SENT, failpoint
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
-from airflow_provider_genesys.pipeline.load import Batch, Load
+from airflow_provider_genesys.pipeline.load import Batch, Load, LoadFacts
 from airflow_provider_genesys.pipeline.replay import (
     EVER,
     Judged,
-    LetterFacts,
     Open,
     Replayed,
     Span,
@@ -102,7 +101,7 @@ class SqsReplay:
                 left -= len(messages)
                 for (facts, _), received in self._sorted(messages, window, total).items():
                     try:
-                        load = facts.load(contract_of, run_id)
+                        load = facts.load(contract_of(facts.kind), run_id)
                     except DeadLetterError as error:
                         self._hold_strays(received, error, total)
                         continue
@@ -115,13 +114,13 @@ class SqsReplay:
 
     def _sorted(
         self, messages: list[dict[str, Any]], window: Span, total: Replayed
-    ) -> dict[tuple[LetterFacts, str], _Received]:
+    ) -> dict[tuple[LoadFacts, str], _Received]:
         """Return letters by load and ``processed_at``.
 
         What is no letter, cannot be read, or is of another window goes back. So of two letters of one record, of which
         one can be read, that one counts.
         """
-        found: dict[tuple[LetterFacts, str], _Received] = defaultdict(_Received)
+        found: dict[tuple[LoadFacts, str], _Received] = defaultdict(_Received)
         for message in messages:
             try:
                 letter = read_letter(message["Body"])
@@ -131,7 +130,7 @@ class SqsReplay:
                 self._held.append(message["ReceiptHandle"])
                 total.strays += 1
                 continue
-            if not facts.meets(window):
+            if not window.meets(facts):
                 self._held.append(message["ReceiptHandle"])
                 continue
             if whole(letter, self._opened) is None:

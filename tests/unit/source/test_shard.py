@@ -151,7 +151,7 @@ def joint_of(shards: int = 3) -> list[Certificate]:
     ids=["last missing", "first missing", "twice", "another contract", "another archive", "a gap", "no shard"],
 )
 def test_shards_that_are_not_one_whole_are_not_joined(spoil: Any) -> None:
-    with pytest.raises(AccountError, match="not one whole"):
+    with pytest.raises(AccountError, match="do not make one whole"):
         join_certificates(spoil(joint_of()))
 
 
