@@ -1,4 +1,4 @@
-"""The contract that a loading operator was given: read, laid over with its modes, and checked as early as can be."""
+"""Arguments of a loading operator: its contract and modes, its shard and the key for personal data."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ def contract_of(
 ) -> Contract:
     """Return the contract by which exports of ``kind`` are read.
 
-    :param contract: as the operator was given it; None or empty for the built-in one.
-    :param modes: laid over those of the contract.
-    :param folder: where a relative path of a contract file begins.
+    :param contract: the operator's argument; None or empty for the built-in contract.
+    :param modes: these replace the contract's own modes.
+    :param folder: the folder that a relative path of a contract file begins at.
     :raises ContractError: there is none, or it is not valid.
     """
     from airflow_provider_genesys.contracts.contract import resolve
@@ -66,27 +66,27 @@ def check_contract(
     folder: str,
     check: Check,
 ) -> None:
-    """Read the contract while the DAG is parsed, where no template has to be rendered before."""
+    """Check the contract while the DAG is parsed, unless a template has to be rendered first."""
     if (contract, modes) != (None, None) and not any(map(is_rendered_later, (contract, modes, kind))):
         contract_of(contract, modes, kind=kind, folder=folder, check=check)
 
 
 def hash_key_of(pii_key: str | None, contract: Contract) -> bytes | None:
-    """Return the key that ``contract`` hashes with; None where it does not."""
+    """Return the key that ``contract`` hashes with; None if it hashes nothing."""
     return read_pii_key(pii_key or contract.pii_key) if contract.hashes else None
 
 
 def is_rendered_later(value: Any) -> bool:
-    """Whether ``value`` holds a template, or is what another task returns."""
+    """Whether ``value`` holds a template, or is the output of another task."""
     if isinstance(value, dict):
         return any(map(is_rendered_later, value.values()))
     return hasattr(value, "resolve") or (isinstance(value, str) and ("{{" in value or "{%" in value))
 
 
 def shard_of(given: Any, contract: Contract) -> Shard:
-    """Return the shard that GenesysPlanShardsOperator planned; without one, the range of the whole archive.
+    """Return the shard that GenesysPlanShardsOperator planned; if none is given, the range of the whole archive.
 
-    :raises ConfigurationError: it is no shard, or ``contract`` evolves, which each shard would do in its own way.
+    :raises ConfigurationError: it is no shard, or ``contract`` evolves: each shard would evolve it differently.
     """
     from airflow_provider_genesys.source.shards import WHOLE, Shard
 
@@ -94,7 +94,7 @@ def shard_of(given: Any, contract: Contract) -> Shard:
         return WHOLE
     if "evolve" in asdict(contract.modes).values():
         raise ConfigurationError(
-            "A contract that evolves cannot be loaded in shards: each would make other columns of what it meets. Load "
+            "A contract that evolves cannot be loaded in shards: each would add other columns. Load "
             "the export in one piece, or choose other contract_modes."
         )
     import msgspec
@@ -103,19 +103,19 @@ def shard_of(given: Any, contract: Contract) -> Shard:
         return msgspec.convert(mapping(given, "shard"), Shard)
     except (msgspec.ValidationError, ConfigurationError) as error:
         raise ConfigurationError(
-            f"shard is no shard ({error}). Map the operator over what GenesysPlanShardsOperator returned: "
+            f"The argument shard is no shard ({error}). Map the operator over what GenesysPlanShardsOperator returned: "
             ".partial(...).expand(shard=plan.output)."
         ) from None
 
 
 SHORTEST = 16
-"""Characters. Telephone numbers are few: through a key that can be guessed, each of them can be found again."""
+"""Characters. There are few telephone numbers: anyone who guesses the key can find the number behind each hash."""
 
 
 def read_pii_key(named: str | None) -> bytes:
-    """Return the key that ``named`` leads to: ``connection:<id>`` (its password) or ``variable:<key>``.
+    """Return the key that ``named`` names: ``connection:<id>`` (its password) or ``variable:<key>``.
 
-    :raises ConfigurationError: it leads to nothing, or to something too short.
+    :raises ConfigurationError: there is no such key, or it is too short.
     """
     place, _, name = (named or "").partition(":")
     if place == "connection" and name:

@@ -1,4 +1,4 @@
-"""Wait until Genesys has all data of a window, before the window is asked for."""
+"""Before an export is requested, wait until Genesys has all data of its window."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LateData = Literal["wait", "load"]
-"""Where Genesys does not have all data of the window yet: wait for it, or load what there is, marked incomplete."""
+"""What to do while Genesys lacks data of the window: wait for it, or load what there is, marked incomplete."""
 
 
 def wait_for_data(
@@ -33,15 +33,15 @@ def wait_for_data(
     late_data: LateData,
     defer: Defer | None,
 ) -> None:
-    """Return when Genesys has all data up to ``until``, or does not tell; at once where late data is no reason to wait.
+    """Wait until Genesys has all data up to ``until``, unless it does not say, or ``late_data`` is ``load``.
 
-    :param defer: defers the task while data is missing; the task calls this again after it. None to poll in the worker.
-    :raises ExportTimeoutError: it is not there within ``wait.timeout``.
+    :param defer: defers the task while data is missing; the resumed task calls this again. None to poll in the worker.
+    :raises ExportTimeoutError: data is still missing after ``wait.timeout``.
     """
     if (found := _missing(hook, kind, until)) is None:
         return
     if late_data == "load":
-        log.warning("Genesys has data until %s only: this export will not have all until %s.", found, until)
+        log.warning("Genesys has data only until %s: this export will not have all data until %s.", found, until)
         return
     deadline = waiting_since(context, "data", until.isoformat()) + timedelta(seconds=wait.timeout)
     log.info("Genesys has data until %s; waiting until it has all until %s.", found, until)
@@ -62,12 +62,12 @@ def wait_for_data(
         if (found := _missing(hook, kind, until)) is None:
             return
     raise ExportTimeoutError(
-        f"Genesys has {kind} until {found} only, and not until {until} within {wait.timeout:g} s. Give the task a "
-        "longer timeout, let the DAG run later, or take what there is with late_data='load'."
+        f"After {wait.timeout:g} s Genesys has {kind} only until {found}, not until {until}. Give the task a "
+        "longer timeout, let the DAG run later, or load what there is with late_data='load'."
     )
 
 
 def _missing(hook: GenesysCloudHook, kind: str, until: datetime) -> datetime | None:
-    """Return to when Genesys has all data, if that is before ``until``."""
+    """Return the time up to which Genesys has all data, if that is before ``until``; else None."""
     found = hook.available_until(kind)
     return found if found and found < until else None

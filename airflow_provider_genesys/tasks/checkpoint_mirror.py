@@ -1,6 +1,6 @@
-"""Show the checkpoint while a load runs: in the Airflow UI, and where else it is wanted. Nobody goes on from it.
+"""Copies of the checkpoint for people: in the Airflow UI, and in a checkpoint store. No load continues from them.
 
-The one that counts is the sink's, which is committed together with the data.
+Loads continue from the sink's checkpoint, which is committed together with the data.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ EVERY = 5.0
 class CheckpointMirror:
     """Writes the newest checkpoint to XCom ``checkpoint`` and, on Airflow 3.3, to the task's state store.
 
-    :param conn_id: a connection to Redis or DynamoDB, where it is written, too; None for nowhere else.
+    :param conn_id: a connection to Redis or DynamoDB, where the checkpoint is written as well; None for nowhere else.
     """
 
     def __init__(self, context: Context, conn_id: str | None = None) -> None:
@@ -42,7 +42,7 @@ class CheckpointMirror:
         self._shared: dict[str, Any] = {}
         self._what: dict[str, Any] = {}
         self.committed_at: str | None = None
-        """When the sink last committed something, ISO 8601; None where nothing is known."""
+        """When the sink last committed something, ISO 8601; None if it did not yet."""
         self._written_at = 0.0
         self._newest: dict[str, Any] = {}
         self._written: dict[str, Any] = {}
@@ -55,7 +55,7 @@ class CheckpointMirror:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if isinstance(error, GenesysError):
-            # The class alone: a message may quote a row. The page of the load says by it what to do.
+            # Only the class: a message may quote a row. The page of the load uses it to say what to do.
             self._ti.xcom_push(key="failure", value={"error": type(error).__name__, **self._what})
         if isinstance(error, SinkError) and error.failed:
             self._newest = {**(self._newest or self._shared), "failed": self._failed(error, *error.failed)}
@@ -63,7 +63,7 @@ class CheckpointMirror:
         self._let_go()
 
     def show(self, handle: dict[str, Any]) -> None:
-        """Show the export's file with each checkpoint; its ``file_uri`` is sealed."""
+        """Add the export's file to each checkpoint that is shown; its ``file_uri`` is sealed."""
         self._export_id = handle.get("export_id")
         self._what = {name: handle.get(name) for name in ("kind", "window_start", "window_end")}
         self._shared = {"file_uri": handle.get("file_uri"), "expires_at": handle.get("expires_at")}
@@ -85,7 +85,7 @@ class CheckpointMirror:
             self._write()
 
     def _failed(self, error: SinkError, start: int, end: int) -> dict[str, Any]:
-        """Return what is shown of a batch that failed: no message, since that may quote a row."""
+        """Return what is shown of a failed batch: not the message, which may quote a row."""
         name = type(error).__name__
         return {"export_id": self._export_id, "start": start, "end": end, "error": name, "code": error.code}
 
@@ -100,11 +100,11 @@ class CheckpointMirror:
         self._written, self._written_at = self._newest, time.monotonic()
 
     def _write_to(self, store: ConditionalStore, newest: dict[str, Any]) -> None:
-        """Write to another place; where that does not work, a load goes on without it."""
+        """Write to the checkpoint store. An error there does not stop the load."""
         try:
             KeptElsewhere(store, self._context).set("checkpoint", newest)
         except (SinkRefusedError, SinkUnavailableError) as error:
-            log.warning("The checkpoint is not shown there any more in this attempt: %s", error)
+            log.warning("This attempt no longer copies the checkpoint to the checkpoint store: %s", error)
             self._let_go()
 
     def _let_go(self) -> None:

@@ -1,4 +1,4 @@
-"""What becomes of this package's errors when they leave an operator."""
+"""Turns this package's errors into Airflow's: retried, or failed at once."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ __all__ = ["AirflowException", "AirflowFailException", "AirflowSensorTimeout", "
 
 @contextmanager
 def failing_fast() -> Iterator[None]:
-    """Let an error that another try can heal pass, and turn every other into one that Airflow does not retry.
+    """Pass on an error that a retry may cure; turn every other error into one that Airflow does not retry.
 
     :raises AirflowFailException: for a :class:`GenesysError` with ``retryable = False``, with its message.
     """

@@ -1,4 +1,4 @@
-"""Read what a loading operator is given as ``handle``."""
+"""Reads the argument ``handle`` of a loading operator."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
 
 def read_handle(given: Any, kind: str, hook: GenesysCloudHook, landed: LandedArchives = NOWHERE) -> dict[str, Any]:
-    """Return the handle: the sensor's output as it is, or, for the id of an export, what Genesys says of it.
+    """Return the handle: the sensor's output as it is, or, for the id of an export, Genesys' answer.
 
-    Of an archive that was landed as it is, it is what the manifest there says. A template gives text; a dict that
-    became text (Python's or JSON's form) is read back.
+    For the location of a landed archive, what its manifest says. A template gives text: a dict in Python's or JSON's
+    form is read back.
 
     :param landed: from where landed archives may be read.
-    :raises ConfigurationError: it is empty, or no handle, or leads where the DAG does not.
+    :raises ConfigurationError: it is empty, or no handle, or names a location that the DAG does not name.
     :raises SourceRefusedError: no archive was landed there.
     """
     value = None if absent(given) else decoded(given.strip() if isinstance(given, str) else given, "handle")
@@ -51,9 +51,9 @@ def read_handle(given: Any, kind: str, hook: GenesysCloudHook, landed: LandedArc
 
 
 def window_of(handle: dict[str, Any], start: Any, end: Any) -> Window:
-    """Return the window that the operator's arguments ``start`` and ``end`` give, else the handle.
+    """Return the window from the operator's arguments ``start`` and ``end``, or else from the handle.
 
-    :raises WindowError: neither does.
+    :raises WindowError: neither gives one.
     """
     window = read_window("the operator's arguments", start, end) or read_window(
         "the handle", handle.get("window_start"), handle.get("window_end")
@@ -88,13 +88,13 @@ def check_within(handle: dict[str, Any], context: Context, look_back_days: int) 
 
 
 def asked_of(handle: dict[str, Any], filters: dict[str, Any] | None) -> dict[str, Any]:
-    """Return what tells this load of the window from others: the operator's filters, and a query of aggregates."""
+    """Return what distinguishes loads of one window: the operator's filters, and a query of aggregates."""
     asked = aggregates.asked_of(handle) if handle["kind"] == aggregates.KIND else {}
     return {**asked, **mapping(filters, "filters")}
 
 
 def _location(value: Any) -> str | None:
-    """Return where an archive was landed, by its URL or what the landing task returned; None for other handles."""
+    """Return the URL where an archive was landed, if ``value`` is that URL or the landing task's output; else None."""
     if isinstance(value, dict) and LOCATION in value:
         return str(value[LOCATION])
     if isinstance(value, dict) and value.get("contract") == "raw":
@@ -103,12 +103,12 @@ def _location(value: Any) -> str | None:
 
 
 def submission_of(handle: dict[str, Any], given: Any, upstream: Sequence[str], context: Context) -> str | None:
-    """Return when the export was asked for, ISO 8601; None where there is no evidence of it.
+    """Return when the export was requested, ISO 8601; None if not known.
 
-    That is what ``given``, the operator's argument, says; else the handle, which has what Genesys said; else the clock
-    of the task upstream that has asked for it. When a run was due is no evidence: a backfill is due long ago.
+    The operator's argument ``given`` counts first, then the handle, which has Genesys' answer, then the clock of the
+    task upstream that requested it. The date of a run is never used: a backfill has dates of long ago.
 
-    :raises WindowError: what is given, or in the handle, is not a time.
+    :raises WindowError: the argument, or the handle's value, is not a time.
     """
     if not absent(given):
         return iso_time(read_moment("the operator's arguments", given))
@@ -126,10 +126,10 @@ def upstream_of(task: BaseOperator) -> list[str]:
 
 
 def upstream_export(upstream: Sequence[str], context: Context, export_id: str) -> dict[str, Any] | None:
-    """Return the XCom ``export`` of the first of the tasks that has one of this export; None where none has."""
+    """Return the first XCom ``export`` of these tasks that is of this export; None if there is none."""
     for task_id in upstream:
         pulled = context["ti"].xcom_pull(task_ids=task_id, key="export")
-        # A mapped task upstream gives a list, with one element for each of its exports.
+        # A mapped task upstream gives a list, one element per export.
         for export in pulled if isinstance(pulled, list) else [pulled]:
             if isinstance(export, dict) and export.get("export_id") == export_id:
                 return export

@@ -1,8 +1,8 @@
-"""Archives in one's own object store: where they may be read from, and their handles.
+"""Archives landed in the user's own object store: where they may be read from, and their handles.
 
-Anybody who may write an XCom, or the parameters of a run, may give a loading operator a location. It is read only
-below what the DAG itself names: ``source_prefix`` of the operator, the text of ``handle`` as far as it is no template,
-or the bucket and prefix of a task upstream that lands archives.
+A location may come from an XCom or a run's parameters, which many people may write. It is read only below a folder that
+the DAG itself names: ``source_prefix`` of the operator, the text of ``handle`` up to its first template, or the bucket
+and prefix of a task upstream that lands archives.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from airflow_provider_genesys.stores.base import ObjectStore
 
 LOCATION = "landed_at"
-"""Member of a handle whose archive was landed: the URL of its folder."""
+"""Key in the handle of a landed archive: the URL of its folder."""
 
 _TARGETS = (("s3", "s3_bucket", "s3_prefix"), ("az", "container_name", "blob_prefix"))
 _URL = re.compile(r"((?:s3|az)://[^/{]+)(?:/(.*))?", re.DOTALL)
@@ -31,19 +31,19 @@ _URL = re.compile(r"((?:s3|az)://[^/{]+)(?:/(.*))?", re.DOTALL)
 
 @dataclass(frozen=True)
 class LandedArchives:
-    """From where landed archives may be read.
+    """Reads landed archives, below the folders that the DAG names.
 
     :param conn_id: the connection to the store; None for the default of its kind.
-    :param below: URLs of folders; a location below any of them is read.
+    :param below: URLs of folders; only locations below them are read.
     """
 
     conn_id: str | None
     below: tuple[str, ...] = ()
 
     def handle(self, url: str) -> dict[str, Any]:
-        """Return the handle of the archive that was landed at ``url``, as its manifest has it.
+        """Return the handle of the archive landed at ``url``, from its manifest.
 
-        :raises ConfigurationError: the DAG names nothing that it lies below.
+        :raises ConfigurationError: it is below no folder that the DAG names.
         :raises SourceRefusedError: no archive was landed there.
         """
         from airflow_provider_genesys.source.landed import find_landed
@@ -51,7 +51,7 @@ class LandedArchives:
         return {**find_landed(*self._open(url)).handle, LOCATION: url}
 
     def archive(self, url: str, known: Identity) -> Archive:
-        """Return the archive that was landed at ``url``. It has to be the one that is ``known``.
+        """Return the archive landed at ``url``. Its identity has to be ``known``.
 
         Raises as :meth:`handle` does.
         """
@@ -80,14 +80,14 @@ NOWHERE = LandedArchives(None)
 def landed_archives(
     task: BaseOperator, named: tuple[str | None, str | None], conn_id: str | None, upstream: Sequence[str]
 ) -> LandedArchives:
-    """Return what ``task`` may read, by what its DAG names.
+    """Return the landed archives that ``task`` may read, by the folders that its DAG names.
 
-    :param named: ``source_prefix`` and ``handle`` as they were when the task was made.
+    :param named: ``source_prefix`` and ``handle`` as they were before rendering.
     :param upstream: ids of the tasks upstream.
     """
     dag = task.get_dag()
     tasks = dag.task_dict if dag else {}
-    # What a mapped task is made of may come from an XCom. What its definition has does not.
+    # A mapped task's arguments may come from an XCom; its definition in the DAG does not.
     definition = getattr(tasks.get(task.task_id), "partial_kwargs", None)
     own = named if definition is None else (definition.get("source_prefix"), definition.get("handle"))
     found = [*own, *_targets(tasks[one] for one in upstream if one in tasks)]
@@ -95,7 +95,7 @@ def landed_archives(
 
 
 def _targets(tasks: Iterable[Any]) -> Iterator[str]:
-    """Yield where tasks land archives, as the DAG says it."""
+    """Yield the folders that tasks land archives in, as written in the DAG."""
     for task in tasks:
         arguments = getattr(task, "partial_kwargs", None) or vars(task)
         for scheme, bucket, prefix in _TARGETS:
@@ -104,7 +104,7 @@ def _targets(tasks: Iterable[Any]) -> Iterator[str]:
 
 
 def _named(text: Any) -> str | None:
-    """Return the folder that ``text`` names, up to the first step with a template; None where it names no bucket."""
+    """Return the folder that ``text`` names, up to its first template; None if it names no bucket."""
     found = _URL.fullmatch(text) if isinstance(text, str) else None
     if found is None:
         return None

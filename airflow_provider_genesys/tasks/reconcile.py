@@ -1,4 +1,4 @@
-"""Hold what a task's sink holds of a window against Genesys' aggregates, and say what follows for the task."""
+"""Compares a window in a task's sink with Genesys' aggregates, and fails the task if they differ and it should."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 KIND = "conversation_details"
-"""What aggregates can be held against."""
+"""The kinds that aggregates can be compared with."""
 Reconcile = Literal["warn", "fail", "off"]
-"""Where a window differs: the log says so · the task fails · nothing is compared."""
+"""If a window differs: log a warning · fail the task. ``off``: do not compare."""
 XCOM = "reconciliation"
 """Key of the XCom with the comparison."""
 
 
 @dataclass(frozen=True)
 class SinkView:
-    """What is asked of a sink: the counts of a window, and what earlier comparisons said."""
+    """What a sink can answer: the counts of a window, and the results of earlier comparisons."""
 
     count: Callable[[Window], Tally]
     history: History
 
 
 def check_mode(mode: str) -> None:
-    """Raise :class:`ConfigurationError` unless ``mode`` is one."""
+    """Raise :class:`ConfigurationError` if ``mode`` is unknown."""
     if mode not in get_args(Reconcile):
         raise ConfigurationError(f"reconcile is {mode!r}; it has to be one of: {', '.join(get_args(Reconcile))}.")
 
@@ -55,10 +55,10 @@ def reconciled(
     *,
     filtered: bool,
 ) -> Certificate:
-    """Return the certificate with the comparison of its window, for what Genesys' aggregates count.
+    """Return the certificate with the comparison of its window, if Genesys' aggregates count its kind.
 
-    :param view: gives what is asked of the sink; None where it cannot be read back.
-    :param filtered: whether the export has filters, which aggregates do not know.
+    :param view: returns the sink's view; None if the sink cannot be read back.
+    :param filtered: whether the export has filters, which aggregates cannot apply.
     :raises IncompleteError: it differs, and ``mode`` is ``fail``.
     """
     if certificate.kind != KIND or mode == "off" or certificate.shard:
@@ -76,7 +76,7 @@ def reconciled(
 
 
 def view_of_table(connect: Callable[[], object], schema: str, table: str, contract: Contract) -> SinkView | None:
-    """Return the view of a PostgreSQL table; None where the contract keeps too little to count."""
+    """Return the view of a PostgreSQL table; None if the contract keeps too few columns to count."""
     from airflow_provider_genesys.completeness import postgres
     from airflow_provider_genesys.completeness.history import PostgresHistory
     from airflow_provider_genesys.completeness.tally import columns_of
@@ -88,7 +88,7 @@ def view_of_table(connect: Callable[[], object], schema: str, table: str, contra
 
 
 def view_of_folder(store: ObjectStore, prefix: str, partition_format: str, contract: Contract) -> SinkView | None:
-    """Return the view of a prefix of an object store; None where the contract keeps too little to count."""
+    """Return the view of a prefix of an object store; None if the contract keeps too few columns to count."""
     from airflow_provider_genesys.completeness import objects
     from airflow_provider_genesys.completeness.history import ObjectHistory
     from airflow_provider_genesys.completeness.tally import columns_of
@@ -99,7 +99,7 @@ def view_of_folder(store: ObjectStore, prefix: str, partition_format: str, contr
 
 
 def compare(hook: GenesysCloudHook, window: Window, view: SinkView | None, mode: str) -> Reconciliation:
-    """Compare one window. With ``warn``, an error makes it ``not comparable``: a load that is complete stays so."""
+    """Compare one window. With ``warn``, an error gives ``not comparable`` and does not fail the load."""
     from airflow_provider_genesys.completeness.history import with_state
     from airflow_provider_genesys.completeness.verdict import not_comparable, reconcile
 
@@ -114,7 +114,7 @@ def compare(hook: GenesysCloudHook, window: Window, view: SinkView | None, mode:
 
 
 def judge(found: Reconciliation, mode: str) -> None:
-    """Say what was found.
+    """Log the result, or raise.
 
     :raises IncompleteError: it differs, and ``mode`` is ``fail``.
     """

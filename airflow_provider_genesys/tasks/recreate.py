@@ -1,6 +1,6 @@
-"""An export that has to be created again while it is loaded: in more pieces, or because its results have expired.
+"""Create an export again while it is loaded: in more pieces, or because its results have expired.
 
-Nothing of the new export is joined to what the old one has left: the load begins again, and takes its place.
+Data of the two exports is never mixed: the load of the new export begins at the start and replaces the old.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MOST = 12
-"""How often one try creates an export again: that halves a day eleven times."""
+"""How often one try creates an export again; enough to halve a day eleven times."""
 
 _WINDOW = ("window_start", "window_end")
 
@@ -37,14 +37,13 @@ def load_or_recreate(
     hook: GenesysCloudHook,
     upstream: Sequence[str],
 ) -> dict[str, Any]:
-    """Load, and return the certificate's summary; of an export that was created again, it names the original.
+    """Load, and return the certificate's summary. If the export was created again, the summary names the original.
 
-    :param handle: of the export that the task was given, with its window.
-    :param load: loads the export of a handle, and returns the certificate's summary.
+    :param handle: the task's own handle, with its window.
+    :param load: loads the export of a handle and returns the certificate's summary.
     :param upstream: ids of the tasks that may have created the export.
-    :raises WindowTooLargeError: Genesys gives out no more of the window, in however many pieces; or nobody says what
-        was asked for.
-    :raises ExportGoneError: the results have expired, and again, or nobody says what was asked for.
+    :raises WindowTooLargeError: the window is too large even in many pieces, or the original request is not known.
+    :raises ExportGoneError: the results have expired too often, or the original request is not known.
     """
     newest, original = _Newest(context, handle, hook, upstream), handle["export_id"]
     for left in reversed(range(MOST)):
@@ -61,7 +60,7 @@ def load_or_recreate(
 
 
 class _Newest:
-    """The export that is loaded in place of ``handle``, over all tries of the task."""
+    """The newest export created in place of the task's own. It is remembered over all tries of the task."""
 
     def __init__(
         self,
@@ -81,7 +80,7 @@ class _Newest:
         self._submitted_at = newest.get("submitted_at")
 
     def handle(self) -> dict[str, Any]:
-        """Return the handle of the newest export, when it has ended."""
+        """Wait until the newest export has ended, and return its handle."""
         if self._export_id == self._given["export_id"]:
             return self._given
         status = wait_for_export(self._hook, self._given["kind"], self._export_id, Wait(), self._context)
@@ -90,9 +89,10 @@ class _Newest:
         return {**handle, "submitted_at": handle["submitted_at"] or self._submitted_at}
 
     def create(self, error: GenesysError) -> None:
-        """Create the window's export again, in twice as many pieces where it is too large.
+        """Create the export again, in twice as many pieces if it is too large.
 
-        :raises GenesysError: ``error``, where it is not known what was asked for, or the kind is not created again.
+        :raises GenesysError: ``error`` itself, if the original request is not known, or this kind cannot be created
+            again.
         """
         kind, asked = self._given["kind"], self._request()
         jobs = self._hook.jobs_of(self._export_id, kind)

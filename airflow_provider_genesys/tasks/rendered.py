@@ -1,4 +1,4 @@
-"""Arguments that a template has made text of: read back to what they stand for."""
+"""Reads arguments back that a template has turned into text."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from airflow_provider_genesys.window import absent
 _Number = TypeVar("_Number", int, float)
 
 INCLUDE = ("media", "participants", "metadata")
-"""The parts of a recording that an archive holds, unless others are asked for."""
+"""The parts of a recording that an archive holds by default."""
 
 _NATIVE = (
     "A template gives text: write it as {{ ... | tojson }}, or give the DAG render_template_as_native_obj=True, so "
@@ -22,19 +22,19 @@ _NATIVE = (
 
 
 def required(value: Any, name: str) -> Any:
-    """Return ``value``; a template that rendered to nothing is an error that names the argument."""
+    """Return ``value``. Raise an error that names the argument if its template rendered to nothing."""
     if absent(value):
         raise ConfigurationError(f"{name} is empty after rendering; give it a value.")
     return value
 
 
 def number(value: Any, kind: type[_Number]) -> _Number | None:
-    """Return a number that a template may have made text of; None where it is empty."""
+    """Return a number, which may be text; None if it is empty."""
     return None if absent(value) else kind(value)
 
 
 def mapping(value: Any, name: str) -> dict[str, Any]:
-    """Return the object that ``value`` is, as it is or as text in JSON's or Python's form; empty where it is absent.
+    """Return an object, which may be text in JSON's or Python's form; empty if it is absent.
 
     :raises ConfigurationError: it is something else.
     """
@@ -45,9 +45,9 @@ def mapping(value: Any, name: str) -> dict[str, Any]:
 
 
 def words(value: Any, name: str, default: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the texts of a list, as it is, as text in JSON's or Python's form, or separated by commas.
+    """Return a list of texts, which may be text: in JSON's or Python's form, or separated by commas.
 
-    :param default: in place of what is absent.
+    :param default: returned if it is absent.
     :raises ConfigurationError: it is something else.
     """
     if absent(value):
@@ -61,9 +61,9 @@ def words(value: Any, name: str, default: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def decoded(value: Any, name: str) -> Any:
-    """Return what a text that begins as an object or a list represents, in JSON's or Python's form; others as they are.
+    """Return the object or list that a text in JSON's or Python's form holds; other values as they are.
 
-    :raises ConfigurationError: it begins so and goes on otherwise.
+    :raises ConfigurationError: it begins like an object or a list and is neither form.
     """
     text = value.strip() if isinstance(value, str) else ""
     if text[:1] not in ("{", "[", "("):

@@ -20,12 +20,12 @@ Tags = dict[str, str]
 
 
 def tags_of(context: Context) -> Tags:
-    """Return what tells one load's metrics from another's."""
+    """Return the tags that distinguish the metrics of loads."""
     return {"dag_id": context["ti"].dag_id, "task_id": context["ti"].task_id}
 
 
 def loaded(certificate: Certificate, tags: Tags) -> None:
-    """Count what a complete load has read, written and set aside, and how long its last attempt took."""
+    """Count the records that a complete load read, wrote and rejected, and the seconds of its last attempt."""
     counts = {
         "bytes": certificate.bytes_read,
         "records": certificate.counts.read,
@@ -50,9 +50,9 @@ _REPORTED = ("export_id", "load_id", "kind", "window_start", "window_end", "cont
 
 
 def emit(context: Context, alias: str, certificate: Certificate, sql: str) -> None:
-    """Emit an asset event through ``alias``, with what the certificate says of drift in its extra.
+    """Emit an asset event through ``alias``, with the certificate's drift in its extra.
 
-    :param sql: by which the sink follows, where the contract has evolved.
+    :param sql: the SQL that changes the sink's table as the contract evolved; empty if there is none.
     """
     summary, kind = certificate.summary(), certificate.kind
     asset = Asset(name=f"genesys_drift_{kind}", uri=f"genesys://drift/{kind}")
@@ -61,7 +61,7 @@ def emit(context: Context, alias: str, certificate: Certificate, sql: str) -> No
 
 
 def report(hook: GenesysCloudHook, certificate: Certificate) -> None:
-    """Report the export as input and the place that it was loaded into as output, with the load's counts."""
+    """Report lineage: the export as input, the target as output, with the load's counts."""
     collector = _collector()
     counts = vars(certificate.counts)
     window = {"window_start": certificate.window_start, "window_end": certificate.window_end}

@@ -1,4 +1,4 @@
-"""Where a loading operator reads from: pages, the archive at Genesys, or an archive in one's own object store."""
+"""Opens what a loading operator reads: pages, the archive at Genesys, or a landed archive."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 def open_result(
     hook: GenesysCloudHook, handle: dict[str, Any], start: Start, *, page_size: int, landed: LandedArchives
 ) -> Archive | Pages:
-    """Return the export's result, to be read from ``start`` on.
+    """Return the export's result, for reading from ``start`` on.
 
-    :raises ConfigurationError: it is conversations that media is to be fetched of, and no records of a table.
+    :raises ConfigurationError: it is of a kind that only the media operators load.
     """
     if handle["kind"] == "recording_media":
         raise ConfigurationError(
@@ -33,9 +33,9 @@ def open_result(
 
 
 def open_archive(hook: GenesysCloudHook, handle: dict[str, Any], known: Identity, landed: LandedArchives) -> Archive:
-    """Return the export's archive, from where it was landed, or else from Genesys.
+    """Return the export's archive: the landed one if the handle has one, else that at Genesys.
 
-    :param known: what an earlier reader learned of it; it has to be the same.
+    :param known: the archive's identity as an earlier attempt saw it; it has to be the same.
     """
     if LOCATION in handle:
         return landed.archive(handle[LOCATION], known)

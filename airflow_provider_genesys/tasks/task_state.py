@@ -1,4 +1,4 @@
-"""What a task keeps for its own next try, and whether that try is a retry or was asked for by a person."""
+"""Values that a task keeps for its next try, and whether that try is a retry or follows a clear."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ if TYPE_CHECKING:
 
 
 def is_first_try(context: Context, retries: int) -> bool:
-    """Tell whether this is the first try since the task was created or cleared.
+    """Return whether this is the first try since the task was created or cleared.
 
-    A clear sets ``max_tries`` to the tries made so far plus ``retries``; a retry leaves it as it is. So does the clear
-    of a running task, as soon as its worker has ended it; where the worker is lost, the next try counts as a retry.
+    A clear sets ``max_tries`` to the tries made so far plus ``retries``; a retry leaves it as it is. The clear of a
+    running task sets it once its worker has ended the task; if the worker is lost, the next try counts as a retry.
     """
     ti = context["ti"]
     return bool(ti.try_number <= ti.max_tries - retries + 1)
 
 
 class StateStore(Protocol):
-    """What Airflow's ``task_state_store`` (3.3 and later) offers: JSON under the keys of one task."""
+    """The calls of Airflow's ``task_state_store`` (3.3 and later): JSON values under keys, one store per task."""
 
     def get(self, key: str) -> Any:
-        """Return what is kept under ``key``; None where nothing is."""
+        """Return the value under ``key``; None if there is none."""
 
     def set(self, key: str, value: Any) -> None:
         """Keep ``value``; it is stored when this returns."""
 
 
 class KeptElsewhere:
-    """A :class:`StateStore` in a checkpoint store, for an Airflow that has none itself.
+    """A :class:`StateStore` in a checkpoint store, for an Airflow before 3.3.
 
-    :param store: where; see :func:`airflow_provider_genesys.hooks.checkpoint_store.open_store`.
-    :param context: the task's context. Its tries share one place, and no other task has it.
+    :param store: the store; see :func:`airflow_provider_genesys.hooks.checkpoint_store.open_store`.
+    :param context: the task's context. All tries of the task share one entry; no other task uses it.
     """
 
     def __init__(self, store: ConditionalStore, context: Context) -> None:
@@ -56,16 +56,16 @@ class KeptElsewhere:
 
 
 class TaskState:
-    """A value that outlives the try: in Airflow's ``task_state_store``, or where that is not, in ``elsewhere``.
+    """A value that outlives the try: in Airflow's ``task_state_store`` or, before Airflow 3.3, in ``elsewhere``.
 
-    A *retry* finds it again. After a *clear* it is as if nothing had been kept: anyone who clears a task wants it done
-    again. Airflow does not distinguish the two. A task was cleared when ``max_tries`` rose; clearing it while it runs
-    raises only the DAG run's ``clear_number``, as the clear of any other task of the run does, but then the try was
-    ended from outside and could not note that it ended.
+    A *retry* finds it. After a *clear* it is gone: a person who clears a task wants it done again. Airflow does not say
+    which of the two happened. If ``max_tries`` rose, the task was cleared. Clearing a running task raises only the DAG
+    run's ``clear_number``, as the clear of any task of the run does. But then the try was ended from outside, so it
+    could not note that it ended.
 
     :param context: the task's context.
-    :param key: what the value is kept under; people see it in the UI, at the task's state store.
-    :param elsewhere: for an Airflow before 3.3. Without it nothing is kept there.
+    :param key: the value's key; people see it in the UI, at the task's state store.
+    :param elsewhere: a store for an Airflow before 3.3. Without it nothing is kept there.
     """
 
     def __init__(self, context: Context, key: str, elsewhere: StateStore | None = None) -> None:
@@ -77,7 +77,7 @@ class TaskState:
         }
 
     def recall(self) -> dict[str, Any] | None:
-        """Return what was kept since the task was last cleared, or None."""
+        """Return the value kept since the task was last cleared, or None."""
         kept = self._kept()
         return None if kept is None or self._was_cleared_since(kept) else kept["value"]
 
@@ -87,7 +87,7 @@ class TaskState:
 
     @contextmanager
     def one_try(self) -> Iterator[None]:
-        """Note, when the body raises an error, that this try ended of itself. A deferral is not an end."""
+        """If the body raises an error, note that this try ended by itself. A deferral is not an end."""
         try:
             yield
         except Exception:

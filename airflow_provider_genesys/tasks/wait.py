@@ -34,23 +34,23 @@ DAY = 24 * 60 * 60
 """In seconds: how long a wait may last unless the user says otherwise."""
 
 FILE_POLLS = 4
-"""How often to ask a COMPLETED archive for its file before that counts as an error."""
+"""How often to look for the file of a COMPLETED archive before it is an error."""
 
 TRIGGER_GRACE = 60
-"""Seconds after the deadline at which Airflow ends a trigger that has not done so itself."""
+"""Seconds after the deadline after which Airflow ends a trigger that did not end by itself."""
 
 _LATE = 64
-"""A number of polls after which every pause is the longest."""
+"""After this many polls every pause is the longest one."""
 
 Defer = Callable[..., NoReturn]
-"""An operator's method ``defer``, which already knows by which method the task goes on."""
+"""An operator's method ``defer`` with its argument ``method_name`` already set."""
 
 
 @dataclass(frozen=True)
 class Wait:
     """How a task waits.
 
-    :param poll_interval: seconds before the first poll after the first look; later pauses double, with jitter.
+    :param poll_interval: seconds between the first look and the first poll; later pauses double, with jitter.
     :param max_poll_interval: seconds of the longest pause.
     :param timeout: seconds that the whole wait may last, counted from the first try.
     """
@@ -73,9 +73,9 @@ def wait_for_export(
 ) -> ExportStatus:
     """Return the export once it is COMPLETED and, if it is an archive, has its file.
 
-    :param event: of the trigger that the task was deferred to; the task calls this again after it.
+    :param event: the trigger's event, if the task was deferred before.
     :param defer: defers the task while the export runs; None to poll in the worker.
-    :param owned: this task has created the export: nobody else needs it when a person clears or marks the task.
+    :param owned: this task created the export, so no other task needs it once a person clears or marks this one.
     :raises ExportFailedError: it ended FAILED or CANCELLED.
     :raises ExportGoneError: it is EXPIRED, unknown to Genesys, or has no file.
     :raises ExportTimeoutError: it did not end within ``wait.timeout``.
@@ -90,7 +90,7 @@ def wait_for_export(
             deadline=deadline.isoformat(),
             kind=kind,
             genesys_conn_id=hook.genesys_conn_id,
-            # What is READY still, though it was started, waits for others to end: each look costs a start.
+            # An export that is still READY after its start waits for other exports to end. Each look costs a start.
             poll_interval=wait.max_poll_interval if watch.seen == ExportState.READY else wait.poll_interval,
             max_poll_interval=wait.max_poll_interval,
             cancel_on_kill=owned,
@@ -101,7 +101,7 @@ def wait_for_export(
 
 
 def waiting_since(context: Context, key: str, what: str) -> datetime:
-    """Return when the first try began to wait for ``what``; a clear begins again. It is kept under ``key``."""
+    """Return when the first try began to wait for ``what``; a clear restarts the time. It is kept under ``key``."""
     state = TaskState(context, key)
     kept = state.recall()
     if kept and kept["for"] == what:
@@ -112,9 +112,9 @@ def waiting_since(context: Context, key: str, what: str) -> datetime:
 
 
 def _look(hook: GenesysCloudHook, kind: str, watch: Watch, *, patient: bool) -> ExportStatus | None:
-    """Ask once, and start what waits for that; return None while the export runs.
+    """Ask for the state once, and start the export if it waits for that. Return None while it runs.
 
-    :param patient: return None, too, where an error may heal.
+    :param patient: return None also after an error that may be temporary.
     """
     try:
         status = hook.get_export(watch.export_id, kind)
@@ -136,7 +136,7 @@ def _poll(hook: GenesysCloudHook, kind: str, watch: Watch, deadline: datetime, t
             return status
     raise ExportTimeoutError(
         f"Export {watch.export_id} has not ended within {timeout:g} s; its last state was "
-        f"{watch.seen or 'not to be had'}. If it still runs in Genesys Cloud, the task needs a longer "
+        f"{watch.seen or 'unknown'}. If it still runs in Genesys Cloud, the task needs a longer "
         "timeout."
     )
 
@@ -161,12 +161,12 @@ def _with_file(hook: GenesysCloudHook, kind: str, watch: Watch, status: ExportSt
 
 
 def await_job_slot(error: JobLimitError, began: datetime, wait: Wait, defer: Defer | None = None) -> None:
-    """Pause, and return.
+    """Pause before the next request for a job slot.
 
-    :param error: says that no slot is free.
+    :param error: Genesys' answer that no slot is free.
     :param began: when the wait began, aware; ``wait.timeout`` bounds it.
     :param defer: defers the task instead of the pause; None to pause in the worker.
-    :raises JobLimitError: it has lasted too long.
+    :raises JobLimitError: the wait has lasted too long.
     """
     if seconds_left(began + timedelta(seconds=wait.timeout)) <= 0:
         raise error
