@@ -15,6 +15,7 @@ from typing import Literal
 from airflow_provider_genesys.exceptions import NotAnArchiveError
 from airflow_provider_genesys.source.unpack.gzip import Gzip
 from airflow_provider_genesys.source.unpack.member import Member, Packing, Unreadable
+from airflow_provider_genesys.source.unpack.packed import Packed
 from airflow_provider_genesys.source.unpack.zip import Zip
 
 PackingName = Literal["plain", "gzip", "zip", "zstd"]
@@ -123,31 +124,35 @@ class Unpacked:
 
     def _members(self, packing: Packing, chunks: Iterator[bytes]) -> Iterator[bytes]:
         """Unpack member after member."""
-        member, received, packed = None, self._entries[0][0], b""
+        member, packed, keeps = None, Packed(self._entries[0][0]), False
         try:
             for chunk in chunks:
-                received += len(chunk)
-                packed += chunk
+                packed.add(chunk)
                 while True:
                     if member is None:
-                        begin = received - len(packed)
-                        member, packed = packing.begin(packed)
+                        begin = packed.offset
+                        member = packed.used(*packing.begin(packed.given()))
                         if member is None:
+                            if packed.can_give_more():
+                                continue
                             break
+                        packed.begin()
                         self._enter(begin, documents=packing.documents)
-                    piece, packed = member.unpack(packed)
+                    piece = packed.used(*member.unpack(b"" if keeps else packed.given()))
                     if piece:
                         self._offset += len(piece)
-                        self._check_swelling(received)
+                        self._check_swelling(packed.received)
                         yield piece
+                    keeps = member.more and packed.all_used
                     if member.ended:
                         member = None
-                    elif not member.more:
+                        packed.begin()
+                    elif not member.more and not packed.can_give_more():
                         break
             _check_end(packing, member, packed)
         except Unreadable as error:
             raise NotAnArchiveError(
-                f"{self._where} cannot be unpacked: {error} (byte {received - len(packed)} of it, byte {self._offset} "
+                f"{self._where} cannot be unpacked: {error} (byte {packed.offset} of it, byte {self._offset} "
                 f"unpacked). {error.advice}"
             ) from error
 
@@ -169,7 +174,7 @@ class Unpacked:
             raise Unreadable(f"it swells to more than {MAX_UNPACKED} bytes")
 
 
-def _check_end(packing: Packing, member: Member | None, packed: bytes) -> None:
-    if member is not None or packed:
+def _check_end(packing: Packing, member: Member | None, packed: Packed) -> None:
+    if member is not None or packed.offset < packed.received:
         raise Unreadable("it ends in the middle of its packed data")
     packing.end()

@@ -224,21 +224,22 @@ class Directory:
 
     def unpack(self, packed: bytes) -> tuple[bytes, bytes]:
         """Read whole records of the directory. Return no bytes."""
-        while not self.ended and (length := _length(packed)) is not None and len(packed) >= length:
-            self._listed += packed.startswith(_LISTED)
-            self.ended = packed.startswith(_END)
-            packed = packed[length:]
+        at = 0
+        while not self.ended and (length := _length(packed, at)) is not None and len(packed) >= at + length:
+            self._listed += packed.startswith(_LISTED, at)
+            self.ended = packed.startswith(_END, at)
+            at += length
         if self.ended and self._entries not in (None, self._listed):
             raise Unreadable(f"its directory lists {self._listed} entries, but {self._entries} came before it")
-        return b"", packed
+        return b"", packed[at:]
 
 
-def _length(packed: bytes) -> int | None:
-    """Return the length of the record that ``packed`` starts with; None if its head is incomplete."""
-    signature = packed[:4]
+def _length(packed: bytes, at: int) -> int | None:
+    """Return the length of the record that begins at ``at``; None if its head is incomplete."""
+    signature = packed[at : at + 4]
     if len(signature) < 4:  # noqa: PLR2004 - bytes of a signature
         return None
     if signature not in _RECORDS:
         raise Unreadable("its directory is damaged")
     lengths, beside = _RECORDS[signature]
-    return beside + sum(lengths.unpack_from(packed)) if len(packed) >= lengths.size else None
+    return beside + sum(lengths.unpack_from(packed, at)) if len(packed) >= at + lengths.size else None

@@ -1,0 +1,72 @@
+"""Archives of very many small members are read in a time that grows with their size, and with no more memory."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import random
+import time
+import zipfile
+from collections.abc import Callable, Iterator
+
+import pytest
+from backports import zstd
+
+from airflow_provider_genesys.source.unpack.unpacked import Unpacked
+
+LINE = b'{"recordingId": "r"}\n'
+CHUNK = 1024 * 1024
+
+
+def zipped(count: int) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for number in range(count):
+            archive.writestr(f"{number}.ndjson", LINE)
+    return file.getvalue()
+
+
+PACKED: dict[str, Callable[[int], bytes]] = {
+    "gzip": lambda count: gzip.compress(LINE) * count,
+    "padded gzip": lambda count: (gzip.compress(LINE) + bytes(100)) * count,
+    "zstd": lambda count: zstd.compress(LINE) * count,
+    "zip": zipped,
+}
+
+
+def chunks(packed: bytes, size: int = CHUNK) -> Iterator[bytes]:
+    return (packed[at : at + size] for at in range(0, len(packed), size))
+
+
+def seconds(packed: bytes, count: int) -> float:
+    """The least of three readings: the machine has other things to do."""
+    times = []
+    for _ in range(3):
+        began = time.process_time()
+        assert sum(map(len, Unpacked(chunks(packed), where="It"))) == count * len(LINE)
+        times.append(time.process_time() - began)
+    return min(times)
+
+
+@pytest.mark.parametrize("packing", PACKED)
+def test_twice_the_members_take_twice_the_time(packing: str) -> None:
+    count = 8000  # of which twice as many are in one chunk
+    once, twice = (seconds(PACKED[packing](times * count), times * count) for times in (1, 2))
+    assert twice <= 2.5 * once
+    assert twice < 2.5
+
+
+@pytest.mark.parametrize("packing", PACKED)
+@pytest.mark.parametrize("size", [1, 7, 1000, 1024, 1025, 4096, CHUNK])
+def test_however_it_is_cut_it_is_the_same(packing: str, size: int) -> None:
+    packed = PACKED[packing](300)
+    assert b"".join(Unpacked(chunks(packed, size), where="It")) == LINE * 300
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, zstd.compress])
+def test_small_and_large_members_alternate(pack: Callable[[bytes], bytes]) -> None:
+    noise = random.Random(5).randbytes(3_000_000)  # noqa: S311 - of a test
+    members = [LINE, noise, b"", LINE * 100_000, LINE, noise[:1024], LINE]
+    packed = b"".join(map(pack, members))
+    for size in (1024, 65_536, CHUNK, len(packed)):
+        assert b"".join(Unpacked(chunks(packed, size), where="It")) == b"".join(members)
