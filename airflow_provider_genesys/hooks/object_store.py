@@ -40,6 +40,15 @@ def folder_of(url: str) -> tuple[str, str, str]:
     return parts.scheme, parts.netloc, f"{parts.path.strip('/')}/".lstrip("/")
 
 
+def letters_of(location: str, prefix: str) -> str:
+    """Return the URL of the folder with the dead letters of the load at ``location``, a URL, below ``prefix``."""
+    from airflow_provider_genesys.sinks.objects.layout import dead_letters_below
+
+    scheme, bucket, folder = folder_of(location)
+    root = f"{prefix.strip('/')}/".lstrip("/")
+    return f"{scheme}://{bucket}/{dead_letters_below(prefix)}{folder.removeprefix(root)}"
+
+
 def open_folder(url: str, conn_id: str | None) -> tuple[ObjectStore, str]:
     """Return the store that ``url`` (``s3://bucket/folder/`` or ``az://container/folder/``) leads to, and the folder.
 

@@ -16,7 +16,7 @@ from airflow_provider_genesys.exceptions import ExportFailedError, ExportGoneErr
 from airflow_provider_genesys.hooks.checkpoint_store import TABLE, open_store
 from airflow_provider_genesys.links.genesys import GenesysExportLink
 from airflow_provider_genesys.tasks.availability import LateData, wait_for_data
-from airflow_provider_genesys.tasks.failures import AirflowException, failing_fast
+from airflow_provider_genesys.tasks.failures import AirflowException, failing_fast, of_window
 from airflow_provider_genesys.tasks.rendered import INCLUDE, mapping, words
 from airflow_provider_genesys.tasks.task_state import KeptElsewhere, TaskState
 from airflow_provider_genesys.tasks.wait import DAY, Defer, Wait, await_job_slot, wait_for_export
@@ -199,8 +199,9 @@ class GenesysCreateExportOperator(BaseOperator):
         export = self._adopt(state.recall(), request.fingerprint(self.kind))
         if export is None:
             late, defer = self.late_data, self._defer("resume")
-            wait_for_data(self.hook, self.kind, window.end, self._wait, context, late_data=late, defer=defer)
-            export = self._create(request)
+            with of_window(window.start.isoformat(), window.end.isoformat()):
+                wait_for_data(self.hook, self.kind, window.end, self._wait, context, late_data=late, defer=defer)
+                export = self._create(request)
         # The id is worth nothing until it is kept: nothing comes between.
         state.keep(export)
         return export
@@ -239,7 +240,11 @@ class GenesysCreateExportOperator(BaseOperator):
         if self.wait_for_completion:
             try:
                 wait, defer = self._wait, self._defer("resume")
-                wait_for_export(self.hook, self.kind, export_id, wait, context, event=event, defer=defer, owned=True)
+                window = resolve_window(self.window_start, self.window_end, context)
+                with of_window(window.start.isoformat(), window.end.isoformat()):
+                    wait_for_export(
+                        self.hook, self.kind, export_id, wait, context, event=event, defer=defer, owned=True
+                    )
             except (ExportFailedError, ExportGoneError) as error:
-                raise AirflowException(f"{error} The next try of this task creates it again.") from error
+                raise AirflowException(f"{error} The next try of this task creates it again.") from None
         return export_id

@@ -53,6 +53,11 @@ class GenesysVerifyExportOperator(BaseOperator):
         """Compare the certificates and return what they agree on."""
         with failing_fast():
             verified = compare(self._given(), words(self.may_differ, "may_differ", ()))
+        self.log.info(
+            "Export %s, %s to %s, is the same in %s: %s records, digest %s, %s.",
+            *(verified["export_id"], verified["window_start"], verified["window_end"]),
+            *(" and ".join(verified["sinks"]), f"{verified['read']:,}", verified["digest"], verified["state"]),
+        )
         for outlet in self.outlets:
             context["outlet_events"][outlet].extra.update(verified)
         return verified
@@ -106,10 +111,14 @@ def _check_same(certificate: dict[str, Any], first: dict[str, Any], names: list[
     differing = [f"{name} ({one[name]} and {other[name]})" for name in names if one[name] != other[name]]
     if differing:
         raise AccountError(
-            f"{certificate['location']} and {first['location']} do not hold the same load of export "
-            f"{first['export_id']}: they differ in {', '.join(differing)}. Clear the loading task that is behind; "
-            "where the sinks are meant to differ in this, name it in may_differ."
+            f"{certificate['location']} and {first['location']} do not hold the same load of {_named(first)}: they "
+            f"differ in {', '.join(differing)}. Clear the loading task that is behind; where the sinks are meant to "
+            "differ in this, name it in may_differ."
         )
+
+
+def _named(certificate: dict[str, Any]) -> str:
+    return f"export {certificate['export_id']}, {certificate['window_start']} to {certificate['window_end']}"
 
 
 def _is_final(certificate: dict[str, Any]) -> bool:
@@ -126,4 +135,7 @@ def _describe(certificate: dict[str, Any]) -> dict[str, Any]:
 def _check_closed(certificate: dict[str, Any]) -> None:
     counts = certificate["counts"]
     if counts["read"] != counts["written"] + counts["dead_letters"] + counts["duplicates"]:
-        raise AccountError(f"The account of {certificate['location']} does not close: {counts}.")
+        raise AccountError(
+            f"The account of {certificate['location']}, {_named(certificate)}, does not close: {counts}. Clear the "
+            "loading task."
+        )

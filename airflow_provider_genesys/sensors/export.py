@@ -24,6 +24,7 @@ from airflow_provider_genesys.tasks.failures import (
     AirflowSensorTimeout,
     AirflowSkipException,
     failing_fast,
+    of_window,
 )
 from airflow_provider_genesys.tasks.handle import upstream_export, upstream_of
 from airflow_provider_genesys.tasks.wait import DAY, Wait, wait_for_export
@@ -104,19 +105,27 @@ class GenesysExportSensor(BaseSensorOperator):
 
     def resume(self, context: Context, event: dict[str, Any] | None = None, **_: Any) -> dict[str, Any]:
         """Continue after the trigger's ``event``, or begin without one. The state is asked again, not read from it."""
-        with self._failing_softly(), failing_fast(), _with_advice(), self.hook:
+        export = upstream_export(upstream_of(self), context, str(self.export_id))
+        told = self._told(export)
+        with self._failing_softly(), failing_fast(), _with_advice(), of_window(*told), self.hook:
             self._check()
             GenesysExportLink.persist(context, self.hook.config.api_url)
             export_id, wait = str(self.export_id), Wait(self.poll_interval, self.max_poll_interval, self.timeout)
             defer = partial(self.defer, method_name="resume") if self.deferrable else None
             status = wait_for_export(self.hook, self.kind, export_id, wait, context, event=event, defer=defer)
-            export = upstream_export(upstream_of(self), context, export_id)
             window = self._window(status, export)
             start, end = (window.start, window.end) if window else (None, None)
             handle = self.hook.make_handle(status, window_start=start, window_end=end)
             noted = export or {}
             submitted_at = handle["submitted_at"] or noted.get("submitted_at")
             return {**handle, "submitted_at": submitted_at, "request": noted.get("request")}
+
+    def _told(self, export: dict[str, Any] | None) -> tuple[Any, Any]:
+        """Return the window for messages, as far as it is known before Genesys is asked."""
+        given = (self.window_start, self.window_end)
+        return (
+            given if not absent(self.window_start) or export is None else (export["window_start"], export["window_end"])
+        )
 
     def _check(self) -> None:
         if absent(self.export_id):
@@ -141,7 +150,7 @@ class GenesysExportSensor(BaseSensorOperator):
             yield
         except (AirflowFailException, AirflowSensorTimeout) as error:
             if self.soft_fail or self.never_fail:
-                raise AirflowSkipException(str(error)) from error
+                raise AirflowSkipException(str(error)) from None
             raise
 
 
@@ -150,6 +159,6 @@ def _with_advice() -> Iterator[None]:
     try:
         yield
     except (ExportFailedError, ExportGoneError) as error:
-        raise AirflowFailException(f"{error} {CREATE_AGAIN}") from error
+        raise AirflowFailException(f"{error} {CREATE_AGAIN}") from None
     except ExportTimeoutError as error:
-        raise AirflowSensorTimeout(f"{error} Clear this task to wait on.") from error
+        raise AirflowSensorTimeout(f"{error} Clear this task to wait on.") from None

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from airflow_provider_genesys.exceptions import GenesysError
 
@@ -22,18 +24,43 @@ except ImportError:  # Airflow 3.1
         AirflowSkipException,
     )
 
-__all__ = ["AirflowException", "AirflowFailException", "AirflowSensorTimeout", "AirflowSkipException", "failing_fast"]
+__all__ = [
+    "AirflowException",
+    "AirflowFailException",
+    "AirflowSensorTimeout",
+    "AirflowSkipException",
+    "failing_fast",
+    "of_window",
+]
+
+
+log = logging.getLogger(__name__)
 
 
 @contextmanager
 def failing_fast() -> Iterator[None]:
     """Pass on an error that a retry may cure; turn every other error into one that Airflow does not retry.
 
+    Airflow prints an error with all its causes and their frames. Causes are of use to few and hide the message, so they
+    go to the log's level DEBUG.
+
     :raises AirflowFailException: for a :class:`GenesysError` with ``retryable = False``, with its message.
     """
     try:
         yield
     except GenesysError as error:
+        log.debug("Where it was raised:", exc_info=True)
         if error.retryable:
-            raise
+            raise error from None
         raise AirflowFailException(str(error)) from None  # its own traceback would print the message twice
+
+
+@contextmanager
+def of_window(start: Any, end: Any) -> Iterator[None]:
+    """Let errors of this package say which window is concerned, where they do not already."""
+    try:
+        yield
+    except GenesysError as error:
+        if start and str(start) not in str(error):
+            error.args = (f"{error} The window is {start} to {end}.",)
+        raise

@@ -16,7 +16,7 @@ from airflow.sdk import Context
 from airflow_provider_genesys.exceptions import CloudUnavailableError, SourceUnavailableError, UrlExpiredError
 from airflow_provider_genesys.tasks import reports
 from airflow_provider_genesys.tasks.checkpoint_mirror import CheckpointMirror
-from airflow_provider_genesys.tasks.failures import failing_fast
+from airflow_provider_genesys.tasks.failures import failing_fast, of_window
 from airflow_provider_genesys.tasks.handle import read_handle, submission_of, upstream_of, window_of
 from airflow_provider_genesys.tasks.landed import LandedArchives, landed_archives
 from airflow_provider_genesys.tasks.recreate import load_or_recreate
@@ -120,13 +120,10 @@ class GenesysExportTransferOperator(ExportLoader):
             mirror = CheckpointMirror(context, self.checkpoint_mirror_conn_id)
             try:
                 with failing_fast(), mirror, self.hook:
-                    return load_or_recreate(
-                        context,
-                        self.find_handle(context),
-                        partial(self.load_export, context, mirror, restart=restart),
-                        hook=self.hook,
-                        upstream=upstream_of(self),
-                    )
+                    handle = self.find_handle(context)
+                    load = partial(self.load_export, context, mirror, restart=restart)
+                    with of_window(handle["window_start"], handle["window_end"]):
+                        return load_or_recreate(context, handle, load, hook=self.hook, upstream=upstream_of(self))
             except (SourceUnavailableError, UrlExpiredError, CloudUnavailableError) as error:
                 outage = outage.after(mirror.committed_at)
                 if outage.seconds > self.max_outage:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_genesys.hooks.object_store import azure_container
+from airflow_provider_genesys.hooks.object_store import azure_container, letters_of
 from airflow_provider_genesys.tasks.rendered import required
 from airflow_provider_genesys.transfers.loader import ExportLoader
 from airflow_provider_genesys.transfers.object_store import GenesysExportToObjectStoreOperator, OutputFormat
 
 if TYPE_CHECKING:
+    from airflow_provider_genesys.pipeline.certificate import Certificate
     from airflow_provider_genesys.pipeline.sink import Sink
     from airflow_provider_genesys.sinks.objects.raw_landing import RawLanding
 
@@ -66,6 +67,10 @@ class AzureBlobLoader(ExportLoader):
 
     def _container(self) -> Any:
         return azure_container(self.wasb_conn_id, required(self.container_name, "container_name"))
+
+    def letters_at(self, certificate: Certificate) -> str:
+        """Return the URL of their folder."""
+        return letters_of(certificate.location, self.prefix())
 
     def prefix(self) -> str:
         """Return what every key begins with."""

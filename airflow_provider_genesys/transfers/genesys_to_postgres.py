@@ -18,6 +18,7 @@ from airflow_provider_genesys.window import absent
 
 if TYPE_CHECKING:
     from airflow_provider_genesys.contracts.contract import Contract
+    from airflow_provider_genesys.pipeline.certificate import Certificate
     from airflow_provider_genesys.pipeline.sink import Sink
 
 
@@ -79,6 +80,12 @@ class PostgresLoader(ExportLoader):
         from airflow_provider_genesys.sinks.postgres.evolve import evolution_sql
 
         return evolution_sql(self.schema, self.table_name(), before, after)
+
+    def letters_at(self, certificate: Certificate) -> str:
+        """Return the query."""
+        table = f'"{self.schema}".genesys_dead_letters'
+        columns = "source_offset, stage, rule, message"
+        return f"SELECT {columns} FROM {table} WHERE load_id = '{certificate.load_id}' AND state = 'open'"  # noqa: S608 - for people
 
     def sink_view(self, contract: Contract) -> SinkView | None:
         """Return what is asked of the table to reconcile it."""

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any, Literal
 from airflow.sdk import BaseOperatorLink
 
 from airflow_provider_genesys.hooks.aws import client
+from airflow_provider_genesys.hooks.object_store import letters_of
 from airflow_provider_genesys.links.s3 import GenesysS3PrefixLink
 from airflow_provider_genesys.tasks.rendered import required
 from airflow_provider_genesys.transfers.loader import ExportLoader
 from airflow_provider_genesys.transfers.object_store import GenesysExportToObjectStoreOperator, OutputFormat
 
 if TYPE_CHECKING:
+    from airflow_provider_genesys.pipeline.certificate import Certificate
     from airflow_provider_genesys.pipeline.sink import Sink
     from airflow_provider_genesys.sinks.objects.raw_landing import RawLanding
 
@@ -74,6 +76,10 @@ class S3Loader(ExportLoader):
             encrypt=self.encrypt,
             extra_args=self.extra_args or {},
         )
+
+    def letters_at(self, certificate: Certificate) -> str:
+        """Return the URL of their folder."""
+        return letters_of(certificate.location, self.prefix())
 
     def prefix(self) -> str:
         """Return what every key begins with."""

@@ -11,6 +11,7 @@ from airflow_provider_genesys.tasks.rendered import required
 from airflow_provider_genesys.transfers.base import GenesysExportTransferOperator
 
 if TYPE_CHECKING:
+    from airflow_provider_genesys.pipeline.certificate import Certificate
     from airflow_provider_genesys.pipeline.sink import Sink
 
 
@@ -65,6 +66,10 @@ class GenesysExportToSqsOperator(GenesysExportTransferOperator):
         self.max_message_bytes = max_message_bytes
         self.max_in_flight = max_in_flight
         self.aws_conn_id = aws_conn_id
+
+    def letters_at(self, certificate: Certificate) -> str:
+        """Return the queue."""
+        return f"{self.dead_letter_queue_url}, load {certificate.load_id}"
 
     def make_sink(self) -> Sink:
         """Return the sink, not opened."""

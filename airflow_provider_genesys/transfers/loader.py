@@ -147,6 +147,10 @@ class ExportLoader(BaseOperator):
         """Return the SQL by which the sink goes from one contract to the next; empty where it needs none."""
         return ""
 
+    def letters_at(self, certificate: Certificate) -> str:
+        """Return where what the load has set aside can be looked at: a query or a place."""
+        return f"the dead letters of load {certificate.load_id}"
+
     def sink_view(self, contract: Contract) -> SinkView | None:  # noqa: ARG002 - for sinks that can be read back
         """Return what is asked of the sink to reconcile it; None where it cannot be read back."""
         return None
@@ -259,10 +263,11 @@ class ExportLoader(BaseOperator):
         summary = certificate.summary()
         counts, rules = certificate.counts, ", ".join(f"{rule}: {n:,}" for rule, n in certificate.rules.items())
         self.log.info(
-            "Export %s, %s to %s, is in %s: %s records read, %s written, %s duplicates, %s set aside%s.",
+            "Export %s, %s to %s, is in %s: %s records read, %s written, %s duplicates, %s set aside%s.%s",
             *(certificate.export_id, certificate.window_start, certificate.window_end, certificate.location),
             *(f"{n:,}" for n in (counts.read, counts.written, counts.duplicates, counts.dead_letters)),
             f" ({rules})" if rules else "",
+            f" See them: {self.letters_at(certificate)}" if counts.dead_letters else "",
         )
         for outlet in self.outlets:
             if not isinstance(outlet, AssetAlias):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,6 +13,7 @@ import pytest
 from airflow.sdk import Asset
 from airflow.sdk.execution_time.context import OutletEventAccessors
 
+from airflow_provider_genesys.exceptions import SourceUnavailableError
 from airflow_provider_genesys.pipeline import progress
 from airflow_provider_genesys.pipeline.sink import Sink
 from airflow_provider_genesys.sinks.local import LocalSink
@@ -20,6 +22,9 @@ from airflow_provider_genesys.tasks import reports
 from airflow_provider_genesys.tasks.failures import AirflowFailException
 from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
 from airflow_provider_genesys.transfers.base import GenesysExportTransferOperator
+from airflow_provider_genesys.transfers.genesys_to_azure_blob import GenesysExportToAzureBlobOperator
+from airflow_provider_genesys.transfers.genesys_to_postgres import GenesysExportToPostgresOperator
+from airflow_provider_genesys.transfers.genesys_to_s3 import GenesysExportToS3Operator
 from tests.support.task_context import Store, context, new_export
 
 try:
@@ -28,6 +33,10 @@ except ImportError:  # before Airflow 3.3
     from airflow.lineage.hook import HookLineageCollector
 
 RECORDS = 200
+LETTERS = (
+    'SELECT source_offset, stage, rule, message FROM "calls".genesys_dead_letters '
+    "WHERE load_id = 'abc' AND state = 'open'"
+)
 OUTLET = Asset("a_folder")
 
 
@@ -125,3 +134,60 @@ def test_pauses_of_an_outage_are_counted(
     genesys.fail_next("/archive/", status=503, times=6)  # what one attempt spends
     reported.load(new_export())
     assert reported.metrics["genesys.load.outages"] == 1
+
+
+def test_an_error_names_export_and_window_once_and_first(
+    reported: Reported, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreachable(*_: Any, **__: Any) -> Any:
+        raise SourceUnavailableError("The archive of export e cannot be read.") from OSError("a cause".upper())
+
+    monkeypatch.setattr(ToFolder, "make_sink", unreachable)
+    with pytest.raises(SourceUnavailableError) as caught:
+        reported.load(new_export(), max_outage=0)
+    assert str(caught.value) == (
+        "The archive of export e cannot be read. The window is 2026-11-22T00:00:00+00:00 to 2026-11-23T00:00:00+00:00."
+    )
+    shown = "".join(traceback.format_exception(caught.value))
+    assert "A CAUSE" not in shown
+    assert shown.splitlines()[-1].endswith(str(caught.value))
+
+
+def test_the_last_line_says_how_to_see_what_was_set_aside(
+    start_genesys: Callable[..., FakeGenesys], reported: Reported, capsys: pytest.CaptureFixture[str]
+) -> None:
+    start_genesys(records=RECORDS, broken=3, job_seconds=0)
+    summary = reported.load(new_export())
+    line = capsys.readouterr().out.splitlines()[-1]
+    assert "3 set aside" in line
+    assert f"See them: the dead letters of load {summary['load_id']}" in line
+
+
+@pytest.mark.parametrize(
+    ("operator", "arguments", "location", "seen"),
+    [
+        (
+            GenesysExportToPostgresOperator,
+            {"table": "t", "schema": "calls"},
+            "postgresql://db/calls.t",
+            LETTERS,
+        ),
+        (
+            GenesysExportToS3Operator,
+            {"s3_bucket": "lake", "s3_prefix": "/raw/dt/"},
+            "s3://lake/raw/dt/dt=2026-11-22/abc/",
+            "s3://lake/raw/dt/_dead_letters/dt=2026-11-22/abc/",
+        ),
+        (
+            GenesysExportToAzureBlobOperator,
+            {"container_name": "lake", "blob_prefix": "raw"},
+            "az://lake/raw/dt=2026-11-22/abc/",
+            "az://lake/raw/_dead_letters/dt=2026-11-22/abc/",
+        ),
+    ],
+)
+def test_each_sink_says_where_its_dead_letters_are(
+    operator: type[GenesysExportTransferOperator], arguments: dict[str, Any], location: str, seen: str
+) -> None:
+    certificate: Any = SimpleNamespace(load_id="abc", location=location)
+    assert operator(task_id="load", handle="e", **arguments).letters_at(certificate) == seen
