@@ -124,6 +124,7 @@ with DAG(
         table="{{ params.table }}",
         max_dead_letter_ratio="{{ params.max_dead_letter_ratio }}",
         allow_empty=True,
+        deferrable=True,
         max_active_tis_per_dag=2,
     ).expand(handle=wait.output)
     to_s3 = GenesysExportToS3Operator.partial(
@@ -132,6 +133,7 @@ with DAG(
         s3_prefix="{{ params.s3_prefix }}",
         max_dead_letter_ratio="{{ params.max_dead_letter_ratio }}",
         allow_empty=True,
+        deferrable=True,
         max_active_tis_per_dag=2,
     ).expand(handle=wait.output)
     GenesysVerifyExportOperator.partial(task_id="certificate", outlets=[CONVERSATIONS]).expand(

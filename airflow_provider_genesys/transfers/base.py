@@ -19,7 +19,7 @@ from airflow_provider_genesys.tasks.checkpoint_mirror import CheckpointMirror
 from airflow_provider_genesys.tasks.failures import failing_fast, of_window
 from airflow_provider_genesys.tasks.handle import read_handle, submission_of, upstream_of, window_of
 from airflow_provider_genesys.tasks.landed import LandedArchives, landed_archives
-from airflow_provider_genesys.tasks.recreate import load_or_recreate
+from airflow_provider_genesys.tasks.recreate import Recreated, load_or_recreate
 from airflow_provider_genesys.tasks.task_state import is_first_try
 from airflow_provider_genesys.transfers.loader import ExportLoader
 
@@ -69,7 +69,8 @@ class GenesysExportTransferOperator(ExportLoader):
     :param reconcile: of conversation details, what is done where the sink and Genesys' aggregates count differently:
         ``fail``, ``warn`` in the log, or ``off`` for no comparison. See ``docs/completeness.md``.
     :param on_clear: ``restart`` or ``resume``.
-    :param deferrable: while the archive cannot be reached, pause in the triggerer rather than in a worker.
+    :param deferrable: while the archive cannot be reached, and while an export that had to be created again runs,
+        pause in the triggerer rather than in a worker.
         Default: ``[operators] default_deferrable`` of airflow.cfg.
     :param max_outage: seconds (or timedelta) without a new commit after which the try fails because the archive cannot
         be reached. Until then the task pauses and goes on in the same try.
@@ -106,15 +107,39 @@ class GenesysExportTransferOperator(ExportLoader):
     def execute(self, context: Context) -> dict[str, Any]:
         """Load the export and return the certificate's summary."""
         restart = self.on_clear == "restart" and is_first_try(context, self.retries or 0)
-        return self._load_through_outages(context, Outage(context["ti"].start_date), restart=restart)
+        began = Outage(context["ti"].start_date)
+        return self._load_through_outages(context, began, self._recreated(context), restart=restart)
 
-    def resume(self, context: Context, event: Any = None, began: str | None = None, **_: Any) -> dict[str, Any]:  # noqa: ARG002 - event: of a timer, says nothing
-        """Go on after an outage's pause, from the checkpoint that the sink holds."""
+    def resume(
+        self,
+        context: Context,
+        event: Any = None,
+        began: str | None = None,
+        newest: dict[str, Any] | None = None,
+        **_: Any,
+    ) -> dict[str, Any]:
+        """Go on after a pause, from the checkpoint that the sink holds.
+
+        :param event: a dict, of the export that was created again; anything else, of an outage's timer.
+        :param began: when the outage began, ISO 8601.
+        :param newest: the export that was created again, if one was.
+        """
+        waited = event if isinstance(event, dict) else None
         # dag.test() of Airflow 3.3 gives no ``began``; the try began before the outage, so it is the safe answer.
-        outage = Outage(datetime.fromisoformat(began) if began else context["ti"].start_date)
-        return self._load_through_outages(context, outage, restart=False)
+        began_at = datetime.fromisoformat(began) if began else context["ti"].start_date
+        outage = Outage(datetime.now(timezone.utc) if waited else began_at)
+        recreated = self._recreated(context, newest, waited)
+        return self._load_through_outages(context, outage, recreated, restart=False)
 
-    def _load_through_outages(self, context: Context, outage: Outage, *, restart: bool) -> dict[str, Any]:
+    def _recreated(
+        self, context: Context, newest: dict[str, Any] | None = None, event: dict[str, Any] | None = None
+    ) -> Recreated:
+        defer = partial(self.defer, method_name="resume") if self.deferrable else None
+        return Recreated(context, newest, event, defer)
+
+    def _load_through_outages(
+        self, context: Context, outage: Outage, recreated: Recreated, *, restart: bool
+    ) -> dict[str, Any]:
         """Load. Where the source cannot be reached, pause, without holding a worker, and go on in the same try."""
         while True:
             mirror = CheckpointMirror(context, self.checkpoint_mirror_conn_id)
@@ -123,7 +148,14 @@ class GenesysExportTransferOperator(ExportLoader):
                     handle = self.find_handle(context)
                     load = partial(self.load_export, context, mirror, restart=restart)
                     with of_window(handle["window_start"], handle["window_end"]):
-                        return load_or_recreate(context, handle, load, hook=self.hook, upstream=upstream_of(self))
+                        return load_or_recreate(
+                            context,
+                            handle,
+                            load,
+                            hook=self.hook,
+                            upstream=upstream_of(self),
+                            recreated=recreated,
+                        )
             except (SourceUnavailableError, UrlExpiredError, CloudUnavailableError) as error:
                 outage = outage.after(mirror.committed_at)
                 if outage.seconds > self.max_outage:
@@ -136,7 +168,7 @@ class GenesysExportTransferOperator(ExportLoader):
                 self.defer(
                     trigger=TimeDeltaTrigger(timedelta(seconds=pause)),
                     method_name="resume",
-                    kwargs={"began": outage.began.isoformat()},
+                    kwargs={"began": outage.began.isoformat(), "newest": recreated.newest},
                 )
             time.sleep(pause)
             restart = False

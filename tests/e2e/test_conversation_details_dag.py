@@ -5,11 +5,15 @@ from __future__ import annotations
 import gzip
 import json
 from datetime import datetime, timedelta, timezone
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import duckdb
+import pytest
 
+from airflow_provider_genesys.tasks import recreate
+from airflow_provider_genesys.transfers.base import GenesysExportTransferOperator
 from tests.support.airflow_home import run_dag, xcoms
 from tests.support.shipped_dag import shipped_dag
 
@@ -98,8 +102,21 @@ def test_what_genesys_corrects_takes_the_place_of_what_was_loaded(warehouse: War
     assert len(listed(warehouse)) == 600
 
 
-def test_a_day_behind_the_pagination_cap_arrives_whole_in_both_sinks(warehouse: Warehouse) -> None:
+def test_a_day_behind_the_pagination_cap_arrives_whole_in_both_sinks(
+    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The loads ask for it again in pieces, and wait for those in the triggerer."""
+    resumed: list[str] = []
+    resume = GenesysExportTransferOperator.resume
+
+    def noting(task: GenesysExportTransferOperator, context: Any, event: Any = None, **kwargs: Any) -> dict[str, Any]:
+        resumed.append(task.task_id)
+        return resume(task, context, event, **kwargs)
+
+    monkeypatch.setattr(GenesysExportTransferOperator, "resume", noting)
+    monkeypatch.setattr(recreate, "Wait", partial(recreate.Wait, poll_interval=0.1))
     warehouse.genesys.pagination_cap = 800  # refuses the third page of 500
+    warehouse.genesys.job_polls = 1  # the first look finds a job that runs
     finished = run(warehouse, conversations=1_200, look_back_days=0)
     assert finished.state == "success"
     assert warehouse.query("SELECT count(*) FROM conversation_details") == [(1_200,)]
@@ -107,3 +124,4 @@ def test_a_day_behind_the_pagination_cap_arrives_whole_in_both_sinks(warehouse: 
     certificate = xcoms(finished, "load_into_s3")["return_value"]
     assert "," in certificate["export_id"]
     assert certificate["original_export_id"] == xcoms(finished, "create_export")["return_value"]
+    assert {"load_into_postgres", "load_into_s3"} == set(resumed)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
-from typing import Any
+from typing import Any, NoReturn
 
 import msgspec
 import pytest
@@ -14,7 +14,7 @@ from airflow_provider_genesys.exceptions import ExportGoneError, WindowTooLargeE
 from airflow_provider_genesys.hooks.genesys import GenesysCloudHook
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
 from airflow_provider_genesys.source.pages import open_pages
-from airflow_provider_genesys.tasks.recreate import load_or_recreate
+from airflow_provider_genesys.tasks.recreate import MOST, Recreated, load_or_recreate
 from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
 from tests.support.task_context import DAY_END, DAY_START, Store, context
 
@@ -49,13 +49,17 @@ class Task:
             ids += [record["conversationId"] for record in msgspec.json.decode(b"[%b]" % part.data.rstrip(b","))]
         return {"export_id": handle["export_id"], "read": len(ids)}
 
-    def run(self, handle: dict[str, Any], given: dict[str, Any] | None = None) -> dict[str, Any]:
+    def run(
+        self, handle: dict[str, Any], given: dict[str, Any] | None = None, recreated: Recreated | None = None
+    ) -> dict[str, Any]:
+        around: Any = given or context(Store())
         return load_or_recreate(
-            given or context(Store()),  # type: ignore[arg-type]
+            around,
             handle,
             self.load,
             hook=self.hook,
             upstream=["create"],
+            recreated=recreated or Recreated(around),
         )
 
 
@@ -119,6 +123,45 @@ def test_results_that_have_expired_are_asked_for_again(start_genesys: Start) -> 
     summary = task.run(handle)
     assert summary["read"] == 40
     assert summary["export_id"] != handle["export_id"]
+
+
+class Deferred(Exception):  # noqa: N818 - no error; the real one needs an Airflow
+    """What ``defer`` was called with."""
+
+    def __init__(self, kwargs: dict[str, Any], **_: Any) -> None:
+        super().__init__()
+        self.kwargs = kwargs
+
+
+def deferring(**given: Any) -> NoReturn:
+    raise Deferred(**given)
+
+
+@pytest.mark.parametrize("store", [Store(), None], ids=["Airflow 3.3", "before"])
+def test_the_wait_for_what_is_asked_for_again_is_no_workers(start_genesys: Start, store: Store | None) -> None:
+    genesys = start_genesys(conversations=40)
+    task, around = Task(), context(store)
+    handle = task.create(BY_DAY)
+    genesys.jobs[handle["export_id"]].outcome = "EXPIRED"
+    genesys.job_polls, genesys.jobs[handle["export_id"]].looks = 2, 2
+    with pytest.raises(Deferred) as deferred:
+        task.run(handle, around, Recreated(around, defer=deferring))  # type: ignore[arg-type]
+    genesys.job_polls = None
+    asked = len(genesys.jobs)
+    resumed = Recreated(around, carried=deferred.value.kwargs["newest"], event={"state": "FULFILLED"})  # type: ignore[arg-type]
+    summary = task.run(handle, around, resumed)
+    assert (summary["read"], summary["original_export_id"]) == (40, handle["export_id"])
+    assert len(genesys.jobs) == asked == 2
+
+
+def test_what_expires_again_and_again_is_not_asked_for_for_ever(start_genesys: Start) -> None:
+    genesys = start_genesys(conversations=40)
+    task, around = Task(), context()
+    handle = task.create(BY_DAY)
+    genesys.jobs[handle["export_id"]].outcome = "EXPIRED"
+    newest = {"of": handle["export_id"], "export_id": handle["export_id"], "submitted_at": None, "times": MOST}
+    with pytest.raises(ExportGoneError):
+        task.run(handle, around, Recreated(around, newest))  # type: ignore[arg-type]
 
 
 def test_who_gives_an_id_alone_is_helped_by_the_task_that_created_it(start_genesys: Start) -> None:
