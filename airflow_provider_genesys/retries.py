@@ -1,8 +1,10 @@
-"""A request to a store, queue or database, tried again while its error may pass."""
+"""A request to a store, queue or database, tried again while its error may pass; and how long anything waits."""
 
 from __future__ import annotations
 
 import logging
+import math
+import random
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -49,3 +51,15 @@ def retried(
         reraise=True,
     )
     return retrying(action)
+
+
+def pause(polls: int, first: float, longest: float, jitter: Callable[[], float] = random.random) -> float:
+    """Return the seconds to sleep before the next poll or try, after ``polls`` of them.
+
+    A ceiling doubles with each poll, from twice ``first`` up to ``longest``. The pause is a random value in the upper
+    half below the ceiling, never shorter than ``first``. So waits that began together drift apart.
+
+    :param jitter: returns a number from 0 to 1.
+    """
+    ceiling = min(longest, math.ldexp(first, min(polls, 64) + 1))
+    return max(first, ceiling * (1 + jitter()) / 2)

@@ -10,7 +10,6 @@ from datetime import datetime, timedelta, timezone
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_genesys.cloud.exports.waiting import pause
 from airflow_provider_genesys.cloud.http.paths import path_step
 from airflow_provider_genesys.cloud.presigned import PresignedUrl, check_host, expires_at
 from airflow_provider_genesys.exceptions import (
@@ -19,6 +18,7 @@ from airflow_provider_genesys.exceptions import (
     RequestRefusedError,
     SourceUnavailableError,
 )
+from airflow_provider_genesys.retries import pause
 
 if TYPE_CHECKING:
     from airflow_provider_genesys.cloud.http.client import CloudClient

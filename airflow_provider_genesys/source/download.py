@@ -8,7 +8,6 @@ break again and compares them. Bytes that cannot be shown to be of the same arch
 from __future__ import annotations
 
 import logging
-import random
 import re
 import socket
 import struct
@@ -33,6 +32,7 @@ from airflow_provider_genesys.exceptions import (
     UrlExpiredError,
 )
 from airflow_provider_genesys.outside import shown
+from airflow_provider_genesys.retries import pause
 from airflow_provider_genesys.source.download_client import DownloadSettings, open_client
 from airflow_provider_genesys.source.expected import ARCHIVE, Expected
 from airflow_provider_genesys.source.position import Identity, proven
@@ -58,7 +58,7 @@ RENEWALS = 2
 """Number of new URLs from Genesys that the store may refuse in a row."""
 LONGEST_PAUSE = 300.0
 """Seconds. If the store asks for a longer wait, the download fails, and the task's next try waits instead."""
-_LONGEST_BACKOFF = 60.0
+_BACKOFF = 0.5, 60.0  # seconds of the first pause after a break, at least, and of the longest
 FOREIGN_RETRIES = 3
 """Retries in a row that may bring something else than the file. Then somebody has to look: waiting does not help."""
 _BEFORE_AGAIN = 1.0  # seconds before a request that confirms a response
@@ -286,16 +286,15 @@ class Download:
         asked = broken.pause or 0.0
         if failures > self.settings.retries or asked > LONGEST_PAUSE:
             raise self._given_up(broken, failures, asked, offset) from error
-        backoff = min(2.0 ** max(failures - 1, 0), _LONGEST_BACKOFF) * random.uniform(0.5, 1.0)  # noqa: S311 - jitter
-        pause = max(asked, backoff)
+        seconds = max(asked, pause(max(failures - 1, 0), *_BACKOFF))
         log.warning(
             "Export %s: the download broke at byte %s (%s). It continues in %.1f s.",
             self.export_id,
             f"{offset:,}",
             broken,
-            pause,
+            seconds,
         )
-        self._wait(pause)
+        self._wait(seconds)
 
     def _given_up(self, broken: Broken, failures: int, asked: float, offset: int) -> SourceError:
         host = self._host()

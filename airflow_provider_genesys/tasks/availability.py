@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Literal
 
 from airflow.sdk import Context
 
-from airflow_provider_genesys.cloud.exports.waiting import pause, seconds_left
+from airflow_provider_genesys.cloud.exports.waiting import seconds_left
 from airflow_provider_genesys.exceptions import ExportTimeoutError
+from airflow_provider_genesys.retries import pause
 from airflow_provider_genesys.tasks.wait import TRIGGER_GRACE, Defer, Wait, waiting_since
 from airflow_provider_genesys.triggers.availability import GenesysAvailabilityTrigger
 

@@ -13,7 +13,7 @@ from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
 from airflow.sdk import Context
 
 from airflow_provider_genesys.cloud.exports.base import ExportState, ExportStatus, Outcome, ended
-from airflow_provider_genesys.cloud.exports.waiting import Watch, pause, seconds_left
+from airflow_provider_genesys.cloud.exports.waiting import Watch, seconds_left
 from airflow_provider_genesys.exceptions import (
     CloudUnavailableError,
     ExportFailedError,
@@ -22,6 +22,7 @@ from airflow_provider_genesys.exceptions import (
     JobLimitError,
     NotFoundError,
 )
+from airflow_provider_genesys.retries import pause
 from airflow_provider_genesys.tasks.task_state import TaskState
 from airflow_provider_genesys.triggers.export import GenesysExportTrigger
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import random
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +14,7 @@ from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
 from airflow.sdk import Context
 
 from airflow_provider_genesys.exceptions import CloudUnavailableError, SourceUnavailableError, UrlExpiredError
+from airflow_provider_genesys.retries import pause
 from airflow_provider_genesys.tasks import reports
 from airflow_provider_genesys.tasks.checkpoint_mirror import CheckpointMirror
 from airflow_provider_genesys.tasks.failures import failing_fast, of_window
@@ -162,15 +163,15 @@ class GenesysExportTransferOperator(ExportLoader):
                     raise
                 reports.paused(reports.tags_of(context))
                 self.log.warning("%s", error)
-            pause = outage.pause(*self.outage_pause)
-            self.log.warning("The outage lasts %.0f s so far; going on in %.0f s.", outage.seconds, pause)
+            seconds = outage.pause(*self.outage_pause)
+            self.log.warning("The outage lasts %.0f s so far; going on in %.0f s.", outage.seconds, seconds)
             if self.deferrable:
                 self.defer(
-                    trigger=TimeDeltaTrigger(timedelta(seconds=pause)),
+                    trigger=TimeDeltaTrigger(timedelta(seconds=seconds)),
                     method_name="resume",
                     kwargs={"began": outage.began.isoformat(), "newest": recreated.newest},
                 )
-            time.sleep(pause)
+            time.sleep(seconds)
             restart = False
 
     @property
@@ -210,5 +211,6 @@ class Outage:
         return (datetime.now(timezone.utc) - self.began).total_seconds()
 
     def pause(self, least: float, most: float) -> float:
-        """Return the seconds to pause: half of what the outage has lasted, within bounds, with jitter."""
-        return min(max(self.seconds / 2, least), most) * random.uniform(0.8, 1.2)  # noqa: S311 - jitter
+        """Return the seconds to pause: half of what the outage has lasted or more, within bounds, with jitter."""
+        # How often was tried is lost over a pause; what that would have taken is not.
+        return pause(int(math.log2(max(self.seconds / least, 1))), least, most)

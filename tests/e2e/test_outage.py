@@ -20,7 +20,7 @@ DAY = datetime(2026, 11, 22, tzinfo=timezone.utc)
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(GenesysExportTransferOperator, "outage_pause", (0.1, 0.2))
-    monkeypatch.setattr(download, "_LONGEST_BACKOFF", 0.02)
+    monkeypatch.setattr(download, "_BACKOFF", (0.02, 0.02))
 
 
 @pytest.mark.outcome(

@@ -240,7 +240,7 @@ def only_file(at: Scene) -> str:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Downloads wait for next to nothing between two requests."""
-    monkeypatch.setattr("airflow_provider_genesys.source.download._LONGEST_BACKOFF", 0.01)
+    monkeypatch.setattr("airflow_provider_genesys.source.download._BACKOFF", (0.01, 0.01))
     monkeypatch.setattr("airflow_provider_genesys.source.download._BEFORE_AGAIN", 0.01)
 
 

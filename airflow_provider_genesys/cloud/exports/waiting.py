@@ -2,31 +2,17 @@
 
 from __future__ import annotations
 
-import math
-import random
-from collections.abc import Callable
 from datetime import datetime, timezone
 from typing import Any
 
 from airflow_provider_genesys.cloud.exports.base import ExportState, ExportStatus
 from airflow_provider_genesys.exceptions import CloudUnavailableError, GenesysError
+from airflow_provider_genesys.retries import pause
 
 MAX_ERRORS = 30
 """A wait gives up after this many errors in a row: about half an hour at a pause of one minute."""
 
 RATE_LIMITED = 429
-
-
-def pause(polls: int, first: float, longest: float, jitter: Callable[[], float] = random.random) -> float:
-    """Return the seconds to sleep before the next poll, after ``polls`` polls.
-
-    A ceiling doubles with each poll, from twice ``first`` up to ``longest``. The pause is a random value in the upper
-    half below the ceiling, never shorter than ``first``. So waits that began together drift apart.
-
-    :param jitter: returns a number from 0 to 1.
-    """
-    ceiling = min(longest, math.ldexp(first, min(polls, 64) + 1))
-    return max(first, ceiling * (1 + jitter()) / 2)
 
 
 def seconds_left(deadline: datetime) -> float:
@@ -37,7 +23,7 @@ def seconds_left(deadline: datetime) -> float:
 class Watch:
     """One wait for one export: holds the number of polls, the last status, and the number of errors in a row.
 
-    :param first: seconds before the first poll, see :func:`pause`.
+    :param first: seconds before the first poll, see :func:`.retries.pause`.
     :param longest: the longest pause between two polls, in seconds.
     :param log: a logger of ``logging`` or of Airflow. It gets each change of state or progress once.
     """

@@ -6,8 +6,9 @@ from datetime import datetime, timedelta, timezone
 import pytest
 
 from airflow_provider_genesys.cloud.exports.base import ExportState, ExportStatus
-from airflow_provider_genesys.cloud.exports.waiting import MAX_ERRORS, Watch, pause, seconds_left
+from airflow_provider_genesys.cloud.exports.waiting import MAX_ERRORS, Watch, seconds_left
 from airflow_provider_genesys.exceptions import AuthenticationError, CloudUnavailableError
+from airflow_provider_genesys.retries import pause
 
 LOG = logging.getLogger("test.waiting")
 

@@ -47,7 +47,7 @@ class ToFolder(GenesysExportTransferOperator):
     outage_pause = (0.01, 0.02)
 
     def make_sink(self) -> Sink:
-        return LocalSink(self.folder, "ndjson", dead_letter_raw="drop")
+        return LocalSink(self.folder, "ndjson", part_size=10_000, dead_letter_raw="drop")
 
 
 class Reported:
@@ -109,7 +109,9 @@ def test_a_load_is_reported_everywhere(reported: Reported, caplog: pytest.LogCap
     assert reported.context["outlet_events"][OUTLET].extra == summary
     for shown in (reported.context["ti"].pushed["checkpoint"], reported.store.get("checkpoint")):
         assert shown["record_index"] == RECORDS
-    assert "records/s" in caplog.text
+    lines = [(record.name, record.message) for record in caplog.records if "records/s" in record.message]
+    assert [name.rpartition(".")[2] for name, _ in lines] == ["progress", "run"], "while it runs, and at its end"
+    assert f"{RECORDS} records" in lines[-1][1]
 
 
 @pytest.mark.parametrize(("told", "fails"), [(RECORDS, False), (RECORDS + 1, True)])
@@ -128,7 +130,7 @@ def test_the_number_that_the_handle_tells_is_held_against_the_records(
 def test_pauses_of_an_outage_are_counted(
     start_genesys: Callable[..., FakeGenesys], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(download, "_LONGEST_BACKOFF", 0.01)
+    monkeypatch.setattr(download, "_BACKOFF", (0.01, 0.01))
     genesys = start_genesys(records=RECORDS, job_seconds=0)
     reported = Reported(monkeypatch, tmp_path)
     genesys.fail_next("/archive/", status=503, times=6)  # what one attempt spends
