@@ -19,6 +19,8 @@ from airflow_provider_genesys.times import iso_time, midnight
 if TYPE_CHECKING:
     from airflow_provider_genesys.cloud.http.client import CloudClient
 
+COUNTED = "conversation_details"
+"""The kind that aggregates count, too."""
 SAMPLED_PAGES = 10
 """Number of pages to read of the sampled day if the aggregates say how many records it has."""
 DAY = timedelta(days=1)
@@ -36,8 +38,11 @@ class Plan:
     days: int
     records: int
     pages: int
+    comparisons: int
+    """Requests to hold the days against Genesys' aggregates, one for each; a second where conversations are missing."""
     requests: int
-    """Requests to the Genesys API: for pages, and for each day to create, poll and open its export."""
+    """All requests to the Genesys API: for pages and comparisons, and for each day to create, poll and open its
+    export."""
     bytes: int
     """Bytes of JSON, as Genesys delivers them."""
     rows: dict[str, int]
@@ -57,7 +62,7 @@ class Plan:
         return [
             f"{self.days} days of {self.kind}, {self.window_start} to {self.window_end}, about:",
             f"  records   {self.records:>14,}  counted by {self.counted_by}",
-            f"  requests  {self.requests:>14,}  of which {self.pages:,} pages",
+            f"  requests  {self.requests:>14,}  of which {self.pages:,} pages, {self.comparisons:,} comparisons",
             f"  minutes   {self.minutes:>14,.1f}  at the connection's request budget",
             f"  bytes     {self.bytes:>14,}  of JSON",
             *rows,
@@ -124,6 +129,7 @@ def _paged(client: CloudClient, kind: str) -> QueryFamily:
 def _describe(kind: str, request: ExportRequest, sample: Sample, per_day: list[int], page_size: int) -> Plan:
     """Return the plan for days with ``per_day`` records each, by the measures of the sample."""
     pages = sum(max(1, math.ceil(records / page_size)) for records in per_day)
+    comparisons = 0 if kind != COUNTED or request.filters else len(per_day)
     children = {f"{kind}_{child}": _scaled(rows, sample, per_day) for child, rows in sample.rows.items()}
     return Plan(
         kind=kind,
@@ -132,7 +138,8 @@ def _describe(kind: str, request: ExportRequest, sample: Sample, per_day: list[i
         days=len(per_day),
         records=sum(per_day),
         pages=pages,
-        requests=pages + len(per_day) * (_BESIDE_PAGES + sample.polls),
+        comparisons=comparisons,
+        requests=pages + comparisons + len(per_day) * (_BESIDE_PAGES + sample.polls),
         bytes=_scaled(sample.bytes, sample, per_day),
         rows={kind: sum(per_day), **children},
         sampled_records=sample.records,
@@ -146,7 +153,7 @@ def _in_days(request: ExportRequest) -> ExportRequest:
 
 def _counts(client: CloudClient, kind: str, request: ExportRequest, sampled: datetime) -> Mapping[date, int]:
     """Return the number of records of each day, including the sampled day; empty if the aggregates do not say."""
-    if kind != "conversation_details":
+    if kind != COUNTED:
         return {}
     try:
         counts = conversations_by_day(client, request.window_start, request.window_end)

@@ -22,8 +22,8 @@ class GenesysPlanBackfillOperator(BaseOperator):
     """Export one day, and tell from it and from Genesys' aggregates what the days of a window will cost.
 
     For conversation and user details. XCom ``return_value`` is {kind, window_start, window_end, days, records, pages,
-    requests, minutes, bytes, rows: {table: number}, sampled_day, sampled_records, counted_by, available_until}, all but
-    ``days`` estimates. The sampled day's export costs more requests.
+    comparisons, requests, minutes, bytes, rows: {table: number}, sampled_day, sampled_records, counted_by,
+    available_until}, all but ``days`` estimates. The sampled day's export costs more requests.
 
     :param kind: what is to be exported. (templated)
     :param window_start: first moment of the backfill; it is asked for in whole UTC days. Default: as for

@@ -11,7 +11,7 @@ from airflow.sdk import AssetAlias, BaseOperator, Context
 from airflow_provider_genesys.exceptions import ConfigurationError
 from airflow_provider_genesys.hooks.object_store import open_folder
 from airflow_provider_genesys.hooks.postgres import connect
-from airflow_provider_genesys.tasks.arguments import contract_of
+from airflow_provider_genesys.tasks.arguments import contract_of, is_rendered_later
 from airflow_provider_genesys.tasks.failures import failing_fast
 from airflow_provider_genesys.tasks.reconcile import (
     KIND,
@@ -52,13 +52,13 @@ class GenesysReconcileOperator(BaseOperator):
     :param folder_conn_id: the connection to it; default ``aws_default`` or ``wasb_default``. (templated)
     :param partition_format: how partitions below ``folder`` are named, as the loading operator was given it.
     :param contract: by which they were loaded; see :class:`~.transfers.base.GenesysExportTransferOperator`. (templated)
-    :param reconcile: ``warn``, or ``fail`` where the window differs.
+    :param reconcile: ``warn``, or ``fail`` where the window differs. (templated)
     :param genesys_conn_id: the Genesys connection. (templated)
     """
 
     template_fields: Sequence[str] = (
         *("handle", "window_start", "window_end", "table", "schema", "postgres_conn_id", "folder", "folder_conn_id"),
-        *("contract", "genesys_conn_id"),
+        *("contract", "reconcile", "genesys_conn_id"),
     )
     ui_color = "#e6f5e0"
 
@@ -92,7 +92,8 @@ class GenesysReconcileOperator(BaseOperator):
         self.contract = contract
         self.reconcile = reconcile
         self.genesys_conn_id = genesys_conn_id
-        check_mode(reconcile)
+        if not is_rendered_later(reconcile):
+            check_mode(reconcile)
 
     @cached_property
     def hook(self) -> GenesysCloudHook:
@@ -103,6 +104,7 @@ class GenesysReconcileOperator(BaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Compare the window and return what was found."""
+        check_mode(self.reconcile)
         handle = self.handle or {}
         with failing_fast(), self.hook:
             given = read_window("the operator's arguments", self.window_start, self.window_end)

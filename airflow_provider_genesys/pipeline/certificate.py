@@ -69,8 +69,7 @@ class Certificate:
     expected_records: int | None = None
     """Number of records that Genesys reports; None if it reports none. See :mod:`.budget`."""
     reconciliation: dict[str, Any] | None = None
-    """The comparison of the sink with Genesys' aggregates. None if nothing was compared, and always in a manifest,
-    which is written earlier."""
+    """The comparison of the sink with Genesys' aggregates when the load was complete. None if nothing was compared."""
     started_at: str | None = None
     ended_at: str | None = None
     """When the last attempt began, and when it had read everything."""

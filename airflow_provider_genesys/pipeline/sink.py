@@ -61,6 +61,19 @@ class Sink(Protocol):
 
 
 @runtime_checkable
+class AmendingSink(Protocol):
+    """What a sink has beside :class:`Sink` where it keeps the certificate with the data."""
+
+    def amend(self, certificate: Certificate) -> None:
+        """After ``finish``: keep ``certificate``, which says more of the same load, in place of what that returned.
+
+        Where a newer attempt has begun meanwhile, nothing is changed.
+
+        :raises SinkUnavailableError: the sink cannot be reached. The load is complete all the same.
+        """
+
+
+@runtime_checkable
 class JoiningSink(Protocol):
     """A :class:`Sink` that also keeps one certificate over all shards of a load.
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from airflow_provider_genesys.contracts.contract import Contract
     from airflow_provider_genesys.hooks.genesys import GenesysCloudHook
     from airflow_provider_genesys.pipeline.certificate import Certificate
+    from airflow_provider_genesys.pipeline.sink import Sink
     from airflow_provider_genesys.stores.base import ObjectStore
 
 log = logging.getLogger(__name__)
@@ -48,6 +49,7 @@ def check_mode(mode: str) -> None:
 
 def reconciled(
     certificate: Certificate,
+    sink: Sink,
     hook: GenesysCloudHook,
     view: Callable[[], SinkView | None],
     context: Context,
@@ -57,10 +59,12 @@ def reconciled(
 ) -> Certificate:
     """Return the certificate with the comparison of its window, if Genesys' aggregates count its kind.
 
+    :param sink: has finished the load; where it keeps the certificate, that has the comparison from now on.
     :param view: returns the sink's view; None if the sink cannot be read back.
     :param filtered: whether the export has filters, which aggregates cannot apply.
     :raises IncompleteError: it differs, and ``mode`` is ``fail``.
     """
+    check_mode(mode)
     if certificate.kind != KIND or mode == "off" or certificate.shard:
         return certificate
     from airflow_provider_genesys.completeness.verdict import not_comparable
@@ -71,8 +75,20 @@ def reconciled(
     else:
         found = compare(hook, window, view(), mode)
     context["ti"].xcom_push(key=XCOM, value=found.as_json())
+    certificate = replace(certificate, reconciliation=found.as_json())
+    _keep(sink, certificate)
     judge(found, mode)
-    return replace(certificate, reconciliation=found.as_json())
+    return certificate
+
+
+def _keep(sink: Sink, certificate: Certificate) -> None:
+    from airflow_provider_genesys.pipeline.sink import AmendingSink
+
+    if isinstance(sink, AmendingSink):
+        try:
+            sink.amend(certificate)
+        except GenesysError as error:
+            log.warning("The load is complete, but its certificate does not have the comparison: %s", error)
 
 
 def view_of_table(connect: Callable[[], object], schema: str, table: str, contract: Contract) -> SinkView | None:

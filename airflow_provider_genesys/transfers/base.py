@@ -68,7 +68,7 @@ class GenesysExportTransferOperator(ExportLoader):
         ``at_least`` fails where records or bytes are missing and warns of more; ``fail``, ``warn`` in the log, or
         ``ignore``. The certificate holds both numbers.
     :param reconcile: of conversation details, what is done where the sink and Genesys' aggregates count differently:
-        ``fail``, ``warn`` in the log, or ``off`` for no comparison. See ``docs/completeness.md``.
+        ``fail``, ``warn`` in the log, or ``off`` for no comparison. See ``docs/completeness.md``. (templated)
     :param on_clear: ``restart`` or ``resume``.
     :param deferrable: while the archive cannot be reached, and while an export that had to be created again runs,
         pause in the triggerer rather than in a worker.

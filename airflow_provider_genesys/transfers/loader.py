@@ -17,7 +17,13 @@ from airflow.sdk import AssetAlias, BaseOperator, BaseOperatorLink, Context
 
 from airflow_provider_genesys.links.genesys import GenesysExportLink
 from airflow_provider_genesys.tasks import reports
-from airflow_provider_genesys.tasks.arguments import check_contract, contract_for, hash_key_of, shard_of
+from airflow_provider_genesys.tasks.arguments import (
+    check_contract,
+    contract_for,
+    hash_key_of,
+    is_rendered_later,
+    shard_of,
+)
 from airflow_provider_genesys.tasks.checkpoint_mirror import CheckpointMirror
 from airflow_provider_genesys.tasks.handle import asked_of, window_of
 from airflow_provider_genesys.tasks.landed import LandedArchives
@@ -57,6 +63,7 @@ class ExportLoader(BaseOperator):
         "shard",
         "max_dead_letters",
         "max_dead_letter_ratio",
+        "reconcile",
         "genesys_conn_id",
         "source_conn_id",
         "checkpoint_mirror_conn_id",
@@ -129,7 +136,8 @@ class ExportLoader(BaseOperator):
         self.genesys_conn_id = genesys_conn_id
         self.source_conn_id = source_conn_id
         self.checkpoint_mirror_conn_id = checkpoint_mirror_conn_id
-        check_mode(reconcile)
+        if not is_rendered_later(reconcile):
+            check_mode(reconcile)
         check_contract(contract, contract_modes, kind=kind, folder=self._folder, check=self.fits)
 
     @property
@@ -192,11 +200,12 @@ class ExportLoader(BaseOperator):
         from airflow_provider_genesys.pipeline.run import run
 
         load, options = self.prepare(context, mirror, handle, restart=restart)
+        sink = self.make_sink()
         with self.results(handle) as result:
-            certificate = run(load, result, self.make_sink(), options, mirror.committed)
+            certificate = run(load, result, sink, options, mirror.committed)
         view = partial(self.sink_view, load.contract)
         filtered = bool(mapping(self.filters, "filters") or (handle.get("request") or {}).get("filters"))
-        certificate = reconciled(certificate, self.hook, view, context, self.reconcile, filtered=filtered)
+        certificate = reconciled(certificate, sink, self.hook, view, context, self.reconcile, filtered=filtered)
         return self.report(context, certificate, load.contract)
 
     def prepare(

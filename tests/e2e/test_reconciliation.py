@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
@@ -42,13 +43,17 @@ class Scene:
 
     def load(self, day: datetime, *, reconcile: str = "warn") -> Any:
         """Load one day into both sinks; return the run."""
-        with DAG("reconciled_load", schedule=None, start_date=FIRST) as dag:
+        with DAG("reconciled_load", schedule=None, start_date=FIRST, params={"reconcile": reconcile}) as dag:
             create = GenesysCreateExportOperator(
                 task_id="create", kind="conversation_details", options={"startOfDayIntervalMatching": True}
             )
             wait = GenesysExportSensor(task_id="wait", kind="conversation_details", export_id=create.output)
             GenesysExportToPostgresOperator(
-                task_id="postgres", handle=wait.output, table="details", reconcile=reconcile, outlets=[DETAILS]
+                task_id="postgres",
+                handle=wait.output,
+                table="details",
+                reconcile="{{ params.reconcile }}",
+                outlets=[DETAILS],
             )
             GenesysExportToS3Operator(
                 task_id="s3",
@@ -56,18 +61,31 @@ class Scene:
                 s3_bucket=self.warehouse.bucket,
                 s3_prefix="details",
                 output_format="parquet" if day == SECOND else "ndjson.gz",
-                reconcile=reconcile,
+                reconcile="{{ params.reconcile }}",
             )
         return run_dag(dag, None, **window_of(day))
 
     def verdicts(self, run: Any) -> dict[str, dict[str, Any]]:
         return {task: xcoms(run, task)["reconciliation"] for task in ("postgres", "s3")}
 
+    def kept(self, day: datetime) -> dict[str, Any]:
+        """What the certificates say that are kept with the data."""
+        start = day.isoformat()
+        statement = f"SELECT certificate -> 'reconciliation' FROM genesys_ledger WHERE window_start = '{start}'"
+        (((ledger,),), objects) = self.warehouse.query(statement), self.warehouse.objects()
+        (manifest,) = (
+            body
+            for key, body in objects.items()
+            if key.startswith(f"details/dt={day:%Y-%m-%d}/") and key.endswith("/_manifest.json")
+        )
+        return {"postgres": ledger, "s3": json.loads(manifest)["reconciliation"]}
+
     def compare(self, day: datetime, *, reconcile: str = "warn") -> Any:
         """Compare one day that was loaded, in both sinks; return the run."""
-        with DAG("reconcile", schedule=None, start_date=FIRST) as dag:
-            GenesysReconcileOperator(task_id="postgres", table="details", reconcile=reconcile)
-            GenesysReconcileOperator(task_id="s3", folder=f"s3://{self.warehouse.bucket}/details", reconcile=reconcile)
+        folder, mode = f"s3://{self.warehouse.bucket}/details", "{{ params.reconcile }}"
+        with DAG("reconcile", schedule=None, start_date=FIRST, params={"reconcile": reconcile}) as dag:
+            GenesysReconcileOperator(task_id="postgres", table="details", reconcile=mode)
+            GenesysReconcileOperator(task_id="s3", folder=folder, reconcile=mode)
         return run_dag(dag, None, **window_of(day))
 
     def found(self, day: datetime) -> tuple[str, str]:
@@ -102,6 +120,7 @@ def test_a_dropped_conversation_turns_the_certificate_red_until_it_arrives(scene
     assert "no conversation of the 7 days before" in first["s3"]["reason"]
     whole = scene.load(SECOND, reconcile="fail")
     assert whole.state == "success"
+    assert scene.kept(SECOND) == scene.verdicts(whole)
     for task, found in scene.verdicts(whole).items():
         assert (found["verdict"], found["state"], found["requests"]) == ("agrees", "provisional", 1)
         assert found["counts"]["nConversations"] == {"genesys": PER_DAY, "sink": PER_DAY}
@@ -114,6 +133,7 @@ def test_a_dropped_conversation_turns_the_certificate_red_until_it_arrives(scene
     scene.history.left_out.add(late)
     red = scene.load(SECOND, reconcile="fail")
     assert red.state == "failed"
+    assert scene.kept(SECOND) == scene.verdicts(red)
     found = scene.verdicts(red)["s3"]
     assert (found["verdict"], found["counts"]["nConversations"]) == ("differs", {"genesys": 60, "sink": 59})
     assert "that Genesys counts, 1 are not in the sink" in found["reason"]

@@ -137,8 +137,7 @@ class Attempt:
         self._ledger.confirm(self.entry)
         failpoint(CHECKED)
         closed = self._landed(certificate)
-        lists = {"children": self.entry.children, "dead_letters": self.entry.dead_letters}
-        write_manifest(self._store, self._layout.manifest, closed, **lists, replayed=self.entry.replayed)
+        self._write_manifest(closed)
         failpoint(MANIFEST_WRITTEN)
         for key in stored.keys() - {part.key for part in listed} - {self._layout.manifest}:
             self._store.delete(key)
@@ -146,6 +145,14 @@ class Attempt:
         failpoint(CLEANED)
         self._append(state="complete")
         return closed
+
+    def amend(self, certificate: Certificate) -> None:
+        """Write the manifest of the finished load once more.
+
+        :raises FencedError: somebody has begun to change the load; the manifest is theirs.
+        """
+        self._append()
+        self._write_manifest(certificate)
 
     def abort(self) -> None:
         """Throw away what is gathered. Never raises."""
@@ -226,6 +233,10 @@ class Attempt:
     def _is_same(self, part: Part) -> bool:
         found = read_through(self._store, part.key, size=part.bytes)
         return found is not None and found.sha256 == part.sha256
+
+    def _write_manifest(self, certificate: Certificate) -> None:
+        lists = {"children": self.entry.children, "dead_letters": self.entry.dead_letters}
+        write_manifest(self._store, self._layout.manifest, certificate, **lists, replayed=self.entry.replayed)
 
     def _landed(self, certificate: Certificate) -> Certificate:
         return certificate.accounted(

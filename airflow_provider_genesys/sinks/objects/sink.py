@@ -8,9 +8,9 @@ complete.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
-from airflow_provider_genesys.exceptions import SinkUnavailableError, error_context
+from airflow_provider_genesys.exceptions import FencedError, SinkUnavailableError, error_context
 from airflow_provider_genesys.pipeline.certificate import Certificate
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
 from airflow_provider_genesys.pipeline.load import Batch, Load
@@ -31,6 +31,7 @@ class ObjectSink:
         self._connect = connect
         self._settings = settings
         self._attempt: Attempt | None = None
+        self._finished: Attempt | None = None
 
     def open(self, load: Load, *, restart: bool) -> Checkpoint | None:
         """Claim the ledger and return the checkpoint of its last part."""
@@ -58,8 +59,14 @@ class ObjectSink:
         with self._working("finishing the load") as attempt:
             attempt.commit()
             closed = attempt.finish(certificate)
-        self._attempt = None
+        self._attempt, self._finished = None, attempt
         return closed
+
+    def amend(self, certificate: Certificate) -> None:
+        """See :meth:`.sink.AmendingSink.amend`: the manifest is written once more, with the same lists."""
+        if self._finished:
+            with error_context(f"Export {certificate.export_id}, adding to its manifest"), suppress(FencedError):
+                self._finished.amend(certificate)
 
     def join(self, load: Load, joined: Callable[[Sequence[Certificate]], Certificate]) -> Certificate | None:
         """See :meth:`.sink.JoiningSink.join`."""

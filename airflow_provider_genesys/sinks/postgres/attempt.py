@@ -68,6 +68,15 @@ class Attempt:
         """Publish what lies beside the table, check the account against the table, and mark the load complete."""
         return self._session.retried(lambda: self._finish(certificate), self._doing("completing it"))
 
+    def amend(self, certificate: Certificate) -> None:
+        """Keep another certificate of the load, which is complete; see :meth:`.sink.AmendingSink.amend`."""
+
+        def amended() -> None:
+            with self._session.transaction() as cursor:
+                self._tables.ledger.amend(cursor, certificate, self.claim.fence)
+
+        self._session.retried(amended, self._doing("adding to its certificate"))
+
     def join(self, joined: Callable[[Sequence[Certificate]], Certificate]) -> Certificate | None:
         """Mark the load over all shards complete, where it is."""
         with self._session.transaction() as cursor:

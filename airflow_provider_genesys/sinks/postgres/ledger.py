@@ -110,6 +110,10 @@ UPDATE {ledger} SET state = 'complete', certificate = %(certificate)s, taken_ove
     completed_at = now()
 WHERE load_id = %(load_id)s AND target = %(target)s AND shard = %(shard)s AND fence = %(fence)s
 """
+_AMEND = """
+UPDATE {ledger} SET certificate = %(certificate)s
+WHERE load_id = %(load_id)s AND target = %(target)s AND shard = %(shard)s AND fence = %(fence)s AND state = 'complete'
+"""
 _CERTIFICATE = """
 SELECT certificate FROM {ledger} WHERE load_id = %(load_id)s AND target = %(target)s AND shard = %(shard)s
 """
@@ -256,6 +260,10 @@ class Ledger:
         new = {"certificate": storable_json(cursor, certificate.to_json()), "taken_over": json.dumps(taken_over)}
         if not self._run(cursor, _COMPLETE, **new, fence=fence).rowcount:
             raise self._fenced(fence)
+
+    def amend(self, cursor: Cursor, certificate: Certificate, fence: int) -> None:
+        """Keep another certificate of the load, which is complete, unless a newer attempt has claimed it."""
+        self._run(cursor, _AMEND, certificate=certificate.to_json().decode(), fence=fence)
 
     def certificate(self, cursor: Cursor) -> Certificate:
         """Return the certificate of the load, which is complete."""

@@ -108,6 +108,11 @@ class PostgresSink:
         self._session.close()
         return final
 
+    def amend(self, certificate: Certificate) -> None:
+        """See :meth:`.sink.AmendingSink.amend`: one statement."""
+        self._opened.amend(certificate)
+        self._session.close()
+
     def join(self, load: Load, joined: Callable[[Sequence[Certificate]], Certificate]) -> Certificate | None:
         """See :meth:`.sink.JoiningSink.join`: one transaction."""
         attempt = self._opened

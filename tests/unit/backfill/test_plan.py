@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -71,11 +72,22 @@ def test_a_plan_tells_what_a_week_costs(client: CloudClient, genesys: FakeGenesy
     assert told.bytes == pytest.approx(size, rel=0.02)
     assert told.rows["conversation_details_segments"] == pytest.approx(segments, rel=0.05)
     assert told.rows["conversation_details"] == records
-    assert (told.days, told.pages, told.requests) == (7, 7 * 3, 7 * 3 + 7 * 4)
+    assert (told.days, told.pages, told.comparisons, told.requests) == (7, 7 * 3, 7, 7 * 3 + 7 * 4 + 7)
     assert told.minutes == round(told.requests / RATE, 1)
     assert told.sampled_day == "2026-11-08"
     assert told.counted_by == "aggregates"
     assert len(genesys.jobs) == 1 + 7
+
+
+def test_a_year_of_days_is_planned_by_a_dozen_counts_and_one_day(genesys: FakeGenesys, client: CloudClient) -> None:
+    genesys.conversations = 2
+    year = ExportRequest(FIRST - 365 * DAY, FIRST, options=WEEK.options)
+    told = plan(client, request=year)
+    assert (told.days, told.records, told.comparisons) == (365, 730, 365)
+    assert "365 comparisons" in told.lines()[2]
+    assert sum(seen.path == PATH for seen in genesys.requests) == 12
+    filtered = replace(year, window_start=FIRST - DAY, filters={"segmentFilters": [{}]})
+    assert plan(client, request=filtered).comparisons == 0
 
 
 def test_a_large_day_is_read_in_part(client: CloudClient) -> None:
