@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from airflow.exceptions import AirflowFailException
 
-from airflow_provider_genesys.__main__ import main
+from airflow_provider_genesys.commands.app import main
 from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
 from airflow_provider_genesys.transfers.genesys_entities_to_postgres import GenesysEntitiesToPostgresOperator
 from tests.support.task_context import run
