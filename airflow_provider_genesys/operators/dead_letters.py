@@ -28,14 +28,14 @@ if TYPE_CHECKING:
 class GenesysReplayDeadLettersOperator(BaseOperator):
     """Read the open dead letters of a table, bucket, container or queue again, through today's contract, into the same.
 
-    What becomes rows is marked as replayed; what still fails stays open with its new reason. Replaying twice changes
-    nothing, and in a table a replayed row never takes the place of a newer one. See ``docs/dead-letters.md``.
+    Letters that become rows are marked as replayed; those that still fail stay open with their new reason. A second
+    replay changes nothing. In a table, a replayed row never replaces a newer one. See ``docs/dead-letters.md``.
 
     One of ``table``, ``s3_bucket``, ``container_name`` and ``queue_url`` is given.
 
     XCom ``return_value`` is {letters, replayed, written, duplicates, still_open, unreadable, loads, loads_skipped,
-    strays, mended: {rule: count}, broken: {rule: count}}: ``mended`` are the rules that replayed letters had broken,
-    ``broken`` those that the others break now.
+    strays, mended: {rule: count}, broken: {rule: count}}: ``mended`` counts the rules that replayed letters had broken,
+    ``broken`` those that open letters break now.
 
     :param table: name of the table that was loaded. (templated)
     :param schema: its schema. (templated)
@@ -44,21 +44,21 @@ class GenesysReplayDeadLettersOperator(BaseOperator):
     :param container_name: the container that was loaded into. (templated)
     :param blob_prefix: the prefix of the loads in it. (templated)
     :param queue_url: the queue that was loaded into. (templated)
-    :param dead_letter_queue_url: the queue of its dead letters, which is no FIFO queue. (templated)
-    :param message_group_id: of ``queue_url``, as of the loading operator. (templated)
-    :param fencing: of ``s3_bucket``, as of the loading operator.
-    :param extra_args: of ``s3_bucket`` or ``container_name``, as of the loading operator.
-    :param dead_letter_raw: as of the loading operators. Only with ``keep`` are letters in clear read: anybody who may
-        write where the letters are can have made one.
+    :param dead_letter_queue_url: the queue of its dead letters, not a FIFO queue. (templated)
+    :param message_group_id: message group in ``queue_url``, as for the loading operator. (templated)
+    :param fencing: for ``s3_bucket``, as for the loading operator.
+    :param extra_args: for ``s3_bucket`` or ``container_name``, as for the loading operator.
+    :param dead_letter_raw: as for the loading operators. Letters in clear are read only with ``keep``: anyone with the
+        right to write there can make one.
     :param window_start: replay only loads whose window ends after this; with ``window_end``. (templated)
     :param window_end: replay only loads whose window starts before this. (templated)
-    :param contract: as of the loading operators; default: the built-in contract of the kind. (templated)
-    :param pii_key: where the key of hashed personal data is, as of the loading operators; default: what the contract
-        says. (templated)
+    :param contract: as for the loading operators; default: the built-in contract of the kind. (templated)
+    :param pii_key: where the key for hashing personal data is kept, as for the loading operators; default: as the
+        contract says. (templated)
     :param postgres_conn_id: the PostgreSQL connection. (templated)
     :param aws_conn_id: the AWS connection. (templated)
     :param wasb_conn_id: the Azure connection. (templated)
-    :param genesys_conn_id: the Genesys connection, with whose client secret the letters were encrypted. (templated)
+    :param genesys_conn_id: the Genesys connection; its client secret encrypted the letters. (templated)
     """
 
     template_fields: Sequence[str] = (
@@ -136,7 +136,7 @@ class GenesysReplayDeadLettersOperator(BaseOperator):
             replay = self._replay()
             account = replay.run(self._contract_of, f"{ti.dag_id}/{ti.run_id}/{ti.task_id}", self._window())
         if account.strays:
-            self.log.warning("%d things among the dead letters are none, and were left as they are.", account.strays)
+            self.log.warning("%d objects or messages are not dead letters; they were left as they are.", account.strays)
         self.log.info(
             "%d of %d dead letters were replayed, %d stay open.", account.replayed, account.letters, account.still_open
         )
@@ -151,7 +151,7 @@ class GenesysReplayDeadLettersOperator(BaseOperator):
         }
         given = [make for place, make in places.values() if place]
         if len(given) != 1:
-            raise ConfigurationError(f"Give exactly one of {', '.join(places)}: where the dead letters are.")
+            raise ConfigurationError(f"Give exactly one of {', '.join(places)}: the place of the dead letters.")
         return given[0]()
 
     def _in_postgres(self) -> PostgresReplay:

@@ -30,18 +30,18 @@ class GenesysCreateExportOperator(BaseOperator):
     """Ask Genesys Cloud for an export of one window, once.
 
     Creating is not repeatable, so the export's id is kept as soon as it is known: in the task's state store (Airflow
-    3.3 and later), or in the checkpoint store that ``checkpoint_conn_id`` leads to. A *retry* adopts the export of an
-    earlier try while that is alive, a *clear* always creates.
+    3.3 and later), or in the checkpoint store of ``checkpoint_conn_id``. A *retry* adopts the export of an earlier try
+    if it is still alive; a *clear* always creates a new one.
 
     XCom ``return_value`` is the export's id; XCom ``export`` is {export_id, kind, window_start, window_end,
     submitted_at, fingerprint, request: {filters, options}}, times in ISO 8601, UTC.
 
-    :param kind: what to export, e.g. ``recordings``, the archive; another that this release does not have fails the
-        task with a list of those it has. (templated)
-    :param window_start: first moment that belongs to the export: a datetime or ISO 8601, read as UTC where no zone is
-        given. Default: the run's conf or params ``window_start``, else the start of its data interval. (templated)
-    :param window_end: first moment that no longer does; given together with ``window_start``. (templated)
-    :param filters: further conditions, as the API of this kind takes them. (templated)
+    :param kind: what to export, e.g. ``recordings`` (the archive). An unknown kind fails the task with a list of all
+        kinds. (templated)
+    :param window_start: first moment of the export: a datetime or ISO 8601 text, in UTC if it has no zone. Default: the
+        run's conf or params ``window_start``, else the start of its data interval. (templated)
+    :param window_end: first moment after the export; given together with ``window_start``. (templated)
+    :param filters: further conditions, in the form of this kind's API. (templated)
     :param include: the parts of a recording that the archive holds. (templated)
     :param file_format: ``ndjson`` or ``json``. (templated)
     :param options: further settings of this kind of export. (templated)
@@ -49,18 +49,17 @@ class GenesysCreateExportOperator(BaseOperator):
     :param checkpoint_conn_id: for an Airflow before 3.3: a connection to Redis (type ``redis``) or DynamoDB (type
         ``aws``) where the export's id is kept. Without it, a retry there creates a second export. (templated)
     :param checkpoint_table: the DynamoDB table. (templated)
-    :param cancel_on_kill: cancel the export when Airflow ends the task in a worker. Off by default, because Airflow
-        does that on eviction and timeout as well, when the next try wants the export.
-    :param wait_for_completion: wait for the export to end, too. An export that fails or expires then fails the try,
-        and the next one creates it again; give the task ``retries``.
-    :param deferrable: wait in the triggerer rather than in a worker.
-        Default: ``[operators] default_deferrable`` of airflow.cfg.
-    :param late_data: what to do where Genesys does not have all data of the window yet, for kinds that come from
-        analytics: ``wait`` for it, or ``load`` what there is; the certificate then says that it is incomplete.
+    :param cancel_on_kill: cancel the export when Airflow ends the task in a worker. Off by default: Airflow also does
+        that on eviction and timeout, and then the next try needs the export.
+    :param wait_for_completion: also wait for the export to end. An export that fails or expires fails the try, and the
+        next try creates it again; give the task ``retries``.
+    :param deferrable: wait in the triggerer instead of a worker. Default: ``[operators] default_deferrable`` of
+        airflow.cfg.
+    :param late_data: what to do while Genesys lacks data of the window, for kinds that come from analytics: ``wait``
+        for it, or ``load`` what there is; then the certificate says that it is incomplete.
     :param poll_interval: seconds before the first poll; later pauses double, with jitter.
     :param max_poll_interval: the longest pause between two polls, in seconds.
-    :param timeout: seconds (or timedelta) that each wait, for the data and for the export, may last, from its beginning
-        and over all retries.
+    :param timeout: seconds (or timedelta) that each wait (for the data, for the export) may last, over all retries.
     """
 
     template_fields: Sequence[str] = (
@@ -133,9 +132,9 @@ class GenesysCreateExportOperator(BaseOperator):
         return self.take_turn(context)
 
     def take_turn(self, context: Context, event: Any = None, began: str | None = None, **_: Any) -> str:  # noqa: ARG002 -- event: of a timer, says nothing
-        """Do as :meth:`execute`; where jobs are limited and others are at work, wait for a turn first.
+        """Do the same as :meth:`execute` after a wait for a free job slot; wait again if there is none.
 
-        :param began: when that wait began; dag.test() of Airflow 3.3 gives none, and the try began before.
+        :param began: when that wait began. dag.test() of Airflow 3.3 drops it; then the try's start is used.
         """
         since = datetime.fromisoformat(began) if began else context["ti"].start_date or datetime.now(timezone.utc)
         while True:
@@ -145,7 +144,7 @@ class GenesysCreateExportOperator(BaseOperator):
                 await_job_slot(error, since, self._wait, self._defer("take_turn", began=since.isoformat()))
 
     def resume(self, context: Context, event: dict[str, Any] | None = None, **_: Any) -> str:
-        """Go on after the event of an export's trigger; without one, begin as :meth:`execute` does."""
+        """Continue after the event of the export's trigger; without an event, begin like :meth:`execute`."""
         if not event or "export_id" not in event:
             return self.execute(context)
         with failing_fast(), self._one_try(context), self.hook:
@@ -159,7 +158,7 @@ class GenesysCreateExportOperator(BaseOperator):
             return self._finish(context, export["export_id"])
 
     def on_kill(self) -> None:
-        """Cancel the export, where that is wanted and there is one."""
+        """Cancel the export, if there is one and ``cancel_on_kill`` is set."""
         if self.cancel_on_kill and self._export_id:
             with self.hook as hook:
                 hook.cancel_export(self._export_id, self.kind)
@@ -169,12 +168,12 @@ class GenesysCreateExportOperator(BaseOperator):
         return Wait(self.poll_interval, self.max_poll_interval, self.timeout)
 
     def _defer(self, method: str, **kwargs: Any) -> Defer | None:
-        """Return what defers this task until ``method`` goes on; None where it polls in the worker."""
+        """Return the call that defers this task until ``method`` resumes it; None if it polls in the worker."""
         return partial(self.defer, method_name=method, kwargs=kwargs) if self.deferrable else None
 
     @contextmanager
     def _one_try(self, context: Context) -> Iterator[TaskState]:
-        """Give what the tries of this task share; how this one ends is noted there."""
+        """Yield the state that all tries of this task share. How this try ends is noted in it."""
         with ExitStack() as stack:
             elsewhere = None
             if self.checkpoint_conn_id and context.get("task_state_store") is None:
@@ -187,7 +186,7 @@ class GenesysCreateExportOperator(BaseOperator):
     def _obtain(self, context: Context, state: TaskState) -> dict[str, Any]:
         window = resolve_window(self.window_start, self.window_end, context)
         if window.end > datetime.now(timezone.utc):
-            self.log.warning("The window %s is not over: what comes later will be missing from this export.", window)
+            self.log.warning("The window %s is not over: later data will be missing from this export.", window)
         request = ExportRequest(
             window.start,
             window.end,
@@ -202,12 +201,12 @@ class GenesysCreateExportOperator(BaseOperator):
             with of_window(window.start.isoformat(), window.end.isoformat()):
                 wait_for_data(self.hook, self.kind, window.end, self._wait, context, late_data=late, defer=defer)
                 export = self._create(request)
-        # The id is worth nothing until it is kept: nothing comes between.
+        # Keep the id at once: if the try ends between the two calls, the id is lost.
         state.keep(export)
         return export
 
     def _adopt(self, kept: dict[str, Any] | None, fingerprint: str) -> dict[str, Any] | None:
-        """Return the export of an earlier try, if it is of the same request and not lost."""
+        """Return the export of an earlier try if it has the same request and is not lost."""
         if not kept or kept["fingerprint"] != fingerprint:
             return None
         try:

@@ -1,4 +1,4 @@
-"""Finish what earlier runs have begun and given up: loads that the ledger of a sink has, and not as complete."""
+"""Finish loads that earlier runs began and gave up: those in a sink's ledger that are not complete."""
 
 from __future__ import annotations
 
@@ -40,23 +40,23 @@ ENDED = {*FAILED, "success", "skipped"}
 
 
 class GenesysFinishLoadsOperator(ExportLoader):
-    """Finish the loads that the sink's ledger has as begun, and whose tasks have failed for good.
+    """Finish the loads that the sink's ledger has as begun and whose tasks have failed for good.
 
-    A load goes on from its checkpoint while its export is alive. Where the export is gone, another of the same window
-    is asked for, and the load begins again when that has ended; meanwhile the task waits without a worker.
+    A load continues from its checkpoint while its export is alive. If the export is gone, a new export of the same
+    window is created, and the load begins again when that has ended. Meanwhile the task waits without a worker.
 
-    Taken up are loads of this operator's kind, contract and filters. Left alone are those of a task that runs, waits or
-    will be tried again, that a person has marked as a success, or that this Airflow does not know.
+    Only loads of this operator's kind, contract and filters are finished. A load is left alone if its task runs, waits
+    or will be tried again, if a person marked it as a success, or if this Airflow does not know it.
 
-    XCom ``return_value`` is a list with the summary of the certificate of each load that was finished. Where one fails,
-    the others go on, and the task fails with the first error.
+    XCom ``return_value`` is a list with the certificate's summary of each finished load. If a load fails, the others
+    are still finished; then the task fails with the first error.
 
     For the other parameters see the loading operator of the sink; its settings have to be the same.
 
-    :param include: of a new export, as for :class:`.export.GenesysCreateExportOperator`. (templated)
+    :param include: for a new export, as for :class:`.export.GenesysCreateExportOperator`. (templated)
     :param file_format: of a new export, likewise. (templated)
     :param options: of a new export, likewise. (templated)
-    :param poll_interval: seconds between two looks at the exports that are not ready.
+    :param poll_interval: seconds between two looks at exports that are not ready.
     :param timeout: seconds (or timedelta) that a new export may take.
     """
 
@@ -99,7 +99,7 @@ class GenesysFinishLoadsOperator(ExportLoader):
         finished: list[dict[str, Any]] | None = None,
         **_: Any,
     ) -> list[dict[str, Any]]:
-        """Go on after the wait for an export; which one the ledger says."""
+        """Continue after the wait for an export; the ledger says for which."""
         return self._finish_all(context, finished or [])
 
     def _finish_all(self, context: Context, finished: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -117,7 +117,7 @@ class GenesysFinishLoadsOperator(ExportLoader):
         return finished
 
     def _outcome(self, load: LoadFacts, context: Context) -> dict[str, Any] | GenesysError | None:
-        """Return the summary of the load's certificate, None while its export is not ready, or why it has failed."""
+        """Return the certificate's summary; None while the export is not ready; or the error of a failed load."""
         try:
             return self._finish(load, context)
         except GenesysError as error:
@@ -125,14 +125,18 @@ class GenesysFinishLoadsOperator(ExportLoader):
             return error
 
     def _given_up(self, context: Context) -> Iterator[LoadFacts]:
-        """Yield the loads that are this operator's to finish."""
+        """Yield the loads that this operator has to finish."""
         with failing_fast():
             found = self.unfinished_loads()
         for load in found:
             if load.kind != self.kind or self.load_of(_handle(load), context).load_id != load.load_id:
-                self.log.info("Load %s is left: it is of another kind, contract or filter.", load.load_id)
+                self.log.info("Load %s is left alone: it is of another kind, contract or filter.", load.load_id)
             elif not _has_failed(load.run_id, context):
-                self.log.info("Load %s is left: %s has not failed, or is not known here.", load.load_id, load.run_id)
+                self.log.info(
+                    "Load %s is left alone: its task %s has not failed, or is not known here.",
+                    load.load_id,
+                    load.run_id,
+                )
             else:
                 yield load
 
@@ -153,7 +157,7 @@ class GenesysFinishLoadsOperator(ExportLoader):
             return None
 
     def _alive(self, load: LoadFacts) -> ExportStatus | None:
-        """Return the state of the load's export; None where it is lost."""
+        """Return the state of the load's export; None if it is lost."""
         try:
             status = self.hook.get_export(load.export_id, load.kind)
         except (NotFoundError, ExportGoneError):
@@ -163,7 +167,7 @@ class GenesysFinishLoadsOperator(ExportLoader):
         return None if ended(status) in (Outcome.GONE, Outcome.FAILED) else status
 
     def _create_again(self, load: LoadFacts, context: Context) -> None:
-        """Ask for the window again, and keep the new export's id in the ledger, for the next look and the next try."""
+        """Create a new export of the window, and keep its id in the ledger for the next look and the next try."""
         from airflow_provider_genesys.cloud.exports.base import ExportRequest
 
         request = ExportRequest(
@@ -176,7 +180,7 @@ class GenesysFinishLoadsOperator(ExportLoader):
         )
         submitted_at = datetime.now(timezone.utc).isoformat()
         export_id = self.hook.create_export(load.kind, request)
-        self.log.warning("Export %s is lost; asked for export %s of its window.", load.export_id, export_id)
+        self.log.warning("Export %s is lost; export %s of the same window was created.", load.export_id, export_id)
         sink = self.make_sink()
         try:
             again = {**_handle(load), "export_id": export_id, "submitted_at": submitted_at}
@@ -185,7 +189,7 @@ class GenesysFinishLoadsOperator(ExportLoader):
             sink.abort()
 
     def _wait(self, context: Context, finished: list[dict[str, Any]]) -> None:
-        """Let a while pass, without a worker."""
+        """Pause; deferred if possible."""
         if datetime.now(timezone.utc) - context["ti"].start_date > timedelta(seconds=self.timeout):
             raise ExportTimeoutError(f"Exports were not ready after {self.timeout:.0f} s; the next run looks again.")
         if self.deferrable:
@@ -258,7 +262,7 @@ def _handle(load: LoadFacts) -> dict[str, Any]:
 
 
 def _has_failed(run_id: str, context: Context) -> bool:
-    """Whether nobody works on the load, or will: its task has failed for good, or is this one.
+    """Whether no task works on the load or will: its task has failed for good, or is this one.
 
     :param run_id: the load's, ``dag_id/run_id/task_id``.
     """
@@ -274,4 +278,4 @@ def _has_failed(run_id: str, context: Context) -> bool:
 
 def _check_rows(output_format: str) -> None:
     if output_format == "raw":
-        raise ConfigurationError("Archives that are landed as they are (output_format='raw') are not finished here.")
+        raise ConfigurationError("Landings of raw archives (output_format='raw') are not finished here.")

@@ -1,4 +1,4 @@
-"""Tells what a backfill will cost before it is begun."""
+"""Estimates the cost of a backfill before it begins."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ if TYPE_CHECKING:
 
 
 class GenesysPlanBackfillOperator(BaseOperator):
-    """Export one day, and tell from it and from Genesys' aggregates what the days of a window will cost.
+    """Export one sample day, and estimate from it and Genesys' aggregates what the days of a window will cost.
 
     For conversation and user details. XCom ``return_value`` is {kind, window_start, window_end, days, records, pages,
     comparisons, requests, minutes, bytes, rows: {table: number}, sampled_day, sampled_records, counted_by,
     available_until}, all but ``days`` estimates. The sampled day's export costs more requests.
 
     :param kind: what is to be exported. (templated)
-    :param window_start: first moment of the backfill; it is asked for in whole UTC days. Default: as for
+    :param window_start: first moment of the backfill, which covers whole UTC days. Default: as for
         :class:`~airflow_provider_genesys.operators.export.GenesysCreateExportOperator`. (templated)
-    :param window_end: first moment that no longer belongs to it. (templated)
-    :param sample_day: any moment of the UTC day that is sampled. Default: the window's last day. (templated)
+    :param window_end: first moment after it. (templated)
+    :param sample_day: any moment of the UTC day to sample. Default: the window's last day. (templated)
     :param filters: as for the export. (templated)
     :param options: as for the export. (templated)
-    :param page_size: records in a page, as the loading operator is given it.
+    :param page_size: records per page, as for the loading operator.
     :param timeout: seconds that the sampled day's export may take.
     :param poll_interval: seconds before the first poll of the sampled day's export; later pauses double, with jitter.
     :param genesys_conn_id: the Genesys connection. (templated)

@@ -1,4 +1,4 @@
-"""Holds a loaded window of conversations against what Genesys has counted."""
+"""Compares a loaded window of conversations with Genesys' aggregates."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ if TYPE_CHECKING:
 
 
 class GenesysReconcileOperator(BaseOperator):
-    """Count what a sink holds of a window, and hold it against the aggregates of Genesys.
+    """Count the conversations of a window in a sink, and compare them with Genesys' aggregates.
 
-    It costs Genesys two requests, and at most six for a window of three months. See ``docs/completeness.md`` for what
-    is compared and what the verdicts mean.
+    It makes two requests to Genesys, and at most six for a window of three months. See ``docs/completeness.md`` for
+    what is compared and what the verdicts mean.
 
     XCom ``return_value`` is {window_start, window_end, verdict, reason, reconciled_at, counts, differences, requests,
     state}. ``verdict`` is ``agrees``, ``differs`` or ``not comparable``; ``state`` is ``provisional`` or ``final``.
@@ -43,15 +43,16 @@ class GenesysReconcileOperator(BaseOperator):
     :param handle: what the sensor returned; only its window is used. (templated)
     :param window_start: first moment of the window: a datetime or ISO 8601. Default: that of ``handle``, else as for
         GenesysCreateExportOperator. (templated)
-    :param window_end: first moment that no longer belongs to it. (templated)
+    :param window_end: first moment after it. (templated)
     :param table: the PostgreSQL table that conversations were loaded into. (templated)
     :param schema: its schema. (templated)
     :param postgres_conn_id: the PostgreSQL connection. (templated)
-    :param folder: instead of a table, the prefix that they were loaded to: ``s3://bucket/prefix``,
+    :param folder: instead of a table, the prefix that conversations were loaded to: ``s3://bucket/prefix``,
         ``az://container/prefix``. (templated)
     :param folder_conn_id: the connection to it; default ``aws_default`` or ``wasb_default``. (templated)
-    :param partition_format: how partitions below ``folder`` are named, as the loading operator was given it.
-    :param contract: by which they were loaded; see :class:`~.transfers.base.GenesysExportTransferOperator`. (templated)
+    :param partition_format: how partitions below ``folder`` are named, as for the loading operator.
+    :param contract: the contract that they were loaded with; see
+        :class:`~.transfers.base.GenesysExportTransferOperator`. (templated)
     :param reconcile: ``warn``, or ``fail`` where the window differs. (templated)
     :param genesys_conn_id: the Genesys connection. (templated)
     """
@@ -121,7 +122,9 @@ class GenesysReconcileOperator(BaseOperator):
         dag_folder = str(self.dag.folder) if self.get_dag() else "."
         contract = contract_of(self.contract, None, kind=KIND, folder=dag_folder)
         if bool(self.table) == bool(self.folder):
-            raise ConfigurationError("Give the operator either table or folder: where the conversations were loaded.")
+            raise ConfigurationError(
+                "Give the operator either table or folder: the place that the conversations were loaded to."
+            )
         if self.table:
             return view_of_table(lambda: connect(self.postgres_conn_id), self.schema, self.table, contract)
         store, prefix = open_folder(str(self.folder), self.folder_conn_id)

@@ -23,13 +23,13 @@ class GenesysPlanShardsOperator(BaseOperator):
     XCom ``return_value`` is a list of {number, count, start, end, proof, source, planned_at}, with offsets in bytes, or
     [None].
 
-    :param handle: what the sensor returned, or the id of an export that has ended, or where an archive was landed.
+    :param handle: what the sensor returned, or the id of an export that has ended, or the location of a landed archive.
         (templated)
-    :param shard_size: bytes of the archive that are worth a task; a shard has as many or more. (templated)
-    :param max_shards: shards, at most. (templated)
+    :param shard_size: bytes of the archive per shard, at least. (templated)
+    :param max_shards: number of shards, at most. (templated)
     :param kind: kind of the export, where ``handle`` is an id. (templated)
     :param genesys_conn_id: the Genesys connection. (templated)
-    :param source_conn_id: the connection to where an archive was landed. (templated)
+    :param source_conn_id: the connection to the store of a landed archive. (templated)
     :param source_prefix: URL of the folder below which landed archives may be read; see the loading operators.
     """
 

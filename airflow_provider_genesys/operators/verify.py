@@ -1,4 +1,4 @@
-"""Hold the certificates of one export against each other."""
+"""Compares the certificates of one export."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ COMPARED = (
     *("export_id", "kind", "window_start", "window_end", "length", "etag", "bytes_read"),
     *("read", "digest", "min_timestamp", "max_timestamp", "contract"),
 )
-"""What must be the same in all certificates of one export; dead letters need not: a sink may refuse rows by itself."""
+"""What has to be equal in all certificates of one export. Dead letters may differ: a sink may refuse rows itself."""
 
 
 class GenesysVerifyExportOperator(BaseOperator):
-    """Compare what several sinks say of one export, and fail where they differ.
+    """Compare the certificates of several sinks for one export, and fail if they differ.
 
     The certificates must name the same export and window, and agree on its source, on the number, digest and first and
-    last time of its records, and on the contract; and each account must close: read = written + set aside + duplicates.
-    See ``docs/certificate.md``.
+    last time of its records, and on the contract; and each account must close: read = written + dead letters +
+    duplicates. See ``docs/certificate.md``.
 
     XCom ``return_value`` is {export_id, window_start, window_end, read, digest, state, sinks: {location: {written,
     dead_letters, duplicates}}}. ``state`` is ``final`` where every sink agreed with Genesys' aggregates twice, a day
     apart, and ``provisional`` otherwise.
 
-    :param certificates: what the loading operators returned; of one that is mapped over shards, its output is the list
-        of their certificates, which are joined first. (templated)
-    :param may_differ: names in :data:`COMPARED` that are not compared, e.g. ``contract`` where the sinks are meant to
-        be loaded through different ones. (templated)
+    :param certificates: outputs of the loading operators. The output of an operator that is mapped over shards is a
+        list of certificates, which are joined first. (templated)
+    :param may_differ: names in :data:`COMPARED` that may differ, e.g. ``contract`` if the sinks are loaded with
+        different ones. (templated)
     """
 
     template_fields: Sequence[str] = ("certificates", "may_differ")
@@ -68,10 +68,10 @@ class GenesysVerifyExportOperator(BaseOperator):
 
 
 def _whole(certificate: dict[str, Any] | Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Return the certificate of all shards, where an export was loaded in shards."""
+    """Return the certificate of the whole, if an export was loaded in shards."""
     if isinstance(certificate, dict):
         return certificate
-    if not certificate:  # which is reported as missing
+    if not certificate:  # compare reports it as missing
         return {}
     from airflow_provider_genesys.pipeline.shards import join_summaries
 
@@ -82,7 +82,7 @@ def compare(certificates: list[dict[str, Any]], may_differ: Collection[str] = ()
     """Return what ``certificates`` agree on.
 
     :raises AccountError: they differ, or the account of one does not close.
-    :raises ConfigurationError: there is none, or ``may_differ`` has a name that is not compared.
+    :raises ConfigurationError: there are none, or ``may_differ`` has an unknown name.
     """
     if not certificates or not all(certificates):
         raise ConfigurationError("There are no certificates to verify. Give the outputs of the loading tasks.")
@@ -126,7 +126,7 @@ def _is_final(certificate: dict[str, Any]) -> bool:
 
 
 def _describe(certificate: dict[str, Any]) -> dict[str, Any]:
-    """Return what is compared; an export that was created again represents the original."""
+    """Return what is compared. An export that was created again counts as the original one."""
     original = certificate.get("original_export_id") or certificate["export_id"]
     counts = certificate["counts"]
     return {**certificate, **certificate["source"], "export_id": original, "read": counts["read"]}

@@ -1,4 +1,4 @@
-"""What every operator does that loads one export, whatever the sink."""
+"""The base of all operators that load one export into a sink."""
 
 from __future__ import annotations
 
@@ -39,51 +39,51 @@ class GenesysExportTransferOperator(ExportLoader):
     :param kind: kind of the export, where ``handle`` is an id. (templated)
     :param window_start: start of the window, where the handle has none. (templated)
     :param window_end: end of the window, where the handle has none. (templated)
-    :param submitted_at: when the export was asked for, where neither Genesys nor a task upstream that made it tells:
-        of two exports that hold the same record, the one asked for later is right. (templated)
-    :param filters: the filters that the export was asked with, if any: loads of one window with different filters are
-        different loads. (templated)
-    :param contract: what the records are read by: the name of a built-in contract, the path of a YAML file (a relative
-        one begins at the DAG file's folder), or a :class:`~airflow_provider_genesys.contracts.contract.Contract`.
+    :param submitted_at: when the export was requested; needed only if neither Genesys nor the task upstream that
+        created it says so. If two exports hold the same record, the row of the later request wins. (templated)
+    :param filters: the filters that the export was requested with, if any. Different filters make different loads of
+        one window. (templated)
+    :param contract: the contract that records are read with: the name of a built-in one, the path of a YAML file
+        (relative to the DAG file's folder), or a :class:`~airflow_provider_genesys.contracts.contract.Contract`.
         Default: the built-in contract of the kind. A file is checked when the DAG is parsed. (templated)
-    :param contract_modes: other modes than the contract has, by kind of surprise (``unknown``, ``type``, ``missing``):
-        ``evolve``, ``freeze``, ``discard_value`` or ``quarantine``. (templated)
-    :param pii_key: where the key is kept that the contract's personal data is hashed with: ``variable:<key>`` or
-        ``connection:<id>`` (its password). Default: as the contract says. (templated)
-    :param drift_alias: name of the asset alias through which an event is emitted where records differ from the
-        contract, with the report in its extra; None for no event.
+    :param contract_modes: modes that replace the contract's own, by kind of difference (``unknown``, ``type``,
+        ``missing``): ``evolve``, ``freeze``, ``discard_value`` or ``quarantine``. (templated)
+    :param pii_key: where the key for hashing personal data is kept: ``variable:<key>`` or ``connection:<id>`` (its
+        password). Default: as the contract says. (templated)
+    :param drift_alias: name of the asset alias that an event is emitted through if records differ from the contract.
+        The event's extra has the report. None for no event.
     :param shard: the part of the archive to load, one of those that GenesysPlanShardsOperator planned; None for all.
         (templated)
     :param batch_size: records in a batch, at most.
-    :param flush_interval: seconds after which a batch is handed to the sink though it is not full.
+    :param flush_interval: seconds after which a batch goes to the sink even if it is not full.
     :param page_size: records in a page, for kinds whose result is pages; a page is held in memory, and costs a request.
     :param max_dead_letters: records that may be set aside before the load fails; None for any number. (templated)
     :param max_dead_letter_ratio: share of the records that may be set aside, 0 to 1; None for any share. (templated)
-    :param dead_letter_raw: what is kept of a record that is set aside: ``encrypt`` (its bytes, encrypted with the
-        connection's client secret), ``keep`` (in clear, but for what the contract protects) or ``drop``.
-    :param allow_empty: whether an export without a single record is a success.
-    :param allow_unused_protected: whether a load is a success in which no record has a value at a place that the
-        contract hashes, masks or drops. Else it fails, for the path may be wrong and the value land in clear.
-    :param expect_records: what is done where the export holds another number of records than Genesys tells:
-        ``at_least`` fails where records or bytes are missing and warns of more; ``fail``, ``warn`` in the log, or
-        ``ignore``. The certificate holds both numbers.
-    :param reconcile: of conversation details, what is done where the sink and Genesys' aggregates count differently:
+    :param dead_letter_raw: what is kept of a rejected record: ``encrypt`` (its bytes, encrypted with the connection's
+        client secret), ``keep`` (in clear, without the values that the contract protects) or ``drop``.
+    :param allow_empty: whether an export without records is a success.
+    :param allow_unused_protected: whether a load is a success if no record has a value at a path that the contract
+        hashes, masks or drops. By default it fails: the path may be wrong, and the value then lands in clear.
+    :param expect_records: what to do if the export holds another number of records than Genesys reports: ``at_least``
+        (fail if records or bytes are missing, warn if there are more), ``fail``, ``warn`` in the log, or ``ignore``.
+        The certificate holds both numbers.
+    :param reconcile: for conversation details, what to do if the sink and Genesys' aggregates count differently:
         ``fail``, ``warn`` in the log, or ``off`` for no comparison. See ``docs/completeness.md``. (templated)
     :param on_clear: ``restart`` or ``resume``.
     :param deferrable: while the archive cannot be reached, and while an export that had to be created again runs,
         pause in the triggerer rather than in a worker.
         Default: ``[operators] default_deferrable`` of airflow.cfg.
-    :param max_outage: seconds (or timedelta) without a new commit after which the try fails because the archive cannot
-        be reached. Until then the task pauses and goes on in the same try.
+    :param max_outage: seconds (or timedelta) without a new commit after which an unreachable archive fails the try.
+        Until then the task waits and continues in the same try.
     :param max_memory_mb: memory in MB (10**6 bytes) that the task's process may hold, Airflow included; a load that
-        needs more fails with an explanation instead of being killed by the system. Default: no limit.
+        needs more fails with an explanation before the system kills it. Default: no limit.
     :param genesys_conn_id: the Genesys connection. (templated)
-    :param source_conn_id: the connection to where an archive was landed; default: ``aws_default`` for ``s3://…``,
+    :param source_conn_id: the connection to the store of a landed archive; default: ``aws_default`` for ``s3://…``,
         ``wasb_default`` for ``az://…``. (templated)
-    :param source_prefix: URL of the folder below which landed archives may be read. Default: what the DAG names, by the
-        text of ``handle`` up to its first template, and by where tasks upstream land archives.
-    :param checkpoint_mirror_conn_id: a connection to Redis or DynamoDB, where the checkpoint is shown as in XCom. No
-        try goes on from there. (templated)
+    :param source_prefix: URL of the folder below which landed archives may be read. Default: the text of ``handle`` in
+        the DAG up to its first template, and the folders that tasks upstream land archives in.
+    :param checkpoint_mirror_conn_id: a connection to Redis or DynamoDB, where the checkpoint is written as in XCom, for
+        people to see. No try continues from it. (templated)
     """
 
     template_fields: Sequence[str] = ("handle", "submitted_at", *ExportLoader.template_fields)
@@ -126,7 +126,8 @@ class GenesysExportTransferOperator(ExportLoader):
         :param newest: the export that was created again, if one was.
         """
         waited = event if isinstance(event, dict) else None
-        # dag.test() of Airflow 3.3 gives no ``began``; the try began before the outage, so it is the safe answer.
+        # dag.test() of Airflow 3.3 drops ``began``. Then the try's start is used: it is before the outage, so
+        # max_outage holds.
         began_at = datetime.fromisoformat(began) if began else context["ti"].start_date
         outage = Outage(datetime.now(timezone.utc) if waited else began_at)
         recreated = self._recreated(context, newest, waited)
@@ -141,7 +142,7 @@ class GenesysExportTransferOperator(ExportLoader):
     def _load_through_outages(
         self, context: Context, outage: Outage, recreated: Recreated, *, restart: bool
     ) -> dict[str, Any]:
-        """Load. Where the source cannot be reached, pause, without holding a worker, and go on in the same try."""
+        """Load. While the source cannot be reached, pause (deferred, if possible) and continue in the same try."""
         while True:
             mirror = CheckpointMirror(context, self.checkpoint_mirror_conn_id)
             try:
@@ -164,7 +165,7 @@ class GenesysExportTransferOperator(ExportLoader):
                 reports.paused(reports.tags_of(context))
                 self.log.warning("%s", error)
             seconds = outage.pause(*self.outage_pause)
-            self.log.warning("The outage lasts %.0f s so far; going on in %.0f s.", outage.seconds, seconds)
+            self.log.warning("The outage has lasted %.0f s so far; trying again in %.0f s.", outage.seconds, seconds)
             if self.deferrable:
                 self.defer(
                     trigger=TimeDeltaTrigger(timedelta(seconds=seconds)),
@@ -176,12 +177,12 @@ class GenesysExportTransferOperator(ExportLoader):
 
     @property
     def landed(self) -> LandedArchives:
-        """From where landed archives may be read."""
+        """The landed archives that may be read."""
         named = (self.source_prefix, self._handle_in_dag)
         return landed_archives(self, named, self.source_conn_id, upstream_of(self))
 
     def find_handle(self, context: Context) -> dict[str, Any]:
-        """Return the handle of what is loaded, with its window, and when it was asked for where that is known."""
+        """Return the handle of the export to load, with its window and, if known, the time of its request."""
         handle = read_handle(self.handle, self.kind, self.hook, self.landed)
         window = window_of(handle, self.window_start, self.window_end)
         return {
@@ -196,13 +197,13 @@ class GenesysExportTransferOperator(ExportLoader):
 class Outage:
     """A time without progress.
 
-    :param began: the last progress that is known of, aware.
+    :param began: time of the last known progress, aware.
     """
 
     began: datetime
 
     def after(self, committed_at: str | None) -> Outage:
-        """Return the outage as it is when the newest checkpoint is of ``committed_at`` (ISO 8601)."""
+        """Return the outage since the newest checkpoint, committed at ``committed_at`` (ISO 8601)."""
         return self if committed_at is None else Outage(max(self.began, datetime.fromisoformat(committed_at)))
 
     @property

@@ -1,4 +1,4 @@
-"""What the operators share that load a listing of entities, such as users or queues."""
+"""The base of operators that load a listing of entities, such as users or queues."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ _OF_EXPORTS = ("handle", "kind", "window_start", "window_end", "filters", "contr
 
 
 class GenesysEntitiesOperator(GenesysExportTransferOperator):
-    """Read a listing and load it as a snapshot: one task, without an export that is created and waited for.
+    """Read a listing and load it as a snapshot, in one task: no export is created or waited for.
 
-    A *retry* goes on in the middle of the listing; a *cleared* task reads it from its beginning. A listing that moves
-    while it is read is read again. ``docs/entities.md`` has the listings, and how to declare one.
+    A *retry* continues in the middle of the listing; a *cleared* task reads it from its beginning. A listing that
+    changes while it is read is read again. ``docs/entities.md`` has the listings, and how to declare one.
 
-    The other parameters are those of :class:`.base.GenesysExportTransferOperator`, without those that name an export.
+    The other parameters are those of :class:`.base.GenesysExportTransferOperator`, except those that name an export.
 
-    :param entity: name of a listing that comes with the package, or the path of a YAML file that declares one (a
-        relative one begins at the DAG file's folder). It is checked when the DAG is parsed. (templated)
-    :param page_size: records that a page is asked for; None for what the listing declares.
-    :param allow_empty: whether a listing without a single record is a success.
+    :param entity: name of a built-in listing, or the path of a YAML file that declares one (relative to the DAG file's
+        folder). It is checked when the DAG is parsed. (templated)
+    :param page_size: records per page; None for the listing's own number.
+    :param allow_empty: whether a listing without records is a success.
     """
 
     template_fields: Sequence[str] = ("entity", *GenesysExportTransferOperator.template_fields)
@@ -54,7 +54,7 @@ class GenesysEntitiesOperator(GenesysExportTransferOperator):
 
     @classmethod
     def _refused(cls) -> Sequence[str]:
-        """Return the names of parameters that have no meaning for a listing."""
+        """Return the parameters that listings do not have."""
         return _OF_EXPORTS
 
     def listing(self) -> Listing:
@@ -67,7 +67,7 @@ class GenesysEntitiesOperator(GenesysExportTransferOperator):
         return resolve(required(self.entity, "entity"), self._folder, self.fits)
 
     def find_handle(self, context: Context) -> dict[str, Any]:
-        """Return what represents the snapshot of this DAG run: its day is the window."""
+        """Return a handle for the snapshot of this DAG run; its window is the run's day."""
         run = context["dag_run"]
         day = run.run_after.replace(hour=0, minute=0, second=0, microsecond=0)
         name = self.listing().name
@@ -80,7 +80,7 @@ class GenesysEntitiesOperator(GenesysExportTransferOperator):
         }
 
     def load_of(self, handle: dict[str, Any], context: Context) -> Load:
-        """Return what the load is, by which a retry finds it again: this listing in this DAG run."""
+        """Return the load of this listing in this DAG run; a retry finds it by its id."""
         self.contract = self.listing().contract
         self.filters = {"snapshot": handle["export_id"]}
         return replace(super().load_of(handle, context), self_asked=True)
@@ -88,7 +88,7 @@ class GenesysEntitiesOperator(GenesysExportTransferOperator):
     def load_export(
         self, context: Context, mirror: CheckpointMirror, handle: dict[str, Any], *, restart: bool
     ) -> dict[str, Any]:
-        """Load the listing; where it moves while it is read, again from its beginning."""
+        """Load the listing. If it changes while it is read, load it again from its beginning."""
         from airflow_provider_genesys.entities.walk import READINGS
 
         for reading in range(1, READINGS):
@@ -109,5 +109,5 @@ class GenesysEntitiesOperator(GenesysExportTransferOperator):
         yield lambda _: walk.pages(handle["export_id"])
 
     def read_by(self, contract: Contract) -> str:
-        """Return how the listing is read: its contract, and what is asked for."""
+        """Return how the listing is read: its contract, path and query."""
         return f"{super().read_by(contract)} {self.listing().path} {self.listing().query}"

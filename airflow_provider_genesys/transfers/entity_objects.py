@@ -1,4 +1,4 @@
-"""What the operators share that load a listing into an object store."""
+"""The base of operators that load a listing into an object store."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from airflow_provider_genesys.transfers.entities import GenesysEntitiesOperator
 
 
 class GenesysEntitiesToObjectStoreOperator(GenesysEntitiesOperator):
-    """Load a listing into an object store: one complete snapshot a run, and a pointer to the newest complete one."""
+    """Load a listing into an object store: one snapshot per run, and a pointer to the newest complete one."""
 
     def load_export(
         self, context: Context, mirror: CheckpointMirror, handle: dict[str, Any], *, restart: bool
     ) -> dict[str, Any]:
-        """Load the listing, then let the pointer name the snapshot."""
+        """Load the listing, then set the pointer to the snapshot."""
         from airflow_provider_genesys.sinks.objects.pointer import point_to
 
         summary = super().load_export(context, mirror, handle, restart=restart)
         store, _ = open_folder(summary["location"], self.store_conn_id())
         if not point_to(store, self.prefix(), summary, datetime.fromisoformat(summary["submitted_at"])):
-            self.log.warning("A newer snapshot is complete already: %s stays where it points to.", self.prefix())
+            self.log.warning("A newer snapshot is already complete: %s keeps pointing to that one.", self.prefix())
         return summary
 
     @abstractmethod

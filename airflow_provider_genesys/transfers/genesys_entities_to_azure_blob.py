@@ -9,7 +9,7 @@ from airflow_provider_genesys.transfers.genesys_to_azure_blob import AzureBlobLo
 
 
 class GenesysEntitiesToAzureBlobOperator(GenesysEntitiesToObjectStoreOperator, AzureBlobLoader):
-    """Load a listing into a container: one complete snapshot a run, below ``<blob_prefix>/<name of the listing>``.
+    """Load a listing into a container: one complete snapshot per run, below ``<blob_prefix>/<name of the listing>``.
 
     ``_latest.json`` there names the manifest of the newest complete one. See ``docs/entities.md``. For the other
     parameters see :class:`.entities.GenesysEntitiesOperator` and

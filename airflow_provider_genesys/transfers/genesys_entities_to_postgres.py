@@ -16,18 +16,18 @@ if TYPE_CHECKING:
 
 
 class GenesysEntitiesToPostgresOperator(GenesysEntitiesOperator, PostgresLoader):
-    """Load a listing into a PostgreSQL table, one row for each entity, as one snapshot a run.
+    """Load a listing into a PostgreSQL table, one row per entity, one snapshot per run.
 
-    The snapshot lands beside the table and is published in one transaction, which also marks what is gone. See
+    The snapshot is loaded into a staging table and published in one transaction, which also marks deleted entities. See
     ``docs/entities.md``. For the other parameters see :class:`.entities.GenesysEntitiesOperator` and
     :class:`.genesys_to_postgres.GenesysExportToPostgresOperator`.
 
     :param table: name of the table; None for the name of the listing. (templated)
-    :param deletes: what becomes of the row of an entity that is gone: ``mark`` (``_deleted_at`` is set), ``remove`` or
-        ``keep``. One that comes back is alive again.
+    :param deletes: what to do with the row of a deleted entity: ``mark`` (set ``_deleted_at``), ``remove`` or ``keep``.
+        If the entity comes back, ``_deleted_at`` is cleared.
     :param history: keep each version of an entity in ``<table>_history``, from ``_valid_from`` to ``_valid_to``.
-    :param max_deleted_ratio: share of the entities, 0 to 1, that may be gone at once; with more, the task fails and the
-        table stays as it was. (templated)
+    :param max_deleted_ratio: share of the entities, 0 to 1, that may be deleted at once. If there are more, the task
+        fails and the table is not changed. (templated)
     """
 
     template_fields: Sequence[str] = (
@@ -55,7 +55,7 @@ class GenesysEntitiesToPostgresOperator(GenesysEntitiesOperator, PostgresLoader)
         return (*super()._refused(), "publish", "write_mode", "partition_by", "child_tables")
 
     def table_name(self) -> str:
-        """Return the name of the table; unless one is given, that of the listing."""
+        """Return the table's name; by default that of the listing."""
         return self.listing().name if absent(self.table) else str(self.table)
 
     def make_sink(self) -> Sink:

@@ -9,7 +9,7 @@ from airflow_provider_genesys.transfers.genesys_to_s3 import S3Loader
 
 
 class GenesysEntitiesToS3Operator(GenesysEntitiesToObjectStoreOperator, S3Loader):
-    """Load a listing into S3: one complete snapshot a run, below ``<s3_prefix>/<name of the listing>``.
+    """Load a listing into S3: one complete snapshot per run, below ``<s3_prefix>/<name of the listing>``.
 
     ``_latest.json`` there names the manifest of the newest complete one. See ``docs/entities.md``. For the other
     parameters see :class:`.entities.GenesysEntitiesOperator` and :class:`.genesys_to_s3.GenesysExportToS3Operator`.

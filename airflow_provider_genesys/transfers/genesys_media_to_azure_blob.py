@@ -1,4 +1,4 @@
-"""Fetch the media of recordings into Azure Blob Storage, and what is known of them into PostgreSQL."""
+"""Fetch the media of recordings into Azure Blob Storage and their metadata into PostgreSQL."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ if TYPE_CHECKING:
 
 
 class GenesysRecordingMediaToAzureBlobOperator(GenesysRecordingMediaOperator):
-    """Stream each recording of some conversations to Azure Blob Storage; a row of a PostgreSQL table tells of each.
+    """Stream the recordings of some conversations to Azure Blob Storage, with a row in PostgreSQL for each.
 
     The extra ``azure`` has to be installed. For the other parameters see
     :class:`.media.GenesysRecordingMediaOperator`.
 
     :param container_name: name of the container, which exists. (templated)
     :param blob_prefix: what every blob's name begins with. (templated)
-    :param extra_args: given with each blob that is written: ``standard_blob_tier``, ``encryption_scope``, ``metadata``,
-        ``tags``.
+    :param extra_args: settings for each blob that is written: ``standard_blob_tier``, ``encryption_scope``,
+        ``metadata``, ``tags``.
     :param wasb_conn_id: the Azure connection, as ``WasbHook`` reads it. (templated)
     """
 
@@ -49,13 +49,13 @@ class GenesysRecordingMediaToAzureBlobOperator(GenesysRecordingMediaOperator):
         self.wasb_conn_id = wasb_conn_id
 
     def make_store(self) -> MediaStore:
-        """Return where the media goes."""
+        """Return the store for the media."""
         container = azure_container(self.wasb_conn_id, required(self.container_name, "container_name"))
         return azure_media(container, required(self.blob_prefix, "blob_prefix"), self.extra_args)
 
 
 def azure_media(container: Any, prefix: str, extra_args: dict[str, Any] | None) -> MediaStore:
-    """Return where media goes; the parameters are those of :class:`AzureBlobSink`, but for the container itself."""
+    """Return the store for media; parameters as for :class:`AzureBlobSink`, but with the container itself."""
     from airflow_provider_genesys.media.store import MediaStore
     from airflow_provider_genesys.sinks.azure_blob import check_blob_prefix, check_extra_args
     from airflow_provider_genesys.stores.azure_blob import AzureStore

@@ -1,4 +1,4 @@
-"""Fetch the media of recordings into Amazon S3, and what is known of them into PostgreSQL."""
+"""Fetch the media of recordings into Amazon S3 and their metadata into PostgreSQL."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ if TYPE_CHECKING:
 
 
 class GenesysRecordingMediaToS3Operator(GenesysRecordingMediaOperator):
-    """Stream each recording of some conversations to S3; a row of a PostgreSQL table tells of each.
+    """Stream the recordings of some conversations to S3, with a row in PostgreSQL for each.
 
     For the other parameters see :class:`.media.GenesysRecordingMediaOperator`.
 
     :param s3_bucket: name of the bucket, which exists. (templated)
     :param s3_prefix: what every key begins with. (templated)
-    :param extra_args: given with each object: ``ServerSideEncryption``, ``SSEKMSKeyId``, ``StorageClass`` and the like.
+    :param extra_args: settings for each object: ``ServerSideEncryption``, ``SSEKMSKeyId``, ``StorageClass`` and the
+        like.
     :param aws_conn_id: the AWS connection. (templated)
     """
 
@@ -47,15 +48,15 @@ class GenesysRecordingMediaToS3Operator(GenesysRecordingMediaOperator):
         self.aws_conn_id = aws_conn_id
 
     def make_store(self) -> MediaStore:
-        """Return where the media goes."""
+        """Return the store for the media."""
         bucket, prefix = required(self.s3_bucket, "s3_bucket"), required(self.s3_prefix, "s3_prefix")
-        # A connection to each file that is sent at the same time, and one to look what is there.
+        # One connection for each file that is sent at the same time, and one for checks.
         bucket_client = client("s3", self.aws_conn_id, {"max_pool_connections": self.media_at_once + 1})
         return s3_media(bucket_client, bucket, prefix, self.extra_args)
 
 
 def s3_media(client: Any, bucket: str, prefix: str, extra_args: dict[str, Any] | None) -> MediaStore:
-    """Return where media goes; the parameters are those of :class:`S3Sink`, but for the client itself."""
+    """Return the store for media; parameters as for :class:`S3Sink`, but with the client itself."""
     from airflow_provider_genesys.media.store import MediaStore
     from airflow_provider_genesys.sinks.s3 import check_extra_args
     from airflow_provider_genesys.stores.s3 import S3Store

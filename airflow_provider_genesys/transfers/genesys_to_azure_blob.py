@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class AzureBlobLoader(ExportLoader):
-    """Loads into a container; the parameters are those of :class:`GenesysExportToAzureBlobOperator`, but ``handle``."""
+    """Loads into a container; parameters as for :class:`GenesysExportToAzureBlobOperator`, except ``handle``."""
 
     template_fields: Sequence[str] = (
         *ExportLoader.template_fields,
@@ -78,32 +78,32 @@ class AzureBlobLoader(ExportLoader):
 
 
 class GenesysExportToAzureBlobOperator(AzureBlobLoader, GenesysExportToObjectStoreOperator):
-    """Load an export into Azure Blob Storage, as NDJSON or Parquet in parts, or its archive as it is.
+    """Load an export into Azure Blob Storage, as NDJSON or Parquet in parts, or as the unchanged archive.
 
     A manifest is written last; only what it lists belongs to the load. See ``docs/azure-blob.md`` for the layout and
-    the rights that are needed. The extra ``azure`` has to be installed.
+    the rights it needs. The extra ``azure`` has to be installed.
 
     For the other parameters see :class:`.base.GenesysExportTransferOperator`.
 
     :param container_name: name of the container, which exists. (templated)
     :param blob_prefix: what every blob's name begins with. (templated)
-    :param output_format: ``ndjson.gz``, ``ndjson`` or ``parquet`` (which needs the extra ``parquet``); or ``raw``, for
-        the archive's own bytes in one blob, from which the loading operators can load it again.
-    :param part_size: bytes of the unpacked archive that make up one blob, about; with ``raw``, bytes of the archive
-        after which there is a checkpoint.
+    :param output_format: ``ndjson.gz``, ``ndjson`` or ``parquet`` (which needs the extra ``parquet``); or ``raw`` for
+        the unchanged archive in one blob, which the loading operators can load later.
+    :param part_size: approximate bytes of unpacked archive per blob; with ``raw``, bytes of the archive between two
+        checkpoints.
     :param child_files: write the contract's children (of a conversation: participants, sessions, segments, metrics) to
-        files of their own, below ``<prefix>_<child>``.
-    :param partition_format: names the partition below the prefix, ``name=value`` in strftime's letters, by the window's
-        start in UTC, e.g. ``year=%Y/month=%m/day=%d``. A window that was loaded before stays where it is.
-    :param extra_args: given with each blob that is written: ``standard_blob_tier``, ``encryption_scope``, ``metadata``,
-        ``tags``.
+        separate files, below ``<prefix>_<child>``.
+    :param partition_format: name of the partition below the prefix: ``name=value`` in strftime's letters, from the
+        window's start in UTC, e.g. ``year=%Y/month=%m/day=%d``. A window that was loaded before keeps its partition.
+    :param extra_args: settings for each blob that is written: ``standard_blob_tier``, ``encryption_scope``,
+        ``metadata``, ``tags``.
     :param wasb_conn_id: the Azure connection, as ``WasbHook`` reads it. (templated)
     """
 
     template_fields: Sequence[str] = ("handle", *AzureBlobLoader.template_fields)
 
     def make_landing(self) -> RawLanding:
-        """Return where the archive is landed as it is, not opened."""
+        """Return the landing of a raw archive, not opened."""
         from airflow_provider_genesys.sinks.azure_blob import azure_landing
 
         return azure_landing(

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class PostgresLoader(ExportLoader):
-    """Loads into a table; its parameters are those of :class:`GenesysExportToPostgresOperator`, but for ``handle``."""
+    """Loads into a table; its parameters are those of :class:`GenesysExportToPostgresOperator`, except ``handle``."""
 
     template_fields: Sequence[str] = (
         *ExportLoader.template_fields,
@@ -76,7 +76,7 @@ class PostgresLoader(ExportLoader):
         check_contract(contract)
 
     def evolution_sql(self, before: Contract, after: Contract) -> str:
-        """Return the ``ALTER TABLE`` that the table's owner runs, or this operator has run."""
+        """Return the ``ALTER TABLE`` statements by which the table follows the contract."""
         from airflow_provider_genesys.sinks.postgres.evolve import evolution_sql
 
         return evolution_sql(self.schema, self.table_name(), before, after)
@@ -88,7 +88,7 @@ class PostgresLoader(ExportLoader):
         return f"SELECT {columns} FROM {table} WHERE load_id = '{certificate.load_id}' AND state = 'open'"  # noqa: S608 - for people
 
     def sink_view(self, contract: Contract) -> SinkView | None:
-        """Return what is asked of the table to reconcile it."""
+        """Return the view of the table for its reconciliation."""
         return view_of_table(lambda: connect(self.postgres_conn_id), self.schema, self.table_name(), contract)
 
     def make_sink(self) -> Sink:
@@ -122,16 +122,18 @@ class GenesysExportToPostgresOperator(PostgresLoader, GenesysExportTransferOpera
 
     :param table: name of the table. (templated)
     :param schema: schema of the table, its ledger and its dead letters. (templated)
-    :param create_table: create the tables where they do not exist; without it, no right to create is needed.
-    :param create_schema: create the schema, too, where it does not exist.
+    :param create_table: create missing tables. With False, no right to create is needed.
+    :param create_schema: also create a missing schema.
     :param partition_by: ``day`` or ``month``: create the table partitioned by the contract's timestamp, and the
-        partitions of each load's window. None for a table that is not, or whose partitions others create.
-    :param write_mode: ``upsert``, or ``replace_window``: remove the older rows of the load's window as it completes.
-    :param publish: ``batches``: rows appear batch by batch; ``atomic``: all at once, as the load completes.
-    :param raw_column: keep each record as it came in the column ``_raw``.
-    :param allow_raw_pii: also where the contract drops, hashes or masks personal data, which is there in clear.
+        partitions of each load's window. None for a table without partitions, or whose partitions are created
+        elsewhere.
+    :param write_mode: ``upsert``, or ``replace_window``: also remove older rows of the load's window when it completes.
+    :param publish: ``batches``: rows appear batch by batch; ``atomic``: all at once, when the load completes.
+    :param raw_column: keep each record's original JSON in the column ``_raw``.
+    :param allow_raw_pii: allow ``raw_column`` even if the contract drops, hashes or masks personal data; ``_raw`` holds
+        it in clear.
     :param child_tables: write the contract's children (of a conversation: participants, sessions, segments, metrics) to
-        tables of their own, named ``<table>_<child>``.
+        separate tables named ``<table>_<child>``.
     :param postgres_conn_id: the PostgreSQL connection. (templated)
     :param look_back_days: with ``replace_window``, how many days before the run's window the handle's window may begin.
         (templated)

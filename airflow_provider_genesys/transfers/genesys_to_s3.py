@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class S3Loader(ExportLoader):
-    """Loads into a bucket; its parameters are those of :class:`GenesysExportToS3Operator`, but for ``handle``."""
+    """Loads into a bucket; its parameters are those of :class:`GenesysExportToS3Operator`, except ``handle``."""
 
     template_fields: Sequence[str] = (
         *ExportLoader.template_fields,
@@ -87,7 +87,7 @@ class S3Loader(ExportLoader):
 
 
 class GenesysExportToS3Operator(S3Loader, GenesysExportToObjectStoreOperator):
-    """Load an export into S3, as NDJSON or Parquet in parts, or its archive as it is; a manifest is written last.
+    """Load an export into S3, as NDJSON or Parquet in parts, or as the unchanged archive; a manifest is written last.
 
     Only what the manifest lists belongs to the load. See ``docs/s3.md`` for the layout and the rights that are needed.
 
@@ -95,17 +95,17 @@ class GenesysExportToS3Operator(S3Loader, GenesysExportToObjectStoreOperator):
 
     :param s3_bucket: name of the bucket, which exists. (templated)
     :param s3_prefix: what every key begins with. (templated)
-    :param output_format: ``ndjson.gz``, ``ndjson`` or ``parquet`` (which needs the extra ``parquet``); or ``raw``, for
-        the archive's own bytes in one object, from which the loading operators can load it again.
-    :param part_size: bytes of the unpacked archive that make up one object, about; with ``raw``, bytes of the archive
-        after which there is a checkpoint.
-    :param fencing: ``conditional``; ``none`` for a store without conditional writes, where two tries that run at the
-        same time are then not kept apart.
+    :param output_format: ``ndjson.gz``, ``ndjson`` or ``parquet`` (which needs the extra ``parquet``); or ``raw`` for
+        the unchanged archive in one object, which the loading operators can load later.
+    :param part_size: approximate bytes of unpacked archive per object; with ``raw``, bytes of the archive between two
+        checkpoints.
+    :param fencing: ``conditional``, or ``none`` for a store without conditional writes. With ``none``, two tries that
+        run at the same time are not kept apart.
     :param child_files: write the contract's children (of a conversation: participants, sessions, segments, metrics) to
-        files of their own, below ``<prefix>_<child>``.
-    :param partition_format: names the partition below the prefix, ``name=value`` in strftime's letters, by the window's
-        start in UTC, e.g. ``year=%Y/month=%m/day=%d``. A window that was loaded before stays where it is.
-    :param extra_args: given with each object that is written: ``ServerSideEncryption``, ``SSEKMSKeyId``,
+        separate files, below ``<prefix>_<child>``.
+    :param partition_format: name of the partition below the prefix: ``name=value`` in strftime's letters, from the
+        window's start in UTC, e.g. ``year=%Y/month=%m/day=%d``. A window that was loaded before keeps its partition.
+    :param extra_args: settings for each object that is written: ``ServerSideEncryption``, ``SSEKMSKeyId``,
         ``StorageClass``, ``Tagging`` and the like.
     :param aws_conn_id: the AWS connection. (templated)
     """
@@ -113,7 +113,7 @@ class GenesysExportToS3Operator(S3Loader, GenesysExportToObjectStoreOperator):
     template_fields: Sequence[str] = ("handle", *S3Loader.template_fields)
 
     def make_landing(self) -> RawLanding:
-        """Return where the archive is landed as it is, not opened."""
+        """Return the landing of a raw archive, not opened."""
         from airflow_provider_genesys.sinks.s3 import s3_landing
 
         return s3_landing(

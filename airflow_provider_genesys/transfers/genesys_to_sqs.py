@@ -16,21 +16,21 @@ if TYPE_CHECKING:
 
 
 class GenesysExportToSqsOperator(GenesysExportTransferOperator):
-    """Send an export to a queue, one message to a record, at least once.
+    """Send an export to a queue, one message per record, at least once.
 
-    A queue has no transactions: after a crash, records are sent again that are in the queue already, with the same
-    ``message_id``. See ``docs/sqs.md`` for what consumers do with it, and for the rights that are needed.
+    A queue has no transactions: after a crash, some records are sent a second time, with the same ``message_id``. See
+    ``docs/sqs.md`` for how consumers use it, and for the rights it needs.
 
     For the other parameters see :class:`.base.GenesysExportTransferOperator`.
 
     :param queue_url: URL of the queue for the records; a FIFO queue's ends with ``.fifo``. (templated)
-    :param dead_letter_queue_url: URL of the queue for records that are set aside. (templated)
-    :param checkpoint_conn_id: connection to where the checkpoint is kept: of the type ``redis`` or ``aws`` (DynamoDB).
+    :param dead_letter_queue_url: URL of the queue for rejected records. (templated)
+    :param checkpoint_conn_id: connection to the checkpoint store, of the type ``redis`` or ``aws`` (DynamoDB).
         (templated)
     :param checkpoint_table: the DynamoDB table. (templated)
-    :param message_group_id: message group in a FIFO queue; default: one group to a load. (templated)
-    :param max_message_bytes: a larger message is set aside; default: what the queue itself takes, up to 1 MiB.
-    :param max_in_flight: requests to a standard queue at a time.
+    :param message_group_id: message group in a FIFO queue; default: one group per load. (templated)
+    :param max_message_bytes: a larger message is dead-lettered; default: the queue's own limit, at most 1 MiB.
+    :param max_in_flight: requests to a standard queue at the same time.
     :param aws_conn_id: the AWS connection of the queues. (templated)
     """
 

@@ -1,4 +1,4 @@
-"""From the handle of an export to the certificate of its load: what every loading operator holds."""
+"""From the handle of an export to the certificate of its load: the base of every loading operator."""
 
 from __future__ import annotations
 
@@ -47,9 +47,9 @@ if TYPE_CHECKING:
 
 
 class ExportLoader(BaseOperator):
-    """Loads exports into a sink, each with :meth:`load_export`; which ones is for the operator to say.
+    """Loads exports into a sink, each with :meth:`load_export`. The operator says which exports.
 
-    The parameters are those of :class:`.base.GenesysExportTransferOperator`, but for its ``handle``.
+    The parameters are those of :class:`.base.GenesysExportTransferOperator`, except its ``handle``.
     """
 
     template_fields: Sequence[str] = (
@@ -149,10 +149,10 @@ class ExportLoader(BaseOperator):
         """Return the sink, not opened."""
 
     def fits(self, contract: Contract) -> None:
-        """Raise :class:`ContractError` where the sink cannot take what the contract makes; checked at parsing, too."""
+        """Raise :class:`ContractError` if the sink cannot hold the contract's columns. Called at parsing, too."""
 
-    def evolution_sql(self, before: Contract, after: Contract) -> str:  # noqa: ARG002 - only a sink with SQL has some
-        """Return the SQL by which the sink goes from one contract to the next; empty where it needs none."""
+    def evolution_sql(self, before: Contract, after: Contract) -> str:  # noqa: ARG002 - only sinks with SQL use them
+        """Return the SQL that changes the sink from one contract to the other; empty if it needs none."""
         return ""
 
     def letters_at(self, certificate: Certificate) -> str:
@@ -160,21 +160,21 @@ class ExportLoader(BaseOperator):
         return f"the dead letters of load {certificate.load_id}"
 
     def sink_view(self, contract: Contract) -> SinkView | None:  # noqa: ARG002 - for sinks that can be read back
-        """Return what is asked of the sink to reconcile it; None where it cannot be read back."""
+        """Return the view of the sink for its reconciliation; None if it cannot be read back."""
         return None
 
     def read_by(self, contract: Contract) -> str:
-        """Return what represents, in the load's id, how the export is read."""
+        """Return how the export is read, as a part of the load's id."""
         return contract.fingerprint
 
     def results(self, handle: dict[str, Any]) -> AbstractContextManager[Results]:
-        """Open what the export has resulted in; the function gives it for the checkpoint that a load goes on from."""
+        """Open the export's result: a function from the checkpoint to an archive or pages, read from there."""
         page_size, landed = self.page_size, self.landed
         return nullcontext(lambda start: open_result(self.hook, handle, start, page_size=page_size, landed=landed))
 
     @property
     def landed(self) -> LandedArchives:
-        """From where landed archives may be read."""
+        """The landed archives that may be read."""
         return LandedArchives(self.source_conn_id)
 
     @cached_property
@@ -195,7 +195,7 @@ class ExportLoader(BaseOperator):
 
         :param mirror: shows every checkpoint.
         :param handle: with the window of the export.
-        :param restart: load from the beginning, whatever the sink remembers.
+        :param restart: load from the beginning, even if the sink has a checkpoint.
         """
         from airflow_provider_genesys.pipeline.run import run
 
@@ -211,7 +211,7 @@ class ExportLoader(BaseOperator):
     def prepare(
         self, context: Context, mirror: CheckpointMirror, handle: dict[str, Any], *, restart: bool
     ) -> tuple[Load, Options]:
-        """Show what is going to be loaded, and return it."""
+        """Show what is to be loaded in the UI, and return it with the options of the run."""
         from airflow_provider_genesys.pipeline.budget import Completeness
         from airflow_provider_genesys.pipeline.run import Options
 
@@ -232,7 +232,7 @@ class ExportLoader(BaseOperator):
         )
 
     def load_of(self, handle: dict[str, Any], context: Context) -> Load:
-        """Return what the load of an export is, by which it is found again."""
+        """Return the load of an export. The same arguments always give the same ``load_id``."""
         from airflow_provider_genesys.pipeline.load import Load
 
         contract = contract_for(handle, self.contract, self.contract_modes, self._folder, self.fits)
@@ -246,7 +246,7 @@ class ExportLoader(BaseOperator):
             asked_of(handle, self.filters),
             self.read_by(contract),
         ]
-        # With another key it is another load: hashes of two keys must not mix.
+        # Another key makes another load: hashes of two keys must not mix.
         if key := hash_key_of(self.pii_key, contract):
             identity.append(hmac.digest(key, b"identity", "sha256").hex()[:16])
         return Load(
@@ -263,9 +263,9 @@ class ExportLoader(BaseOperator):
         )
 
     def report(self, context: Context, certificate: Certificate, contract: Contract) -> dict[str, Any]:
-        """Tell Airflow what was loaded: metrics, lineage, assets, drift. Return the certificate's summary.
+        """Report the load to Airflow: metrics, lineage, assets, drift. Return the certificate's summary.
 
-        :param contract: the load's, before it evolved.
+        :param contract: the load's contract, before it evolved.
         """
         reports.loaded(certificate, reports.tags_of(context))
         reports.report(self.hook, certificate)

@@ -1,4 +1,4 @@
-"""What every operator does that fetches the media of recordings, whatever the object store."""
+"""The base of operators that fetch the media of recordings into an object store."""
 
 from __future__ import annotations
 
@@ -25,23 +25,24 @@ if TYPE_CHECKING:
 
 
 class GenesysRecordingMediaOperator(GenesysExportToPostgresOperator):
-    """Stream each recording of some conversations to an object store; a row of a PostgreSQL table tells of each.
+    """Stream the recordings of some conversations to an object store, with a row in PostgreSQL for each.
 
-    One of ``handle``, ``conversations_sql`` and ``retention_threshold_days`` says which. The table's ledger is what a
-    retry goes on from. See ``docs/recording-media.md`` for keys, rights and cost.
+    One of ``handle``, ``conversations_sql`` and ``retention_threshold_days`` says which conversations. A retry
+    continues from the table's ledger. See ``docs/recording-media.md`` for keys, rights and cost.
 
     For the other parameters see :class:`.genesys_to_postgres.GenesysExportToPostgresOperator`.
 
-    :param handle: what the sensor returned for an export of kind ``recording_media``: its conversations. (templated)
+    :param handle: the sensor's output for an export of kind ``recording_media``: its conversations are loaded.
+        (templated)
     :param conversations_sql: one SELECT for PostgreSQL with a column ``conversation_id``, or the path of a ``.sql``
-        file with it: the conversations that it names. (templated)
-    :param conversations_parameters: values for its placeholders, ``%(name)s``, which PostgreSQL gets beside the query:
-        for whatever comes from XCom, a form or a variable. (templated)
-    :param sql_conn_id: the connection that it runs on; default: ``postgres_conn_id``. (templated)
-    :param retention_threshold_days: the recordings that Genesys retains for more than that many days. (templated)
-    :param media_at_once: files that are fetched at the same time; each holds a piece of what it sends in memory.
-    :param page_size: conversations in a page; a page is asked for, fetched and committed as a whole.
-    :param batch_poll_interval: seconds before a batch request is asked after again; later pauses double, up to 15.
+        file with it: these conversations are loaded. (templated)
+    :param conversations_parameters: values for its placeholders ``%(name)s``. PostgreSQL gets them separately from the
+        query, so use them for all that comes from XCom, a form or a variable. (templated)
+    :param sql_conn_id: the connection that the query runs on; default: ``postgres_conn_id``. (templated)
+    :param retention_threshold_days: load the recordings that Genesys retains for more than that many days. (templated)
+    :param media_at_once: files that are fetched at the same time; each holds one piece in memory.
+    :param page_size: conversations per page; a page is requested, fetched and committed as a whole.
+    :param batch_poll_interval: seconds before the first poll of a batch request; later pauses double, up to 15.
     :param batch_timeout: seconds that one batch request may take.
     """
 
@@ -87,19 +88,19 @@ class GenesysRecordingMediaOperator(GenesysExportToPostgresOperator):
 
     @abstractmethod
     def make_store(self) -> MediaStore:
-        """Return where the media goes."""
+        """Return the store for the media."""
 
     def find_handle(self, context: Context) -> dict[str, Any]:
-        """Return the export's handle, or one of the task's own where there is no export."""
+        """Return the export's handle; without an export, a handle made for this task."""
         return handle_without_export(self, context) if self.handle is None else super().find_handle(context)
 
     def read_by(self, contract: Contract) -> str:
-        """Return the contract's fingerprint, and what tells the conversations where there is no export."""
+        """Return the contract's fingerprint and, without an export, that of the conversations."""
         return super().read_by(contract) + source_fingerprint(self)
 
     @contextmanager
     def results(self, handle: dict[str, Any]) -> Iterator[Results]:
-        """Open the recordings, whose media is fetched as they are read."""
+        """Open the recordings; their media is fetched while they are read."""
         from airflow_provider_genesys.media.batches import Patience
         from airflow_provider_genesys.media.open import open_media
         from airflow_provider_genesys.source.pages import Pages
@@ -118,13 +119,14 @@ class GenesysRecordingMediaOperator(GenesysExportToPostgresOperator):
 
 
 SOURCES = ("handle", "conversations_sql", "retention_threshold_days")
-"""Arguments that name conversations: one of them."""
+"""The arguments that name conversations; exactly one is given."""
 
 
 def check_source(operator: GenesysRecordingMediaOperator) -> None:
-    """Check, while the DAG is parsed, that one argument says which conversations.
+    """Check, while the DAG is parsed, that exactly one argument names conversations.
 
-    :raises ConfigurationError: none does, several do, or a window would be replaced by what is not of it.
+    :raises ConfigurationError: none or several are given, or ``replace_window`` is used with conversations of any
+        window.
     """
     given = [name for name in SOURCES if getattr(operator, name) is not None]
     if len(given) != 1:
@@ -141,9 +143,9 @@ def check_source(operator: GenesysRecordingMediaOperator) -> None:
 
 
 def handle_without_export(operator: GenesysRecordingMediaOperator, context: Context) -> dict[str, Any]:
-    """Return a handle for a load that is of no export: in its place is this task in this run, over all its tries.
+    """Return a handle for a load without an export; its id names this task in this run.
 
-    :raises WindowError: nobody gives a window; it says which load this is, not which conversations.
+    :raises WindowError: no window is given. It identifies the load; it does not select conversations.
     """
     ti = context["ti"]
     window = resolve_window(operator.window_start, operator.window_end, context)
@@ -158,7 +160,7 @@ def handle_without_export(operator: GenesysRecordingMediaOperator, context: Cont
 
 
 def source_fingerprint(operator: GenesysRecordingMediaOperator) -> str:
-    """Return what tells loads of other conversations apart; empty for those of an export."""
+    """Return a fingerprint of which conversations are loaded; empty for those of an export."""
     if operator.handle is not None:
         return ""
     if operator.conversations_sql is None:
@@ -168,7 +170,7 @@ def source_fingerprint(operator: GenesysRecordingMediaOperator) -> str:
 
 
 def index_of(operator: GenesysRecordingMediaOperator) -> Index | None:
-    """Return what names the conversations; None where those of the export do."""
+    """Return the index of the conversations; None for those of an export."""
     if operator.handle is not None:
         return None
     if operator.conversations_sql is None:

@@ -1,4 +1,4 @@
-"""What the operators share that load into an object store: rows in parts, or the archive as it came."""
+"""The base of operators that load into an object store: rows in parts, or the unchanged archive."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ if TYPE_CHECKING:
 
 OutputFormat = Literal["ndjson.gz", "ndjson", "parquet", "raw"]
 _OF_THE_HANDLE = ("export_id", "kind", "state", "window_start", "window_end", "submitted_at", "records", "size", "etag")
-"""What the manifest of a landed archive keeps; not the file's URL, which dies, and is a secret."""
+"""The fields that the manifest of a landed archive keeps. The file's URL is not one: it expires and is a secret."""
 
 
 class GenesysExportToObjectStoreOperator(GenesysExportTransferOperator):
-    """Load an export into an object store, or land its archive there as it is, with ``output_format="raw"``."""
+    """Load an export into an object store, or with ``output_format="raw"`` land its archive unchanged."""
 
     output_format: OutputFormat
 
     @abstractmethod
     def make_landing(self) -> RawLanding:
-        """Return where the archive is landed as it is, not opened."""
+        """Return the landing of a raw archive, not opened."""
 
     def sink_view(self, contract: Contract) -> SinkView | None:
-        """Return what is asked of the prefix to reconcile it."""
+        """Return the view of the prefix for its reconciliation."""
         store, settings = cast("ObjectSink", self.make_sink()).reading()
         return view_of_folder(store, settings.prefix, settings.partition_format, contract)
 
     def read_by(self, contract: Contract) -> str:
-        """Return the contract's fingerprint; an archive as it came is read by none."""
+        """Return the contract's fingerprint; a raw archive is read with no contract."""
         return "raw" if self.output_format == "raw" else super().read_by(contract)
 
     def load_export(
