@@ -43,6 +43,8 @@ class CheckpointMirror:
         self._what: dict[str, Any] = {}
         self.committed_at: str | None = None
         """When the sink last committed something, ISO 8601; None if it did not yet."""
+        self._expected: Any = None
+        self._began: tuple[float, int, float] | None = None
         self._written_at = 0.0
         self._newest: dict[str, Any] = {}
         self._written: dict[str, Any] = {}
@@ -66,6 +68,7 @@ class CheckpointMirror:
         """Add the export's file to each checkpoint that is shown; its ``file_uri`` is sealed."""
         self._export_id = handle.get("export_id")
         self._what = {name: handle.get(name) for name in ("kind", "window_start", "window_end")}
+        self._expected = handle.get("records")
         self._shared = {"file_uri": handle.get("file_uri"), "expires_at": handle.get("expires_at")}
 
     def committed(self, checkpoint: Checkpoint) -> None:
@@ -74,15 +77,36 @@ class CheckpointMirror:
         page = checkpoint.position.page
         place = {"cursor": page.cursor} if page else {"byte_offset": checkpoint.position.record_offset}
         self._newest = {
+            **self._readable(checkpoint),
             **place,
             "record_index": checkpoint.counts.read,
             "last_record_id": checkpoint.last_record_id,
             "committed_at": checkpoint.committed_at,
-            **self._shared,
             **self._what,
+            **self._shared,
         }
         if time.monotonic() - self._written_at >= EVERY:
             self._write()
+
+    def _readable(self, checkpoint: Checkpoint) -> dict[str, Any]:
+        """Return what a person wants to know first. None where it is not known."""
+        read, fraction = checkpoint.counts.read, self._fraction(checkpoint)
+        began = self._began = self._began or (time.monotonic(), read, fraction or 0.0)
+        seconds = time.monotonic() - began[0]
+        gained = (fraction or 0.0) - began[2]
+        return {
+            "percent": None if fraction is None else round(100 * fraction, 1),
+            "records": read,
+            "per_second": round((read - began[1]) / seconds) if seconds >= 1 else None,
+            "seconds_left": round(seconds * (1 - fraction) / gained) if fraction and gained > 0 else None,
+        }
+
+    def _fraction(self, checkpoint: Checkpoint) -> float | None:
+        """Return which part is done: of the bytes of a plain archive; of the records, where Genesys says how many."""
+        length, expected = checkpoint.source.length, self._expected
+        if length and checkpoint.position.packing == "plain" and not checkpoint.position.page:
+            return min(checkpoint.position.record_offset / length, 1.0)
+        return min(checkpoint.counts.read / expected, 1.0) if isinstance(expected, int) and expected > 0 else None
 
     def _failed(self, error: SinkError, start: int, end: int) -> dict[str, Any]:
         """Return what is shown of a failed batch: not the message, which may quote a row."""
@@ -93,10 +117,12 @@ class CheckpointMirror:
         if self._newest == self._written:
             return
         self._ti.xcom_push(key="checkpoint", value=self._newest)
+        # A task reads XCom, and may want the file. People read the others.
+        shown = {name: value for name, value in self._newest.items() if name not in self._shared}
         if self._store is not None:
-            self._store.set("checkpoint", self._newest)
+            self._store.set("checkpoint", shown)
         if self._elsewhere is not None:
-            self._write_to(self._elsewhere, self._newest)
+            self._write_to(self._elsewhere, shown)
         self._written, self._written_at = self._newest, time.monotonic()
 
     def _write_to(self, store: ConditionalStore, newest: dict[str, Any]) -> None:

@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+import json
+from typing import Any
+
 import pytest
 
 from airflow_provider_genesys.cloud.regions import DOMAINS, base_urls
+from airflow_provider_genesys.links import s3 as s3_link
 from airflow_provider_genesys.links.genesys import GenesysExportLink, interactions_url
 from airflow_provider_genesys.links.s3 import GenesysS3PrefixLink, console_url
+from airflow_provider_genesys.transfers.genesys_to_s3 import GenesysExportToS3Operator
 
 
 @pytest.mark.parametrize(
@@ -43,6 +48,30 @@ def test_every_region_has_a_link(region: str) -> None:
 )
 def test_s3_link_leads_to_the_prefix(location: str, link: str) -> None:
     assert console_url(location) == link
+
+
+@pytest.mark.parametrize(
+    ("extra", "environment", "there"),
+    [
+        ({}, {}, True),
+        ({"endpoint_url": "https://minio.example.com"}, {}, False),
+        ({"service_config": {"s3": {"endpoint_url": "https://minio.example.com"}}}, {}, False),
+        ({"service_config": {"sqs": {"endpoint_url": "https://minio.example.com"}}}, {}, True),
+        ({}, {"AWS_ENDPOINT_URL_S3": "https://minio.example.com"}, False),
+    ],
+)
+def test_a_store_that_is_not_amazons_has_no_link(
+    monkeypatch: pytest.MonkeyPatch, extra: dict[str, Any], environment: dict[str, str], *, there: bool
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_STORE", json.dumps({"conn_type": "aws", "extra": extra}))
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(s3_link.XCom, "get_value", lambda **_: {"location": "s3://lake/genesys/"})
+    operator = GenesysExportToS3Operator(
+        task_id="load", handle="e", s3_bucket="lake", s3_prefix="genesys", aws_conn_id="store"
+    )
+    link = GenesysS3PrefixLink().get_link(operator, ti_key=None)
+    assert link == ("https://console.aws.amazon.com/s3/buckets/lake?prefix=genesys/" if there else "")
 
 
 def test_links_have_names_that_people_read() -> None:

@@ -92,7 +92,7 @@ class Boundary:
         counts, location = Counts(7, 7), "s3://lake/raw/"
         return Certificate(
             load.load_id, load.export_id, load.kind, *window, str(load.contract), start.source, 70, counts, "0",
-            drift=drift, location=location,
+            drift=drift, location=location, submitted_at=DAY_END.isoformat(),
         )  # fmt: skip
 
 

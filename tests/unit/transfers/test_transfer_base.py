@@ -16,12 +16,14 @@ from airflow_provider_genesys.exceptions import (
 )
 from airflow_provider_genesys.operators.verify import compare
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
+from airflow_provider_genesys.tasks import checkpoint_mirror
 from airflow_provider_genesys.tasks.checkpoint_mirror import CheckpointMirror
 from airflow_provider_genesys.tasks.handle import read_handle
 from airflow_provider_genesys.tasks.landed import NOWHERE
 from airflow_provider_genesys.tasks.rendered import number, required
 from airflow_provider_genesys.tasks.result import open_result
 from airflow_provider_genesys.tasks.task_state import is_first_try
+from tests.support.task_context import Store, Ti
 
 
 class NoHook:
@@ -91,6 +93,34 @@ def test_the_mirror_writes_at_once_then_rarely_and_at_the_end() -> None:
     assert pushed == [("checkpoint", 0), ("checkpoint", 99)]
 
 
+def test_people_see_how_far_it_is_first_and_no_sealed_url(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    monkeypatch.setattr(checkpoint_mirror, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    store, ti = Store(), Ti()
+    context: Any = {"ti": ti, "task_state_store": store}
+    with CheckpointMirror(context) as mirror:
+        mirror.show({"file_uri": "sealed", "expires_at": "later"})
+        mirror.committed(checkpoint(20))
+        clock[0] = 10.0
+        mirror.committed(checkpoint(60))
+    shown, pushed = store.get("checkpoint"), ti.pushed["checkpoint"]
+    assert dict(list(shown.items())[:4]) == {"percent": 60.0, "records": 60, "per_second": 4, "seconds_left": 10}
+    assert {"file_uri", "expires_at"}.isdisjoint(shown)
+    assert list(pushed)[: len(shown)] == list(shown)
+    assert (pushed["file_uri"], pushed["expires_at"], pushed["byte_offset"]) == ("sealed", "later", 600)
+
+
+@pytest.mark.parametrize(("records", "percent"), [(200, 30.0), (None, None), (0, None), ("many", None), (10, 100.0)])
+def test_of_pages_and_packed_archives_the_number_of_records_says_how_far_it_is(records: Any, percent: Any) -> None:
+    ti = Ti()
+    with CheckpointMirror({"ti": ti}) as mirror:  # type: ignore[typeddict-item]
+        mirror.show({"records": records})
+        packed = checkpoint(60)
+        packed.position.packing = "gzip"
+        mirror.committed(packed)
+    assert ti.pushed["checkpoint"]["percent"] == percent
+
+
 @pytest.mark.parametrize("committed", [True, False])
 @pytest.mark.parametrize("kind", [SinkUnavailableError, SinkRefusedError])
 def test_the_mirror_shows_which_bytes_a_sink_did_not_take(kind: type[SinkError], committed: bool) -> None:
@@ -114,7 +144,8 @@ def test_the_mirror_shows_which_bytes_a_sink_did_not_take(kind: type[SinkError],
 
 def checkpoint(read: int) -> Any:
     return SimpleNamespace(
-        position=SimpleNamespace(record_offset=10 * read, page=None),
+        position=SimpleNamespace(record_offset=10 * read, page=None, packing="plain"),
+        source=SimpleNamespace(length=1_000),
         counts=SimpleNamespace(read=read),
         last_record_id="r",
         committed_at="now",
