@@ -258,6 +258,18 @@ def test_only_the_loads_of_the_window_are_replayed(lake: Lake) -> None:
     assert (before.letters, within.letters) == (0, 4)
 
 
+def test_a_letter_that_tells_another_window_hides_no_load(lake: Lake) -> None:
+    """What a load is, its ledger says."""
+    set_up(lake)
+    forged = {**LETTER, "window_start": "1999-01-01T00:00:00Z", "window_end": "1999-01-02T00:00:00Z"}
+    lake.store.put("_dead_letters/dt=2026-11-01/load-1/00000/0-00.ndjson", (json.dumps(forged) + "\n").encode())
+
+    in_the_forged = lake.replayed(until=DAY - timedelta(days=365))
+    within = lake.replayed(since=DAY, until=DAY + timedelta(days=1))
+
+    assert (in_the_forged.letters, within.letters) == (0, 4)
+
+
 @pytest.mark.parametrize("body", [b'{"state": "open"}\n', b"not ours", b"[]\n", b""])
 def test_letters_that_are_gone_or_changed_are_left_and_told_when_all_others_were_replayed(
     lake: Lake, body: bytes

@@ -87,16 +87,16 @@ class ObjectReplay:
             for key in keys:
                 try:
                     facts = first_facts(self._store, key)
-                    if not window.meets(facts):
-                        break
                     load = facts.load(contract_of(facts.kind), run_id)
                     latest = self._newest(load, folder)
+                    load = _as_recorded(load, latest)
                 except DeadLetterError as error:
                     log.warning("%s/%s is left as it is. %s", self._store.url, key, error)
                     total.strays += 1
                     continue
-                with error_context(f"Export {load.export_id}, replaying its dead letters"):
-                    total.add(self._replay(load, latest, damaged))
+                if window.meets(load.facts):
+                    with error_context(f"Export {load.export_id}, replaying its dead letters"):
+                        total.add(self._replay(load, latest, damaged))
                 break
         if damaged:
             first, *_ = damaged.values()
@@ -262,6 +262,14 @@ class _LoadReplay:
         for key in unlisted:
             self._store.delete(key)
         failpoint(CLEANED)
+
+
+def _as_recorded(load: Load, entry: Entry | None) -> Load:
+    """Return ``load`` as its ledger has it: what a letter says of it may be wrong."""
+    if entry is None or entry.window_start is None or entry.window_end is None:
+        return load
+    facts = entry.facts
+    return replace(load, window_start=facts.window_start, window_end=facts.window_end, submitted_at=facts.submitted_at)
 
 
 def _claimed(latest: Entry | None, attempt: str) -> Entry:
