@@ -28,7 +28,7 @@
     │   ├── SourceChangedError    fails the task     evidence that the bytes belong to another archive
     │   │   └── ListingMovedError fails the task     a listing changed each time that it was read
     │   ├── CursorLostError       fails the task     the cursor of a page is not valid, although the job is there
-    │   ├── IncompleteError       fails the task     the export holds fewer records or bytes than Genesys tells
+    │   ├── IncompleteError       fails the task     the export holds fewer records or bytes than Genesys reports
     │   ├── NotAnArchiveError     fails the task     HTML, XML, an unknown format, or no bytes at all
     │   │   └── NotTheFileError   retried            a page or an error with status 200, in several responses in a row
     │   └── UntrustedHostError    fails the task     the URL leads to a host that the connection does not allow
@@ -205,7 +205,7 @@ class CursorLostError(SourceError):
 
 
 class IncompleteError(SourceError):
-    """The export holds less than Genesys tells, or another number of records where ``expect_records`` is ``fail``."""
+    """The export holds less than Genesys reports, or another number of records where ``expect_records`` is ``fail``."""
 
 
 class NotAnArchiveError(SourceError):

@@ -378,7 +378,7 @@ def test_an_archive_that_is_cut_at_any_byte_is_never_taken_for_the_whole(shape: 
     document = whole(shape)
     archive = gzip.compress(document, mtime=0) if packed else document
     taken = [length for length in range(len(archive)) if is_loaded(archive[:length])]
-    # Between two records nothing shows that NDJSON was cut, unless the store or Genesys tells how long it is.
+    # Between two records nothing shows that NDJSON was cut, unless the store or Genesys reports how long it is.
     between = [at + end for at in range(len(document)) if document.startswith(b"}}", at) for end in (2, 3)]
     assert taken == (between[:-1] if shape == "lines" and not packed else [])
 

@@ -34,7 +34,7 @@ TOO_LONG = [
     "The query interval is too long",
     "The specified interval was greater than the maximum allowed (31 days)",
 ]
-"""The exact words for jobs are in no public source; these are how Genesys tells it elsewhere, and how it might."""
+"""The exact words for jobs are in no public source; these are how Genesys reports it elsewhere, and how it might."""
 
 
 class Jobs:
