@@ -24,6 +24,9 @@ ADVICE: dict[type[exceptions.GenesysError], str] = {
     exceptions.RequestRefusedError: (
         "Read Genesys' own words in the message. Most often an argument or a filter is wrong."
     ),
+    exceptions.AnswerTooLargeError: (
+        "See in the message which limit was passed. If the host of the connection is a gateway, look at what it sends."
+    ),
     exceptions.CloudUnavailableError: (
         "Nothing, while Airflow retries. If it lasts, look at the status page of Genesys Cloud and at your proxy."
     ),
@@ -60,6 +63,10 @@ ADVICE: dict[type[exceptions.GenesysError], str] = {
     ),
     exceptions.NotAnArchiveError: (
         "See in the message what was received. HTML comes from a proxy or a login page between worker and store."
+    ),
+    exceptions.NotTheFileError: (
+        "Look for a proxy or a login page between worker and download host, and clear the task when it is away. If the "
+        "store itself answers with an error, clear the create task."
     ),
     exceptions.UntrustedHostError: (
         "If the host is one of yours, add it to allowed_download_hosts in the connection's extras."

@@ -222,7 +222,7 @@ def _count(value: Any) -> int:
 
 
 _MOST = 10**12
-"""No job has so many recordings."""
+"""No job has this many recordings."""
 
 
 def _raw(record: Any) -> memoryview:
