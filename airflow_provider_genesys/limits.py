@@ -17,4 +17,4 @@ MOST_LISTED_PAGES = 1000
 LONGEST_KEY = 500
 """Characters of the last record's id that a checkpoint keeps, for people to see."""
 MOST_NEW_NAMES = 1000
-"""Unknown fields of the records of one slice that are told apart; further ones are counted together."""
+"""Unknown fields of the records of one slice that are counted one by one; further ones are counted together."""

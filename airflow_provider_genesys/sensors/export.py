@@ -106,8 +106,8 @@ class GenesysExportSensor(BaseSensorOperator):
     def resume(self, context: Context, event: dict[str, Any] | None = None, **_: Any) -> dict[str, Any]:
         """Continue after the trigger's ``event``, or begin without one. The state is asked again, not read from it."""
         export = upstream_export(upstream_of(self), context, str(self.export_id))
-        told = self._told(export)
-        with self._failing_softly(), failing_fast(), _with_advice(), of_window(*told), self.hook:
+        named = self._named_window(export)
+        with self._failing_softly(), failing_fast(), _with_advice(), of_window(*named), self.hook:
             self._check()
             GenesysExportLink.persist(context, self.hook.config.api_url)
             export_id, wait = str(self.export_id), Wait(self.poll_interval, self.max_poll_interval, self.timeout)
@@ -120,7 +120,7 @@ class GenesysExportSensor(BaseSensorOperator):
             submitted_at = handle["submitted_at"] or noted.get("submitted_at")
             return {**handle, "submitted_at": submitted_at, "request": noted.get("request")}
 
-    def _told(self, export: dict[str, Any] | None) -> tuple[Any, Any]:
+    def _named_window(self, export: dict[str, Any] | None) -> tuple[Any, Any]:
         """Return the window for messages, as far as it is known before Genesys is asked."""
         given = (self.window_start, self.window_end)
         return (
