@@ -62,5 +62,7 @@ def of_window(start: Any, end: Any) -> Iterator[None]:
         yield
     except GenesysError as error:
         if start and str(start) not in str(error):
-            error.args = (f"{error} The window is {start} to {end}.",)
+            # SQL at the end of a message is there to be copied.
+            between = "\n" if str(error).endswith(";") else " "
+            error.args = (f"{error}{between}The window is {start} to {end}.",)
         raise
