@@ -15,7 +15,7 @@ from airflow_provider_genesys.contracts.contract import RECORDINGS, Column, Cont
 from airflow_provider_genesys.exceptions import SinkRefusedError
 from airflow_provider_genesys.pipeline.load import Load
 from airflow_provider_genesys.sinks.postgres.snapshots import Snapshots, SnapshotSink
-from tests.sinks.batches import DAY, make_batch, make_load, recording_row
+from tests.sinks.batches import DAY, make_batch, make_certificate, make_load, recording_row
 from tests.sinks.replaying import letters_of, record
 from tests.sinks.test_postgres_replay import replayed
 from tests.sinks.warehouse import Warehouse, counts
@@ -191,6 +191,23 @@ def test_beside_the_table_values_are_looked_at_as_they_land(warehouse: Warehouse
     load, batch = load_of("decimal", [Decimal("1.25"), Decimal("1.255")])
     certificate = warehouse.load(load, [batch], publish="atomic")
     assert (certificate.counts, certificate.rules) == (counts(2, dead_letters=1), {"inexact-value": 1})
+
+
+def test_what_landed_beside_the_table_before_its_type_was_changed_is_not_published_as_another_value(
+    warehouse: Warehouse,
+) -> None:
+    made(warehouse, "decimal", "numeric")
+    load, batch = load_of("decimal", [Decimal("1.255")])
+    sink = warehouse.sink(publish="atomic")
+    sink.open(load, restart=False)
+    last = sink.write(batch)
+    sink.abort()
+    warehouse.execute("ALTER TABLE recordings ALTER decimal_value TYPE numeric(12,2)")
+    again = warehouse.sink(publish="atomic")
+    again.open(load, restart=False)
+    with pytest.raises(SinkRefusedError, match=r"decimal_value of type numeric.*on_clear='restart'"):
+        again.finish(make_certificate(load, last))
+    assert warehouse.load(load, [batch], publish="atomic", restart=True).rules == {"inexact-value": 1}
 
 
 def test_a_column_that_is_there_already_as_the_contract_evolves_is_looked_at(warehouse: Warehouse) -> None:

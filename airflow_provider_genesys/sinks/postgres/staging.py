@@ -14,6 +14,7 @@ from airflow_provider_genesys.pipeline.load import Load
 from airflow_provider_genesys.sinks.postgres.errors import describe, is_of_a_row
 from airflow_provider_genesys.sinks.postgres.session import Cursor
 from airflow_provider_genesys.sinks.postgres.target import Target
+from airflow_provider_genesys.sinks.postgres.types import InexactValue, inexact
 from airflow_provider_genesys.sinks.postgres.upsert import Landed, Upsert
 
 Publish = Literal["batches", "atomic"]
@@ -77,7 +78,7 @@ class Staging:
         :param written: how many rows the load's batches have put here.
         :param overtaken: see :meth:`Upsert.run`.
         :raises AccountError: it does not hold that many rows.
-        :raises SinkRefusedError: the target's constraints refuse a row.
+        :raises SinkRefusedError: the target's constraints refuse a row, or its types would change a value.
         """
         ((held,),) = cursor.execute(sql.SQL("SELECT count(*) FROM {}").format(self.identifier)).fetchall()
         if held != written:
@@ -87,6 +88,7 @@ class Staging:
             )
         cursor.execute(sql.SQL("ANALYZE {}").format(self.identifier))
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        self._check_types(cursor, target)
         try:
             landed = Upsert(target, self.identifier).run(cursor, held, lineage, overtaken=overtaken)
         except psycopg.Error as error:
@@ -95,6 +97,17 @@ class Staging:
             raise self._refused(error) from None
         self.drop(cursor)
         return landed
+
+    def _check_types(self, cursor: Cursor, target: Target) -> None:
+        """Refuse what landed here before a column of the target got a type that would change it."""
+        if not target.near:
+            return
+        [found] = cursor.execute(inexact(target.near, target.contract, self.identifier)).fetchall()
+        if wrong := [column for column, differs in zip(target.near, found, strict=True) if differs]:
+            raise SinkRefusedError(
+                f"Export {self._load.export_id} is loaded beside {self._target}, of which columns have got other types "
+                f"since: {InexactValue(wrong)}. Clear the task with on_clear='restart' to load it again."
+            )
 
     def _refused(self, error: psycopg.Error) -> SinkRefusedError:
         return SinkRefusedError(
