@@ -45,7 +45,8 @@ def resolve_window(start: Any, end: Any, context: Mapping[str, Any]) -> Window:
     ``None``, an empty text and ``"None"`` (what a template makes of it) count as not given.
 
     :param context: the context of an Airflow task; any key may be absent.
-    :raises WindowError: nobody gives a window, or only one end of it; it is reversed or empty; a time cannot be read.
+    :raises WindowError: nobody gives a window, or only one end of it; it is reversed or empty; a time cannot be read;
+        all runs of a backfill would have the same.
     """
     conf = getattr(context.get("dag_run"), "conf", None) or {}
     params = context.get("params") or {}
@@ -55,6 +56,8 @@ def resolve_window(start: Any, end: Any, context: Mapping[str, Any]) -> Window:
         ("the params of the DAG", params.get("window_start"), params.get("window_end")),
     ):
         if window := read_window(source, one, other):
+            if source != "the operator's arguments":
+                _check_backfill(source, window, context)
             return window
     if not _has_interval(context):
         if window := _of_events(context):
@@ -62,6 +65,23 @@ def resolve_window(start: Any, end: Any, context: Mapping[str, Any]) -> Window:
         if bounds := bounds_of_partition(context):
             return Window(*bounds)
     return _data_interval(context)
+
+
+def _check_backfill(source: str, window: Window, context: Mapping[str, Any]) -> None:
+    """Refuse a window that all runs of a backfill would have, each in the place of its interval.
+
+    :raises WindowError: this is such a run.
+    """
+    kind = getattr(context.get("dag_run"), "run_type", None)
+    if getattr(kind, "value", kind) != "backfill" or not _has_interval(context):
+        return
+    interval = _data_interval(context)
+    if interval != window:
+        raise WindowError(
+            f"This run of a backfill is of {interval}, and {source} give the window {window}. Every run of the "
+            "backfill would export that one. Leave window_start and window_end empty in the form of a backfill; or "
+            "trigger one run with them."
+        )
 
 
 def _has_interval(context: Mapping[str, Any]) -> bool:

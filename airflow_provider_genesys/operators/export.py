@@ -15,6 +15,7 @@ from airflow_provider_genesys.cloud.exports.base import ExportRequest, Outcome, 
 from airflow_provider_genesys.exceptions import ExportFailedError, ExportGoneError, JobLimitError, NotFoundError
 from airflow_provider_genesys.hooks.checkpoint_store import TABLE, open_store
 from airflow_provider_genesys.links.genesys import GenesysExportLink
+from airflow_provider_genesys.tasks.arguments import check_hash_keys
 from airflow_provider_genesys.tasks.availability import LateData, wait_for_data
 from airflow_provider_genesys.tasks.failures import AirflowException, failing_fast, of_window
 from airflow_provider_genesys.tasks.rendered import INCLUDE, mapping, words
@@ -197,6 +198,7 @@ class GenesysCreateExportOperator(BaseOperator):
         )
         export = self._adopt(state.recall(), request.fingerprint(self.kind))
         if export is None:
+            check_hash_keys(self, self.kind)
             late, defer = self.late_data, self._defer("resume")
             with of_window(window.start.isoformat(), window.end.isoformat()):
                 wait_for_data(self.hook, self.kind, window.end, self._wait, context, late_data=late, defer=defer)

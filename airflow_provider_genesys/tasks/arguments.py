@@ -5,8 +5,13 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseHook, Variable
+from airflow.sdk import BaseHook, BaseOperator, Variable
 from airflow.sdk.log import mask_secret
+
+try:
+    from airflow.sdk.exceptions import AirflowNotFoundException
+except ImportError:  # before Airflow 3.2
+    from airflow.exceptions import AirflowNotFoundException  # type: ignore[attr-defined]
 
 from airflow_provider_genesys.cloud.exports import aggregates
 from airflow_provider_genesys.exceptions import ConfigurationError
@@ -118,14 +123,16 @@ def read_pii_key(named: str | None) -> bytes:
     :raises ConfigurationError: there is no such key, or it is too short.
     """
     place, _, name = (named or "").partition(":")
-    if place == "connection" and name:
-        secret = BaseHook.get_connection(name).password
-    elif place == "variable" and name:
-        secret = Variable.get(name, default=None)
-    else:
+    if place not in ("connection", "variable") or not name:
         raise ConfigurationError(
             "The contract hashes personal data, which needs a key. Name where it is kept: "
             f"pii_key='connection:<id>' or 'variable:<key>', not {named!r}."
+        )
+    secret = _password_of(name) if place == "connection" else Variable.get(name, default=None)
+    if secret is None:
+        raise ConfigurationError(
+            f"The contract hashes personal data with the key in {named!r}, and there is none: create the {place} "
+            "with a random one, for example of `openssl rand -hex 32`."
         )
     if not secret or len(secret) < SHORTEST:
         raise ConfigurationError(
@@ -134,3 +141,29 @@ def read_pii_key(named: str | None) -> bytes:
         )
     mask_secret(secret)
     return secret.encode()
+
+
+def _password_of(conn_id: str) -> str | None:
+    """Return the password of a connection; None where there is none, or no such connection."""
+    try:
+        return BaseHook.get_connection(conn_id).password
+    except AirflowNotFoundException:
+        return None
+
+
+def check_hash_keys(task: BaseOperator, kind: str) -> None:
+    """Check that tasks downstream find the keys by which they hash, before Genesys is asked for what they will load.
+
+    :raises ConfigurationError: there is none; the message names the task.
+    """
+    dag = task.get_dag()
+    folder = str(dag.folder) if dag else "."
+    for one in task.get_flat_relatives(upstream=False) if dag else ():
+        given = getattr(one, "partial_kwargs", None) or vars(one)
+        contract, modes, key = (given.get(name) for name in ("contract", "contract_modes", "pii_key"))
+        if "pii_key" not in one.template_fields or any(map(is_rendered_later, (contract, modes, key, kind))):
+            continue
+        try:
+            hash_key_of(key, contract_of(contract, modes, kind=kind, folder=folder))
+        except ConfigurationError as error:
+            raise ConfigurationError(f"Task {one.task_id}: {error}") from None

@@ -109,3 +109,18 @@ def test_what_a_template_makes_of_nothing_is_absent(value: Any) -> None:
 @pytest.mark.parametrize("value", [0, False, "0", "none", "no", [], {}])
 def test_what_is_given_is_not_absent(value: Any) -> None:
     assert not absent(value)
+
+
+@pytest.mark.parametrize("where", ["conf", "params"])
+def test_a_window_in_the_form_of_a_backfill_is_refused(where: str) -> None:
+    form = {"window_start": "2026-11-01", "window_end": "2026-11-02"}
+    one = run_context((START, END), **{where: form})
+    assert resolve_window(None, None, one).start == datetime(2026, 11, 1, tzinfo=timezone.utc)
+    for kind in ("backfill", SimpleNamespace(value="backfill")):
+        one["dag_run"].run_type = kind
+        with pytest.raises(WindowError, match=r"Every run of the backfill would export that one\. Leave window_start"):
+            resolve_window(None, None, one)
+    assert resolve_window("2026-11-05", "2026-11-06", one).start == datetime(2026, 11, 5, tzinfo=timezone.utc)
+    same = run_context((START, END), **{where: {"window_start": START, "window_end": END}})
+    same["dag_run"].run_type = "backfill"
+    assert resolve_window(None, None, same) == resolve_window(None, None, run_context((START, END)))

@@ -2,16 +2,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
+from airflow.providers.standard.operators.empty import EmptyOperator
+from airflow.sdk import DAG
 
+from airflow_provider_genesys.contracts.contract import RECORDINGS
 from airflow_provider_genesys.exceptions import CloudUnavailableError, SinkUnavailableError
 from airflow_provider_genesys.operators.export import GenesysCreateExportOperator
 from airflow_provider_genesys.tasks.failures import AirflowException, AirflowFailException
 from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
 from airflow_provider_genesys.testing.services import RedisServer, free_port
+from airflow_provider_genesys.transfers.genesys_to_postgres import GenesysExportToPostgresOperator
 from tests.support.task_context import DAY_END, DAY_START, EXPORTS, Store, context, posts, run
 
 
@@ -221,3 +226,26 @@ def test_a_wait_that_is_too_long_fails_without_a_retry(start_genesys: Callable[.
 def test_making_an_operator_touches_nothing() -> None:
     operator = GenesysCreateExportOperator(task_id="create", genesys_conn_id="there_is_none")
     assert "hook" not in vars(operator)
+
+
+@pytest.mark.parametrize("mapped", [False, True])
+def test_a_missing_key_for_hashing_is_told_before_genesys_is_asked(
+    genesys: FakeGenesys, monkeypatch: pytest.MonkeyPatch, *, mapped: bool
+) -> None:
+    hashing = replace(
+        RECORDINGS,
+        columns=tuple(replace(one, pii="hash" if one.name == "queueName" else one.pii) for one in RECORDINGS.columns),
+    )
+    arguments = {"task_id": "load", "table": "t", "contract": hashing, "pii_key": "variable:nobody"}
+    with DAG("hashing", schedule=None):
+        task = GenesysCreateExportOperator(task_id="create")
+        if mapped:
+            task >> GenesysExportToPostgresOperator.partial(**arguments).expand(handle=["e"])
+        else:
+            task >> EmptyOperator(task_id="between") >> GenesysExportToPostgresOperator(handle="e", **arguments)
+    with pytest.raises(AirflowFailException, match=r"^Task load: .*'variable:nobody', and there is none"):
+        run(task, context(Store()))
+    assert posts(genesys) == 0
+    monkeypatch.setenv("AIRFLOW_VAR_NOBODY", "a random text of 32 characters..")
+    assert run(task, context(Store()))
+    assert posts(genesys) == 1

@@ -118,6 +118,9 @@ def test_the_key_of_the_hash_comes_from_a_variable_or_a_connection(monkeypatch: 
     assert read_pii_key("connection:pii") == b"another text, long enough"
     with pytest.raises(ConfigurationError, match="fewer than 16 characters"):
         read_pii_key("variable:short")
+    for missing in ("variable:nobody", "connection:nobody"):
+        with pytest.raises(ConfigurationError, match=rf"'{missing}', and there is none: create the"):
+            read_pii_key(missing)
     for wrong in (None, "", "pii", "file:x", "variable:"):
         with pytest.raises(ConfigurationError, match="needs a key"):
             read_pii_key(wrong)
