@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_genesys.sinks.postgres.straight import Straight
 from airflow_provider_genesys.testing.services import S3Server
 from airflow_provider_genesys.testing.sink_conformance import SinkConformance
 from tests.conformance.conftest import Bucket, Container, Folder, QueuePlace, Table
@@ -27,6 +28,15 @@ class TestPostgresSink(SinkConformance):
     @pytest.fixture(params=POSTGRES, ids=lambda options: ", ".join(map(str, options.values())) or "plain")
     def place(self, table: Table, request: Any) -> Table:
         return Table(table.warehouse, request.param)
+
+
+class TestPostgresSinkByUpsert(SinkConformance):
+    """No batch goes straight into the table."""
+
+    @pytest.fixture
+    def place(self, table: Table, monkeypatch: pytest.MonkeyPatch) -> Table:
+        monkeypatch.setattr(Straight, "is_due", False)
+        return table
 
 
 class TestS3Sink(SinkConformance):

@@ -46,6 +46,7 @@ from airflow_provider_genesys.sinks.azure_blob import AzureBlobSink, azure_landi
 from airflow_provider_genesys.sinks.local import LocalSink, local_landing
 from airflow_provider_genesys.sinks.objects.raw_landing import RawLanding
 from airflow_provider_genesys.sinks.postgres.sink import PostgresSink
+from airflow_provider_genesys.sinks.postgres.straight import Straight
 from airflow_provider_genesys.sinks.s3 import S3Sink, s3_landing
 from airflow_provider_genesys.sinks.sqs.settings import SqsSettings
 from airflow_provider_genesys.sinks.sqs.sink import SqsSink
@@ -202,6 +203,8 @@ def media_in(place: dict[str, Any], bucket: str) -> ObjectStore:
 
 
 def postgres(place: dict[str, Any]) -> Sink:
+    if not place.get("straight", True):
+        Straight.is_due = property(lambda _: False)  # type: ignore[assignment, method-assign]
     return PostgresSink(
         lambda: psycopg.connect(place["dsn"]),
         "recordings",
@@ -267,6 +270,7 @@ def sqs(place: dict[str, Any]) -> Sink:
 SINKS: dict[str, Callable[[dict[str, Any]], Sink]] = {
     "postgres": postgres,
     "postgres-atomic": postgres,
+    "postgres-upsert": postgres,
     "s3": s3,
     "local": local,
     "azure": azure,

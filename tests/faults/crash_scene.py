@@ -128,6 +128,7 @@ class Places:
         makers = {
             "postgres": self._schema,
             "postgres-atomic": self._staged,
+            "postgres-upsert": self._upserted,
             "s3": self._prefix,
             "local": self._folder,
             "azure": self._blobs,
@@ -141,6 +142,10 @@ class Places:
             connection.execute(f"CREATE SCHEMA {schema}")
         place = {"dsn": self.dsn, "schema": schema, "publish": "batches", "write_mode": "upsert"}
         return place, lambda: tables(self.dsn, schema)
+
+    def _upserted(self, settings: dict[str, Any]) -> Place:
+        place, read = self._schema(settings)
+        return {**place, "straight": False}, read
 
     def _staged(self, settings: dict[str, Any]) -> Place:
         place, read = self._schema(settings)

@@ -90,6 +90,16 @@ def test_killed_at_a_step(scene: Scene, sink: str, step: str, nth: int) -> None:
     assert scene.way_of(sink, resumed) == taken_up(sink, step, nth)
 
 
+@pytest.mark.parametrize(
+    ("step", "nth"), [(failpoints.COMMITTING, 3), (failpoints.COMMITTED, 3), (failpoints.CHECKED, 1)]
+)
+def test_killed_where_no_batch_goes_straight_into_the_table(whole_day: Scene, step: str, nth: int) -> None:
+    killed, _ = whole_day.killed_and_taken_up("postgres-upsert", {"step": step, "nth": nth})
+    assert killed["signal"] == signal.SIGKILL
+    upserted, straight = (whole_day.perfect_run(sink, PROCESSED_AT[0])[1] for sink in ("postgres-upsert", "postgres"))
+    assert upserted == straight
+
+
 @pytest.mark.outcome("processes", "SIGKILL at every named step of the pipeline, each sink", "recovers")
 @pytest.mark.parametrize("step", OF_OBJECTS)
 @pytest.mark.parametrize("sink", ["s3", "local"])

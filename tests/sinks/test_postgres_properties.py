@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Literal, get_args
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -12,8 +14,12 @@ from hypothesis import strategies as st
 
 from airflow_provider_genesys.exceptions import UnrankedExportError
 from airflow_provider_genesys.pipeline.checkpoint import Counts
-from tests.sinks.batches import DAY, LENGTH, make_batch, make_batches, make_certificate, make_load, recording_row
+from airflow_provider_genesys.sinks.postgres.straight import Straight
+from tests.sinks.batches import DAY, LENGTH, make_batches, make_certificate, make_load, recording_row
 from tests.sinks.warehouse import Warehouse, write_all
+
+Way = Literal["as it is", "straight", "upsert"]
+"""Which batches are tried straight into the table: those that are likely to get there · all · none."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +29,7 @@ class Attempt:
     size: int
     stop_after: int
     restart: bool
+    way: Way
 
 
 @dataclass(frozen=True)
@@ -33,14 +40,19 @@ class Export:
     """In hours; None where nobody knows."""
     keys: tuple[int, ...]
     attempts: tuple[Attempt, ...]
+    size: int
+    way: Way
 
 
-ATTEMPTS = st.builds(Attempt, st.integers(1, 7), st.integers(0, 3), st.booleans())
+WAYS = st.sampled_from(get_args(Way))
+ATTEMPTS = st.builds(Attempt, st.integers(1, 7), st.integers(0, 3), st.booleans(), WAYS)
 EXPORTS = st.builds(
     Export,
     st.one_of(st.none(), st.integers(0, 4)),
     st.lists(st.integers(0, 9), min_size=1, max_size=20).map(tuple),
     st.lists(ATTEMPTS, max_size=3).map(tuple),
+    st.sampled_from([20, 3]),
+    WAYS,
 )
 
 
@@ -85,15 +97,25 @@ def load(warehouse: Warehouse, name: str, export: Export) -> Counts:
         return recording_row(export.keys[number])
 
     for attempt in export.attempts:
+        with going(attempt.way):
+            sink = warehouse.sink()
+            start = sink.open(load, restart=attempt.restart)
+            rest = numbers[start.position.record_offset // LENGTH :] if start else numbers
+            for batch in list(make_batches(load, rest, size=attempt.size, row=row))[: attempt.stop_after]:
+                sink.write(batch)
+            sink.abort()
+    with going(export.way):
         sink = warehouse.sink()
-        start = sink.open(load, restart=attempt.restart)
+        start = sink.open(load, restart=False)
         rest = numbers[start.position.record_offset // LENGTH :] if start else numbers
-        for batch in list(make_batches(load, rest, size=attempt.size, row=row))[: attempt.stop_after]:
-            sink.write(batch)
-        sink.abort()
-    sink = warehouse.sink()
-    start = sink.open(load, restart=False)
-    rest = numbers[start.position.record_offset // LENGTH :] if start else numbers
-    last = write_all(sink, [make_batch(load, rest, row=row)]) if rest else start
-    assert last is not None
-    return sink.finish(make_certificate(load, last)).counts
+        last = write_all(sink, make_batches(load, rest, size=export.size, row=row)) if rest else start
+        assert last is not None
+        return sink.finish(make_certificate(load, last)).counts
+
+
+@contextmanager
+def going(way: Way) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        if way != "as it is":
+            patch.setattr(Straight, "is_due", way == "straight")
+        yield

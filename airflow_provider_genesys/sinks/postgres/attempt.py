@@ -122,14 +122,15 @@ class Attempt:
     def _commit(self, batch: Batch, poison: dict[int, DeadLetter]) -> Checkpoint:
         rows, offsets = without(batch, poison)
         ledger, lock = self._tables.ledger, shared_lock(self._settings.full_name)
-        with self._session.transaction(lock, ledger.lock, self._table.stage) as cursor:
+        with self._session.transaction(lock, ledger.lock) as cursor:
             held = ledger.held(cursor, self.claim.fence)
             if held.checkpoint and held.position == batch.checkpoint.position:
                 return held.checkpoint  # It landed on a former try, and only the answer to COMMIT was lost.
             if held.position != self._position:
                 raise ledger.forgotten()
             overtaken = held.overtaken and self._settings.publish == "batches"
-            landed = self._table.land(cursor, rows, offsets, overtaken=overtaken) if rows else Landed()
+            table, now = self._table, held.now
+            landed = table.land(cursor, rows, offsets, loaded_at=now, overtaken=overtaken) if rows else Landed()
             self._tables.children.replace(cursor, rows, offsets)
             letters = [*batch.dead_letters, *poison.values()]
             if letters:

@@ -6,7 +6,7 @@ import json
 import logging
 from collections import Counter
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from functools import cached_property
 from typing import Any
 
@@ -27,6 +27,8 @@ from airflow_provider_genesys.sinks.postgres.window import WriteMode
 from airflow_provider_genesys.source.position import Position
 
 log = logging.getLogger(__name__)
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 _COLUMNS = (
     "load_id text NOT NULL",
@@ -91,7 +93,8 @@ SELECT fence, checkpoint, taken_over, state = 'complete', EXISTS (
     SELECT FROM {ledger} WHERE target = {target} AND write_mode = 'replace_window' AND state = 'complete'
         AND export_id <> {export_id}
         AND (submitted_at >= {submitted_at} OR submitted_at IS NULL OR {submitted_at} IS NULL)
-) FROM {ledger} WHERE load_id = {load_id} AND target = {target} AND shard = {number} FOR UPDATE
+), (extract(epoch FROM now()) * 1000000)::bigint
+FROM {ledger} WHERE load_id = {load_id} AND target = {target} AND shard = {number} FOR UPDATE
 """
 _ADVANCE = """
 UPDATE {ledger} SET checkpoint = %(checkpoint)s, processed_at = %(processed_at)s, taken_over = %(taken_over)s
@@ -143,6 +146,8 @@ class HeldRow:
     complete: bool
     overtaken: bool
     """Whether loads that may be newer have replaced windows of the same target."""
+    now: datetime
+    """When the transaction began, by the server's clock: its ``now()``."""
 
     @property
     def position(self) -> Position | None:
@@ -213,12 +218,14 @@ class Ledger:
         """
         cursor.nextset()
         cursor.nextset()
-        newest, checkpoint, *more = cursor.fetchone() or (0, None)
+        unknown: tuple[Any, ...] = (0, None, {}, False, False, 0)
+        newest, checkpoint, taken_over, complete, overtaken, now = cursor.fetchone() or unknown
         if newest > fence:
             raise self._fenced(fence)
         if newest < fence:
             raise self.forgotten()
-        return HeldRow(self._read(cursor, checkpoint) if checkpoint else None, *more)
+        known = self._read(cursor, checkpoint) if checkpoint else None
+        return HeldRow(known, taken_over, complete, overtaken, _EPOCH + timedelta(microseconds=now))
 
     def forgotten(self) -> SinkUnavailableError:
         """Make the error for a server that has lost what it had confirmed: rows and ledger, the whole transaction."""

@@ -39,10 +39,8 @@ def search(
     """
     try:
         with cursor.connection.transaction():
-            cursor.execute(table.stage)
             table.land(cursor, rows, offsets)
             children.replace(cursor, rows, offsets)
-            table.unstage(cursor)
     except (psycopg.Error, UnrankedExportError) as error:
         if not rows or not sets_aside(error):
             raise

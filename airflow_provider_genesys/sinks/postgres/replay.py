@@ -191,7 +191,6 @@ class PostgresReplay:
         table, children = self._table(cursor, load), children_there(cursor, self._schema, self._name, load)
 
         def land() -> Landed:
-            cursor.execute(table.stage)
             landed = table.land(cursor, judged.rows, judged.offsets, overtaken=overtaken)
             children.replace(cursor, judged.rows, judged.offsets)
             return landed

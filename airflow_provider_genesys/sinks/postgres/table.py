@@ -1,9 +1,14 @@
-"""A table that batches are written to: each is copied into a temporary table, and upserted from there."""
+"""A table that batches are written to.
+
+A batch is copied into the table itself (:mod:`.postgres.straight`). Where that does not work, it is copied into a
+temporary table, the stage, and upserted from there.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from datetime import datetime
 from operator import itemgetter
 from typing import Any
 from uuid import UUID
@@ -15,14 +20,14 @@ from psycopg.postgres import types
 from psycopg.pq import Format
 
 from airflow_provider_genesys.sinks.postgres.columns import OFFSET, TYPES
-from airflow_provider_genesys.sinks.postgres.errors import STAGE
+from airflow_provider_genesys.sinks.postgres.errors import STAGE, is_transient
 from airflow_provider_genesys.sinks.postgres.session import Connection, Cursor
+from airflow_provider_genesys.sinks.postgres.straight import Straight
 from airflow_provider_genesys.sinks.postgres.target import Target
 from airflow_provider_genesys.sinks.postgres.types import InexactValue, inexact
 from airflow_provider_genesys.sinks.postgres.upsert import Landed, Upsert
 
-_STAGE = f"CREATE TEMPORARY TABLE {STAGE} ({{columns}}) ON COMMIT DROP"
-_UNSTAGE = "DROP TABLE {stage}"
+_STAGE = f"DROP TABLE IF EXISTS {{stage}}; CREATE TEMPORARY TABLE {STAGE} ({{columns}}) ON COMMIT DROP"
 _COPY = "COPY {stage} FROM STDIN (FORMAT BINARY)"
 
 
@@ -39,34 +44,65 @@ class Table:
         self._lineage = lineage
         self._upsert = Upsert(target, stage)
         self._near = target.near
+        self._straight = Straight(target, lineage)
         self._inexact = inexact(target.near, target.contract, stage) if target.near else None
         columns = zip([*target.own, OFFSET.name], self._types, strict=True)
         definitions = [sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(kind)) for name, kind in columns]
         names = {"stage": stage, "columns": sql.SQL(", ").join(definitions)}
-        self.stage, self._unstage, self._copy = (
-            sql.SQL(text).format(**names).as_bytes() for text in (_STAGE, _UNSTAGE, _COPY)
-        )
+        self._stage, self._copy = (sql.SQL(text).format(**names).as_bytes() for text in (_STAGE, _COPY))
 
     def rehearse(self, cursor: Cursor) -> None:
         """Run every statement on no rows, so that what is not allowed shows before anything is downloaded."""
-        cursor.execute(self.stage)
         self.land(cursor, [], [])
         self._upsert.settle(cursor, 0, self._lineage)
 
     def land(
-        self, cursor: Cursor, rows: Sequence[tuple[Any, ...]], offsets: Sequence[int], *, overtaken: bool = False
+        self,
+        cursor: Cursor,
+        rows: Sequence[tuple[Any, ...]],
+        offsets: Sequence[int],
+        *,
+        loaded_at: datetime | None = None,
+        overtaken: bool = False,
     ) -> Landed:
-        """Upsert ``rows``, whose records begin at ``offsets``; of their own duplicates, too, the newest stays.
+        """Write ``rows``, whose records begin at ``offsets``; of their own duplicates, too, the newest stays.
 
-        ``stage`` has to have been executed in the same transaction. ``overtaken``: see :meth:`Upsert.run`.
-
+        :param loaded_at: ``now()`` of the transaction. With it the rows may go straight into the table.
+        :param overtaken: see :meth:`Upsert.run`.
         :raises InexactValue: the table would hold a value as another one.
         """
         kept = newest(list(map(self._key, rows)), offsets)
-        self._fill_stage(cursor.connection, ((*rows[place], offsets[place]) for place in kept))
-        self._check_near(cursor)
-        landed = self._upsert.run(cursor, len(kept), self._lineage, overtaken=overtaken)
+        staged = [(*rows[place], offsets[place]) for place in kept]
+        straight = loaded_at and not overtaken and self._straight.is_due
+        if straight and loaded_at and self._goes_straight(cursor.connection, staged, loaded_at):
+            landed = Landed(len(staged))
+        else:
+            landed = self._upserted(cursor, staged, overtaken=overtaken)
         return replace(landed, duplicates=len(rows) - landed.written)
+
+    def _goes_straight(self, connection: Connection, rows: Sequence[tuple[Any, ...]], loaded_at: datetime) -> bool:
+        """Copy rows into the table; False where it does not take them so, and nothing has changed."""
+        straight, behind = self._straight, self._straight.behind(loaded_at)
+        types = [*self._types[:-1], *straight.types]
+        try:
+            with connection.transaction():
+                taken = _copied(connection, straight.copy, types, ((*row, *behind) for row in rows))
+                if taken != len(rows):  # a trigger has kept some out
+                    raise psycopg.Rollback
+                return True
+        except psycopg.Error as error:
+            if is_transient(error):
+                raise
+        straight.failed()
+        return False
+
+    def _upserted(self, cursor: Cursor, rows: Sequence[tuple[Any, ...]], *, overtaken: bool) -> Landed:
+        cursor.execute(self._stage)
+        _copied(cursor.connection, self._copy, self._types, rows)
+        self._check_near(cursor)
+        landed = self._upsert.run(cursor, len(rows), self._lineage, overtaken=overtaken)
+        self._straight.took_the_long_way(met=landed.met)
+        return landed
 
     def _check_near(self, cursor: Cursor) -> None:
         if self._inexact:
@@ -74,21 +110,20 @@ class Table:
             if wrong := [column for column, differs in zip(self._near, found, strict=True) if differs]:
                 raise InexactValue(wrong)
 
-    def unstage(self, cursor: Cursor) -> None:
-        """Make room for another ``stage`` in the same transaction."""
-        cursor.execute(self._unstage)
 
-    def _fill_stage(self, connection: Connection, rows: Iterable[tuple[Any, ...]]) -> None:
-        with connection.cursor() as cursor:
-            cursor.adapters.register_dumper(bytes, _JsonDumper)
-            cursor.adapters.register_dumper(str, _UuidDumper)
-            with cursor.copy(self._copy) as copy:
-                copy.set_types(self._types)
-                try:
-                    for row in rows:
-                        copy.write_row(row)
-                except (ValueError, TypeError, OverflowError) as error:
-                    raise psycopg.DataError(type(error).__name__) from None
+def _copied(connection: Connection, statement: bytes, types: Sequence[str], rows: Iterable[tuple[Any, ...]]) -> int:
+    """Return how many of ``rows`` the table has taken."""
+    with connection.cursor() as cursor:
+        cursor.adapters.register_dumper(bytes, _JsonDumper)
+        cursor.adapters.register_dumper(str, _UuidDumper)
+        with cursor.copy(statement) as copy:
+            copy.set_types(types)
+            try:
+                for row in rows:
+                    copy.write_row(row)
+            except (ValueError, TypeError, OverflowError) as error:
+                raise psycopg.DataError(type(error).__name__) from None
+        return cursor.rowcount
 
 
 class _JsonDumper(Dumper):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from airflow_provider_genesys.contracts.contract import Contract
@@ -26,7 +26,7 @@ from airflow_provider_genesys.sinks.postgres.shards import Shards, check_options
 from airflow_provider_genesys.sinks.postgres.staging import Staging
 from airflow_provider_genesys.sinks.postgres.table import Table
 from airflow_provider_genesys.sinks.postgres.target import Target
-from airflow_provider_genesys.sinks.postgres.types import near_columns
+from airflow_provider_genesys.sinks.postgres.types import near_columns, takes_binary
 from airflow_provider_genesys.sinks.postgres.window import remove_older
 
 
@@ -87,8 +87,7 @@ class Tables:
     def target(self, cursor: Cursor) -> Target:
         """Return the table that the load is for; what is loaded beside it has a table from then on."""
         key = find_key(cursor, self.identifier, self.contract)
-        near = near_columns(cursor, self.identifier, self.contract)
-        target = Target(self.identifier, self.ledger.identifier, self.contract, key, near)
+        target = self._as_it_is(cursor, Target(self.identifier, self.ledger.identifier, self.contract, key))
         if self._settings.publish == "atomic" and not self.staging.exists(cursor):
             self.staging.create(cursor, target)
         return target
@@ -101,10 +100,8 @@ class Tables:
     def rehearse(self, cursor: Cursor, target: Target, load: Load, lineage: dict[str, Any]) -> None:
         """Run what the load will run, on no rows, so that what is not allowed shows before anything is downloaded."""
         self.dead_letters.rehearse(cursor)
-        table = self.written(target, lineage)
-        table.rehearse(cursor)
+        self.written(target, lineage).rehearse(cursor)
         if self._settings.publish == "atomic":
-            table.unstage(cursor)
             Table(target, lineage).rehearse(cursor)
         if self._settings.write_mode == "replace_window":
             remove_older(cursor, target, load, lineage, rehearse=True)
@@ -115,4 +112,8 @@ class Tables:
         evolve(cursor, self.identifier, contract, allowed=self._settings.create_table)
         if self._settings.publish == "atomic":
             evolve(cursor, self.staging.identifier, contract, allowed=True)
-        return target.evolved(contract, near_columns(cursor, self.identifier, contract))
+        return self._as_it_is(cursor, replace(target, contract=contract))
+
+    def _as_it_is(self, cursor: Cursor, target: Target) -> Target:
+        near = near_columns(cursor, self.identifier, target.contract)
+        return replace(target, near=near, takes_binary=takes_binary(cursor, self.identifier, target.contract))

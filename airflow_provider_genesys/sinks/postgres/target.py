@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from psycopg import sql
 
@@ -27,6 +27,7 @@ class Target:
     :param ledger: the ledger of the loads into it.
     :param key: names of the columns of its unique key; of equal ones the newest row stays.
     :param near: columns that hold some values of the contract's only; see :mod:`.postgres.types`.
+    :param takes_binary: whether rows can be copied straight into it; see :mod:`.postgres.straight`.
     """
 
     identifier: sql.Identifier
@@ -34,10 +35,7 @@ class Target:
     contract: Contract
     key: tuple[str, ...]
     near: tuple[Near, ...] = ()
-
-    def evolved(self, contract: Contract, near: tuple[Near, ...]) -> Target:
-        """Return the table as ``contract`` fills it, into which its own has evolved."""
-        return replace(self, contract=contract, near=near)
+    takes_binary: bool = False
 
     @property
     def own(self) -> list[str]:

@@ -58,6 +58,18 @@ _NEAR = {
     "jsonb": _TEXTS,
 }
 """Those that hold some of its values: each row is looked at."""
+_BINARY = {
+    "text": {"text", "varchar"},
+    "bigint": {"int8"},
+    "integer": {"int4"},
+    "double precision": {"float8"},
+    "numeric": {"numeric"},
+    "boolean": {"bool"},
+    "timestamptz": {"timestamptz"},
+    "uuid": {"uuid"},
+    "jsonb": {"jsonb"},
+}
+"""Those that have the same binary form."""
 _FAMILIES = {
     "text": _TEXTS,
     "bigint": _NUMBERS,
@@ -130,6 +142,14 @@ def near_columns(cursor: Cursor, table: sql.Identifier, contract: Contract) -> t
     own = {column.name: column.type for column in LINEAGE if column.type != "text"}
     _refuse(table, held, {name: given[name] for name, column in found.items() if not column.is_near(given[name])} | own)
     return tuple(Near(name, column.shown) for name, column in found.items())
+
+
+def takes_binary(cursor: Cursor, table: sql.Identifier, contract: Contract) -> bool:
+    """Tell whether each column has the binary form of what the contract gives: no cast makes one of the other."""
+    given = {name: TYPES[column.type] for name, column in zip(column_names(contract), contract.columns, strict=True)}
+    given |= {column.name: column.type for column in LINEAGE}
+    held = _held(cursor, table)
+    return all(held[name].base in _BINARY[kind] for name, kind in given.items())
 
 
 def check_exact(cursor: Cursor, table: sql.Identifier, given: Mapping[str, str]) -> None:

@@ -110,6 +110,8 @@ class Landed:
     duplicates: int = 0
     taken_over: Counter[str] = field(default_factory=Counter)
     """By source (``export_id/shard``): how many of its rows were replaced, or read by another contract."""
+    met: int = 0
+    """How many keys were in the table already."""
 
 
 def lineage(load: Load, target: str, begun_at: datetime) -> dict[str, Any]:
@@ -164,7 +166,7 @@ class Upsert:
         if inserted == staged - late:
             return Landed(inserted, late)
         landed = self.settle(cursor, staged - late, lineage)
-        return replace(landed, duplicates=landed.duplicates + late)
+        return replace(landed, duplicates=landed.duplicates + late, met=staged - late - inserted)
 
     def _leave_out_overtaken(self, cursor: Cursor, lineage: dict[str, Any]) -> int:
         late = cursor.execute(self._drop_overtaken, lineage).rowcount

@@ -1,0 +1,56 @@
+"""The short way of a batch: COPY into the table itself, which works while none of its keys is there yet.
+
+It spares the temporary table and the upsert: about half of the time of a batch (``./run bench --row postgres``). What
+stops it, such as a key that is there, undoes the COPY alone. The batch takes the long way then, which ranks and counts.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from psycopg import sql
+
+from airflow_provider_genesys.sinks.postgres.columns import CONTRACT, EXPORT, LOADED, OFFSET, SHARD, SUBMITTED
+from airflow_provider_genesys.sinks.postgres.target import Target
+
+_COPY = "COPY {target} ({columns}) FROM STDIN (FORMAT BINARY)"
+_LONGEST_WAIT = 64
+_BEHIND = (OFFSET, EXPORT, SUBMITTED, SHARD, CONTRACT, LOADED)
+
+
+class Straight:
+    """When batches take the short way, and what they write there.
+
+    After a batch that could not, the next ones wait for one that has met no row; each such batch doubles the wait.
+
+    :param lineage: see :func:`.postgres.upsert.lineage`.
+    """
+
+    def __init__(self, target: Target, lineage: dict[str, Any]) -> None:
+        columns = [*target.own, *(column.name for column in _BEHIND)]
+        names = sql.SQL(", ").join(map(sql.Identifier, columns))
+        self.copy = sql.SQL(_COPY).format(target=target.identifier, columns=names).as_bytes()
+        self.types = [column.type for column in _BEHIND]
+        self._lineage = tuple(lineage[name] for name in ("export", "submitted", "shard", "contract"))
+        self._waits = 0 if target.takes_binary and not target.near else None
+        self._next_wait = 1
+
+    @property
+    def is_due(self) -> bool:
+        """Whether the next batch takes the short way."""
+        return self._waits == 0
+
+    def behind(self, loaded_at: datetime) -> tuple[Any, ...]:
+        """Return what follows the offset in each row that is written at that time."""
+        return (*self._lineage, loaded_at)
+
+    def failed(self) -> None:
+        """Let the next batches take the long way."""
+        self._waits = self._next_wait
+        self._next_wait = min(2 * self._next_wait, _LONGEST_WAIT)
+
+    def took_the_long_way(self, *, met: int) -> None:
+        """Count a batch that met ``met`` rows of the table on the long way."""
+        if self._waits and not met:
+            self._waits -= 1
