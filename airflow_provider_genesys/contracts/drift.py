@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -10,6 +11,7 @@ import msgspec
 
 from airflow_provider_genesys.contracts.column import Column, Path
 from airflow_provider_genesys.contracts.modes import Kind, Mode
+from airflow_provider_genesys.limits import MOST_NEW_NAMES
 
 MOST_NAMES = 200
 """This many kinds of drift are counted each; then all others together, as :data:`OTHERS`."""
@@ -64,17 +66,23 @@ class Drift:
 
 
 class Seen:
-    """The surprises of one slice, in the order of their records."""
+    """The surprises of one slice, in the order of their records: of so many fields each, and of all others together."""
 
     def __init__(self) -> None:
         self._sums: dict[tuple[Path, Kind], Drift] = {}
         self._unknown: dict[Path, bool] = {}  # whether it was null each time
+        self._others = Counter[Kind]()
 
-    def add(self, surprises: Iterable[Surprise], offset: int) -> None:
-        """Take those of the record at ``offset``."""
+    def add(self, surprises: Iterable[Surprise], offset: int, *, others: int = 0) -> None:
+        """Take those of the record at ``offset``, and the number of its ``others``, which are unknown fields."""
+        if others:
+            self._others["unknown"] += others
         for surprise in sorted(surprises, key=lambda one: (one.path, one.kind)):
             key = (surprise.path, surprise.kind)
             known = self._sums.get(key)
+            if known is None and len(self._sums) >= MOST_NEW_NAMES:
+                self._others[surprise.kind] += 1
+                continue
             self._sums[key] = replace(known, count=known.count + 1) if known else surprise.at(offset)
             if surprise.kind == "unknown":
                 self._unknown[surprise.path] = self._unknown.get(surprise.path, True) and surprise.text == b"null"
@@ -82,7 +90,8 @@ class Seen:
     def drift(self, counted: Mapping[Path, int]) -> list[Drift]:
         """Return the sums, with those of unknown fields that were ``counted`` without a closer look."""
         more = [Drift(name_of(path), "unknown", count) for path, count in counted.items()]
-        return summed([], [*self._sums.values(), *more])
+        others = [Drift(OTHERS, kind, count) for kind, count in self._others.items()]
+        return summed([], [*self._sums.values(), *more, *others])
 
     def unknown(self) -> dict[Path, bool]:
         """Return the unknown fields, and of each whether it was null each time."""

@@ -23,6 +23,7 @@ from airflow_provider_genesys.contracts.json_path import picked
 from airflow_provider_genesys.contracts.modes import Mode
 from airflow_provider_genesys.contracts.pii import Protection
 from airflow_provider_genesys.exceptions import RecordError
+from airflow_provider_genesys.limits import MOST_NEW_NAMES
 
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
@@ -34,11 +35,15 @@ Fields = dict[str, msgspec.Raw]
 
 @dataclass
 class Examined:
-    """The result for one record: a row, or the error that rejects it, and all differences from the contract."""
+    """The result for one record: a row, or the error that rejects it, and all differences from the contract.
+
+    Of unknown fields, the first :data:`.limits.MOST_NEW_NAMES` are among the ``surprises``; ``others`` counts the rest.
+    """
 
     row: tuple[Any, ...] | None = None
     error: RecordError | None = None
     surprises: list[Surprise] = field(default_factory=list)
+    others: int = 0
 
 
 class Examiner:
@@ -86,10 +91,16 @@ class _Reading:
         for path in self._by.parents:
             self._enter(path)
         row = tuple(map(self._value, self._contract.columns))
+        noted = 0
         for path, fields in self._objects.items():
             for name, value in fields.items():
-                if (*path, name) not in self._by.named:
+                if (*path, name) in self._by.named:
+                    continue
+                if noted < MOST_NEW_NAMES:
                     self._unknown((*path, name), bytes(value))
+                    noted += 1
+                else:
+                    self._result.others += 1
         if self._result.error is None:
             self._result.row = row
         return self._result

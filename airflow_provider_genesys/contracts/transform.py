@@ -166,7 +166,7 @@ class Transform:
                     break
                 examined = self._taken_in(record, examined, start)
                 result.contract = self.contract
-            seen.add(examined.surprises, start)
+            seen.add(examined.surprises, start, others=examined.others)
             result.add_examined(examined, start, raw)
             looked_into += 1
             if looked_into == _TELLING:  # the following records probably have the same new fields
@@ -210,8 +210,8 @@ class Transform:
         while self._evolves(examined):
             contract = self.contract
             for surprise in examined.surprises:
-                if surprise.mode == "evolve":
-                    contract = contract.evolved(changes(contract, surprise))
+                if surprise.mode == "evolve" and (columns := changes(contract, surprise)):
+                    contract = contract.evolved(columns)
             log.info("%s: from byte %d on %s.", self._where, start, difference(self.contract, contract))
             self._use(contract)
             examined = self._examined(record, start)

@@ -13,6 +13,7 @@ from airflow_provider_genesys.contracts.drift import summed
 from airflow_provider_genesys.contracts.pii import record_protection
 from airflow_provider_genesys.contracts.transform import Rows, Transform
 from airflow_provider_genesys.contracts.unused import Unused
+from airflow_provider_genesys.limits import LONGEST_KEY
 from airflow_provider_genesys.pipeline.checkpoint import DIGEST_RANGE, Checkpoint, Counts
 from airflow_provider_genesys.pipeline.load import Batch, Load
 from airflow_provider_genesys.source.records import Slice
@@ -101,7 +102,7 @@ class Batcher:
             unused=self._unused.paths,
             min_timestamp=min(filter(None, [last.min_timestamp, *times]), default=None),
             max_timestamp=max(filter(None, [last.max_timestamp, *times]), default=None),
-            last_record_id=self._transform.last_key(rows) or last.last_record_id,
+            last_record_id=(self._transform.last_key(rows) or last.last_record_id or "")[:LONGEST_KEY] or None,
         )
 
     def _evolved(self, contract: Contract) -> list[Column]:
