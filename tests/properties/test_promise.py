@@ -1,17 +1,23 @@
 """The promise of docs/guarantees.md, held by a state machine: whatever happens on the way, the end is the perfect run.
 
-A load into a folder is advanced, interrupted, cleared, taken over by a second attempt; its URL expires, its archive is
-replaced by another. Hypothesis chooses the order, and at the end the load is finished and compared.
+A load into a folder, a bucket or a table is advanced, interrupted, cleared, taken over by a second attempt; its URL
+expires, its archive is replaced by another. Hypothesis chooses the order, and at the end the load is finished and
+compared.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 import tempfile
+from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Protocol
 
+import psycopg
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
@@ -28,23 +34,108 @@ from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
 from airflow_provider_genesys.pipeline.load import Batch, Load
 from airflow_provider_genesys.pipeline.run import Options, run
 from airflow_provider_genesys.sinks.local import LocalSink
+from airflow_provider_genesys.sinks.postgres.sink import PostgresSink
+from airflow_provider_genesys.sinks.s3 import S3Sink
 from airflow_provider_genesys.source.download import Download
 from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
+from airflow_provider_genesys.testing.services import PostgresServer, S3Server
 from tests.sinks.batches import DAY, make_load
+from tests.sinks.lake import Bucket, client_for
 
 RECORDS, PART = 120, 30_000
+_numbers = itertools.count(1)
 
 
 class Interrupted(Exception):  # noqa: N818 - it is no error
     """The attempt ends here."""
 
 
+class Place(Protocol):
+    """Somewhere that a load goes to, empty at first."""
+
+    def sink(self) -> Any:
+        """Return a sink that leads here."""
+
+    def rows(self, certificate: Certificate) -> list[dict[str, Any]]:
+        """Return the rows that a reader sees, without what is of the attempt."""
+
+    def remove(self) -> None:
+        """Delete everything."""
+
+
+class Folder:
+    """A folder, with a manifest."""
+
+    def __init__(self) -> None:
+        self.path = Path(tempfile.mkdtemp())
+
+    def sink(self) -> Any:
+        return LocalSink(self.path, "ndjson", part_size=PART, dead_letter_raw="keep")
+
+    def rows(self, certificate: Certificate) -> list[dict[str, Any]]:
+        return lasting(line for part in certificate.parts for line in self.read(part["key"]).splitlines())
+
+    def read(self, key: str) -> bytes:
+        return (self.path / key).read_bytes()
+
+    def remove(self) -> None:
+        shutil.rmtree(self.path)
+
+
+class InBucket(Folder):
+    """The same in a bucket."""
+
+    server: ClassVar[S3Server]
+    bucket: ClassVar[str]
+
+    def __init__(self) -> None:
+        self.prefix = f"p{next(_numbers)}"
+
+    def sink(self) -> Any:
+        client = partial(client_for, self.server.endpoint_url)
+        settings = {"part_size": PART, "dead_letter_raw": "keep"}
+        return S3Sink(client, self.bucket, self.prefix, output_format="ndjson", **settings)
+
+    def read(self, key: str) -> bytes:
+        return Bucket(self.server.client(), self.bucket).read(key)
+
+    def remove(self) -> None:
+        """Nothing: the server goes with the session."""
+
+
+class Table:
+    """A table, with its ledger, in a schema."""
+
+    dsn: ClassVar[str]
+
+    def __init__(self) -> None:
+        self.schema = f"s{next(_numbers)}"
+
+    def sink(self) -> Any:
+        settings: dict[str, Any] = {"create_schema": True, "write_mode": "replace_window", "dead_letter_raw": "keep"}
+        return PostgresSink(lambda: psycopg.connect(self.dsn), "recordings", schema=self.schema, **settings)
+
+    def rows(self, certificate: Certificate) -> list[dict[str, Any]]:
+        query = "SELECT to_jsonb(row) - '{{_loaded_at,processed_at}}'::text[] FROM {}.recordings AS row ORDER BY 1"
+        with psycopg.connect(self.dsn) as connection:
+            return [row for (row,) in connection.execute(query.format(self.schema)).fetchall()]  # type: ignore[arg-type]
+
+    def remove(self) -> None:
+        with psycopg.connect(self.dsn) as connection:
+            connection.execute(f"DROP SCHEMA IF EXISTS {self.schema} CASCADE")  # type: ignore[arg-type]
+
+
+def lasting(lines: Iterable[bytes]) -> list[dict[str, Any]]:
+    """Return rows without when their load began."""
+    return [{name: value for name, value in json.loads(line).items() if name != "processedAt"} for line in lines]
+
+
 class Stopping:
     """A sink that interrupts its load, or lets a second attempt open it, before the ``stop``-th batch."""
 
-    def __init__(self, folder: Path, load: Load, stop: int, *, second: bool = False) -> None:
-        self._sink = LocalSink(folder, "ndjson", part_size=PART, dead_letter_raw="keep")
-        self._other = LocalSink(folder, "ndjson", part_size=PART, dead_letter_raw="keep") if second else None
+    def __init__(self, place: Place, load: Load, stop: int, *, second: bool = False) -> None:
+        self._sink = place.sink()
+        self._other = place.sink() if second else None
         self._load, self._left = load, stop
 
     def __getattr__(self, name: str) -> Any:
@@ -56,16 +147,19 @@ class Stopping:
             if self._other is None:
                 raise Interrupted
             self._other.open(self._load, restart=False)
-        return self._sink.write(batch)
+            self._other.abort()
+        return self._sink.write(batch)  # type: ignore[no-any-return]
 
 
 class Promise(RuleBasedStateMachine):
-    """One export, one folder."""
+    """One export, one place."""
+
+    new_place: ClassVar[type[Place]] = Folder
 
     def __init__(self) -> None:
         super().__init__()
         shared._known.clear()
-        self.folder = Path(tempfile.mkdtemp())
+        self.place = self.new_place()
         self.progress = False  # whether the ledger holds a checkpoint
         self.changed = False  # whether the archive was replaced since
         self.complete: Certificate | None = None
@@ -89,9 +183,9 @@ class Promise(RuleBasedStateMachine):
         self.handle = make_handle(status, self.config)
         self.load = make_load(self.export_id)
 
-    def attempt(self, sink: Any, *, restart: bool = False, folder_load: Load | None = None) -> Certificate:
+    def attempt(self, sink: Any, *, restart: bool = False) -> Certificate:
         return run(
-            folder_load or self.load,
+            self.load,
             lambda start: Download(
                 lambda fresh: open_handle(self.handle, self.client, fresh=fresh),
                 self.export_id,
@@ -121,15 +215,15 @@ class Promise(RuleBasedStateMachine):
 
     @rule(batches=st.integers(1, 12))
     def interrupt(self, batches: int) -> None:
-        self.interrupted(Stopping(self.folder, self.load, batches))
+        self.interrupted(Stopping(self.place, self.load, batches))
 
     @rule(batches=st.integers(1, 12))
     def second_attempt(self, batches: int) -> None:
-        self.interrupted(Stopping(self.folder, self.load, batches, second=True))
+        self.interrupted(Stopping(self.place, self.load, batches, second=True))
 
     @rule(batches=st.integers(1, 30))
     def clear(self, batches: int) -> None:
-        self.interrupted(Stopping(self.folder, self.load, batches), restart=True)
+        self.interrupted(Stopping(self.place, self.load, batches), restart=True)
         if self.complete is None and not self.progress:
             self.changed = False  # nothing is left of the archive that was there before
 
@@ -148,22 +242,23 @@ class Promise(RuleBasedStateMachine):
             return
         try:
             certificate = self.finished()
-            perfect = Path(tempfile.mkdtemp())
-            sink = LocalSink(perfect, "ndjson", part_size=PART, dead_letter_raw="keep")
-            expected = self.attempt(sink)
+            perfect = self.new_place()
+            expected = self.attempt(perfect.sink())
             assert certificate.counts == expected.counts
             assert certificate.digest == expected.digest
             assert certificate.rules == expected.rules
-            assert rows(self.folder, certificate) == rows(perfect, expected)
-            shutil.rmtree(perfect)
+            rows = perfect.rows(expected)
+            assert len(rows) == expected.counts.written
+            assert self.place.rows(certificate) == rows
+            perfect.remove()
         finally:
             self.client.close()
             self.genesys.close()
-            shutil.rmtree(self.folder)
+            self.place.remove()
 
     def finished(self) -> Certificate:
         """Finish the load as Airflow would: retry, and where the archive is another one, a person clears the task."""
-        sink = LocalSink(self.folder, "ndjson", part_size=PART, dead_letter_raw="keep")
+        sink = self.place.sink()
         try:
             return self.attempt(sink)
         except SourceChangedError:
@@ -171,13 +266,32 @@ class Promise(RuleBasedStateMachine):
             return self.attempt(sink, restart=True)
 
 
-def rows(folder: Path, certificate: Certificate) -> list[dict[str, Any]]:
-    """The rows of the parts that the certificate lists, without what is of the attempt."""
-    lines = [line for part in certificate.parts for line in (folder / part["key"]).read_bytes().splitlines()]
-    return [{name: value for name, value in json.loads(line).items() if name != "processedAt"} for line in lines]
+class BucketPromise(Promise):
+    """Into a bucket."""
+
+    new_place = InBucket
 
 
-Promise.TestCase.settings = settings(
-    max_examples=25, stateful_step_count=8, deadline=None, suppress_health_check=list(HealthCheck)
-)
+class TablePromise(Promise):
+    """Into a table."""
+
+    new_place = Table
+
+
+@pytest.fixture(scope="module", autouse=True)
+def servers(postgres: PostgresServer, s3: S3Server) -> None:
+    """Hypothesis makes its machines itself, so that no fixture reaches them."""
+    Table.dsn = postgres.create_database("promises")
+    InBucket.server, InBucket.bucket = s3, s3.create_bucket("promises")
+
+
+def _often(examples: int) -> settings:
+    checks = list(HealthCheck)
+    return settings(max_examples=examples, stateful_step_count=8, deadline=None, suppress_health_check=checks)
+
+
+Promise.TestCase.settings = _often(25)
+BucketPromise.TestCase.settings = TablePromise.TestCase.settings = _often(8)
 TestPromise = Promise.TestCase
+TestPromiseInBucket = BucketPromise.TestCase
+TestPromiseInTable = TablePromise.TestCase
