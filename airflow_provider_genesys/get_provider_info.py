@@ -117,6 +117,7 @@ def get_provider_info() -> dict[str, Any]:
             "operators.reconcile",
             "operators.shards",
             "operators.verify",
+            "operators.verify_stored",
         ),
         "sensors": _modules("sensors.export"),
         "triggers": _modules("triggers.availability", "triggers.export"),

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from airflow_provider_genesys.commands import contract, dead_letters, doctor, entities, loads, plan, views
+from airflow_provider_genesys.commands import contract, dead_letters, doctor, entities, loads, plan, verify, views
 from airflow_provider_genesys.exceptions import GenesysError
 
 app = typer.Typer(
@@ -22,6 +22,7 @@ app.command()(loads.load)
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(contract.app, name="contract")
 app.add_typer(entities.app, name="entities")
+app.command()(verify.verify)
 app.command()(plan.plan)
 app.command()(views.views)
 

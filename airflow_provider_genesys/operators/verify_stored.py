@@ -1,0 +1,92 @@
+"""Read a finished load back from its object store and hold it against its certificate."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator, Context
+
+from airflow_provider_genesys.exceptions import AccountError
+from airflow_provider_genesys.hooks.object_store import open_folder
+from airflow_provider_genesys.tasks.failures import failing_fast, of_window
+from airflow_provider_genesys.tasks.rendered import mapping, required
+
+if TYPE_CHECKING:
+    from airflow_provider_genesys.sinks.objects.verify import Verified
+
+SHOWN = 5
+"""Objects that differ, named in the error; the log has all."""
+
+
+class GenesysVerifyStoredOperator(BaseOperator):
+    """Read everything back that a load left in S3 or Azure Blob, and fail where it is not as its certificate says.
+
+    Compared are the size, SHA-256 and rows of each object of the manifest, the sums with the counts of the certificate,
+    and the manifest with the certificate that was given. It reads every byte of the load. See ``docs/certificate.md``.
+
+    XCom ``return_value`` is {location, load_id, export_id, window_start, window_end, objects, bytes, rows}.
+
+    :param certificate: what the loading operator returned. (templated)
+    :param conn_id: the connection to the store; default ``aws_default`` or ``wasb_default``. (templated)
+    """
+
+    template_fields: Sequence[str] = ("certificate", "conn_id")
+    ui_color = "#e6f5e0"
+
+    def __init__(self, *, certificate: dict[str, Any], conn_id: str | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.certificate = certificate
+        self.conn_id = conn_id
+
+    def execute(self, context: Context) -> dict[str, Any]:  # noqa: ARG002 - Airflow gives it
+        """Read the load and return what it holds."""
+        with failing_fast():
+            given = required(mapping(self.certificate, "certificate") or None, "certificate")
+            with of_window(given.get("window_start"), given.get("window_end")):
+                found = self._verified(given)
+        self.log.info(
+            "%s is as its certificate says: %s rows in %s objects, %s bytes.",
+            *(found.location, f"{found.rows:,}", f"{found.objects:,}", f"{found.bytes:,}"),
+        )
+        certificate = found.certificate
+        return {
+            "location": found.location,
+            "load_id": certificate.load_id,
+            "export_id": certificate.export_id,
+            "window_start": certificate.window_start,
+            "window_end": certificate.window_end,
+            "objects": found.objects,
+            "bytes": found.bytes,
+            "rows": found.rows,
+        }
+
+    def _verified(self, given: dict[str, Any]) -> Verified:
+        from airflow_provider_genesys.sinks.objects.verify import MANIFEST, verify
+
+        store, folder = open_folder(required(given.get("location"), "the certificate's location"), self.conn_id)
+        found = verify(store, f"{folder}{MANIFEST}")
+        problems = [*_other_load(given, found), *found.problems]
+        for problem in problems:
+            self.log.error("%s", problem)
+        if problems:
+            named = "; ".join(problems[:SHOWN])
+            more = f"; and {len(problems) - SHOWN:,} more, which the log names" if len(problems) > SHOWN else ""
+            raise AccountError(
+                f"{found.location}, export {found.certificate.export_id}, is not as its certificate says: {named}"
+                f"{more}. "
+                "Something else writes to or expires objects below this prefix: find it, then clear the loading task."
+            )
+        return found
+
+
+def _other_load(given: dict[str, Any], found: Verified) -> list[str]:
+    """Say in what the manifest differs from the certificate that was given."""
+    stored = found.certificate
+    counts = {name: getattr(stored.counts, name) for name in given.get("counts") or {}}
+    pairs = {
+        "export_id": (given.get("export_id"), stored.export_id),
+        "digest": (given.get("digest"), stored.digest),
+        "counts": (given.get("counts") or {}, counts),
+    }
+    return [f"the manifest has {name} {has!r}, not {want!r}" for name, (want, has) in pairs.items() if want != has]

@@ -1,0 +1,140 @@
+"""Reads one object of a load back, whole, and compares it with what the manifest says of it."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import zlib
+from collections.abc import Callable, Iterator
+
+from airflow_provider_genesys.sinks.objects.parts import Part
+from airflow_provider_genesys.stores.base import ObjectStore
+from airflow_provider_genesys.stores.read_through import PIECE
+
+_GZIP = 31
+"""What zlib needs to be given to read a gzip member."""
+
+Progress = Callable[[int], None]
+"""Takes the number of bytes that were read since the last call."""
+
+
+def problems_of(store: ObjectStore, part: Part, progress: Progress) -> Iterator[str]:
+    """Yield in what the object differs from what the manifest says of it."""
+    stored = next((one for one in store.list_objects(part.key) if one.key == part.key), None)
+    if stored is None:
+        yield "it is not there"
+        return
+    if stored.size != part.bytes:
+        yield f"it has {stored.size:,} bytes and should have {part.bytes:,}"
+        return
+    object_ = _Object(store, part, progress)
+    try:
+        rows = _rows(object_)
+    except (zlib.error, EOFError, OSError, ValueError):  # pyarrow's errors are ValueErrors, too
+        rows = None
+    digest = object_.digest()
+    if part.sha256 and digest != part.sha256:  # an upload that was resumed has none
+        yield f"its SHA-256 is {digest} and should be {part.sha256}"
+    if rows is None:
+        yield "it cannot be read as rows"
+    elif rows != part.rows:
+        yield f"it holds {rows:,} rows and should hold {part.rows:,}"
+
+
+class _Object:
+    """The bytes of one object, read once from beginning to end, with their digest."""
+
+    def __init__(self, store: ObjectStore, part: Part, progress: Progress) -> None:
+        self.part = part
+        self.store = store
+        self._progress = progress
+        self._sha256 = hashlib.sha256()
+        self._read = 0
+
+    def pieces(self) -> Iterator[bytes]:
+        """Yield what was not read yet; fewer bytes than the manifest says where the object ends early."""
+        while self._read < self.part.bytes:
+            piece = self.store.read(self.part.key, self._read, PIECE)
+            if not piece:
+                return
+            self._sha256.update(piece)
+            self._read += len(piece)
+            self._progress(len(piece))
+            yield piece
+
+    def digest(self) -> str:
+        """Read what is left and return the SHA-256 of all."""
+        for _ in self.pieces():
+            pass
+        return self._sha256.hexdigest()
+
+
+def _rows(object_: _Object) -> int:
+    key = object_.part.key
+    if not object_.part.rows:
+        return 0  # an archive as it came: nobody has counted its records
+    if key.endswith(".parquet"):
+        return _parquet_rows(object_)
+    if key.endswith(".ndjson.gz"):
+        return sum(data.count(b"\n") for data in _unpacked(object_.pieces()))
+    return sum(piece.count(b"\n") for piece in object_.pieces())
+
+
+def _unpacked(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield what the members of a gzip hold.
+
+    :raises EOFError: the last one is cut off.
+    """
+    unpacker = None
+    for piece in pieces:
+        rest = piece
+        while rest:
+            unpacker = unpacker or zlib.decompressobj(_GZIP)
+            yield unpacker.decompress(rest, PIECE)
+            rest = unpacker.unconsumed_tail
+            if unpacker.eof:
+                rest, unpacker = unpacker.unused_data, None
+    if unpacker:
+        raise EOFError
+
+
+def _parquet_rows(object_: _Object) -> int:
+    from pyarrow import parquet
+
+    rows = parquet.read_metadata(io.BufferedReader(_Seekable(object_)))
+    return int(rows.num_rows)
+
+
+class _Seekable(io.RawIOBase):
+    """An object as a file, for what reads its end first."""
+
+    def __init__(self, object_: _Object) -> None:
+        self._object = object_
+        self._at = 0
+
+    def readable(self) -> bool:
+        """Return that it can be read."""
+        return True
+
+    def seekable(self) -> bool:
+        """Return that it can be read from any byte on."""
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Go to a byte, as files do."""
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._object.part.bytes}[whence]
+        self._at = max(0, base + offset)
+        return self._at
+
+    def tell(self) -> int:
+        """Return where it is."""
+        return self._at
+
+    def readinto(self, buffer: object) -> int:
+        """Fill ``buffer`` as far as the object goes."""
+        view = memoryview(buffer)  # type: ignore[arg-type]  # io calls it with bytes that can be written
+        wanted = min(len(view), max(0, self._object.part.bytes - self._at))
+        piece = self._object.store.read(self._object.part.key, self._at, wanted) if wanted else b""
+        view[: len(piece or b"")] = piece or b""
+        self._at += len(piece or b"")
+        return len(piece or b"")

@@ -1,0 +1,119 @@
+"""Reads finished loads of an object store back, and holds them against their certificates.
+
+A load is what its manifest lists (:mod:`.manifest`). Each listed object is read whole: its size, its SHA-256 and its
+number of rows have to be those of the manifest, and all of them together have to make the counts of the certificate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import msgspec
+
+from airflow_provider_genesys.exceptions import AccountError
+from airflow_provider_genesys.outside import shown
+from airflow_provider_genesys.pipeline.certificate import Certificate
+from airflow_provider_genesys.sinks.objects.layout import dead_letters_below, ledgers_below
+from airflow_provider_genesys.sinks.objects.manifest import Manifest, certificate_in, read_manifest
+from airflow_provider_genesys.sinks.objects.parts import Part
+from airflow_provider_genesys.sinks.objects.read_back import Progress, problems_of
+from airflow_provider_genesys.stores.base import ObjectStore
+
+MANIFEST = "_manifest.json"
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What was found of one load: ``problems`` is empty where it is as its certificate says.
+
+    ``objects``, ``bytes`` and ``rows`` are those that the manifest lists: rows of the load itself, without children.
+    """
+
+    location: str
+    certificate: Certificate
+    objects: int
+    bytes: int
+    rows: int
+    problems: tuple[str, ...]
+
+
+def manifests_below(store: ObjectStore, folder: str) -> list[str]:
+    """Return the keys of the manifests of all finished loads below ``folder``, which ends with a slash."""
+    hidden = (dead_letters_below(folder), ledgers_below(folder))
+    found = (stored.key for stored in store.list_objects(folder))
+    return [key for key in found if key.endswith(f"/{MANIFEST}") and not key.startswith(hidden)]
+
+
+def verify(store: ObjectStore, manifest_key: str, progress: Progress = lambda _: None) -> Verified:
+    """Read everything that a manifest lists and compare.
+
+    A load that is replaced meanwhile is read again, as the new manifest lists it.
+
+    :param progress: is called as bytes are read.
+    :raises AccountError: there is no manifest, or it is none of this package.
+    """
+    manifest = _manifest(store, manifest_key)
+    found = _compared(store, manifest_key, manifest, progress)
+    if found.problems and (newer := _manifest(store, manifest_key)) != manifest:
+        return _compared(store, manifest_key, newer, progress)
+    return found
+
+
+def size_of(store: ObjectStore, manifest_key: str) -> int:
+    """Return how many bytes the objects have that a manifest lists."""
+    return sum(part.bytes for part in _listed(_manifest(store, manifest_key)))
+
+
+def _manifest(store: ObjectStore, key: str) -> Manifest:
+    manifest = read_manifest(store, key)
+    if manifest is None:
+        raise AccountError(f"{store.url}/{key} is not there: the load is not finished, or somebody removed it.")
+    try:
+        certificate_in(manifest)
+        _listed(manifest)
+    except (msgspec.ValidationError, KeyError, TypeError, AttributeError) as error:
+        raise AccountError(f"{store.url}/{key} is no manifest of this package ({shown(error)}).") from error
+    return manifest
+
+
+def _listed(manifest: Manifest) -> list[Part]:
+    children = [part for parts in (manifest.get("children") or {}).values() for part in parts]
+    return _parts([*manifest["parts"], *children, *_letters(manifest)])
+
+
+def _letters(manifest: Manifest) -> list[dict[str, object]]:
+    return list(manifest.get("dead_letters") or [])
+
+
+def _parts(listed: object) -> list[Part]:
+    return msgspec.convert(listed, list[Part])
+
+
+def _compared(store: ObjectStore, key: str, manifest: Manifest, progress: Progress) -> Verified:
+    parts = _listed(manifest)
+    problems = [
+        f"{store.url}/{part.key}: {problem}" for part in parts for problem in problems_of(store, part, progress)
+    ]
+    return Verified(
+        location=f"{store.url}/{key.removesuffix(MANIFEST)}",
+        certificate=certificate_in(manifest),
+        objects=len(parts),
+        bytes=sum(part.bytes for part in parts),
+        rows=sum(part.rows for part in _parts(manifest["parts"])),
+        problems=(*_account(manifest), *problems),
+    )
+
+
+def _account(manifest: Manifest) -> Iterator[str]:
+    counts = certificate_in(manifest).counts
+    if counts.read != counts.written + counts.dead_letters + counts.duplicates:
+        yield f"the account does not close: {counts}"
+    listed = sum(part.rows for part in _parts(manifest["parts"]))
+    # Rows of a replay were dead letters when the load ended, so the certificate counts them there.
+    written = counts.written + int(manifest.get("replayed") or 0)
+    if listed != written:
+        yield f"the manifest lists {listed:,} rows and the certificate counts {written:,}"
+    letters = sum(part.rows for part in _parts(_letters(manifest)))
+    if letters != counts.dead_letters:
+        yield f"the manifest lists {letters:,} dead letters and the certificate counts {counts.dead_letters:,}"

@@ -1,0 +1,178 @@
+"""A finished load is read back: as its certificate says, or with what differs and where."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_provider_genesys.commands.app import main
+from airflow_provider_genesys.exceptions import AccountError
+from airflow_provider_genesys.operators.verify_stored import GenesysVerifyStoredOperator
+from airflow_provider_genesys.sinks.local import LocalSink
+from airflow_provider_genesys.sinks.objects import verify as verify_module
+from airflow_provider_genesys.sinks.objects.form import OutputFormat
+from airflow_provider_genesys.sinks.objects.verify import manifests_below, verify
+from airflow_provider_genesys.sinks.s3 import S3Sink
+from airflow_provider_genesys.stores.folder import FolderStore
+from airflow_provider_genesys.tasks.failures import AirflowFailException
+from airflow_provider_genesys.testing.services import S3Server
+from tests.sinks.batches import make_load
+from tests.sinks.lake import CUT, LOAD, Bucket, batches_of, run
+
+MANIFEST = "dt=2026-11-01/load-1/_manifest.json"
+
+
+def loaded(folder: Path, output_format: OutputFormat) -> FolderStore:
+    """250 records in three parts, two of them set aside."""
+    load = make_load()
+    run(
+        LocalSink(folder, output_format, part_size=CUT, dead_letter_raw="keep"),  # type: ignore[arg-type]
+        load,
+        batches_of(load, 250, dead={7, 130}),
+    )
+    return FolderStore(folder)
+
+
+def parts_of(folder: Path) -> list[Path]:
+    return [folder / part["key"] for part in json.loads((folder / MANIFEST).read_text())["parts"]]
+
+
+@pytest.mark.parametrize("output_format", ["ndjson", "ndjson.gz", "parquet"])
+def test_a_load_is_as_its_certificate_says(tmp_path: Path, output_format: OutputFormat) -> None:
+    store = loaded(tmp_path, output_format)
+    assert manifests_below(store, "") == [MANIFEST]
+    read: list[int] = []
+    found = verify(store, MANIFEST, read.append)
+    assert found.problems == ()
+    assert (found.rows, found.certificate.counts.dead_letters) == (248, 2)
+    assert sum(read) == found.bytes > 0
+    assert found.objects == len(parts_of(tmp_path)) + 2
+
+
+def removed(part: Path) -> None:
+    part.unlink()
+
+
+def shortened(part: Path) -> None:
+    part.write_bytes(part.read_bytes()[:-1])
+
+
+def flipped(part: Path) -> None:
+    body = bytearray(part.read_bytes())
+    body[len(body) // 2] ^= 1
+    part.write_bytes(body)
+
+
+@pytest.mark.parametrize("output_format", ["ndjson", "ndjson.gz", "parquet"])
+@pytest.mark.parametrize(
+    ("damage", "says"), [(removed, "is not there"), (shortened, "bytes and should have"), (flipped, "its SHA-256 is")]
+)
+def test_each_damage_is_named_with_its_object(
+    tmp_path: Path, output_format: OutputFormat, damage: Callable[[Path], None], says: str
+) -> None:
+    store = loaded(tmp_path, output_format)
+    part = parts_of(tmp_path)[1]
+    damage(part)
+    problems = verify(store, MANIFEST).problems
+    assert problems
+    assert all(str(part.relative_to(tmp_path)) in problem for problem in problems)
+    assert says in problems[0]
+
+
+@pytest.mark.parametrize("output_format", ["ndjson", "ndjson.gz", "parquet"])
+def test_rows_are_counted_by_reading_them(tmp_path: Path, output_format: OutputFormat) -> None:
+    store = loaded(tmp_path, output_format)
+    manifest = json.loads((tmp_path / MANIFEST).read_text())
+    manifest["parts"][0]["rows"] += 1
+    store.put(MANIFEST, json.dumps(manifest).encode())
+    problems = verify(store, MANIFEST).problems
+    assert any("lists 249 rows and the certificate counts 248" in problem for problem in problems)
+    assert any("rows and should hold" in problem for problem in problems)
+
+
+def test_a_gzip_that_is_cut_off_holds_no_rows(tmp_path: Path) -> None:
+    store = loaded(tmp_path, "ndjson.gz")
+    part = parts_of(tmp_path)[0]
+    whole = part.read_bytes()
+    part.write_bytes(gzip.compress(b"x\n" * 1000, 0)[: len(whole)].ljust(len(whole), b"x"))
+    assert any("cannot be read as rows" in problem for problem in verify(store, MANIFEST).problems)
+
+
+def test_a_load_that_is_replaced_meanwhile_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = loaded(tmp_path, "ndjson")
+    replace_once = iter([True])
+    compare = verify_module.problems_of
+
+    def problems_of(*given: Any) -> Any:
+        if next(replace_once, False):
+            load = make_load()
+            other = LocalSink(tmp_path, "ndjson", part_size=2 * CUT, dead_letter_raw="keep")
+            run(other, load, batches_of(load, 250), restart=True)  # type: ignore[arg-type]
+        return compare(*given)
+
+    monkeypatch.setattr(verify_module, "problems_of", problems_of)
+    found = verify(store, MANIFEST)
+    assert found.problems == ()
+    assert found.rows == 250
+
+
+@pytest.mark.parametrize("body", [None, b"{}", b'{"parts": [1]}', b"[]"])
+def test_what_is_no_manifest_is_refused(tmp_path: Path, body: bytes | None) -> None:
+    store = FolderStore(tmp_path)
+    if body is not None:
+        store.put(MANIFEST, body)
+    with pytest.raises(AccountError, match=MANIFEST):
+        verify(store, MANIFEST)
+
+
+@pytest.fixture
+def certificate(
+    s3: S3Server, new_sink: Callable[..., S3Sink], bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> dict[str, Any]:
+    """A load into S3, and the connection to it."""
+    fields = {"conn_type": "aws", "login": "test", "password": "testtest"}
+    extra = {"endpoint_url": s3.endpoint_url, "region_name": "us-east-1"}
+    monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", json.dumps({**fields, "extra": extra}))
+    load = make_load()
+    return run(new_sink(), load, batches_of(load, 250, dead={7})).summary()
+
+
+def test_the_command_says_it_by_its_exit_code(
+    certificate: dict[str, Any], bucket: str, client: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["verify", certificate["location"]]) == 0
+    assert main(["verify", f"s3://{bucket}/raw"]) == 0
+    shown = capsys.readouterr().out
+    assert shown.count(f"ok: {certificate['location']}, ") == 2
+    assert "249 rows" in shown
+
+    [part, *_] = [one for one in Bucket(client, bucket).listed(LOAD) if not one.endswith(".json")]
+    client.delete_object(Bucket=bucket, Key=part)
+    assert main(["verify", f"s3://{bucket}/raw", "--json"]) == 3
+    text = capsys.readouterr().out
+    [found] = json.loads(text[text.index("[\n") :])
+    assert found["problems"] == [f"s3://{bucket}/{part}: it is not there"]
+
+    assert main(["verify", f"s3://{bucket}/elsewhere"]) == 1
+    assert "no finished load" in capsys.readouterr().err
+
+
+def test_the_operator_fails_where_the_store_differs(certificate: dict[str, Any], bucket: str, client: Any) -> None:
+    def verified(**changed: Any) -> dict[str, Any]:
+        given = {**certificate, **changed}
+        return GenesysVerifyStoredOperator(task_id="verify", certificate=given).execute({})  # type: ignore[typeddict-item]
+
+    assert verified()["rows"] == 249
+    with pytest.raises(AirflowFailException, match="the manifest has digest"):
+        verified(digest="0" * 16)
+    with pytest.raises(AirflowFailException, match="location is empty"):
+        verified(location="")
+    [part, *_] = [one for one in Bucket(client, bucket).listed(LOAD) if not one.endswith(".json")]
+    client.put_object(Bucket=bucket, Key=part, Body=b"other")
+    with pytest.raises(AirflowFailException, match=f"{part}: it has 5 bytes and should have"):
+        verified()
