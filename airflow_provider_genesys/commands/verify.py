@@ -67,5 +67,7 @@ def _say(found: Verified) -> None:
         f"{verdict}: {found.location}, {certificate.window_start} to {certificate.window_end}: {found.rows:,} rows, "
         f"{found.objects:,} objects, {found.bytes:,} bytes"
     )
+    if found.letters_gone:
+        say(f"  {found.letters_gone:,} objects with dead letters are no longer there")
     for problem in found.problems:
         say(f"  {problem}")

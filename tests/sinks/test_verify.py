@@ -121,6 +121,13 @@ def test_a_load_that_is_replaced_meanwhile_is_read_again(tmp_path: Path, monkeyp
     assert found.rows == 250
 
 
+def test_dead_letters_may_expire_before_the_rows(tmp_path: Path) -> None:
+    store = loaded(tmp_path, "ndjson")
+    (tmp_path / json.loads((tmp_path / MANIFEST).read_text())["dead_letters"][0]["key"]).unlink()
+    found = verify(store, MANIFEST)
+    assert (found.problems, found.letters_gone) == ((), 1)
+
+
 @pytest.mark.parametrize("body", [None, b"{}", b'{"parts": [1]}', b"[]"])
 def test_what_is_no_manifest_is_refused(tmp_path: Path, body: bytes | None) -> None:
     store = FolderStore(tmp_path)

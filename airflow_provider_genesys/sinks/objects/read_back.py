@@ -33,7 +33,7 @@ def problems_of(store: ObjectStore, part: Part, progress: Progress) -> Iterator[
     except (zlib.error, EOFError, OSError, ValueError):  # pyarrow's errors are ValueErrors, too
         rows = None
     digest = object_.digest()
-    if part.sha256 and digest != part.sha256:  # an upload that was resumed has none
+    if digest != part.sha256:
         yield f"its SHA-256 is {digest} and should be {part.sha256}"
     if rows is None:
         yield "it cannot be read as rows"

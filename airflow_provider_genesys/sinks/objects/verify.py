@@ -18,7 +18,7 @@ from airflow_provider_genesys.sinks.objects.layout import dead_letters_below, le
 from airflow_provider_genesys.sinks.objects.manifest import Manifest, certificate_in, read_manifest
 from airflow_provider_genesys.sinks.objects.parts import Part
 from airflow_provider_genesys.sinks.objects.read_back import Progress, problems_of
-from airflow_provider_genesys.stores.base import ObjectStore
+from airflow_provider_genesys.stores.base import ObjectStore, below
 
 MANIFEST = "_manifest.json"
 
@@ -27,7 +27,8 @@ MANIFEST = "_manifest.json"
 class Verified:
     """What was found of one load: ``problems`` is empty where it is as its certificate says.
 
-    ``objects``, ``bytes`` and ``rows`` are those that the manifest lists: rows of the load itself, without children.
+    ``objects`` and ``bytes`` were compared; ``rows`` are those of the load itself, without children. ``letters_gone``
+    objects with dead letters are no longer there: that is no problem, since they are meant to expire earlier.
     """
 
     location: str
@@ -35,6 +36,7 @@ class Verified:
     objects: int
     bytes: int
     rows: int
+    letters_gone: int
     problems: tuple[str, ...]
 
 
@@ -91,7 +93,9 @@ def _parts(listed: object) -> list[Part]:
 
 
 def _compared(store: ObjectStore, key: str, manifest: Manifest, progress: Progress) -> Verified:
-    parts = _listed(manifest)
+    listed = _listed(manifest)
+    gone = _letters_gone(store, manifest)
+    parts = [part for part in listed if part.key not in gone]
     problems = [
         f"{store.url}/{part.key}: {problem}" for part in parts for problem in problems_of(store, part, progress)
     ]
@@ -101,8 +105,14 @@ def _compared(store: ObjectStore, key: str, manifest: Manifest, progress: Progre
         objects=len(parts),
         bytes=sum(part.bytes for part in parts),
         rows=sum(part.rows for part in _parts(manifest["parts"])),
+        letters_gone=len(gone),
         problems=(*_account(manifest), *problems),
     )
+
+
+def _letters_gone(store: ObjectStore, manifest: Manifest) -> set[str]:
+    keys = {part.key for part in _parts(_letters(manifest))}
+    return keys - below(store, {f"{key.rpartition('/')[0]}/" for key in keys}).keys()
 
 
 def _account(manifest: Manifest) -> Iterator[str]:
