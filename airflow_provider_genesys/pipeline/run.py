@@ -121,9 +121,11 @@ def _load(
         for part in slices:
             failpoint(SPLIT)
             phases.ended("source")
+            memory.check(f"Export {load.export_id}, byte {part.end}")
             for piece, rows in batcher.rows(part):
                 batch = batcher.batch(piece, rows)
                 phases.ended("contract")
+                memory.check(f"Export {load.export_id}, byte {piece.end}")
                 committed = sink.write(batch)
                 phases.ended("sink")
                 memory.check(f"Export {load.export_id}, byte {piece.end}")
