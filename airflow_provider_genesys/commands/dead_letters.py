@@ -28,7 +28,7 @@ def by_reason(
     place: Place,
     conn_id: PlaceConnection = None,
     load_id: LoadId = None,
-    as_json: AsJson = False,  # noqa: FBT002 - Typer makes a flag of it
+    as_json: AsJson = False,
 ) -> None:
     """Count dead letters by load, rule and state.
 

@@ -38,7 +38,7 @@ def doctor(
         str | None, typer.Option(help="Where loads go, to check its rights: schema.table, s3://… or az://….")
     ] = None,
     place_conn_id: PlaceConnection = None,
-    as_json: AsJson = False,  # noqa: FBT002 - Typer makes a flag of it
+    as_json: AsJson = False,
 ) -> None:
     """Check the connection, the clock, the permissions of each kind and the place that loads go to.
 

@@ -17,7 +17,7 @@ app = typer.Typer(invoke_without_command=True)
 @app.callback()
 def show(
     context: typer.Context,
-    as_json: AsJson = False,  # noqa: FBT002 - Typer makes a flag of it
+    as_json: AsJson = False,
 ) -> None:
     """List the listings (users, queues …) that can be loaded, with path and permission.
 

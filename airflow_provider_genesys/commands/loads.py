@@ -18,7 +18,7 @@ def loads(
     place: Place,
     conn_id: PlaceConnection = None,
     state: Annotated[str | None, typer.Option(help="Only loads in this state: loading or complete.")] = None,
-    as_json: AsJson = False,  # noqa: FBT002 - Typer makes a flag of it
+    as_json: AsJson = False,
 ) -> None:
     """List the loads of a table or a folder, the newest window first.
 

@@ -31,7 +31,7 @@ def views(
     schema: Annotated[str, typer.Option(help="Schema of the tables, and of the views.")],
     conversations: Annotated[str, typer.Option(help="Table of the conversations.")] = "conversation_details",
     postgres_conn_id: Annotated[str, typer.Option(help="The PostgreSQL connection.")] = "postgres_default",
-    printed: Annotated[bool, typer.Option("--print", help="Print the SQL instead of running it.")] = False,  # noqa: FBT002 - a flag
+    printed: Annotated[bool, typer.Option("--print", help="Print the SQL instead of running it.")] = False,
 ) -> None:
     """Create views over the loaded tables, as docs/models.md describes them.
 

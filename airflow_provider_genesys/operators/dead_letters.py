@@ -82,7 +82,7 @@ class GenesysReplayDeadLettersOperator(BaseOperator):
     )
     ui_color = "#fff0d9"
 
-    def __init__(  # noqa: PLR0913 - Airflow operators take what a user may set as keywords
+    def __init__(
         self,
         *,
         table: str | None = None,

@@ -79,7 +79,7 @@ class GenesysCreateExportOperator(BaseOperator):
     operator_extra_links = (GenesysExportLink(),)
     ui_color = "#ffe9e0"
 
-    def __init__(  # noqa: PLR0913 -- Airflow operators take what a user may set as keywords
+    def __init__(
         self,
         *,
         kind: str = "recordings",

@@ -50,7 +50,7 @@ class GenesysPlanBackfillOperator(BaseOperator):
     template_fields_renderers: ClassVar[dict[str, str]] = {"filters": "json", "options": "json"}
     ui_color = "#f3ecff"
 
-    def __init__(  # noqa: PLR0913 - Airflow operators take what a user may set as keywords
+    def __init__(
         self,
         *,
         kind: str = "conversation_details",

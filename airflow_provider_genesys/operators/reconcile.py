@@ -63,7 +63,7 @@ class GenesysReconcileOperator(BaseOperator):
     )
     ui_color = "#e6f5e0"
 
-    def __init__(  # noqa: PLR0913 -- Airflow operators take what a user may set as keywords
+    def __init__(
         self,
         *,
         handle: dict[str, Any] | None = None,

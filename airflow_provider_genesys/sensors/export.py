@@ -66,7 +66,7 @@ class GenesysExportSensor(BaseSensorOperator):
     operator_extra_links = (GenesysExportLink(),)
     ui_color = "#fff4e5"
 
-    def __init__(  # noqa: PLR0913 -- Airflow operators take what a user may set as keywords
+    def __init__(
         self,
         *,
         export_id: str,

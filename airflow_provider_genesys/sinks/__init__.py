@@ -1,7 +1,7 @@
-"""Where records land: each module or package here is one sink. The names that an author of another sink needs.
+"""The sinks: each module or package here is one. This module exports the names that an author of a sink needs.
 
-:class:`Sink` says what a sink promises. ``objects`` is what every object store shares: parts, formats, ledger and
-manifest; a store adds its requests to it.
+:class:`Sink` says what a sink promises. ``objects`` has what all object stores share: parts, formats, ledger and
+    manifest.
 """
 
 from airflow_provider_genesys.pipeline.certificate import Certificate

@@ -1,4 +1,4 @@
-"""Azure Blob Storage. What lies where: :mod:`.layout`; what counts: :mod:`.ledger`."""
+"""Azure Blob Storage. Keys: :mod:`.layout`; which objects count: :mod:`.ledger`."""
 
 from __future__ import annotations
 
@@ -15,21 +15,22 @@ from airflow_provider_genesys.sinks.objects.sink import ObjectSink
 from airflow_provider_genesys.stores.azure_blob import AzureStore
 
 EXTRA_ARGS = {"encryption_scope", "metadata", "standard_blob_tier", "tags"}
-"""What ``extra_args`` may hold; given with every blob."""
+"""The keys that ``extra_args`` may have; given with every blob."""
 
 
 class AzureBlobSink(ObjectSink):
     """Lands a load below a prefix of a container; see :class:`.sink.Sink` for what it promises.
 
-    :param container: returns an ``azure.storage.blob.ContainerClient``; called by each ``open``. The container exists.
-    :param prefix: of every blob's name.
+    :param container: returns an ``azure.storage.blob.ContainerClient`` of an existing container; called by each
+        ``open``.
+    :param prefix: beginning of every blob's name.
     :param output_format: ``ndjson.gz``, ``ndjson`` or ``parquet`` (which needs the extra ``parquet``).
-    :param part_size: unpacked source bytes at whose multiples parts are cut.
-    :param retries: of each request, after 500, 503, a timeout or a lost connection, with exponential backoff.
-    :param child_files: write the contract's children to files of their own, below ``<prefix>_<child>``.
+    :param part_size: parts are cut at multiples of this many unpacked source bytes.
+    :param retries: retries of each request after 500, 503, a timeout or a lost connection, with exponential backoff.
+    :param child_files: write the contract's children to separate files, below ``<prefix>_<child>``.
     :param partition_format: names the partition below the prefix, in strftime's letters, by the window's start in UTC.
-    :param dead_letter_raw: ``encrypt``, ``keep`` or ``drop`` the records that were set aside.
-    :param encrypt: encrypts one of them.
+    :param dead_letter_raw: ``encrypt``, ``keep`` or ``drop`` the bytes of rejected records.
+    :param encrypt: encrypts the bytes of a record; needed for ``encrypt``.
     :param extra_args: see :data:`EXTRA_ARGS`.
     :raises ConfigurationError: a setting is unknown or out of range.
     """
@@ -68,7 +69,7 @@ def azure_landing(
     partition_format: str = DAY,
     extra_args: dict[str, Any] | None = None,
 ) -> RawLanding:
-    """Return where an archive is landed as it is; the parameters are those of :class:`AzureBlobSink`."""
+    """Return the landing of a raw archive; parameters as for :class:`AzureBlobSink`."""
     extra = extra_args or {}
     check_extra_args(extra)
     check_blob_prefix(prefix)
@@ -77,7 +78,7 @@ def azure_landing(
 
 
 def check_blob_prefix(prefix: str) -> None:
-    """Raise :class:`ConfigurationError` for a prefix that Azure would change."""
+    """Raise :class:`ConfigurationError` for a prefix that Azure would alter."""
     if "\\" in prefix or any(step.endswith(".") for step in prefix.split("/")):
         raise ConfigurationError(
             f"The prefix {prefix!r} cannot be used in Azure: it has a backslash, or a step that ends with a dot, which "
@@ -86,7 +87,7 @@ def check_blob_prefix(prefix: str) -> None:
 
 
 def check_extra_args(extra: dict[str, Any]) -> None:
-    """Raise :class:`ConfigurationError` for an unknown argument, or one that lets nobody read at once."""
+    """Raise :class:`ConfigurationError` for an unknown argument, or one that makes objects unreadable at once."""
     check_known(extra, EXTRA_ARGS)
     if str(extra.get("standard_blob_tier", "")).lower() == "archive":
         raise ConfigurationError(

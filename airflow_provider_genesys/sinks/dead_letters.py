@@ -1,6 +1,6 @@
-"""Dead letters as they are kept: under the same names, and readable in the same way, in every sink.
+"""How dead letters are stored: with the same fields and the same encoding in every sink.
 
-Each says what was set aside, of which load, why, and when; :func:`opened` gives back the record's exact bytes.
+Each holds the rejected record, its load, the reason and the time. :func:`opened` returns the record's exact bytes.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from airflow_provider_genesys.pipeline.replay import Open
 from airflow_provider_genesys.source.records import DeadLetter
 
 DeadLetterRaw = Literal["encrypt", "keep", "drop"]
-"""What is kept of a dead letter's bytes."""
+"""How a dead letter's bytes are stored."""
 
 RawForm = Literal["text", "base64", "encrypted", "dropped", "protected"]
-"""How ``raw`` is to be read: as it is, it was UTF-8 · as base64 · after decryption · there is none · as it is, but
-personal data in it was dropped, hashed or masked as the contract says."""
+"""The encoding of ``raw``: UTF-8 text · base64 · encrypted · not stored · UTF-8 text in which personal data was
+dropped, hashed or masked as the contract says."""
 
 _IN_CLEAR = {"text", "base64"}
 
@@ -31,14 +31,14 @@ _OPEN = {"state": "open", "replayed_at": None, "replayed_by": None, "replayed_co
 """What a replay changes."""
 
 Encrypt = Callable[[bytes], bytes]
-"""Returns ASCII, as Fernet's tokens are."""
+"""Returns ASCII, like Fernet's tokens."""
 
 
 class RawBytes:
-    """What is kept of a record's bytes.
+    """Encodes a record's bytes for storage.
 
-    :param encrypt: for ``encrypt``.
-    :raises ConfigurationError: ``how`` is unknown, or there is nothing to encrypt with.
+    :param encrypt: needed if ``how`` is ``encrypt``.
+    :raises ConfigurationError: ``how`` is unknown, or ``encrypt`` is missing.
     """
 
     def __init__(self, how: DeadLetterRaw, encrypt: Encrypt | None) -> None:
@@ -53,9 +53,10 @@ class RawBytes:
         self._encrypt = encrypt
 
     def kept(self, raw: bytes, protect: ProtectRecord | None = None) -> tuple[str | None, RawForm]:
-        """Return what is kept of ``raw``, and how it is to be read.
+        """Return what is stored of ``raw``, and its encoding.
 
-        :param protect: takes personal data out of what would be kept in clear. What it cannot read is not.
+        :param protect: removes personal data before bytes are stored in clear. Bytes that it cannot read are not stored
+            in clear.
         """
         if self._how == "drop":
             return None, "dropped"
@@ -68,7 +69,7 @@ class RawBytes:
 
 
 class DeadLetterRows:
-    """The dead letters of one load as rows; all that a replay needs is in the row itself.
+    """The dead letters of one load as rows. Each row holds all that a replay needs.
 
     {load_id, shard, export_id, kind, window_start, window_end, submitted_at, processed_at, contract, run_id,
     source_offset, stage, rule, message, raw, raw_form, created_at}; times are aware.
@@ -130,7 +131,7 @@ class DeadLetterLines:
         return msgspec.json.Encoder().encode_lines([{**row, **_OPEN} for row in rows])
 
     def end(self) -> bytes:
-        """Return nothing: nothing is held back."""
+        """Return nothing, since no bytes are held back."""
         return b""
 
 
@@ -138,8 +139,8 @@ def opened(letter: Mapping[str, Any], decrypt: Callable[[bytes], bytes]) -> byte
     """Return the exact bytes of the record of a dead letter.
 
     :param letter: a row of a sink's dead letters; ``raw`` and ``raw_form`` are enough.
-    :param decrypt: undoes what ``encrypt`` of :class:`RawBytes` did.
-    :raises DeadLetterError: there are none, or they cannot be read.
+    :param decrypt: the inverse of ``encrypt`` of :class:`RawBytes`.
+    :raises DeadLetterError: they were not stored, or cannot be read.
     """
     raw, form = letter["raw"], letter["raw_form"]
     if form in _KEPT:
@@ -166,7 +167,7 @@ _KEPT: dict[str, Callable[[str, Callable[[bytes], bytes]], bytes]] = {
 
 
 def only_encrypted(opened: Open) -> Open:
-    """Return ``opened`` for loads that encrypt all they set aside: a letter in clear is none of theirs."""
+    """Return ``opened`` for loads that encrypt all dead letters: it refuses a letter in clear, which is not theirs."""
 
     def opened_if_encrypted(letter: Mapping[str, Any]) -> bytes:
         if letter["raw_form"] in _IN_CLEAR:
@@ -180,7 +181,7 @@ def only_encrypted(opened: Open) -> Open:
 
 
 def _readable(raw: bytes) -> tuple[str, RawForm]:
-    """Return ``raw`` as text where that is possible everywhere: PostgreSQL's text has no NUL."""
+    """Return ``raw`` as text if every sink can store that (PostgreSQL's text has no NUL); else as base64."""
     try:
         text = raw.decode()
     except UnicodeDecodeError:

@@ -1,7 +1,7 @@
 """A folder as a sink: for a look at the data, for tests, and for a file system that is mounted everywhere.
 
-What lies where, and what counts, is as in S3 (:mod:`.layout`, :mod:`.ledger`). Everything is synced to the disk before
-it counts. Two attempts can be distinguished where the file system makes hard links atomically, as POSIX and NFS do.
+Keys, and which files count, are as in S3 (:mod:`.layout`, :mod:`.ledger`). Everything is synced to the disk before it
+counts. Two attempts can be distinguished where the file system makes hard links atomically, as POSIX and NFS do.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from airflow_provider_genesys.stores.folder import OWNER_ONLY, FolderStore
 class LocalSink(ObjectSink):
     """Lands a load in a folder; see :class:`.sink.Sink` for what it promises.
 
-    :param folder: has to exist: a file system that is not mounted is no place to load into.
+    :param folder: an existing folder, so that a file system that is not mounted is noticed.
     :param output_format: ``ndjson.gz``, ``ndjson`` or ``parquet`` (which needs the extra ``parquet``).
-    :param part_size: unpacked source bytes at whose multiples parts are cut.
-    :param child_files: write the contract's children to files of their own, in a folder of the child's name.
+    :param part_size: parts are cut at multiples of this many unpacked source bytes.
+    :param child_files: write the contract's children to separate files, in a folder named after the child.
     :param partition_format: names the partition below the folder, in strftime's letters, by the window's start in UTC.
-    :param dead_letter_raw: ``encrypt``, ``keep`` or ``drop`` the records that were set aside.
-    :param encrypt: encrypts one of them.
-    :param file_mode: rights of each file, e.g. ``0o640``, whatever the umask. Who may read a file may enter the folders
-        below ``folder``, which stays as it is.
+    :param dead_letter_raw: ``encrypt``, ``keep`` or ``drop`` the bytes of rejected records.
+    :param encrypt: encrypts the bytes of a record; needed for ``encrypt``.
+    :param file_mode: rights of each file, e.g. ``0o640``, regardless of the umask. The folders below ``folder`` may be
+        entered by all who may read the files. ``folder`` itself is not changed.
     :raises ConfigurationError: a setting is unknown or out of range.
     """
 
@@ -52,6 +52,6 @@ class LocalSink(ObjectSink):
 
 
 def local_landing(folder: str | Path, *, part_size: int = PART_SIZE, file_mode: int = OWNER_ONLY) -> RawLanding:
-    """Return where an archive is landed as it is; the parameters are those of :class:`LocalSink`."""
+    """Return the landing of a raw archive; parameters as for :class:`LocalSink`."""
     settings = ObjectSettings("", part_size=part_size, dead_letter_raw="drop")
     return RawLanding(lambda: FolderStore(Path(folder), mode=file_mode), settings)

@@ -1,4 +1,4 @@
-"""Amazon S3, and stores that speak its protocol. What lies where: :mod:`.layout`; what counts: :mod:`.ledger`."""
+"""Amazon S3, and stores that speak its protocol. Keys: :mod:`.layout`; which objects count: :mod:`.ledger`."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ EXTRA_ARGS = {
     "StorageClass",
     "Tagging",
 }
-"""What ``extra_args`` may hold; given with every object."""
+"""The keys that ``extra_args`` may have; given with every object."""
 
 _ARCHIVES = {"GLACIER", "DEEP_ARCHIVE"}
 
@@ -41,17 +41,16 @@ class S3Sink(ObjectSink):
     """Lands a load below a prefix of a bucket; see :class:`.sink.Sink` for what it promises.
 
     :param client: returns a boto3 S3 client, best made with :data:`CLIENT_CONFIG`; called by each ``open``.
-    :param bucket: has to exist.
-    :param prefix: of every key.
+    :param bucket: an existing bucket.
+    :param prefix: beginning of every key.
     :param output_format: ``ndjson.gz``, ``ndjson`` or ``parquet`` (which needs the extra ``parquet``).
-    :param part_size: unpacked source bytes at whose multiples parts are cut.
-    :param retries: of each request, after 500, 503, a timeout or a lost connection, with exponential backoff.
-    :param fencing: ``none`` for stores that do not know ``If-None-Match``; then two attempts that are alive at once
-        can both write.
-    :param child_files: write the contract's children to files of their own, below ``<prefix>_<child>``.
+    :param part_size: parts are cut at multiples of this many unpacked source bytes.
+    :param retries: retries of each request after 500, 503, a timeout or a lost connection, with exponential backoff.
+    :param fencing: ``none`` for stores without ``If-None-Match``; then two attempts that run at once can both write.
+    :param child_files: write the contract's children to separate files, below ``<prefix>_<child>``.
     :param partition_format: names the partition below the prefix, in strftime's letters, by the window's start in UTC.
-    :param dead_letter_raw: ``encrypt``, ``keep`` or ``drop`` the records that were set aside.
-    :param encrypt: encrypts one of them.
+    :param dead_letter_raw: ``encrypt``, ``keep`` or ``drop`` the bytes of rejected records.
+    :param encrypt: encrypts the bytes of a record; needed for ``encrypt``.
     :param extra_args: see :data:`EXTRA_ARGS`.
     :raises ConfigurationError: a setting is unknown or out of range.
     """
@@ -93,7 +92,7 @@ def s3_landing(
     partition_format: str = DAY,
     extra_args: dict[str, Any] | None = None,
 ) -> RawLanding:
-    """Return where an archive is landed as it is; the parameters are those of :class:`S3Sink`."""
+    """Return the landing of a raw archive; parameters as for :class:`S3Sink`."""
     extra = extra_args or {}
     check_extra_args(extra)
     settings = ObjectSettings(
@@ -103,7 +102,7 @@ def s3_landing(
 
 
 def check_extra_args(extra: dict[str, Any]) -> None:
-    """Raise :class:`ConfigurationError` for an unknown argument, or one that lets nobody read at once."""
+    """Raise :class:`ConfigurationError` for an unknown argument, or one that makes objects unreadable at once."""
     check_known(extra, EXTRA_ARGS)
     if extra.get("StorageClass") in _ARCHIVES:
         raise ConfigurationError(

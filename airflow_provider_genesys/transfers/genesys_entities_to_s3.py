@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from airflow_provider_genesys.transfers.entity_objects import GenesysEntitiesToObjectStoreOperator
+from airflow_provider_genesys.transfers.entities import GenesysEntitiesToObjectStoreOperator
 from airflow_provider_genesys.transfers.genesys_to_s3 import S3Loader
 
 

@@ -32,7 +32,7 @@ class PostgresLoader(ExportLoader):
         "postgres_conn_id",
     )
 
-    def __init__(  # noqa: PLR0913 - Airflow operators take what a user may set as keywords
+    def __init__(
         self,
         *,
         table: str,

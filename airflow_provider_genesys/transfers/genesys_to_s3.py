@@ -34,7 +34,7 @@ class S3Loader(ExportLoader):
         GenesysS3PrefixLink(),
     )
 
-    def __init__(  # noqa: PLR0913 - Airflow operators take what a user may set as keywords
+    def __init__(
         self,
         *,
         s3_bucket: str,

@@ -76,7 +76,7 @@ class ExportLoader(BaseOperator):
     operator_extra_links: Collection[BaseOperatorLink] = (GenesysExportLink(),)
     ui_color = "#e0f0ff"
 
-    def __init__(  # noqa: PLR0913 - Airflow operators take what a user may set as keywords
+    def __init__(
         self,
         *,
         kind: str = "recordings",

@@ -60,7 +60,7 @@ class GenesysRecordingMediaOperator(GenesysExportToPostgresOperator):
         "conversations_parameters": "json",
     }
 
-    def __init__(  # noqa: PLR0913 - Airflow operators take what a user may set as keywords
+    def __init__(
         self,
         *,
         handle: dict[str, Any] | str | None = None,

@@ -69,10 +69,7 @@ def test_every_module_with_something_for_a_dag_is_named() -> None:
         if re.search(r"^class Genesys\w+(Operator|Sensor|Trigger)\b", path.read_text(), re.MULTILINE)
     }
     # They are bases of operators, and no operators that a DAG has.
-    bases = {
-        f"airflow_provider_genesys.transfers.{name}"
-        for name in ("base", "entities", "entity_objects", "media", "object_store")
-    }
+    bases = {f"airflow_provider_genesys.transfers.{name}" for name in ("base", "entities", "media", "object_store")}
     named = {name for name in named_modules() if not name.startswith("airflow_provider_genesys.hooks.")}
     assert named == with_classes - bases
 

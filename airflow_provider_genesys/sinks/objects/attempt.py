@@ -1,4 +1,4 @@
-"""One attempt at a load into an object store: parts as they fill, a ledger entry behind each, a manifest at the end."""
+"""One attempt at a load into an object store: parts, a ledger entry after each, and a manifest at the end."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class _Gathered:
-    """What is gathered for the next commit: rows and dead letters of the records in ``[start, end)``."""
+    """The rows and dead letters of the next commit, of the records in ``[start, end)``."""
 
     start: int
     end: int
@@ -54,21 +54,21 @@ class _Gathered:
     checkpoint: Checkpoint
 
     def close(self) -> tuple[WrittenParts, list[Part]]:
-        """Make the objects appear; one that has no rows does not."""
+        """Make the objects visible, except those without rows."""
         rows, letters = self.rows.close(self.start, self.end), self.letters.close(self.start, self.end)
         return rows, [letters] if letters else []
 
 
 class Attempt:
-    """Holds the newest ledger entry, which it wrote itself, and what is gathered behind it.
+    """Holds the newest ledger entry, which it wrote itself, and what is gathered after it.
 
-    Making one claims the ledger: from then on every earlier attempt is fenced.
+    Creating one claims the ledger: from then on every earlier attempt is fenced.
     """
 
     def __init__(self, load: Load, settings: ObjectSettings, store: ObjectStore, *, restart: bool) -> None:
         self._settings = settings
         self._store = store
-        rows_of(settings.output_format, load, load.contract)  # what cannot be written is said before anything is read
+        rows_of(settings.output_format, load, load.contract)  # an unusable format is an error before anything is read
         named = settings.prefix, load, settings.output_format
         partition, name = partition_of(load, settings.partition_format), uuid.uuid4().hex
         writes = settings.writes(load.contract)
@@ -87,11 +87,11 @@ class Attempt:
         self._next = self.entry.checkpoint.position.record_offset if self.entry.checkpoint else None
 
     def evolves(self, batch: Batch) -> bool:
-        """Whether ``batch`` has other columns than what is gathered, so that a separate part begins with it."""
+        """Whether ``batch`` has other columns than the gathered rows, so that it begins a new part."""
         return self._gathered is not None and self._gathered.contract != batch.contract
 
     def gather(self, batch: Batch) -> bool:
-        """Add ``batch``; return whether it reaches the cut, so that a commit is due."""
+        """Add ``batch``. Return whether it reaches the cut, so that the part has to be committed."""
         failpoint(WRITING)
         if self._next not in {None, batch.start}:
             raise AccountError(
@@ -107,7 +107,7 @@ class Attempt:
         return batch.end >= gathered.cut
 
     def commit(self) -> Checkpoint | None:
-        """Make what is gathered appear, then count; None where there is nothing."""
+        """Make the gathered objects visible, then commit them in the ledger. None if nothing is gathered."""
         gathered = self._gathered
         if gathered is None:
             return None
@@ -127,13 +127,13 @@ class Attempt:
         return checkpoint
 
     def finish(self, certificate: Certificate) -> Certificate:
-        """Compare the ledger with what is there, write the manifest, remove what it does not list."""
+        """Compare the ledger with the store, write the manifest, remove objects it does not list."""
         self._check_account()
         stored = below(self._store, self._layout.objects)
         listed = self.entry.listed
         for part in listed:
             self._check(part, stored.get(part.key))
-        # What is stale was listed before this: objects of a newer attempt cannot be among it.
+        # Stale objects were listed before this, so objects of a newer attempt cannot be among them.
         self._ledger.confirm(self.entry)
         failpoint(CHECKED)
         closed = self._landed(certificate)
@@ -155,18 +155,18 @@ class Attempt:
         self._write_manifest(certificate)
 
     def abort(self) -> None:
-        """Throw away what is gathered. Never raises."""
+        """Discard what is gathered. Never raises."""
         gathered, self._gathered = self._gathered, None
         for writer in (*gathered.rows.writers, gathered.letters) if gathered else ():
             try:
                 writer.abort()
-            except Exception as error:  # noqa: BLE001 - whatever led to the abort is the error to report
+            except Exception as error:  # noqa: BLE001 - the error that led to the abort is the one to report
                 log.warning("The unfinished upload of %s is left to the next attempt: %s", writer.key, error)
 
     def check_fence(self) -> None:
-        """Raise :class:`FencedError` where a newer attempt has taken over; silent where the store does not say.
+        """Raise :class:`FencedError` if a newer attempt has taken over; return if the store cannot say.
 
-        For use after an error: a newer attempt aborts our uploads, so that the store knows them no more.
+        For use after an error: a newer attempt aborts our uploads, and then the store does not know them.
         """
         with suppress(SinkUnavailableError):
             self._ledger.confirm(self.entry)
@@ -179,7 +179,7 @@ class Attempt:
         start, size = batch.start, self._settings.part_size
         cut = (start // size + 1) * size
         same_bytes = tag(self.load.export_id, batch.checkpoint.processed_at)
-        # Encryption makes other bytes each time, so dead letters have keys of this attempt's own.
+        # Encryption gives other bytes each time, so the keys of dead letters differ in each attempt.
         own_bytes = tag(self.entry.attempt)
         rows = RowParts(
             self._store,
@@ -220,7 +220,7 @@ class Attempt:
     def _check(self, part: Part, found: Stored | None) -> None:
         if found and (found.size, found.etag) == (part.bytes, part.etag):
             return
-        # Another ETag need not be other bytes: with KMS each write makes a new one.
+        # A different ETag does not mean different bytes: with KMS each write gives a new one.
         if found and found.size == part.bytes and self._is_same(part):
             return
         state = f"has {found.size} bytes" if found else "is not there"

@@ -1,4 +1,4 @@
-"""Dead letters of an object store, read again: a bit of an object at a time, and marked by a replay."""
+"""Reads dead letters back from an object store, a piece at a time, and marks those that were replayed."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ from airflow_provider_genesys.stores.piece_writer import PIECE
 Letter = dict[str, Any]
 
 _FIRST = 64 * 1024
-"""Bytes read at first to find the first letter."""
+"""Bytes of the first read that looks for the first letter."""
 
 LONGEST_LETTER = 128 * 1024 * 1024
-"""Bytes of one line; a record of 16 MiB has fewer, however it is written."""
+"""The most bytes of one line; a record of 16 MiB has fewer in every encoding."""
 
 
 def letters_in(store: ObjectStore, part: Part) -> Iterator[list[Letter]]:
     """Yield the letters of an object, some at a time.
 
-    :raises AccountError: it is gone, or does not hold what the ledger says.
+    :raises AccountError: the object is gone, or does not hold what the ledger says.
     """
     some, size = list[Letter](), 0
     for line in _lines(store, part):
@@ -49,7 +49,7 @@ def letters_in(store: ObjectStore, part: Part) -> Iterator[list[Letter]]:
 
 
 def first_facts(store: ObjectStore, key: str) -> LoadFacts:
-    """Return of which load the first letter of an object is.
+    """Return the load of the first letter of an object.
 
     :raises DeadLetterError: the object holds no letters.
     """
@@ -71,7 +71,7 @@ def is_open(letter: Letter) -> bool:
 
 
 def marked(letters: Sequence[Letter], judged: Judged, load: Load) -> bytes:
-    """Return the lines of ``letters`` with what a replay has made of them."""
+    """Return the lines of ``letters``, marked with the result of the replay."""
     mark = {
         "replayed_at": datetime.now(timezone.utc),
         "replayed_by": load.run_id,

@@ -1,4 +1,4 @@
-"""What a format of parts has to offer: it takes rows and gives bytes."""
+"""What a format of parts has to do: take rows and return bytes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Taken_contra = TypeVar("Taken_contra", contravariant=True)
 
 
 class Table(Protocol):
-    """What rows are rows of: a contract, or one of its children. ``str()`` of it says which."""
+    """The table that rows belong to: a contract, or one of its children. ``str()`` gives its name."""
 
     @property
     def name(self) -> str:
@@ -23,10 +23,10 @@ class Table(Protocol):
 
 
 class Form(Protocol[Taken_contra]):
-    """Makes bytes of a stream; equal streams give equal bytes, however they are cut into calls."""
+    """Turns a stream into bytes. Equal streams give equal bytes, no matter how they are cut into calls."""
 
     def pack(self, taken: Taken_contra, /) -> bytes:
-        """Take the next of the stream and return what is ready."""
+        """Take the next piece of the stream and return the bytes that are ready."""
 
     def end(self) -> bytes:
         """Return the rest."""
@@ -35,6 +35,6 @@ class Form(Protocol[Taken_contra]):
 Packer = Form[bytes]
 
 Rows = Form[Batch]
-"""The rows of one part: equal rows at equal places give equal bytes, whatever batches they come in."""
+"""The rows of one part. Equal rows at equal offsets give equal bytes, no matter how they are cut into batches."""
 
 OutputFormat = Literal["ndjson.gz", "ndjson", "parquet"]

@@ -1,4 +1,4 @@
-"""One attempt at landing an archive as it is: pieces of one upload, ledger entries behind them, a manifest last."""
+"""One attempt at landing a raw archive: pieces of one upload, a ledger entry after some of them, a manifest last."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _ENDINGS = {"gzip": "gz", "zip": "zip", "zstd": "zst"}
 class LandingAttempt:
     """Holds the newest ledger entry, which it wrote itself, and the upload.
 
-    Making one claims the ledger: from then on every earlier attempt is fenced.
+    Creating one claims the ledger: from then on every earlier attempt is fenced.
     """
 
     def __init__(self, load: Load, settings: ObjectSettings, store: ObjectStore, *, restart: bool) -> None:
@@ -67,17 +67,17 @@ class LandingAttempt:
 
     @property
     def sent(self) -> int:
-        """Bytes of the archive that the store has."""
+        """Bytes of the archive that were sent."""
         return self._upload.sent.bytes if self._upload else 0
 
     def write(self, data: bytes, source: Identity) -> Checkpoint | None:
-        """Take the archive's next bytes; return the newest checkpoint where this call has committed one."""
+        """Take the archive's next bytes. Return the newest checkpoint if this call committed one."""
         before = self.sent
         last = self._writing(source).write(data)
         return self._commit(source, last) if before // self._every != self.sent // self._every else None
 
     def finish(self, certificate: Certificate, handle: dict[str, Any]) -> Certificate:
-        """Let the archive appear, write the manifest, remove what it does not list; return the certificate."""
+        """Make the archive visible, write the manifest, remove objects it does not list. Return the certificate."""
         archive = self._landed or self._appear(certificate.source)
         stale = {found.key for found in self._store.list_objects(self._layout.load)}
         self._ledger.confirm(self.entry)
@@ -99,22 +99,22 @@ class LandingAttempt:
         return closed
 
     def check_fence(self) -> None:
-        """Raise :class:`FencedError` where a newer attempt has taken over; silent where the store does not say."""
+        """Raise :class:`FencedError` if a newer attempt has taken over; return if the store cannot say."""
         with suppress(SinkUnavailableError):
             self._ledger.confirm(self.entry)
 
     def _take_up(self, sending: Sending) -> Part | None:
-        """Go on with what an earlier attempt has sent, where it is there; return it where it has appeared whole."""
+        """Continue an earlier attempt's upload if it is there; if the object is already visible, return it."""
         self._upload = self._store.resume(sending.sent)
         if self._upload:
             self._key, self._digests = sending.sent.key, Digests(sending.crc32)
             return None
-        # The earlier attempt may have died after the moment in which the object appeared.
+        # The earlier attempt may have died just after the object became visible.
         found = read_through(self._store, sending.sent.key, size=sending.sent.bytes)
         return _part(sending.sent.key, found) if found and found.crc32 == sending.crc32 else None
 
     def _writing(self, source: Identity) -> PieceWriter:
-        """Return the writer of the archive; pieces have the same size in each attempt."""
+        """Return the writer of the archive. Pieces have the same size in each attempt."""
         if self._writer is None:
             self._writer = PieceWriter(
                 self._put,
@@ -136,7 +136,7 @@ class LandingAttempt:
         return self._upload
 
     def _named(self, head: bytes, *, ended: bool) -> str:
-        """Return the object's key. Each attempt has its own, so that what was landed before stays as it is."""
+        """Return the object's key. Each attempt has its own key, so that an earlier landing is not overwritten."""
         where = f"The archive of export {self.load.export_id}"
         packing = packing_of(head)
         shape = shape_of(head, where=where, ended=ended) if packing == "plain" else None
@@ -144,7 +144,7 @@ class LandingAttempt:
         return f"{self._layout.load}archive-{tag(self.entry.attempt)}.{ending}"
 
     def _commit(self, source: Identity, last: Body) -> Checkpoint:
-        """Write into the ledger how far the upload has come; ``last`` are the newest bytes of it."""
+        """Write the progress of the upload into the ledger; ``last`` are its newest bytes."""
         failpoint(COMMITTING)
         assert self._upload  # noqa: S101 - something was sent
         sent = self._upload.sent
@@ -184,7 +184,7 @@ class LandingAttempt:
         return self._read_back(writer.size)
 
     def _read_back(self, size: int) -> Part:
-        """Return what is there, which several attempts have sent, where it is what they have sent."""
+        """Return the object that several attempts have sent, after checking its length and CRC-32."""
         found = read_through(self._store, self._key, size=size)
         if found and found.crc32 == self._digests.crc32:
             return _part(self._key, found)

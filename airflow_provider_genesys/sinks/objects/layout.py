@@ -1,4 +1,4 @@
-"""Where the objects of a load lie below a prefix.
+"""The keys of a load's objects below a prefix.
 
 ::
 
@@ -25,7 +25,7 @@ from airflow_provider_genesys.pipeline.load import Load
 from airflow_provider_genesys.stores.base import LONGEST_KEY, quoted
 
 DAY = "dt=%Y-%m-%d"
-"""How partitions are named, in strftime's letters, unless somebody says otherwise."""
+"""The default name of partitions, in strftime's letters."""
 
 _HIVE_STEP = re.compile(r"[A-Za-z][A-Za-z0-9_]*=[^/=%\\]*[^/=%\\.]")
 
@@ -35,7 +35,7 @@ TAG_DIGITS = 8
 
 
 def check_partition_format(partition_format: str) -> None:
-    """Raise :class:`ConfigurationError` unless it makes steps ``name=value``, as Hive and those after it read them."""
+    """Raise :class:`ConfigurationError` unless it gives steps ``name=value``, which Hive and its successors read."""
     shown = datetime(2026, 11, 1, tzinfo=timezone.utc).strftime(partition_format)
     if not shown.isprintable() or not all(_HIVE_STEP.fullmatch(step) for step in shown.split("/")):
         raise ConfigurationError(
@@ -50,7 +50,7 @@ def partition_of(load: Load, partition_format: str = DAY) -> str:
 
 
 def tag(*facts: str) -> str:
-    """Return a short digest of what decides an object's bytes, so that one key never represents two contents."""
+    """Return a short digest of all that determines an object's bytes, so that one key never has two contents."""
     return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:TAG_DIGITS]
 
 
@@ -67,10 +67,10 @@ def ledgers_below(prefix: str) -> str:
 class Layout:
     """Keys of one shard of one load.
 
-    :param prefix: checked by :func:`check_prefix`; slashes at its ends do not matter.
-    :param extension: of the parts, e.g. ``ndjson.gz``.
+    :param prefix: checked by :func:`check_prefix`; slashes at its ends are ignored.
+    :param extension: extension of the parts, e.g. ``ndjson.gz``.
     :param partition: e.g. ``dt=2026-11-01``, which is the default.
-    :raises ConfigurationError: a key would be longer than a store takes.
+    :raises ConfigurationError: a key would be too long for a store.
     """
 
     def __init__(self, prefix: str, load: Load, extension: str, partition: str | None = None) -> None:
@@ -87,10 +87,10 @@ class Layout:
             for child in load.contract.children
         }
         self.own = (self.parts, self.dead_letters, *self.children.values())
-        """What the keys of this shard's rows and dead letters begin with."""
-        # A load in one piece takes the place of its shards, too.
+        """The beginning of the keys of this shard's rows and dead letters."""
+        # A load in one piece also replaces its shards.
         self.objects = self.own if load.shard else tuple(key.removesuffix(f"{shard}/") for key in self.own)
-        """What the keys of all objects begin with that belong to it, its ledger apart."""
+        """The beginnings of the keys of all its objects, except the ledger."""
         self.manifest = f"{self.load}_manifest.json" if load.shard == 0 else f"{self.load}_manifest-{shard}.json"
         self._extension = extension
         self._check_length(prefix, load)
@@ -100,11 +100,11 @@ class Layout:
         return f"{self.parts}{_span(start, cut)}-{tag}.{self._extension}"
 
     def child(self, name: str, start: int, cut: int, tag: str) -> str:
-        """Return the key of what the records that begin in ``[start, cut)`` have of a child."""
+        """Return the key of a child's rows of the records that begin in ``[start, cut)``."""
         return f"{self.children[name]}{_span(start, cut)}-{tag}.{self._extension}"
 
     def dead_letter(self, start: int, cut: int, tag: str) -> str:
-        """Return the key of what was set aside of the records that begin in ``[start, cut)``."""
+        """Return the key of the dead letters of the records that begin in ``[start, cut)``."""
         return f"{self.dead_letters}{_span(start, cut)}-{tag}.ndjson"
 
     def _check_length(self, prefix: str, load: Load) -> None:
@@ -124,7 +124,7 @@ def _root(prefix: str) -> str:
 
 
 def _child_root(prefix: str, child: str) -> str:
-    """Return the folder of a child: beside that of the rows, since their readers read all that is below it."""
+    """Return a child's folder, beside that of the rows, since readers of rows read all below theirs."""
     return "_".join(filter(None, [prefix.strip("/"), quoted(child)])) + "/"
 
 

@@ -1,7 +1,7 @@
-"""The ledger of a load in an object store: entries that are only ever added, each of them the whole state.
+"""The ledger of a load in an object store: entries are only added, and each one holds the whole state.
 
-Entry N is created only if it does not exist, so of two attempts that are alive at once one loses and knows it. No
-entry is ever removed by this package: an old attempt could otherwise write into the gap.
+Entry N is created only if it does not exist. So if two attempts run at once, one of them fails and knows it. This
+package never removes an entry: an old attempt could write into the gap.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ from airflow_provider_genesys.stores.base import ObjectStore, SentPieces
 
 VERSION = 1
 _CLAIMS = 10
-"""How often an attempt tries to claim while others claim before it."""
+"""How often an attempt tries to claim a load while others are faster."""
 
 
 @dataclass(frozen=True)
 class Sending:
-    """An archive that is being landed as it is (:mod:`.raw_landing`): the upload, and the CRC-32 of what was sent."""
+    """A raw archive that is being landed (:mod:`.raw_landing`): its upload, and the CRC-32 of the bytes sent."""
 
     sent: SentPieces
     crc32: int
 
 
 _NEWEST = {"kind", "window_start", "window_end", "submitted_at", "contract", "run_id"}
-"""The facts of a load that may be others in its next attempt."""
+"""The facts of a load that may change in its next attempt."""
 
 
 @dataclass(frozen=True)
@@ -46,11 +46,11 @@ class Entry:
     number: int
     fence: int
     attempt: str
-    """Random, one for each attempt: tells an entry of our own, whose answer was lost, from another's."""
+    """Random, one per attempt. By it an attempt knows its own entry again when the answer was lost."""
     load_id: str
     export_id: str
     state: Literal["loading", "complete", "replaying"] = "loading"
-    """``replaying``: complete, but for the manifest, which may not list yet what a replay has added."""
+    """``replaying``: complete, but the manifest may not yet list what a replay has added."""
     attempts: int = 1
     processed_at: str | None = None
     checkpoint: Checkpoint | None = None
@@ -58,12 +58,12 @@ class Entry:
     children: ChildParts = field(default_factory=dict)
     dead_letters: list[Part] = field(default_factory=list)
     replayed: int = 0
-    """Dead letters that have become rows since the load was complete; the checkpoint's account is that of the load."""
+    """Number of dead letters that became rows after the load was complete. They are not in the checkpoint's account."""
     sending: Sending | None = None
     partition: str | None = None
-    """Where the load's objects lie, e.g. ``dt=2026-11-01``, which None means; it never changes."""
+    """The partition of the load's objects, e.g. ``dt=2026-11-01``; None for the default. It never changes."""
     writes: str | None = None
-    """What its parts are, e.g. ``ndjson.gz with child files``; a load never mixes two. None: nobody said."""
+    """The form of its parts, e.g. ``ndjson.gz with child files``; a load never mixes two. None if unknown."""
     kind: str | None = None
     window_start: str | None = None
     window_end: str | None = None
@@ -76,9 +76,9 @@ class Entry:
 
     @property
     def facts(self) -> LoadFacts:
-        """What the ledger says of the load in one piece.
+        """The facts of the load that this entry holds.
 
-        :raises CheckpointError: it was written by a release that said nothing of it.
+        :raises CheckpointError: an older release wrote it, without these facts.
         """
         try:
             return LoadFacts.from_json({**vars(self), "shard": 0})
@@ -97,8 +97,8 @@ class Entry:
 class Ledger:
     """Entries below one prefix.
 
-    :param fencing: ``conditional`` lets the store refuse an entry that exists. ``none`` only looks first, which
-        leaves a gap in which two attempts can both believe that they are alone.
+    :param fencing: with ``conditional`` the store refuses an entry that exists. With ``none`` the code only looks
+        first, so that two attempts at the same moment may both succeed.
     """
 
     def __init__(self, store: ObjectStore, prefix: str, fencing: Fencing) -> None:
@@ -107,7 +107,7 @@ class Ledger:
         self._conditional = fencing == "conditional"
 
     def latest(self) -> Entry | None:
-        """Return the newest entry; None where there is none.
+        """Return the newest entry; None if there is none.
 
         :raises CheckpointError: it cannot be read.
         """
@@ -120,9 +120,9 @@ class Ledger:
         return entry
 
     def claim(self, successor: Callable[[Entry | None], Entry]) -> Entry:
-        """Append what ``successor`` makes of the newest entry, and return it.
+        """Append the entry that ``successor`` returns for the newest one, and return it.
 
-        :raises SinkRefusedError: the store overwrites what it was asked to create.
+        :raises SinkRefusedError: the store overwrites an object that it was asked to create.
         """
         for _ in range(_CLAIMS):
             entry = successor(self.latest())
@@ -144,7 +144,7 @@ class Ledger:
         return entry
 
     def confirm(self, entry: Entry) -> None:
-        """Raise :class:`FencedError` where another attempt's entry follows ``entry``."""
+        """Raise :class:`FencedError` if another attempt's entry follows ``entry``."""
         found = self._get(entry.number + 1)
         if found and found.attempt != entry.attempt:
             raise self._fenced(found)
@@ -193,10 +193,10 @@ class Ledger:
 def successor(
     latest: Entry | None, load: Load, attempt: str, *, restart: bool, partition: str, writes: str | None = None
 ) -> Entry:
-    """Return the entry that takes over from ``latest``: going on from its checkpoint, or from nothing.
+    """Return the entry that takes over from ``latest``: with its checkpoint, or without one.
 
-    :param partition: of a load that is new here; any other stays where it is.
-    :param writes: what this attempt's parts are; see :func:`.load.continues`.
+    :param partition: the partition of a new load; an older load keeps its own.
+    :param writes: the form of this attempt's parts; see :func:`.load.continues`.
     """
     facts = {name: value for name, value in load.facts.as_json().items() if name in _NEWEST}
     newest = {**facts, "written_at": datetime.now(timezone.utc).isoformat(), "writes": writes}

@@ -1,14 +1,15 @@
 """The manifest of a load in an object store: its certificate, and every object that counts.
 
-An object that it does not list does not exist, for readers and for what removes leftovers. Beside the fields of the
+Readers must ignore objects that it does not list; leftovers among them are removed. Beside the fields of the
 certificate, which has the ``parts``, it has ``children`` (parts by the child's name), ``dead_letters`` and
-``replayed``; that of an archive as it came has ``handle``, and :mod:`.landed` reads it.
+``replayed``; that of a raw archive has ``handle``, and :mod:`.landed` reads it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -23,15 +24,15 @@ Manifest = dict[str, Any]
 def write_manifest(store: ObjectStore, key: str, facts: Certificate | Manifest, **lists: Any) -> None:
     """Write a manifest.
 
-    :param facts: the certificate, or a manifest of which ``lists`` take the place.
-    :param lists: what the certificate does not have, or has otherwise.
+    :param facts: the certificate, or a manifest; ``lists`` replace its fields.
+    :param lists: further fields, or replaced ones.
     """
     body = asdict(facts) if isinstance(facts, Certificate) else facts
     store.put(key, msgspec.json.format(msgspec.json.encode({**body, **lists})))
 
 
 def read_manifest(store: ObjectStore, key: str) -> Manifest | None:
-    """Return a manifest; None where there is none.
+    """Return a manifest; None if there is none.
 
     :raises AccountError: it is no JSON object.
     """
@@ -51,15 +52,49 @@ def certificate_in(manifest: Manifest) -> Certificate:
 
 
 def shards_in(manifest: Manifest | None) -> int:
-    """Return of how many shards a manifest is; 0 where there is none, or the load is in one piece."""
+    """Return the number of shards in a manifest; 0 if there is none, or the load is in one piece."""
     return len(manifest["shards"]) if manifest else 0
 
 
 def lists_of(manifests: Sequence[Manifest]) -> dict[str, Any]:
-    """Return what the manifests of shards list beside the parts of the rows, each kind together."""
+    """Return the joined lists of the shards' manifests, except the parts of rows."""
     names = dict.fromkeys(name for manifest in manifests for name in manifest["children"])
     return {
         "children": {name: [part for one in manifests for part in one["children"].get(name, [])] for name in names},
         "dead_letters": [part for manifest in manifests for part in manifest["dead_letters"]],
         "replayed": sum(manifest["replayed"] for manifest in manifests),
     }
+
+
+POINTER = "_latest.json"
+"""A small object below a prefix that names the newest complete load, for readers that want only that one."""
+
+
+def point_to(store: ObjectStore, prefix: str, certificate: dict[str, Any], submitted_at: datetime) -> bool:
+    """Set the pointer below ``prefix`` to a complete load; return False if it already names a newer one.
+
+    :param certificate: the summary of the load's certificate.
+    :param submitted_at: when the load began, aware; the pointer keeps the newest.
+    """
+    key = f"{prefix.rstrip('/')}/{POINTER}"
+    before = _submitted_at(store.get(key))
+    if before and before > submitted_at:
+        return False
+    location = certificate["location"]
+    body = {
+        "manifest": f"{location}_manifest.json",
+        "load_id": certificate["load_id"],
+        "export_id": certificate["export_id"],
+        "submitted_at": submitted_at.isoformat(),
+        "rows": certificate["counts"]["written"],
+    }
+    store.put(key, msgspec.json.encode(body))
+    return True
+
+
+def _submitted_at(body: bytes | None) -> datetime | None:
+    """Return the time in a pointer; None if there is no readable pointer."""
+    try:
+        return datetime.fromisoformat(msgspec.json.decode(body or b"")["submitted_at"])
+    except (msgspec.DecodeError, KeyError, TypeError, ValueError):
+        return None

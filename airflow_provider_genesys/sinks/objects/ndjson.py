@@ -12,7 +12,8 @@ from airflow_provider_genesys.pipeline.load import Batch
 from airflow_provider_genesys.sinks.objects.form import Packer, Table
 
 GZIP_LEVEL = 1
-"""Of ISA-L: 460 MB/s and 29 % of the size on recordings; 2 and 3 are slower and hardly smaller, 0 gives 43 %."""
+"""ISA-L's level: 460 MB/s and 29 % of the size on recordings. Levels 2 and 3 are slower and hardly smaller; 0 gives 43
+%."""
 
 GZIP_BLOCK = 256 * 1024
 
@@ -23,8 +24,8 @@ _GZIP_WRAPPER = 31
 class RowEncoder:
     """Rows of a contract as NDJSON, compact, in the order of its columns.
 
-    Timestamps are ISO 8601 with ``Z``, with six digits of fraction where there is one; decimals are JSON numbers with
-    their digits as they are; ``json`` columns hold the value itself, not a string.
+    Timestamps are ISO 8601 with ``Z``, with six digits of fraction if there is one; decimals are JSON numbers with
+    unchanged digits; ``json`` columns hold the value itself, not a string.
     """
 
     def __init__(self, contract: Table) -> None:
@@ -38,7 +39,7 @@ class RowEncoder:
         if not rows:
             return b""
         lines = self._lines(rows, msgspec.Raw)
-        # Only a json column can bring in a raw line break, as white space; it is rare, so look once for all rows.
+        # Only a json column can hold a raw line break, as white space. It is rare, so all rows are checked at once.
         if lines.count(b"\n") == len(rows) and b"\r" not in lines:
             return lines
         return self._lines(rows, _on_one_line)
@@ -67,9 +68,9 @@ class Plain:
 
 
 class GzipBlocks:
-    """One gzip member without a time in it.
+    """One gzip member without a timestamp.
 
-    What ISA-L makes depends on how its input is cut, and batches are cut by time, too: it gets equal blocks instead.
+    ISA-L's output depends on how its input is cut, and batches are also cut by time. So it gets blocks of equal size.
     """
 
     def __init__(self) -> None:

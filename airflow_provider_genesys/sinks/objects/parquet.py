@@ -1,7 +1,7 @@
-"""Rows as Parquet, written as they come: a row group whenever enough records have been read, then its bytes.
+"""Rows as Parquet: one row group after another, each written when enough records are read.
 
-Equal rows at equal places give equal bytes, with one version of pyarrow: a row group ends where the source passes the
-next multiple of :data:`ROW_GROUP`, whatever batches the rows came in.
+Equal rows at equal offsets give equal bytes with the same version of pyarrow: a row group ends where the source passes
+a multiple of :data:`ROW_GROUP`, no matter how rows are cut into batches.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ except ImportError as missing:
     ) from missing
 
 ROW_GROUP = 16 * 1024 * 1024
-"""Unpacked source bytes whose records make up one row group; what is in memory at most, as columns."""
+"""Unpacked source bytes per row group. At most that much is in memory, as columns."""
 
 _MEMORY = pa.system_memory_pool()
-"""Arrow's own pool keeps what was freed: of an archive of 1 GB the peak was 73 MiB higher, and nothing faster."""
+"""Arrow's own pool keeps freed memory: with an archive of 1 GB the peak was 73 MiB higher, and nothing faster."""
 
 _TYPES: dict[str, Any] = {
     "string": pa.string(),
@@ -42,7 +42,7 @@ _TYPES: dict[str, Any] = {
 
 
 class ParquetRows:
-    """Implements :class:`.form.Rows`: one file, of the rows of one contract."""
+    """Implements :class:`.form.Rows`: one file with the rows of one contract."""
 
     def __init__(self, load: Load, contract: Table) -> None:
         self._out = _Out()
@@ -88,14 +88,14 @@ class ParquetRows:
 
     def _close_group(self) -> None:
         if self._gathered:
-            # In one piece: pages end elsewhere where a column comes in several.
+            # In one piece: with several chunks the pages of a column would end elsewhere.
             group = pa.Table.from_batches(self._gathered, self._schema).combine_chunks(memory_pool=_MEMORY)
             self._writer.write_table(group, row_group_size=group.num_rows)
         self._gathered, self._end = [], None
 
 
 class _Out(io.RawIOBase):
-    """A file that is written to at its end, and emptied from its beginning."""
+    """A file that is written at its end and read from its beginning."""
 
     def __init__(self) -> None:
         self._held = bytearray()
@@ -113,11 +113,11 @@ class _Out(io.RawIOBase):
             return view.nbytes
 
     def tell(self) -> int:
-        """Return how much was written."""
+        """Return the number of bytes written."""
         return self._length
 
     def take(self) -> bytes:
-        """Return what is held, and hold it no longer."""
+        """Return the held bytes and drop them."""
         held = bytes(self._held)
         self._held.clear()
         return held
@@ -133,12 +133,12 @@ def _column(kind: str) -> Callable[[Sequence[Any]], Any]:
 
 
 def _decimals(values: Sequence[Any]) -> Any:
-    """Return decimals as text, digit by digit: no precision and scale holds all that a contract lets through."""
+    """Return decimals as text with all digits: no precision and scale could hold every value that a contract allows."""
     digits = [None if value is None else format(value, "f") for value in values]
     return pa.array(digits, pa.string(), memory_pool=_MEMORY)
 
 
 def _json(values: Sequence[Any]) -> Any:
-    # That it is UTF-8 was checked where it was read.
+    # It was checked to be UTF-8 when it was read.
     text = pa.array(values, pa.binary(), memory_pool=_MEMORY).view(pa.string())
     return pa.ExtensionArray.from_storage(pa.json_(), text)

@@ -1,4 +1,4 @@
-"""One object, written as its bytes come and with little of it in memory."""
+"""Writes one object in pieces, so that little of it is in memory."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Part:
 
 
 class PartWriter(Generic[Taken_contra]):
-    """Writes one object: at once where it is small, in pieces where it is not, not at all where it has no rows."""
+    """Writes one object: a small one in one request, a large one in pieces, none if there are no rows."""
 
     def __init__(self, store: ObjectStore, key: str, form: Form[Taken_contra]) -> None:
         self.key = key
@@ -36,15 +36,15 @@ class PartWriter(Generic[Taken_contra]):
         self._writer = PieceWriter(lambda body: store.put(key, body), lambda _: UploadAhead(store.upload(key)))
 
     def write(self, taken: Taken_contra, rows: int) -> None:
-        """Take what the part holds of ``taken``: ``rows`` rows or dead letters."""
+        """Add ``taken``, which holds ``rows`` rows or dead letters of the part."""
         self.rows += rows
         self._writer.write(self._form.pack(taken))
 
     def close(self, start: int, end: int) -> Part | None:
-        """Make the object appear; None where it has no rows.
+        """Make the object visible and return it; None if it has no rows.
 
-        :param start: of the first record, in unpacked source bytes.
-        :param end: of the last record.
+        :param start: offset of the first record, in unpacked source bytes.
+        :param end: end of the last record, likewise.
         """
         if not self.rows:
             return None
@@ -53,5 +53,5 @@ class PartWriter(Generic[Taken_contra]):
         return Part(self.key, start, end, self.rows, self._writer.size, self._writer.digest.hexdigest(), etag)
 
     def abort(self) -> None:
-        """Throw away what was sent."""
+        """Discard what was sent."""
         self._writer.abort()

@@ -1,4 +1,4 @@
-"""An archive in an object store as it came: one object, sent in pieces, and a manifest that is written last.
+"""A raw archive in an object store: one object, sent in pieces, and a manifest that is written last.
 
 ::
 
@@ -6,8 +6,8 @@
     <prefix>/dt=2026-11-01/<load_id>/_manifest.json       the certificate, and the handle that loads from here
     <prefix>/_ledger/<load_id>/00000/<number>.json
 
-The upload outlives the attempt that has begun it. The ledger (:mod:`.ledger`) says how far it has come, and the next
-attempt goes on behind that.
+The upload outlives the attempt that began it. The ledger (:mod:`.ledger`) holds its progress, and the next attempt
+continues from there.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ class RawLanding:
     """Implements :class:`.land.Landing` on an :class:`.stores.base.ObjectStore`.
 
     :param connect: makes the store; called by each ``open``.
-    :param settings: of these the prefix, the part size (bytes between two checkpoints) and the fencing.
+    :param settings: only the prefix, the part size (bytes between two checkpoints) and the fencing are used.
     """
 
     piece = PIECE
-    """Bytes that it takes best at a time."""
+    """Bytes that it is best given at a time."""
 
     def __init__(self, connect: Callable[[], ObjectStore], settings: ObjectSettings) -> None:
         self._connect = connect
@@ -43,24 +43,24 @@ class RawLanding:
         self._attempt: LandingAttempt | None = None
 
     def open(self, load: Load, *, restart: bool) -> Checkpoint | None:
-        """Take a new fence and return where to go on, None for the beginning; see :meth:`.Sink.open`."""
+        """Take a new fence and return where to continue; None for the beginning. See :meth:`.Sink.open`."""
         with error_context(f"Export {load.export_id}, opening the landing"):
             self._attempt = LandingAttempt(load, self._settings, self._connect(), restart=restart)
         return self._attempt.entry.checkpoint
 
     def write(self, data: bytes, source: Identity) -> Checkpoint | None:
-        """Take the archive's next bytes; return the newest checkpoint where this call has committed one.
+        """Take the archive's next bytes. Return the newest checkpoint if this call committed one.
 
-        :param source: what is known of the archive.
-        :raises NotAnArchiveError: it is none.
+        :param source: the archive's identity.
+        :raises NotAnArchiveError: the bytes are not an archive.
         """
         with self._working() as attempt:
             return attempt.write(data, source)
 
     def finish(self, certificate: Certificate, handle: dict[str, Any]) -> Certificate:
-        """Let the archive appear, write the manifest, remove what it does not list; return the certificate.
+        """Make the archive visible, write the manifest, remove objects it does not list. Return the certificate.
 
-        :param handle: what loads the archive from here, JSON-serialisable.
+        :param handle: the handle by which the archive is loaded from here later; JSON-serialisable.
         """
         with self._working() as attempt:
             return attempt.finish(certificate, handle)
@@ -74,5 +74,5 @@ class RawLanding:
             with error_context(f"Export {attempt.load.export_id}, landing its archive from byte {attempt.sent} on"):
                 yield attempt
         except SinkUnavailableError:
-            attempt.check_fence()  # a newer attempt throws our upload away: say that, then
+            attempt.check_fence()  # a newer attempt aborts our upload: then report the fencing instead
             raise

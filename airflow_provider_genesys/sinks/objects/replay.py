@@ -1,8 +1,8 @@
-"""Replay the dead letters of an object store: rows as a further part of their load, marks in a new object of letters.
+"""Replay the dead letters of an object store: rows become another part of their load, marks a new object of letters.
 
-An object is never changed: the one with marks takes the place of the one without, and ledger and manifest say which
-counts. A load that is not complete is left alone. A replay claims a load's ledger as an attempt does, so of a replay
-and whatever else is alive at once, the older commits nothing more.
+Objects are never changed: the object with marks replaces the one without, and ledger and manifest say which one counts.
+A load that is not complete is left alone. A replay claims a load's ledger as an attempt does. So if two run at once,
+the older one can commit nothing more.
 """
 
 from __future__ import annotations
@@ -46,17 +46,17 @@ from airflow_provider_genesys.stores.base import ObjectStore, below, quoted
 log = logging.getLogger(__name__)
 
 Judge = Callable[[list[Letter], Load], Judged]
-"""Says what some letters of a load are today."""
+"""Reads letters of a load through today's contract."""
 
 
 class ObjectReplay:
-    """Replays what was set aside of loads below one prefix of a store.
+    """Replays the dead letters of all loads below one prefix of a store.
 
     :param store: e.g. :class:`.s3.S3Store`.
-    :param prefix: of the loads.
+    :param prefix: the prefix of the loads.
     :param opened: returns the bytes of a dead letter's record.
-    :param pii_key: returns what a contract's personal data is hashed with.
-    :param fencing: as of the loads; see :class:`.ledger.Ledger`.
+    :param pii_key: returns the key that a contract hashes personal data with.
+    :param fencing: as in the loads; see :class:`.ledger.Ledger`.
     """
 
     def __init__(
@@ -78,8 +78,8 @@ class ObjectReplay:
         """Replay every open letter of the window.
 
         :param contract_of: returns today's contract of a kind of export.
-        :param run_id: who replays; kept with each letter.
-        :raises FencedError: another replay, or a load, has taken a load over; run the replay again.
+        :param run_id: the task that replays; kept with each letter.
+        :raises FencedError: another replay or load has taken over a load; run the replay again.
         :raises AccountError: objects do not hold the letters that their ledger says; raised at the end.
         """
         total, damaged = Replayed(), dict[str, AccountError]()
@@ -104,14 +104,14 @@ class ObjectReplay:
         return total
 
     def _folders(self) -> Iterator[tuple[str, Iterator[str]]]:
-        """Yield the folders in which letters lie, whether they still count or not, with the keys in each."""
+        """Yield the folders with letters, and the keys in each; letters that no longer count are included."""
         found = [stored.key for stored in self._store.list_objects(dead_letters_below(self._prefix))]
         return groupby(found, key=lambda key: f"{key.rpartition('/')[0]}/")
 
     def _newest(self, load: Load, folder: str) -> Entry | None:
         """Return the newest entry of the load's ledger.
 
-        :raises DeadLetterError: letters of this load do not lie in ``folder``, or the load is of another kind.
+        :raises DeadLetterError: letters of this load are not in ``folder``, or the load is of another kind.
         """
         if not folder.endswith(f"/{quoted(load.load_id)}/{load.shard:05}/"):
             raise DeadLetterError(f"It says that it is of load {load.load_id!r:.99}, whose letters lie elsewhere.")
@@ -136,7 +136,7 @@ class ObjectReplay:
         return _LoadReplay(self._store, self._prefix, load, ledger, claimed).run(self._judge, damaged)
 
     def _is_joined(self, load: Load, entry: Entry) -> bool:
-        """Whether the load of a shard is complete: a claim would keep the last of its shards from joining them."""
+        """Whether the shard's load is complete. Until then a claim would stop its shards from being joined."""
         return joins(self._store, Layout(self._prefix, replace(load, shard=0), "", entry.partition)) > 0
 
     def _has_open(self, entry: Entry, damaged: dict[str, AccountError]) -> bool:
@@ -159,7 +159,7 @@ class _LoadingError(Exception):
 
 
 class _LoadReplay:
-    """The replay of one load's file; ``entry`` is the ledger's newest, and our own."""
+    """The replay of one shard of a load; ``entry`` is the ledger's newest entry, which this replay wrote."""
 
     def __init__(self, store: ObjectStore, prefix: str, load: Load, ledger: Ledger, entry: Entry) -> None:
         self._store = store
@@ -171,9 +171,9 @@ class _LoadReplay:
         self._layout = self._layout_of(load.shard)
 
     def run(self, judged: Judge, damaged: dict[str, AccountError]) -> Replayed:
-        """Write rows and marks, let them count, list them in the manifest, and remove what it lists no more.
+        """Write rows and marks, commit them, list them in the manifest, and remove objects it no longer lists.
 
-        :param damaged: gets, by its key, what is wrong with an object of letters; that one stays as it is.
+        :param damaged: is filled with the error of each damaged object of letters, by key; the object is left as it is.
         """
         for prefix in self._layout.own:
             self._store.abort_uploads(prefix)
@@ -201,7 +201,7 @@ class _LoadReplay:
         return total
 
     def _part(self, part: Part, judged: Judge) -> tuple[WrittenParts, list[Part], Replayed]:
-        """Read one object of letters again; return the part of its rows, the letters' new object, and the account."""
+        """Replay one object of letters. Return the part of its rows, the new object of letters, and the account."""
         own_name, total = tag(self._entry.attempt), Replayed()
         rows = RowParts(
             self._store,
@@ -250,7 +250,7 @@ class _LoadReplay:
             )
         unlisted = set(below(self._store, self._layout.own))
         unlisted -= {part.key for part in entry.listed}
-        # What is stale was listed before this: objects of a newer attempt cannot be among it.
+        # Stale objects were listed before this, so objects of a newer attempt cannot be among them.
         self._ledger.confirm(entry)
         lists = {"parts": entry.parts, "dead_letters": entry.dead_letters, "children": entry.children}
         write_manifest(self._store, self._layout.manifest, manifest, **lists, replayed=entry.replayed)
@@ -281,7 +281,7 @@ def _claimed(latest: Entry | None, attempt: str) -> Entry:
 
 
 def _format_of(entry: Entry) -> OutputFormat:
-    """Return how the load's parts are written; a load of dead letters alone has none that could differ."""
+    """Return the format of the load's parts; any format for a load that has only dead letters."""
     names = [part.key for part in entry.parts]
     known: tuple[OutputFormat, ...] = get_args(OutputFormat)
     return next((form for form in known for name in names if name.endswith(f".{form}")), known[0])

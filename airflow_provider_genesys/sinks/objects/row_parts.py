@@ -1,4 +1,4 @@
-"""The objects that hold one cut of a load's rows: a part, and beside it one for each of the contract's children."""
+"""The objects of one cut of a load's rows: a part, and one more for each of the contract's children."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ChildParts = dict[str, list[Part]]
 
 @dataclass(frozen=True)
 class Cut:
-    """Where an object of rows begins and ends in the source, and what its name ends with; see :mod:`.layout`."""
+    """Begin and end of an object's records in the source, and the end of its name; see :mod:`.layout`."""
 
     start: int
     end: int
@@ -31,14 +31,14 @@ class Cut:
 
 @dataclass(frozen=True)
 class WrittenParts:
-    """The objects that have appeared; none for what has no rows."""
+    """The objects that were written; those without rows are missing."""
 
     parts: list[Part] = field(default_factory=list)
     children: ChildParts = field(default_factory=dict)
 
 
 class RowParts:
-    """Writes them side by side.
+    """Writes a part and its children at the same time.
 
     :param child_files: False leaves the children out.
     """
@@ -64,23 +64,23 @@ class RowParts:
 
     @property
     def rows(self) -> int:
-        """How many rows were taken; children do not count."""
+        """Number of rows taken, without those of children."""
         return self._rows.rows
 
     @property
     def writers(self) -> list[PartWriter[Batch]]:
-        """All that may have begun an object."""
+        """All writers that may have begun an object."""
         return [self._rows, *(writer for _, writer in self._children.values())]
 
     def write(self, batch: Batch) -> None:
-        """Take the rows of ``batch``, and what they have many of."""
+        """Take the rows of ``batch`` and their children."""
         self._rows.write(batch, len(batch.rows))
         for table, writer in self._children.values():
             children = table.of(batch)
             writer.write(children, len(children.rows))
 
     def close(self, start: int, end: int) -> WrittenParts:
-        """Make the objects appear; see :meth:`.PartWriter.close`."""
+        """Make the objects visible; see :meth:`.PartWriter.close`."""
         part = self._rows.close(start, end)
         closed = {name: writer.close(start, end) for name, (_, writer) in self._children.items()}
         return WrittenParts([part] if part else [], {name: [child] for name, child in closed.items() if child})
@@ -100,9 +100,9 @@ ORDINAL = Column("ordinal", "ordinal", "integer", description="Counts from 1 ove
 
 
 class ChildRows:
-    """Implements :class:`.form.Table`: the record's key, when its load began, the ordinal, the child's own columns.
+    """Implements :class:`.form.Table`: the record's key, its ``processedAt``, the ordinal, and the child's columns.
 
-    Key and ``processedAt`` lead to the record's row, also where it was loaded more than once.
+    Key and ``processedAt`` identify the record's row, even if it was loaded more than once.
     """
 
     def __init__(self, contract: Contract, child: Child) -> None:
@@ -121,7 +121,7 @@ class ChildRows:
         return f"{self._contract}, {self._child.name}"
 
     def of(self, batch: Batch) -> Batch:
-        """Return the children of the rows of ``batch``, each at the place of its record."""
+        """Return the children of the rows of ``batch``, each with the offset of its record."""
         rows: list[tuple[Any, ...]] = []
         offsets: list[int] = []
         for row, offset in zip(batch.rows, batch.offsets, strict=True):
@@ -133,7 +133,7 @@ class ChildRows:
 
 
 def rows_of(output_format: OutputFormat, load: Load, contract: Table) -> Rows:
-    """Return what makes a part of the rows of a contract, or of a child of it; the format is also the parts' extension.
+    """Return what encodes the rows of a contract or a child. The format is also the extension of the parts.
 
     :raises MissingExtraError: a package that the format needs is not installed.
     """

@@ -17,22 +17,23 @@ Fencing = Literal["conditional", "none"]
 
 PART_SIZE = 64 * 1024 * 1024
 LARGEST_PART_SIZE = 15 * 1024**3
-"""Keeps a part below the 80 GB of :data:`.piece_writer.PIECE`, were its rows five times as long as its records."""
+"""With this limit a part stays below the 80 GB of :data:`.piece_writer.PIECE`, even if rows are five times as long as
+their records."""
 
 
 @dataclass(frozen=True)
 class ObjectSettings:
-    """What a user sets.
+    """The settings that a user gives.
 
-    :param prefix: of every key, without the bucket. Slashes at its ends do not matter.
+    :param prefix: beginning of every key, without the bucket. Slashes at its ends are ignored.
     :param output_format: ``ndjson.gz``, ``ndjson`` or ``parquet``.
     :param part_size: a part ends with the record that reaches the next multiple of this many unpacked source bytes.
-    :param fencing: ``none`` for stores that do not know ``If-None-Match``; see :class:`.ledger.Ledger`.
-    :param child_files: write the contract's children to files of their own.
-    :param dead_letter_raw: what becomes of a dead letter's record; see :class:`.dead_letters.RawBytes`.
-    :param encrypt: encrypts it; needed for ``dead_letter_raw="encrypt"``.
-    :param partition_format: names the partition, in strftime's letters; of the window's start in UTC.
-    :raises ConfigurationError: a setting is not one of those, or out of range.
+    :param fencing: ``none`` for stores without ``If-None-Match``; see :class:`.ledger.Ledger`.
+    :param child_files: write the contract's children to separate files.
+    :param dead_letter_raw: how a dead letter's bytes are stored; see :class:`.dead_letters.RawBytes`.
+    :param encrypt: encrypts them; needed for ``dead_letter_raw="encrypt"``.
+    :param partition_format: name of the partition in strftime's letters, from the window's start in UTC.
+    :raises ConfigurationError: a setting is unknown or out of range.
     """
 
     prefix: str
@@ -54,14 +55,14 @@ class ObjectSettings:
         RawBytes(self.dead_letter_raw, self.encrypt)  # it checks both
 
     def writes(self, contract: Contract) -> str:
-        """Say what a load's parts are: the format, and whether files of children lie beside them."""
+        """Return the form of a load's parts: their format, and whether children have separate files."""
         return (
             f"{self.output_format} with child files" if self.child_files and contract.children else self.output_format
         )
 
 
 def check_known(extra_args: dict[str, Any], known: Collection[str]) -> None:
-    """Raise :class:`ConfigurationError` for an argument of an object that is none of ``known``."""
+    """Raise :class:`ConfigurationError` for an argument that is not in ``known``."""
     unknown = sorted(extra_args.keys() - set(known))
     if unknown:
         raise ConfigurationError(f"extra_args has {', '.join(unknown)}; it may have {', '.join(sorted(known))}.")

@@ -21,7 +21,7 @@ from airflow_provider_genesys.stores.base import ObjectStore, below
 
 
 class Shards:
-    """All shards of the load that ``load`` is one of."""
+    """All shards of the load to which the shard ``load`` belongs."""
 
     def __init__(self, load: Load, settings: ObjectSettings, store: ObjectStore) -> None:
         count = load.range.count
@@ -35,7 +35,7 @@ class Shards:
         self._shards = shards
 
     def join(self, joined: Callable[[Sequence[Certificate]], Certificate]) -> Certificate | None:
-        """Write the manifest of the whole, where all shards are complete, and remove what is of no shard of it."""
+        """If all shards are complete, write the manifest of the whole and remove objects of none of them."""
         before = self._complete()
         if before is None:
             return None
@@ -51,7 +51,7 @@ class Shards:
         return joint
 
     def _complete(self) -> list[int] | None:
-        """Return the fences under which the shards were completed; None where one is not."""
+        """Return the fences with which the shards were completed; None if one is not complete."""
         fences = []
         for layout in self._shards:
             entry = Ledger(self._store, layout.ledger, self._fencing).latest()
@@ -61,7 +61,7 @@ class Shards:
         return fences
 
     def _remove_others(self) -> None:
-        """Remove what was loaded of this load in one piece, or in another number of shards."""
+        """Remove objects of this load from when it was loaded in one piece, or in another number of shards."""
         manifests = [layout.manifest for layout in (self._whole, *self._shards)]
         kept = (*manifests, *(prefix for layout in self._shards for prefix in layout.objects))
         for key in below(self._store, self._whole.objects):
@@ -70,12 +70,12 @@ class Shards:
 
 
 def joins(store: ObjectStore, whole: Layout) -> int:
-    """Return of how many shards the manifest ``whole`` is; 0 where there is none, or the load is in one piece."""
+    """Return the number of shards in the manifest ``whole``; 0 if there is none, or the load is in one piece."""
     return shards_in(read_manifest(store, whole.manifest))
 
 
 def list_again(store: ObjectStore, whole: Layout, shards: Sequence[Layout]) -> None:
-    """Let the manifest of the whole list what those of its shards list now."""
+    """Write the manifest of the whole again, from those of its shards."""
     joint, *manifests = (read_manifest(store, layout.manifest) or {} for layout in (whole, *shards))
     parts = [part for manifest in manifests for part in manifest["parts"]]
     write_manifest(store, whole.manifest, joint, parts=parts, **lists_of(manifests))

@@ -1,8 +1,7 @@
 """The sink that S3 and Azure Blob share.
 
-A part becomes visible first and counts only when its ledger entry is there (:mod:`.attempt`, :mod:`.ledger`). What was
-written and does not count is written again under the same key, with the same bytes, or removed when the load is
-complete.
+A part becomes visible first, and counts only once it has a ledger entry (:mod:`.attempt`, :mod:`.ledger`). A part
+without one is written again under the same key, with the same bytes, or removed when the load is complete.
 """
 
 from __future__ import annotations
@@ -42,13 +41,14 @@ class ObjectSink:
 
     @property
     def processed_at(self) -> str | None:
-        """As the ledger has it; None before its first part."""
+        """The value in the ledger; None before the first part."""
         return self._opened.entry.processed_at
 
     def write(self, batch: Batch) -> Checkpoint | None:
-        """Add a batch to the part; where that makes it whole, commit it and return the checkpoint.
+        """Add a batch to the part. If the part is full then, commit it and return the checkpoint.
 
-        A part has one set of columns: where the contract evolves, the one before the batch is committed as it is.
+        All rows of a part have the same columns: if the contract evolves, the part before this batch is committed
+        early.
         """
         with self._working(f"bytes {batch.start} to {batch.end}") as attempt:
             before = attempt.commit() if attempt.evolves(batch) else None
@@ -74,11 +74,11 @@ class ObjectSink:
             return Shards(load, self._settings, self._connect()).join(joined)
 
     def reading(self) -> tuple[ObjectStore, ObjectSettings]:
-        """Return the store, and the settings by which loads lie in it."""
+        """Return the store, and the settings that name the objects in it."""
         return self._connect(), self._settings
 
     def abort(self) -> None:
-        """Throw away what is gathered and not committed."""
+        """Discard what is gathered and not committed."""
         attempt, self._attempt = self._attempt, None
         if attempt:
             attempt.abort()
@@ -96,7 +96,7 @@ class ObjectSink:
             with error_context(f"Export {attempt.load.export_id}, {place}"):
                 yield attempt
         except BaseException as error:
-            # Half a batch may be in the part: going on would write it twice.
+            # Half a batch may be in the part: continuing would write it twice.
             self.abort()
             if isinstance(error, SinkUnavailableError):
                 attempt.check_fence()

@@ -1,4 +1,4 @@
-"""Which loads below a prefix of an object store were begun and are not complete."""
+"""Finds the loads below a prefix of an object store that were begun and are not complete."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from airflow_provider_genesys.sinks.objects.settings import Fencing
 from airflow_provider_genesys.stores.base import ObjectStore
 
 _WHOLE = f"/{0:05}/"
-"""What the ledger's folder of a load in one piece ends with."""
+"""The end of the name of the ledger folder of a load in one piece."""
 
 
 def unfinished_loads(store: ObjectStore, prefix: str, fencing: Fencing) -> list[LoadFacts]:
-    """Return them, the oldest window first. Loads in shards are not among them.
+    """Return the loads begun and not complete, the oldest window first. Loads in shards are left out.
 
-    It lists every ledger below the prefix, and reads the newest entry of each: three requests to a load.
+    It lists every ledger below the prefix, and reads the newest entry of each: three requests per load.
 
     :raises CheckpointError: an entry cannot be read.
     :raises SinkUnavailableError: the store cannot be reached.
@@ -43,7 +43,7 @@ def newest_entries(store: ObjectStore, prefix: str) -> Iterator[tuple[int, Entry
 
 
 def _ledgers(store: ObjectStore, prefix: str) -> Iterator[list[str]]:
-    """Yield the folders of each load's ledgers, that of the load in one piece first, where there is one."""
+    """Yield the folders of each load's ledgers; that of the load in one piece comes first, if there is one."""
     folders = sorted({stored.key.rpartition("/")[0] for stored in store.list_objects(ledgers_below(prefix))})
     for _, shards in groupby(folders, key=lambda folder: folder.rpartition("/")[0]):
         yield [f"{folder}/" for folder in shards]

@@ -1,1 +1,1 @@
-"""Messages in a queue of SQS, at least once; the checkpoint lives in a separate store."""
+"""Messages in a queue of SQS, at least once; the checkpoint is in a separate store."""

@@ -11,9 +11,9 @@ from airflow_provider_genesys.exceptions import SinkError, SinkRefusedError, Sin
 __all__ = ["OF_THE_MESSAGE", "TOO_LONG", "code_of", "describe", "explained", "is_transient"]
 
 TOO_LONG = {"BatchRequestTooLong"}
-"""A batch that would pass message by message."""
+"""A batch whose messages would be accepted one by one."""
 OF_THE_MESSAGE = {"InvalidMessageContents", "InvalidParameterValue"}
-"""SQS refuses this one message, whatever is tried."""
+"""SQS refuses this message; no retry helps."""
 
 _TRANSIENT_CODES = {
     "KMS.ThrottlingException",
@@ -61,9 +61,9 @@ def is_transient(error: BaseException) -> bool:
 
 
 def explained(error: ClientError | BotoCoreError, request: str) -> SinkError:
-    """Return what is raised instead of ``error``.
+    """Return the error that is raised instead of ``error``.
 
-    :param request: what was asked for, e.g. ``send_message_batch https://sqs…/queue``.
+    :param request: the request, e.g. ``send_message_batch https://sqs…/queue``.
     """
     if is_transient(error):
         return SinkUnavailableError(
@@ -77,4 +77,4 @@ def explained(error: ClientError | BotoCoreError, request: str) -> SinkError:
 def _advice(code: str) -> str:
     if code.lower().startswith("kms"):
         return _KEY
-    return _ADVICE.get(code, "Another try would meet the same: correct the settings or the queue.")
+    return _ADVICE.get(code, "A retry would fail as well: correct the settings or the queue.")

@@ -21,15 +21,15 @@ MOST_MESSAGES = 10
 
 ID_DIGITS = 32
 _TYPE = "String"
-# Characters that SQS refuses, as it refuses control characters; those are escaped in any JSON.
+# Characters that SQS refuses. It also refuses control characters, but JSON escapes those.
 _ESCAPED = {"\ufffe".encode(): b"\\ufffe", "\uffff".encode(): b"\\uffff"}
 
 
 @dataclass(frozen=True)
 class Message:
-    """One record on its way.
+    """One message.
 
-    :param id: the same whenever this record of this export is sent again.
+    :param id: always the same for this record of this export.
     :param offset: of the record in the unpacked source, in bytes.
     :param size: bytes that SQS counts: body, and name, type and value of each attribute.
     """
@@ -58,7 +58,7 @@ class MessageEncoder:
         return [self._message(offset, line) for offset, line in zip(batch.offsets, lines, strict=True)]
 
     def letters(self, batch: Batch, letters: Sequence[DeadLetter], largest: int) -> list[Message]:
-        """Return one message for each of the batch's letters; without the record's bytes, where they would not fit."""
+        """Return one message for each of the batch's letters; without the record's bytes if they would not fit."""
         whole = [self._letter(letter, batch, self._letters) for letter in letters]
         return [
             message if message.size <= largest else self._letter(letter, batch, self._pointers)

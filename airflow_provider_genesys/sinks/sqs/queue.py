@@ -1,4 +1,4 @@
-"""Requests of one queue, retried and explained."""
+"""Requests to one queue, with retries and explained errors."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class Queue:
     """A standard or a FIFO queue; safe to use from several threads, as its client is.
 
     :param client: a boto3 SQS client.
-    :param url: of the queue; that of a FIFO queue ends with ``.fifo``.
-    :param group: message group of what is sent to a FIFO queue.
-    :param retries: of each request.
+    :param url: URL of the queue; that of a FIFO queue ends with ``.fifo``.
+    :param group: message group of messages to a FIFO queue.
+    :param retries: retries of each request.
     """
 
     def __init__(self, client: Any, url: str, *, group: str, retries: int) -> None:
@@ -41,15 +41,15 @@ class Queue:
     def largest_message(self) -> int:
         """Ask the queue how many bytes it takes in one message.
 
-        :raises SinkRefusedError: there is no such queue, or the role may not ask.
+        :raises SinkRefusedError: there is no such queue, or the role lacks the right to ask.
         """
         answer = self._call("get_queue_attributes", AttributeNames=["MaximumMessageSize"])
         return min(int(answer["Attributes"]["MaximumMessageSize"]), LARGEST_BATCH)
 
     def send(self, messages: Sequence[Message]) -> list[Message]:
-        """Send up to ten messages; return those that SQS refuses for what they are.
+        """Send up to ten messages. Return those whose content SQS refuses.
 
-        What the queue does not say that it has taken of a batch is sent again, message by message.
+        Messages of a batch that SQS does not confirm are sent again, one by one.
         """
         entries = [{"Id": str(place), **self._described(message)} for place, message in enumerate(messages)]
         answer = self._call("send_message_batch", tolerate=TOO_LONG, Entries=entries)
@@ -63,7 +63,7 @@ class Queue:
         return self._send_alone(left)
 
     def length(self) -> int:
-        """Ask the queue how many messages it holds that can be received, about."""
+        """Return the approximate number of messages that can be received."""
         answer = self._call("get_queue_attributes", AttributeNames=["ApproximateNumberOfMessages"])
         return int(answer["Attributes"]["ApproximateNumberOfMessages"])
 
@@ -83,7 +83,7 @@ class Queue:
             self._call("delete_message_batch", Entries=entries)
 
     def show(self, receipts: Sequence[str]) -> None:
-        """Let messages that were received be received again at once."""
+        """Make received messages visible again at once."""
         for entries in _entries(receipts):
             shown = [{**entry, "VisibilityTimeout": 0} for entry in entries]
             self._call("change_message_visibility_batch", Entries=shown)

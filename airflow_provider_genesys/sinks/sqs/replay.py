@@ -1,7 +1,7 @@
-"""Replay the dead letters of a queue: what becomes a message is sent, and its letter removed from its queue then.
+"""Replay the dead letters of a queue: send the record, then remove its letter.
 
-A queue has no marks and no transactions. So a replayed letter is gone, one that still fails goes back as it was, and a
-kill between sending and removing sends the record again, with the same id, as a load does.
+A queue has no marks and no transactions. So a replayed letter is removed, and one that still fails goes back unchanged.
+After a crash between sending and removing, the record is sent again with the same id, as in a load.
 """
 
 from __future__ import annotations
@@ -41,27 +41,28 @@ from airflow_provider_genesys.source.records import DeadLetter
 log = logging.getLogger(__name__)
 
 HIDDEN = 900
-"""Seconds for which letters are hidden from others while they are read again; what is left comes back at the end."""
+"""Seconds for which letters are hidden from other readers during the replay. Letters not replayed come back at its
+end."""
 
 
 @dataclass
 class _Received:
-    """The letters of one load among those that were received at once, by offset, with the receipts of each."""
+    """The letters of one load among those received together: by offset, each with its receipts."""
 
     letters: dict[int, dict[str, Any]] = field(default_factory=dict)
     receipts: dict[int, list[str]] = field(default_factory=lambda: defaultdict(list))
 
 
 class SqsReplay:
-    """Replays what was set aside into a queue.
+    """Replays the dead letters of loads into a queue.
 
     :param client: a boto3 SQS client.
-    :param queue_url: where records go.
-    :param dead_letter_queue_url: where the letters are; a standard queue: a FIFO queue gives nothing of a group while
-        letters of it are being read.
+    :param queue_url: the queue for records.
+    :param dead_letter_queue_url: the queue of the letters. It has to be a standard queue: a FIFO queue returns no more
+        messages of a group while some of it are being read.
     :param opened: returns the bytes of a dead letter's record.
-    :param pii_key: returns what a contract's personal data is hashed with.
-    :param message_group_id: as of the loads; None for the id of each load.
+    :param pii_key: returns the key that a contract hashes personal data with.
+    :param message_group_id: as in the loads; None for the id of each load.
     :raises ConfigurationError: the letters are in a FIFO queue.
     """
 
@@ -87,13 +88,13 @@ class SqsReplay:
         self._opened = opened
         self._pii_key = pii_key
         self._held: list[str] = []
-        """Receipts of what goes back."""
+        """Receipts of the messages that go back."""
 
     def run(self, contract_of: Callable[[str], Contract], run_id: str, window: Span = EVER) -> Replayed:
         """Replay as many letters of the window as the queue held at the beginning.
 
         :param contract_of: returns today's contract of a kind of export.
-        :param run_id: who replays.
+        :param run_id: the task that replays.
         """
         total, left, loads = Replayed(), self._letters.length(), set[tuple[str, int]]()
         try:
@@ -117,8 +118,8 @@ class SqsReplay:
     ) -> dict[tuple[LoadFacts, str], _Received]:
         """Return letters by load and ``processed_at``.
 
-        What is no letter, cannot be read, or is of another window goes back. So of two letters of one record, of which
-        one can be read, that one counts.
+        Messages that are no letters, cannot be read, or are of another window go back. So if one of two letters of a
+        record can be read, that one counts.
         """
         found: dict[tuple[LoadFacts, str], _Received] = defaultdict(_Received)
         for message in messages:
@@ -162,7 +163,7 @@ class SqsReplay:
         return account(letters, judged)
 
     def _send(self, load: Load, judged: Judged, processed_at: str) -> None:
-        """Send the rows; those that the queue does not take stay open."""
+        """Send the rows. The letters of those that the queue refuses stay open."""
         if not judged.rows:
             return
         checkpoint = Checkpoint(load.load_id, load.export_id, processed_at)

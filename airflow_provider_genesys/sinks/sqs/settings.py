@@ -17,16 +17,16 @@ _GROUP = re.compile(r"[!-~]{1,128}")
 
 @dataclass(frozen=True)
 class SqsSettings:
-    """What a user sets.
+    """The settings that a user gives.
 
-    :param queue_url: of the queue for the records.
-    :param dead_letter_queue_url: of the queue for what is set aside.
-    :param message_group_id: of a FIFO queue's messages; None for one group to a load.
-    :param max_message_bytes: a larger message is set aside; None for what each queue says of itself.
-    :param max_in_flight: requests at a time. A FIFO queue gets one at a time, for the order's sake.
-    :param retries: of each request, after throttling, 500, 503, a timeout or a lost connection.
-    :param dead_letter_raw: ``encrypt``, ``keep`` or ``drop`` the records that were set aside.
-    :param encrypt: encrypts one of them.
+    :param queue_url: URL of the queue for the records.
+    :param dead_letter_queue_url: URL of the queue for dead letters.
+    :param message_group_id: message group in a FIFO queue; None for one group per load.
+    :param max_message_bytes: a larger message is dead-lettered; None for each queue's own limit.
+    :param max_in_flight: requests at the same time. A FIFO queue gets one at a time, to keep the order.
+    :param retries: retries of each request after throttling, 500, 503, a timeout or a lost connection.
+    :param dead_letter_raw: ``encrypt``, ``keep`` or ``drop`` the bytes of rejected records.
+    :param encrypt: encrypts the bytes of a record; needed for ``encrypt``.
     :raises ConfigurationError: a setting is out of range.
     """
 
@@ -44,7 +44,7 @@ class SqsSettings:
             if not re.match(r"https?://[^/]+/.", getattr(self, name)):
                 raise ConfigurationError(f"{name} is {getattr(self, name)!r}; it has to be the URL of a queue.")
         if self.queue_url == self.dead_letter_queue_url:
-            raise ConfigurationError("dead_letter_queue_url is queue_url; dead letters need a queue of their own.")
+            raise ConfigurationError("dead_letter_queue_url is queue_url; dead letters need a separate queue.")
         if self.message_group_id is not None and not _GROUP.fullmatch(self.message_group_id):
             raise ConfigurationError("message_group_id has to be 1 to 128 printable ASCII characters without blanks.")
         _check_range("max_message_bytes", self.max_message_bytes or LARGEST_BATCH, SMALLEST_LIMIT, LARGEST_BATCH)

@@ -1,7 +1,7 @@
-"""Amazon SQS. A queue remembers nothing that a load could go on from, so the checkpoint lives in a separate store.
+"""Amazon SQS. A queue cannot hold a checkpoint, so the checkpoint is in a separate store.
 
-Messages are sent first, the checkpoint is written then. A crash between the two sends the batch again: every record is
-in the queue at least once, always with the same id. The fence holds at the checkpoint only.
+Messages are sent first, then the checkpoint is written. After a crash between the two, the batch is sent again: every
+record is in the queue at least once, always with the same id. The fence protects only the checkpoint.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ CLIENT_CONFIG: dict[str, Any] = {
 
 
 class SqsSink:
-    """Implements :class:`.sink.Sink`, with at-least-once for exactly-once.
+    """Implements :class:`.sink.Sink`, but at least once instead of exactly once.
 
     :param client: returns a boto3 SQS client, best made with :data:`CLIENT_CONFIG`; called by each ``open``.
     :param store: returns the store of the checkpoint; called by each ``open``.
@@ -49,14 +49,14 @@ class SqsSink:
         self._delivery: Delivery | None = None
 
     def open(self, load: Load, *, restart: bool) -> Checkpoint | None:
-        """Look whether the queues are there, then claim the load and return its checkpoint."""
+        """Check that the queues exist, then claim the load and return its checkpoint."""
         self.abort()
         self._delivery = Delivery(load, self._client(), self._make_store(), self._settings)
         return self._delivery.open(restart=restart)
 
     @property
     def processed_at(self) -> str | None:
-        """As the checkpoint store has it; None before the first batch."""
+        """The value in the checkpoint store; None before the first batch."""
         return self._opened.processed_at
 
     def write(self, batch: Batch) -> Checkpoint:
@@ -71,7 +71,7 @@ class SqsSink:
         return closed
 
     def abort(self) -> None:
-        """Let go of threads and connections. Never raises."""
+        """Close threads and connections. Never raises."""
         delivery, self._delivery = self._delivery, None
         if delivery:
             delivery.close()
@@ -99,7 +99,7 @@ class Delivery:
         self.processed_at: str | None = None
         self._checkpoint: Checkpoint | None = None
         self._rules: Counter[str] = Counter()
-        """Of the records that this attempt has set aside by itself; the pipeline counts its own."""
+        """Number of records that the sink itself dead-lettered in this attempt. The pipeline counts its own."""
 
     def open(self, *, restart: bool) -> Checkpoint | None:
         """Claim the load."""
@@ -110,7 +110,7 @@ class Delivery:
         key = Key(load.load_id, self._settings.queue_url, load.shard)
         self._claim = self._store.claim(key, load.export_id, restart=restart)
         known, self.processed_at = self._claim.checkpoint, self._claim.processed_at
-        # What holds no batch was written for its processed_at.
+        # An entry without a batch was only written to keep its processed_at.
         self._checkpoint = known if known and known.committed_at else None
         return self._checkpoint
 
@@ -130,7 +130,7 @@ class Delivery:
         """Close the account."""
         last = self._checkpoint
         if last:
-            # An attempt that was taken over is to hear of that, rather than that its account does not close.
+            # An attempt that was taken over should get the fencing error, not one about its account.
             self._store.commit(self._claim, last)
         closed = certificate.accounted(
             last.counts if last else Counts(),
@@ -144,12 +144,12 @@ class Delivery:
         return closed
 
     def close(self) -> None:
-        """Wait for the requests that are on their way, send no more, and let go."""
+        """Wait for the running requests, send no more, and close."""
         self._pool.shutdown(cancel_futures=True)
         self._store.close()
 
     def _keep_processed_at(self, processed_at: str) -> None:
-        """Commit it before the first message has it: sent again, that message has to have the same."""
+        """Commit it before the first message is sent: if that is sent again, it has to have the same value."""
         if self.processed_at is None:
             load = self._load
             self._store.commit(self._claim, Checkpoint(load.load_id, load.export_id, processed_at))
@@ -171,7 +171,7 @@ class Delivery:
             )
 
     def _send(self, queue: Queue, messages: list[Message]) -> list[Message]:
-        """Send, several batches at a time where order does not matter; return what SQS refuses for what it is."""
+        """Send messages, in parallel unless order matters. Return those whose content SQS refuses."""
         each = map if queue.fifo else self._pool.map
         return [message for refused in each(queue.send, packed(messages)) for message in refused]
 

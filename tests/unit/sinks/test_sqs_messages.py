@@ -66,7 +66,7 @@ def test_a_batch_has_at_most_ten_messages_and_a_mebibyte(sizes: list[int], batch
     ("settings", "error"),
     [
         ({"queue_url": "records"}, "queue_url is 'records'"),
-        ({"dead_letter_queue_url": QUEUES[0]}, "a queue of their own"),
+        ({"dead_letter_queue_url": QUEUES[0]}, "a separate queue"),
         ({"message_group_id": "a b"}, "message_group_id"),
         ({"message_group_id": "x" * 129}, "message_group_id"),
         ({"max_message_bytes": 100}, "max_message_bytes is 100; it has to be 1024 to 1048576"),
