@@ -30,7 +30,7 @@ Url = Annotated[
 def verify(
     url: Url,
     conn_id: PlaceConnection = None,
-    as_json: AsJson = False,  # noqa: FBT002 - Typer makes a flag of it
+    as_json: AsJson = False,
 ) -> None:
     """Read finished loads back from an object store: sizes, digests and rows against their certificates.
 
