@@ -26,7 +26,7 @@ _SINKS = {
 }
 _FAILED = ("failed", "upstream_failed")
 _AT_WORK = ("scheduled", "queued", "running", "deferred", "restarting", "up_for_retry", "up_for_reschedule")
-_PROGRESS = ("percent", "records", "records_per_second", "bytes_per_second", "time_left")
+_PROGRESS = ("percent", "records", "per_second", "seconds_left")
 _PLACE = ("byte_offset", "record_index", "committed_at")
 _FACTS = (
     *("kind", "window_start", "window_end", "export_id", "load_id", "contract", "location", "counts", "bytes_read"),

@@ -47,8 +47,8 @@ function progress(load) {
       known ? card("Done", `${now.percent} %`) : "",
       card("Records", number(now.records ?? now.record_index)),
       card("Bytes", shared.bytes(now.byte_offset)),
-      now.records_per_second ? card("Records a second", number(now.records_per_second)) : "",
-      now.time_left ? card("Time left", String(now.time_left)) : "",
+      now.per_second ? card("Records a second", number(now.per_second)) : "",
+      typeof now.seconds_left === "number" ? card("Time left", shared.duration(now.seconds_left)) : "",
       card("Last commit (UTC)", shared.moment(now.committed_at)),
       card("Try", number(load.try_number))));
 }
