@@ -118,6 +118,7 @@ def get_provider_info() -> dict[str, Any]:
             "operators.shards",
             "operators.verify",
             "operators.verify_stored",
+            "operators.warehouse_lists",
         ),
         "sensors": _modules("sensors.export"),
         "triggers": _modules("triggers.availability", "triggers.export"),

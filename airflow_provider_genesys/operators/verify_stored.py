@@ -62,7 +62,8 @@ class GenesysVerifyStoredOperator(BaseOperator):
         }
 
     def _verified(self, given: dict[str, Any]) -> Verified:
-        from airflow_provider_genesys.sinks.objects.verify import MANIFEST, verify
+        from airflow_provider_genesys.sinks.objects.layout import MANIFEST
+        from airflow_provider_genesys.sinks.objects.verify import verify
 
         store, folder = open_folder(required(given.get("location"), "the certificate's location"), self.conn_id)
         found = verify(store, f"{folder}{MANIFEST}")

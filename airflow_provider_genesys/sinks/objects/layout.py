@@ -29,6 +29,9 @@ DAY = "dt=%Y-%m-%d"
 
 _HIVE_STEP = re.compile(r"[A-Za-z][A-Za-z0-9_]*=[^/=%\\]*[^/=%\\.]")
 
+MANIFEST = "_manifest.json"
+"""Name of the manifest in the folder of a load."""
+
 OFFSET_DIGITS = 15
 
 TAG_DIGITS = 8
@@ -91,7 +94,7 @@ class Layout:
         # A load in one piece also replaces its shards.
         self.objects = self.own if load.shard else tuple(key.removesuffix(f"{shard}/") for key in self.own)
         """The beginnings of the keys of all its objects, except the ledger."""
-        self.manifest = f"{self.load}_manifest.json" if load.shard == 0 else f"{self.load}_manifest-{shard}.json"
+        self.manifest = f"{self.load}{MANIFEST}" if load.shard == 0 else f"{self.load}_manifest-{shard}.json"
         self._extension = extension
         self._check_length(prefix, load)
 

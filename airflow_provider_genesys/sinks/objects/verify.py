@@ -14,13 +14,11 @@ import msgspec
 from airflow_provider_genesys.exceptions import AccountError
 from airflow_provider_genesys.outside import shown
 from airflow_provider_genesys.pipeline.certificate import Certificate
-from airflow_provider_genesys.sinks.objects.layout import dead_letters_below, ledgers_below
+from airflow_provider_genesys.sinks.objects.layout import MANIFEST, dead_letters_below, ledgers_below
 from airflow_provider_genesys.sinks.objects.manifest import Manifest, certificate_in, read_manifest
 from airflow_provider_genesys.sinks.objects.parts import Part
 from airflow_provider_genesys.sinks.objects.read_back import Progress, problems_of
 from airflow_provider_genesys.stores.base import ObjectStore, below
-
-MANIFEST = "_manifest.json"
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,49 @@
+"""Write lists of a load's objects for warehouses that load them onward."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from airflow.sdk import BaseOperator, Context
+
+from airflow_provider_genesys.hooks.object_store import open_folder
+from airflow_provider_genesys.tasks.failures import failing_fast
+from airflow_provider_genesys.tasks.rendered import mapping, required, words
+
+
+class GenesysWriteListsOperator(BaseOperator):
+    """Write, beside the manifest of a load in S3 or Azure Blob, lists of exactly its objects for warehouses.
+
+    Redshift gets a manifest for COPY; Snowflake gets groups of at most 1,000 files, each with its COPY INTO. See
+    ``docs/warehouses.md``. A replay of dead letters adds parts: run this task again after it.
+
+    XCom ``return_value`` is {location, export_id, lists: {table: {warehouse: url}}, rows: {table: number}}. ``table``
+    is ``rows``, or the name of one of the contract's children.
+
+    :param certificate: what the loading operator returned. (templated)
+    :param lists: ``redshift``, ``snowflake`` or both. (templated)
+    :param conn_id: the connection to the store; default ``aws_default`` or ``wasb_default``. (templated)
+    """
+
+    template_fields: Sequence[str] = ("certificate", "lists", "conn_id")
+    ui_color = "#e6f5e0"
+
+    def __init__(
+        self, *, certificate: dict[str, Any], lists: Sequence[str], conn_id: str | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.certificate = certificate
+        self.lists = lists
+        self.conn_id = conn_id
+
+    def execute(self, context: Context) -> dict[str, Any]:  # noqa: ARG002 - Airflow gives it
+        """Write the lists and return where they are."""
+        from airflow_provider_genesys.sinks.objects.warehouse_lists import write_lists
+
+        with failing_fast():
+            given = mapping(self.certificate, "certificate")
+            location = str(required(given.get("location"), "the certificate's location"))
+            store, folder = open_folder(location, self.conn_id)
+            written = write_lists(store, folder, words(self.lists, "lists", ()))
+        return {"location": location, "export_id": written.export_id, "lists": written.urls, "rows": written.rows}
