@@ -1,4 +1,4 @@
-"""What the errors of S3, SQS and DynamoDB share: their codes, their text, and which of them pass by themselves."""
+"""What the errors of S3, SQS and DynamoDB share: their codes, their text, and which of them are temporary."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ _TRANSIENT_CODES = {
 
 
 def code_of(error: Exception) -> str:
-    """Return S3's code for an error, e.g. ``SlowDown``, or the name of its class where S3 did not answer."""
+    """Return S3's code for an error, e.g. ``SlowDown``, or the name of its class if S3 did not answer."""
     return (
         shown(error.response["Error"].get("Code", ""), 80) if isinstance(error, ClientError) else type(error).__name__
     )
 
 
 def describe(error: BaseException) -> str:
-    """Return what S3 said, without what botocore adds about retries, which are not its own here."""
+    """Return S3's own message, without botocore's words on retries, which are switched off here."""
     if isinstance(error, ClientError):
         return f"{code_of(error)}: {shown(error.response['Error'].get('Message', ''))}".rstrip(". :")
     return shown(error).rstrip(".")

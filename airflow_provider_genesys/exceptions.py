@@ -15,36 +15,36 @@
     │   ├── AnswerTooLargeError   fails the task     more bytes than an answer may have
     │   └── CloudUnavailableError retried            429, 5xx, no connection, when the client's own retries are spent
     │       ├── CircuitOpenError  retried            the token endpoint failed several times in a row; paused
-    │       └── JobLimitError     retried            the organisation has as many recording jobs at work as it may have
+    │       └── JobLimitError     retried            the organisation's limit of running recording jobs is reached
     ├── ExportError                                  the job at Genesys
     │   ├── ExportFailedError     fails the task     FAILED or CANCELLED: the create step has to be cleared
     │   ├── ExportGoneError       fails the task     EXPIRED or deleted: the create step has to be cleared
-    │   ├── WindowTooLargeError   fails the task     Genesys does not give out so much of one window
+    │   ├── WindowTooLargeError   fails the task     the window has more data than Genesys gives out
     │   └── ExportTimeoutError    fails the task     it did not end within the time allowed
     ├── SourceError                                  the archive's download
     │   ├── SourceUnavailableError retried           network, 5xx, truncation, when in-process retries are spent
-    │   ├── UrlExpiredError       retried            the URL died and no new one could be had
+    │   ├── UrlExpiredError       retried            the URL expired and Genesys gave no new one
     │   ├── SourceRefusedError    fails the task     the store answers with a status that no retry heals
-    │   ├── SourceChangedError    fails the task     evidence that the bytes belong to another archive
+    │   ├── SourceChangedError    fails the task     the bytes belong to another archive
     │   │   └── ListingMovedError fails the task     a listing changed each time that it was read
-    │   ├── CursorLostError       fails the task     the cursor of a page is not valid, although the job is there
+    │   ├── CursorLostError       fails the task     the cursor of a page is not valid, but the job exists
     │   ├── IncompleteError       fails the task     the export holds fewer records or bytes than Genesys reports
     │   ├── NotAnArchiveError     fails the task     HTML, XML, an unknown format, or no bytes at all
     │   │   └── NotTheFileError   retried            a page or an error with status 200, in several responses in a row
     │   └── UntrustedHostError    fails the task     the URL leads to a host that the connection does not allow
     ├── RecordError               dead letter        one record cannot be read or breaks the contract
     ├── ContractFrozenError       fails the task     a record differs from its contract, and the mode for that is freeze
-    ├── DeadLetterBudgetError     fails the task     more records were set aside than allowed
+    ├── DeadLetterBudgetError     fails the task     more records were dead-lettered than allowed
     ├── DeadLetterError           fails the task     the bytes of a dead letter were not kept, or cannot be decrypted
     ├── SinkError
     │   ├── SinkUnavailableError  retried            the batch was retried and is still not in; nothing of it is visible
     │   ├── SinkRefusedError      fails the task     no such table or bucket, no permission
     │   │   ├── SnapshotShrunkError fails the task   a snapshot lacks more keys than max_deleted_ratio allows
-    │   │   └── UnrankedExportError fails the task   another export has the same record, and nobody knows the newer one
+    │   │   └── UnrankedExportError fails the task   another export has the same record; it is not known which is newer
     │   ├── FencedError           fails the task     a newer attempt of the same load has taken over
     │   └── CheckpointError       fails the task     the checkpoint cannot be read, or belongs to something else
     ├── MemoryLimitError          fails the task     the process holds more than max_memory_mb
-    └── AccountError              fails the task     read, written, set aside and duplicates do not add up
+    └── AccountError              fails the task     read is not written + dead letters + duplicates
 
 "Retried" means by Airflow, as the task's ``retries`` say. What fails the task at once carries ``retryable = False``,
 and the operators turn it into ``AirflowFailException``: another try would meet the same error.
@@ -59,10 +59,10 @@ from airflow_provider_genesys import outside
 
 
 class GenesysError(Exception):
-    """Base of every error of this package. Its message holds no control character, wherever its parts come from."""
+    """Base of every error of this package. Its message never holds control characters."""
 
     retryable: bool = False
-    """Whether another try of the task can succeed without anybody changing something."""
+    """Whether a retry of the task can succeed without any change."""
 
     def __init__(self, message: str = "") -> None:
         super().__init__(outside.message(message))
@@ -79,7 +79,7 @@ class WindowError(ConfigurationError):
 class ContractError(ConfigurationError):
     """A contract is not valid; the message names the place.
 
-    :param about: the setting that is wrong (``key``, ``columns.queueId``), for anyone who knows its line in a file.
+    :param about: the wrong setting (``key``, ``columns.queueId``), so that the caller can add its line in the file.
     """
 
     def __init__(self, message: str, *, about: str | None = None) -> None:
@@ -95,8 +95,8 @@ class CloudError(GenesysError):
     """The Genesys Cloud API answered with an error.
 
     :param message: what happened, where, and what to do.
-    :param status: HTTP status, or None where no answer came.
-    :param code: Genesys' own error code (``ErrorBody.code``), where the answer had one.
+    :param status: HTTP status; None if there was no response.
+    :param code: Genesys' own error code (``ErrorBody.code``), if the response has one.
     :param correlation_id: value of the ``ININ-Correlation-Id`` header, which Genesys' support asks for.
     """
 
@@ -126,7 +126,7 @@ class RequestRefusedError(CloudError):
 
 
 class AnswerTooLargeError(CloudError):
-    """An answer of the API has more bytes than it may have, packed or not."""
+    """A response of the API has more bytes than allowed, packed or unpacked."""
 
 
 class CloudUnavailableError(CloudError):
@@ -142,7 +142,7 @@ class CircuitOpenError(CloudUnavailableError):
 
 
 class JobLimitError(CloudUnavailableError):
-    """The organisation has as many recording jobs at work as Genesys allows; the create operator waits for a turn."""
+    """The organisation's limit of running recording jobs is reached; the create operator waits for a slot."""
 
 
 class ExportError(GenesysError):
@@ -158,7 +158,7 @@ class ExportGoneError(ExportError):
 
 
 class WindowTooLargeError(ExportError):
-    """Genesys refuses the window, or the rest of its results, because there is too much of it."""
+    """Genesys refuses the window, or the rest of its results, because it has too much data."""
 
 
 class ExportTimeoutError(ExportError):
@@ -172,7 +172,7 @@ class SourceError(GenesysError):
 class SourceUnavailableError(SourceError):
     """The download failed and in-process retries are spent; the next try resumes at the checkpoint.
 
-    :param answered: whether there were answers, and each was an error for this one file.
+    :param answered: whether the store did answer, with an error for this file each time.
     """
 
     retryable = True
@@ -213,9 +213,9 @@ class NotAnArchiveError(SourceError):
 
 
 class NotTheFileError(NotAnArchiveError):
-    """Several responses in a row, with status 200, were something else than the file: a proxy's page, or an error.
+    """Several responses in a row had status 200 but were not the file: a proxy's page, or an error.
 
-    The task's ``retries`` count for it. It is no outage that is waited for: somebody has to look.
+    It uses up the task's ``retries``: unlike an outage, it is not waited for, since a person has to look.
     """
 
     retryable = True
@@ -228,7 +228,7 @@ class UntrustedHostError(SourceError):
 class RecordError(GenesysError):
     """One record cannot be read or breaks the contract; it becomes a dead letter.
 
-    :param rule: the short, stable name of what was broken, e.g. ``not-json`` or ``missing-required``.
+    :param rule: the short, stable name of the rule that was broken, e.g. ``not-json`` or ``missing-required``.
     :param message: what is wrong with this record, without its values.
     """
 
@@ -242,7 +242,7 @@ class ContractFrozenError(GenesysError):
 
 
 class DeadLetterBudgetError(GenesysError):
-    """More records were set aside than ``max_dead_letters`` or ``max_dead_letter_ratio`` allow."""
+    """More records were dead-lettered than ``max_dead_letters`` or ``max_dead_letter_ratio`` allow."""
 
 
 class DeadLetterError(GenesysError):
@@ -254,8 +254,8 @@ class SinkError(GenesysError):
 
     :param message: what happened, where, and what to do.
     :param code: the sink's own name for it, e.g. an SQLSTATE; None where it has none.
-    :param failed: the bytes ``(start, end)`` of the unpacked source that were given to the sink and not committed; None
-        outside of a load, and where there are none.
+    :param failed: the bytes ``(start, end)`` of the unpacked source that were given to the sink but not committed; None
+        if there are none.
     """
 
     def __init__(self, message: str, *, code: str | None = None, failed: tuple[int, int] | None = None) -> None:
@@ -275,11 +275,11 @@ class SinkRefusedError(SinkError):
 
 
 class SnapshotShrunkError(SinkRefusedError):
-    """A snapshot lacks more of the keys before it than ``max_deleted_ratio`` allows; nothing of it was published."""
+    """A snapshot lacks more of the previous keys than ``max_deleted_ratio`` allows; it was not published."""
 
 
 class UnrankedExportError(SinkRefusedError):
-    """The sink holds the same record of another export, and there is no evidence which was asked for later."""
+    """The sink holds the same record of another export, and it is not known which was requested later."""
 
 
 class FencedError(SinkError):
@@ -300,7 +300,7 @@ class AccountError(GenesysError):
 
 @contextmanager
 def error_context(place: str) -> Iterator[None]:
-    """Put ``place`` before what the sink's store or queue has to say."""
+    """Put ``place`` before the message of a sink's error."""
     try:
         yield
     except (SinkUnavailableError, SinkRefusedError) as error:

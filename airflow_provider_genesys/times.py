@@ -30,7 +30,7 @@ def in_utc(moment: datetime) -> datetime:
 def parse_time(value: Any) -> datetime | None:
     """Read an ISO 8601 text, seconds or milliseconds since 1970, or a datetime; as UTC where no zone is given.
 
-    Return None for anything else: what others report about time is never worth a failure.
+    Return None for anything else: a reported time that cannot be read is no reason to fail.
     """
     try:
         if isinstance(value, datetime):

@@ -90,7 +90,7 @@ def _has_interval(context: Mapping[str, Any]) -> bool:
 
 
 def _of_events(context: Mapping[str, Any]) -> Window | None:
-    """Return the window that the asset events which triggered the run name.
+    """Return the window named by the asset events that triggered the run.
 
     :raises WindowError: they name several.
     """
@@ -109,8 +109,8 @@ def _of_events(context: Mapping[str, Any]) -> Window | None:
 def days_of(window: Window, *, look_back: int = 0, time_zone: str = "UTC") -> list[dict[str, str]]:
     """Return the days of ``time_zone`` that ``window`` touches, and ``look_back`` before them; the newest first.
 
-    Genesys corrects its data for days. A day that is exported again has to be the same window again: then what is
-    loaded of it takes the place of what was loaded before.
+    Genesys corrects its data for some days. A day that is exported again has to have the same window as before, so that
+    its rows replace the earlier ones.
 
     :returns: ``{"window_start", "window_end"}`` of each, as ``expand_kwargs`` takes them.
     """
@@ -126,7 +126,7 @@ def days_of(window: Window, *, look_back: int = 0, time_zone: str = "UTC") -> li
 
 
 def read_window(source: str, start: Any, end: Any) -> Window | None:
-    """Read what one ``source`` (a phrase for messages) gives, as :func:`resolve_window` does; None where nothing is."""
+    """Return the window that one ``source`` (a phrase for messages) gives; None if it gives none."""
     if absent(start) and absent(end):
         return None
     if absent(start) or absent(end):
@@ -143,14 +143,14 @@ def read_window(source: str, start: Any, end: Any) -> Window | None:
 
 
 def absent(value: Any) -> bool:
-    """Tell whether an argument was not given, or a template has made nothing of it: ``""`` or ``"None"``."""
+    """Whether an argument was not given, or its template rendered to ``""`` or ``"None"``."""
     return value is None or (isinstance(value, str) and value.strip() in ("", "None"))
 
 
 def read_moment(source: str, value: Any) -> datetime:
     """Read the time that a ``source`` (a phrase for messages) gives, as :func:`resolve_window` does.
 
-    :raises WindowError: it is none.
+    :raises WindowError: it is not a time.
     """
     text = value.strip() if isinstance(value, str) else value
     if isinstance(text, str) and _DATE.fullmatch(text):

@@ -1,4 +1,4 @@
-"""What earlier comparisons of a window said, kept beside the data: by that a window becomes final."""
+"""The results of earlier comparisons of a window, kept beside the data. They decide when a window is final."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from airflow_provider_genesys.sinks.postgres.session import Connection, Session
 from airflow_provider_genesys.stores.base import ObjectStore
 
 APART = timedelta(hours=20)
-"""How long after an agreement the next one makes a window final: a day, less what schedules vary."""
+"""The least time between two agreements that make a window final: a day, less a margin for schedules."""
 _KEPT = 20
 """Comparisons of a window that an object store keeps."""
 Said = tuple[datetime, str]
@@ -55,7 +55,7 @@ class PostgresHistory:
         self._target = target
 
     def add(self, found: Reconciliation) -> Sequence[Said]:
-        """Keep a comparison, and return all of its window; the table is made where it is not there.
+        """Keep a comparison, and return all of its window. A missing table is created.
 
         :raises SinkRefusedError: the table may not be made or written.
         """

@@ -25,10 +25,10 @@ _GZIP = 31
 def counter(
     store: ObjectStore, prefix: str, partition_format: str, columns: Mapping[str, str]
 ) -> Callable[[Window], Tally]:
-    """Return what counts the conversations below a prefix.
+    """Return a function that counts the conversations below a prefix.
 
-    It reads the parts of every load whose partition is of the window or of the days before. Of a conversation that is
-    in several, the newest load counts.
+    It reads the parts of every load in the partitions of the window and of the days before. If several loads hold a
+    conversation, the newest load counts.
 
     :param partition_format: of the loads, in strftime's letters.
     :param columns: the contract's names of :data:`.tally.FIELDS`.
@@ -50,7 +50,7 @@ def counter(
 
 
 def _manifests(store: ObjectStore, prefix: str, partition_format: str, window: Window) -> list[dict[str, Any]]:
-    """Return the manifests of all loads that may hold what counts in the window, the newest first."""
+    """Return the manifests of all loads that may hold conversations of the window, the newest first."""
     root = f"{prefix.strip('/')}/"
     day, folders = window.start - LOOK_BACK, dict[str, None]()
     while day < window.end:
@@ -65,7 +65,7 @@ def _manifests(store: ObjectStore, prefix: str, partition_format: str, window: W
 def _check_place(store: ObjectStore, key: str, prefix: str) -> None:
     if not is_below(key, f"{prefix.strip('/')}/"):
         raise AccountError(
-            f"A manifest below {store.url}/{prefix} lists {key!r:.200}, which lies elsewhere. Something else writes "
+            f"A manifest below {store.url}/{prefix} lists {key!r:.200}, which is not below it. Something else writes "
             "manifests below this prefix: find it, and load the window again."
         )
 

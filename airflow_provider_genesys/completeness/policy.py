@@ -1,4 +1,4 @@
-"""Which days are looked at again, and which of them are loaded again."""
+"""Which days are compared again, and which of them are loaded again."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def days_at_ages(newest: Window, ages: Sequence[int] = AGES, *, time_zone: str =
 def days_to_reload(found: Iterable[Mapping[str, Any] | None]) -> list[dict[str, str]]:
     """Return the windows that differ, as ``expand_kwargs`` takes them; the newest first.
 
-    Where the conversations are the same but not what they emitted, those of the window before may be the ones that have
-    changed: it is loaded again, too. A window of which the sink holds nothing was never loaded, and is left alone.
+    If the conversations are the same but their metrics differ, conversations of the window before may have changed:
+    that one is also loaded again. A window of which the sink holds nothing was never loaded, and is left alone.
 
     :param found: what GenesysReconcileOperator returned of each window.
     """

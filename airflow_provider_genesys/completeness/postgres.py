@@ -40,7 +40,7 @@ SELECT %(earlier)s, '', '', count(*) FROM conversation WHERE NOT within
 def counter(
     connect: Callable[[], Connection], schema: str, table: str, columns: Mapping[str, str]
 ) -> Callable[[Window], Tally]:
-    """Return what counts the conversations of a table.
+    """Return a function that counts the conversations of a table.
 
     :param connect: opens a connection (psycopg 3).
     :param columns: the contract's names of :data:`.tally.FIELDS`.

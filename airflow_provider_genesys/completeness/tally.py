@@ -1,4 +1,4 @@
-"""Counts that details and aggregates both hold, so that one can be held against the other."""
+"""Counts that both details and aggregates give, so that they can be compared."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from airflow_provider_genesys.times import parse_time
 from airflow_provider_genesys.window import Window
 
 BEGAN = "nConversations"
-"""Counted when a conversation begins, once for each media type that it has."""
+"""Counted when a conversation begins, once per media type."""
 EMITTED = ("nOffered", "nConnected", "nOutbound", "nTransferred", "tAcw")
-"""Metrics of sessions. Each counts when it was emitted, whenever its conversation began."""
+"""Metrics of sessions. Each counts at the time it was emitted, not when its conversation began."""
 LOOK_BACK = timedelta(days=7)
-"""How long before the window a conversation may have begun whose metrics still count in it."""
+"""A conversation that began at most this long before the window may have metrics that count in it."""
 FIELDS = ("conversationId", "conversationStart", "originatingDirection", "divisionIds", "participants")
 """What is read of a conversation."""
 

@@ -1,4 +1,4 @@
-"""The counts of a sink held against those of Genesys."""
+"""Compares the counts of a sink with those of Genesys."""
 
 from __future__ import annotations
 
@@ -18,31 +18,31 @@ if TYPE_CHECKING:
 Verdict = Literal["agrees", "differs", "not comparable"]
 State = Literal["provisional", "final"]
 _SHOWN = 20
-"""Differences that are named one by one."""
+"""How many differences are listed."""
 
 
 @dataclass(frozen=True)
 class Reconciliation:
-    """What Genesys has counted in a window, what the sink holds of it, and what follows. Times are ISO 8601 in UTC."""
+    """A window's counts at Genesys and in the sink, and the verdict. Times are ISO 8601 in UTC."""
 
     window_start: str
     window_end: str
     verdict: Verdict
     reason: str
-    """In a sentence; of ``not comparable``, why; of ``differs``, what is missing or too much."""
+    """A sentence: why it is ``not comparable``, or what is missing or too much if it ``differs``."""
     reconciled_at: str
     counts: dict[str, dict[str, int]] = field(default_factory=dict)
     """By metric: ``genesys`` and ``sink``."""
     differences: list[dict[str, Any]] = field(default_factory=list)
     """The first of the counts that differ: metric, direction, media_type, genesys, sink."""
     requests: int = 0
-    """That the comparison has cost."""
+    """Number of requests that the comparison took."""
     state: State = "provisional"
     """``final`` where the window agreed twice, a day apart."""
 
     @property
     def earlier_too(self) -> bool:
-        """Whether what differs may be due to conversations that began before the window."""
+        """Whether the difference may come from conversations that began before the window."""
         counts = self.counts.get(BEGAN, {"genesys": 0, "sink": 0})
         return self.verdict == "differs" and counts["genesys"] == counts["sink"]
 
@@ -107,7 +107,7 @@ def _judged(asked: GenesysCounts, theirs: Counter[Cell], ours: Tally) -> tuple[V
 
 
 def _missing(asked: GenesysCounts, ours: Tally, missing: int) -> tuple[Verdict, str]:
-    """Judge a window of which the sink has too few conversations: those of a division may be hidden from the client."""
+    """Judge a window with too few conversations in the sink. A division may be hidden from the client."""
     hidden = {one: count for one, count in asked.divisions().items() if one and count and not ours.divisions[one]}
     if sum(hidden.values()) == missing:
         return "not comparable", (

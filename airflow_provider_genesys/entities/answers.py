@@ -1,4 +1,4 @@
-"""One page of a listing: how it is asked for, and what its answer says."""
+"""One page of a listing: its request and its response."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ Parameters = dict[str, str | int | bool]
 
 @dataclass(frozen=True)
 class Answer:
-    """What one page said.
+    """One page of a listing.
 
-    :param ids: of the records, in the order of ``records``; of a record without one, its bytes.
-    :param total: how many there are in all pages; None where Genesys does not say.
-    :param after: asks for the page behind this one; None behind the last.
+    :param ids: ids of the ``records``, in their order. A record without an id has its bytes instead.
+    :param total: number of records in all pages; None if Genesys does not say.
+    :param after: where the next page begins; None on the last page.
     """
 
     ids: list[str]
@@ -49,7 +49,7 @@ class _Cursors(msgspec.Struct):
 class Pager:
     """Asks for the pages of one listing.
 
-    :param page_size: records that a page is asked for; None for what is declared.
+    :param page_size: records per page; None for the declared number.
     """
 
     def __init__(self, client: CloudClient, listing: Listing, page_size: int | None = None) -> None:
@@ -70,11 +70,11 @@ class Pager:
         """Ask for a page.
 
         :param at: :attr:`Answer.after` of the page before; None for the first.
-        :param parent: id of the parent that the listing is of.
-        :raises NotFoundError: there is no such parent any more.
+        :param parent: id of the parent that the listing is below.
+        :raises NotFoundError: the parent no longer exists.
         :raises PermissionDeniedError: the message names the permission that is needed.
-        :raises SourceRefusedError: the endpoint gives no page so far behind.
-        :raises SourceChangedError: page after page is empty and leads to another one.
+        :raises SourceRefusedError: the endpoint gives no page with so high a number.
+        :raises SourceChangedError: too many pages in a row are empty.
         """
         number = int(at or 1) if self.listing.paging == "pageNumber" else 1
         if self.listing.page_cap and number > self.listing.page_cap:
@@ -92,7 +92,7 @@ class Pager:
         return answer
 
     def short(self, count: int, total: int | None) -> SourceRefusedError | None:
-        """Return the error for a listing that ended after ``count`` records though there are ``total``."""
+        """Return the error for a listing that ended after ``count`` records, fewer than ``total``."""
         if total is None or total - count < self._size or self.listing.paging == "one":
             return None
         return SourceRefusedError(
@@ -148,7 +148,7 @@ class Pager:
         return page.cursor or (page.cursors and page.cursors.after) or named
 
     def _more(self, page: Any, number: int, count: int) -> bool:
-        """Tell whether there is a page behind this one, by whatever the answer says of it."""
+        """Whether there is another page, as far as the response says."""
         if page.pageCount is not None:
             return bool(number < page.pageCount)
         size = page.pageSize or self._size

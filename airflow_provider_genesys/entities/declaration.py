@@ -1,4 +1,4 @@
-"""What a listing is: where its pages come from, and the contract of its records. One YAML file declares both.
+"""Declarations of listings: where the pages come from, and the contract of the records. One YAML file has both.
 
 The files that come with the package are in ``built_in``. ``docs/entities.md`` says what a file may hold.
 """
@@ -23,7 +23,8 @@ Paging = Literal["pageNumber", "after", "cursor", "nextUri", "one"]
 the answer · there is only one page."""
 
 KEY, PARENT = "@key", "@parent"
-"""Members that each record below a parent gets: the ids of parent and record, joined by ``/``; the parent's id."""
+"""Members that are added to each record below a parent: the ids of parent and record joined by ``/``, and the parent's
+id."""
 
 _BUILT_IN = Path(__file__).parent / "built_in"
 _PAGE_SIZE = 100
@@ -35,11 +36,11 @@ _STEP = re.compile(r"\{(\w+)\}")
 
 @dataclass(frozen=True)
 class Parent:
-    """The listing that another one lies below.
+    """The parent listing of another one.
 
     :param entity: name of its declaration, or the path of its file.
-    :param path: name in braces, in the path of the listing below, of where the parent's id goes.
-    :param query: asks for other parents than the parent's own declaration does.
+    :param path: name of the placeholder for the parent's id in the path of the listing below it.
+    :param query: query for the parents, in place of that in the parent's own declaration.
     """
 
     entity: str
@@ -51,15 +52,15 @@ class Parent:
 class Listing:
     """One listing, declared.
 
-    :param path: of the endpoint, e.g. ``/api/v2/routing/queues``; the parent's id is in braces.
-    :param page_size: records that a page is asked for.
-    :param max_page_size: more than the endpoint gives; None where Genesys names no limit.
+    :param path: path of the endpoint, e.g. ``/api/v2/routing/queues``; the parent's id is in braces.
+    :param page_size: records per page.
+    :param max_page_size: the endpoint's limit; None if Genesys names none.
     :param size_parameter: name of the query parameter that holds the page size.
     :param query: fixed parameters.
-    :param records: member of an answer that holds the records.
+    :param records: member of the response that holds the records.
     :param sort: sent as ``sortBy``: a field that never changes, so that pages shift less.
-    :param permission: one of these is needed; empty where Genesys asks for none.
-    :param page_cap: number of the last page that the endpoint gives; None where it has no such limit.
+    :param permission: one of these is needed; empty if none is.
+    :param page_cap: number of the last page that the endpoint gives; None if it has no such limit.
     :param volatile: columns whose change makes no new version of a row.
     :param folder: where a relative path of a parent's file begins.
     """
@@ -91,13 +92,13 @@ class Listing:
 
     @property
     def key(self) -> str:
-        """Member of a record, as it comes, that tells it from the others of the same answer."""
+        """Member of an original record that identifies it among those of the same response."""
         return "id" if self.parent else self.key_path
 
     def parent_listing(self) -> Listing | None:
-        """Return the declaration of the parents that are asked for; None where there are none.
+        """Return the declaration of the parents; None if there are none.
 
-        :raises ContractError: it cannot be read, or lies below a parent itself.
+        :raises ContractError: it cannot be read, or has a parent itself.
         """
         if self.parent is None:
             return None
@@ -155,13 +156,13 @@ def read_listing(path: Path, check: Check | None = None) -> Listing:
 
 
 def built_in_names() -> list[str]:
-    """Return the names of the listings that come with the package."""
+    """Return the names of the built-in listings."""
     return sorted(path.stem for path in _BUILT_IN.glob("*.yaml"))
 
 
 @cache
 def built_in(name: str) -> Listing:
-    """Return the listing of that name that comes with the package.
+    """Return the built-in listing of that name.
 
     :raises ContractError: there is none.
     """

@@ -1,11 +1,11 @@
-"""The pages of a listing as a source of a load, below each parent where it has parents.
+"""Reads the pages of a listing as the source of a load; if it has parents, below each of them.
 
-A page is atomic, several numbered ones are not: what is created or deleted meanwhile moves all that follows, so that
-one record is read twice and another never. So numbered pages are read a second time when the last one was had, and have
-to show the same ids. Pages that are asked for by a cursor do not move: the cursor names the record they begin behind.
-A listing that moved is read again, as a whole; below parents, that of the one parent.
+One page is consistent, several numbered ones are not: a record that is created or deleted meanwhile shifts all that
+follow, so that one record is read twice and another never. So numbered pages are read a second time after the last one,
+and have to show the same ids. Pages with a cursor do not shift: the cursor names the record before the page. A listing
+that changed is read again as a whole; below parents, only that of the one parent.
 
-Where a load goes on is in the cursor of its page: it names a place in the listing, not a number in a list of parents.
+A load continues from the cursor of its page. The cursor names a place in the listing, not an index into the parents.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ log = logging.getLogger(__name__)
 
 _NOTHING = memoryview(b"")
 READINGS = 3
-"""How often a listing is read before what moves is accepted, and said in the certificate."""
+"""How often a listing is read before its changes are accepted and noted in the certificate."""
 
 
 class _Place(msgspec.Struct, frozen=True, omit_defaults=True):
-    """How far a walk has come. It is the cursor of a page.
+    """The progress of a walk; used as the cursor of a page.
 
-    :param at: asks for the next page; None for the first.
-    :param pages: read so far.
+    :param at: where the next page begins; None for the first.
+    :param pages: pages read so far.
     :param count: records read so far.
     :param ids: digest of their ids, over all pages.
-    :param total: records that the first page said there are.
+    :param total: number of records according to the first page.
     :param parent: id of the newest parent whose listing was read; parents are read in the order of their ids.
-    :param vanished: parents that were gone.
-    :param unstable: what could not be made stable.
+    :param vanished: parents that no longer existed.
+    :param unstable: listings that kept changing.
     """
 
     at: str | None = None
@@ -58,8 +58,8 @@ class _Place(msgspec.Struct, frozen=True, omit_defaults=True):
 class ListingWalk:
     """One walk over a listing.
 
-    :param page_size: records that a page is asked for, and below parents a page is given out with, at least.
-    :param accept: whether a listing that moved is taken as it was read, each key once.
+    :param page_size: records per page; below parents, the least number of records in a page of the walk.
+    :param accept: whether a listing that changed is accepted as it was read, each key once.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class ListingWalk:
         self._parents_moved: str | None = None
 
     def pages(self, export_id: str) -> Pages:
-        """Return the walk as a load reads it."""
+        """Return the walk as the pages that a load reads."""
         return Pages(self.read, export_id)
 
     def read(self, _job: int, cursor: str | None) -> Page:
@@ -99,7 +99,7 @@ class ListingWalk:
         return Page(ids, records, _cursor(place) if answer.after else None, listing=walk)
 
     def _distinct(self, answer: Answer) -> tuple[list[str], list[memoryview]]:
-        """Return the records whose ids were not on a page before."""
+        """Return the records whose ids were on no earlier page."""
         new = {one: record for one, record in zip(answer.ids, answer.records, strict=True) if one not in self._seen}
         self._seen.update(new)
         return list(new), list(new.values())
@@ -151,9 +151,9 @@ class ListingWalk:
 
 
 def _whole(pager: Pager, parent: str | None, *, keep: bool = True) -> tuple[dict[str, memoryview], str | None]:
-    """Read a whole listing into memory, again where it moves; return its records by id, and how it still moved.
+    """Read a whole listing into memory, again if it changes. Return its records by id, and how it still changed.
 
-    :param keep: whether the records are wanted, or their ids alone.
+    :param keep: whether the records are returned, or only their ids.
     """
     for _ in range(READINGS):
         place, found = _Place(), dict[str, memoryview]()
@@ -167,7 +167,7 @@ def _whole(pager: Pager, parent: str | None, *, keep: bool = True) -> tuple[dict
 
 
 def _ended(pager: Pager, place: _Place, parent: str | None = None) -> str | None:
-    """Return how a listing moved while its pages were read up to ``place``, its end; None where it did not."""
+    """Return how a listing changed while it was read up to its end ``place``; None if it did not."""
     if place.pages > 1 and pager.listing.paging == "pageNumber":
         again = _Place()
         for answer in _answers(pager, parent):
@@ -196,7 +196,7 @@ def _answers(pager: Pager, parent: str | None) -> Iterator[Answer]:
 
 
 def _behind(place: _Place, answer: Answer) -> _Place:
-    """Return the place behind the page ``answer``, which was read at ``place``."""
+    """Return the place after the page ``answer``, which was read at ``place``."""
     return msgspec.structs.replace(
         place,
         at=answer.after,
@@ -212,7 +212,7 @@ def _digest(before: str, ids: Sequence[str]) -> str:
 
 
 def _below(parent: str, one: str, record: memoryview) -> memoryview:
-    """Put into a record what it lies below, and a key that no other record has."""
+    """Add to a record its parent's id, and a key that no other record has."""
     own = msgspec.json.encode({KEY: f"{parent}/{one}", PARENT: parent})
     rest = bytes(record).strip()[1:]
     return memoryview(own[:-1] + (b"" if rest[:1] == b"}" else b",") + rest)

@@ -23,5 +23,5 @@ def test_a_manifest_that_lists_what_lies_elsewhere_is_refused(tmp_path: Path, ke
     manifest = {"kind": "conversation_details", "ended_at": None, "parts": [{"key": key, "bytes": 2}]}
     store.put("details/dt=2026-11-01/load-1/_manifest.json", json.dumps(manifest).encode())
     store.put("other/secret.ndjson", b"{}")
-    with pytest.raises(AccountError, match="which lies elsewhere"):
+    with pytest.raises(AccountError, match="which is not below it"):
         counter(store, "details", DAY, {})(Window(START, START + timedelta(days=1)))
