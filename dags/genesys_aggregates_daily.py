@@ -69,6 +69,7 @@ with DAG(
         "look_back_days": Param(3, type="integer", minimum=0, title="Days before the window to export again"),
         "schema": Param("public", type="string", title="PostgreSQL schema"),
         "table": Param("genesys_aggregates", type="string", title="PostgreSQL table"),
+        "create_table": Param(False, type="boolean", title="Create another table than that of this form"),  # noqa: FBT003
         "s3_bucket": Param("genesys", type="string", title="S3 bucket"),
         "s3_prefix": Param(KIND, type="string", title="S3 prefix"),
     },
@@ -104,6 +105,7 @@ with DAG(
         task_id="load_into_postgres",
         schema="{{ params.schema }}",
         table="{{ params.table }}_{{ params.domain }}",
+        create_table="{{ params.create_table or params.table == dag.params.table }}",
         write_mode="replace_window",  # a group that Genesys no longer counts has to go
         look_back_days="{{ params.look_back_days + 2 }}",  # whole days of TIME_ZONE, and a day that has ended
         allow_empty=True,

@@ -76,6 +76,7 @@ with DAG(
         "look_back_days": Param(0, type="integer", minimum=0, title="Days before the window to export in any case"),
         "schema": Param("public", type="string", title="PostgreSQL schema"),
         "table": Param(KIND, type="string", title="PostgreSQL table"),
+        "create_table": Param(False, type="boolean", title="Create another table than that of this form"),  # noqa: FBT003
         "s3_bucket": Param("genesys", type="string", title="S3 bucket"),
         "s3_prefix": Param(KIND, type="string", title="S3 prefix"),
         "max_dead_letter_ratio": Param(
@@ -122,6 +123,7 @@ with DAG(
         task_id="load_into_postgres",
         schema="{{ params.schema }}",
         table="{{ params.table }}",
+        create_table="{{ params.create_table or params.table == dag.params.table }}",
         max_dead_letter_ratio="{{ params.max_dead_letter_ratio }}",
         allow_empty=True,
         deferrable=True,

@@ -57,6 +57,7 @@ with DAG(
         "max_failed": Param(100, type="integer", minimum=0, title="Recordings that the job may fail to export"),
         "schema": Param("public", type="string", title="PostgreSQL schema"),
         "table": Param(KIND, type="string", title="PostgreSQL table"),
+        "create_table": Param(False, type="boolean", title="Create another table than that of this form"),  # noqa: FBT003
     },
     render_template_as_native_obj=True,
     tags=["genesys", "recordings"],
@@ -95,6 +96,7 @@ with DAG(
         handle=wait.output,
         schema="{{ params.schema }}",
         table="{{ params.table }}",
+        create_table="{{ params.create_table or params.table == dag.params.table }}",
         max_dead_letters="{{ params.max_failed }}",
         max_dead_letter_ratio=None,  # of one row, any failed recording would be too large a share
         dead_letter_raw="keep",  # ids alone: in clear, they can be looked up

@@ -48,6 +48,7 @@ with DAG(
         "window_end": Param(None, type=["null", "string"], format="date-time", title="Window end"),
         "schema": Param("public", type="string", title="PostgreSQL schema"),
         "table": Param(KIND, type="string", title="PostgreSQL table"),
+        "create_table": Param(False, type="boolean", title="Create another table than that of this form"),  # noqa: FBT003
         "s3_bucket": Param("genesys", type="string", title="S3 bucket"),
         "s3_prefix": Param(KIND, type="string", title="S3 prefix"),
         "max_dead_letter_ratio": Param(
@@ -71,6 +72,7 @@ with DAG(
         handle=wait.output,
         schema="{{ params.schema }}",
         table="{{ params.table }}",
+        create_table="{{ params.create_table or params.table == dag.params.table }}",
         s3_bucket="{{ params.s3_bucket }}",
         s3_prefix="{{ params.s3_prefix }}",
         max_dead_letter_ratio="{{ params.max_dead_letter_ratio }}",

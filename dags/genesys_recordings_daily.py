@@ -63,6 +63,7 @@ with DAG(
         "file_format": Param("ndjson", enum=["ndjson", "json"], title="Format of the archive"),
         "schema": Param("public", type="string", title="PostgreSQL schema"),
         "table": Param("genesys_recordings", type="string", title="PostgreSQL table"),
+        "create_table": Param(False, type="boolean", title="Create another table than that of this form"),  # noqa: FBT003
         "s3_bucket": Param("genesys", type="string", title="S3 bucket"),
         "s3_prefix": Param("recordings", type="string", title="S3 prefix"),
         "max_dead_letter_ratio": Param(
@@ -83,6 +84,7 @@ with DAG(
         handle=wait.output,
         schema="{{ params.schema }}",
         table="{{ params.table }}",
+        create_table="{{ params.create_table or params.table == dag.params.table }}",
         max_dead_letter_ratio="{{ params.max_dead_letter_ratio }}",
         deferrable=True,
     )

@@ -33,6 +33,17 @@ def number(value: Any, kind: type[_Number]) -> _Number | None:
     return None if absent(value) else kind(value)
 
 
+def flag(value: Any, name: str) -> bool:
+    """Return yes or no, which a template may have made text of.
+
+    :raises ConfigurationError: it is neither.
+    """
+    found = {"true": True, "false": False}.get(str(value).strip().lower())
+    if found is None:
+        raise ConfigurationError(f"{name} is {value!r}; it has to be True or False.")
+    return found
+
+
 def mapping(value: Any, name: str) -> dict[str, Any]:
     """Return an object, which may be text in JSON's or Python's form; empty if it is absent.
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_genesys.hooks.postgres import connect
-from airflow_provider_genesys.tasks.rendered import number, required
+from airflow_provider_genesys.tasks.rendered import flag, number, required
 from airflow_provider_genesys.transfers.entities import GenesysEntitiesOperator
 from airflow_provider_genesys.transfers.genesys_to_postgres import PostgresLoader
 from airflow_provider_genesys.window import absent
@@ -68,7 +68,7 @@ class GenesysEntitiesToPostgresOperator(GenesysEntitiesOperator, PostgresLoader)
             self.table_name(),
             Snapshots(self.deletes, self.history, 1.0 if ratio is None else ratio, listing.volatile),
             schema=required(self.schema, "schema"),
-            create_table=self.create_table,
+            create_table=flag(self.create_table, "create_table"),
             create_schema=self.create_schema,
             raw_column=self.raw_column,
             allow_raw_pii=self.allow_raw_pii,

@@ -11,7 +11,7 @@ from airflow_provider_genesys.exceptions import ConfigurationError
 from airflow_provider_genesys.hooks.postgres import connect
 from airflow_provider_genesys.tasks.handle import check_within
 from airflow_provider_genesys.tasks.reconcile import SinkView, view_of_table
-from airflow_provider_genesys.tasks.rendered import number, required
+from airflow_provider_genesys.tasks.rendered import flag, number, required
 from airflow_provider_genesys.transfers.base import GenesysExportTransferOperator
 from airflow_provider_genesys.transfers.loader import ExportLoader
 from airflow_provider_genesys.window import absent
@@ -29,6 +29,7 @@ class PostgresLoader(ExportLoader):
         *ExportLoader.template_fields,
         "table",
         "schema",
+        "create_table",
         "postgres_conn_id",
     )
 
@@ -37,7 +38,7 @@ class PostgresLoader(ExportLoader):
         *,
         table: str,
         schema: str = "public",
-        create_table: bool = True,
+        create_table: bool | str = True,
         create_schema: bool = False,
         partition_by: Literal["day", "month"] | None = None,
         write_mode: Literal["upsert", "replace_window"] = "upsert",
@@ -99,7 +100,7 @@ class PostgresLoader(ExportLoader):
             lambda: connect(self.postgres_conn_id),
             self.table_name(),
             schema=required(self.schema, "schema"),
-            create_table=self.create_table,
+            create_table=flag(self.create_table, "create_table"),
             create_schema=self.create_schema,
             partition_by=self.partition_by,
             write_mode=self.write_mode,
@@ -122,7 +123,7 @@ class GenesysExportToPostgresOperator(PostgresLoader, GenesysExportTransferOpera
 
     :param table: name of the table. (templated)
     :param schema: schema of the table, its ledger and its dead letters. (templated)
-    :param create_table: create missing tables. With False, no right to create is needed.
+    :param create_table: create missing tables. With False, no right to create is needed. (templated)
     :param create_schema: also create a missing schema.
     :param partition_by: ``day`` or ``month``: create the table partitioned by the contract's timestamp, and the
         partitions of each load's window. None for a table without partitions, or whose partitions are created

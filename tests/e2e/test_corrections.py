@@ -127,3 +127,10 @@ def test_our_clock_at_the_request_reaches_the_load_of_a_bare_id_and_of_a_landed_
     assert submissions(warehouse, "bare") == submissions(warehouse, "landed") == noted
     [manifest] = warehouse.objects("_manifest.json").values()
     assert {json.loads(manifest)["handle"]["submitted_at"]} == noted
+
+
+def test_a_typo_in_the_form_makes_no_table(warehouse: Warehouse) -> None:
+    warehouse.genesys.content = archive(FIRST)
+    assert states(warehouse.run(DAY, table="genesys_recodrings"))["load_into_postgres"] == "failed"
+    assert warehouse.query("SELECT to_regclass('genesys_recodrings')") == [(None,)]
+    assert states(warehouse.run(DAY, table="others", create_table=True))["load_into_postgres"] == "success"

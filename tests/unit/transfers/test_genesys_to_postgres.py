@@ -80,6 +80,15 @@ def test_a_run_without_a_window_names_none() -> None:
         check_within(HANDLE, run, 7)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(("given", "created"), [(True, True), ("True", True), ("false", False), (False, False)])
+def test_whether_a_table_is_created_may_be_a_template(*, given: Any, created: bool) -> None:
+    assert "create_table" in GenesysExportToPostgresOperator.template_fields
+    seen = observe(GenesysExportToPostgresOperator, {"table": "t", "handle": HANDLE, "create_table": given})
+    assert seen.of("PostgresSink")["create_table"] is created
+    with pytest.raises(ConfigurationError, match="create_table is 'perhaps'"):
+        GenesysExportToPostgresOperator(task_id="load", handle="e", table="t", create_table="perhaps").make_sink()
+
+
 COLUMNS = """\
 name: calls
 version: 1
