@@ -105,6 +105,7 @@ def test_a_load_at_work_shows_its_progress(page: Page, server: str, client: dict
     inside = open_load(page, server, client, "2026-11-08", "load_into_postgres", "genesys_recordings_daily")
     expect(inside.get_by_role("region", name="Progress")).to_contain_text("Last commit (UTC)")
     expect(inside.get_by_role("region", name="Progress").get_by_text("2,000", exact=True)).to_be_visible()
+    expect(inside.get_by_role("progressbar", name="100 %")).to_be_visible()
 
 
 def test_a_difference_names_both_counts(page: Page, server: str, client: dict[str, httpx.Client]) -> None:
