@@ -66,7 +66,7 @@ class Drift:
 
 
 class Seen:
-    """The surprises of one slice, in the order of their records: of that many fields each, and of all others together."""
+    """The surprises of one slice, in the order of their records: the first fields by name, all others together."""
 
     def __init__(self) -> None:
         self._sums: dict[tuple[Path, Kind], Drift] = {}
