@@ -83,7 +83,7 @@ def test_a_table_without_the_column_is_refused_with_the_sql_to_run(warehouse: Wa
 def test_personal_data_that_the_contract_keeps_out_does_not_come_in_by_the_record(warehouse: Warehouse) -> None:
     guarded = RECORDINGS.evolved([Column("caller", "caller", "string", pii="drop")])
     load = make_load(contract=guarded)
-    with pytest.raises(ConfigurationError, match="caller would stand in the column _raw in clear"):
+    with pytest.raises(ConfigurationError, match="caller would be in the column _raw in clear"):
         warehouse.sink(raw_column=True).open(load, restart=False)
     batch = read(load, [record(1, caller="+15550100")])
     load_all(warehouse, load, batch, allow_raw_pii=True)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 from typing import Any
 
-from airflow_provider_genesys.contracts.contract import Contract
+from airflow_provider_genesys.contracts.contract import Column, Contract
+from airflow_provider_genesys.exceptions import ConfigurationError, ContractError
 from airflow_provider_genesys.pipeline.load import Batch, Load
 from airflow_provider_genesys.sinks.postgres.children import children_of
+from airflow_provider_genesys.sinks.postgres.columns import column_names
 from airflow_provider_genesys.sinks.postgres.dead_letters import DeadLetters
 from airflow_provider_genesys.sinks.postgres.evolve import evolve
 from airflow_provider_genesys.sinks.postgres.ledger import Ledger
-from airflow_provider_genesys.sinks.postgres.raw import batch_with_raw, with_raw
 from airflow_provider_genesys.sinks.postgres.schema import (
     check,
     create_target,
@@ -28,6 +29,8 @@ from airflow_provider_genesys.sinks.postgres.table import Table
 from airflow_provider_genesys.sinks.postgres.target import Target
 from airflow_provider_genesys.sinks.postgres.types import near_columns, takes_binary
 from airflow_provider_genesys.sinks.postgres.window import remove_older
+
+_RAW = Column("_raw", "@raw", "json", description="The record as it came")
 
 
 class Tables:
@@ -51,11 +54,11 @@ class Tables:
 
     def widened(self, contract: Contract) -> Contract:
         """Return the contract with the columns that the table has beside it."""
-        return with_raw(contract, allow_pii=self._settings.allow_raw_pii) if self._settings.raw_column else contract
+        return _with_raw(contract, allow_pii=self._settings.allow_raw_pii) if self._settings.raw_column else contract
 
     def widened_batch(self, batch: Batch) -> Batch:
         """Return the batch with the values of these columns."""
-        return batch_with_raw(batch) if self._settings.raw_column else batch
+        return _batch_with_raw(batch) if self._settings.raw_column else batch
 
     def prepare(self, cursor: Cursor, load: Load) -> None:
         """Create what is not there, and check what is.
@@ -117,3 +120,32 @@ class Tables:
     def _as_it_is(self, cursor: Cursor, target: Target) -> Target:
         near = near_columns(cursor, self.identifier, target.contract)
         return replace(target, near=near, takes_binary=takes_binary(cursor, self.identifier, target.contract))
+
+
+def _check_pii(contract: Contract, *, allowed: bool) -> None:
+    """Raise :class:`ConfigurationError` where a record holds what the contract drops, hashes or masks."""
+    guarded = [c.name for c in (*contract.columns, *contract.dropped) if c.pii != "keep" or c.pii_inside]
+    if guarded and not allowed:
+        raise ConfigurationError(
+            f"raw_column=True would store personal data that contract {contract.name} keeps out of the table: "
+            f"{', '.join(guarded)} would be in the column _raw in clear. Leave raw_column out, or allow it by "
+            "allow_raw_pii=True."
+        )
+
+
+def _with_raw(contract: Contract, *, allow_pii: bool) -> Contract:
+    """Return the contract with the column for the record.
+
+    :raises ConfigurationError: a record holds what the contract protects.
+    :raises ContractError: it has a column of that name.
+    """
+    _check_pii(contract, allowed=allow_pii)
+    if _RAW.name in column_names(contract):
+        raise ContractError(f"Contract {contract.name} has a column _raw, so raw_column=True has no place for its own.")
+    return contract.evolved([_RAW])
+
+
+def _batch_with_raw(batch: Batch) -> Batch:
+    """Return the batch with each row's record at its end."""
+    rows = [(*row, raw) for row, raw in zip(batch.rows, batch.raw(), strict=True)]
+    return replace(batch, rows=rows, contract=batch.contract.evolved([_RAW]))
