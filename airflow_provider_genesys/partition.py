@@ -22,6 +22,14 @@ _KEYS: tuple[tuple[re.Pattern[str], Unit, str], ...] = (
     (re.compile(r"\d{4}-\d\d"), "month", "%Y-%m"),
 )
 """Keys that say how long their partition is, as Airflow's own mappers write them."""
+_PRESETS = {
+    "@hourly": "0 * * * *",
+    "@daily": "0 0 * * *",
+    "@midnight": "0 0 * * *",
+    "@weekly": "0 0 * * 0",
+    "@monthly": "0 0 1 * *",
+}
+"""Names of cron expressions, which Airflow 3.2 hands on as they are."""
 _LAST_DAY_OF_ALL = 28
 """The last day that every month has."""
 
@@ -52,7 +60,7 @@ def _unit_of(cron: str) -> Unit:
 
     :raises WindowError: there is none that is always the same unit.
     """
-    parts = cron.split()
+    parts = _PRESETS.get(cron, cron).split()
     if len(parts) == 5 and parts[0].isdigit() and parts[3] == "*":  # noqa: PLR2004 - minute, hour, day, month, weekday
         _, hour, day, _, weekday = parts
         if (hour, day, weekday) == ("*", "*", "*"):

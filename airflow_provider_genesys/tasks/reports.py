@@ -13,8 +13,11 @@ if TYPE_CHECKING:
 
 try:
     from airflow.sdk.observability import stats
-except ImportError:  # before Airflow 3.3
+except ImportError:  # before Airflow 3.2
     from airflow.stats import Stats as stats  # type: ignore[no-redef]  # noqa: N813 - there it is a class
+else:
+    if not hasattr(stats, "incr"):  # Airflow 3.2 has the class in that module
+        stats = stats.Stats  # type: ignore[assignment]  # a class, with the same functions
 
 Tags = dict[str, str]
 

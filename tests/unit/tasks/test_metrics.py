@@ -37,16 +37,16 @@ class Backend:
 @pytest.fixture
 def backend(monkeypatch: pytest.MonkeyPatch) -> Iterator[Backend]:
     backend = Backend()
-    try:
-        from airflow.sdk._shared.observability.metrics.base_stats_logger import NoStatsLogger
-    except ImportError:  # before Airflow 3.3
+    if isinstance(reports.stats, type):  # before Airflow 3.3
         monkeypatch.setattr(reports.stats, "instance", backend, raising=False)
         monkeypatch.setattr(reports.stats, "_instance_pid", os.getpid(), raising=False)
         yield backend
-    else:
-        reports.stats.initialize(factory=lambda: backend, export_legacy_names=False)  # type: ignore[arg-type, return-value]
-        yield backend
-        reports.stats.initialize(factory=NoStatsLogger, export_legacy_names=False)
+        return
+    from airflow.sdk._shared.observability.metrics.base_stats_logger import NoStatsLogger
+
+    reports.stats.initialize(factory=lambda: backend, export_legacy_names=False)  # type: ignore[arg-type, return-value]
+    yield backend
+    reports.stats.initialize(factory=NoStatsLogger, export_legacy_names=False)
 
 
 def test_a_complete_load_is_counted(backend: Backend) -> None:
