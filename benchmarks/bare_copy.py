@@ -20,7 +20,7 @@ from psycopg import sql
 
 from airflow_provider_genesys.contracts.contract import RECORDINGS
 from airflow_provider_genesys.contracts.transform import Transform
-from airflow_provider_genesys.sinks.postgres.columns import (
+from airflow_provider_genesys.sinks.postgres.tables.columns import (
     CONTRACT,
     EXPORT,
     LOADED,
@@ -30,7 +30,7 @@ from airflow_provider_genesys.sinks.postgres.columns import (
     TYPES,
     column_names,
 )
-from airflow_provider_genesys.sinks.postgres.schema import create_target
+from airflow_provider_genesys.sinks.postgres.tables.schema import create_target
 from airflow_provider_genesys.source.records import Slice
 from airflow_provider_genesys.source.split.lines import LineSplitter
 

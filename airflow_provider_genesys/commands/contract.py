@@ -33,7 +33,7 @@ def check(file: Annotated[Path, typer.Argument(help="The contract, a YAML file."
     Example: airflow-genesys contract check include/calls.yaml
     """
     from airflow_provider_genesys.contracts.contract import load_contract
-    from airflow_provider_genesys.sinks.postgres.columns import check_contract
+    from airflow_provider_genesys.sinks.postgres.tables.columns import check_contract
 
     contract = load_contract(file, check_contract)
     columns = [

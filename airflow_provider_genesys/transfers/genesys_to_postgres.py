@@ -72,13 +72,13 @@ class PostgresLoader(ExportLoader):
 
     def fits(self, contract: Contract) -> None:
         """Check the names of the columns."""
-        from airflow_provider_genesys.sinks.postgres.columns import check_contract
+        from airflow_provider_genesys.sinks.postgres.tables.columns import check_contract
 
         check_contract(contract)
 
     def evolution_sql(self, before: Contract, after: Contract) -> str:
         """Return the ``ALTER TABLE`` statements by which the table follows the contract."""
-        from airflow_provider_genesys.sinks.postgres.evolve import evolution_sql
+        from airflow_provider_genesys.sinks.postgres.tables.evolve import evolution_sql
 
         return evolution_sql(self.schema, self.table_name(), before, after)
 

@@ -15,7 +15,7 @@ from airflow_provider_genesys.exceptions import ContractError, ContractFrozenErr
 from airflow_provider_genesys.pipeline.certificate import Certificate
 from airflow_provider_genesys.pipeline.run import Options, run
 from airflow_provider_genesys.sinks.local import LocalSink
-from airflow_provider_genesys.sinks.postgres.evolve import evolution_sql
+from airflow_provider_genesys.sinks.postgres.tables.evolve import evolution_sql
 from tests.unit.pipeline.memory_sink import MemorySink, Shelf
 from tests.unit.pipeline.sources import InMemory, a_load
 

@@ -5,7 +5,7 @@ import pytest
 from airflow_provider_genesys.contracts.column import snake_case
 from airflow_provider_genesys.contracts.contract import RECORDINGS, Column, Contract
 from airflow_provider_genesys.exceptions import ContractError
-from airflow_provider_genesys.sinks.postgres.columns import column_names
+from airflow_provider_genesys.sinks.postgres.tables.columns import column_names
 
 
 @pytest.mark.parametrize(

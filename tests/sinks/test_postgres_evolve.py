@@ -12,7 +12,7 @@ import pytest
 from airflow_provider_genesys.contracts.contract import RECORDINGS, Column, Contract
 from airflow_provider_genesys.exceptions import FencedError, SinkRefusedError, SinkUnavailableError
 from airflow_provider_genesys.pipeline.load import Batch, Load
-from airflow_provider_genesys.sinks.postgres.evolve import evolution_sql
+from airflow_provider_genesys.sinks.postgres.tables.evolve import evolution_sql
 from tests.sinks.batches import make_batch, make_certificate, make_load, recording_row
 from tests.sinks.warehouse import Warehouse, counts
 

@@ -12,7 +12,7 @@ import pytest
 from airflow_provider_genesys.contracts.contract import RECORDINGS
 from airflow_provider_genesys.exceptions import ConfigurationError, ContractError, GenesysError, SinkRefusedError
 from airflow_provider_genesys.pipeline.load import Load
-from airflow_provider_genesys.sinks.postgres.partitions import PartitionBy, Partitions
+from airflow_provider_genesys.sinks.postgres.tables.partitions import PartitionBy, Partitions
 from tests.sinks.batches import DAY, make_batch, make_batches, make_certificate, make_load, recording_row
 from tests.sinks.warehouse import Warehouse, counts
 

@@ -15,12 +15,12 @@ from airflow_provider_genesys.pipeline.certificate import Certificate
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, Counts
 from airflow_provider_genesys.pipeline.load import Batch, Load
 from airflow_provider_genesys.sinks.postgres.errors import is_of_a_row
-from airflow_provider_genesys.sinks.postgres.evolve import SHORT_WAIT
 from airflow_provider_genesys.sinks.postgres.ledger import Claim, HeldRow
 from airflow_provider_genesys.sinks.postgres.poison import search, with_records, without
 from airflow_provider_genesys.sinks.postgres.session import Cursor, Session
 from airflow_provider_genesys.sinks.postgres.settings import PostgresSettings
-from airflow_provider_genesys.sinks.postgres.tables import Tables
+from airflow_provider_genesys.sinks.postgres.tables.evolve import SHORT_WAIT
+from airflow_provider_genesys.sinks.postgres.tables.of_load import Tables
 from airflow_provider_genesys.sinks.postgres.upsert import Landed, lineage
 from airflow_provider_genesys.sinks.postgres.window import (
     NOTHING_REMOVED,

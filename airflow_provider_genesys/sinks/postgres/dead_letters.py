@@ -13,8 +13,8 @@ from airflow_provider_genesys.exceptions import AccountError
 from airflow_provider_genesys.pipeline.load import Batch, Load
 from airflow_provider_genesys.sinks.dead_letters import DeadLetterRows, RawBytes
 from airflow_provider_genesys.sinks.postgres.encoding import holds_any_text, storable_letter
-from airflow_provider_genesys.sinks.postgres.schema import create_table
 from airflow_provider_genesys.sinks.postgres.session import Cursor
+from airflow_provider_genesys.sinks.postgres.tables.schema import create_table
 from airflow_provider_genesys.source.records import DeadLetter
 
 _COLUMNS = (

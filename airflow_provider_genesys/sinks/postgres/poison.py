@@ -13,11 +13,11 @@ import psycopg
 from airflow_provider_genesys.contracts.contract import Contract
 from airflow_provider_genesys.exceptions import SinkRefusedError, UnrankedExportError
 from airflow_provider_genesys.pipeline.load import Batch, Load
-from airflow_provider_genesys.sinks.postgres.children import Children
 from airflow_provider_genesys.sinks.postgres.errors import is_of_a_row, lacks_partition, places_of, rule_of
 from airflow_provider_genesys.sinks.postgres.session import Cursor
-from airflow_provider_genesys.sinks.postgres.table import Table
-from airflow_provider_genesys.sinks.postgres.types import InexactValue
+from airflow_provider_genesys.sinks.postgres.tables.children import Children
+from airflow_provider_genesys.sinks.postgres.tables.table import Table
+from airflow_provider_genesys.sinks.postgres.tables.types import InexactValue
 from airflow_provider_genesys.source.records import DeadLetter
 
 

@@ -35,17 +35,17 @@ from airflow_provider_genesys.pipeline.replay import (
     account,
     judge,
 )
-from airflow_provider_genesys.sinks.postgres.children import children_there
 from airflow_provider_genesys.sinks.postgres.dead_letters import identify
 from airflow_provider_genesys.sinks.postgres.encoding import legible
 from airflow_provider_genesys.sinks.postgres.errors import is_of_a_row
 from airflow_provider_genesys.sinks.postgres.ledger import Ledger
 from airflow_provider_genesys.sinks.postgres.poison import search
-from airflow_provider_genesys.sinks.postgres.schema import check, columns_of, find_key
 from airflow_provider_genesys.sinks.postgres.session import Connection, Cursor, Session
-from airflow_provider_genesys.sinks.postgres.table import Table
-from airflow_provider_genesys.sinks.postgres.target import Target
-from airflow_provider_genesys.sinks.postgres.types import near_columns
+from airflow_provider_genesys.sinks.postgres.tables.children import children_there
+from airflow_provider_genesys.sinks.postgres.tables.schema import check, columns_of, find_key
+from airflow_provider_genesys.sinks.postgres.tables.table import Table
+from airflow_provider_genesys.sinks.postgres.tables.target import Target
+from airflow_provider_genesys.sinks.postgres.tables.types import near_columns
 from airflow_provider_genesys.sinks.postgres.upsert import Landed, lineage
 from airflow_provider_genesys.sinks.postgres.window import shared_lock
 

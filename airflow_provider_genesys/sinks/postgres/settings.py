@@ -9,9 +9,9 @@ from psycopg import sql
 
 from airflow_provider_genesys.exceptions import ConfigurationError
 from airflow_provider_genesys.sinks.dead_letters import RawBytes
-from airflow_provider_genesys.sinks.postgres.columns import check_names
-from airflow_provider_genesys.sinks.postgres.partitions import Partitions
 from airflow_provider_genesys.sinks.postgres.staging import Publish
+from airflow_provider_genesys.sinks.postgres.tables.columns import check_names
+from airflow_provider_genesys.sinks.postgres.tables.partitions import Partitions
 from airflow_provider_genesys.sinks.postgres.window import WriteMode
 
 

@@ -22,11 +22,11 @@ from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
 from airflow_provider_genesys.pipeline.load import Batch, Load
 from airflow_provider_genesys.sinks.dead_letters import DeadLetterRaw, RawBytes
 from airflow_provider_genesys.sinks.postgres.attempt import Attempt
-from airflow_provider_genesys.sinks.postgres.partitions import PartitionBy, Partitions
 from airflow_provider_genesys.sinks.postgres.session import Connection, Session
 from airflow_provider_genesys.sinks.postgres.settings import PostgresSettings
 from airflow_provider_genesys.sinks.postgres.staging import Publish
-from airflow_provider_genesys.sinks.postgres.tables import Tables
+from airflow_provider_genesys.sinks.postgres.tables.of_load import Tables
+from airflow_provider_genesys.sinks.postgres.tables.partitions import PartitionBy, Partitions
 from airflow_provider_genesys.sinks.postgres.window import WriteMode
 
 

@@ -20,22 +20,22 @@ from airflow_provider_genesys.exceptions import ConfigurationError, SnapshotShru
 from airflow_provider_genesys.pipeline.certificate import Certificate
 from airflow_provider_genesys.pipeline.load import Batch, Load
 from airflow_provider_genesys.sinks.postgres.attempt import Attempt
-from airflow_provider_genesys.sinks.postgres.columns import (
+from airflow_provider_genesys.sinks.postgres.ledger import HeldRow
+from airflow_provider_genesys.sinks.postgres.session import Connection, Cursor, Session
+from airflow_provider_genesys.sinks.postgres.settings import PostgresSettings
+from airflow_provider_genesys.sinks.postgres.sink import PostgresSink
+from airflow_provider_genesys.sinks.postgres.tables.columns import (
     EXPORT,
     LONGEST_NAME,
     SHARD,
     TYPES,
     column_names,
 )
-from airflow_provider_genesys.sinks.postgres.evolve import evolve
-from airflow_provider_genesys.sinks.postgres.ledger import HeldRow
-from airflow_provider_genesys.sinks.postgres.schema import create_table, ensure
-from airflow_provider_genesys.sinks.postgres.session import Connection, Cursor, Session
-from airflow_provider_genesys.sinks.postgres.settings import PostgresSettings
-from airflow_provider_genesys.sinks.postgres.sink import PostgresSink
-from airflow_provider_genesys.sinks.postgres.tables import Tables
-from airflow_provider_genesys.sinks.postgres.target import Target
-from airflow_provider_genesys.sinks.postgres.types import check_exact
+from airflow_provider_genesys.sinks.postgres.tables.evolve import evolve
+from airflow_provider_genesys.sinks.postgres.tables.of_load import Tables
+from airflow_provider_genesys.sinks.postgres.tables.schema import create_table, ensure
+from airflow_provider_genesys.sinks.postgres.tables.target import Target
+from airflow_provider_genesys.sinks.postgres.tables.types import check_exact
 from airflow_provider_genesys.sinks.postgres.upsert import Landed
 from airflow_provider_genesys.sinks.postgres.window import NOTHING_REMOVED, Removed
 

@@ -13,8 +13,8 @@ from airflow_provider_genesys.exceptions import AccountError, SinkRefusedError
 from airflow_provider_genesys.pipeline.load import Load
 from airflow_provider_genesys.sinks.postgres.errors import describe, is_of_a_row
 from airflow_provider_genesys.sinks.postgres.session import Cursor
-from airflow_provider_genesys.sinks.postgres.target import Target
-from airflow_provider_genesys.sinks.postgres.types import InexactValue, inexact
+from airflow_provider_genesys.sinks.postgres.tables.target import Target
+from airflow_provider_genesys.sinks.postgres.tables.types import InexactValue, inexact
 from airflow_provider_genesys.sinks.postgres.upsert import Landed, Upsert
 
 Publish = Literal["batches", "atomic"]

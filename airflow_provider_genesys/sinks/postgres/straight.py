@@ -11,8 +11,8 @@ from typing import Any
 
 from psycopg import sql
 
-from airflow_provider_genesys.sinks.postgres.columns import CONTRACT, EXPORT, LOADED, OFFSET, SHARD, SUBMITTED
-from airflow_provider_genesys.sinks.postgres.target import Target
+from airflow_provider_genesys.sinks.postgres.tables.columns import CONTRACT, EXPORT, LOADED, OFFSET, SHARD, SUBMITTED
+from airflow_provider_genesys.sinks.postgres.tables.target import Target
 
 _COPY = "COPY {target} ({columns}) FROM STDIN (FORMAT BINARY)"
 _LONGEST_WAIT = 64

@@ -18,7 +18,7 @@ from airflow_provider_genesys.contracts.contract import (
     resolve,
 )
 from airflow_provider_genesys.exceptions import ContractError
-from airflow_provider_genesys.sinks.postgres.columns import check_contract
+from airflow_provider_genesys.sinks.postgres.tables.columns import check_contract
 
 WHOLE = """\
 name: calls

@@ -19,12 +19,12 @@ from psycopg.adapt import Dumper
 from psycopg.postgres import types
 from psycopg.pq import Format
 
-from airflow_provider_genesys.sinks.postgres.columns import OFFSET, TYPES
 from airflow_provider_genesys.sinks.postgres.errors import STAGE, is_transient
 from airflow_provider_genesys.sinks.postgres.session import Connection, Cursor
 from airflow_provider_genesys.sinks.postgres.straight import Straight
-from airflow_provider_genesys.sinks.postgres.target import Target
-from airflow_provider_genesys.sinks.postgres.types import InexactValue, inexact
+from airflow_provider_genesys.sinks.postgres.tables.columns import OFFSET, TYPES
+from airflow_provider_genesys.sinks.postgres.tables.target import Target
+from airflow_provider_genesys.sinks.postgres.tables.types import InexactValue, inexact
 from airflow_provider_genesys.sinks.postgres.upsert import Landed, Upsert
 
 _STAGE = f"DROP TABLE IF EXISTS {{stage}}; CREATE TEMPORARY TABLE {STAGE} ({{columns}}) ON COMMIT DROP"

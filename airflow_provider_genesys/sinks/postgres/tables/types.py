@@ -14,8 +14,8 @@ from psycopg import sql
 
 from airflow_provider_genesys.contracts.contract import Contract
 from airflow_provider_genesys.exceptions import SinkRefusedError
-from airflow_provider_genesys.sinks.postgres.columns import LINEAGE, TYPES, column_names
 from airflow_provider_genesys.sinks.postgres.session import Cursor
+from airflow_provider_genesys.sinks.postgres.tables.columns import LINEAGE, TYPES, column_names
 
 # Of each column the type below all domains, with its modifier.
 _HELD = """

@@ -6,9 +6,9 @@ from psycopg import errors, sql
 
 from airflow_provider_genesys.contracts.contract import Contract
 from airflow_provider_genesys.exceptions import SinkRefusedError
-from airflow_provider_genesys.sinks.postgres.columns import TYPES, column_names
-from airflow_provider_genesys.sinks.postgres.schema import columns_of
 from airflow_provider_genesys.sinks.postgres.session import Cursor
+from airflow_provider_genesys.sinks.postgres.tables.columns import TYPES, column_names
+from airflow_provider_genesys.sinks.postgres.tables.schema import columns_of
 
 SHORT_WAIT = b"SET LOCAL lock_timeout = '1s'"
 """Anyone who waits to alter a table makes all its readers wait behind it; so it gives up soon, and tries again."""

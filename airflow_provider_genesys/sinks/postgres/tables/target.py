@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from psycopg import sql
 
 from airflow_provider_genesys.contracts.contract import Contract
-from airflow_provider_genesys.sinks.postgres.columns import (
+from airflow_provider_genesys.sinks.postgres.ranking import EARLIER, LATER, SHOWN
+from airflow_provider_genesys.sinks.postgres.tables.columns import (
     CONTRACT,
     EXPORT,
     LOADED,
@@ -16,8 +17,7 @@ from airflow_provider_genesys.sinks.postgres.columns import (
     SUBMITTED,
     column_names,
 )
-from airflow_provider_genesys.sinks.postgres.ranking import EARLIER, LATER, SHOWN
-from airflow_provider_genesys.sinks.postgres.types import Near
+from airflow_provider_genesys.sinks.postgres.tables.types import Near
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,16 @@ from typing import Any
 from airflow_provider_genesys.contracts.contract import Column, Contract
 from airflow_provider_genesys.exceptions import ConfigurationError, ContractError
 from airflow_provider_genesys.pipeline.load import Batch, Load
-from airflow_provider_genesys.sinks.postgres.children import children_of
-from airflow_provider_genesys.sinks.postgres.columns import column_names
 from airflow_provider_genesys.sinks.postgres.dead_letters import DeadLetters
-from airflow_provider_genesys.sinks.postgres.evolve import evolve
 from airflow_provider_genesys.sinks.postgres.ledger import Ledger
-from airflow_provider_genesys.sinks.postgres.schema import (
+from airflow_provider_genesys.sinks.postgres.session import Cursor
+from airflow_provider_genesys.sinks.postgres.settings import PostgresSettings
+from airflow_provider_genesys.sinks.postgres.shards import Shards, check_options
+from airflow_provider_genesys.sinks.postgres.staging import Staging
+from airflow_provider_genesys.sinks.postgres.tables.children import children_of
+from airflow_provider_genesys.sinks.postgres.tables.columns import column_names
+from airflow_provider_genesys.sinks.postgres.tables.evolve import evolve
+from airflow_provider_genesys.sinks.postgres.tables.schema import (
     check,
     create_target,
     ensure,
@@ -21,13 +25,9 @@ from airflow_provider_genesys.sinks.postgres.schema import (
     ensure_schema,
     find_key,
 )
-from airflow_provider_genesys.sinks.postgres.session import Cursor
-from airflow_provider_genesys.sinks.postgres.settings import PostgresSettings
-from airflow_provider_genesys.sinks.postgres.shards import Shards, check_options
-from airflow_provider_genesys.sinks.postgres.staging import Staging
-from airflow_provider_genesys.sinks.postgres.table import Table
-from airflow_provider_genesys.sinks.postgres.target import Target
-from airflow_provider_genesys.sinks.postgres.types import near_columns, takes_binary
+from airflow_provider_genesys.sinks.postgres.tables.table import Table
+from airflow_provider_genesys.sinks.postgres.tables.target import Target
+from airflow_provider_genesys.sinks.postgres.tables.types import near_columns, takes_binary
 from airflow_provider_genesys.sinks.postgres.window import remove_older
 
 _RAW = Column("_raw", "@raw", "json", description="The record as it came")

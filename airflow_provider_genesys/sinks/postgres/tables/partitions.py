@@ -11,9 +11,9 @@ from psycopg import errors, sql
 
 from airflow_provider_genesys.contracts.contract import Contract
 from airflow_provider_genesys.exceptions import ConfigurationError, ContractError, SinkRefusedError
-from airflow_provider_genesys.sinks.postgres.columns import LONGEST_NAME
-from airflow_provider_genesys.sinks.postgres.schema import create_target, is_partitioned
 from airflow_provider_genesys.sinks.postgres.session import Cursor
+from airflow_provider_genesys.sinks.postgres.tables.columns import LONGEST_NAME
+from airflow_provider_genesys.sinks.postgres.tables.schema import create_target, is_partitioned
 
 log = logging.getLogger(__name__)
 

@@ -9,8 +9,15 @@ from psycopg import errors, sql
 from airflow_provider_genesys.contracts.contract import Contract
 from airflow_provider_genesys.exceptions import SinkRefusedError
 from airflow_provider_genesys.pipeline.load import Load
-from airflow_provider_genesys.sinks.postgres.columns import LINEAGE, LOADED, SUBMITTED, TYPES, column_names, key_choices
 from airflow_provider_genesys.sinks.postgres.session import Cursor
+from airflow_provider_genesys.sinks.postgres.tables.columns import (
+    LINEAGE,
+    LOADED,
+    SUBMITTED,
+    TYPES,
+    column_names,
+    key_choices,
+)
 
 # Any number, as long as all who create these tables take the same.
 _CREATING = 7_436_397_397

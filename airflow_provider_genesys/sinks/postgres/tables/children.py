@@ -16,7 +16,8 @@ from airflow_provider_genesys.contracts.child import Child
 from airflow_provider_genesys.contracts.column import snake_case
 from airflow_provider_genesys.exceptions import ConfigurationError
 from airflow_provider_genesys.pipeline.load import Load
-from airflow_provider_genesys.sinks.postgres.columns import (
+from airflow_provider_genesys.sinks.postgres.session import Cursor
+from airflow_provider_genesys.sinks.postgres.tables.columns import (
     EXPORT,
     OFFSET,
     ORDINAL,
@@ -25,9 +26,8 @@ from airflow_provider_genesys.sinks.postgres.columns import (
     child_column_names,
     child_name,
 )
-from airflow_provider_genesys.sinks.postgres.schema import columns_of, create_table, ensure
-from airflow_provider_genesys.sinks.postgres.session import Cursor
-from airflow_provider_genesys.sinks.postgres.types import check_exact
+from airflow_provider_genesys.sinks.postgres.tables.schema import columns_of, create_table, ensure
+from airflow_provider_genesys.sinks.postgres.tables.types import check_exact
 
 _WRITTEN = """
 SELECT t.{key}::text, t.{offset} FROM {target} AS t
