@@ -255,7 +255,8 @@ def test_only_the_loads_of_the_window_are_replayed(lake: Lake) -> None:
     before = lake.replayed(since=DAY - timedelta(days=2), until=DAY)
     within = lake.replayed(since=DAY, until=DAY + timedelta(days=1))
 
-    assert (before.letters, within.letters) == (0, 4)
+    behind = lake.replayed(since=DAY + timedelta(days=1), until=DAY + timedelta(days=3))
+    assert (before.letters, within.letters, behind.loads) == (0, 4, 0)
 
 
 def test_a_letter_that_tells_another_window_hides_no_load(lake: Lake) -> None:
@@ -351,6 +352,36 @@ def test_a_replay_that_a_newer_one_has_overtaken_commits_nothing(lake: Lake) -> 
 
     assert accounts[1].replayed == 1
     assert len(lake.rows()) == 10
+
+
+def test_a_replay_that_a_load_overtakes_before_it_is_published_leaves_the_manifest_of_the_load(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_up(lake)
+    again = make_load("export-2")
+    manifests: list[dict[str, Any]] = []
+
+    def overtaken(step: str) -> None:
+        if step == failpoints.LEDGER_WRITTEN and not manifests:
+            manifests.append({})
+            lake.load(again, [make_batch(again, range(8))])
+            manifests.append(lake.manifest())
+
+    monkeypatch.setattr(failpoints, "hook", overtaken)
+    with pytest.raises(FencedError):
+        lake.replayed()
+
+    assert lake.manifest() == manifests[1]
+    assert len(lake.rows()) == 8
+
+
+def test_a_replay_ends_the_uploads_that_others_have_left(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_up(lake)
+    ended: list[str] = []
+    monkeypatch.setattr(lake.store, "abort_uploads", ended.append)
+    lake.replayed()
+    assert f"{LOAD}00000/" in ended
+    assert "_dead_letters/dt=2026-11-01/load-1/00000/" in ended
 
 
 @pytest.mark.outcome("processes", "a replay of dead letters is killed, and run again", "recovers")

@@ -214,6 +214,18 @@ def test_a_row_that_postgresql_refuses_stays_open_with_that_reason(warehouse: Wa
     assert (fourth["state"], fourth["stage"], fourth["rule"]) == ("open", "sink", "check-violation")
 
 
+def test_a_row_that_is_refused_as_late_as_at_the_commit_stays_open(warehouse: Warehouse) -> None:
+    set_up(warehouse)
+    warehouse.execute("CREATE TABLE known (id text PRIMARY KEY)")
+    warehouse.execute("INSERT INTO known SELECT recording_id FROM recordings")
+    warehouse.execute("INSERT INTO known VALUES ('recording-0000004')")
+    warehouse.execute("ALTER TABLE recordings ADD FOREIGN KEY (recording_id) REFERENCES known INITIALLY DEFERRED")
+
+    account = replayed(warehouse)
+
+    assert (account.replayed, account.broken["foreign-key-violation"]) == (1, 1)
+
+
 def test_letters_without_their_bytes_stay_as_they_are(warehouse: Warehouse) -> None:
     load = make_load()
     warehouse.load(load, [letters_of(load, {3: record(3)})], dead_letter_raw="drop")
@@ -238,7 +250,8 @@ def test_only_the_loads_of_the_window_are_replayed(warehouse: Warehouse) -> None
     before = replayed(warehouse, since=DAY - timedelta(days=2), until=DAY)
     within = replayed(warehouse, since=DAY, until=DAY + timedelta(days=1))
 
-    assert (before.letters, within.letters) == (0, 3)
+    behind = replayed(warehouse, since=DAY + timedelta(days=1), until=DAY + timedelta(days=3))
+    assert (before.letters, within.letters, behind.loads) == (0, 3, 0)
 
 
 @pytest.mark.outcome("processes", "a replay of dead letters is killed, and run again", "recovers")
