@@ -159,7 +159,7 @@ def test_an_archive_that_is_another_one_now_is_not_joined(shore: Shore) -> None:
     data = shore.archive()
     broken(shore, data, after=int(2.5 * shore.piece))
     other = data[: 2 * shore.piece - 10] + b"0123456789" + data[2 * shore.piece :]
-    with pytest.raises(SourceChangedError, match=f"export-1.*before byte {2 * shore.piece} are others"):
+    with pytest.raises(SourceChangedError, match=f"export-1.*before byte {2 * shore.piece} have changed"):
         shore.land(other)
     assert not [key for key in shore.listed() if key.endswith("_manifest.json")]
     assert shore.land(other, restart=True).attempts == 1
