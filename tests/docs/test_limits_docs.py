@@ -17,7 +17,9 @@ ROW = re.compile(
 
 
 def rows() -> list[re.Match[str]]:
-    table = PAGE.read_text().split("<!-- limits: tests/docs/test_limits_docs.py -->")[1].split("<!-- limits: end -->")[0]
+    table = (
+        PAGE.read_text().split("<!-- limits: tests/docs/test_limits_docs.py -->")[1].split("<!-- limits: end -->")[0]
+    )
     lines = [line for line in table.splitlines() if line.startswith("| ")][1:]
     found = [ROW.match(line) for line in lines]
     assert all(found), lines[found.index(None)]

@@ -42,6 +42,7 @@ USERS = {"admin": "admin", GUEST: "viewer"}
 @pytest.fixture(scope="session")
 def loads(postgres: PostgresServer, s3: S3Server, airflow_db: Path) -> Iterator[None]:
     """Four days of recordings, one of them failed and one at work; two days of details, one of them with a hole."""
+    forget_runs()
     dsn = postgres.create_database("ui")
     bucket = s3.create_bucket(f"ui-{os.getpid()}")
     connections = {"POSTGRES_DEFAULT": {**postgres.connection(), "schema": "ui"}, "AWS_DEFAULT": s3.connection()}
@@ -62,6 +63,19 @@ def loads(postgres: PostgresServer, s3: S3Server, airflow_db: Path) -> Iterator[
         details(FIRST, dag_id=HIDDEN, table="hidden")
         interrupt(at_work, "load_into_postgres")
         yield
+
+
+def forget_runs() -> None:
+    """Remove what other tests of this session have run: the pages would show it."""
+    from airflow.models.dagrun import DagRun
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.models.xcom import XComModel
+    from airflow.utils.session import create_session
+    from sqlalchemy import delete
+
+    with create_session() as session:
+        for table in (XComModel, TaskInstance, DagRun):
+            session.execute(delete(table))
 
 
 def recordings(day: datetime, bucket: str, **loading: Any) -> Any:
@@ -159,9 +173,9 @@ def client(server: str) -> Iterator[dict[str, httpx.Client]]:
         one.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Debian's Chromium, without a window."""
+    """Debian's Chromium, without a window. Playwright's event loop must not outlast the file: others have their own."""
     found = shutil.which("chromium")
     assert found, "Chromium is not installed: CI=true ./run test installs it, or apt-get install chromium"
     with sync_playwright() as playwright:

@@ -92,7 +92,7 @@ def of_range(number: int, count: int, start: int, end: int) -> dict[str, Any]:
         (changed(2, delivery="at-least-once"), "'delivery'"),
         (changed(2, source=Identity(300, '"another"')), "'source'"),
         (changed(3, source=Identity(301, '"etag"')), "'source'"),
-        (changed(2, shard=None), "of no shard"),
+        (changed(2, shard=None), "to no shard"),
         (changed(2, **of_range(2, 3, 101, 200)), "bytes 100 and 101"),
         (changed(2, **of_range(2, 3, 99, 200)), "bytes 100 and 99"),
         (changed(2, **of_range(2, 3, 100, 199)), "bytes 199 and 200"),
@@ -106,7 +106,7 @@ def of_range(number: int, count: int, start: int, end: int) -> dict[str, Any]:
 )
 @pytest.mark.parametrize("as_summaries", [False, True])
 def test_what_is_not_one_whole_is_not_joined(found: list[Certificate], says: str, as_summaries: bool) -> None:
-    with pytest.raises(AccountError, match=f"not one whole: .*{says}"):
+    with pytest.raises(AccountError, match=f"do not make one whole: .*{says}"):
         join_summaries([one.summary() for one in found]) if as_summaries else join_certificates(found)
 
 
