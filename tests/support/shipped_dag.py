@@ -6,6 +6,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from airflow_provider_genesys.sensors.export import GenesysExportSensor
+
 if TYPE_CHECKING:
     from airflow.sdk import DAG
 
@@ -26,4 +28,6 @@ def shipped_dag(dag_id: str) -> DAG:
         task.retry_delay = timedelta(0)
         if hasattr(task, "poll_interval"):
             task.poll_interval = 0.05
+        elif task.is_mapped and issubclass(task.operator_class, GenesysExportSensor):
+            task.partial_kwargs["poll_interval"] = 0.05
     return dag
