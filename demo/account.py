@@ -52,7 +52,7 @@ def show_sink(sink: str, certificates: Sequence[dict[str, Any]], size: int | Non
     seconds = sum(certificate["seconds"] for certificate in certificates)
     size = size or sum(certificate["bytes_read"] for certificate in certificates)
     print(f"\n  {sink}")
-    print(f"    lies in  {certificates[0]['location']}")
+    print(f"    is in    {certificates[0]['location']}")
     print(f"    records  {counts['read']:,} read = {counts['written']:,} written")
     print(f"             + {counts['dead_letters']:,} set aside + {counts['duplicates']:,} duplicates")
     print(

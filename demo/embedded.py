@@ -71,7 +71,7 @@ class Embedded:
         return dict(found)
 
     def objects(self) -> dict[str, bytes]:
-        """Return what lies in the bucket, by key."""
+        """Return what is in the bucket, by key."""
         client = self.s3.client()
         pages = client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET)
         keys = [entry["Key"] for page in pages for entry in page.get("Contents", [])]

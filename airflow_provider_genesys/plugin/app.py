@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 from airflow.utils.session import create_session
 from fastapi import Depends, FastAPI, HTTPException, Request, Response
@@ -71,13 +70,11 @@ def _static(name: str) -> FileResponse:
 def _loads(
     request: Request,
     user: GetUserDep,
-    dag_id: Annotated[str | None, "of this DAG only"] = None,
-    since: datetime | None = None,
-    until: datetime | None = None,
+    dag_id: str | None = None,
 ) -> dict[str, Any]:
     with create_session() as session:
         may_see = readable(request, user, [dag_id] if dag_id else rows.dag_ids(session))
-        found = rows.task_instances(session, may_see, since, until)
+        found = rows.task_instances(session, may_see)
     return {**overview(found), "dags": may_see, "cut": len(found) >= rows.MOST}
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from datetime import datetime
 from typing import Any
 
 from airflow.models.dagrun import DagRun
@@ -43,23 +42,13 @@ def dag_ids(session: Session) -> list[str]:
     return sorted({*session.scalars(named), *session.scalars(marked)})
 
 
-def task_instances(
-    session: Session, dag_ids: Iterable[str], since: datetime | None = None, until: datetime | None = None
-) -> list[dict[str, Any]]:
-    """Return the task instances of these DAGs' loads, the newest run first, each with its :data:`XCOMS`.
-
-    :param since: of runs after this time only.
-    :param until: of runs up to this time only.
-    """
+def task_instances(session: Session, dag_ids: Iterable[str]) -> list[dict[str, Any]]:
+    """Return the task instances of these DAGs' loads, the newest run first, each with its :data:`XCOMS`."""
     named = TaskInstance.operator.like("Genesys%")
     marked = select(XComModel.dag_run_id).where(
         XComModel.key == _MARK, XComModel.dag_run_id == DagRun.id, XComModel.task_id == TaskInstance.task_id
     )
     chosen = _joined().where(TaskInstance.dag_id.in_(list(dag_ids)), or_(named, marked.exists()))
-    if since is not None:
-        chosen = chosen.where(DagRun.run_after >= since)
-    if until is not None:
-        chosen = chosen.where(DagRun.run_after <= until)
     return _with_xcoms(session, chosen.order_by(DagRun.run_after.desc()).limit(MOST))
 
 

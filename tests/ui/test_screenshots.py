@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
 if TYPE_CHECKING:
     import httpx
@@ -20,9 +20,11 @@ def run_of(client: dict[str, httpx.Client], day: str, task: str) -> str:
     return str(found[0]).replace("+", "%2B")
 
 
-def test_pictures(page: Page, server: str, client: dict[str, httpx.Client], request: pytest.FixtureRequest) -> None:
+def test_pictures(request: pytest.FixtureRequest) -> None:
     if (folder := request.config.getoption("--screenshots")) is None:
         pytest.skip("asked for by ./run screenshots")
+    # Only now, so that a plain run starts no API server for it.
+    page, server, client = (request.getfixturevalue(name) for name in ("page", "server", "client"))
     tab = f"{server}/dags/genesys_recordings_daily/runs/{{}}/tasks/{{}}/plugin/genesys-load"
     pictures = {
         "loads": (f"{server}/plugin/genesys-loads", "Genesys loads"),
