@@ -13,16 +13,16 @@ from airflow_provider_genesys.tasks.rendered import mapping, required, words
 
 
 class GenesysWriteListsOperator(BaseOperator):
-    """Write, beside the manifest of a load in S3 or Azure Blob, lists of exactly its objects for warehouses.
+    """Write, beside the manifest of a finished load in an object store, lists of exactly its objects for warehouses.
 
-    Redshift gets a manifest for COPY; Snowflake gets groups of at most 1,000 files, each with its COPY INTO. See
-    ``docs/warehouses.md``. A replay of dead letters adds parts: run this task again after it.
+    The argument ``lists`` of the loading operators writes the same. This operator is for loads of an earlier day, for
+    loads in shards, and after a replay of dead letters, which adds parts. See ``docs/warehouses.md``.
 
-    XCom ``return_value`` is {location, export_id, lists: {table: {warehouse: url}}, rows: {table: number}}. ``table``
-    is ``rows``, or the name of one of the contract's children.
+    XCom ``return_value`` is {location, export_id, lists: {table: {"rows": number, warehouse: url}}}. ``table`` is
+    ``rows``, or the name of one of the contract's children.
 
     :param certificate: what the loading operator returned. (templated)
-    :param lists: ``redshift``, ``snowflake`` or both. (templated)
+    :param lists: some of ``redshift``, ``snowflake`` and ``bigquery``. (templated)
     :param conn_id: the connection to the store; default ``aws_default`` or ``wasb_default``. (templated)
     """
 
@@ -45,5 +45,5 @@ class GenesysWriteListsOperator(BaseOperator):
             given = mapping(self.certificate, "certificate")
             location = str(required(given.get("location"), "the certificate's location"))
             store, folder = open_folder(location, self.conn_id)
-            written = write_lists(store, folder, words(self.lists, "lists", ()))
-        return {"location": location, "export_id": written.export_id, "lists": written.urls, "rows": written.rows}
+            export_id, written = write_lists(store, folder, words(self.lists, "lists", ()))
+        return {"location": location, "export_id": export_id, "lists": written}

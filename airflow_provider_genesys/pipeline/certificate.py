@@ -47,6 +47,9 @@ class Certificate:
     """The shards that the archive was loaded in, in order, without gap or overlap. Empty if it was loaded in one
     piece."""
     parts: list[dict[str, Any]] = field(default_factory=list)
+    lists: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """URLs of the lists for warehouses, by table and warehouse; ``rows`` is the number of the table's rows. Empty
+    unless lists were asked for."""
     rules: dict[str, int] = field(default_factory=dict)
     """Dead letters by rule."""
     drift: list[Drift] = field(default_factory=list)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from airflow_provider_genesys.exceptions import ConfigurationError
@@ -51,6 +51,7 @@ class S3Sink(ObjectSink):
     :param partition_format: names the partition below the prefix, in strftime's letters, by the window's start in UTC.
     :param dead_letter_raw: ``encrypt``, ``keep`` or ``drop`` the bytes of rejected records.
     :param encrypt: encrypts the bytes of a record; needed for ``encrypt``.
+    :param lists: warehouses to write lists for, beside the manifest; see :mod:`.warehouse_lists`.
     :param extra_args: see :data:`EXTRA_ARGS`.
     :raises ConfigurationError: a setting is unknown or out of range.
     """
@@ -69,6 +70,7 @@ class S3Sink(ObjectSink):
         partition_format: str = DAY,
         dead_letter_raw: DeadLetterRaw = "encrypt",
         encrypt: Callable[[bytes], bytes] | None = None,
+        lists: Sequence[str] = (),
         extra_args: dict[str, Any] | None = None,
     ) -> None:
         extra = extra_args or {}
@@ -76,7 +78,15 @@ class S3Sink(ObjectSink):
         if retries < 0:
             raise ConfigurationError(f"retries is {retries}; it has to be 0 or more.")
         settings = ObjectSettings(
-            prefix, output_format, part_size, fencing, dead_letter_raw, encrypt, child_files, partition_format
+            prefix,
+            output_format,
+            part_size,
+            fencing,
+            dead_letter_raw,
+            encrypt,
+            child_files,
+            partition_format,
+            lists,
         )
         super().__init__(lambda: S3Store(client(), bucket, retries=retries, extra_args=extra), settings)
 

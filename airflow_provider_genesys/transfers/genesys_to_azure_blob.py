@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_genesys.hooks.object_store import azure_container, letters_of
-from airflow_provider_genesys.tasks.rendered import required
+from airflow_provider_genesys.tasks.rendered import required, words
 from airflow_provider_genesys.transfers.loader import ExportLoader
 from airflow_provider_genesys.transfers.object_store import GenesysExportToObjectStoreOperator, OutputFormat
 
@@ -23,6 +23,7 @@ class AzureBlobLoader(ExportLoader):
         *ExportLoader.template_fields,
         "container_name",
         "blob_prefix",
+        "lists",
         "wasb_conn_id",
     )
 
@@ -35,6 +36,7 @@ class AzureBlobLoader(ExportLoader):
         part_size: int = 64 * 1024 * 1024,
         child_files: bool = True,
         partition_format: str = "dt=%Y-%m-%d",
+        lists: Sequence[str] = (),
         extra_args: dict[str, Any] | None = None,
         wasb_conn_id: str = "wasb_default",
         **kwargs: Any,
@@ -46,6 +48,7 @@ class AzureBlobLoader(ExportLoader):
         self.part_size = part_size
         self.child_files = child_files
         self.partition_format = partition_format
+        self.lists = lists
         self.extra_args = extra_args
         self.wasb_conn_id = wasb_conn_id
 
@@ -62,6 +65,7 @@ class AzureBlobLoader(ExportLoader):
             partition_format=self.partition_format,
             dead_letter_raw=self.dead_letter_raw,
             encrypt=self.encrypt,
+            lists=words(self.lists, "lists", ()),
             extra_args=self.extra_args or {},
         )
 
@@ -95,6 +99,8 @@ class GenesysExportToAzureBlobOperator(AzureBlobLoader, GenesysExportToObjectSto
         separate files, below ``<prefix>_<child>``.
     :param partition_format: name of the partition below the prefix: ``name=value`` in strftime's letters, from the
         window's start in UTC, e.g. ``year=%Y/month=%m/day=%d``. A window that was loaded before keeps its partition.
+    :param lists: warehouses that get a list of exactly the load's objects, beside the manifest: ``snowflake``.
+        See ``docs/warehouses.md``. (templated)
     :param extra_args: settings for each blob that is written: ``standard_blob_tier``, ``encryption_scope``,
         ``metadata``, ``tags``.
     :param wasb_conn_id: the Azure connection, as ``WasbHook`` reads it. (templated)

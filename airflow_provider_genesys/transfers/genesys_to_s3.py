@@ -10,7 +10,7 @@ from airflow.sdk import BaseOperatorLink
 from airflow_provider_genesys.hooks.aws import client
 from airflow_provider_genesys.hooks.object_store import letters_of
 from airflow_provider_genesys.links.s3 import GenesysS3PrefixLink
-from airflow_provider_genesys.tasks.rendered import required
+from airflow_provider_genesys.tasks.rendered import required, words
 from airflow_provider_genesys.transfers.loader import ExportLoader
 from airflow_provider_genesys.transfers.object_store import GenesysExportToObjectStoreOperator, OutputFormat
 
@@ -27,6 +27,7 @@ class S3Loader(ExportLoader):
         *ExportLoader.template_fields,
         "s3_bucket",
         "s3_prefix",
+        "lists",
         "aws_conn_id",
     )
     operator_extra_links: Collection[BaseOperatorLink] = (
@@ -44,6 +45,7 @@ class S3Loader(ExportLoader):
         fencing: Literal["conditional", "none"] = "conditional",
         child_files: bool = True,
         partition_format: str = "dt=%Y-%m-%d",
+        lists: Sequence[str] = (),
         extra_args: dict[str, str] | None = None,
         aws_conn_id: str | None = "aws_default",
         **kwargs: Any,
@@ -56,6 +58,7 @@ class S3Loader(ExportLoader):
         self.fencing = fencing
         self.child_files = child_files
         self.partition_format = partition_format
+        self.lists = lists
         self.extra_args = extra_args
         self.aws_conn_id = aws_conn_id
 
@@ -74,6 +77,7 @@ class S3Loader(ExportLoader):
             partition_format=self.partition_format,
             dead_letter_raw=self.dead_letter_raw,
             encrypt=self.encrypt,
+            lists=words(self.lists, "lists", ()),
             extra_args=self.extra_args or {},
         )
 
@@ -105,6 +109,8 @@ class GenesysExportToS3Operator(S3Loader, GenesysExportToObjectStoreOperator):
         separate files, below ``<prefix>_<child>``.
     :param partition_format: name of the partition below the prefix: ``name=value`` in strftime's letters, from the
         window's start in UTC, e.g. ``year=%Y/month=%m/day=%d``. A window that was loaded before keeps its partition.
+    :param lists: warehouses that get a list of exactly the load's objects, beside the manifest: ``redshift``,
+        ``snowflake``. See ``docs/warehouses.md``. (templated)
     :param extra_args: settings for each object that is written: ``ServerSideEncryption``, ``SSEKMSKeyId``,
         ``StorageClass``, ``Tagging`` and the like.
     :param aws_conn_id: the AWS connection. (templated)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from airflow.sdk import Context
@@ -12,6 +13,7 @@ from airflow_provider_genesys.cloud.exports.registry import family
 from airflow_provider_genesys.exceptions import ConfigurationError
 from airflow_provider_genesys.tasks.checkpoint_mirror import CheckpointMirror
 from airflow_provider_genesys.tasks.reconcile import SinkView, view_of_folder
+from airflow_provider_genesys.tasks.rendered import words
 from airflow_provider_genesys.tasks.result import open_archive
 from airflow_provider_genesys.transfers.base import GenesysExportTransferOperator
 
@@ -30,6 +32,7 @@ class GenesysExportToObjectStoreOperator(GenesysExportTransferOperator):
     """Load an export into an object store, or with ``output_format="raw"`` land its archive unchanged."""
 
     output_format: OutputFormat
+    lists: Sequence[str]
 
     @abstractmethod
     def make_landing(self) -> RawLanding:
@@ -65,6 +68,10 @@ class GenesysExportToObjectStoreOperator(GenesysExportTransferOperator):
         return self.report(context, certificate, load.contract)
 
     def _check_landable(self, load: Load) -> None:
+        if words(self.lists, "lists", ()):
+            raise ConfigurationError(
+                "output_format='raw' lands an archive, which has no rows to list: leave out lists."
+            )
         if load.shard:
             raise ConfigurationError("output_format='raw' lands an archive whole. Leave out shard.")
         if isinstance(family(load.kind, self.hook.config), PagedFamily):

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from airflow_provider_genesys.contracts.contract import Contract
-from airflow_provider_genesys.exceptions import AccountError, SinkUnavailableError
+from airflow_provider_genesys.exceptions import AccountError, ConfigurationError, SinkUnavailableError
 from airflow_provider_genesys.failpoints import (
     CHECKED,
     CLAIMED,
@@ -34,6 +34,13 @@ from airflow_provider_genesys.sinks.objects.parts import Part, PartWriter
 from airflow_provider_genesys.sinks.objects.row_parts import Cut, RowParts, WrittenParts, joined, rows_of
 from airflow_provider_genesys.sinks.objects.settings import ObjectSettings
 from airflow_provider_genesys.sinks.objects.shards import withdraw
+from airflow_provider_genesys.sinks.objects.warehouse_lists import (
+    ROWS,
+    WrittenLists,
+    check_warehouses,
+    keys_of,
+    write_lists_of,
+)
 from airflow_provider_genesys.stores.base import ObjectStore, Stored, below
 from airflow_provider_genesys.stores.read_through import read_through
 from airflow_provider_genesys.times import now, parse_time
@@ -68,6 +75,7 @@ class Attempt:
     def __init__(self, load: Load, settings: ObjectSettings, store: ObjectStore, *, restart: bool) -> None:
         self._settings = settings
         self._store = store
+        _check_lists(store.url, settings, load)
         rows_of(settings.output_format, load, load.contract)  # an unusable format is an error before anything is read
         named = settings.prefix, load, settings.output_format
         partition, name = partition_of(load, settings.partition_format), uuid.uuid4().hex
@@ -136,10 +144,13 @@ class Attempt:
         # Stale objects were listed before this, so objects of a newer attempt cannot be among them.
         self._ledger.confirm(self.entry)
         failpoint(CHECKED)
-        closed = self._landed(certificate)
+        tables = {ROWS: self.entry.parts, **self.entry.children}
+        lists = write_lists_of(self._store, self._layout.load, tables, self._settings.lists)
+        closed = self._landed(certificate, lists)
         self._write_manifest(closed)
         failpoint(MANIFEST_WRITTEN)
-        for key in stored.keys() - {part.key for part in listed} - {self._layout.manifest}:
+        kept = {self._layout.manifest, *keys_of(self._store.url, lists)}
+        for key in stored.keys() - {part.key for part in listed} - kept:
             self._store.delete(key)
         self._abort_uploads()
         failpoint(CLEANED)
@@ -238,14 +249,24 @@ class Attempt:
         lists = {"children": self.entry.children, "dead_letters": self.entry.dead_letters}
         write_manifest(self._store, self._layout.manifest, certificate, **lists, replayed=self.entry.replayed)
 
-    def _landed(self, certificate: Certificate) -> Certificate:
+    def _landed(self, certificate: Certificate, lists: WrittenLists) -> Certificate:
         return certificate.accounted(
             self.entry.checkpoint.counts if self.entry.checkpoint else Counts(),
             location=f"{self._store.url}/{self._layout.load}",
             parts=[asdict(part) for part in self.entry.parts],
             submitted_at=self.entry.submitted_at,
             attempts=self.entry.attempts,
+            lists=lists if self._settings.lists else {},
         )
+
+
+def _check_lists(url: str, settings: ObjectSettings, load: Load) -> None:
+    if settings.lists and load.shard:
+        raise ConfigurationError(
+            "lists are of a whole load. Leave them out of the shards, and let GenesysWriteListsOperator follow them."
+        )
+    if settings.lists:
+        check_warehouses(url, settings.lists)
 
 
 def _rows(parts: Iterable[Part]) -> int:

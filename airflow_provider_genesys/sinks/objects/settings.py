@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -33,6 +33,7 @@ class ObjectSettings:
     :param dead_letter_raw: how a dead letter's bytes are stored; see :class:`.dead_letters.RawBytes`.
     :param encrypt: encrypts them; needed for ``dead_letter_raw="encrypt"``.
     :param partition_format: name of the partition in strftime's letters, from the window's start in UTC.
+    :param lists: warehouses to write lists for; see :mod:`.warehouse_lists`.
     :raises ConfigurationError: a setting is unknown or out of range.
     """
 
@@ -44,6 +45,7 @@ class ObjectSettings:
     encrypt: Callable[[bytes], bytes] | None = None
     child_files: bool = True
     partition_format: str = DAY
+    lists: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         check_prefix(self.prefix)

@@ -161,6 +161,7 @@ OBJECTS: dict[str, Row] = {
     "part_size": Row(7_000_000, of_sink("part_size")),
     "child_files": Row(value=False, look=of_sink("child_files"), expected=False),
     "partition_format": Row("month=%m", of_sink("partition_format")),
+    "lists": Row(("snowflake",), of_sink("lists")),
     "extra_args": Row({"Metadata": {"a": "b"}}, of_sink("extra_args")),
 }
 S3: dict[str, Row] = {
@@ -384,7 +385,7 @@ LANDED: dict[str, Row] = {
     **{name: OF_ONE[name] for name in ("handle", "on_clear", "source_conn_id", "source_prefix")},
     "genesys_conn_id": Row("mine", lambda seen: seen.of("hook")["conn_id"]),
 }
-NOT_OF_BYTES = {"output_format", "child_files"}
+NOT_OF_BYTES = {"output_format", "child_files", "lists"}
 LANDINGS: list[Table] = [
     (GenesysExportToS3Operator, {**RAW, **S3_PLACE}, {**LANDED, **S3}, NOT_OF_BYTES),
     (GenesysExportToAzureBlobOperator, {**RAW, **AZURE_PLACE}, {**LANDED, **AZURE}, NOT_OF_BYTES),
