@@ -21,6 +21,7 @@ INSTEAD = {
     "lies in": "is in",
     "stands": "is, represents",
     "mended": "repaired, corrected",
+    "set aside": "rejected, becomes a dead letter",
 }
 WORDS = re.compile(rf"\b({'|'.join(INSTEAD)})\b", re.IGNORECASE)
 EXCEPTIONS = {

@@ -80,7 +80,7 @@ with DAG(
         "s3_bucket": Param("genesys", type="string", title="S3 bucket"),
         "s3_prefix": Param(KIND, type="string", title="S3 prefix"),
         "max_dead_letter_ratio": Param(
-            0.01, type="number", minimum=0, maximum=1, title="Share of conversations that may be set aside"
+            0.01, type="number", minimum=0, maximum=1, title="Share of conversations that may become dead letters"
         ),
     },
     render_template_as_native_obj=True,

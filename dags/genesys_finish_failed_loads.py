@@ -36,7 +36,9 @@ with DAG(
         "table": Param("genesys_recordings", type="string", title="PostgreSQL table"),
         "s3_bucket": Param("genesys", type="string", title="S3 bucket"),
         "s3_prefix": Param("recordings", type="string", title="S3 prefix"),
-        "max_dead_letter_ratio": Param(0.01, type="number", minimum=0, maximum=1, title="Share that may be set aside"),
+        "max_dead_letter_ratio": Param(
+            0.01, type="number", minimum=0, maximum=1, title="Share that may become dead letters"
+        ),
     },
     render_template_as_native_obj=True,
     tags=["genesys", "recordings"],

@@ -3,7 +3,7 @@
 
 Creates a recording job that exports the recordings of one UTC day through the organisation's *AWS S3 Recording Bulk
 Actions Integration*, starts it when Genesys has found the recordings, and waits for its end. What the job says of
-itself becomes a row of a PostgreSQL table; the recordings that it could not export are set aside, id by id.
+itself becomes a row of a PostgreSQL table; the recordings that it could not export are rejected, id by id.
 
 * **Runs** every day at three in the morning UTC, for the day `delay_days` before the data interval: Genesys may need
   48 hours before a job finds a recording.

@@ -7,7 +7,7 @@ metadata, key, bytes and SHA-256. What is there already is not fetched again.
 
 * **Runs** every day at four in the morning UTC, for the day before.
 * **Backfill** from the UI: *Trigger* → *Backfill*.
-* **Set aside**: recordings that Genesys gives no media for, or leaves out because they hold sensitive data.
+* **Rejected**: recordings that Genesys gives no media for, or leaves out because they hold sensitive data.
 * **Large amounts** are better exported by Genesys itself: see the DAG `genesys_recording_bulk_export`.
 
 Connections: `genesys_default`, `postgres_default`, `aws_default`. Permissions: see `docs/recording-media.md`.
@@ -52,7 +52,7 @@ with DAG(
         "s3_bucket": Param("genesys", type="string", title="S3 bucket"),
         "s3_prefix": Param(KIND, type="string", title="S3 prefix"),
         "max_dead_letter_ratio": Param(
-            0.1, type="number", minimum=0, maximum=1, title="Share of recordings that may be set aside"
+            0.1, type="number", minimum=0, maximum=1, title="Share of recordings that may become dead letters"
         ),
     },
     render_template_as_native_obj=True,

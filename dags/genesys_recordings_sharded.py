@@ -57,7 +57,7 @@ with DAG(
             type="number",
             minimum=0,
             maximum=1,
-            title="Share of records that may be set aside",
+            title="Share of records that may become dead letters",
             description="Of all shards together.",
         ),
     },

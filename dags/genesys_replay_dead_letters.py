@@ -1,7 +1,7 @@
 """
 ### Genesys Cloud: read dead letters again
 
-Records that a load has set aside are read through today's contract. What becomes rows lands in the table, bucket,
+Records that a load has rejected are read through today's contract. What becomes rows lands in the table, bucket,
 container or queue that the load filled; what still fails stays open. Nothing is downloaded, and nothing is lost.
 
 * **When**: after a contract was mended, a column of the table was widened, or a constraint was dropped.

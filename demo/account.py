@@ -54,13 +54,13 @@ def show_sink(sink: str, certificates: Sequence[dict[str, Any]], size: int | Non
     print(f"\n  {sink}")
     print(f"    is in    {certificates[0]['location']}")
     print(f"    records  {counts['read']:,} read = {counts['written']:,} written")
-    print(f"             + {counts['dead_letters']:,} set aside + {counts['duplicates']:,} duplicates")
+    print(f"             + {counts['dead_letters']:,} rejected + {counts['duplicates']:,} duplicates")
     print(
         f"    took     {seconds:.1f} s, {size / seconds / 1e6:.1f} MB/s, peak memory "
         f"{max(certificate['peak_memory_mb'] for certificate in certificates):.0f} MB (Airflow included)"
     )
     for rules in (certificate["rules"] for certificate in certificates if certificate["rules"]):
-        print(f"    set aside: {', '.join(f'{rule} ({number})' for rule, number in rules.items())}")
+        print(f"    rejected: {', '.join(f'{rule} ({number})' for rule, number in rules.items())}")
 
 
 def show_xcoms(xcoms: XComs) -> None:

@@ -44,7 +44,7 @@ class Bulk:
     failed: list[str]
     """Ids of the recordings that Genesys could not export."""
     dead_letters: list[str]
-    """Ids of the recordings that were set aside."""
+    """Ids of the recordings that were rejected."""
     requests: Counter[str]
     """About recording jobs, by method."""
 
@@ -59,7 +59,7 @@ class Bulk:
         if self.rows != self.jobs or len(self.rows) != total(self.certificates, "written"):
             yield f"PostgreSQL: it tells of {self.rows}, and Genesys of {self.jobs}"
         if self.dead_letters != self.failed:
-            yield f"PostgreSQL: {self.dead_letters} set aside, but Genesys could not export {self.failed}"
+            yield f"PostgreSQL: {self.dead_letters} rejected, but Genesys could not export {self.failed}"
         for job in self.jobs:
             found, *ended = job.counts
             if (job.state, found, sum(ended)) != ("FULFILLED", expected, expected):
@@ -73,7 +73,7 @@ class Bulk:
             print(f"    {job.state}: {explanation}")
             for name, number in zip(COUNTS, job.counts, strict=True):
                 print(f"    {name:<25}{number:>6,}")
-        print("\n  set aside, since Genesys could not export them")
+        print("\n  rejected, since Genesys could not export them")
         for recording in self.dead_letters:
             print(f"    recording {recording}")
         asked = ", ".join(f"{number} {method}" for method, number in sorted(self.requests.items()))

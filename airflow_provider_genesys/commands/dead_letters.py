@@ -1,4 +1,4 @@
-"""``dead-letters``: what was set aside, why, its bytes, and what today's contract would make of it."""
+"""``dead-letters``: which records were rejected, why, their bytes, and what today's contract would make of them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from airflow_provider_genesys.commands.output import AsJson, print_rows, say
 from airflow_provider_genesys.commands.places import Place, PlaceConnection, Row, open_place
 from airflow_provider_genesys.exceptions import DeadLetterError, NotFoundError
 
-app = typer.Typer(no_args_is_help=True, help="What was set aside: list, show, export, or try again without writing.")
+app = typer.Typer(no_args_is_help=True, help="Rejected records: list, show, export, or try again without writing.")
 
 LoadId = Annotated[str | None, typer.Option(help="Only those of this load.")]
 GenesysConnection = Annotated[str, typer.Option(help="The Genesys connection, whose client secret encrypted them.")]
@@ -112,7 +112,7 @@ def _judged(letters: Iterable[Row], contract: str | None, opened: Any) -> Iterat
         key = read_pii_key(chosen.pii_key) if chosen.hashes else None
         found = judge([letter], chosen, _moment(letter["processed_at"]), opened, key)
         for failed in found.failed.values():
-            yield "still set aside", failed.rule
+            yield "still rejected", failed.rule
         if found.offsets:
             yield "a row", letter["rule"]
         if found.unreadable:

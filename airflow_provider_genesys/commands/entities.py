@@ -46,7 +46,7 @@ def check(
     file: Annotated[Path, typer.Argument(help="The YAML file that declares a listing of your own.")],
     conn_id: Annotated[str, typer.Option(help="The Genesys connection.")] = "genesys_default",
 ) -> None:
-    """Read the first page of a listing of your own, and say what fits. Exit 1 where a record would be set aside.
+    """Read the first page of a listing of your own, and say what fits. Exit 1 where a record would be rejected.
 
     Example: airflow-genesys entities check include/prompts.yaml
     """

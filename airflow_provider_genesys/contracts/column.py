@@ -42,7 +42,7 @@ class Column:
     :param path: where in the record its value lies: ``queue.id``; ``participants[0].userId`` of the first element of a
         list; ``participants[].userId`` of each, as a JSON list. Or :data:`PROCESSED_AT`.
     :param type: see :data:`ColumnType`.
-    :param required: a record without it is set aside. Other columns become null.
+    :param required: a record without it is rejected. Other columns become null.
     :param description: for the table's comment and the docs.
     :param default: what replaces a value that is missing or null; of the column's type.
     :param pii: see :data:`Pii`.

@@ -136,7 +136,7 @@ class _Reading:
         if text is None or (value == "" and column.name == self._contract.key):
             return self._absent(column, text)
         if _NUL.search(text):
-            self._set_aside("nul-character", f"{column.path} holds a NUL character, which PostgreSQL cannot store.")
+            self._reject("nul-character", f"{column.path} holds a NUL character, which PostgreSQL cannot store.")
             return None
         if not is_of_kind(column.type, text):
             self._result.surprises.append(Surprise(_path(column), "type", text, None, column))
@@ -150,7 +150,7 @@ class _Reading:
     def _other_type(self, path: Path, text: bytes, column: Column | None, rule: str, message: str) -> Mode | None:
         """Note a value of a wrong type. Return the mode that applies; None if a variant column takes the value."""
         if _NUL.search(text):
-            self._set_aside("nul-character", f"{'.'.join(path)} holds a NUL character, which PostgreSQL cannot store.")
+            self._reject("nul-character", f"{'.'.join(path)} holds a NUL character, which PostgreSQL cannot store.")
         wanted = self._contract.modes.type
         variant = variant_of(self._contract, path, text, column) if wanted == "evolve" else None
         if variant and variant in self._contract.columns:
@@ -191,7 +191,7 @@ class _Reading:
             surprise = replace(surprise, mode="quarantine")
         self._result.surprises.append(surprise)
         if surprise.mode == "quarantine":
-            self._set_aside(rule, message)
+            self._reject(rule, message)
         return surprise.mode
 
     def _protected(self, column: Column, value: Any) -> Any:
@@ -201,10 +201,10 @@ class _Reading:
         try:
             return protect(value)
         except (msgspec.MsgspecError, ValueError, RecursionError):
-            self._set_aside("wrong-type", f"{column.path} cannot be read as JSON, so it cannot be {column.pii}ed.")
+            self._reject("wrong-type", f"{column.path} cannot be read as JSON, so it cannot be {column.pii}ed.")
             return None
 
-    def _set_aside(self, rule: str, message: str) -> None:
+    def _reject(self, rule: str, message: str) -> None:
         self._result.error = self._result.error or RecordError(rule, message)
 
 

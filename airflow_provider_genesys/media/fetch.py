@@ -253,7 +253,7 @@ def _wanted(recording: Recording, metadata: dict[str, Any], kept: KeptRecording 
 
 
 def _check_outage(refused: Sequence[RecordError], recordings: int) -> None:
-    """Set no recording of a page aside if the store or Genesys fails for all of them."""
+    """Reject no recording of a page if the store or Genesys fails for all of them."""
     unavailable = [error for error in refused if error.rule == UNAVAILABLE]
     if len(unavailable) == recordings >= _OUTAGE:
         raise SourceUnavailableError(f"None of {recordings} recordings can be had. The first error: {unavailable[0]}")

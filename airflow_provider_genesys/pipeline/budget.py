@@ -37,7 +37,7 @@ class Budget:
             return
         reasons = ", ".join(f"{rule} ({count})" for rule, count in Counter(account.rules).most_common(3))
         raise DeadLetterBudgetError(
-            f"{dead_letters} of {read} records of export {account.export_id} were set aside, more than {limit} "
+            f"{dead_letters} of {read} records of export {account.export_id} were rejected, more than {limit} "
             f"allows. Most frequent: {reasons or 'refused by the sink'}. What was committed of them is kept as dead "
             "letters: look at them, correct the contract or raise the limit, and clear the task."
         )

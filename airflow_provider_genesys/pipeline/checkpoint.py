@@ -41,7 +41,7 @@ class Counts:
         if self.read != self.written + self.dead_letters + self.duplicates:
             raise AccountError(
                 f"The account does not close at {where}: {self.read} records read, but {self.written} written, "
-                f"{self.dead_letters} set aside and {self.duplicates} duplicates. Please report this as a bug."
+                f"{self.dead_letters} rejected and {self.duplicates} duplicates. Please report this as a bug."
             )
 
 

@@ -49,7 +49,7 @@ class Progress:
         records = checkpoint.counts.read - self._start.counts.read
         parts = [
             f"{checkpoint.counts.read:,} records",
-            f"{checkpoint.counts.dead_letters:,} set aside",
+            f"{checkpoint.counts.dead_letters:,} rejected",
             f"{done / seconds / 1e6:.1f} MB/s",
             f"{records / seconds:,.0f} records/s",
             f"peak memory {peak_memory_mb():.0f} MB",

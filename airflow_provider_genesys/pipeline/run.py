@@ -45,11 +45,11 @@ class Options:
 
     :param batch_size: records in a batch, at most.
     :param flush_interval: seconds after which a batch goes to the sink even if it is not full.
-    :param max_dead_letters: records that may be set aside before the load fails; None for any number.
-    :param max_dead_letter_ratio: share of the records that may be set aside, 0 to 1; None for any share.
+    :param max_dead_letters: dead letters allowed before the load fails; None for any number.
+    :param max_dead_letter_ratio: share of the records that may become dead letters, 0 to 1; None for any share.
     :param allow_empty: whether an export without records is a success.
     :param restart: load from the beginning, even if the sink has a checkpoint.
-    :param max_record_bytes: a longer record is set aside.
+    :param max_record_bytes: a longer record is rejected.
     :param completeness: the number of records that Genesys reports, and what happens if it differs.
     :param allow_unused_protected: whether a load is a success if no record has a value at a path that the contract
         protects.

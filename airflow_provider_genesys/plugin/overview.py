@@ -10,7 +10,7 @@ from typing import Any
 from airflow_provider_genesys.plugin.shown import WORST_FIRST, Row, loads_of, status_of, verdict_of
 
 DEAD_LETTER_SHARE = 0.01
-"""Share of a load's records that may be set aside before the page asks a person to look."""
+"""Share of a load's records that may become dead letters before the page asks a person to look."""
 _LEAST = 3
 """Windows of a series from which its rhythm is known."""
 _MOST = 2_000
@@ -163,7 +163,7 @@ def _reasons(load: Shown) -> Iterator[dict[str, str]]:
     if (share := _brief(load)["dead_letter_share"]) > DEAD_LETTER_SHARE:
         rules = ", ".join(f"{rule}: {n:,}" for rule, n in (load.get("rules") or {}).items())
         yield {
-            "why": f"{share:.1%} of the records were set aside ({rules}).",
+            "why": f"{share:.1%} of the records were rejected ({rules}).",
             "todo": "Look at them, then replay them.",
         }
     if fields := [str(one["field"]) for one in load.get("drift") or () if one["kind"] == "unknown"]:

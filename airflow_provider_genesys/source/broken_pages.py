@@ -1,4 +1,4 @@
-"""Reads a page in which the text of single records is broken: those are set aside later, and the others are loaded."""
+"""Reads a page in which the text of single records is broken: those are rejected later, and the others are loaded."""
 
 from __future__ import annotations
 

@@ -57,8 +57,8 @@ class GenesysExportTransferOperator(ExportLoader):
     :param batch_size: records in a batch, at most.
     :param flush_interval: seconds after which a batch goes to the sink even if it is not full.
     :param page_size: records in a page, for kinds whose result is pages; a page is held in memory, and costs a request.
-    :param max_dead_letters: records that may be set aside before the load fails; None for any number. (templated)
-    :param max_dead_letter_ratio: share of the records that may be set aside, 0 to 1; None for any share. (templated)
+    :param max_dead_letters: dead letters allowed before the load fails; None for any number. (templated)
+    :param max_dead_letter_ratio: share of records that may be dead letters, 0 to 1; None for any share. (templated)
     :param dead_letter_raw: what is kept of a rejected record: ``encrypt`` (its bytes, encrypted with the connection's
         client secret), ``keep`` (in clear, without the values that the contract protects) or ``drop``.
     :param allow_empty: whether an export without records is a success.

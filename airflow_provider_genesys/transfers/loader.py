@@ -156,7 +156,7 @@ class ExportLoader(BaseOperator):
         return ""
 
     def letters_at(self, certificate: Certificate) -> str:
-        """Return where what the load has set aside can be looked at: a query or a place."""
+        """Return where what the load has rejected can be looked at: a query or a place."""
         return f"the dead letters of load {certificate.load_id}"
 
     def sink_view(self, contract: Contract) -> SinkView | None:  # noqa: ARG002 - for sinks that can be read back
@@ -272,7 +272,7 @@ class ExportLoader(BaseOperator):
         summary = certificate.summary()
         counts, rules = certificate.counts, ", ".join(f"{rule}: {n:,}" for rule, n in certificate.rules.items())
         self.log.info(
-            "Export %s, %s to %s, is in %s: %s records read, %s written, %s duplicates, %s set aside%s.%s",
+            "Export %s, %s to %s, is in %s: %s records read, %s written, %s duplicates, %s rejected%s.%s",
             *(certificate.export_id, certificate.window_start, certificate.window_end, certificate.location),
             *(f"{n:,}" for n in (counts.read, counts.written, counts.duplicates, counts.dead_letters)),
             f" ({rules})" if rules else "",

@@ -12,7 +12,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "troubleshooting.md"
 GROUPS = {"GenesysError", "CloudError", "ExportError", "SourceError", "SinkError"}
 """Classes that are never raised themselves."""
 NO_END = {"RecordError"}
-"""What sets a record aside, and ends no task."""
+"""What rejects a record, and ends no task."""
 
 
 def table() -> str:

@@ -61,7 +61,7 @@ def test_loads_and_dead_letters_of_each_place(
         assert main(["dead-letters", "show", place, load["load_id"], str(broken["source_offset"])]) == 0
         assert "not-json" in capsys.readouterr().out
         assert main(["dead-letters", "replay", place]) == 0
-        assert "still set aside" in capsys.readouterr().out
+        assert "still rejected" in capsys.readouterr().out
         assert said(capsys, "dead-letters", "list", place, "--json") == counted
 
 

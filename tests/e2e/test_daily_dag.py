@@ -50,7 +50,7 @@ def test_a_day_arrives_whole_in_both_sinks(warehouse: Warehouse) -> None:
         assert counts == {"written": len(rows), "dead_letters": sum(expected.broken.values()), "duplicates": 0}
 
 
-def test_set_aside_records_are_kept_with_their_reason(warehouse: Warehouse) -> None:
+def test_rejected_records_are_kept_with_their_reason(warehouse: Warehouse) -> None:
     warehouse.run(DAY)
     broken = sum(warehouse.genesys.expected().broken.values())
     kept = warehouse.query("SELECT source_offset, rule, message FROM genesys_dead_letters ORDER BY source_offset")

@@ -37,7 +37,7 @@ def asked(warehouse: Warehouse) -> int:
     return sum(seen.method == "GET" and seen.path == PATH for seen in warehouse.genesys.requests)
 
 
-def test_a_day_is_exported_once_and_what_failed_is_set_aside(
+def test_a_day_is_exported_once_and_what_failed_is_rejected(
     warehouse: Warehouse, capsys: pytest.CaptureFixture[str]
 ) -> None:
     genesys = warehouse.genesys

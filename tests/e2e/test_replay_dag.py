@@ -28,7 +28,7 @@ def example(language: str) -> str:
 
 
 def test_the_worked_example_of_the_docs(warehouse: Warehouse, tmp_path: Path) -> None:
-    """Look at what was set aside, mend contract and table as the page says, replay, replay again."""
+    """Look at what was rejected, mend contract and table as the page says, replay, replay again."""
     warehouse.run(DAY)
     before = len(warehouse.rows())
     look, mend = example("sql").split(";")[:2]

@@ -245,7 +245,7 @@ def broken_in(page: bytes, text: bytes, number: int) -> bytes:
 @pytest.mark.outcome("pages", "one conversation of a page is no JSON", "dead letter")
 @pytest.mark.parametrize("number", [0, 4, 9])
 @pytest.mark.parametrize("text", BROKEN_TEXTS)
-def test_a_conversation_whose_text_is_broken_is_set_aside_and_the_others_land(
+def test_a_conversation_whose_text_is_broken_is_rejected_and_the_others_land(
     scene: Scene, perfect: Any, text: str, number: int
 ) -> None:
     broken, rule = BROKEN_TEXTS[text]

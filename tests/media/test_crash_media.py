@@ -245,7 +245,7 @@ def test_media_in_azure_killed_within_a_large_file(large_azure_files: Scene, ste
 def test_every_step_of_media_is_killed_at(scene: Scene, large_files: Scene) -> None:
     assert scene.steps.keys() == STEPS.keys()
     assert large_files.steps.keys() - STEPS.keys() == OF_LARGE_FILES.keys()
-    assert scene.perfect["letters"], "something is set aside, too"
+    assert scene.perfect["letters"], "something is rejected, too"
 
 
 @pytest.mark.outcome("processes", "SIGKILL once or twice in a load of media, at random times", "recovers")

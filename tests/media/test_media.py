@@ -210,7 +210,7 @@ def test_a_transfer_that_is_cut_goes_on(scene: Scenes) -> None:
 
 @pytest.mark.outcome("download", "a media file is not there (404), or refused (403) for new URLs, too", "dead letter")
 @pytest.mark.parametrize("status", [403, 404])
-def test_a_file_that_the_store_refuses_is_set_aside(scene: Scenes, status: int) -> None:
+def test_a_file_that_the_store_refuses_is_rejected(scene: Scenes, status: int) -> None:
     at = scene()
     at.genesys.fail_next(MEDIA, status=status, times=9 if status == 403 else 1)
     records, refused = at.outcome(IDS[:1] if status == 403 else IDS[:2])
@@ -264,7 +264,7 @@ def test_a_page_in_place_of_media_is_asked_for_again(scene: Scenes, bad: str) ->
 @pytest.mark.usefixtures("quick")
 @pytest.mark.outcome("download", "the same for good, for one recording", "dead letter")
 @pytest.mark.parametrize("bad", BAD)
-def test_a_page_for_good_in_place_of_media_is_set_aside(scene: Scenes, bad: str) -> None:
+def test_a_page_for_good_in_place_of_media_is_rejected(scene: Scenes, bad: str) -> None:
     at, (headers, body) = scene(), BAD[bad]
     at.genesys.fail_next(only_file(at), status=200, headers=headers, body=body, times=99)
     records, refused = at.outcome(IDS[:4])
@@ -275,7 +275,7 @@ def test_a_page_for_good_in_place_of_media_is_set_aside(scene: Scenes, bad: str)
 
 @pytest.mark.usefixtures("quick")
 @pytest.mark.outcome("download", "500 for good, for one recording", "dead letter")
-def test_a_file_that_answers_500_for_ever_is_set_aside(scene: Scenes) -> None:
+def test_a_file_that_answers_500_for_ever_is_rejected(scene: Scenes) -> None:
     at = scene()
     at.genesys.fail_next(only_file(at), status=500, times=99)
     records, refused = at.outcome(IDS[:4])
@@ -286,7 +286,7 @@ def test_a_file_that_answers_500_for_ever_is_set_aside(scene: Scenes) -> None:
 
 @pytest.mark.usefixtures("quick")
 @pytest.mark.outcome("download", "500 for good, for all recordings of a page", "SourceUnavailableError")
-def test_an_outage_sets_nothing_aside(scene: Scenes) -> None:
+def test_an_outage_rejects_nothing(scene: Scenes) -> None:
     at = scene(recordings_each=3)
     at.genesys.fail_next(MEDIA, status=500, times=10_000)
     with pytest.raises(SourceUnavailableError, match="None of 12 recordings can be had"):
@@ -295,7 +295,7 @@ def test_an_outage_sets_nothing_aside(scene: Scenes) -> None:
 
 @pytest.mark.usefixtures("quick")
 @pytest.mark.outcome("download", "503 for good, for one recording", "SourceUnavailableError")
-def test_a_store_that_is_busy_sets_nothing_aside(scene: Scenes) -> None:
+def test_a_store_that_is_busy_rejects_nothing(scene: Scenes) -> None:
     at = scene()
     at.genesys.fail_next(only_file(at), status=503, times=99)
     with pytest.raises(SourceUnavailableError, match="503"):
@@ -315,7 +315,7 @@ def test_a_transcript_that_its_store_packed_is_stored_as_it_is(scene: Scenes, pa
 
 @pytest.mark.outcome("download", "media that cannot be unpacked", "dead letter")
 @pytest.mark.parametrize(("encoding", "body"), [("br", b"x" * 99), ("gzip", gzip.compress(b"x" * 99)[:-4])])
-def test_what_cannot_be_unpacked_is_set_aside(scene: Scenes, encoding: str, body: bytes) -> None:
+def test_what_cannot_be_unpacked_is_rejected(scene: Scenes, encoding: str, body: bytes) -> None:
     at = scene()
     at.genesys.fail_next(only_file(at), status=200, headers={"Content-Encoding": encoding}, body=body)
     records, refused = at.outcome(IDS[:2])
@@ -349,7 +349,7 @@ BROKEN = {
 
 @pytest.mark.outcome("jobs", "the metadata of one recording is no JSON", "dead letter")
 @pytest.mark.parametrize("text", BROKEN)
-def test_metadata_whose_text_is_broken_is_set_aside_and_the_others_arrive(scene: Scenes, text: str) -> None:
+def test_metadata_whose_text_is_broken_is_rejected_and_the_others_arrive(scene: Scenes, text: str) -> None:
     at = scene(recordings_each=2)
     path = f"/api/v2/conversations/{IDS[0]}/recordingmetadata"
     good = at.client.fetch(path)
@@ -366,7 +366,7 @@ def test_metadata_whose_text_is_broken_is_set_aside_and_the_others_arrive(scene:
 @pytest.mark.usefixtures("at_once")
 @pytest.mark.outcome("jobs", "400 or 500 for good, for one conversation", "dead letter")
 @pytest.mark.parametrize("status", [400, 500])
-def test_a_conversation_that_fails_for_ever_is_set_aside(scene: Scenes, status: int) -> None:
+def test_a_conversation_that_fails_for_ever_is_rejected(scene: Scenes, status: int) -> None:
     at = scene()
     at.genesys.fail_next(f"/api/v2/conversations/{IDS[1]}/recordingmetadata", status=status, times=99)
     [page] = at.pages(IDS[:4])
@@ -376,7 +376,7 @@ def test_a_conversation_that_fails_for_ever_is_set_aside(scene: Scenes, status: 
 
 @pytest.mark.usefixtures("at_once")
 @pytest.mark.outcome("jobs", "503 for good, for one conversation", "CloudUnavailableError")
-def test_a_conversation_that_meets_an_outage_is_not_set_aside(scene: Scenes) -> None:
+def test_a_conversation_that_meets_an_outage_is_not_rejected(scene: Scenes) -> None:
     at = scene()
     at.genesys.fail_next(f"/api/v2/conversations/{IDS[1]}/recordingmetadata", status=503, times=99)
     with pytest.raises(CloudUnavailableError):
@@ -385,7 +385,7 @@ def test_a_conversation_that_meets_an_outage_is_not_set_aside(scene: Scenes) -> 
 
 @pytest.mark.outcome("jobs", "400 or 500 for a batch with one recording in it", "dead letter")
 @pytest.mark.parametrize("status", [400, 500])
-def test_a_recording_that_spoils_its_batch_is_found_and_set_aside(scene: Scenes, status: int) -> None:
+def test_a_recording_that_spoils_its_batch_is_found_and_rejected(scene: Scenes, status: int) -> None:
     at, real = scene(recordings_each=5), CloudClient.request
     bad = _of(at, 1)[3]["id"]
 
@@ -422,7 +422,7 @@ def test_a_batch_has_ended_when_it_says_so_or_all_is_there(scene: Scenes, answer
 
 
 @pytest.mark.outcome("jobs", "a batch request gives an error for one recording, or leaves it out", "dead letter")
-def test_what_genesys_does_not_deliver_is_set_aside_with_the_reason(scene: Scenes) -> None:
+def test_what_genesys_does_not_deliver_is_rejected_with_the_reason(scene: Scenes) -> None:
     at = scene(sensitive=0.3)
     some = next(one for page in at.pages(IDS[:1]) for one in page.ids)
     assert some
@@ -469,7 +469,7 @@ def test_hostile_ids_name_one_object_below_the_prefix(scene: Scenes, hostile: st
     assert "?" not in name
 
 
-def test_an_id_that_no_store_takes_is_set_aside(scene: Scenes) -> None:
+def test_an_id_that_no_store_takes_is_rejected(scene: Scenes) -> None:
     with pytest.raises(RecordError) as refused:
         scene().store.key("c" * 1000, "r", "audio/ogg", 1)
     assert refused.value.rule == "id-too-long"

@@ -188,7 +188,7 @@ def test_days_that_genesys_refuses_are_no_lost_cursor(scene: Scenes) -> None:
 
 
 @pytest.mark.outcome("jobs", "recordings are retained that the list of the conversation leaves out", "dead letter")
-def test_what_is_retained_and_not_to_be_had_is_set_aside(scene: Scenes) -> None:
+def test_what_is_retained_and_not_to_be_had_is_rejected(scene: Scenes) -> None:
     at = scene(conversations=4)
     gone, hidden, *others = of_retention(at.client, 0, 500)(0, None).recordings
     at.genesys.media.gone.add(gone)

@@ -100,7 +100,7 @@ def test_discarding_a_required_value_leaves_it_missing() -> None:
 @pytest.mark.parametrize(
     ("kind", "rule"), [("unknown", "unknown-field"), ("type", "wrong-type"), ("missing", "missing-required")]
 )
-def test_quarantine_sets_the_record_aside(kind: str, rule: str) -> None:
+def test_quarantine_rejects_the_record(kind: str, rule: str) -> None:
     (rows,) = read([GOOD, RECORDS[kind]], contract(**{kind: "quarantine"}))
     assert [letter.rule for letter in rows.dead_letters] == [rule]
     assert len(rows.rows) == 1

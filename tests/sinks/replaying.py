@@ -95,7 +95,7 @@ def contract_of(kind: str) -> Contract:
 
 
 def letters_of(load: Load, records: Mapping[int, bytes], *, numbers: range = range(10)) -> Batch:
-    """A batch in which some records were set aside for a missing duration."""
+    """A batch in which some records were rejected for a missing duration."""
     batch = make_batch(load, numbers, dead=records)
     said = "contract", "missing-required", "durationMs is missing or null; the contract requires it."
     return replace(batch, dead_letters=[DeadLetter(number * LENGTH, raw, *said) for number, raw in records.items()])

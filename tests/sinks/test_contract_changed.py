@@ -26,7 +26,7 @@ from tests.sinks.warehouse import Warehouse, counts, write_all
 
 BEFORE = make_load()
 AFTER = make_load(load_id="load-2", contract=replace(RECORDINGS, version=2))
-SET_ASIDE = [1, 2, 13]
+REJECTED = [1, 2, 13]
 """Records that only the contract before takes: two that it has loaded before the pause, one behind it."""
 COMPLETE_ROWS = """
 SELECT r.recording_id, r._contract_version FROM recordings AS r JOIN genesys_ledger AS l
@@ -56,9 +56,9 @@ def test_postgres_begins_anew_and_complete_rows_are_those_of_the_new_contract(wa
     paused(warehouse)
     sink = warehouse.sink()
     assert sink.open(AFTER, restart=False) is None
-    last = write_all(sink, make_batches(AFTER, 20, size=5, dead=SET_ASIDE))
+    last = write_all(sink, make_batches(AFTER, 20, size=5, dead=REJECTED))
     assert sink.finish(make_certificate(AFTER, last)).counts == counts(20, dead_letters=3)
-    taken = [number for number in range(20) if number not in SET_ASIDE]
+    taken = [number for number in range(20) if number not in REJECTED]
     found = warehouse.execute(COMPLETE_ROWS)
     assert [tuple(row.values()) for row in found] == [(key, str(AFTER.contract)) for key in ids(taken)]
     assert {key: held for key, held in versions(warehouse).items() if held == str(BEFORE.contract)} == dict.fromkeys(
@@ -87,8 +87,8 @@ def test_postgres_has_rows_of_the_new_contract_alone_where_it_replaces_the_windo
 ) -> None:
     options = {"write_mode": "replace_window", "publish": publish}
     paused(warehouse, **options)
-    warehouse.load(AFTER, make_batches(AFTER, 20, size=5, dead=SET_ASIDE), **options)
-    taken = [number for number in range(20) if number not in SET_ASIDE]
+    warehouse.load(AFTER, make_batches(AFTER, 20, size=5, dead=REJECTED), **options)
+    taken = [number for number in range(20) if number not in REJECTED]
     assert versions(warehouse) == dict.fromkeys(ids(taken), str(AFTER.contract))
 
 
@@ -145,7 +145,7 @@ def test_s3_begins_anew_in_a_folder_of_its_own(
 ) -> None:
     pause_in_bucket(new_sink(), BEFORE)
     left = folder(client, bucket, BEFORE)
-    certificate = load_into_bucket(new_sink(), AFTER, batches_of(AFTER, 230, dead=SET_ASIDE))
+    certificate = load_into_bucket(new_sink(), AFTER, batches_of(AFTER, 230, dead=REJECTED))
     assert certificate.counts.read == 230
     assert certificate.attempts == 1
     listed = {part["key"] for part in certificate.parts}

@@ -416,7 +416,7 @@ def test_encryption_needs_a_function(warehouse: Warehouse) -> None:
 
 
 @pytest.mark.outcome("PostgreSQL", "a row that PostgreSQL refuses", "dead letter")
-def test_a_poisoned_row_is_set_aside_and_the_others_land(warehouse: Warehouse) -> None:
+def test_a_poisoned_row_is_rejected_and_the_others_land(warehouse: Warehouse) -> None:
     load = make_load()
 
     def row(number: int) -> tuple:
@@ -501,7 +501,7 @@ def test_dead_letters_that_somebody_deleted_meanwhile_fail_the_load(warehouse: W
     sink.open(load, restart=False)
     last = write_all(sink, make_batches(load, 10, size=5, dead=(2, 4, 7)))
     warehouse.execute("DELETE FROM genesys_dead_letters WHERE source_offset = %s", 4 * LENGTH)
-    with pytest.raises(AccountError, match=r"export-1: 3 records were set aside.*holds 2 of them"):
+    with pytest.raises(AccountError, match=r"export-1: 3 records were rejected.*holds 2 of them"):
         sink.finish(make_certificate(load, last))
     assert warehouse.ledger()["state"] == "loading"
     again = warehouse.load(load, make_batches(load, 10, size=5, dead=(2, 4, 7)), restart=True, publish=publish)

@@ -185,7 +185,7 @@ def test_a_publication_without_an_answer_is_looked_up(
 @pytest.mark.parametrize(
     "constraint", ["CHECK (duration_ms <> 21)", "EXCLUDE USING btree (duration_ms WITH =) WHERE (duration_ms = -1)"]
 )
-def test_what_a_row_breaks_by_itself_sets_it_aside_as_it_lands(warehouse: Warehouse, constraint: str) -> None:
+def test_what_a_row_breaks_by_itself_rejects_it_as_it_lands(warehouse: Warehouse, constraint: str) -> None:
     load = make_load()
     warehouse.sink().open(make_load(load_id="first"), restart=False)
     warehouse.execute(f"ALTER TABLE recordings ADD {constraint}, ALTER queue_name TYPE varchar(5) USING NULL")

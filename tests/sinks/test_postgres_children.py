@@ -146,7 +146,7 @@ def scores(load: Load, bad: int | None) -> Batch:
 
 @pytest.mark.outcome("PostgreSQL", "a child table refuses a value", "dead letter")
 @pytest.mark.parametrize(("statement", "bad", "rule", "where"), REFUSALS)
-def test_a_record_whose_child_is_refused_is_set_aside_whole_and_the_others_land(
+def test_a_record_whose_child_is_refused_is_rejected_whole_and_the_others_land(
     warehouse: Warehouse, statement: str, bad: int | None, rule: str, where: str
 ) -> None:
     load = make_load(contract=SCORED)

@@ -1,4 +1,4 @@
-"""A database in LATIN1: records that it cannot hold are set aside, and names that it cannot hold block nothing."""
+"""A database in LATIN1: records that it cannot hold are rejected, and names that it cannot hold block nothing."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def archive(count: int, **others: Any) -> bytes:
 @pytest.mark.outcome("PostgreSQL", "a record that the database's encoding cannot hold", "dead letter")
 @pytest.mark.parametrize("raw", ["keep", "encrypt"])
 @pytest.mark.parametrize("where", ["queue", "recordingId", "metadata"])
-def test_a_record_that_the_encoding_cannot_hold_is_set_aside(foreign: Warehouse, raw: str, where: str) -> None:
+def test_a_record_that_the_encoding_cannot_hold_is_rejected(foreign: Warehouse, raw: str, where: str) -> None:
     text = "žluťoučký 🐎 é"
     data = archive(5, r2={where: text if where == "recordingId" else {"name": text}}, r3={"durationMs": text})
 
@@ -92,8 +92,8 @@ def test_names_that_the_encoding_cannot_hold_block_nothing(foreign: Warehouse, m
     assert {column.path for column in certificate.evolved} == (
         {name for name in NAMES if "\\" not in name} if evolves else set()
     )
-    set_aside = len(NAMES) + 1 if "quarantine" in modes.values() else 0
-    assert (certificate.counts.written, certificate.counts.dead_letters) == (12 - set_aside, set_aside)
+    rejected = len(NAMES) + 1 if "quarantine" in modes.values() else 0
+    assert (certificate.counts.written, certificate.counts.dead_letters) == (12 - rejected, rejected)
     if evolves:
         [row] = foreign.execute("SELECT * FROM recordings WHERE recording_id = 'r9'")
         assert list(row.values()).count("y") + list(row.values()).count(b"y") == 2

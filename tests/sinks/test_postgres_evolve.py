@@ -76,7 +76,7 @@ def test_beside_the_table_each_attempt_of_a_load_that_evolves_begins_anew(wareho
     assert wrap_ups(warehouse) == ["code-0", "code-1", "code-2", "code-3"]
 
 
-def test_a_row_that_is_refused_is_set_aside_with_its_new_columns(warehouse: Warehouse) -> None:
+def test_a_row_that_is_refused_is_rejected_with_its_new_columns(warehouse: Warehouse) -> None:
     load, sink = make_load(), warehouse.sink()
     sink.open(load, restart=False)
     batch = evolved(load, range(3))

@@ -231,7 +231,7 @@ def test_a_server_that_becomes_read_only_is_told_and_nothing_is_lost(warehouse: 
 
 
 @pytest.mark.outcome("PostgreSQL", "a value that a narrower column does not take", "dead letter")
-def test_a_value_that_a_narrower_column_does_not_take_is_set_aside(warehouse: Warehouse) -> None:
+def test_a_value_that_a_narrower_column_does_not_take_is_rejected(warehouse: Warehouse) -> None:
     load = make_load()
     warehouse.sink().open(load, restart=False)
     warehouse.execute("ALTER TABLE recordings ALTER duration_ms TYPE smallint")

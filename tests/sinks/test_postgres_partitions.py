@@ -160,7 +160,7 @@ def test_a_partition_that_lacks_for_the_window_fails_the_load(warehouse: Warehou
     assert warehouse.dead_letters() == []
 
 
-def test_a_row_outside_of_the_window_that_no_partition_takes_is_set_aside(warehouse: Warehouse) -> None:
+def test_a_row_outside_of_the_window_that_no_partition_takes_is_rejected(warehouse: Warehouse) -> None:
     partitioned_by_hand(warehouse)
     warehouse.execute("ALTER TABLE recordings ADD PRIMARY KEY (recording_id, timestamp)")
     load = make_load()

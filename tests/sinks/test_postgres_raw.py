@@ -63,7 +63,7 @@ def test_each_record_is_kept_as_it_came(warehouse: Warehouse, bom: bytes, publis
     assert [row["duration_ms"] for row in warehouse.rows()] == [1, 2, 3]
 
 
-def test_a_record_that_jsonb_cannot_hold_is_set_aside(warehouse: Warehouse) -> None:
+def test_a_record_that_jsonb_cannot_hold_is_rejected(warehouse: Warehouse) -> None:
     load = make_load()
     batch = read(load, [record(1), record(2, unnamed="a\0b")])
     assert load_all(warehouse, load, batch).counts == counts(2, dead_letters=1)

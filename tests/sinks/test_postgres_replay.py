@@ -1,4 +1,4 @@
-"""Dead letters that are read again, through another contract, into the table that they were set aside from."""
+"""Dead letters that are read again, through another contract, into the table that they were meant for."""
 
 from __future__ import annotations
 

@@ -130,7 +130,7 @@ def test_row_level_security_is_heeded_the_long_way(logged: Warehouse) -> None:
     assert len(logged.rows()) == 8
 
 
-def test_a_poisonous_row_is_set_aside_and_the_others_go_on(logged: Warehouse) -> None:
+def test_a_poisonous_row_is_rejected_and_the_others_go_on(logged: Warehouse) -> None:
     logged.execute("ALTER TABLE recordings ADD CHECK (right(recording_id, 2) <> '05')")
     account = load(logged, make_load(), list(range(12)))
     assert account == vars(counts(12, dead_letters=1))

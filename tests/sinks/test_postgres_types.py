@@ -1,4 +1,4 @@
-"""Tables of the user's whose columns have other types than the contract: exact, set aside, or refused with the SQL."""
+"""Tables of the user's whose columns have other types than the contract: exact, rejected, or refused with the SQL."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def made(warehouse: Warehouse, kind: str, type_of_column: str) -> None:
         ("json", "json", [b'{"n": 1.10}'], [0]),
     ],
 )
-def test_a_value_is_held_as_it_is_or_set_aside(
+def test_a_value_is_held_as_it_is_or_rejected(
     warehouse: Warehouse, kind: str, type_of_column: str, values: list[Any], kept: list[int]
 ) -> None:
     made(warehouse, kind, type_of_column)

@@ -28,7 +28,7 @@ MANIFEST = "dt=2026-11-01/load-1/_manifest.json"
 
 
 def loaded(folder: Path, output_format: OutputFormat) -> FolderStore:
-    """250 records in three parts, two of them set aside."""
+    """250 records in three parts, two of them rejected."""
     load = make_load()
     run(
         LocalSink(folder, output_format, part_size=CUT, dead_letter_raw="keep"),  # type: ignore[arg-type]

@@ -88,7 +88,7 @@ def test_media_that_is_not_what_its_row_says_is_said(report: Media, problem: str
     ("report", "problem"),
     [
         (bulk(rows=[]), "PostgreSQL: it tells of []"),
-        (bulk(dead_letters=["other"]), "PostgreSQL: ['other'] set aside, but Genesys could not export ['lost']"),
+        (bulk(dead_letters=["other"]), "PostgreSQL: ['other'] rejected, but Genesys could not export ['lost']"),
         (bulk(failed=["lost", "and lost"]), "PostgreSQL: 2 records read, but the export has 3"),
         (bulk_of(Job("job", "READY", (10, 6, 3, 1))), "Genesys: Job(id='job', state='READY'"),
         (bulk_of(Job("job", "FULFILLED", (10, 6, 2, 1))), "Genesys: Job("),

@@ -22,10 +22,10 @@ function bar(label, pieces) {
 
 function account(counts) {
   const { read, written, dead_letters: dead, duplicates } = counts;
-  const text = `${number(read)} read = ${number(written)} written + ${number(dead)} set aside + ${number(duplicates)} duplicates`;
+  const text = `${number(read)} read = ${number(written)} written + ${number(dead)} rejected + ${number(duplicates)} duplicates`;
   return section("Account",
     element("p", { class: "sum" }, text, read === written + dead + duplicates ? "" : " (does not add up)"),
-    bar(text, [["written", written, "written"], ["set aside", dead, "dead"], ["duplicates", duplicates, "duplicates"]]));
+    bar(text, [["written", written, "written"], ["rejected", dead, "dead"], ["duplicates", duplicates, "duplicates"]]));
 }
 
 const section = (name, ...content) => element("section", { "aria-label": name }, element("h2", {}, name), ...content);
@@ -82,7 +82,7 @@ function complete(load) {
       card("Took", shared.duration(load.seconds)), card("Rate", rate ? `${shared.bytes(rate)}/s` : "–"),
       card("Attempts", number(load.attempts)), card("Memory", `${number(Math.round(load.peak_memory_mb))} MB`)),
     account(load.counts),
-    rules.length ? section("Set aside, by reason", pairs("Dead letters by rule", ["Rule", "Records"], rules.map(([rule, n]) => [rule, number(n)]))) : "",
+    rules.length ? section("Rejected, by reason", pairs("Dead letters by rule", ["Rule", "Records"], rules.map(([rule, n]) => [rule, number(n)]))) : "",
     load.drift.length ? section("Drift", pairs("How records differ from the contract", ["Field", "Records"],
       load.drift.map((one) => [`${one.field} (${one.kind})`, number(one.count)]))) : "",
     phases.length ? section("Phases",

@@ -7,7 +7,7 @@ const MEASURES = {
   records: ["Records read", (load) => load.counts?.read ?? null],
   bytes: ["Bytes read", (load) => load.bytes_read],
   seconds: ["Seconds of the last attempt", (load) => load.seconds],
-  dead_letter_share: ["Share of records set aside, in percent", (load) => 100 * load.dead_letter_share],
+  dead_letter_share: ["Share of records rejected, in percent", (load) => 100 * load.dead_letter_share],
   drift: ["Records that differ from the contract", (load) => load.drift],
 };
 const COLOURS = ["#2d7fd3", "#1f9a8a", "#8d63c9", "#c05600", "#b0892c", "#c22f2f", "#5b6b7d", "#3f9e4d"];
@@ -117,7 +117,7 @@ const COLUMNS = [
   { name: "Sink", of: (load) => load.sink },
   { name: "Read", number: true, of: (load) => number(load.counts?.read) },
   { name: "Written", number: true, of: (load) => number(load.counts?.written) },
-  { name: "Set aside", number: true, of: (load) => number(load.counts?.dead_letters) },
+  { name: "Rejected", number: true, of: (load) => number(load.counts?.dead_letters) },
   { name: "Took", number: true, of: (load) => shared.duration(load.seconds) },
 ];
 

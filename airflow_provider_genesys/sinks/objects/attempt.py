@@ -201,8 +201,8 @@ class Attempt:
             batch.contract,
             child_files=self._settings.child_files,
         )
-        aside = DeadLetterLines(self._letters)
-        letters = PartWriter(self._store, self._layout.dead_letter(start, cut, own_bytes), aside)
+        lines = DeadLetterLines(self._letters)
+        letters = PartWriter(self._store, self._layout.dead_letter(start, cut, own_bytes), lines)
         return _Gathered(start, start, cut, batch.contract, rows, letters, batch.checkpoint)
 
     def _committed(self, gathered: _Gathered) -> Checkpoint:

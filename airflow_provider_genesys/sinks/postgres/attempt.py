@@ -55,7 +55,7 @@ class Attempt:
         self._position = self.claim.checkpoint.position if self.claim.checkpoint else None
 
     def write(self, batch: Batch) -> Checkpoint:
-        """Commit one batch; rows that PostgreSQL refuses are set aside in the same transaction."""
+        """Commit one batch; rows that PostgreSQL refuses are rejected in the same transaction."""
         failpoint(WRITING)
         poison: dict[int, DeadLetter] = {}
         doing = self._doing(f"bytes {batch.start} to {batch.end}, {batch.records} records")
@@ -134,7 +134,7 @@ class Attempt:
             self._tables.children.replace(cursor, rows, offsets)
             letters = [*batch.dead_letters, *poison.values()]
             if letters:
-                self._dead_letters.set_aside(cursor, batch, letters)
+                self._dead_letters.keep(cursor, batch, letters)
             tally = Counts(batch.records, landed.written, len(letters), landed.duplicates)
             checkpoint = self._checkpoint(batch, held.counts + tally, poison)
             ledger.advance(cursor, checkpoint, held, landed)

@@ -1,4 +1,4 @@
-"""The table ``genesys_dead_letters``: records that were set aside, committed with their batch."""
+"""The table ``genesys_dead_letters``: dead letters, committed with their batch."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _COLUMNS = (
     "replayed_contract text",
     "PRIMARY KEY (load_id, target, shard, source_offset)",
 )
-_SET_ASIDE = """
+_INSERT = """
 INSERT INTO {table} (target, {names}) SELECT %(target)s, {names}
 FROM json_populate_recordset(NULL::{table}, %(rows)s)
 ON CONFLICT (load_id, target, shard, source_offset) DO UPDATE SET {renewed}
@@ -75,7 +75,7 @@ class DeadLetters:
             "shard": load.shard,
         }
         names = [sql.Identifier(name) for name in _NAMES]
-        self._set_aside = sql.SQL(_SET_ASIDE).format(
+        self._insert = sql.SQL(_INSERT).format(
             table=self.identifier,
             names=sql.SQL(", ").join(names),
             renewed=sql.SQL(", ").join(sql.SQL("{0} = excluded.{0}").format(name) for name in names),
@@ -88,29 +88,29 @@ class DeadLetters:
         return same
 
     def rehearse(self, cursor: Cursor) -> None:
-        """Set nothing aside, so that what is not allowed shows before anything is downloaded."""
-        cursor.execute(self._set_aside, {**self._load, "rows": "[]"})
+        """Insert nothing, so that what is not allowed shows before anything is downloaded."""
+        cursor.execute(self._insert, {**self._load, "rows": "[]"})
 
-    def set_aside(self, cursor: Cursor, batch: Batch, letters: Sequence[DeadLetter]) -> None:
+    def keep(self, cursor: Cursor, batch: Batch, letters: Sequence[DeadLetter]) -> None:
         """Keep ``letters`` of the batch; what is there already for the same record is replaced."""
         rows = self._rows.rows(letters, batch.checkpoint.processed_at, batch.protect)
         if not holds_any_text(cursor):
             rows = list(map(storable_letter, rows))
-        cursor.execute(self._set_aside, {**self._load, "rows": msgspec.json.encode(rows).decode()})
+        cursor.execute(self._insert, {**self._load, "rows": msgspec.json.encode(rows).decode()})
 
     def check(self, cursor: Cursor, expected: int) -> None:
-        """Compare the letters that the load has with how many it has set aside, replayed ones included.
+        """Compare the number of letters with the number that the checkpoint counts, replayed ones included.
 
         :raises AccountError: some are gone.
         """
         ((held,),) = cursor.execute(sql.SQL(_COUNT).format(table=self.identifier), self._load).fetchall()
         if held != expected:
             raise AccountError(
-                f"Export {self._export_id}: {expected} records were set aside, but {self.identifier.as_string()} holds "
+                f"Export {self._export_id}: {expected} records were rejected, but {self.identifier.as_string()} holds "
                 f"{held} of them for {self._load['target']}. Somebody else deletes dead letters. Clear "
                 "the task with on_clear='restart' to load the export again."
             )
 
     def forget(self, cursor: Cursor) -> None:
-        """Delete what a former attempt set aside: the load starts again."""
+        """Delete the dead letters of a former attempt: the load starts again."""
         cursor.execute(sql.SQL(_FORGET).format(table=self.identifier), self._load)

@@ -2,7 +2,7 @@ r"""What a database that is not in UTF-8 keeps of our own texts: field names in 
 
 A LATIN1 database refuses what it has no character for, and its ``jsonb`` refuses the escape of it as well. So each
 character beyond ASCII is written as the text ``\u20ac`` there, and read back as the character. Values of records stay
-as they are: a row that such a database cannot hold is set aside, like any row that PostgreSQL refuses.
+as they are: a row that such a database cannot hold is rejected, like any row that PostgreSQL refuses.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What an error of PostgreSQL means for a load: try again, set a row aside, or give up.
+"""What an error of PostgreSQL means for a load: try again, reject a row, or give up.
 
 Only the first line of a server's message is ever shown: its details and its context quote the row.
 """

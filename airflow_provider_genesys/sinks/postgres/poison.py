@@ -29,12 +29,12 @@ def search(
     offsets: Sequence[int],
     *,
     children: Children,
-    sets_aside: Callable[[Exception], bool] = is_of_a_row,
+    rejects: Callable[[Exception], bool] = is_of_a_row,
 ) -> dict[int, DeadLetter]:
     """Land what can be landed, in halves of halves; return a dead letter by offset for each row that cannot.
 
     :param children: land with their rows; a row whose children are refused cannot be landed.
-    :param sets_aside: tells whether an error is of a row, which is to be set aside.
+    :param rejects: tells whether an error is of a row, which is to be rejected.
     :raises SinkRefusedError: the target lacks a partition that the load's window needs: that is of no row's making.
     """
     try:
@@ -42,14 +42,14 @@ def search(
             table.land(cursor, rows, offsets)
             children.replace(cursor, rows, offsets)
     except (psycopg.Error, UnrankedExportError) as error:
-        if not rows or not sets_aside(error):
+        if not rows or not rejects(error):
             raise
         if len(rows) == 1:
             if lacks_partition(error):
                 _check_outside(load, rows[0])
             return {offsets[0]: _dead_letter(load.contract, rows[0], offsets[0], error)}
         middle = len(rows) // 2
-        search_in = partial(search, cursor, table, load, children=children, sets_aside=sets_aside)
+        search_in = partial(search, cursor, table, load, children=children, rejects=rejects)
         return {**search_in(rows[:middle], offsets[:middle]), **search_in(rows[middle:], offsets[middle:])}
     return {}
 
@@ -71,7 +71,7 @@ def _check_outside(load: Load, row: tuple[Any, ...]) -> None:
 
 
 def without(batch: Batch, poison: dict[int, DeadLetter]) -> tuple[list[tuple[Any, ...]], list[int]]:
-    """Return rows and offsets of the batch, without those that were set aside."""
+    """Return rows and offsets of the batch, without those that were rejected."""
     if not poison:
         return batch.rows, batch.offsets
     good = [place for place, offset in enumerate(batch.offsets) if offset not in poison]

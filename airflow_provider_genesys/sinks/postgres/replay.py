@@ -98,7 +98,7 @@ WHERE load_id = %(load_id)s AND target = %(target)s AND shard = %(shard)s
 
 
 class PostgresReplay:
-    """Replays what was set aside of loads into one table.
+    """Replays the dead letters of loads into one table.
 
     :param connect: opens a connection (psycopg 3).
     :param table: name of the table, without schema; ``genesys_ledger`` and ``genesys_dead_letters`` lie beside it.
@@ -199,11 +199,11 @@ class PostgresReplay:
             with cursor.connection.transaction():
                 return land()
         except (psycopg.Error, UnrankedExportError) as error:
-            if not _stays_aside(error):
+            if not _is_rejected_again(error):
                 raise
         with cursor.connection.transaction(force_rollback=True):
             poison = search(
-                cursor, table, load, judged.rows, judged.offsets, children=children, sets_aside=_stays_aside
+                cursor, table, load, judged.rows, judged.offsets, children=children, rejects=_is_rejected_again
             )
         good = [place for place, offset in enumerate(judged.offsets) if offset not in poison]
         judged.rows, judged.offsets = [judged.rows[i] for i in good], [judged.offsets[i] for i in good]
@@ -244,6 +244,6 @@ class PostgresReplay:
         return f"the dead letters of {self._target} ({what})"
 
 
-def _stays_aside(error: Exception) -> bool:
+def _is_rejected_again(error: Exception) -> bool:
     """Whether a letter cannot be replayed and the others can."""
     return isinstance(error, UnrankedExportError) or is_of_a_row(error)

@@ -90,7 +90,7 @@ class Session:
 
 
 def _make_ready(connection: Connection) -> None:
-    """Put aside whatever the connection was set up for, and what pgbouncer cannot carry from one use to the next."""
+    """Reset the connection: autocommit, and no prepared statements, which pgbouncer may run on another connection."""
     if not isinstance(connection, psycopg.Connection):
         raise ConfigurationError(
             f"The connection is of {type(connection).__module__}; psycopg 3 is needed. Run: pip install "

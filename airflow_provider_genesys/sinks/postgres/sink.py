@@ -99,7 +99,7 @@ class PostgresSink:
         return self._opened.claim.processed_at
 
     def write(self, batch: Batch) -> Checkpoint:
-        """See :meth:`Sink.write`: one transaction. Rows that PostgreSQL refuses are set aside in the same one."""
+        """See :meth:`Sink.write`: one transaction. Rows that PostgreSQL refuses are rejected in the same one."""
         return self._opened.write(batch)
 
     def finish(self, certificate: Certificate) -> Certificate:

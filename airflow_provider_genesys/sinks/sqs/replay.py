@@ -175,7 +175,7 @@ class SqsReplay:
         refused = [message for message in messages if message.size > self._largest]
         for group in packed(message for message in messages if message.size <= self._largest):
             refused += self._records(self._group or load.load_id).send(group)
-        _set_aside(judged, refused)
+        _reject(judged, refused)
 
     @cached_property
     def _largest(self) -> int:
@@ -185,7 +185,7 @@ class SqsReplay:
         return Queue(self._client, self._queue_url, group=group, retries=self._retries)
 
 
-def _set_aside(judged: Judged, refused: list[Message]) -> None:
+def _reject(judged: Judged, refused: list[Message]) -> None:
     for message in refused:
         letter = DeadLetter(message.offset, b"", "sink", "message-refused", "SQS refuses the message")
         judged.failed[message.offset] = letter

@@ -177,8 +177,8 @@ class Delivery:
 
     def _account(self, batch: Batch, refused: list[DeadLetter]) -> Checkpoint:
         self._rules.update(letter.rule for letter in refused)
-        set_aside = len(batch.dead_letters) + len(refused)
-        landed = Counts(batch.records, written=batch.records - set_aside, dead_letters=set_aside)
+        rejected = len(batch.dead_letters) + len(refused)
+        landed = Counts(batch.records, written=batch.records - rejected, dead_letters=rejected)
         counts = landed + (self._checkpoint.counts if self._checkpoint else Counts())
         rules = dict(Counter(batch.checkpoint.rules) + self._rules)
         where = f"export {self._load.export_id}, byte {batch.end}"

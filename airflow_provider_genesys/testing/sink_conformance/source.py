@@ -26,7 +26,7 @@ PART_SIZE = 10 * LENGTH
 
 RECORDS = 64
 DEAD = frozenset({3, 17, 41, 62})
-"""Of the suite's loads: how many records they have, and the numbers of those that are set aside. The last part is not
+"""Of the suite's loads: how many records they have, and the numbers of those that are rejected. The last part is not
 full, so that something is left for ``finish`` to commit."""
 
 DAY = datetime(2026, 11, 1, tzinfo=timezone.utc)
@@ -87,7 +87,7 @@ def make_batches(
 ) -> Iterator[Batch]:
     """Cut records (a number of them, or a range of numbers) into batches of ``size``.
 
-    :param dead: numbers of the records that were set aside.
+    :param dead: numbers of the dead letters.
     :param row: makes the row of a number; equal keys are duplicates.
     """
     numbers = range(records) if isinstance(records, int) else records
@@ -130,7 +130,7 @@ def make_batch(
 
 
 def make_dead_letter(number: int) -> DeadLetter:
-    """Record ``number``, set aside for a missing field."""
+    """Record ``number``, rejected for a missing field."""
     return DeadLetter(
         offset=number * LENGTH,
         raw=json.dumps({"recordingId": f"recording-{number:07}"}).encode(),

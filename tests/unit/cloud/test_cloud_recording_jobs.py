@@ -60,7 +60,7 @@ class Scene:
         return job
 
     def result(self, job: str) -> tuple[list[dict[str, Any]], list[DeadLetter]]:
-        """Return the records and what is set aside of a job's result."""
+        """Return the records and what is rejected of a job's result."""
         pages = open_pages({"export_id": job, "kind": JOBS.kind}, self.client, page_size=500)
         assert pages
         pages.open_at(Checkpoint("load", job, DAY.isoformat()), max_record_bytes=10**7)

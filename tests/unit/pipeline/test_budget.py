@@ -1,4 +1,4 @@
-"""How many records may be set aside, over all tries of a load, and what the error says."""
+"""How many records may become dead letters, over all tries of a load, and what the error says."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_the_error_names_the_three_most_frequent_reasons() -> None:
     with pytest.raises(DeadLetterBudgetError) as raised:
         load(Shelf(), max_dead_letters=13)
     assert str(raised.value).startswith(
-        "14 of 100 records of export export-1 were set aside, more than max_dead_letters=13 allows. "
+        "14 of 100 records of export export-1 were rejected, more than max_dead_letters=13 allows. "
         "Most frequent: missing-required (6), not-json (4), wrong-type (3)."
     )
 
@@ -49,7 +49,7 @@ def test_the_error_names_the_three_most_frequent_reasons() -> None:
 def test_a_load_that_was_resumed_passes_its_limit_where_one_passes_it_that_was_not(
     fail_at: int, cut_every: int | None
 ) -> None:
-    """Neither does a resume forget what was set aside before it, nor count any of it twice."""
+    """Neither does a resume forget what was rejected before it, nor count any of it twice."""
     shelf, sink = Shelf(), {"cut_every": cut_every}
     with pytest.raises(SinkUnavailableError):
         load(shelf, {**sink, "fail_at": fail_at}, max_dead_letters=14)

@@ -67,6 +67,6 @@ def test_what_is_no_checkpoint_is_refused(value: str | bytes) -> None:
 
 def test_an_account_that_does_not_close_is_not_kept() -> None:
     now = datetime.now(timezone.utc)
-    with pytest.raises(AccountError, match="at bytes 0 to 9: 4 records read, but 2 written, 1 set aside"):
+    with pytest.raises(AccountError, match="at bytes 0 to 9: 4 records read, but 2 written, 1 rejected"):
         WRITTEN.at(now, Counts(4, 2, 1), where="bytes 0 to 9")
     assert replace(WRITTEN, committed_at=now.isoformat()) == WRITTEN.at(now, WRITTEN.counts, where="here")

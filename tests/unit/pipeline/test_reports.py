@@ -47,7 +47,7 @@ def test_lines_tell_how_a_load_goes_on_and_where_it_ended(
     loaded(MemorySink(Shelf()))
 
     lines = [line for line in caplog.messages if "records/s" in line]
-    pattern = r"Export export-1: \d+ % of .* MB, ([\d,]+) records, 0 set aside, .* s left$"
+    pattern = r"Export export-1: \d+ % of .* MB, ([\d,]+) records, 0 rejected, .* s left$"
     told = [int(match[1].replace(",", "")) for match in map(re.compile(pattern).match, lines) if match]
     assert len(told) == len(lines)
     assert told[:3] == [100, 200, 300]

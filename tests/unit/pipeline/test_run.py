@@ -408,7 +408,7 @@ def with_oversize(shape: str) -> bytes:
 
 @pytest.mark.parametrize("chunk", [999, 64 * 1024, 10_000_000])
 @pytest.mark.parametrize("shape", ["lines", "array"])
-def test_oversize_records_are_set_aside_among_others_and_loads_resume_around_them(shape: str, chunk: int) -> None:
+def test_oversize_records_are_rejected_among_others_and_loads_resume_around_them(shape: str, chunk: int) -> None:
     document, whole = with_oversize(shape), Shelf()
     options = Options(batch_size=5, flush_interval=60, max_dead_letter_ratio=None, max_record_bytes=100_000)
     sink = MemorySink(whole)

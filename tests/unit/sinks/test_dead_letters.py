@@ -1,4 +1,4 @@
-"""What is kept of a record that was set aside, and the way back to its bytes."""
+"""What is kept of a record that was rejected, and the way back to its bytes."""
 
 from __future__ import annotations
 

@@ -168,7 +168,7 @@ def test_a_window_that_genesys_had_not_all_of_is_certified_as_incomplete(hour: i
     assert certificate.source.available_until == (loaded.window_start + timedelta(hours=hour)).isoformat()
 
 
-def test_an_oversize_record_is_set_aside_among_others() -> None:
+def test_an_oversize_record_is_rejected_among_others() -> None:
     results, shelf = Results(), Shelf()
     results.jobs[0][0][3] = record(3, metadata={"note": "x" * 5_000})
     certificate = load(results, MemorySink(shelf), max_record_bytes=1_000)

@@ -155,13 +155,13 @@ def test_an_error_names_export_and_window_once_and_first(
     assert shown.splitlines()[-1].endswith(str(caught.value))
 
 
-def test_the_last_line_says_how_to_see_what_was_set_aside(
+def test_the_last_line_says_how_to_see_what_was_rejected(
     start_genesys: Callable[..., FakeGenesys], reported: Reported, capsys: pytest.CaptureFixture[str]
 ) -> None:
     start_genesys(records=RECORDS, broken=3, job_seconds=0)
     summary = reported.load(new_export())
     line = capsys.readouterr().out.splitlines()[-1]
-    assert "3 set aside" in line
+    assert "3 rejected" in line
     assert f"See them: the dead letters of load {summary['load_id']}" in line
 
 
