@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from airflow_provider_genesys.commands import contract, dead_letters, doctor, entities, loads, plan, verify, views
+from airflow_provider_genesys.commands import contract, dead_letters, demo, doctor, entities, loads, plan, verify, views
 from airflow_provider_genesys.exceptions import GenesysError
 
 app = typer.Typer(
@@ -25,6 +25,7 @@ app.add_typer(entities.app, name="entities")
 app.command()(verify.verify)
 app.command()(plan.plan)
 app.command()(views.views)
+app.command()(demo.demo)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_provider_genesys.commands.app import main
+from airflow_provider_genesys.commands.app import app, main
 from airflow_provider_genesys.contracts.contract import load_contract
 from airflow_provider_genesys.testing.fake_genesys import missing_permissions
 
@@ -138,6 +138,26 @@ def test_a_contract_is_made_from_a_sample(
 
 
 def test_every_command_has_help_with_an_example(capsys: pytest.CaptureFixture[str]) -> None:
-    for command in (["doctor"], ["loads"], ["load"], ["plan"], ["views"], ["entities", "check"], ["contract", "infer"]):
+    groups = [(group.typer_instance, [str(group.name)]) for group in app.registered_groups]
+    commands = [
+        [*names, one.name or one.callback.__name__]
+        for level, names in [(app, []), *groups]
+        for one in level.registered_commands
+    ]
+    assert len(commands) > 12
+    for command in commands:
         assert main([*command, "--help"]) == 0
         assert "Example: airflow-genesys" in capsys.readouterr().out
+
+
+def test_the_demo_kills_a_load_and_ends_with_every_record_once(tmp_path: Path) -> None:
+    """A new process, as the package's user runs it: it has no connection, and no Airflow that was ever used."""
+    command = [sys.executable, "-m", "airflow_provider_genesys", "demo", "--records", "4000", "--folder", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    killed, resumed, last = (done.stdout.splitlines()[line] for line in (1, 2, -1))
+    assert "is killed" in killed
+    assert "goes on after record" in resumed
+    assert "after record 0 " not in resumed
+    assert last.startswith("Each record of the export is there once.")
+    assert len(list(tmp_path.rglob("_manifest.json"))) == 1

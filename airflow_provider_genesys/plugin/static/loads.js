@@ -195,7 +195,11 @@ function draw(loads) {
       width: Math.max(320, at("chart").clientWidth),
       height: 260,
       tzDate: (ts) => uPlot.tzDate(new Date(ts * 1000), "Etc/UTC"),
-      scales: { y: { range: (_, least, most) => [Math.min(0, least), most || 1] } },
+      scales: {
+        // A single window would be drawn at the edge of years.
+        x: { range: (_, first, last) => (first === last ? [first - 3 * 86400, last + 3 * 86400] : [first, last]) },
+        y: { range: (_, least, most) => [Math.min(0, least), most || 1] },
+      },
       axes: [axis, { ...axis, size: 80 }],
       series: [{}, ...series],
     },
