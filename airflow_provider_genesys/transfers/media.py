@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from airflow_provider_genesys.media.store import MediaStore
     from airflow_provider_genesys.transfers.loader import Results
 
+SOURCES = ("handle", "conversations_sql", "retention_threshold_days")
+"""The arguments that name conversations; exactly one is given."""
+
 
 class GenesysRecordingMediaOperator(GenesysExportToPostgresOperator):
     """Stream the recordings of some conversations to an object store, with a row in PostgreSQL for each.
@@ -84,19 +87,39 @@ class GenesysRecordingMediaOperator(GenesysExportToPostgresOperator):
         self.media_at_once = media_at_once
         self.batch_poll_interval = batch_poll_interval
         self.batch_timeout = batch_timeout
-        check_source(self)
+        self._check_source()
 
     @abstractmethod
     def make_store(self) -> MediaStore:
         """Return the store for the media."""
 
     def find_handle(self, context: Context) -> dict[str, Any]:
-        """Return the export's handle; without an export, a handle made for this task."""
-        return handle_without_export(self, context) if self.handle is None else super().find_handle(context)
+        """Return the export's handle. Without an export, return one whose id names this task in this run.
+
+        :raises WindowError: no window is given. It identifies the load; it does not select conversations.
+        """
+        if self.handle is not None:
+            return super().find_handle(context)
+        ti = context["ti"]
+        window = resolve_window(self.window_start, self.window_end, context)
+        task = _digest(f"{ti.dag_id}/{ti.run_id}/{ti.task_id}/{ti.map_index}")
+        return {
+            "export_id": f"{'retention' if self.conversations_sql is None else 'query'}-{task}",
+            "kind": self.kind,
+            "window_start": window.start.isoformat(),
+            "window_end": window.end.isoformat(),
+            "submitted_at": datetime.now(timezone.utc).isoformat(),  # the conversations are asked for now
+        }
 
     def read_by(self, contract: Contract) -> str:
         """Return the contract's fingerprint and, without an export, that of the conversations."""
-        return super().read_by(contract) + source_fingerprint(self)
+        read = super().read_by(contract)
+        if self.handle is not None:
+            return read
+        if self.conversations_sql is None:
+            return read + _digest(f"retention {self._days()}")
+        bound = self._parameters()
+        return read + _digest(self._query() if bound is None else f"{self._query()} {sorted(bound.items())}")
 
     @contextmanager
     def results(self, handle: dict[str, Any]) -> Iterator[Results]:
@@ -109,7 +132,7 @@ class GenesysRecordingMediaOperator(GenesysExportToPostgresOperator):
             handle,
             self.hook.get_conn(),
             self.make_store(),
-            index=index_of(self),
+            index=self._index(),
             page_size=self.page_size,
             at_once=self.media_at_once,
             patience=Patience(first=self.batch_poll_interval, whole=self.batch_timeout),
@@ -117,83 +140,47 @@ class GenesysRecordingMediaOperator(GenesysExportToPostgresOperator):
         with closing(media):
             yield lambda _: Pages(media.read, handle["export_id"], jobs=jobs)
 
+    def _index(self) -> Index | None:
+        """Return the index of the conversations; None for those of an export."""
+        if self.handle is not None:
+            return None
+        if self.conversations_sql is None:
+            from airflow_provider_genesys.media.index import of_retention
 
-SOURCES = ("handle", "conversations_sql", "retention_threshold_days")
-"""The arguments that name conversations; exactly one is given."""
+            return of_retention(self.hook.get_conn(), self._days(), self.page_size)
+        from airflow_provider_genesys.media.query import QueryIndex
 
+        conn_id = self.sql_conn_id or self.postgres_conn_id
+        return QueryIndex(lambda: connect(conn_id), self._query(), self.page_size, self._parameters())
 
-def check_source(operator: GenesysRecordingMediaOperator) -> None:
-    """Check, while the DAG is parsed, that exactly one argument names conversations.
+    def _query(self) -> str:
+        return str(required(self.conversations_sql, "conversations_sql"))
 
-    :raises ConfigurationError: none or several are given, or ``replace_window`` is used with conversations of any
-        window.
-    """
-    given = [name for name in SOURCES if getattr(operator, name) is not None]
-    if len(given) != 1:
-        raise ConfigurationError(f"Give one of {', '.join(SOURCES)}; {' and '.join(given) or 'none'} was given.")
-    if operator.conversations_parameters is not None and given != ["conversations_sql"]:
-        raise ConfigurationError(
-            "conversations_parameters are the values of conversations_sql's placeholders; give both."
-        )
-    if given != ["handle"] and operator.write_mode == "replace_window":
-        raise ConfigurationError(
-            f"write_mode='replace_window' removes older rows of the window, and {given[0]} names conversations of any "
-            "window. Use write_mode='upsert'."
-        )
+    def _parameters(self) -> dict[str, Any] | None:
+        given = self.conversations_parameters
+        return None if absent(given) else mapping(given, "conversations_parameters")
 
+    def _days(self) -> int:
+        return int(required(self.retention_threshold_days, "retention_threshold_days"))
 
-def handle_without_export(operator: GenesysRecordingMediaOperator, context: Context) -> dict[str, Any]:
-    """Return a handle for a load without an export; its id names this task in this run.
+    def _check_source(self) -> None:
+        """Check, while the DAG is parsed, that exactly one argument names conversations.
 
-    :raises WindowError: no window is given. It identifies the load; it does not select conversations.
-    """
-    ti = context["ti"]
-    window = resolve_window(operator.window_start, operator.window_end, context)
-    task = _digest(f"{ti.dag_id}/{ti.run_id}/{ti.task_id}/{ti.map_index}")
-    return {
-        "export_id": f"{'retention' if operator.conversations_sql is None else 'query'}-{task}",
-        "kind": operator.kind,
-        "window_start": window.start.isoformat(),
-        "window_end": window.end.isoformat(),
-        "submitted_at": datetime.now(timezone.utc).isoformat(),  # the conversations are asked for now
-    }
-
-
-def source_fingerprint(operator: GenesysRecordingMediaOperator) -> str:
-    """Return a fingerprint of which conversations are loaded; empty for those of an export."""
-    if operator.handle is not None:
-        return ""
-    if operator.conversations_sql is None:
-        return _digest(f"retention {_days(operator)}")
-    bound = _parameters(operator)
-    return _digest(_query(operator) if bound is None else f"{_query(operator)} {sorted(bound.items())}")
-
-
-def index_of(operator: GenesysRecordingMediaOperator) -> Index | None:
-    """Return the index of the conversations; None for those of an export."""
-    if operator.handle is not None:
-        return None
-    if operator.conversations_sql is None:
-        from airflow_provider_genesys.media.index import of_retention
-
-        return of_retention(operator.hook.get_conn(), _days(operator), operator.page_size)
-    from airflow_provider_genesys.media.query import QueryIndex
-
-    conn_id = operator.sql_conn_id or operator.postgres_conn_id
-    return QueryIndex(lambda: connect(conn_id), _query(operator), operator.page_size, _parameters(operator))
-
-
-def _query(operator: GenesysRecordingMediaOperator) -> str:
-    return str(required(operator.conversations_sql, "conversations_sql"))
-
-
-def _parameters(operator: GenesysRecordingMediaOperator) -> dict[str, Any] | None:
-    given = operator.conversations_parameters
-    return None if absent(given) else mapping(given, "conversations_parameters")
-
-
-def _days(operator: GenesysRecordingMediaOperator) -> int:
-    return int(required(operator.retention_threshold_days, "retention_threshold_days"))
+        :raises ConfigurationError: none or several are given, or ``replace_window`` is used with conversations of any
+            window.
+        """
+        given = [name for name in SOURCES if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ConfigurationError(f"Give one of {', '.join(SOURCES)}; {' and '.join(given) or 'none'} was given.")
+        if self.conversations_parameters is not None and given != ["conversations_sql"]:
+            raise ConfigurationError(
+                "conversations_parameters are the values of conversations_sql's placeholders; give both."
+            )
+        if given != ["handle"] and self.write_mode == "replace_window":
+            raise ConfigurationError(
+                f"write_mode='replace_window' removes older rows of the window, and {given[0]} names conversations of "
+                "any window. Use write_mode='upsert'."
+            )
 
 
 def _digest(text: str) -> str:
