@@ -107,7 +107,7 @@ def _place(place: str, conn_id: str | None) -> str:
     if isinstance(where, Folder):
         next(iter(where.store.list_objects(where.prefix)), None)
         return f"{where.store.url}/{where.prefix} can be listed; the first load shows whether it can be written"
-    from airflow_provider_genesys.hooks.postgres import connect
+    from airflow_provider_genesys.hooks.clients import connect
 
     with closing(connect(where.conn_id)) as connection:
         return _rights(connection, where.schema)

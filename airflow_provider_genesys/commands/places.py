@@ -63,7 +63,7 @@ class Table:
         from psycopg import sql
         from psycopg.rows import dict_row
 
-        from airflow_provider_genesys.hooks.postgres import connect
+        from airflow_provider_genesys.hooks.clients import connect
 
         name = sql.Identifier(self.schema, table)
         with closing(connect(self.conn_id)) as connection:

@@ -41,7 +41,7 @@ def views(
     if printed:
         say(text.rstrip())
         return
-    from airflow_provider_genesys.hooks.postgres import connect
+    from airflow_provider_genesys.hooks.clients import connect
 
     with connect(postgres_conn_id) as connection:
         connection.execute(text.encode())

@@ -3,6 +3,6 @@
 from airflow_provider_genesys.contracts.child import Child
 from airflow_provider_genesys.contracts.column import Column
 from airflow_provider_genesys.contracts.contract import Contract, resolve
-from airflow_provider_genesys.contracts.modes import Modes
+from airflow_provider_genesys.contracts.drift import Modes
 
 __all__ = ["Child", "Column", "Contract", "Modes", "resolve"]

@@ -21,8 +21,8 @@ from airflow_provider_genesys.contracts.column import (
     ColumnType,
     snake_case,
 )
+from airflow_provider_genesys.contracts.drift import Modes
 from airflow_provider_genesys.contracts.file import read_file
-from airflow_provider_genesys.contracts.modes import Modes
 from airflow_provider_genesys.exceptions import ContractError
 
 __all__ = ["PROCESSED_AT", "RECORDINGS", "Column", "ColumnType", "Contract", "Modes", "built_in_names", "resolve"]

@@ -1,17 +1,23 @@
-"""What records hold that their contract does not say: counted exactly, and reported without their values."""
+"""How records differ from their contract, and what that leads to. Reports hold no values of records."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, Literal, get_args
 
 import msgspec
 
 from airflow_provider_genesys.contracts.column import Column, Path
-from airflow_provider_genesys.contracts.modes import Kind, Mode
+from airflow_provider_genesys.exceptions import ContractError
 from airflow_provider_genesys.limits import MOST_NEW_NAMES
+
+Mode = Literal["evolve", "freeze", "discard_value", "quarantine"]
+"""The contract takes it in · the load fails · the value is left out · the record is rejected."""
+
+Kind = Literal["unknown", "type", "missing"]
+"""A field that the contract does not name · a value of another type · no value in a required column."""
 
 MOST_NAMES = 200
 """This many kinds of drift are counted each; then all others together, as :data:`OTHERS`."""
@@ -19,6 +25,36 @@ LONGEST_NAME = 200
 DriftKind = Kind | Literal["unused"]
 """One of the contract's, or a place that no record has a value at: see :mod:`.unused`."""
 OTHERS = "(other fields)"
+
+
+@dataclass(frozen=True)
+class Modes:
+    """One mode for each kind of surprise. Every surprise is counted as drift, in each mode.
+
+    :param unknown: a field that the contract does not name, in the record or in an object that the contract names.
+    :param type: a value that is not of its column's type and cannot be converted without loss.
+    :param missing: no value, or null, in a column that is required.
+    """
+
+    unknown: Mode = "discard_value"
+    type: Mode = "quarantine"
+    missing: Mode = "quarantine"
+
+    def __post_init__(self) -> None:
+        for kind, mode in asdict(self).items():
+            if mode not in get_args(Mode):
+                raise ContractError(f"Modes: {kind} is {mode!r}; one of {', '.join(get_args(Mode))}.", about=kind)
+
+    def changed(self, changes: Mapping[str, Any]) -> Modes:
+        """Return these modes with ``changes``: mode by kind.
+
+        :raises ContractError: a kind or a mode is unknown.
+        """
+        kinds = [field.name for field in fields(Modes)]
+        for kind in changes:
+            if kind not in kinds:
+                raise ContractError(f"Modes: there is no kind {kind!r}; one of {', '.join(kinds)}.", about=kind)
+        return Modes(**{**asdict(self), **changes})
 
 
 @dataclass(frozen=True)

@@ -17,10 +17,9 @@ import msgspec
 from airflow_provider_genesys.contracts.coerce import coerced, default_of, is_of_kind
 from airflow_provider_genesys.contracts.column import PROCESSED_AT, Column, Path
 from airflow_provider_genesys.contracts.contract import Contract
-from airflow_provider_genesys.contracts.drift import Surprise
+from airflow_provider_genesys.contracts.drift import Mode, Surprise
 from airflow_provider_genesys.contracts.evolve import changes, variant_of
 from airflow_provider_genesys.contracts.json_path import picked
-from airflow_provider_genesys.contracts.modes import Mode
 from airflow_provider_genesys.contracts.pii import Protection
 from airflow_provider_genesys.exceptions import RecordError
 from airflow_provider_genesys.limits import MOST_NEW_NAMES

@@ -15,7 +15,7 @@ import yaml
 
 from airflow_provider_genesys.contracts.child import Child, ChildColumn
 from airflow_provider_genesys.contracts.column import PROCESSED_AT, Column
-from airflow_provider_genesys.contracts.modes import Modes
+from airflow_provider_genesys.contracts.drift import Modes
 from airflow_provider_genesys.exceptions import ContractError
 
 _TOP = ("name", "version", "key", "timestamp", "modes", "pii_key", "records_path", "source", "columns", "children")

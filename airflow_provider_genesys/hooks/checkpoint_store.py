@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseHook, Connection
 
 from airflow_provider_genesys.exceptions import ConfigurationError
-from airflow_provider_genesys.hooks.aws import ANSWER_SECONDS, CONNECT_SECONDS, client
+from airflow_provider_genesys.hooks.clients import ANSWER_SECONDS, CONNECT_SECONDS, client
 
 if TYPE_CHECKING:
     from airflow_provider_genesys.checkpoints.conditional import ConditionalStore

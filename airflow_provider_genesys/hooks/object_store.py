@@ -2,31 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from airflow_provider_genesys.exceptions import ConfigurationError, MissingExtraError
-from airflow_provider_genesys.hooks.aws import client
+from airflow_provider_genesys.exceptions import ConfigurationError
+from airflow_provider_genesys.hooks.clients import azure_container, client
 
 if TYPE_CHECKING:
     from airflow_provider_genesys.stores.base import ObjectStore
 
 SCHEMES = ("s3", "az")
 """What the URL of a folder in an object store begins with."""
-
-
-def azure_container(conn_id: str, name: str) -> Any:
-    """Return a ``ContainerClient`` of the account that WasbHook connects to.
-
-    :raises MissingExtraError: Airflow's Azure provider is not installed.
-    """
-    try:
-        from airflow.providers.microsoft.azure.hooks.wasb import WasbHook
-    except ImportError as error:
-        raise MissingExtraError(
-            "Azure Blob needs Airflow's Azure provider. Run: pip install 'airflow-provider-genesys[azure]'"
-        ) from error
-    return WasbHook(wasb_conn_id=conn_id).get_conn().get_container_client(name)
 
 
 def is_folder_url(text: str) -> bool:

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from airflow.sdk import BaseOperator, Context
 
 from airflow_provider_genesys.exceptions import ConfigurationError, DeadLetterError
-from airflow_provider_genesys.hooks.aws import client
-from airflow_provider_genesys.hooks.object_store import azure_container
+from airflow_provider_genesys.hooks.clients import azure_container, client
 from airflow_provider_genesys.tasks.failures import failing_fast
 from airflow_provider_genesys.tasks.rendered import required
 from airflow_provider_genesys.window import read_window
@@ -155,7 +154,7 @@ class GenesysReplayDeadLettersOperator(BaseOperator):
         return given[0]()
 
     def _in_postgres(self) -> PostgresReplay:
-        from airflow_provider_genesys.hooks.postgres import connect
+        from airflow_provider_genesys.hooks.clients import connect
         from airflow_provider_genesys.sinks.postgres.replay import PostgresReplay
 
         return PostgresReplay(

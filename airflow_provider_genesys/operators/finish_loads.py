@@ -19,9 +19,7 @@ from airflow_provider_genesys.exceptions import (
     NotFoundError,
     SourceChangedError,
 )
-from airflow_provider_genesys.hooks.aws import client
-from airflow_provider_genesys.hooks.object_store import azure_container
-from airflow_provider_genesys.hooks.postgres import connect
+from airflow_provider_genesys.hooks.clients import azure_container, client, connect
 from airflow_provider_genesys.tasks.checkpoint_mirror import CheckpointMirror
 from airflow_provider_genesys.tasks.failures import failing_fast
 from airflow_provider_genesys.tasks.rendered import INCLUDE, mapping, required, words

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from airflow.sdk import AssetAlias, BaseOperator, Context
 
 from airflow_provider_genesys.exceptions import ConfigurationError
+from airflow_provider_genesys.hooks.clients import connect
 from airflow_provider_genesys.hooks.object_store import open_folder
-from airflow_provider_genesys.hooks.postgres import connect
 from airflow_provider_genesys.tasks.arguments import contract_of, is_rendered_later
 from airflow_provider_genesys.tasks.failures import failing_fast
 from airflow_provider_genesys.tasks.reconcile import (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow_provider_genesys.hooks.postgres import connect
+from airflow_provider_genesys.hooks.clients import connect
 from airflow_provider_genesys.tasks.rendered import flag, number, required
 from airflow_provider_genesys.transfers.entities import GenesysEntitiesOperator
 from airflow_provider_genesys.transfers.genesys_to_postgres import PostgresLoader

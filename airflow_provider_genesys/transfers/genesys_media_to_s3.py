@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_genesys.hooks.aws import client
+from airflow_provider_genesys.hooks.clients import client
 from airflow_provider_genesys.tasks.rendered import required
 from airflow_provider_genesys.transfers.media import GenesysRecordingMediaOperator
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_genesys.hooks.object_store import azure_container, letters_of
+from airflow_provider_genesys.hooks.clients import azure_container
+from airflow_provider_genesys.hooks.object_store import letters_of
 from airflow_provider_genesys.tasks.rendered import required, words
 from airflow_provider_genesys.transfers.loader import ExportLoader
 from airflow_provider_genesys.transfers.object_store import GenesysExportToObjectStoreOperator, OutputFormat

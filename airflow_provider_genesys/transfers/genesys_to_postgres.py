@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from airflow.sdk import Context
 
 from airflow_provider_genesys.exceptions import ConfigurationError
-from airflow_provider_genesys.hooks.postgres import connect
+from airflow_provider_genesys.hooks.clients import connect
 from airflow_provider_genesys.tasks.handle import check_within
 from airflow_provider_genesys.tasks.reconcile import SinkView, view_of_table
 from airflow_provider_genesys.tasks.rendered import flag, number, required

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from airflow.sdk import BaseOperatorLink
 
-from airflow_provider_genesys.hooks.aws import client
+from airflow_provider_genesys.hooks.clients import client
 from airflow_provider_genesys.hooks.object_store import letters_of
 from airflow_provider_genesys.links.s3 import GenesysS3PrefixLink
 from airflow_provider_genesys.tasks.rendered import required, words

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow.sdk import Context
 
 from airflow_provider_genesys.exceptions import ConfigurationError
-from airflow_provider_genesys.hooks.postgres import connect
+from airflow_provider_genesys.hooks.clients import connect
 from airflow_provider_genesys.tasks.rendered import mapping, required
 from airflow_provider_genesys.transfers.genesys_to_postgres import GenesysExportToPostgresOperator
 from airflow_provider_genesys.window import absent, resolve_window

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from airflow_provider_genesys.exceptions import MissingExtraError
-from airflow_provider_genesys.hooks.object_store import azure_container
+from airflow_provider_genesys.hooks.clients import azure_container
 from airflow_provider_genesys.transfers.genesys_to_postgres import GenesysExportToPostgresOperator
 
 NEEDED_BY = {

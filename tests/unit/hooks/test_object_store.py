@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 from azure.storage.blob import ContainerSasPermissions, generate_container_sas
 
-from airflow_provider_genesys.hooks import object_store
-from airflow_provider_genesys.hooks.aws import client
+from airflow_provider_genesys.hooks.clients import azure_container, client
 from airflow_provider_genesys.hooks.object_store import open_folder
 from airflow_provider_genesys.sinks.azure_blob import AzureBlobSink
 from airflow_provider_genesys.testing.services import AzuriteServer, S3Server
@@ -48,7 +47,7 @@ def test_azure_is_reached_as_its_connection_says(
 ) -> None:
     connect("lake", conn_type="wasb", **fields(azurite, container))
     load = make_load()
-    sink = AzureBlobSink(lambda: object_store.azure_container("lake", container), "raw", dead_letter_raw="drop")
+    sink = AzureBlobSink(lambda: azure_container("lake", container), "raw", dead_letter_raw="drop")
     location = run(sink, load, batches_of(load, 60)).location
     store, folder = open_folder(location, "lake")
     assert json.loads(store.get(f"{folder}_manifest.json") or b"")["counts"]["written"] == 60

@@ -10,8 +10,7 @@ from contextlib import suppress
 import httpx
 import pytest
 
-from airflow_provider_genesys.source.download_client import DownloadSettings, open_client
-from airflow_provider_genesys.source.wide_reads import READ_AT_ONCE
+from airflow_provider_genesys.source.download_client import READ_AT_ONCE, DownloadSettings, open_client
 
 BODY = b"x" * (4 * READ_AT_ONCE)
 

@@ -1,0 +1,72 @@
+"""Clients of AWS, Azure Blob and PostgreSQL by a connection of Airflow."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from airflow_provider_genesys.exceptions import MissingExtraError
+
+if TYPE_CHECKING:
+    import psycopg
+
+CONNECT_SECONDS = 10
+
+ANSWER_SECONDS = 10
+
+
+def client(kind: Literal["s3", "sqs", "dynamodb"], conn_id: str | None, config: dict[str, Any] | None = None) -> Any:
+    """Return a client as Airflow's own hook makes it. The client does not retry; the caller does.
+
+    :param config: further arguments of botocore's ``Config``. Settings of the connection win over them.
+    """
+    from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
+    from botocore.config import Config
+
+    ours = Config(**_settings(kind), **(config or {}))
+    chosen = AwsBaseHook(conn_id, client_type=kind).conn_config.botocore_config
+    return AwsBaseHook(conn_id, client_type=kind, config=ours.merge(chosen) if chosen else ours).get_conn()
+
+
+def _settings(kind: str) -> dict[str, Any]:
+    if kind == "s3":
+        from airflow_provider_genesys.sinks.s3 import CLIENT_CONFIG
+    elif kind == "sqs":
+        from airflow_provider_genesys.sinks.sqs.sink import CLIENT_CONFIG
+    else:
+        return {
+            "retries": {"total_max_attempts": 1},
+            "connect_timeout": CONNECT_SECONDS,
+            "read_timeout": ANSWER_SECONDS,
+        }
+    return CLIENT_CONFIG
+
+
+def azure_container(conn_id: str, name: str) -> Any:
+    """Return a ``ContainerClient`` of the account that WasbHook connects to.
+
+    :raises MissingExtraError: Airflow's Azure provider is not installed.
+    """
+    try:
+        from airflow.providers.microsoft.azure.hooks.wasb import WasbHook
+    except ImportError as error:
+        raise MissingExtraError(
+            "Azure Blob needs Airflow's Azure provider. Run: pip install 'airflow-provider-genesys[azure]'"
+        ) from error
+    return WasbHook(wasb_conn_id=conn_id).get_conn().get_container_client(name)
+
+
+def connect(postgres_conn_id: str) -> psycopg.Connection:
+    """Open a connection as PostgresHook does, but with psycopg 3, even if the hook still uses psycopg2."""
+    try:
+        import psycopg
+        from airflow.providers.postgres.hooks.postgres import PostgresHook
+    except ImportError as error:
+        raise MissingExtraError(
+            f"{error}. Loading into PostgreSQL needs: pip install 'airflow-provider-genesys[postgres]'"
+        ) from error
+    connection: Any = PostgresHook(postgres_conn_id=postgres_conn_id).get_conn()
+    if isinstance(connection, psycopg.Connection):
+        return connection
+    parameters, password = connection.info.dsn_parameters, connection.info.password
+    connection.close()
+    return psycopg.connect(**parameters, password=password)
