@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import resource
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -109,14 +110,16 @@ def main() -> None:
     parser.add_argument("url")
     parser.add_argument("--sink", choices=SINKS, default="null")
     parser.add_argument("--place", default="", help="of the sink: a folder, a DSN, ENDPOINT/BUCKET, bytes a second")
+    parser.add_argument("--processes", type=int, default=1)
     chosen = parser.parse_args()
     sink = SINKS[chosen.sink](chosen.place)
     cpu, base = time.process_time(), peak_memory_mb() * 1e6 / MIB
     began = time.perf_counter()
-    certificate = run(a_load(), download(chosen.url), sink, Options())
+    certificate = run(a_load(), download(chosen.url), sink, Options(processes=chosen.processes))
+    workers = resource.getrusage(resource.RUSAGE_CHILDREN)
     figures = {
         "seconds": time.perf_counter() - began,
-        "cpu": time.process_time() - cpu,
+        "cpu": time.process_time() - cpu + workers.ru_utime + workers.ru_stime,
         "bytes": certificate.bytes_read,
         "records": certificate.counts.read,
         "peak_mib": peak_memory_mb() * 1e6 / MIB,

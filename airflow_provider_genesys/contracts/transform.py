@@ -13,12 +13,11 @@ from __future__ import annotations
 import logging
 from codecs import utf_8_decode
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from operator import itemgetter
 from typing import Any
-from zlib import crc32
 
 import msgspec
 
@@ -29,6 +28,7 @@ from airflow_provider_genesys.contracts.drift import Drift, Seen, Surprise, desc
 from airflow_provider_genesys.contracts.evolve import can_grow, changes, difference
 from airflow_provider_genesys.contracts.examine import Examined, Examiner
 from airflow_provider_genesys.contracts.pii import protection
+from airflow_provider_genesys.contracts.row_facts import LaterRows, Row, RowFacts, Summing
 from airflow_provider_genesys.exceptions import ContractFrozenError, RecordError
 from airflow_provider_genesys.source.records import BOM, DeadLetter, Slice
 
@@ -40,27 +40,31 @@ _FAILURES = (msgspec.MsgspecError, ValueError, ArithmeticError, RecursionError)
 _OPENING, _CLOSING, _RETURN = set(b"{"), set(b"}"), set(b"\r")
 
 
+@dataclass(frozen=True)
+class Known:
+    """What a transform has learned: the contract as it has evolved so far, and fields that it does not name.
+
+    ``nulls`` are such fields that were only null; with a value the contract evolves.
+    """
+
+    contract: Contract
+    unnamed: frozenset[Path] = frozenset()
+    nulls: frozenset[Path] = frozenset()
+
+
 @dataclass
 class Rows:
     """The rows of one slice, made with ``contract``. ``offsets`` has one entry per row."""
 
     contract: Contract
-    rows: list[tuple[Any, ...]] = field(default_factory=list)
+    rows: Sequence[Row] = field(default_factory=list)
     offsets: list[int] = field(default_factory=list)
     dead_letters: list[DeadLetter] = field(default_factory=list)
     drift: list[Drift] = field(default_factory=list)
-
-    def add(self, row: tuple[Any, ...], offset: int) -> None:
-        """Add a row."""
-        self.rows.append(row)
-        self.offsets.append(offset)
-
-    def add_examined(self, examined: Examined, offset: int, raw: bytes) -> None:
-        """Add the row of an examined record, or the record ``raw`` as a dead letter."""
-        if examined.row is not None:
-            self.add(examined.row, offset)
-        elif error := examined.error:
-            self.dead_letters.append(DeadLetter(offset, raw, "contract", error.rule, str(error)))
+    facts: RowFacts | None = None
+    """Of the rows, if they were made in another process; else :meth:`Transform.facts` makes them."""
+    packed: bytes | None = None
+    """The rows as the sink wants them, if another process has packed them."""
 
 
 class Transform:
@@ -78,23 +82,31 @@ class Transform:
         self._processed_at = processed_at.astimezone(timezone.utc)
         self._pii_key = pii_key
         self._where = where
-        self._unnamed: frozenset[Path] = frozenset()  # fields that are not in the contract but were seen
-        self._nulls: frozenset[Path] = frozenset()  # such fields that were only null; with a value the contract evolves
-        self._key: Callable[[tuple[Any, ...]], str] = itemgetter(contract.index(contract.key))
-        self._timestamp: Callable[[tuple[Any, ...]], datetime | None] = itemgetter(contract.index(contract.timestamp))
+        self.known = Known(contract)
+        """What it has learned. Another object after each change."""
         self._use(contract)
 
-    def _use(self, contract: Contract) -> None:
-        self.contract = contract
+    @property
+    def contract(self) -> Contract:
         """The contract, as it has evolved so far."""
+        return self.known.contract
+
+    def follow(self, known: Known) -> None:
+        """Go on with what another transform of the same contract has learned."""
+        self.known = known
+        self._use(known.contract)
+
+    def _use(self, contract: Contract) -> None:
         found = {column.name: protection(column, self._pii_key) for column in contract.columns}
         self._protections = {name: protect for name, protect in found.items() if protect}
         self._examiner = Examiner(contract, self._processed_at, self._protections)
-        self._unnamed, self._nulls = self._unnamed - self._examiner.named, self._nulls - self._examiner.named
-        self._compile()
+        self._summing = Summing(contract)
+        named = self._examiner.named
+        self._compile(Known(contract, self.known.unnamed - named, self.known.nulls - named))
 
-    def _compile(self) -> None:
-        self._compiled: Compiled = compiled(self.contract, self._protections, self._unnamed, self._nulls)
+    def _compile(self, known: Known) -> None:
+        self.known = known
+        self._compiled: Compiled = compiled(known.contract, self._protections, known.unnamed, known.nulls)
 
     def read(self, part: Slice) -> Iterator[tuple[Slice, Rows]]:
         """Yield ``part`` with its rows. It is cut before each record that makes the contract evolve.
@@ -104,7 +116,8 @@ class Transform:
         :raises ContractFrozenError: a record differs from the contract in a way that it does not allow.
         """
         while True:
-            rows, count = self._at_once(part) or self._one_by_one(part)
+            at_once = self.at_once(part)
+            rows, count = (at_once, len(part.starts)) if at_once else self._one_by_one(part)
             if count == len(part.starts):
                 rows.dead_letters[:0] = part.refused
                 yield part, rows
@@ -113,42 +126,35 @@ class Transform:
             rows.dead_letters[:0] = done.refused
             yield done, rows
 
-    def digest(self, result: Rows) -> int:
-        """Return the sum of CRC-32 over (offset, id) of each row and (offset, raw bytes) of each dead letter.
+    def facts(self, result: Rows) -> RowFacts:
+        """Return the facts of the rows of ``result``."""
+        return result.facts or self._summing.facts(result.rows, result.offsets)
 
-        The lowest 32 bits of the offset are the CRC's start value.
-        """
-        read = sum(map(crc32, map(str.encode, map(self._key, result.rows)), result.offsets))
-        return read + sum(crc32(letter.raw, letter.offset) for letter in result.dead_letters)
+    def later(self, part: Slice, ready: Rows) -> Rows:
+        """Return ``ready``, which another process has made of ``part``, with rows that are made when needed."""
+        body, compiled, now = _body(part), self._compiled, self._processed_at
+        rows = LaterRows(len(part.starts), lambda: compiled.rows(compiled.decode(body, part.shape), now))
+        return replace(ready, contract=self.contract, rows=rows, offsets=part.starts)
 
-    def last_key(self, result: Rows) -> str | None:
-        """Return the id of the last row."""
-        return self._key(result.rows[-1]) if result.rows else None
-
-    def span(self, result: Rows) -> tuple[datetime, datetime] | None:
-        """Return the earliest and the latest timestamp."""
-        times = [moment for moment in map(self._timestamp, result.rows) if moment is not None]
-        return (min(times), max(times)) if times else None
-
-    def _at_once(self, part: Slice) -> tuple[Rows, int] | None:
+    def at_once(self, part: Slice) -> Rows | None:
         """Decode the whole slice in one call; None if a record in it has to be examined."""
         if not part.starts or part.refused or not _is_plain(part.data):
             return None
-        body = memoryview(part.data)[part.starts[0] - part.start : part.ends[-1] - part.start]
         if part.shape == "lines" and not _is_one_a_line(part):
             return None
         try:
-            records = self._compiled.decode(body, part.shape)
+            records = self._compiled.decode(_body(part), part.shape)
             rows = self._compiled.rows(records, self._processed_at)
         except _FAILURES:
             return None
         if len(records) != len(part.starts):
             return None
-        return Rows(self.contract, rows, part.starts, drift=Seen().drift(self._compiled.drift(records))), len(rows)
+        return Rows(self.contract, rows, part.starts, drift=Seen().drift(self._compiled.drift(records)))
 
     def _one_by_one(self, part: Slice) -> tuple[Rows, int]:
         """Return the rows of ``part`` up to the record that makes the contract evolve, and their number."""
-        result, structs, seen = Rows(self.contract), list[Any](), Seen()
+        rows, structs, seen = list[Row](), list[Any](), Seen()
+        result = Rows(self.contract, rows)
         count, plain = len(part.starts), _is_plain(part.data)
         looked_into, counted = 0, Counter[Path]()
         for place, (start, end) in enumerate(zip(part.starts, part.ends, strict=True)):
@@ -157,7 +163,8 @@ class Transform:
             if not record.strip():
                 continue
             if (plain or _is_plain(record)) and (row := self._quickly(record, structs)):
-                result.add(row, start)
+                rows.append(row)
+                result.offsets.append(start)
                 continue
             examined = self._examined(record, start)
             if self._evolves(examined):
@@ -167,7 +174,11 @@ class Transform:
                 examined = self._taken_in(record, examined, start)
                 result.contract = self.contract
             seen.add(examined.surprises, start, others=examined.others)
-            result.add_examined(examined, start, raw)
+            if examined.row is not None:
+                rows.append(examined.row)
+                result.offsets.append(start)
+            elif error := examined.error:
+                result.dead_letters.append(DeadLetter(start, raw, "contract", error.rule, str(error)))
             looked_into += 1
             if looked_into == _TELLING:  # the following records probably have the same new fields
                 counted += self._counted(structs, seen)
@@ -227,11 +238,11 @@ class Transform:
         mode, contract = self.contract.modes.unknown, self.contract
         ignored = {path for path in fields if mode == "discard_value" or not can_grow(contract, path)}
         waiting = {path for path, null in fields.items() if null and path not in ignored}
-        unnamed, nulls = self._unnamed | ignored, (self._nulls | waiting) - ignored
-        is_new = (unnamed, nulls) != (self._unnamed, self._nulls)
-        if is_new and mode in ("discard_value", "evolve") and len(unnamed | nulls) <= MOST_KNOWN:
-            self._unnamed, self._nulls = unnamed, nulls
-            self._compile()
+        known = self.known
+        learned = Known(contract, known.unnamed | ignored, (known.nulls | waiting) - ignored)
+        may_learn = mode in ("discard_value", "evolve") and len(learned.unnamed | learned.nulls) <= MOST_KNOWN
+        if may_learn and learned != known:
+            self._compile(learned)
 
 
 def _frozen(where: str, contract: Contract, surprise: Surprise, start: int) -> ContractFrozenError:
@@ -275,6 +286,11 @@ def _cut(part: Slice, count: int) -> tuple[Slice, Slice]:
             refused=after,
         ),
     )
+
+
+def _body(part: Slice) -> memoryview:
+    """Return the bytes from the first record to the end of the last."""
+    return memoryview(part.data)[part.starts[0] - part.start : part.ends[-1] - part.start]
 
 
 def _is_one_a_line(part: Slice) -> bool:

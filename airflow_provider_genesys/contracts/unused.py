@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from operator import itemgetter
-from typing import Any
 
 from airflow_provider_genesys.contracts.column import PROCESSED_AT, Column, Pii, Steps, steps
 from airflow_provider_genesys.contracts.contract import Contract
@@ -40,10 +38,10 @@ class Unused:
         """Where they are in a record, as the contract writes paths."""
         return list(self._places)
 
-    def take(self, part: Slice, rows: list[tuple[Any, ...]]) -> None:
-        """Look at the records of ``part``, which became ``rows``."""
+    def take(self, part: Slice, empty: Collection[int]) -> None:
+        """Look at the records of ``part``. In their rows, the columns at the places ``empty`` have no value."""
         for path, place in list(self._places.items()):
-            if _is_landed(place, rows) or _is_met(part, steps(path)):
+            if (place.index is not None and place.index not in empty) or _is_met(part, steps(path)):
                 del self._places[path]
 
 
@@ -78,11 +76,6 @@ def _places(contract: Contract) -> Iterator[_Place]:
         for path, action in column.pii_inside:
             dot = "" if path.startswith("[") else "."
             yield _Place(f"{column.path}{dot}{path}", column, action, None)
-
-
-def _is_landed(place: _Place, rows: list[tuple[Any, ...]]) -> bool:
-    index = place.index
-    return index is not None and [*map(itemgetter(index), rows)].count(None) < len(rows)
 
 
 def _is_met(part: Slice, path: Steps) -> bool:

@@ -6,12 +6,13 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
+from zlib import crc32
 
 from airflow_provider_genesys.contracts.column import Column
 from airflow_provider_genesys.contracts.contract import Contract
 from airflow_provider_genesys.contracts.drift import summed
 from airflow_provider_genesys.contracts.pii import record_protection
-from airflow_provider_genesys.contracts.transform import Rows, Transform
+from airflow_provider_genesys.contracts.transform import Known, Rows, Transform
 from airflow_provider_genesys.contracts.unused import Unused
 from airflow_provider_genesys.limits import LONGEST_KEY
 from airflow_provider_genesys.pipeline.checkpoint import DIGEST_RANGE, Checkpoint, Counts
@@ -56,11 +57,19 @@ class Batcher:
         """The contract as it has evolved so far."""
         return self._transform.contract
 
-    def rows(self, part: Slice) -> Iterator[tuple[Slice, Rows]]:
+    @property
+    def known(self) -> Known:
+        """What the contract has learned from the records so far."""
+        return self._transform.known
+
+    def rows(self, part: Slice, ready: Rows | None = None) -> Iterator[tuple[Slice, Rows]]:
         """Return the rows of ``part``, cut before each record that makes the contract evolve.
 
+        :param ready: what another process has made of ``part``. It counts only if the contract is the same still.
         :raises ContractFrozenError: a record differs from the contract in a way that it does not allow.
         """
+        if ready and ready.contract is self.contract:
+            return iter([(part, self._transform.later(part, ready))])
         return self._transform.read(part)
 
     def batch(self, part: Slice, rows: Rows) -> Batch:
@@ -85,24 +94,26 @@ class Batcher:
             checkpoint=self.last,
             contract=rows.contract,
             source=part,
+            packed=rows.packed,
             protect=self._protect,
         )
 
     def _added(self, part: Slice, rows: Rows) -> Checkpoint:
-        self._unused.take(part, rows.rows)
+        facts = self._transform.facts(rows)
+        self._unused.take(part, facts.empty)
         last = self.last
-        span = self._transform.span(rows)
-        times = [] if span is None else [moment.isoformat() for moment in span]
+        times = [] if facts.span is None else [moment.isoformat() for moment in facts.span]
+        rejected = sum(crc32(letter.raw, letter.offset) for letter in rows.dead_letters)
         return replace(
             last,
-            digest=(last.digest + self._transform.digest(rows)) % DIGEST_RANGE,
+            digest=(last.digest + facts.digest + rejected) % DIGEST_RANGE,
             rules=_sum(last.rules, Counter(letter.rule for letter in rows.dead_letters)),
             drift=summed(last.drift, rows.drift),
             evolved=self._evolved(rows.contract) if rows.contract is not self._load.contract else [],
             unused=self._unused.paths,
             min_timestamp=min(filter(None, [last.min_timestamp, *times]), default=None),
             max_timestamp=max(filter(None, [last.max_timestamp, *times]), default=None),
-            last_record_id=(self._transform.last_key(rows) or last.last_record_id or "")[:LONGEST_KEY] or None,
+            last_record_id=(facts.last_key or last.last_record_id or "")[:LONGEST_KEY] or None,
         )
 
     def _evolved(self, contract: Contract) -> list[Column]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -100,7 +100,7 @@ class Batch:
     ``checkpoint.committed_at`` (:meth:`Checkpoint.at`), since only it knows what it wrote.
     """
 
-    rows: list[tuple[Any, ...]]
+    rows: Sequence[tuple[Any, ...]]
     offsets: list[int]
     dead_letters: list[DeadLetter]
     start: int
@@ -109,6 +109,8 @@ class Batch:
     contract: Contract
     source: Slice | None = None
     """What the rows were read from; None for a batch that was not read from bytes."""
+    packed: bytes | None = None
+    """The rows as :attr:`.sink.PackingSink.packing` makes them; None if nobody has packed them."""
     protect: ProtectRecord | None = None
     """Removes personal data from a dead letter's bytes as the contract says; None if the contract protects none."""
 

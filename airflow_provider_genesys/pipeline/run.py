@@ -26,11 +26,14 @@ from airflow_provider_genesys.pipeline.batch import Batcher
 from airflow_provider_genesys.pipeline.budget import Budget, Completeness
 from airflow_provider_genesys.pipeline.certificate import Certificate
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, Counts
+from airflow_provider_genesys.pipeline.cores import Processes, worker_count
 from airflow_provider_genesys.pipeline.load import Load
 from airflow_provider_genesys.pipeline.memory import MemoryLimit, keep_freed_memory
 from airflow_provider_genesys.pipeline.progress import Phases, Progress
 from airflow_provider_genesys.pipeline.shards import beginning_of, check_end, holds, join_shards
-from airflow_provider_genesys.pipeline.sink import Sink
+from airflow_provider_genesys.pipeline.sink import PackingSink, Sink
+from airflow_provider_genesys.pipeline.worker import Job
+from airflow_provider_genesys.pipeline.workers import Workers
 from airflow_provider_genesys.source.base import Archive, Source, Until
 from airflow_provider_genesys.source.document import Document
 from airflow_provider_genesys.source.pages import Pages
@@ -55,6 +58,8 @@ class Options:
         protects.
     :param pii_key: the key that personal data is hashed with.
     :param max_memory_mb: memory that the process may hold, in MB (10**6 bytes); None for any amount.
+    :param processes: processes that read and pack records; 1 for the task's process alone, ``auto`` for as many as it
+        has cores.
     """
 
     batch_size: int = 500
@@ -68,6 +73,7 @@ class Options:
     allow_unused_protected: bool = False
     pii_key: bytes | None = field(default=None, repr=False)
     max_memory_mb: float | None = None
+    processes: Processes = 1
 
 
 def run(
@@ -117,12 +123,12 @@ def _load(
     memory = MemoryLimit(options.max_memory_mb)
     phases = Phases()
     slices = source.slices(options.batch_size, cut_every=sink.cut_every, flush_interval=options.flush_interval)
-    with _naming_failed(load, batcher), closing(slices):
-        for part in slices:
+    with _naming_failed(load, batcher), closing(slices), _workers(load, start, sink, options) as workers:
+        for part, ready in workers.ahead(slices, lambda: batcher.known):
             failpoint(SPLIT)
             phases.ended("source")
             memory.check(f"Export {load.export_id}, byte {part.end}")
-            for piece, rows in batcher.rows(part):
+            for piece, rows in batcher.rows(part, ready):
                 batch = batcher.batch(piece, rows)
                 phases.ended("contract")
                 memory.check(f"Export {load.export_id}, byte {piece.end}")
@@ -136,7 +142,7 @@ def _load(
                     progress.committed(committed)
                     watch(committed)
                     failpoint(REPORTED)
-            del part, piece, rows, batch  # holding them while the next rows are made costs 7 % of all CPU time
+            del part, ready, piece, rows, batch  # holding them while the next rows are made costs 7 % of all CPU time
     check_end(load.range, batcher.last)
     if not batcher.read and not options.allow_empty:
         raise _empty(load, source.length)
@@ -163,6 +169,17 @@ def _load(
     for drift in certificate.drift:
         log.warning("Export %s: %s", load.export_id, drift)
     return certificate
+
+
+def _workers(load: Load, start: Checkpoint, sink: Sink, options: Options) -> Workers:
+    count = worker_count(options.processes)
+    packing = sink.packing(load.contract) if isinstance(sink, PackingSink) else None
+    if packing is None or not count:
+        if count:
+            log.info("Export %s: the sink takes rows from one process only; processes has no effect.", load.export_id)
+        return Workers(None, 0)
+    log.info("Export %s: %d worker processes read and pack its records.", load.export_id, count)
+    return Workers(Job(load.contract, datetime.fromisoformat(start.processed_at), packing, options.pii_key), count)
 
 
 @contextmanager

@@ -10,9 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol, runtime_checkable
 
+from airflow_provider_genesys.contracts.contract import Contract
 from airflow_provider_genesys.pipeline.certificate import Certificate
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
 from airflow_provider_genesys.pipeline.load import Batch, Load
+from airflow_provider_genesys.pipeline.worker import Packing
 
 
 class Sink(Protocol):
@@ -70,6 +72,17 @@ class AmendingSink(Protocol):
         Where a newer attempt has begun meanwhile, nothing is changed.
 
         :raises SinkUnavailableError: the sink cannot be reached. The load is complete all the same.
+        """
+
+
+@runtime_checkable
+class PackingSink(Protocol):
+    """What a sink has beside :class:`Sink` where other processes can pack rows for it."""
+
+    def packing(self, contract: Contract) -> Packing | None:
+        """Return what packs the rows of a load with ``contract``; None if the sink needs the rows themselves.
+
+        ``write`` then gets batches with :attr:`.load.Batch.packed`, and others without.
         """
 
 

@@ -77,6 +77,9 @@ class GenesysExportTransferOperator(ExportLoader):
         Until then the task waits and continues in the same try.
     :param max_memory_mb: memory in MB (10**6 bytes) that the task's process may hold, Airflow included; a load that
         needs more fails with an explanation before the system kills it. Default: no limit.
+    :param processes: processes that read and pack the records for an object store; 1 for the task's process alone,
+        ``auto`` for as many as its container's quota gives cores. The result is the same. Without effect where a sink
+        or separate files of children need the rows themselves. See ``docs/performance.md``.
     :param genesys_conn_id: the Genesys connection. (templated)
     :param source_conn_id: the connection to the store of a landed archive; default: ``aws_default`` for ``s3://…``,
         ``wasb_default`` for ``az://…``. (templated)

@@ -102,6 +102,7 @@ class ExportLoader(BaseOperator):
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         max_outage: float | timedelta = timedelta(hours=6),
         max_memory_mb: float | None = None,
+        processes: int | Literal["auto"] = 1,
         genesys_conn_id: str = "genesys_default",
         source_conn_id: str | None = None,
         checkpoint_mirror_conn_id: str | None = None,
@@ -133,6 +134,7 @@ class ExportLoader(BaseOperator):
         self.deferrable = deferrable
         self.max_outage = max_outage.total_seconds() if isinstance(max_outage, timedelta) else max_outage
         self.max_memory_mb = max_memory_mb
+        self.processes = processes
         self.genesys_conn_id = genesys_conn_id
         self.source_conn_id = source_conn_id
         self.checkpoint_mirror_conn_id = checkpoint_mirror_conn_id
@@ -227,6 +229,7 @@ class ExportLoader(BaseOperator):
             allow_unused_protected=self.allow_unused_protected,
             restart=restart,
             max_memory_mb=self.max_memory_mb,
+            processes=self.processes,
             pii_key=hash_key_of(self.pii_key, load.contract),
             completeness=Completeness(handle.get("records"), self.expect_records, handle.get("size")),
         )

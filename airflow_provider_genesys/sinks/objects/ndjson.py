@@ -51,6 +51,11 @@ class RowEncoder:
         return self._encoder.encode_lines(list(map(self._row, *columns)))
 
 
+def packed_lines(contract: Table) -> Callable[[Sequence[tuple[Any, ...]]], bytes]:
+    """Return the :data:`.worker.Pack` that makes the lines that :class:`Lines` takes."""
+    return RowEncoder(contract).encode
+
+
 def _on_one_line(value: bytes) -> msgspec.Raw:
     return msgspec.Raw(msgspec.json.format(value, indent=-1))
 
@@ -101,7 +106,7 @@ class Lines:
 
     def pack(self, batch: Batch) -> bytes:
         """Take the rows of ``batch`` and return what is ready."""
-        return self._packer.pack(self._encoder.encode(batch.rows))
+        return self._packer.pack(self._encoder.encode(batch.rows) if batch.packed is None else batch.packed)
 
     def end(self) -> bytes:
         """Return the rest."""

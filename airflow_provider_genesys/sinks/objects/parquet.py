@@ -46,10 +46,9 @@ class ParquetRows:
 
     def __init__(self, load: Load, contract: Table) -> None:
         self._out = _Out()
-        self._columns = [_column(column.type) for column in contract.columns]
-        fields = [pa.field(column.name, _TYPES[column.type]) for column in contract.columns]
+        self._made = _Columns(contract)
         facts = {"load_id": load.load_id, "export_id": load.export_id, "contract": str(contract)}
-        self._schema = pa.schema(fields, metadata={f"genesys_{name}": value for name, value in facts.items()})
+        self._schema = self._made.schema.with_metadata({f"genesys_{name}": value for name, value in facts.items()})
         self._writer = pq.ParquetWriter(
             self._out,
             self._schema,
@@ -64,13 +63,15 @@ class ParquetRows:
 
     def pack(self, batch: Batch) -> bytes:
         """Take the rows of ``batch`` and return what is ready."""
-        begin = 0
-        while begin < len(batch.rows):
+        begin, count = 0, len(batch.rows)
+        columns: Any = self._columns(batch) if count else None
+        while begin < count:
             if self._end is None:
                 self._end = (batch.offsets[begin] // ROW_GROUP + 1) * ROW_GROUP
             end = bisect_left(batch.offsets, self._end, begin)
-            self._add(batch.rows[begin:end])
-            if end < len(batch.rows):
+            if end > begin:
+                self._gathered.append(columns.slice(begin, end - begin))
+            if end < count:
                 self._close_group()
             begin = end
         return self._out.take()
@@ -81,17 +82,36 @@ class ParquetRows:
         self._writer.close()
         return self._out.take()
 
-    def _add(self, rows: Sequence[tuple[Any, ...]]) -> None:
-        if rows:
-            arrays = [make(values) for make, values in zip(self._columns, zip(*rows, strict=True), strict=True)]
-            self._gathered.append(pa.record_batch(arrays, schema=self._schema))
+    def _columns(self, batch: Batch) -> Any:
+        if batch.packed is None:
+            return self._made.of(batch.rows)
+        return pa.ipc.read_record_batch(pa.py_buffer(batch.packed), self._made.schema)
 
     def _close_group(self) -> None:
         if self._gathered:
             # In one piece: with several chunks the pages of a column would end elsewhere.
-            group = pa.Table.from_batches(self._gathered, self._schema).combine_chunks(memory_pool=_MEMORY)
+            group = pa.Table.from_batches(self._gathered, self._made.schema).combine_chunks(memory_pool=_MEMORY)
             self._writer.write_table(group, row_group_size=group.num_rows)
         self._gathered, self._end = [], None
+
+
+class _Columns:
+    """Makes columns of the rows of one contract."""
+
+    def __init__(self, contract: Table) -> None:
+        self._makers = [_column(column.type) for column in contract.columns]
+        self.schema = pa.schema([pa.field(column.name, _TYPES[column.type]) for column in contract.columns])
+
+    def of(self, rows: Sequence[tuple[Any, ...]]) -> Any:
+        """Return the record batch of ``rows``, of which there is at least one."""
+        columns = zip(self._makers, zip(*rows, strict=True), strict=True)
+        return pa.record_batch([make(values) for make, values in columns], schema=self.schema)
+
+
+def packed_columns(contract: Table) -> Callable[[Sequence[tuple[Any, ...]]], bytes]:
+    """Return the :data:`.worker.Pack` that makes the columns which :class:`ParquetRows` takes, as Arrow's message."""
+    columns = _Columns(contract)
+    return lambda rows: columns.of(rows).serialize().to_pybytes()
 
 
 class _Out(io.RawIOBase):

@@ -10,9 +10,10 @@ from airflow_provider_genesys.contracts.child import Child
 from airflow_provider_genesys.contracts.column import PROCESSED_AT, Column
 from airflow_provider_genesys.contracts.contract import Contract
 from airflow_provider_genesys.pipeline.load import Batch, Load
+from airflow_provider_genesys.pipeline.worker import Packing
 from airflow_provider_genesys.sinks.objects.form import OutputFormat, Rows, Table
 from airflow_provider_genesys.sinks.objects.layout import Layout
-from airflow_provider_genesys.sinks.objects.ndjson import GzipBlocks, Lines, Plain
+from airflow_provider_genesys.sinks.objects.ndjson import GzipBlocks, Lines, Plain, packed_lines
 from airflow_provider_genesys.sinks.objects.parts import Part, PartWriter
 from airflow_provider_genesys.stores.base import ObjectStore
 
@@ -129,7 +130,16 @@ class ChildRows:
             found = [(*record, *values) for values in self._child.rows(row[self._source])]
             rows += found
             offsets += [offset] * len(found)
-        return replace(batch, rows=rows, offsets=offsets, dead_letters=[])
+        return replace(batch, rows=rows, offsets=offsets, dead_letters=[], packed=None)
+
+
+def packing_of(output_format: OutputFormat) -> Packing:
+    """Return what packs the rows of a contract in another process, for what :func:`rows_of` returns."""
+    if output_format == "parquet":
+        from airflow_provider_genesys.sinks.objects.parquet import packed_columns
+
+        return packed_columns
+    return packed_lines
 
 
 def rows_of(output_format: OutputFormat, load: Load, contract: Table) -> Rows:

@@ -9,11 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
+from airflow_provider_genesys.contracts.contract import Contract
 from airflow_provider_genesys.exceptions import FencedError, SinkUnavailableError, error_context
 from airflow_provider_genesys.pipeline.certificate import Certificate
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
 from airflow_provider_genesys.pipeline.load import Batch, Load
+from airflow_provider_genesys.pipeline.worker import Packing
 from airflow_provider_genesys.sinks.objects.attempt import Attempt
+from airflow_provider_genesys.sinks.objects.row_parts import packing_of
 from airflow_provider_genesys.sinks.objects.settings import ObjectSettings
 from airflow_provider_genesys.sinks.objects.shards import Shards
 from airflow_provider_genesys.stores.base import ObjectStore
@@ -43,6 +46,11 @@ class ObjectSink:
     def processed_at(self) -> str | None:
         """The value in the ledger; None before the first part."""
         return self._opened.entry.processed_at
+
+    def packing(self, contract: Contract) -> Packing | None:
+        """See :meth:`.sink.PackingSink.packing`. Rows whose children have separate files are needed as they are."""
+        has_children = self._settings.child_files and contract.children
+        return None if has_children else packing_of(self._settings.output_format)
 
     def write(self, batch: Batch) -> Checkpoint | None:
         """Add a batch to the part. If the part is full then, commit it and return the checkpoint.

@@ -73,7 +73,7 @@ def _check_outside(load: Load, row: tuple[Any, ...]) -> None:
 def without(batch: Batch, poison: dict[int, DeadLetter]) -> tuple[list[tuple[Any, ...]], list[int]]:
     """Return rows and offsets of the batch, without those that were rejected."""
     if not poison:
-        return batch.rows, batch.offsets
+        return list(batch.rows), batch.offsets
     good = [place for place, offset in enumerate(batch.offsets) if offset not in poison]
     return [batch.rows[place] for place in good], [batch.offsets[place] for place in good]
 

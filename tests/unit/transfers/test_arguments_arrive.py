@@ -109,6 +109,7 @@ COMMON: dict[str, Row] = {
     "expect_records": Row("fail", lambda seen: seen.options.completeness.expect),
     "reconcile": Row("fail", lambda seen: seen.of("reconciled")["mode"]),
     "max_memory_mb": Row(700, option("max_memory_mb")),
+    "processes": Row(2, option("processes")),
     "genesys_conn_id": Row("mine", lambda seen: seen.of("open_pages")["client"], "client of mine"),
     "checkpoint_mirror_conn_id": Row("mine", lambda seen: [a for c, a in seen.calls if c == "open_store"], DIFFERENT),
 }

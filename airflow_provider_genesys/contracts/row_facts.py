@@ -1,0 +1,73 @@
+"""What an account needs of rows, so that it can be kept where the rows themselves are not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from operator import itemgetter
+from typing import Any
+from zlib import crc32
+
+from airflow_provider_genesys.contracts.contract import Contract
+
+Row = tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class RowFacts:
+    """The sums over the rows of one slice.
+
+    ``digest`` is the sum of CRC-32 over (offset, id) of each; the lowest 32 bits of the offset are the CRC's start
+    value. ``empty`` are the places of the columns that have no value in any row.
+    """
+
+    digest: int
+    last_key: str | None
+    span: tuple[datetime, datetime] | None
+    empty: frozenset[int]
+
+
+class Summing:
+    """Makes the facts of the rows of one contract."""
+
+    def __init__(self, contract: Contract) -> None:
+        self._width = len(contract.columns)
+        self._key: Callable[[Row], str] = itemgetter(contract.index(contract.key))
+        self._timestamp: Callable[[Row], datetime | None] = itemgetter(contract.index(contract.timestamp))
+
+    def facts(self, rows: Sequence[Row], offsets: Sequence[int]) -> RowFacts:
+        """Return the facts of ``rows``, whose records begin at ``offsets``."""
+        if not rows:
+            return RowFacts(0, None, None, frozenset(range(self._width)))
+        digest = sum(map(crc32, map(str.encode, map(self._key, rows)), offsets))
+        times = [moment for moment in map(self._timestamp, rows) if moment is not None]
+        empty = (place for place, value in enumerate(rows[0]) if value is None and _is_empty(rows, place))
+        return RowFacts(digest, self._key(rows[-1]), (min(times), max(times)) if times else None, frozenset(empty))
+
+
+def _is_empty(rows: Sequence[Row], place: int) -> bool:
+    return [*map(itemgetter(place), rows)].count(None) == len(rows)
+
+
+class LaterRows(Sequence[Row]):
+    """Rows that are made when somebody asks for one.
+
+    :param count: how many there are.
+    :param make: makes them.
+    """
+
+    def __init__(self, count: int, make: Callable[[], Sequence[Row]]) -> None:
+        self._count = count
+        self._make = make
+
+    @cached_property
+    def _rows(self) -> Sequence[Row]:
+        return self._make()
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, place: Any) -> Any:
+        return self._rows[place]

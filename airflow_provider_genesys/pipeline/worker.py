@@ -1,0 +1,159 @@
+"""A process that reads slices by the contract and packs their rows, for a load with ``processes``.
+
+It keeps no account and decides nothing. A slice in which a record has to be examined goes back as it is, and the task's
+process reads it: so a load has the same result however many processes it has.
+
+A worker lives as long as the connection to the task's process: that ends, also by SIGKILL, and the worker does.
+"""
+
+from __future__ import annotations
+
+import mmap
+import signal
+import sys
+from array import array
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from multiprocessing.connection import Connection
+from typing import Literal
+
+from airflow_provider_genesys.contracts.contract import Contract
+from airflow_provider_genesys.contracts.drift import Drift
+from airflow_provider_genesys.contracts.row_facts import Row, RowFacts
+from airflow_provider_genesys.contracts.transform import Known, Rows, Transform
+from airflow_provider_genesys.pipeline.memory import keep_freed_memory
+from airflow_provider_genesys.source.records import Slice
+
+Pack = Callable[[Sequence[Row]], bytes]
+Packing = Callable[[Contract], Pack]
+"""Makes what packs the rows of a contract as a sink wants them. It is pickled, so it is a function of a module."""
+
+SLOTS = 2
+"""Slices that one worker has at a time: one that it reads, and the next."""
+SLOT_BYTES = 16 * 1024 * 1024
+"""A larger slice, or one with larger rows, is read in the task's process."""
+_INTEGER = 8  # bytes of an offset
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a worker needs of a load."""
+
+    contract: Contract
+    processed_at: datetime
+    packing: Packing
+    pii_key: bytes | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
+class Given:
+    """A slice in the shared memory."""
+
+    slot: int
+    start: int
+    end: int
+    length: int
+    records: int
+    shape: Literal["lines", "array"]
+    known: Known | None
+    """What the contract has learned since the slice before; None if that is nothing."""
+
+
+@dataclass(frozen=True)
+class Ready:
+    """What became of a slice. Its packed rows, ``packed`` bytes, are in the place of the slice."""
+
+    facts: RowFacts
+    drift: list[Drift]
+    packed: int
+
+
+class Slots:
+    """Memory that the task's process shares with one worker.
+
+    :param file: descriptor of a file of ``SLOTS * SLOT_BYTES`` bytes. Only what is used of it takes memory.
+    """
+
+    def __init__(self, file: int) -> None:
+        self._map = mmap.mmap(file, SLOTS * SLOT_BYTES)
+        self._view = memoryview(self._map)
+
+    def put(self, slot: int, part: Slice) -> bool:
+        """Write ``part`` into ``slot``; False if it is too large."""
+        numbers = array("q", part.starts + part.ends).tobytes()
+        return self.write(slot, numbers, part.data)
+
+    def get(self, given: Given) -> Slice:
+        """Return the slice that :meth:`put` wrote."""
+        begin = given.slot * SLOT_BYTES
+        middle = begin + 2 * given.records * _INTEGER
+        numbers = array("q", bytes(self._view[begin:middle])).tolist()
+        data = bytes(self._view[middle : middle + given.length])
+        starts, ends = numbers[: given.records], numbers[given.records :]
+        return Slice(given.start, given.end, data, starts, ends, given.shape)
+
+    def write(self, slot: int, *pieces: bytes) -> bool:
+        """Write ``pieces`` into ``slot``; False if they are too large."""
+        if sum(map(len, pieces)) > SLOT_BYTES:
+            return False
+        begin = slot * SLOT_BYTES
+        for piece in pieces:
+            self._view[begin : begin + len(piece)] = piece
+            begin += len(piece)
+        return True
+
+    def read(self, slot: int, length: int) -> bytes:
+        """Return the first ``length`` bytes of ``slot``."""
+        return bytes(self._view[slot * SLOT_BYTES : slot * SLOT_BYTES + length])
+
+    def close(self) -> None:
+        """Give the memory back."""
+        self._view.release()
+        self._map.close()
+
+
+class _Reader:
+    """Reads and packs slices.
+
+    :param job: of the load.
+    """
+
+    def __init__(self, job: Job, slots: Slots) -> None:
+        self._job = job
+        self._slots = slots
+        self._transform = Transform(job.contract, job.processed_at, job.pii_key)
+        self._pack = job.packing(job.contract)
+
+    def ready(self, given: Given) -> Ready | None:
+        """Return what became of the slice; None if the task's process has to read it."""
+        if given.known:
+            self._transform.follow(given.known)
+            self._pack = self._job.packing(given.known.contract)
+        rows = self._transform.at_once(self._slots.get(given))
+        return self._packed(given.slot, rows) if rows else None
+
+    def _packed(self, slot: int, rows: Rows) -> Ready | None:
+        packed = self._pack(rows.rows)
+        fits = self._slots.write(slot, packed)
+        return Ready(self._transform.facts(rows), rows.drift, len(packed)) if fits else None
+
+
+def main() -> None:
+    """Work until the connection ends. The arguments are the descriptors of the connection and of the memory."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the task's process
+    keep_freed_memory()
+    connection, slots = Connection(int(sys.argv[1])), Slots(int(sys.argv[2]))
+    with suppress(EOFError, OSError):
+        reader = _Reader(connection.recv(), slots)
+        connection.send(True)  # noqa: FBT003 - it is a message
+        while True:
+            connection.send(_unless_failed(reader, connection.recv()))
+
+
+def _unless_failed(reader: _Reader, given: Given) -> Ready | None:
+    try:
+        return reader.ready(given)
+    except Exception:  # noqa: BLE001 - the task's process reads the slice, and meets the same error with its place
+        return None

@@ -1,0 +1,231 @@
+"""The worker processes of one load, seen from the task's process: slices go out, and come back in their order.
+
+Each worker is a separate program, not a fork: a Celery worker may not have children of :mod:`multiprocessing`, and a
+fork of a process with threads may hang.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+import tempfile
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from multiprocessing import Pipe
+from types import TracebackType
+
+from airflow_provider_genesys.contracts.contract import Contract
+from airflow_provider_genesys.contracts.transform import Known, Rows
+from airflow_provider_genesys.exceptions import GenesysError
+from airflow_provider_genesys.pipeline.worker import SLOT_BYTES, SLOTS, Given, Job, Ready, Slots
+from airflow_provider_genesys.source.records import Slice
+
+log = logging.getLogger(__name__)
+
+_PROGRAM = "import sys; sys.path[:] = sys.argv[3:]; from airflow_provider_genesys.pipeline.worker import main; main()"
+_PATIENCE = 5.0  # seconds for a worker to end
+START_WAIT = 0.0
+"""Seconds that a slice waits for workers that are starting. Without, the task's process begins alone."""
+
+Answer = tuple[Slice, "Rows | None"]
+"""A slice, and its rows if a worker has made them."""
+
+
+class Workers:
+    """Processes that read slices and pack their rows, while the task's process reads ahead and writes.
+
+    If one of them is lost, the task's process goes on alone.
+
+    :param count: how many; with 0 the task's process does all by itself.
+    """
+
+    def __init__(self, job: Job | None, count: int) -> None:
+        self._all: list[_Worker] = []
+        self._next = 0
+        try:
+            for _ in range(count if job else 0):
+                self._all.append(_Worker(job))
+        except OSError as error:
+            self._lost(f"cannot be started ({error})")
+
+    def __enter__(self) -> Workers:  # noqa: PYI034 - Python 3.10 has no typing.Self
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._end()
+
+    @property
+    def pids(self) -> list[int]:
+        """Of the processes that run."""
+        return [worker.pid for worker in self._all]
+
+    def ahead(self, slices: Iterable[Slice], known: Callable[[], Known]) -> Iterator[Answer]:
+        """Return ``slices`` in their order, with the rows that workers have made of them.
+
+        If reading fails, the slices before the failure come first.
+
+        :param known: returns what the contract has learned so far.
+        """
+        if not self._all:
+            return map(_alone, slices)  # it holds no slice longer than the loop does
+        return self._in_turn(slices, known)
+
+    def _in_turn(self, slices: Iterable[Slice], known: Callable[[], Known]) -> Iterator[Answer]:
+        waiting: deque[_Waiting] = deque()
+        try:
+            for part in slices:
+                waiting.append(self._given(part, known()))
+                del part
+                while waiting and (len(waiting) >= SLOTS * len(self._all) or waiting[0].is_there):
+                    yield self._taken(waiting.popleft())
+        except GenesysError:
+            yield from map(self._taken, waiting)
+            raise
+        yield from map(self._taken, waiting)
+
+    def _are_up(self) -> bool:
+        try:
+            return bool(self._all) and all(worker.is_up() for worker in self._all)
+        except (EOFError, OSError):
+            self._lost("has ended before it began")
+            return False
+
+    def _given(self, part: Slice, known: Known) -> _Waiting:
+        if part.refused or not part.starts or not self._are_up():
+            return _Waiting(part, known.contract)
+        worker = self._all[self._next % len(self._all)]
+        try:
+            slot = worker.give(part, known)
+        except OSError as error:
+            self._lost(f"has ended ({error})")
+            slot = None
+        if slot is None:
+            return _Waiting(part, known.contract)
+        self._next += 1
+        return _Waiting(part, known.contract, worker, slot)
+
+    def _taken(self, waiting: _Waiting) -> Answer:
+        if waiting.worker is None:
+            return waiting.part, None
+        try:
+            return waiting.part, waiting.worker.take(waiting.contract, waiting.slot)
+        except (EOFError, OSError):
+            self._lost("has ended")
+            return waiting.part, None
+
+    def _lost(self, how: str) -> None:
+        if self._all:
+            log.warning("A worker process %s. The load goes on in the task's process alone.", how)
+        self._end()
+
+    def _end(self) -> None:
+        workers, self._all = self._all, []
+        for worker in workers:
+            worker.close()
+        for worker in workers:
+            worker.wait()
+
+
+@dataclass(frozen=True)
+class _Waiting:
+    """A slice that is not handed on yet, and where it is read; without a worker, in the task's process."""
+
+    part: Slice
+    contract: Contract
+    worker: _Worker | None = None
+    slot: int = 0
+
+    @property
+    def is_there(self) -> bool:
+        return self.worker is None or self.worker.has_answer
+
+
+class _Worker:
+    """One process, with what it shares."""
+
+    def __init__(self, job: Job | None) -> None:
+        self._known: Known | None = None
+        self._slot = 0
+        self._up = False
+        with ExitStack() as ours:
+            memory = ours.enter_context(os.fdopen(_memory(), "r+b"))
+            self._connection, theirs = Pipe()
+            ours.callback(theirs.close)
+            shared = [theirs.fileno(), memory.fileno()]
+            # Isolated, so that no module in the current folder is taken for one of Python's.
+            command = [sys.executable, "-I", "-c", _PROGRAM, *map(str, shared), *sys.path]
+            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=shared)  # noqa: S603 - our own program
+            self._slots = Slots(memory.fileno())
+        with suppress(OSError):  # it has ended, which is seen when it is to take a slice
+            self._connection.send(job)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def is_up(self) -> bool:
+        """Whether the process takes slices now. Its first message says so."""
+        if not self._up and self._connection.poll(START_WAIT):
+            self._up = bool(self._connection.recv())
+        return self._up
+
+    @property
+    def has_answer(self) -> bool:
+        """Whether :meth:`take` would not wait. So it is if the process has ended."""
+        try:
+            return self._connection.poll()
+        except OSError:
+            return True
+
+    def give(self, part: Slice, known: Known) -> int | None:
+        """Hand ``part`` to the process and return its slot; None if it is too large."""
+        slot = self._slot
+        if not self._slots.put(slot, part):
+            return None
+        news = None if known is self._known else known
+        given = Given(slot, part.start, part.end, len(part.data), len(part.starts), part.shape, news)
+        self._connection.send(given)
+        self._known, self._slot = known, (slot + 1) % SLOTS
+        return slot
+
+    def take(self, contract: Contract, slot: int) -> Rows | None:
+        """Wait for the oldest slice and return its rows, made with ``contract``; None if they have to be made here."""
+        ready: Ready | None = self._connection.recv()
+        if ready is None:
+            return None
+        packed = self._slots.read(slot, ready.packed)
+        return Rows(contract, drift=ready.drift, facts=ready.facts, packed=packed)
+
+    def close(self) -> None:
+        """Let the process end."""
+        self._connection.close()
+        self._slots.close()
+
+    def wait(self) -> None:
+        """Wait until the process has ended."""
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(_PATIENCE)
+        if self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+
+
+def _alone(part: Slice) -> Answer:
+    return part, None
+
+
+def _memory() -> int:
+    """Return the descriptor of an unnamed file, which goes with the last process that has it open."""
+    if hasattr(os, "memfd_create"):
+        file = os.memfd_create("genesys-slices")
+    else:
+        with tempfile.TemporaryFile() as named:
+            file = os.dup(named.fileno())
+    os.truncate(file, SLOTS * SLOT_BYTES)
+    return file

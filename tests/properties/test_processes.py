@@ -1,0 +1,96 @@
+"""With worker processes a load makes the same batches as without: rows, offsets, dead letters, drift, checkpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from airflow_provider_genesys.contracts.contract import Modes
+from airflow_provider_genesys.pipeline import workers as module
+from airflow_provider_genesys.pipeline.batch import Batcher
+from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, Counts
+from airflow_provider_genesys.pipeline.load import Batch, Load
+from airflow_provider_genesys.pipeline.run import open_at
+from airflow_provider_genesys.pipeline.worker import Job, Packing
+from airflow_provider_genesys.pipeline.workers import Workers
+from airflow_provider_genesys.sinks.objects.ndjson import packed_lines
+from airflow_provider_genesys.sinks.objects.parquet import packed_columns
+from tests.properties.test_contract_evolve import EVOLVING, archive, records
+from tests.unit.pipeline.sources import InMemory, a_load
+
+BEGIN = Checkpoint("load-1", "export-1", "2026-11-23T03:00:00+00:00")
+BROKEN = [b'{"id":', b"no JSON", b'{"id":5,"at":1}', b'{"id":"\xff"}', b'{"id":"a\\u0000"}', b"x" * 900]
+PACKINGS: dict[str, Packing] = {"ndjson": packed_lines, "parquet": packed_columns}
+
+
+@pytest.fixture(scope="module")
+def pools() -> Iterator[dict[str, Workers]]:
+    """Two workers that pack lines, and one that packs columns."""
+    now = datetime.fromisoformat(BEGIN.processed_at)
+    with pytest.MonkeyPatch.context() as patch, ExitStack() as running:
+        patch.setattr(module, "START_WAIT", 60)
+        counts = {"ndjson": 2, "parquet": 1}
+        made = {name: Workers(Job(EVOLVING, now, packing), counts[name]) for name, packing in PACKINGS.items()}
+        yield {name: running.enter_context(pool) for name, pool in made.items()}
+
+
+def batches(load: Load, data: bytes, start: Checkpoint, cut: tuple[int, int, int], pool: Workers) -> list[Batch]:
+    """Read ``data`` from ``start`` on, as the pipeline does. ``cut`` has the sizes of chunks, batches and parts."""
+    chunk, limit, part = cut
+    source = open_at(InMemory(data, chunk)(start), load, start, max_record_bytes=800)
+    batcher = Batcher(load, start)
+    with closing(source.slices(limit, cut_every=part, flush_interval=60)) as slices:
+        return [
+            batcher.batch(*piece)
+            for part, ready in pool.ahead(slices, lambda: batcher.known)
+            for piece in batcher.rows(part, ready)
+        ]
+
+
+def shown(batch: Batch) -> tuple[Any, ...]:
+    facts = (batch.offsets, batch.dead_letters, batch.start, batch.end, batch.checkpoint, batch.contract)
+    return (list(batch.rows), *facts, batch.raw())
+
+
+@pytest.mark.parametrize("packed_as", PACKINGS)
+@settings(max_examples=60)
+@given(data=st.data(), drawn=st.lists(records, min_size=1, max_size=40), shape=st.sampled_from(["lines", "array"]))
+def test_batches_are_the_same(
+    pools: dict[str, Workers], packed_as: str, data: st.DataObject, drawn: list[Any], shape: str
+) -> None:
+    document = archive(drawn, shape)
+    if shape == "lines":
+        lines = document.split(b"\n")
+        for broken in data.draw(st.lists(st.sampled_from(BROKEN), max_size=2)):
+            lines.insert(data.draw(st.integers(0, len(lines))), broken)
+        document = b"\n".join(lines) + b"\n"
+    mode = st.sampled_from(["evolve", "discard_value", "quarantine"])
+    load = a_load(contract=replace(EVOLVING, modes=Modes(data.draw(mode), data.draw(mode), data.draw(mode))))
+    size = st.integers(1, 12)
+    cut = (data.draw(st.integers(1, 500)), data.draw(size), 200 * data.draw(size))
+    alone = batches(load, document, BEGIN, cut, Workers(None, 0))
+    at = data.draw(st.integers(0, len(alone)))
+    before = alone[:at]
+    read = sum(batch.records for batch in before)
+    start = replace(before[-1].checkpoint, counts=Counts(read=read)) if before else BEGIN
+    again = batches(load, document, start, cut, Workers(None, 0))
+    shared = batches(load, document, start, cut, pools[packed_as])
+    assert [shown(batch) for batch in shared] == [shown(batch) for batch in again]
+    for batch in shared:
+        if batch.packed is not None:
+            assert batch.packed == PACKINGS[packed_as](batch.contract)(list(batch.rows))
+    assert pools[packed_as].pids, "the workers were lost"
+
+
+def test_workers_take_what_needs_no_closer_look(pools: dict[str, Workers]) -> None:
+    document = archive([{}] * 30, "lines")
+    made = batches(a_load(contract=EVOLVING), document, BEGIN, (4096, 5, 100_000), pools["ndjson"])
+    assert len(made) >= 6
+    assert all(batch.packed is not None for batch in made)
