@@ -50,6 +50,8 @@ class Certificate:
     lists: dict[str, dict[str, Any]] = field(default_factory=dict)
     """URLs of the lists for warehouses, by table and warehouse; ``rows`` is the number of the table's rows. Empty
     unless lists were asked for."""
+    iceberg: dict[str, str] = field(default_factory=dict)
+    """Id of the snapshot with this load, by the name of the Iceberg table. Empty unless that was asked for."""
     rules: dict[str, int] = field(default_factory=dict)
     """Dead letters by rule."""
     drift: list[Drift] = field(default_factory=list)

@@ -9,6 +9,7 @@ from airflow_provider_genesys.exceptions import ConfigurationError
 from airflow_provider_genesys.sinks.dead_letters import DeadLetterRaw
 from airflow_provider_genesys.sinks.objects.form import OutputFormat
 from airflow_provider_genesys.sinks.objects.layout import DAY
+from airflow_provider_genesys.sinks.objects.publish import Publisher
 from airflow_provider_genesys.sinks.objects.raw_landing import RawLanding
 from airflow_provider_genesys.sinks.objects.settings import PART_SIZE, ObjectSettings, check_known
 from airflow_provider_genesys.sinks.objects.sink import ObjectSink
@@ -32,6 +33,7 @@ class AzureBlobSink(ObjectSink):
     :param dead_letter_raw: ``encrypt``, ``keep`` or ``drop`` the bytes of rejected records.
     :param encrypt: encrypts the bytes of a record; needed for ``encrypt``.
     :param lists: warehouses to write lists for, beside the manifest; see :mod:`.warehouse_lists`.
+    :param publisher: commits the load to tables before it is complete; see :class:`.publish.Publisher`.
     :param extra_args: see :data:`EXTRA_ARGS`.
     :raises ConfigurationError: a setting is unknown or out of range.
     """
@@ -49,6 +51,7 @@ class AzureBlobSink(ObjectSink):
         dead_letter_raw: DeadLetterRaw = "encrypt",
         encrypt: Callable[[bytes], bytes] | None = None,
         lists: Sequence[str] = (),
+        publisher: Publisher | None = None,
         extra_args: dict[str, Any] | None = None,
     ) -> None:
         extra = extra_args or {}
@@ -66,6 +69,7 @@ class AzureBlobSink(ObjectSink):
             child_files,
             partition_format,
             lists,
+            publisher,
         )
         super().__init__(lambda: AzureStore(container(), retries=retries, extra_args=extra), settings)
 

@@ -9,6 +9,7 @@ from airflow_provider_genesys.exceptions import ConfigurationError
 from airflow_provider_genesys.sinks.dead_letters import DeadLetterRaw
 from airflow_provider_genesys.sinks.objects.form import OutputFormat
 from airflow_provider_genesys.sinks.objects.layout import DAY
+from airflow_provider_genesys.sinks.objects.publish import Publisher
 from airflow_provider_genesys.sinks.objects.raw_landing import RawLanding
 from airflow_provider_genesys.sinks.objects.settings import PART_SIZE, Fencing, ObjectSettings, check_known
 from airflow_provider_genesys.sinks.objects.sink import ObjectSink
@@ -52,6 +53,7 @@ class S3Sink(ObjectSink):
     :param dead_letter_raw: ``encrypt``, ``keep`` or ``drop`` the bytes of rejected records.
     :param encrypt: encrypts the bytes of a record; needed for ``encrypt``.
     :param lists: warehouses to write lists for, beside the manifest; see :mod:`.warehouse_lists`.
+    :param publisher: commits the load to tables before it is complete; see :class:`.publish.Publisher`.
     :param extra_args: see :data:`EXTRA_ARGS`.
     :raises ConfigurationError: a setting is unknown or out of range.
     """
@@ -71,6 +73,7 @@ class S3Sink(ObjectSink):
         dead_letter_raw: DeadLetterRaw = "encrypt",
         encrypt: Callable[[bytes], bytes] | None = None,
         lists: Sequence[str] = (),
+        publisher: Publisher | None = None,
         extra_args: dict[str, Any] | None = None,
     ) -> None:
         extra = extra_args or {}
@@ -87,6 +90,7 @@ class S3Sink(ObjectSink):
             child_files,
             partition_format,
             lists,
+            publisher,
         )
         super().__init__(lambda: S3Store(client(), bucket, retries=retries, extra_args=extra), settings)
 

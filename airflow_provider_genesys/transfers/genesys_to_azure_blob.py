@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_genesys.hooks.clients import azure_container
+from airflow_provider_genesys.hooks.iceberg import azure_access
 from airflow_provider_genesys.hooks.object_store import letters_of
+from airflow_provider_genesys.tasks.arguments import is_rendered_later
+from airflow_provider_genesys.tasks.iceberg import check_iceberg, publisher_of
 from airflow_provider_genesys.tasks.rendered import required, words
 from airflow_provider_genesys.transfers.loader import ExportLoader
 from airflow_provider_genesys.transfers.object_store import GenesysExportToObjectStoreOperator, OutputFormat
@@ -25,8 +28,13 @@ class AzureBlobLoader(ExportLoader):
         "container_name",
         "blob_prefix",
         "lists",
+        "publish_to_iceberg",
         "wasb_conn_id",
     )
+    template_fields_renderers: ClassVar[dict[str, str]] = {
+        **ExportLoader.template_fields_renderers,
+        "publish_to_iceberg": "json",
+    }
 
     def __init__(
         self,
@@ -38,6 +46,7 @@ class AzureBlobLoader(ExportLoader):
         child_files: bool = True,
         partition_format: str = "dt=%Y-%m-%d",
         lists: Sequence[str] = (),
+        publish_to_iceberg: dict[str, Any] | None = None,
         extra_args: dict[str, Any] | None = None,
         wasb_conn_id: str = "wasb_default",
         **kwargs: Any,
@@ -50,8 +59,11 @@ class AzureBlobLoader(ExportLoader):
         self.child_files = child_files
         self.partition_format = partition_format
         self.lists = lists
+        self.publish_to_iceberg = publish_to_iceberg
         self.extra_args = extra_args
         self.wasb_conn_id = wasb_conn_id
+        if not is_rendered_later(publish_to_iceberg):
+            check_iceberg(publish_to_iceberg)
 
     def make_sink(self) -> Sink:
         """Return the sink, not opened."""
@@ -67,6 +79,7 @@ class AzureBlobLoader(ExportLoader):
             dead_letter_raw=self.dead_letter_raw,
             encrypt=self.encrypt,
             lists=words(self.lists, "lists", ()),
+            publisher=publisher_of(self.publish_to_iceberg, lambda: azure_access(self._container())),
             extra_args=self.extra_args or {},
         )
 
@@ -102,6 +115,8 @@ class GenesysExportToAzureBlobOperator(AzureBlobLoader, GenesysExportToObjectSto
         window's start in UTC, e.g. ``year=%Y/month=%m/day=%d``. A window that was loaded before keeps its partition.
     :param lists: warehouses that get a list of exactly the load's objects, beside the manifest: ``snowflake``.
         See ``docs/warehouses.md``. (templated)
+    :param publish_to_iceberg: with ``parquet``, the Iceberg table that the load is committed to before it is complete:
+        ``{"conn_id": …, "namespace": …, "table": …, "create": True}``. See ``docs/iceberg.md``. (templated)
     :param extra_args: settings for each blob that is written: ``standard_blob_tier``, ``encryption_scope``,
         ``metadata``, ``tags``.
     :param wasb_conn_id: the Azure connection, as ``WasbHook`` reads it. (templated)

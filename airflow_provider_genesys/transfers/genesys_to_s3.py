@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from airflow.sdk import BaseOperatorLink
 
 from airflow_provider_genesys.hooks.clients import client
+from airflow_provider_genesys.hooks.iceberg import s3_access
 from airflow_provider_genesys.hooks.object_store import letters_of
 from airflow_provider_genesys.links.s3 import GenesysS3PrefixLink
+from airflow_provider_genesys.tasks.arguments import is_rendered_later
+from airflow_provider_genesys.tasks.iceberg import check_iceberg, publisher_of
 from airflow_provider_genesys.tasks.rendered import required, words
 from airflow_provider_genesys.transfers.loader import ExportLoader
 from airflow_provider_genesys.transfers.object_store import GenesysExportToObjectStoreOperator, OutputFormat
@@ -28,8 +31,13 @@ class S3Loader(ExportLoader):
         "s3_bucket",
         "s3_prefix",
         "lists",
+        "publish_to_iceberg",
         "aws_conn_id",
     )
+    template_fields_renderers: ClassVar[dict[str, str]] = {
+        **ExportLoader.template_fields_renderers,
+        "publish_to_iceberg": "json",
+    }
     operator_extra_links: Collection[BaseOperatorLink] = (
         *ExportLoader.operator_extra_links,
         GenesysS3PrefixLink(),
@@ -46,6 +54,7 @@ class S3Loader(ExportLoader):
         child_files: bool = True,
         partition_format: str = "dt=%Y-%m-%d",
         lists: Sequence[str] = (),
+        publish_to_iceberg: dict[str, Any] | None = None,
         extra_args: dict[str, str] | None = None,
         aws_conn_id: str | None = "aws_default",
         **kwargs: Any,
@@ -59,8 +68,11 @@ class S3Loader(ExportLoader):
         self.child_files = child_files
         self.partition_format = partition_format
         self.lists = lists
+        self.publish_to_iceberg = publish_to_iceberg
         self.extra_args = extra_args
         self.aws_conn_id = aws_conn_id
+        if not is_rendered_later(publish_to_iceberg):
+            check_iceberg(publish_to_iceberg)
 
     def make_sink(self) -> Sink:
         """Return the sink, not opened."""
@@ -78,6 +90,7 @@ class S3Loader(ExportLoader):
             dead_letter_raw=self.dead_letter_raw,
             encrypt=self.encrypt,
             lists=words(self.lists, "lists", ()),
+            publisher=publisher_of(self.publish_to_iceberg, lambda: s3_access(self.s3_bucket, self.aws_conn_id)),
             extra_args=self.extra_args or {},
         )
 
@@ -111,6 +124,8 @@ class GenesysExportToS3Operator(S3Loader, GenesysExportToObjectStoreOperator):
         window's start in UTC, e.g. ``year=%Y/month=%m/day=%d``. A window that was loaded before keeps its partition.
     :param lists: warehouses that get a list of exactly the load's objects, beside the manifest: ``redshift``,
         ``snowflake``. See ``docs/warehouses.md``. (templated)
+    :param publish_to_iceberg: with ``parquet``, the Iceberg table that the load is committed to before it is complete:
+        ``{"conn_id": …, "namespace": …, "table": …, "create": True}``. See ``docs/iceberg.md``. (templated)
     :param extra_args: settings for each object that is written: ``ServerSideEncryption``, ``SSEKMSKeyId``,
         ``StorageClass``, ``Tagging`` and the like.
     :param aws_conn_id: the AWS connection. (templated)

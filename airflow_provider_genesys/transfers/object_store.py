@@ -33,6 +33,7 @@ class GenesysExportToObjectStoreOperator(GenesysExportTransferOperator):
 
     output_format: OutputFormat
     lists: Sequence[str]
+    publish_to_iceberg: dict[str, Any] | None
 
     @abstractmethod
     def make_landing(self) -> RawLanding:
@@ -72,6 +73,8 @@ class GenesysExportToObjectStoreOperator(GenesysExportTransferOperator):
             raise ConfigurationError(
                 "output_format='raw' lands an archive, which has no rows to list: leave out lists."
             )
+        if self.publish_to_iceberg:
+            raise ConfigurationError("publish_to_iceberg needs output_format='parquet', and it is 'raw'.")
         if load.shard:
             raise ConfigurationError("output_format='raw' lands an archive whole. Leave out shard.")
         if isinstance(family(load.kind, self.hook.config), PagedFamily):

@@ -18,7 +18,19 @@ import airflow_provider_genesys
 PACKAGE = Path(airflow_provider_genesys.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
 PLAIN_ROOMS = (
-    *("cloud", "stores", "source", "contracts", "pipeline", "checkpoints", "sinks", "media", "backfill", "entities"),
+    *(
+        "cloud",
+        "stores",
+        "source",
+        "contracts",
+        "pipeline",
+        "checkpoints",
+        "sinks",
+        "media",
+        "backfill",
+        "entities",
+        "lake",
+    ),
     "completeness",
     "testing",
 )
@@ -40,7 +52,7 @@ PLAIN_MODULES = (
 )
 """What lies beside the rooms needs no Airflow either."""
 
-HEAVY = {"azure", "boto3", "botocore", "httpx", "pandas", "psycopg", "pyarrow"}
+HEAVY = {"azure", "boto3", "botocore", "httpx", "pandas", "psycopg", "pyarrow", "pyiceberg"}
 """What no DAG file may load when it is parsed, which happens every few seconds."""
 
 PUBLIC = (

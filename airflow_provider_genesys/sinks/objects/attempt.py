@@ -31,7 +31,8 @@ from airflow_provider_genesys.sinks.objects.layout import Layout, partition_of, 
 from airflow_provider_genesys.sinks.objects.ledger import Ledger, successor
 from airflow_provider_genesys.sinks.objects.manifest import write_manifest
 from airflow_provider_genesys.sinks.objects.parts import Part, PartWriter
-from airflow_provider_genesys.sinks.objects.row_parts import Cut, RowParts, WrittenParts, joined, rows_of
+from airflow_provider_genesys.sinks.objects.publish import Columns, Publication
+from airflow_provider_genesys.sinks.objects.row_parts import ChildRows, Cut, RowParts, WrittenParts, joined, rows_of
 from airflow_provider_genesys.sinks.objects.settings import ObjectSettings
 from airflow_provider_genesys.sinks.objects.shards import withdraw
 from airflow_provider_genesys.sinks.objects.warehouse_lists import (
@@ -76,7 +77,9 @@ class Attempt:
         self._settings = settings
         self._store = store
         _check_lists(store.url, settings, load)
-        rows_of(settings.output_format, load, load.contract)  # an unusable format is an error before anything is read
+        rows_of(settings.form, load, load.contract)  # an unusable format is an error before anything is read
+        if settings.publisher:
+            settings.publisher.check(self._columns(load.contract))
         named = settings.prefix, load, settings.output_format
         partition, name = partition_of(load, settings.partition_format), uuid.uuid4().hex
         writes = settings.writes(load.contract)
@@ -146,15 +149,15 @@ class Attempt:
         failpoint(CHECKED)
         tables = {ROWS: self.entry.parts, **self.entry.children}
         lists = write_lists_of(self._store, self._layout.load, tables, self._settings.lists)
-        closed = self._landed(certificate, lists)
+        closed = self._landed(certificate, lists, self._published(certificate))
         self._write_manifest(closed)
         failpoint(MANIFEST_WRITTEN)
-        kept = {self._layout.manifest, *keys_of(self._store.url, lists)}
+        kept = {self._layout.manifest, *keys_of(self._store.url, lists), *self.entry.kept}
         for key in stored.keys() - {part.key for part in listed} - kept:
             self._store.delete(key)
         self._abort_uploads()
         failpoint(CLEANED)
-        self._append(state="complete")
+        self._append(state="complete", kept=[key for key in self.entry.kept if key in stored])
         return closed
 
     def amend(self, certificate: Certificate) -> None:
@@ -189,14 +192,15 @@ class Attempt:
     def _begin(self, batch: Batch) -> _Gathered:
         start, size = batch.start, self._settings.part_size
         cut = (start // size + 1) * size
-        same_bytes = tag(self.load.export_id, batch.checkpoint.processed_at)
+        form = [self._settings.form] if self._settings.publisher else []
+        same_bytes = tag(self.load.export_id, batch.checkpoint.processed_at, *form)
         # Encryption gives other bytes each time, so the keys of dead letters differ in each attempt.
         own_bytes = tag(self.entry.attempt)
         rows = RowParts(
             self._store,
             self._layout,
             Cut(start, cut, same_bytes),
-            self._settings.output_format,
+            self._settings.form,
             self.load,
             batch.contract,
             child_files=self._settings.child_files,
@@ -249,7 +253,22 @@ class Attempt:
         lists = {"children": self.entry.children, "dead_letters": self.entry.dead_letters}
         write_manifest(self._store, self._layout.manifest, certificate, **lists, replayed=self.entry.replayed)
 
-    def _landed(self, certificate: Certificate, lists: WrittenLists) -> Certificate:
+    def _published(self, certificate: Certificate) -> dict[str, str]:
+        """Commit the parts to the tables; return the snapshot of each, by its name."""
+        publisher = self._settings.publisher
+        if publisher is None:
+            return {}
+        self._append(published=True)  # before the commit: from then on older versions of the table may need them
+        contract = self.load.contract.evolved(certificate.evolved)
+        load, columns = replace(self.load, contract=contract), self._columns(contract)
+        publication = Publication(load, self.entry.fence, columns, {"": self.entry.parts, **self.entry.children})
+        return publisher.publish(self._store, publication, lambda: self._ledger.confirm(self.entry))
+
+    def _columns(self, contract: Contract) -> Columns:
+        children = contract.children if self._settings.child_files else ()
+        return {"": contract.columns, **{child.name: ChildRows(contract, child).columns for child in children}}
+
+    def _landed(self, certificate: Certificate, lists: WrittenLists, iceberg: dict[str, str]) -> Certificate:
         return certificate.accounted(
             self.entry.checkpoint.counts if self.entry.checkpoint else Counts(),
             location=f"{self._store.url}/{self._layout.load}",
@@ -257,6 +276,7 @@ class Attempt:
             submitted_at=self.entry.submitted_at,
             attempts=self.entry.attempts,
             lists=lists if self._settings.lists else {},
+            iceberg=iceberg,
         )
 
 
@@ -267,6 +287,10 @@ def _check_lists(url: str, settings: ObjectSettings, load: Load) -> None:
         )
     if settings.lists:
         check_warehouses(url, settings.lists)
+    if settings.publisher and load.shard:
+        raise ConfigurationError(
+            "publish_to_iceberg commits a whole load. Leave it out of the shards, or load the export in one piece."
+        )
 
 
 def _rows(parts: Iterable[Part]) -> int:

@@ -38,3 +38,6 @@ Rows = Form[Batch]
 """The rows of one part. Equal rows at equal offsets give equal bytes, no matter how they are cut into batches."""
 
 OutputFormat = Literal["ndjson.gz", "ndjson", "parquet"]
+
+RowForm = Literal["ndjson.gz", "ndjson", "parquet", "iceberg"]
+"""The form of rows: their format, or for ``iceberg`` Parquet as tables of Iceberg have it, with JSON as plain text."""

@@ -64,6 +64,10 @@ class Entry:
     """The partition of the load's objects, e.g. ``dt=2026-11-01``; None for the default. It never changes."""
     writes: str | None = None
     """The form of its parts, e.g. ``ndjson.gz with child files``; a load never mixes two. None if unknown."""
+    published: bool = False
+    """Whether the parts may be in a table, so that its older versions need them when the load is loaded again."""
+    kept: list[str] = field(default_factory=list)
+    """Keys of parts of earlier loads that are kept for older versions of a table."""
     kind: str | None = None
     window_start: str | None = None
     window_end: str | None = None
@@ -219,7 +223,13 @@ def successor(
         )
     processed_at = latest.processed_at if same else None
     begun = Entry(number, fence, attempt, load.load_id, load.export_id, processed_at=processed_at, **newest)
-    return replace(begun, partition=latest.partition)
+    return replace(begun, partition=latest.partition, kept=_kept(latest))
+
+
+def _kept(latest: Entry) -> list[str]:
+    """Return the parts to keep when the load of ``latest`` is loaded again."""
+    parts = [*latest.parts, *all_of(latest.children)] if latest.published else []
+    return list(dict.fromkeys([*latest.kept, *(part.key for part in parts)]))
 
 
 def _to_json(entry: Entry) -> bytes:

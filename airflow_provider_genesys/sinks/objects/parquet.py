@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from airflow_provider_genesys.exceptions import MissingExtraError
@@ -42,11 +43,14 @@ _TYPES: dict[str, Any] = {
 
 
 class ParquetRows:
-    """Implements :class:`.form.Rows`: one file with the rows of one contract."""
+    """Implements :class:`.form.Rows`: one file with the rows of one contract.
 
-    def __init__(self, load: Load, contract: Table) -> None:
+    :param plain_json: JSON is text, without the mark that it is JSON; Iceberg has no such type.
+    """
+
+    def __init__(self, load: Load, contract: Table, *, plain_json: bool = False) -> None:
         self._out = _Out()
-        self._made = _Columns(contract)
+        self._made = _Columns(contract, plain_json=plain_json)
         facts = {"load_id": load.load_id, "export_id": load.export_id, "contract": str(contract)}
         self._schema = self._made.schema.with_metadata({f"genesys_{name}": value for name, value in facts.items()})
         self._writer = pq.ParquetWriter(
@@ -98,9 +102,10 @@ class ParquetRows:
 class _Columns:
     """Makes columns of the rows of one contract."""
 
-    def __init__(self, contract: Table) -> None:
-        self._makers = [_column(column.type) for column in contract.columns]
-        self.schema = pa.schema([pa.field(column.name, _TYPES[column.type]) for column in contract.columns])
+    def __init__(self, contract: Table, *, plain_json: bool) -> None:
+        types = {**_TYPES, "json": pa.string()} if plain_json else _TYPES
+        self._makers = [_column(column.type, types[column.type]) for column in contract.columns]
+        self.schema = pa.schema([pa.field(column.name, types[column.type]) for column in contract.columns])
 
     def of(self, rows: Sequence[tuple[Any, ...]]) -> Any:
         """Return the record batch of ``rows``, of which there is at least one."""
@@ -108,9 +113,9 @@ class _Columns:
         return pa.record_batch([make(values) for make, values in columns], schema=self.schema)
 
 
-def packed_columns(contract: Table) -> Callable[[Sequence[tuple[Any, ...]]], bytes]:
+def packed_columns(contract: Table, *, plain_json: bool = False) -> Callable[[Sequence[tuple[Any, ...]]], bytes]:
     """Return the :data:`.worker.Pack` that makes the columns which :class:`ParquetRows` takes, as Arrow's message."""
-    columns = _Columns(contract)
+    columns = _Columns(contract, plain_json=plain_json)
     return lambda rows: columns.of(rows).serialize().to_pybytes()
 
 
@@ -143,12 +148,11 @@ class _Out(io.RawIOBase):
         return held
 
 
-def _column(kind: str) -> Callable[[Sequence[Any]], Any]:
+def _column(kind: str, arrow: Any) -> Callable[[Sequence[Any]], Any]:
     if kind == "decimal":
         return _decimals
     if kind == "json":
-        return _json
-    arrow = _TYPES[kind]
+        return partial(_json, arrow)
     return lambda values: pa.array(values, arrow, memory_pool=_MEMORY)
 
 
@@ -158,7 +162,7 @@ def _decimals(values: Sequence[Any]) -> Any:
     return pa.array(digits, pa.string(), memory_pool=_MEMORY)
 
 
-def _json(values: Sequence[Any]) -> Any:
+def _json(arrow: Any, values: Sequence[Any]) -> Any:
     # It was checked to be UTF-8 when it was read.
     text = pa.array(values, pa.binary(), memory_pool=_MEMORY).view(pa.string())
-    return pa.ExtensionArray.from_storage(pa.json_(), text)
+    return text if arrow == pa.string() else pa.ExtensionArray.from_storage(arrow, text)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from functools import reduce
+from functools import partial, reduce
 from typing import Any
 
 from airflow_provider_genesys.contracts.child import Child
@@ -11,7 +11,7 @@ from airflow_provider_genesys.contracts.column import PROCESSED_AT, Column
 from airflow_provider_genesys.contracts.contract import Contract
 from airflow_provider_genesys.pipeline.load import Batch, Load
 from airflow_provider_genesys.pipeline.worker import Packing
-from airflow_provider_genesys.sinks.objects.form import OutputFormat, Rows, Table
+from airflow_provider_genesys.sinks.objects.form import RowForm, Rows, Table
 from airflow_provider_genesys.sinks.objects.layout import Layout
 from airflow_provider_genesys.sinks.objects.ndjson import GzipBlocks, Lines, Plain, packed_lines
 from airflow_provider_genesys.sinks.objects.parts import Part, PartWriter
@@ -49,7 +49,7 @@ class RowParts:
         store: ObjectStore,
         layout: Layout,
         cut: Cut,
-        form: OutputFormat,
+        form: RowForm,
         load: Load,
         contract: Contract,
         *,
@@ -133,22 +133,22 @@ class ChildRows:
         return replace(batch, rows=rows, offsets=offsets, dead_letters=[], packed=None)
 
 
-def packing_of(output_format: OutputFormat) -> Packing:
+def packing_of(form: RowForm) -> Packing:
     """Return what packs the rows of a contract in another process, for what :func:`rows_of` returns."""
-    if output_format == "parquet":
+    if form in ("parquet", "iceberg"):
         from airflow_provider_genesys.sinks.objects.parquet import packed_columns
 
-        return packed_columns
+        return partial(packed_columns, plain_json=form == "iceberg")
     return packed_lines
 
 
-def rows_of(output_format: OutputFormat, load: Load, contract: Table) -> Rows:
-    """Return what encodes the rows of a contract or a child. The format is also the extension of the parts.
+def rows_of(form: RowForm, load: Load, contract: Table) -> Rows:
+    """Return what encodes the rows of a contract or a child.
 
-    :raises MissingExtraError: a package that the format needs is not installed.
+    :raises MissingExtraError: a package that the form needs is not installed.
     """
-    if output_format == "parquet":
+    if form in ("parquet", "iceberg"):
         from airflow_provider_genesys.sinks.objects.parquet import ParquetRows
 
-        return ParquetRows(load, contract)
-    return Lines(contract, GzipBlocks() if output_format == "ndjson.gz" else Plain())
+        return ParquetRows(load, contract, plain_json=form == "iceberg")
+    return Lines(contract, GzipBlocks() if form == "ndjson.gz" else Plain())

@@ -9,8 +9,9 @@ from typing import Any, Literal, get_args
 from airflow_provider_genesys.contracts.contract import Contract
 from airflow_provider_genesys.exceptions import ConfigurationError
 from airflow_provider_genesys.sinks.dead_letters import DeadLetterRaw, RawBytes
-from airflow_provider_genesys.sinks.objects.form import OutputFormat
+from airflow_provider_genesys.sinks.objects.form import OutputFormat, RowForm
 from airflow_provider_genesys.sinks.objects.layout import DAY, check_partition_format
+from airflow_provider_genesys.sinks.objects.publish import Publisher
 from airflow_provider_genesys.stores.base import check_prefix
 
 Fencing = Literal["conditional", "none"]
@@ -34,6 +35,7 @@ class ObjectSettings:
     :param encrypt: encrypts them; needed for ``dead_letter_raw="encrypt"``.
     :param partition_format: name of the partition in strftime's letters, from the window's start in UTC.
     :param lists: warehouses to write lists for; see :mod:`.warehouse_lists`.
+    :param publisher: commits a load to tables before it is complete; needs ``output_format="parquet"``.
     :raises ConfigurationError: a setting is unknown or out of range.
     """
 
@@ -46,6 +48,7 @@ class ObjectSettings:
     child_files: bool = True
     partition_format: str = DAY
     lists: Sequence[str] = ()
+    publisher: Publisher | None = None
 
     def __post_init__(self) -> None:
         check_prefix(self.prefix)
@@ -55,12 +58,19 @@ class ObjectSettings:
         if not 0 < self.part_size <= LARGEST_PART_SIZE:
             raise ConfigurationError(f"part_size is {self.part_size}; it has to be 1 to {LARGEST_PART_SIZE} bytes.")
         RawBytes(self.dead_letter_raw, self.encrypt)  # it checks both
+        if self.publisher and self.output_format != "parquet":
+            raise ConfigurationError(
+                f"publish_to_iceberg needs output_format='parquet', and it is {self.output_format!r}."
+            )
+
+    @property
+    def form(self) -> RowForm:
+        """The form of rows."""
+        return "iceberg" if self.publisher else self.output_format
 
     def writes(self, contract: Contract) -> str:
-        """Return the form of a load's parts: their format, and whether children have separate files."""
-        return (
-            f"{self.output_format} with child files" if self.child_files and contract.children else self.output_format
-        )
+        """Return the form of a load's parts, and whether children have separate files."""
+        return f"{self.form} with child files" if self.child_files and contract.children else self.form
 
 
 def check_known(extra_args: dict[str, Any], known: Collection[str]) -> None:

@@ -50,7 +50,7 @@ class ObjectSink:
     def packing(self, contract: Contract) -> Packing | None:
         """See :meth:`.sink.PackingSink.packing`. Rows whose children have separate files are needed as they are."""
         has_children = self._settings.child_files and contract.children
-        return None if has_children else packing_of(self._settings.output_format)
+        return None if has_children else packing_of(self._settings.form)
 
     def write(self, batch: Batch) -> Checkpoint | None:
         """Add a batch to the part. If the part is full then, commit it and return the checkpoint.

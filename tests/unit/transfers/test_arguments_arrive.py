@@ -163,6 +163,12 @@ OBJECTS: dict[str, Row] = {
     "child_files": Row(value=False, look=of_sink("child_files"), expected=False),
     "partition_format": Row("month=%m", of_sink("partition_format")),
     "lists": Row(("snowflake",), of_sink("lists")),
+    "publish_to_iceberg": Row(
+        {"namespace": "mine", "table": "t"},
+        lambda seen: of_sink("publisher")(seen)._target.namespace,
+        "mine",
+        {"output_format": "parquet"},
+    ),
     "extra_args": Row({"Metadata": {"a": "b"}}, of_sink("extra_args")),
 }
 S3: dict[str, Row] = {
@@ -386,7 +392,7 @@ LANDED: dict[str, Row] = {
     **{name: OF_ONE[name] for name in ("handle", "on_clear", "source_conn_id", "source_prefix")},
     "genesys_conn_id": Row("mine", lambda seen: seen.of("hook")["conn_id"]),
 }
-NOT_OF_BYTES = {"output_format", "child_files", "lists"}
+NOT_OF_BYTES = {"output_format", "child_files", "lists", "publish_to_iceberg"}
 LANDINGS: list[Table] = [
     (GenesysExportToS3Operator, {**RAW, **S3_PLACE}, {**LANDED, **S3}, NOT_OF_BYTES),
     (GenesysExportToAzureBlobOperator, {**RAW, **AZURE_PLACE}, {**LANDED, **AZURE}, NOT_OF_BYTES),

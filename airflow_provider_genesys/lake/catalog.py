@@ -1,0 +1,72 @@
+"""The catalog that holds the tables, and what its errors mean."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from airflow_provider_genesys.exceptions import ConfigurationError, MissingExtraError, SinkRefusedError
+from airflow_provider_genesys.outside import shown
+
+try:
+    from pyiceberg import exceptions as iceberg
+    from pyiceberg.catalog import Catalog, load_catalog
+    from sqlalchemy.exc import OperationalError
+except ImportError as missing:
+    raise MissingExtraError(
+        "publish_to_iceberg needs PyIceberg. Run: pip install 'airflow-provider-genesys[iceberg]'"
+    ) from missing
+
+PASSING: tuple[type[Exception], ...] = (
+    iceberg.CommitFailedException,
+    iceberg.CommitStateUnknownException,
+    iceberg.WaitingForLockException,
+    iceberg.ServerError,
+    iceberg.ServiceUnavailableError,
+    iceberg.TooManyRequestsError,
+    iceberg.TableAlreadyExistsError,
+    OperationalError,
+    OSError,  # of the network: the errors of requests are among them
+)
+"""Errors after which the same commit may succeed a moment later, or may have succeeded already."""
+
+_REFUSED: tuple[type[Exception], ...] = (
+    iceberg.RESTError,
+    iceberg.NoSuchNamespaceError,
+    iceberg.NoSuchTableError,
+    iceberg.ValidationException,
+    iceberg.ValidationError,
+    ValueError,
+)
+
+
+def open_catalog(name: str, properties: dict[str, str]) -> Catalog:
+    """Return the catalog that PyIceberg's ``properties`` lead to.
+
+    :raises ConfigurationError: they lead to none.
+    """
+    try:
+        return load_catalog(name, **properties)
+    except (ValueError, iceberg.NotInstalledError) as error:
+        raise ConfigurationError(
+            f"The Iceberg catalog {name!r} cannot be opened: {shown(error)}. Check type and uri of its connection."
+        ) from error
+
+
+@contextmanager
+def explained(table: str) -> Iterator[None]:
+    """Turn the error of a catalog that refuses into :class:`SinkRefusedError`."""
+    try:
+        yield
+    except PASSING:
+        raise
+    except _REFUSED as error:
+        raise SinkRefusedError(
+            f"The catalog refuses the Iceberg table {table}: {described(error)}. Grant the right or change what it "
+            "names, then clear the task."
+        ) from error
+
+
+def described(error: Exception) -> str:
+    """Return an error of a catalog in one line."""
+    return f"{type(error).__name__}: {shown(error)}"
