@@ -13,6 +13,7 @@ import typer
 from airflow_provider_genesys.commands.output import AsJson, print_rows
 from airflow_provider_genesys.commands.places import Folder, PlaceConnection, open_place
 from airflow_provider_genesys.exceptions import GenesysError
+from airflow_provider_genesys.outside import shown
 
 if TYPE_CHECKING:
     from airflow_provider_genesys.cloud.http.client import CloudClient
@@ -70,6 +71,8 @@ def _result(name: str, check: Callable[[], str]) -> dict[str, str]:
         return {"check": name, "result": "ok", "says": check()}
     except GenesysError as error:
         return {"check": name, "result": "wrong", "says": str(error)}
+    except Exception as error:  # noqa: BLE001 - of a driver or of Airflow; the other checks go on
+        return {"check": name, "result": "wrong", "says": f"{type(error).__name__}: {shown(error)}"}
 
 
 def _connection(hook: GenesysCloudHook) -> str:

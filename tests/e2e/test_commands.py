@@ -103,6 +103,22 @@ def test_the_doctor_finds_what_is_wrong(warehouse: Warehouse, capsys: pytest.Cap
     assert "directory:user:view" in wrong[0]["says"]
 
 
+def test_connections_that_are_stored_in_airflow_are_found(airflow_db: Path) -> None:
+    """A new process, since what Airflow looks at is decided when it is imported."""
+    from airflow.models.connection import Connection
+    from airflow.utils.session import create_session
+
+    with create_session() as session:
+        session.add(Connection(conn_id="stored", conn_type="genesys_cloud", login="id", password="p"))  # noqa: S106 - made up
+    doctor = [sys.executable, "-m", "airflow_provider_genesys", "doctor", "--conn-id", "stored", "--json"]
+    done = subprocess.run(
+        [*doctor, "--place", "public.t", "--place-conn-id", "nowhere"], capture_output=True, text=True, check=False
+    )
+    checks = {one["check"]: one["says"] for one in json.loads(done.stdout)}
+    assert "does not say where your organisation is" in checks["connection"]
+    assert "nowhere" in checks["place: public.t"]
+
+
 @pytest.mark.parametrize("pack", [bytes, gzip.compress])
 @pytest.mark.parametrize("form", ["lines", "array"])
 def test_a_contract_is_made_from_a_sample(
