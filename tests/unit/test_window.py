@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_genesys.exceptions import WindowError
-from airflow_provider_genesys.window import Window, absent, read_window, resolve_window
+from airflow_provider_genesys.window import Window, absent, days_of, read_window, resolve_window
 
 START = datetime(2026, 11, 22, tzinfo=timezone.utc)
 END = datetime(2026, 11, 23, tzinfo=timezone.utc)
@@ -124,3 +124,34 @@ def test_a_window_in_the_form_of_a_backfill_is_refused(where: str) -> None:
     same = run_context((START, END), **{where: {"window_start": START, "window_end": END}})
     same["dag_run"].run_type = "backfill"
     assert resolve_window(None, None, same) == resolve_window(None, None, run_context((START, END)))
+
+
+def days(window: Window, **options: Any) -> list[tuple[str, str]]:
+    """Start and end of each day, without seconds."""
+    return [(one["window_start"][:16], one["window_end"][:16]) for one in days_of(window, **options)]
+
+
+def test_the_days_that_a_window_touches_come_the_newest_first() -> None:
+    hours = Window(START + timedelta(hours=22), END + timedelta(hours=1))
+    assert days(hours) == [("2026-11-23T00:00", "2026-11-24T00:00"), ("2026-11-22T00:00", "2026-11-23T00:00")]
+    assert days(Window(START, END)) == days(hours)[1:]  # the end does not belong to the window
+    assert [start for start, _ in days(Window(START, END), look_back=2)] == [
+        *("2026-11-22T00:00", "2026-11-21T00:00", "2026-11-20T00:00"),
+    ]
+
+
+def test_a_day_of_a_time_zone_has_23_or_25_hours_where_the_clocks_change() -> None:
+    for zone, day, start, end in (
+        ("Europe/Berlin", datetime(2026, 3, 29, 5, tzinfo=timezone.utc), "2026-03-28T23:00", "2026-03-29T22:00"),
+        ("Europe/Berlin", datetime(2026, 10, 25, 5, tzinfo=timezone.utc), "2026-10-24T22:00", "2026-10-25T23:00"),
+        ("America/New_York", datetime(2026, 11, 1, 5, tzinfo=timezone.utc), "2026-11-01T04:00", "2026-11-02T05:00"),
+    ):
+        one_hour = Window(day, day + timedelta(hours=1))
+        assert days(one_hour, time_zone=zone) == [(start, end)]
+        before, *_ = days(one_hour, time_zone=zone, look_back=1)[1:]
+        assert before[1] == start  # no gap, no overlap
+
+
+def test_days_are_what_read_window_reads() -> None:
+    (one,) = days_of(Window(START, END))
+    assert read_window("a mapped window", one["window_start"], one["window_end"]) == Window(START, END)
