@@ -15,7 +15,7 @@ import pytest
 from airflow_provider_genesys.exceptions import ConfigurationError, GenesysError, SinkRefusedError
 from airflow_provider_genesys.sinks.postgres.sink import PostgresSink
 from airflow_provider_genesys.testing.services import PostgresServer
-from tests.sinks.batches import make_batch, make_batches, make_certificate, make_load
+from tests.sinks.batches import LENGTH, make_batch, make_batches, make_certificate, make_load, recording_row
 from tests.sinks.warehouse import Warehouse, counts
 
 PAGE = Path(__file__).parents[2] / "docs" / "postgres.md"
@@ -251,6 +251,26 @@ def test_a_right_that_is_taken_away_meanwhile_fails_the_batch(warehouse: Warehou
     warehouse.execute(f"REVOKE INSERT ON recordings FROM {role}")
     with pytest.raises(SinkRefusedError, match=r"bytes 0 to 12000, 10 records.*permission denied for table recordings"):
         sink.write(make_batch(load, range(10)))
+
+
+@pytest.mark.outcome("PostgreSQL", "row-level security refuses single rows", "dead letter")
+def test_a_row_that_a_policy_refuses_is_rejected_and_the_others_land(warehouse: Warehouse, loader: str) -> None:
+    create_tables(warehouse)
+    grant(warehouse, loader)
+    warehouse.execute("ALTER TABLE recordings ENABLE ROW LEVEL SECURITY")
+    warehouse.execute("CREATE POLICY short ON recordings USING (true) WITH CHECK (duration_ms <> 1007)")
+    load, own = make_load(), Warehouse(loader)
+
+    def row(number: int) -> tuple[Any, ...]:
+        return recording_row(number, durationMs=1000 + number)
+
+    certificate = own.load(load, make_batches(load, 10, row=row), create_table=False)
+    own.close()
+
+    assert certificate.counts == counts(10, dead_letters=1)
+    [letter] = warehouse.dead_letters()
+    assert (letter["rule"], letter["source_offset"]) == ("row-level-security", 7 * LENGTH)
+    assert letter["message"] == "PostgreSQL refuses the row: row level security"
 
 
 def test_loads_that_create_the_tables_at_once_do_not_meet(warehouse: Warehouse) -> None:

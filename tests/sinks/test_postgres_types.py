@@ -15,7 +15,7 @@ from airflow_provider_genesys.contracts.contract import RECORDINGS, Column, Cont
 from airflow_provider_genesys.exceptions import SinkRefusedError
 from airflow_provider_genesys.pipeline.load import Load
 from airflow_provider_genesys.sinks.postgres.snapshots import Snapshots, SnapshotSink
-from tests.sinks.batches import DAY, make_batch, make_certificate, make_load, recording_row
+from tests.sinks.batches import DAY, make_batch, make_batches, make_certificate, make_load, recording_row
 from tests.sinks.replaying import letters_of, record
 from tests.sinks.test_postgres_replay import replayed
 from tests.sinks.warehouse import Warehouse, counts
@@ -275,3 +275,34 @@ def test_a_history_has_to_be_exact(warehouse: Warehouse) -> None:
     warehouse.execute("ALTER TABLE recordings_history ALTER _valid_from TYPE date")
     with pytest.raises(SinkRefusedError, match="_valid_from is date, not timestamptz"):
         opened()
+
+
+CITEXT = """
+CREATE TYPE citext;
+CREATE FUNCTION citextin(cstring) RETURNS citext AS 'textin' LANGUAGE internal IMMUTABLE STRICT;
+CREATE FUNCTION citextout(citext) RETURNS cstring AS 'textout' LANGUAGE internal IMMUTABLE STRICT;
+CREATE TYPE citext (INPUT = citextin, OUTPUT = citextout, LIKE = text, COLLATABLE = true);
+CREATE CAST (text AS citext) WITHOUT FUNCTION AS ASSIGNMENT;
+CREATE CAST (citext AS text) WITHOUT FUNCTION AS IMPLICIT
+"""
+"""As the extension makes it, which the server of these tests comes without."""
+
+
+@pytest.mark.outcome("PostgreSQL", "a key that takes different ids for the same one (`citext`)", "SinkRefusedError")
+@pytest.mark.parametrize("type_of_column", ["citext", "nearly_text"])
+def test_a_key_that_takes_two_ids_for_one_is_refused_with_the_sql(warehouse: Warehouse, type_of_column: str) -> None:
+    warehouse.execute(CITEXT)
+    warehouse.execute("CREATE DOMAIN nearly_text AS citext")
+    load, rows = make_load(), [recording_row(1, recordingId="rec-A"), recording_row(2, recordingId="rec-a")]
+    warehouse.sink().open(make_load(load_id="first"), restart=False)
+    warehouse.execute(f"ALTER TABLE recordings ALTER recording_id TYPE {type_of_column}")
+
+    def row(number: int) -> tuple[Any, ...]:
+        return rows[number]
+
+    with pytest.raises(SinkRefusedError, match="takes ids for the same which differ") as refused:
+        warehouse.load(load, make_batches(load, 2, row=row))
+    repaired = re.search(r"Run: (ALTER TABLE .*);", str(refused.value))
+    assert repaired
+    warehouse.execute(repaired[1])
+    assert warehouse.load(load, make_batches(load, 2, row=row)).counts == counts(2)

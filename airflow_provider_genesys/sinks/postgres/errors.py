@@ -61,8 +61,14 @@ def is_transient(error: BaseException) -> bool:
 def is_of_a_row(error: BaseException) -> bool:
     """Tell whether a row is to blame, so that the others can land without it."""
     if isinstance(error, psycopg.Error) and error.sqlstate:
-        return error.sqlstate.startswith(_ROW)
+        return error.sqlstate.startswith(_ROW) or _is_against_policy(error)
     return isinstance(error, psycopg.DataError)
+
+
+def _is_against_policy(error: psycopg.Error) -> bool:
+    """Tell whether a policy of row-level security refuses a row: with the SQLSTATE of a right that is missing."""
+    # The server's own function that checks rows, whatever language its messages are in.
+    return error.sqlstate == "42501" and error.diag.source_function == "ExecWithCheckOptions"
 
 
 def lacks_partition(error: BaseException) -> bool:
@@ -74,6 +80,8 @@ def rule_of(error: psycopg.Error) -> str:
     """Return the condition's name as PostgreSQL's manual has it, e.g. ``numeric-value-out-of-range``."""
     if lacks_partition(error):
         return "missing-partition"
+    if _is_against_policy(error):
+        return "row-level-security"
     return re.sub("(?<=[a-z])(?=[A-Z])", "-", type(error).__name__).lower()
 
 

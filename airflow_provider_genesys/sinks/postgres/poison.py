@@ -17,7 +17,7 @@ from airflow_provider_genesys.sinks.postgres.errors import is_of_a_row, lacks_pa
 from airflow_provider_genesys.sinks.postgres.session import Cursor
 from airflow_provider_genesys.sinks.postgres.tables.children import Children
 from airflow_provider_genesys.sinks.postgres.tables.table import Table
-from airflow_provider_genesys.sinks.postgres.tables.types import InexactValue
+from airflow_provider_genesys.sinks.postgres.tables.types import InexactValue, Near
 from airflow_provider_genesys.source.records import DeadLetter
 
 
@@ -47,7 +47,8 @@ def search(
         if len(rows) == 1:
             if lacks_partition(error):
                 _check_outside(load, rows[0])
-            return {offsets[0]: _dead_letter(load.contract, rows[0], offsets[0], error)}
+            where = _places(error, partial(table.refusing_column, cursor, rows[0]))
+            return {offsets[0]: _dead_letter(load.contract, rows[0], offsets[0], error, where)}
         middle = len(rows) // 2
         search_in = partial(search, cursor, table, load, children=children, rejects=rejects)
         return {**search_in(rows[:middle], offsets[:middle]), **search_in(rows[middle:], offsets[middle:])}
@@ -78,18 +79,30 @@ def without(batch: Batch, poison: dict[int, DeadLetter]) -> tuple[list[tuple[Any
     return [batch.rows[place] for place in good], [batch.offsets[place] for place in good]
 
 
-def _dead_letter(contract: Contract, row: tuple[Any, ...], offset: int, error: Exception) -> DeadLetter:
-    rule, message = _reason(error)
+def _places(error: Exception, refusing_column: Callable[[], Near | None]) -> list[str]:
+    """Return where the row was refused. Of a cast the server says neither table nor column."""
+    if not isinstance(error, psycopg.Error) or isinstance(error, InexactValue):
+        return []
+    named = places_of(error)
+    if not named and isinstance(error, psycopg.DataError) and (column := refusing_column()):
+        return [f"column {column.name} of type {column.type}"]
+    return named
+
+
+def _dead_letter(
+    contract: Contract, row: tuple[Any, ...], offset: int, error: Exception, places: Sequence[str]
+) -> DeadLetter:
+    rule, message = _reason(error, places)
     return DeadLetter(offset=offset, raw=_row_as_json(contract, row), stage="sink", rule=rule, message=message)
 
 
-def _reason(error: Exception) -> tuple[str, str]:
+def _reason(error: Exception, places: Sequence[str]) -> tuple[str, str]:
     if not isinstance(error, psycopg.Error):
         return "unranked-export", str(error)
     rule = rule_of(error)
     if isinstance(error, InexactValue):
         return rule, f"The table cannot hold the row as it is: {error}."
-    return rule, f"PostgreSQL refuses the row: {', '.join([rule.replace('-', ' '), *places_of(error)])}"
+    return rule, f"PostgreSQL refuses the row: {', '.join([rule.replace('-', ' '), *places])}"
 
 
 def _row_as_json(contract: Contract, row: tuple[Any, ...]) -> bytes:

@@ -126,12 +126,14 @@ def test_a_load_whose_export_is_alive_goes_on(begun: tuple[FakeGenesys, str], tm
     assert finish(tmp_path) == []
 
 
-@pytest.mark.parametrize("outcome", ["EXPIRED", "FAILED", "CANCELLED"])
+@pytest.mark.parametrize("outcome", ["EXPIRED", "FAILED", "CANCELLED", "404"])
 def test_an_export_that_is_lost_is_asked_for_again(
     begun: tuple[FakeGenesys, str], tmp_path: Path, outcome: str
 ) -> None:
     genesys, lost = begun
     genesys.exports[lost].outcome = outcome
+    if outcome == "404":
+        del genesys.exports[lost]
     [summary] = finish(tmp_path)
     other = set(genesys.exports) - {lost}
     assert {summary["export_id"]} == other

@@ -35,6 +35,18 @@ WHERE i.indrelid = to_regclass(%s) AND i.indisunique AND i.indisvalid AND i.indi
     AND i.indpred IS NULL AND i.indexprs IS NULL
 GROUP BY i.indexrelid
 """
+# Of a unique key: the columns that take two different texts for the same one.
+_LOOSE = """
+WITH RECURSIVE held AS (
+    SELECT attname, attcollation, atttypid AS type FROM pg_catalog.pg_attribute
+    WHERE attrelid = to_regclass(%s) AND attname = ANY (%s)
+    UNION ALL
+    SELECT attname, attcollation, typbasetype FROM held JOIN pg_catalog.pg_type AS t ON t.oid = type WHERE typtype = 'd'
+)
+SELECT attname FROM held JOIN pg_catalog.pg_type AS t ON t.oid = type
+LEFT JOIN pg_catalog.pg_collation AS c ON c.oid = attcollation
+WHERE typname = 'citext' OR NOT coalesce(collisdeterministic, true)
+"""
 _IS_PARTITIONED = "SELECT EXISTS (SELECT FROM pg_catalog.pg_partitioned_table WHERE partrelid = to_regclass(%s))"
 
 
@@ -155,16 +167,27 @@ def _check_submission(table: sql.Identifier, load: Load, present: dict[str, bool
 def find_key(cursor: Cursor, table: sql.Identifier, contract: Contract) -> tuple[str, ...]:
     """Return the columns by which the table tells duplicates: those of its unique key.
 
-    :raises SinkRefusedError: it has no unique key of the columns that :func:`key_choices` names.
+    :raises SinkRefusedError: it has no unique key of the columns that :func:`key_choices` names, or one that takes
+        different ids for the same.
     """
     unique = [set(names) for (names,) in cursor.execute(_UNIQUE, [table.as_string()]).fetchall()]
     choices = key_choices(contract)
     for key in choices:
         if set(key) in unique:
+            _check_strict(cursor, table, key)
             return key
     wanted = choices[-1 if is_partitioned(cursor, table) else 0]
     remedy = sql.SQL("ALTER TABLE {} ADD UNIQUE ({})").format(table, sql.SQL(", ").join(map(sql.Identifier, wanted)))
     raise _unfit(table, f"has no unique key on {', '.join(wanted)} alone, by which duplicates could be found", [remedy])
+
+
+def _check_strict(cursor: Cursor, table: sql.Identifier, key: Sequence[str]) -> None:
+    loose = [name for (name,) in cursor.execute(_LOOSE, [table.as_string(), list(key)]).fetchall()]
+    if loose:
+        retype = sql.SQL('ALTER COLUMN {} TYPE text COLLATE "default"')
+        actions = sql.SQL(", ").join(retype.format(sql.Identifier(name)) for name in loose)
+        how = f"has a unique key that takes ids for the same which differ, e.g. in case: {', '.join(loose)}"
+        raise _unfit(table, how, [sql.SQL("ALTER TABLE {} {}").format(table, actions)])
 
 
 def is_partitioned(cursor: Cursor, table: sql.Identifier) -> bool:

@@ -24,7 +24,7 @@ from airflow_provider_genesys.sinks.postgres.session import Connection, Cursor
 from airflow_provider_genesys.sinks.postgres.straight import Straight
 from airflow_provider_genesys.sinks.postgres.tables.columns import OFFSET, TYPES
 from airflow_provider_genesys.sinks.postgres.tables.target import Target
-from airflow_provider_genesys.sinks.postgres.tables.types import InexactValue, inexact
+from airflow_provider_genesys.sinks.postgres.tables.types import InexactValue, Near, inexact, refusing_column
 from airflow_provider_genesys.sinks.postgres.upsert import Landed, Upsert
 
 _STAGE = f"DROP TABLE IF EXISTS {{stage}}; CREATE TEMPORARY TABLE {STAGE} ({{columns}}) ON COMMIT DROP"
@@ -43,6 +43,7 @@ class Table:
         self._types = [*(TYPES[column.type] for column in target.contract.columns), OFFSET.type]
         self._lineage = lineage
         self._upsert = Upsert(target, stage)
+        self._target = target
         self._near = target.near
         self._straight = Straight(target, lineage)
         self._inexact = inexact(target.near, target.contract, stage) if target.near else None
@@ -79,6 +80,10 @@ class Table:
         else:
             landed = self._upserted(cursor, staged, overtaken=overtaken)
         return replace(landed, duplicates=len(rows) - landed.written)
+
+    def refusing_column(self, cursor: Cursor, row: Sequence[Any]) -> Near | None:
+        """Return the column whose type does not take its value of ``row``; None if there is no such column."""
+        return refusing_column(cursor, self._target.identifier, self._target.contract, row)
 
     def _goes_straight(self, connection: Connection, rows: Sequence[tuple[Any, ...]], loaded_at: datetime) -> bool:
         """Copy rows into the table; False where it does not take them so, and nothing has changed."""

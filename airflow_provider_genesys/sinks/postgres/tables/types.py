@@ -7,7 +7,7 @@ the time, ``numeric(12,-3)`` the last digits, ``varchar(3)`` blanks at the end.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import psycopg
 from psycopg import sql
@@ -142,6 +142,20 @@ def near_columns(cursor: Cursor, table: sql.Identifier, contract: Contract) -> t
     own = {column.name: column.type for column in LINEAGE if column.type != "text"}
     _refuse(table, held, {name: given[name] for name, column in found.items() if not column.is_near(given[name])} | own)
     return tuple(Near(name, column.shown) for name, column in found.items())
+
+
+def refusing_column(cursor: Cursor, table: sql.Identifier, contract: Contract, row: Sequence[Any]) -> Near | None:
+    """Return the column whose type does not take its value of ``row``: the server does not name it. None: no such."""
+    held = _held(cursor, table)
+    for name, column, value in zip(column_names(contract), contract.columns, row, strict=True):
+        given, kind = TYPES[column.type], held[name].shown
+        cast = sql.SQL("SELECT %s::{}::{}").format(sql.SQL(given), sql.SQL(kind))
+        try:
+            with cursor.connection.transaction():
+                cursor.execute(cast, [value.decode() if isinstance(value, bytes) else value])
+        except psycopg.DataError:
+            return Near(name, kind)
+    return None
 
 
 def takes_binary(cursor: Cursor, table: sql.Identifier, contract: Contract) -> bool:
