@@ -183,7 +183,7 @@ class SourceUnavailableError(SourceError):
 
 
 class UrlExpiredError(SourceError):
-    """The presigned URL is no longer valid and no fresh one could be had."""
+    """The presigned URL is no longer valid and no new one could be obtained."""
 
     retryable = True
 

@@ -44,7 +44,7 @@ CONNECTION_FIELDS: dict[str, Any] = {
     ),
     "login_url": _field(
         "Login URL",
-        "Base URL of the token endpoint. Needed only where it is not the API base URL with api. replaced by login.",
+        "Base URL of the token endpoint. Needed only if it is not the API base URL with login. in place of api.",
         "string",
     ),
     "timeout": _field("Timeout", "Seconds that a request waits for the next byte.", "integer", default=60, minimum=1),

@@ -1,19 +1,19 @@
-"""Limits of what comes from outside. ``docs/bad-input.md`` has them in one table, with those of single rooms."""
+"""Limits for input from outside. The table in ``docs/bad-input.md`` has them all, and those of single rooms."""
 
 from __future__ import annotations
 
 LONGEST_ANSWER = 16 * 1024 * 1024
-"""Unpacked bytes of an answer of the API that is read as a whole, such as the state of an export."""
+"""Unpacked bytes of a response that is read as a whole, such as the state of an export."""
 LONGEST_PAGE = 128 * 1024 * 1024
 """Unpacked bytes of a page of results."""
 LONGEST_ERROR = 1024 * 1024
-"""Unpacked bytes of an error response, and of a response with a token. Of a longer error the begin is read."""
+"""Unpacked bytes of an error response, and of a response with a token. Only this much of a longer error is read."""
 LONGEST_TOKEN = 16 * 1024
-"""Characters of a token. It is sent in a header, and servers take no longer ones."""
+"""Characters of a token. It is sent in a header, whose length servers limit."""
 LONGEST_CURSOR = 16 * 1024
 """Characters of the cursor of a page. It is sent in a URL and kept in the checkpoint."""
 MOST_LISTED_PAGES = 1000
-"""Pages of a list of jobs that are followed."""
+"""Most pages of a list of jobs that are read."""
 LONGEST_KEY = 500
 """Characters of the last record's id that a checkpoint keeps, for people to see."""
 MOST_NEW_NAMES = 1000

@@ -1,4 +1,4 @@
-"""Text that comes from outside, as it may be shown: in a log, an error, an event or a page."""
+"""Makes text from outside safe to show: in a log, an error, an event or a page."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ LONGEST = 300
 LONGEST_MESSAGE = 8000
 """Characters of a whole message of an error."""
 _LOOKED_AT = 4
-"""Nothing behind this many times the characters that may be shown is looked at, however long the text is."""
+"""Only this many times the shown characters of a text are examined."""
 _QUERY = re.compile(r"([a-z][a-z0-9+.-]{0,20}://[^\s?#\"'<>]{0,1000})[?#][^\s\"'<>]*", re.IGNORECASE)
 _SECRET = re.compile(
     r"\b([\w-]{0,40}(?:signature|credential|token|secret|password|api-?key)|sig)\b(\"?\s{0,4}[=:]\s{0,4}\"?)[^\s&\"',;<>]+",
@@ -22,7 +22,7 @@ _BEARER = re.compile(r"\b(bearer|basic)\s+[\w.~+/=-]{8,}", re.IGNORECASE)
 def shown(value: object, longest: int = LONGEST) -> str:
     """Return ``value`` as one line of printable text of at most ``longest`` characters, without signatures and tokens.
 
-    What is no text is shown as Python writes it; bytes are read as UTF-8.
+    A value that is not text is shown as Python writes it; bytes are read as UTF-8.
     """
     if isinstance(value, (bytes, bytearray, memoryview)):
         value = bytes(value[: _LOOKED_AT * longest]).decode("utf-8", "replace")
@@ -36,7 +36,7 @@ def shown(value: object, longest: int = LONGEST) -> str:
 def message(text: str) -> str:
     """Return the text of an error of this package: printable but for its line ends, and cut.
 
-    It catches what a part from outside, which should have gone through :func:`shown`, brings along.
+    A second guard, for parts from outside that did not go through :func:`shown`.
     """
     if len(text) > LONGEST_MESSAGE:
         text = f"{text[: LONGEST_MESSAGE - 3]}..."

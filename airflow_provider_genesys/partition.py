@@ -58,7 +58,7 @@ def bounds_of_partition(context: Mapping[str, Any]) -> Bounds | None:
 def _unit_of(cron: str) -> Unit:
     """Return the length of the partitions that a cron expression makes.
 
-    :raises WindowError: there is none that is always the same unit.
+    :raises WindowError: the partitions are not always of the same unit.
     """
     parts = _PRESETS.get(cron, cron).split()
     if len(parts) == 5 and parts[0].isdigit() and parts[3] == "*":  # noqa: PLR2004 - minute, hour, day, month, weekday

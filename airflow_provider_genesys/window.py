@@ -42,10 +42,10 @@ def resolve_window(start: Any, end: Any, context: Mapping[str, Any]) -> Window:
     5. the partition of the DAG run (:func:`~.partition.bounds_of_partition`).
 
     A time is a datetime or a text in ISO 8601, with or without a time of day. One without a zone is read as UTC.
-    ``None``, an empty text and ``"None"`` (what a template makes of it) count as not given.
+    ``None``, an empty text and ``"None"`` (as a template renders it) count as not given.
 
     :param context: the context of an Airflow task; any key may be absent.
-    :raises WindowError: nobody gives a window, or only one end of it; it is reversed or empty; a time cannot be read;
+    :raises WindowError: no window is given, or only one end of it; it is reversed or empty; a time cannot be read;
         all runs of a backfill would have the same.
     """
     conf = getattr(context.get("dag_run"), "conf", None) or {}
@@ -68,7 +68,7 @@ def resolve_window(start: Any, end: Any, context: Mapping[str, Any]) -> Window:
 
 
 def _check_backfill(source: str, window: Window, context: Mapping[str, Any]) -> None:
-    """Refuse a window that all runs of a backfill would have, each in the place of its interval.
+    """Refuse a window that all runs of a backfill would share, instead of their own intervals.
 
     :raises WindowError: this is such a run.
     """

@@ -39,7 +39,7 @@ class Plan:
     records: int
     pages: int
     comparisons: int
-    """Requests to hold the days against Genesys' aggregates, one for each; a second where conversations are missing."""
+    """Requests for comparisons with Genesys' aggregates: one a day, and a second if conversations are missing."""
     requests: int
     """All requests to the Genesys API: for pages and comparisons, and for each day to create, poll and open its
     export."""

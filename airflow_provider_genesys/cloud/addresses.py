@@ -22,7 +22,7 @@ _TUNNELS = [ipaddress.IPv6Network(one) for one in ("2002::/16", "2001::/32")]  #
 
 
 def is_public(address: str) -> bool:
-    """Whether ``address`` is of one host on the public internet, and no detour to an IPv4 address."""
+    """Whether ``address`` is of one host on the public internet, and does not embed an IPv4 address."""
     found = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(found, ipaddress.IPv6Address) and (
         found not in _UNICAST or any(found in tunnel for tunnel in _TUNNELS)

@@ -106,7 +106,9 @@ def check_host(url: str, config: CloudConfig) -> None:
         raise UntrustedHostError(f"Genesys gave a file URL that is not a URL at all: {_begin(url)}") from None
     host = parts.raw_host.decode("ascii").rstrip(".").lower()
     if parts.scheme not in {"https", "http"}:
-        raise UntrustedHostError(f"Genesys gave a file URL that is none: only https:// is accepted, not {_begin(url)}")
+        raise UntrustedHostError(
+            f"Genesys gave a file URL that cannot be used: only https:// is accepted, not {_begin(url)}"
+        )
     if parts.scheme == "http" and not config.allow_insecure:
         raise UntrustedHostError(
             f"The archive's URL is http://{shown(host, 80)}, and only https:// is accepted. For a test server, set the "

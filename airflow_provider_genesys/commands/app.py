@@ -29,9 +29,9 @@ app.command()(demo.demo)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Do what is asked.
+    """Run one command.
 
-    :return: the exit code: 0, 1 where it cannot be done or something is wrong, 2 where the arguments are.
+    :return: the exit code: 0; 1 if the command fails or finds a problem; 2 for wrong arguments.
     """
     try:
         app(args=arguments, prog_name="airflow-genesys")
@@ -41,9 +41,9 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stderr.write(f"{error}\n")
         return 1
     except BrokenPipeError:
-        sys.stderr.close()  # who reads our output has gone, e.g. `head`
+        sys.stderr.close()  # the reader of our output has ended, e.g. `head`
         return 1
-    except Exception as error:  # noqa: BLE001 - of a driver or of Airflow: a person wants its words, not our stack
+    except Exception as error:  # noqa: BLE001 - of a driver or of Airflow: its message is of use, our stack is not
         what = " ".join(str(error).split())
         sys.stderr.write(f"{type(error).__name__}: {what:.500}\n")
         return 1

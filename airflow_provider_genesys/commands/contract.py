@@ -1,4 +1,4 @@
-"""``contract``: check a contract file, or make a first one from a sample of an archive."""
+"""``contract``: checks a contract file, or drafts one from a sample of an archive."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import yaml
 from airflow_provider_genesys.commands.output import print_rows, say
 from airflow_provider_genesys.exceptions import ConfigurationError
 
-app = typer.Typer(no_args_is_help=True, help="Check a contract file, or make a first one from a sample.")
+app = typer.Typer(no_args_is_help=True, help="Check a contract file, or draft one from a sample.")
 
 _GZIP = b"\x1f\x8b"
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
@@ -50,7 +50,7 @@ def infer(
     records: Annotated[int, typer.Option(help="Records that are read at most.")] = 10_000,
     name: Annotated[str, typer.Option(help="Name of the contract.")] = "records",
 ) -> None:
-    """Print a first contract, made from the first records of an archive. Read it before you use it.
+    """Print a draft of a contract, made from the first records of an archive. Review it before you use it.
 
     Example: airflow-genesys contract infer sample.ndjson.gz > include/calls.yaml
     """
@@ -68,7 +68,7 @@ def infer(
 
 @dataclass
 class _Seen:
-    """What the values of one member were."""
+    """What was seen of one member's values."""
 
     count: int = 0
     types: set[str] = field(default_factory=set)

@@ -67,7 +67,7 @@ def export(
     conn_id: PlaceConnection = None,
     load_id: LoadId = None,
 ) -> None:
-    """Write dead letters into a file, their bytes as they are kept: encrypted ones stay encrypted.
+    """Write dead letters into a file. Encrypted bytes stay encrypted.
 
     Example: airflow-genesys dead-letters export public.genesys_recordings letters.ndjson
     """
@@ -87,7 +87,7 @@ def replay(
     contract: Annotated[str | None, typer.Option(help="Contract to read them through. [default: of the kind]")] = None,
     genesys_conn_id: GenesysConnection = "genesys_default",
 ) -> None:
-    """Count what a replay through a contract would bring in, and what would stay. Nothing is written.
+    """Count the letters that a replay through a contract would turn into rows, and the others. Writes nothing.
 
     The operator GenesysReplayDeadLettersOperator replays them.
 

@@ -1,4 +1,4 @@
-"""``doctor``: whether what loads need is there, a line each, with what to do where it is not."""
+"""``doctor``: checks what loads need. Each check prints a line; a failed one says what to do."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _PERMISSIONS = {
     "users (a listing)": ("GET", "/api/v2/users?pageSize=1"),
     "queues (a listing)": ("GET", "/api/v2/routing/queues?pageSize=1"),
 }
-"""A request of each kind that reads next to nothing and makes no job."""
+"""For each kind, a request that reads almost nothing and creates no job."""
 
 Check = tuple[str, Callable[[], str]]
 
@@ -43,7 +43,7 @@ def doctor(
 ) -> None:
     """Check the connection, the clock, the permissions of each kind and the place that loads go to.
 
-    Exit 1 where something is wrong.
+    Exit 1 if a check fails.
 
     Example: airflow-genesys doctor --place public.genesys_recordings
     """

@@ -1,4 +1,4 @@
-"""``entities``: the listings that come with the package, and whether one of your own fits."""
+"""``entities``: shows the built-in listings, and checks a listing that you declare yourself."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def show(
 
 
 def facts(listing: Listing) -> dict[str, Any]:
-    """Return what a person wants to know of a listing."""
+    """Return the facts of a listing that are shown."""
     return {
         "name": listing.name,
         "path": listing.path,
@@ -46,7 +46,7 @@ def check(
     file: Annotated[Path, typer.Argument(help="The YAML file that declares a listing of your own.")],
     conn_id: Annotated[str, typer.Option(help="The Genesys connection.")] = "genesys_default",
 ) -> None:
-    """Read the first page of a listing of your own, and say what fits. Exit 1 where a record would be rejected.
+    """Read the first page of your own listing, and compare it with its contract. Exit 1 if a record has no key.
 
     Example: airflow-genesys entities check include/prompts.yaml
     """
@@ -80,5 +80,5 @@ def _fit(listing: Listing, records: list[dict[str, Any]]) -> tuple[list[str], bo
     lines = [f"  not in the contract: {', '.join(sorted(met - named)) or 'nothing'}"]
     lines.append(f"  not on this page: {', '.join(sorted(named - met)) or 'nothing'}")
     if keyless:
-        lines.append(f"  {keyless} records have no {listing.key!r}, by which they are distinguished")
+        lines.append(f"  {keyless} records have no {listing.key!r}, which has to identify them")
     return lines, not keyless

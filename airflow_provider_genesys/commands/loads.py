@@ -1,4 +1,4 @@
-"""``loads`` and ``load``: what the ledger of a sink says."""
+"""``loads`` and ``load``: show the ledger of a sink."""
 
 from __future__ import annotations
 

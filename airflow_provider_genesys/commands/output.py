@@ -1,4 +1,4 @@
-"""How commands say what they found: tables for people, JSON for machines."""
+"""Prints the results of commands: tables for people, JSON for machines."""
 
 from __future__ import annotations
 

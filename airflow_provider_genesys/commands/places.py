@@ -52,7 +52,7 @@ class Table:
     conn_id: str
 
     def loads(self) -> Iterator[Row]:
-        """Yield every load that the ledger has, the newest window first."""
+        """Yield every load in the ledger, the newest window first."""
         yield from self._rows(_LEDGER, "genesys_ledger", f"{self.schema}.{self.name}")
 
     def letters(self, load_id: str | None = None) -> Iterator[Row]:
@@ -70,7 +70,7 @@ class Table:
             there = connection.execute("SELECT to_regclass(%s)", [name.as_string()]).fetchone()
             if there == (None,):
                 return
-            # A cursor of the server's, since there may be millions of dead letters.
+            # A server-side cursor, since there may be millions of dead letters.
             with connection.cursor("genesys", row_factory=dict_row) as cursor:
                 yield from cursor.execute(sql.SQL(query).format(name), values)
 
@@ -83,7 +83,7 @@ class Folder:
     prefix: str
 
     def loads(self) -> Iterator[Row]:
-        """Yield every load that the ledgers below the prefix have, the newest window first."""
+        """Yield every load in the ledgers below the prefix, the newest window first."""
         from airflow_provider_genesys.sinks.objects.ledger import Entry
         from airflow_provider_genesys.sinks.objects.unfinished import newest_entries
 

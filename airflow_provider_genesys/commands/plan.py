@@ -1,4 +1,4 @@
-"""``plan``: what a backfill of whole days will cost."""
+"""``plan``: estimates the cost of a backfill of whole days."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def plan(
     page_size: Annotated[int, typer.Option(help="Records in a page.")] = 500,
     conn_id: Annotated[str, typer.Option(help="The Genesys connection.")] = "genesys_default",
 ) -> None:
-    """Say what a backfill of whole days will cost: requests, minutes, bytes, rows.
+    """Estimate the cost of a backfill of whole days: requests, minutes, bytes, rows.
 
     Example: airflow-genesys plan 2026-01-01 2026-04-01
     """

@@ -1,4 +1,4 @@
-"""``verify``: reads finished loads back and holds them against their certificates."""
+"""``verify``: reads finished loads back and compares them with their certificates."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from airflow_provider_genesys.stores.base import ObjectStore
 
 DIFFERS = 3
-"""Exit code where a load is not as its certificate says."""
+"""Exit code if a load differs from its certificate."""
 
 Url = Annotated[
     str, typer.Argument(help="s3://bucket/prefix or az://container/prefix: one load's location, or a folder of many.")
@@ -32,9 +32,9 @@ def verify(
     conn_id: PlaceConnection = None,
     as_json: AsJson = False,
 ) -> None:
-    """Read finished loads back from an object store: sizes, digests and rows against their certificates.
+    """Read finished loads back from an object store, and compare sizes, digests and rows with their certificates.
 
-    Everything that a manifest lists is read. The exit code is 0, 3 where a load differs, 1 where one cannot be read.
+    Every object that a manifest lists is read. The exit code is 0; 3 if a load differs; 1 if one cannot be read.
 
     Example: airflow-genesys verify s3://lake/genesys/recordings
     """

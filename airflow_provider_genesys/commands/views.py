@@ -18,11 +18,11 @@ _NAME = re.compile(r"[a-z_][a-z0-9_]{0,40}")
 def statements(schema: str, conversations: str = "conversation_details") -> str:
     """Return the SQL that creates the views.
 
-    :raises ConfigurationError: a name is none that needs no quotes.
+    :raises ConfigurationError: a name would need quotes.
     """
     for name in (schema, conversations):
         if not _NAME.fullmatch(name):
-            raise ConfigurationError(f"{name!r} has to be a name in lower case that PostgreSQL takes without quotes.")
+            raise ConfigurationError(f"{name!r} has to be a name in lower case that needs no quotes in PostgreSQL.")
     text = SQL.read_text().replace("@conversations", conversations)
     return f"SET LOCAL search_path TO {schema}, pg_catalog;\n{text}"
 

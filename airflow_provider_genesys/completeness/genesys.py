@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from airflow_provider_genesys.cloud.http.client import CloudClient
 
 MOST_REQUESTS = 6
-"""What the comparison of one window may cost."""
+"""Most requests of one comparison."""
 _LONGEST = timedelta(days=31)
 LONGEST = _LONGEST * (MOST_REQUESTS // 2)
 """A longer window is not compared: its counts and its divisions would need more requests."""

@@ -19,7 +19,7 @@ from airflow_provider_genesys.window import Window
 _MANIFEST = "/_manifest.json"
 _KIND = "conversation_details"
 _GZIP = 31
-"""What zlib is reported to read a gzip."""
+"""zlib's ``wbits`` for a gzip member."""
 
 
 def counter(
@@ -88,7 +88,7 @@ def _rows(store: ObjectStore, part: Mapping[str, Any], names: list[str]) -> Iter
 
 
 def _unpacked(unpack: Any, piece: bytes) -> tuple[bytes, Any]:
-    """Return what a piece of a gzip of several members holds, and what unpacks the next piece."""
+    """Return the unpacked data of one piece of gzip members, and the decompressor for the next piece."""
     data = unpack.decompress(piece)
     while unpack.eof and unpack.unused_data:
         rest, unpack = unpack.unused_data, zlib.decompressobj(_GZIP)

@@ -1,4 +1,4 @@
-"""Rows that a record has many of: the objects in the lists of one of its columns."""
+"""Child rows: the objects in the lists of one of a record's columns."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class ChildColumn:
 class Child:
     """The objects that lie in lists within lists of a record, each a row with the record's key and its ordinal.
 
-    :param name: what its table is called, behind the name of the record's own.
+    :param name: name of its table, appended to that of the records' table.
     :param path: names of the lists, outermost first, joined by dots; the first is a column of the contract, of type
         json.
     """

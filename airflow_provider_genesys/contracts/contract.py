@@ -1,4 +1,4 @@
-"""What a record becomes: the columns of one kind of export, and what is done where a record differs."""
+"""What a record becomes: the columns of one kind of export, and what happens if a record differs."""
 
 from __future__ import annotations
 

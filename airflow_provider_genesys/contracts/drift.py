@@ -61,8 +61,8 @@ class Modes:
 class Surprise:
     """One way in which one record differs from its contract.
 
-    ``text`` is the JSON value, None where there is none. ``mode`` says what it leads to; None where it was repaired.
-    ``column`` is the one that it concerns; None for an unknown field, and for an object that is none.
+    ``text`` is the JSON value; None if it is absent. ``mode`` says what it leads to; None if it was repaired.
+    ``column`` is the one that it concerns; None for an unknown field, and if the record is not a JSON object.
     """
 
     path: Path
@@ -152,7 +152,7 @@ def summed(before: list[Drift], more: Iterable[Drift]) -> list[Drift]:
 
 
 def described(text: bytes | None) -> str:
-    """Say what a JSON value is, without saying it; None represents no value at all."""
+    """Describe a JSON value without showing it; None means that it is absent."""
     if text is None:
         return "absent"
     try:

@@ -37,7 +37,7 @@ class ContractFile:
     """Where a listing comes from; None where the file is the contract of an export."""
 
     def located(self, error: ContractError) -> ContractError:
-        """Return ``error`` with the file and the line of what it is about."""
+        """Return ``error`` with file and line."""
         return self.error(self.lines.get(error.about or "", 1), str(error))
 
     def error(self, line: int, what: str) -> ContractError:

@@ -22,7 +22,7 @@ Protection = Callable[[Any], Any]
 """Takes a value of a column, never None, and returns the protected value."""
 
 ProtectRecord = Callable[[bytes], bytes | None]
-"""Takes a record as it came, and returns it without personal data; None if the record cannot be read."""
+"""Takes a record's original bytes and returns them without personal data; None if the record cannot be read."""
 
 
 def protection(column: Column, key: bytes | None) -> Protection | None:

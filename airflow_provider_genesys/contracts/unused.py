@@ -21,7 +21,7 @@ class _Place:
     column: Column
     pii: Pii
     index: int | None
-    """Of the column in a row; None for what is not seen there."""
+    """Place of the column in a row; None if rows do not hold it."""
 
 
 class Unused:

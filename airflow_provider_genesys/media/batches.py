@@ -42,7 +42,7 @@ class Recording:
 
 @dataclass(frozen=True)
 class MediaResult:
-    """What Genesys returns for a recording: a URL, or the reason in its words why there is none."""
+    """Genesys' result for a recording: a URL, or its reason why there is none."""
 
     recording: Recording
     content_type: str

@@ -47,7 +47,7 @@ _API_THREADS = 4
 UNAVAILABLE = "media-unavailable"
 """The rule of a recording whose requests all fail with an error for it alone."""
 _OUTAGE = 10
-"""A page with this many recordings, of which none can be had, is no matter of single recordings."""
+"""If none of this many recordings of a page is available, the fault is not in single recordings."""
 
 Metadata = Callable[[str], list[dict[str, Any]] | None]
 """Returns the metadata of a conversation's recordings; None if the conversation is gone."""

@@ -1,4 +1,4 @@
-"""Read a finished load back from its object store and hold it against its certificate."""
+"""Read a finished load back from its object store and compare it with its certificate."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SHOWN = 5
 
 
 class GenesysVerifyStoredOperator(BaseOperator):
-    """Read everything back that a load left in S3 or Azure Blob, and fail where it is not as its certificate says.
+    """Read back every object of a load in S3 or Azure Blob, and fail if it differs from its certificate.
 
     Compared are the size, SHA-256 and rows of each object of the manifest, the sums with the counts of the certificate,
     and the manifest with the certificate that was given. It reads every byte of the load. See ``docs/certificate.md``.

@@ -1,4 +1,4 @@
-"""Who may see what: Airflow's own checks. An app that a plugin mounts has none by itself.
+"""Checks rights with Airflow's own functions: an app that a plugin mounts is not checked by Airflow.
 
 ``airflow.api_fastapi`` is no public interface of Airflow. Where an import fails, the pages are not mounted.
 """

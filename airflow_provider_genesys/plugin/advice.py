@@ -22,7 +22,7 @@ ADVICE: dict[type[exceptions.GenesysError], str] = {
         "Check the id, and that the connection leads to the organisation in which the export was made."
     ),
     exceptions.RequestRefusedError: (
-        "Read Genesys' own words in the message. Most often an argument or a filter is wrong."
+        "Read Genesys' reason in the message. Most often an argument or a filter is wrong."
     ),
     exceptions.AnswerTooLargeError: (
         "See in the message which limit was passed. If the host of the connection is a gateway, look at what it sends."
@@ -65,7 +65,7 @@ ADVICE: dict[type[exceptions.GenesysError], str] = {
         "See in the message what was received. HTML comes from a proxy or a login page between worker and store."
     ),
     exceptions.NotTheFileError: (
-        "Look for a proxy or a login page between worker and download host, and clear the task when it is away. If the "
+        "Look for a proxy or a login page between worker and download host, and clear the task when it is gone. If the "
         "store itself answers with an error, clear the create task."
     ),
     exceptions.UntrustedHostError: (

@@ -12,9 +12,9 @@ from airflow_provider_genesys.plugin.shown import WORST_FIRST, Row, loads_of, st
 DEAD_LETTER_SHARE = 0.01
 """Share of a load's records that may become dead letters before the page asks a person to look."""
 _LEAST = 3
-"""Windows of a series from which its rhythm is known."""
+"""A series with this many windows has a known rhythm."""
 _MOST = 2_000
-"""Missing windows of one series that are listed."""
+"""Most missing windows that are listed for one series."""
 
 _SHOWN = (
     *("dag_id", "run_id", "task_id", "map_index", "state", "status", "kind", "sink", "window_start", "window_end"),
@@ -134,7 +134,7 @@ def _attention(loads: list[Shown], missing: list[Shown]) -> list[Shown]:
 
 
 def _ranges(missing: list[Shown]) -> Iterator[Shown]:
-    """Yield the missing windows of a DAG, those that follow each other as one, with the tasks that lack them."""
+    """Yield the missing windows of a DAG with the tasks that lack them. Consecutive windows are joined."""
     ranges: list[Shown] = []
     for one in missing:
         last = ranges[-1] if ranges else {}

@@ -1,4 +1,4 @@
-"""What Airflow learns of the pages, by the entry point ``airflow.plugins``. Every component loads this module."""
+"""Registers the pages by the entry point ``airflow.plugins``. Every component of Airflow loads this module."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _VIEWS = (
 
 
 class GenesysPlugin(AirflowPlugin):
-    """The pages, where Airflow's own checks of rights can be had; none otherwise."""
+    """The pages; none if Airflow's own checks of rights cannot be imported."""
 
     name = "genesys"
 
@@ -46,7 +46,9 @@ class GenesysPlugin(AirflowPlugin):
         try:
             from airflow_provider_genesys.plugin.app import make_app
         except ImportError:
-            log.exception("This Airflow lacks what the Genesys pages check rights with, so there are no pages.")
+            log.exception(
+                "This Airflow lacks the functions by which the Genesys pages check rights, so there are no pages."
+            )
             return []
         return [{"app": make_app(), "url_prefix": PREFIX, "name": "Genesys loads"}]
 

@@ -1,4 +1,4 @@
-"""What Airflow's metadata database keeps of loads: their task instances and XComs."""
+"""Reads task instances and XComs of loads from Airflow's metadata database."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MOST = 10_000
 """Task instances that are read, the newest first."""
 
 _MARK = "genesys_api_url"
-"""XCom of every load, also of an operator that a user derived and named otherwise."""
+"""The XCom that every load has, even one by a user's own subclass of an operator."""
 _COLUMNS = {
     "dag_id": TaskInstance.dag_id,
     "run_id": TaskInstance.run_id,

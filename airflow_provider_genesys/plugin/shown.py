@@ -1,4 +1,4 @@
-"""What is shown of one load: from its task instance and XComs, without anything that is secret or personal."""
+"""The facts of one load that are shown: from its task instance and XComs, without secrets and personal data."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _FACTS = (
 
 
 def loads_of(row: Row) -> Iterator[dict[str, Any]]:
-    """Yield what is shown of the loads of a task instance: none, one, or as many as a finishing task has finished."""
+    """Yield the facts of a task instance's loads: none, one, or several if the task finished several."""
     result = row.get("return_value")
     certificates = [
         one

@@ -28,7 +28,7 @@ dropped, hashed or masked as the contract says."""
 _IN_CLEAR = {"text", "base64"}
 
 _OPEN = {"state": "open", "replayed_at": None, "replayed_by": None, "replayed_contract": None}
-"""What a replay changes."""
+"""The fields that a replay changes."""
 
 Encrypt = Callable[[bytes], bytes]
 """Returns ASCII, like Fernet's tokens."""
@@ -120,7 +120,7 @@ class DeadLetterEncoder:
 
 
 class DeadLetterLines:
-    """The dead letters of a part as NDJSON; implements :class:`.form.Rows` for them in the place of its rows."""
+    """The dead letters of a part as NDJSON; implements :class:`.form.Rows`."""
 
     def __init__(self, rows: DeadLetterRows) -> None:
         self._rows = rows
@@ -150,7 +150,7 @@ def opened(letter: Mapping[str, Any], decrypt: Callable[[bytes], bytes]) -> byte
             raise DeadLetterError(f"The raw bytes of the dead letter cannot be read as {form} ({error}).") from error
     if form == "protected":
         raise DeadLetterError(
-            "This record was not kept as it came: personal data in it was dropped, hashed or masked as the contract "
+            "This record was not kept unchanged: personal data in it was dropped, hashed or masked as the contract "
             "says (dead_letter_raw='keep'). Its export and its offset say where it is in the archive."
         )
     raise DeadLetterError(
@@ -167,7 +167,7 @@ _KEPT: dict[str, Callable[[str, Callable[[bytes], bytes]], bytes]] = {
 
 
 def only_encrypted(opened: Open) -> Open:
-    """Return ``opened`` for loads that encrypt all dead letters: it refuses a letter in clear, which is not theirs."""
+    """Return ``opened`` for loads that encrypt all dead letters: it refuses a letter in clear."""
 
     def opened_if_encrypted(letter: Mapping[str, Any]) -> bytes:
         if letter["raw_form"] in _IN_CLEAR:

@@ -1,7 +1,7 @@
-"""A folder as a sink: for a look at the data, for tests, and for a file system that is mounted everywhere.
+"""A folder as a sink: for trying out, for tests, and for a file system that all workers mount.
 
 Keys, and which files count, are as in S3 (:mod:`.layout`, :mod:`.ledger`). Everything is synced to the disk before it
-counts. Two attempts can be distinguished where the file system makes hard links atomically, as POSIX and NFS do.
+counts. Two attempts can be distinguished if the file system makes hard links atomically, as POSIX and NFS do.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from airflow_provider_genesys.stores.folder import OWNER_ONLY, FolderStore
 class LocalSink(ObjectSink):
     """Lands a load in a folder; see :class:`.sink.Sink` for what it promises.
 
-    :param folder: an existing folder, so that a file system that is not mounted is noticed.
+    :param folder: an existing folder: if its file system is not mounted, that is an error.
     :param output_format: ``ndjson.gz``, ``ndjson`` or ``parquet`` (which needs the extra ``parquet``).
     :param part_size: parts are cut at multiples of this many unpacked source bytes.
     :param child_files: write the contract's children to separate files, in a folder named after the child.

@@ -18,7 +18,7 @@ _SEPARATORS = b", \t\r\n"
 
 
 def repaired(error: UnreadablePageError) -> Page:
-    """Return the page that ``error`` has, with the records that are no JSON behind all others.
+    """Return the page that ``error`` has, with the records that are not JSON after all others.
 
     :raises UnreadablePageError: ``error`` itself, if not just single records are broken.
     """

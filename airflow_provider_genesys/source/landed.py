@@ -83,7 +83,7 @@ def _read(text: bytes, where: str, folder: str) -> Landed:
     except (msgspec.MsgspecError, KeyError, TypeError, ValueError) as error:
         raise SourceRefusedError(f"{where} is not the manifest of a landed archive ({error}).") from error
     raise SourceRefusedError(
-        f"{where} lists rows that were read with contract {manifest['contract']}, not an archive as it came. Give the "
+        f"{where} lists rows that were read with contract {manifest['contract']}, not a raw archive. Give the "
         "location of a load with output_format='raw'."
     )
 

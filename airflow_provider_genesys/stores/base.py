@@ -66,7 +66,7 @@ class SentPieces:
 
 
 class Upload(Protocol):
-    """An object that is sent in pieces. It appears, as a whole, when it is completed."""
+    """An object that is sent in pieces. It appears when it is complete, never in part."""
 
     def send(self, piece: Body) -> None:
         """Send the next piece. All but the last have the same length."""

@@ -79,7 +79,7 @@ class PieceWriter:
         return piece
 
     def flush(self) -> Body:
-        """Send the rest of an object that is sent in pieces. Return the rest; empty if there is none."""
+        """Send the rest of an object that is sent in pieces, and return the rest; it may be empty."""
         return self._send() if self._upload and self._pending else b""
 
     def complete(self) -> str:

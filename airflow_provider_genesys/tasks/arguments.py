@@ -144,7 +144,7 @@ def read_pii_key(named: str | None) -> bytes:
 
 
 def _password_of(conn_id: str) -> str | None:
-    """Return the password of a connection; None where there is none, or no such connection."""
+    """Return the password of a connection; None if it has none, or does not exist."""
     try:
         return BaseHook.get_connection(conn_id).password
     except AirflowNotFoundException:

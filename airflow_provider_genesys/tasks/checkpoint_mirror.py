@@ -89,7 +89,7 @@ class CheckpointMirror:
             self._write()
 
     def _readable(self, checkpoint: Checkpoint) -> dict[str, Any]:
-        """Return what a person wants to know first. None where it is not known."""
+        """Return the facts that people look for first; None for an unknown one."""
         read, fraction = checkpoint.counts.read, self._fraction(checkpoint)
         began = self._began = self._began or (time.monotonic(), read, fraction or 0.0)
         seconds = time.monotonic() - began[0]

@@ -158,7 +158,7 @@ class ExportLoader(BaseOperator):
         return ""
 
     def letters_at(self, certificate: Certificate) -> str:
-        """Return where what the load has rejected can be looked at: a query or a place."""
+        """Return where the load's dead letters can be looked at: a query or a place."""
         return f"the dead letters of load {certificate.load_id}"
 
     def sink_view(self, contract: Contract) -> SinkView | None:  # noqa: ARG002 - for sinks that can be read back

@@ -152,4 +152,4 @@ def _query(database: str, statement: str) -> list[tuple[Any, ...]]:
 
 def test_a_schema_that_needs_quotes_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["views", "--schema", "public; drop table x", "--print"]) == 1
-    assert "without quotes" in capsys.readouterr().err
+    assert "needs no quotes" in capsys.readouterr().err

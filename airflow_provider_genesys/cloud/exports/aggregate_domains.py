@@ -41,7 +41,7 @@ def domain_of(name: str | None) -> Domain:
     """
     if name not in domains():
         raise ConfigurationError(
-            f"options of kind 'aggregates' need a domain, and {name!r} is none. Domains: {', '.join(domains())}."
+            f"options of kind 'aggregates' need a domain; {name!r} is not one. Domains: {', '.join(domains())}."
         )
     return domains()[name]
 

@@ -235,7 +235,7 @@ class Walk:
 
 @dataclass(frozen=True)
 class Page:
-    """One page: ``ids[i]`` is the id of ``records[i]``, a JSON object as it came.
+    """One page: ``ids[i]`` is the id of ``records[i]``, an unchanged JSON object.
 
     :param cursor: names the next page; None after the last page.
     :param available_until: time up to which Genesys has all data (aware); None if it does not say.
@@ -267,7 +267,7 @@ def check_cursor(cursor: str | None) -> None:
 class UnreadablePageError(CloudUnavailableError):
     """A page cannot be read. If only the text of single records is broken, the others can be.
 
-    :param body: the page as it came.
+    :param body: the page's bytes, unchanged.
     :param member: name of the member with the records.
     :param read: decodes a page that is not broken.
     :param id_of: returns the id of a broken record, as far as it can be found.

@@ -140,7 +140,7 @@ class DetailsJobs(AnalyticsJobs):
         return {"interval": interval, **request.filters, **request.options}
 
     def id_of_broken(self, record: bytes) -> str:
-        """Return the first id in a record that is no JSON; if there is none, a text made of its bytes."""
+        """Return the first id in a record that is not JSON; without an id, return a text made of its bytes."""
         found = self._id_text.search(record[:_LOOKED_AT])
         return found[1].decode() if found else super().id_of_broken(record)
 

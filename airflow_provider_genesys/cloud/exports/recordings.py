@@ -128,7 +128,7 @@ def _text(value: Any) -> str | None:
 
 
 def _uri(value: Any) -> str | None:
-    """Return a URL; of anything that is none, a text that :func:`.presigned.check_host` refuses."""
+    """Return a URL. For anything else, return a text that :func:`.presigned.check_host` refuses."""
     return value if isinstance(value, str) or value is None else shown(value, 80)
 
 

@@ -1,4 +1,4 @@
-"""Other streams for the connections of one HTTP client: what httpx has no setting for."""
+"""Replaces the streams of one HTTP client's connections, for what httpx has no setting for."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import httpx
 
 
 class Stream(httpcore.NetworkStream):
-    """A stream that hands everything on to another one; subclasses change what they are for."""
+    """A stream that passes every call on to another one; subclasses change some of them."""
 
     def __init__(self, stream: httpcore.NetworkStream) -> None:
         self.inner = stream

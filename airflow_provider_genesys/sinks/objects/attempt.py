@@ -163,7 +163,7 @@ class Attempt:
     def amend(self, certificate: Certificate) -> None:
         """Write the manifest of the finished load once more.
 
-        :raises FencedError: somebody has begun to change the load; the manifest is theirs.
+        :raises FencedError: another attempt has begun to change the load and now writes the manifest.
         """
         self._append()
         self._write_manifest(certificate)

@@ -29,7 +29,7 @@ _FIRST = 64 * 1024
 """Bytes of the first read that looks for the first letter."""
 
 LONGEST_LETTER = 128 * 1024 * 1024
-"""The most bytes of one line; a record of 16 MiB has fewer in every encoding."""
+"""Longest line, in bytes. A record of 16 MiB is shorter in every encoding."""
 
 
 def letters_in(store: ObjectStore, part: Part) -> Iterator[list[Letter]]:

@@ -3,7 +3,7 @@
 ::
 
     <prefix>/dt=2026-11-01/<load_id>/_manifest.json                                  the certificate, written last
-    <prefix>/dt=2026-11-01/<load_id>/_manifest-<shard>.json                          that of one shard, where there are
+    <prefix>/dt=2026-11-01/<load_id>/_manifest-<shard>.json                          the manifest of one shard
     <prefix>/dt=2026-11-01/<load_id>/<shard>/<start>-<cut>-<tag>.ndjson.gz           parts
     <prefix>_<child>/dt=2026-11-01/<load_id>/<shard>/<start>-<cut>-<tag>.ndjson.gz   parts of a child, e.g. segments
     <prefix>/_dead_letters/dt=2026-11-01/<load_id>/<shard>/<start>-<cut>-<tag>.ndjson
@@ -38,7 +38,7 @@ TAG_DIGITS = 8
 
 
 def check_partition_format(partition_format: str) -> None:
-    """Raise :class:`ConfigurationError` unless it gives steps ``name=value``, which Hive and its successors read."""
+    """Raise :class:`ConfigurationError` unless it gives steps ``name=value``, as Hive reads them."""
     shown = datetime(2026, 11, 1, tzinfo=timezone.utc).strftime(partition_format)
     if not shown.isprintable() or not all(_HIVE_STEP.fullmatch(step) for step in shown.split("/")):
         raise ConfigurationError(
@@ -58,12 +58,12 @@ def tag(*facts: str) -> str:
 
 
 def dead_letters_below(prefix: str) -> str:
-    """Return what the keys of all dead letters below ``prefix`` begin with."""
+    """Return the beginning of the keys of all dead letters below ``prefix``."""
     return f"{_root(prefix)}_dead_letters/"
 
 
 def ledgers_below(prefix: str) -> str:
-    """Return what the keys of all ledger entries below ``prefix`` begin with."""
+    """Return the beginning of the keys of all ledger entries below ``prefix``."""
     return f"{_root(prefix)}_ledger/"
 
 
@@ -127,7 +127,7 @@ def _root(prefix: str) -> str:
 
 
 def _child_root(prefix: str, child: str) -> str:
-    """Return a child's folder, beside that of the rows, since readers of rows read all below theirs."""
+    """Return a child's folder. It is beside that of the rows: readers of rows read everything below theirs."""
     return "_".join(filter(None, [prefix.strip("/"), quoted(child)])) + "/"
 
 

@@ -1,4 +1,4 @@
-"""Reads one object of a load back, whole, and compares it with what the manifest says of it."""
+"""Reads one whole object of a load back and compares it with its entry in the manifest."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from airflow_provider_genesys.stores.base import ObjectStore
 from airflow_provider_genesys.stores.read_through import PIECE
 
 _GZIP = 31
-"""What zlib needs to be given to read a gzip member."""
+"""zlib's ``wbits`` for a gzip member."""
 
 Progress = Callable[[int], None]
 """Takes the number of bytes that were read since the last call."""
 
 
 def problems_of(store: ObjectStore, part: Part, progress: Progress) -> Iterator[str]:
-    """Yield in what the object differs from what the manifest says of it."""
+    """Yield each difference between the object and its entry in the manifest."""
     stored = next((one for one in store.list_objects(part.key) if one.key == part.key), None)
     if stored is None:
         yield "it is not there"
@@ -52,7 +52,7 @@ class _Object:
         self._read = 0
 
     def pieces(self) -> Iterator[bytes]:
-        """Yield what was not read yet; fewer bytes than the manifest says where the object ends early."""
+        """Yield the rest of the object. It may be shorter than the manifest says."""
         while self._read < self.part.bytes:
             piece = self.store.read(self.part.key, self._read, PIECE)
             if not piece:
@@ -72,7 +72,7 @@ class _Object:
 def _rows(object_: _Object) -> int:
     key = object_.part.key
     if not object_.part.rows:
-        return 0  # an archive as it came: nobody has counted its records
+        return 0  # a raw archive: its records were not counted
     if key.endswith(".parquet"):
         return _parquet_rows(object_)
     if key.endswith(".ndjson.gz"):
@@ -81,7 +81,7 @@ def _rows(object_: _Object) -> int:
 
 
 def _unpacked(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """Yield what the members of a gzip hold.
+    """Yield the unpacked data of gzip members.
 
     :raises EOFError: the last one is cut off.
     """
@@ -106,28 +106,28 @@ def _parquet_rows(object_: _Object) -> int:
 
 
 class _Seekable(io.RawIOBase):
-    """An object as a file, for what reads its end first."""
+    """An object as a file, for pyarrow, which reads its end first."""
 
     def __init__(self, object_: _Object) -> None:
         self._object = object_
         self._at = 0
 
     def readable(self) -> bool:
-        """Return that it can be read."""
+        """Return True."""
         return True
 
     def seekable(self) -> bool:
-        """Return that it can be read from any byte on."""
+        """Return True."""
         return True
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Go to a byte, as files do."""
+        """Go to a byte."""
         base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._object.part.bytes}[whence]
         self._at = max(0, base + offset)
         return self._at
 
     def tell(self) -> int:
-        """Return where it is."""
+        """Return the position."""
         return self._at
 
     def readinto(self, buffer: object) -> int:

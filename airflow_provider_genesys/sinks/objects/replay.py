@@ -114,10 +114,10 @@ class ObjectReplay:
         :raises DeadLetterError: letters of this load are not in ``folder``, or the load is of another kind.
         """
         if not folder.endswith(f"/{quoted(load.load_id)}/{load.shard:05}/"):
-            raise DeadLetterError(f"It says that it is of load {load.load_id!r:.99}, whose letters lie elsewhere.")
+            raise DeadLetterError(f"It names load {load.load_id!r:.99}, whose letters are in another folder.")
         entry = self._ledger(load).latest()
         if entry and entry.kind not in {None, load.kind}:
-            raise DeadLetterError(f"It says that it is of the kind {load.kind!r:.99}, and its load is of another.")
+            raise DeadLetterError(f"It names kind {load.kind!r:.99}, but its load is of another kind.")
         return entry
 
     def _ledger(self, load: Load) -> Ledger:

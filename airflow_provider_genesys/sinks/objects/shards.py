@@ -35,13 +35,13 @@ class Shards:
         self._shards = shards
 
     def join(self, joined: Callable[[Sequence[Certificate]], Certificate]) -> Certificate | None:
-        """If all shards are complete, write the manifest of the whole and remove objects of none of them."""
+        """If all shards are complete, write the manifest of the whole and remove objects that belong to no shard."""
         before = self._complete()
         if before is None:
             return None
         manifests = [read_manifest(self._store, layout.manifest) or {} for layout in self._shards]
         if any((manifest.get("shard") or {}).get("count") != len(self._shards) for manifest in manifests):
-            return None  # one was cut out of another plan
+            return None  # one is from another plan
         joint = joined([certificate_in(manifest) for manifest in manifests])
         write_manifest(self._store, self._whole.manifest, joint, **lists_of(manifests))
         if self._complete() != before:  # a shard is loaded again, and its attempt saw no manifest to withdraw
@@ -61,7 +61,7 @@ class Shards:
         return fences
 
     def _remove_others(self) -> None:
-        """Remove objects of this load from when it was loaded in one piece, or in another number of shards."""
+        """Remove objects that the load left when it was in one piece, or in another number of shards."""
         manifests = [layout.manifest for layout in (self._whole, *self._shards)]
         kept = (*manifests, *(prefix for layout in self._shards for prefix in layout.objects))
         for key in below(self._store, self._whole.objects):

@@ -1,4 +1,4 @@
-"""Reads finished loads of an object store back, and holds them against their certificates.
+"""Reads finished loads of an object store back and compares them with their certificates.
 
 A load is what its manifest lists (:mod:`.manifest`). Each listed object is read whole: its size, its SHA-256 and its
 number of rows have to be those of the manifest, and all of them together have to make the counts of the certificate.
@@ -23,7 +23,7 @@ from airflow_provider_genesys.stores.base import ObjectStore, below
 
 @dataclass(frozen=True)
 class Verified:
-    """What was found of one load: ``problems`` is empty where it is as its certificate says.
+    """The result for one load. ``problems`` is empty if the load matches its certificate.
 
     ``objects`` and ``bytes`` were compared; ``rows`` are those of the load itself, without children. ``letters_gone``
     objects with dead letters are no longer there: that is no problem, since they are meant to expire earlier.
@@ -51,7 +51,7 @@ def verify(store: ObjectStore, manifest_key: str, progress: Progress = lambda _:
     A load that is replaced meanwhile is read again, as the new manifest lists it.
 
     :param progress: is called as bytes are read.
-    :raises AccountError: there is no manifest, or it is none of this package.
+    :raises AccountError: there is no manifest, or this package did not write it.
     """
     manifest = _manifest(store, manifest_key)
     found = _compared(store, manifest_key, manifest, progress)
@@ -61,7 +61,7 @@ def verify(store: ObjectStore, manifest_key: str, progress: Progress = lambda _:
 
 
 def size_of(store: ObjectStore, manifest_key: str) -> int:
-    """Return how many bytes the objects have that a manifest lists."""
+    """Return the number of bytes of all objects that a manifest lists."""
     return sum(part.bytes for part in _listed(_manifest(store, manifest_key)))
 
 

@@ -34,7 +34,7 @@ BIGQUERY_URIS = 10_000
 """Source URIs that one load job of BigQuery takes."""
 
 _READS_FROM = {"redshift": ("s3",), "bigquery": ("gs",)}
-"""Schemes of the stores that a warehouse reads from; any, if it is not here."""
+"""Schemes of the stores that a warehouse reads from; one that is not here reads from any."""
 
 WrittenLists = dict[str, dict[str, Any]]
 """What was written, by table: the URL of each list by its warehouse, and under ``rows`` the number of rows."""
@@ -46,14 +46,14 @@ def write_lists(store: ObjectStore, folder: str, warehouses: Sequence[str]) -> t
     :param warehouses: of :data:`LISTS`.
     :return: the export's id, and what was written.
     :raises ConfigurationError: a warehouse is unknown, or cannot read from this store.
-    :raises AccountError: there is no manifest, or it is of an archive as it came.
+    :raises AccountError: there is no manifest, or it is of a raw archive.
     """
     check_warehouses(store.url, warehouses)
     manifest = read_manifest(store, f"{folder}{MANIFEST}")
     if manifest is None or "children" not in manifest:
         raise AccountError(
-            f"{store.url}/{folder} has no manifest with rows: the load is not finished, or it is of an archive as it "
-            "came. Let the loading task succeed first."
+            f"{store.url}/{folder} has no manifest with rows: the load is not finished, or it landed "
+            "a raw archive. Let the loading task succeed first."
         )
     tables = {ROWS: manifest["parts"], **manifest["children"]}
     parts = {table: msgspec.convert(listed, list[Part]) for table, listed in tables.items()}
@@ -148,4 +148,4 @@ LISTS: dict[str, Callable[[str, list[Part]], dict[str, Any]]] = {
     "snowflake": _snowflake,
     "bigquery": _bigquery,
 }
-"""What makes a list, by warehouse: of the store's URL and the parts."""
+"""The function that makes a list, by warehouse: from the store's URL and the parts."""

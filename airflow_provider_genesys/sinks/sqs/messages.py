@@ -15,7 +15,7 @@ from airflow_provider_genesys.source.records import DeadLetter
 
 LARGEST_BATCH = 1024 * 1024
 """Bytes that SQS takes in one SendMessageBatch, attributes included, and at most in one message. It was 256 KiB until
-August 2025, and a queue that was made before may still have that as its own limit."""
+August 2025; an older queue may still have that limit."""
 MOST_MESSAGES = 10
 """In one SendMessageBatch."""
 
@@ -88,7 +88,7 @@ class MessageEncoder:
 
 
 def message_id(load: Load, offset: int) -> str:
-    """Return the id of the record at ``offset``: of 32 hex digits."""
+    """Return the id of the record at ``offset``: 32 hex digits."""
     return hashlib.sha256(f"{load.load_id}\n{load.export_id}\n{offset}".encode()).hexdigest()[:ID_DIGITS]
 
 

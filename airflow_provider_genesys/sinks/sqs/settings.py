@@ -22,7 +22,7 @@ class SqsSettings:
     :param queue_url: URL of the queue for the records.
     :param dead_letter_queue_url: URL of the queue for dead letters.
     :param message_group_id: message group in a FIFO queue; None for one group per load.
-    :param max_message_bytes: a larger message is dead-lettered; None for each queue's own limit.
+    :param max_message_bytes: a larger message is rejected; None for each queue's own limit.
     :param max_in_flight: requests at the same time. A FIFO queue gets one at a time, to keep the order.
     :param retries: retries of each request after throttling, 500, 503, a timeout or a lost connection.
     :param dead_letter_raw: ``encrypt``, ``keep`` or ``drop`` the bytes of rejected records.

@@ -99,7 +99,7 @@ class Delivery:
         self.processed_at: str | None = None
         self._checkpoint: Checkpoint | None = None
         self._rules: Counter[str] = Counter()
-        """Number of records that the sink itself dead-lettered in this attempt. The pipeline counts its own."""
+        """Number of records that the sink itself rejected in this attempt. The pipeline counts its own."""
 
     def open(self, *, restart: bool) -> Checkpoint | None:
         """Claim the load."""
@@ -166,8 +166,8 @@ class Delivery:
         refused = self._send(self._letters, messages)
         if refused:
             raise SinkRefusedError(
-                f"{self._letters.url} refuses the dead letter of the record at byte {refused[0].offset}, for what it "
-                "is. Look at the queue's settings; until it takes dead letters, the load would lose records."
+                f"{self._letters.url} refuses the dead letter of the record at byte {refused[0].offset} for its "
+                "content. Look at the queue's settings; until it takes dead letters, the load would lose records."
             )
 
     def _send(self, queue: Queue, messages: list[Message]) -> list[Message]:

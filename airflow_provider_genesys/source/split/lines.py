@@ -142,7 +142,7 @@ class LineSplitter:
 
 
 class _Brackets:
-    """Counts the brackets of a line, as far as it came."""
+    """Counts the brackets of a line, in what was received of it."""
 
     def __init__(self, begin: bytes | bytearray = b"") -> None:
         self._counts = begin.removeprefix(BOM).lstrip(_WHITESPACE)[:1] in (b"{", b"[")

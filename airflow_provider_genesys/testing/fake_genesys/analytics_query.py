@@ -61,7 +61,7 @@ def read_query(
 def interval_of(text: str) -> tuple[datetime, datetime]:
     """Return start and end of an interval, as Genesys writes them.
 
-    :raises InvalidOrderError: it is none, or has no length.
+    :raises InvalidOrderError: it is not an interval, or has no length.
     """
     try:
         start, end = (msgspec.convert(part, datetime) for part in text.split("/"))

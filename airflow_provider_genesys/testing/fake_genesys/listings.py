@@ -58,11 +58,11 @@ class Listings:
             self._add(built_in(name))
 
     def declare(self, path: Path) -> None:
-        """Answer a listing of one's own, too, as its YAML file declares it."""
+        """Answer also a listing that a user's YAML file declares."""
         self._add(read_listing(path))
 
     def answer(self, request: Request) -> Response | None:
-        """Answer a GET of a listing; None where the path is none."""
+        """Answer a GET of a listing; None if the path is not of a listing."""
         for pattern, listing in self._routes:
             if request.method == "GET" and (match := pattern.fullmatch(request.path)):
                 with self._lock:

@@ -69,7 +69,7 @@ def uuid_of(text: str) -> str:
 
 
 class Table:
-    """The entities of one listing, sorted by name; looking at a page does not cost more where there are many."""
+    """The entities of one listing, sorted by name. A page costs the same, no matter how many there are."""
 
     def __init__(self, entity: str, entries: list[Entry]) -> None:
         self._entity = entity

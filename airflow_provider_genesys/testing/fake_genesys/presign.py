@@ -1,4 +1,4 @@
-"""Presigned URLs: good for GET of one path until a moment, worthless when anything in them is changed."""
+"""Presigned URLs: valid for GET of one path until a given time, invalid if anything in them is changed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The recording jobs of the recording API: at most two at work, listed, started by hand, never exporting twice."""
+"""The recording jobs of the recording API: at most two run at once, a request starts each, and none exports twice."""
 
 from __future__ import annotations
 

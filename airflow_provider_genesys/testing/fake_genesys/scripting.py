@@ -47,7 +47,7 @@ class Script:
             self._faults.append(fault)
 
     def next(self, path: str) -> Response | None:
-        """Return the failure that is due for ``path``, None where there is none."""
+        """Return the failure that is due for ``path``; None if none is."""
         with self._lock:
             fault = next((fault for fault in self._faults if path.startswith(fault.path_prefix)), None)
             if fault is None:

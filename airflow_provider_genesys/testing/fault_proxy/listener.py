@@ -35,7 +35,7 @@ class Seen:
     if_match: str | None
     fault: Fault | None
     status: int | None = None
-    """Status that was sent; None as long as there is none."""
+    """Status that was sent; None before it is sent."""
     sent: int = 0
     """Bytes of the body that were sent, the last piece perhaps in vain."""
 

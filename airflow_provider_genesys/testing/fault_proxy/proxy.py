@@ -1,4 +1,4 @@
-"""The proxy itself: what it is in front of, what is planned, and what was asked."""
+"""The proxy itself: its origin, the planned faults, and the requests that it received."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from airflow_provider_genesys.testing.process import ServerProcess, free_port, r
 class S3Server(ServerProcess):
     """An S3 endpoint: ``moto_server`` in a separate process, so that what it stores is not our memory.
 
-    It takes any credentials. It is a mock: see the documentation of moto for what it does not check.
+    It accepts any credentials. It is a mock: moto's documentation says what it does not check.
 
     :raises MissingExtraError: from ``start``, when ``moto`` is not installed.
     """

@@ -1,4 +1,4 @@
-"""What :class:`airflow_provider_genesys.pipeline.sink.Sink` promises, as tests that any sink can be held against.
+"""What :class:`airflow_provider_genesys.pipeline.sink.Sink` promises, as tests for any sink.
 
 ::
 

@@ -29,7 +29,7 @@ class Contents:
 
 
 class Place(Protocol):
-    """An empty database, bucket or folder of one test's own."""
+    """An empty database, bucket or folder for one test."""
 
     def make_sink(self) -> Sink:
         """Return a new sink on this place, as another process would make it."""

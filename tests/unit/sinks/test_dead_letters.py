@@ -87,7 +87,7 @@ def test_a_record_in_clear_is_protected_and_says_that_it_is_not_what_came() -> N
     kept = RawBytes("keep", None).kept(b"abc", lambda raw: raw.upper())
 
     assert kept == ("ABC", "protected")
-    with pytest.raises(DeadLetterError, match="not kept as it came"):
+    with pytest.raises(DeadLetterError, match="not kept unchanged"):
         opened({"raw": "ABC", "raw_form": "protected"}, turned)
 
 
