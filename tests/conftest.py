@@ -15,8 +15,10 @@ from tests.support import outcome_report
 
 _numbers = itertools.count(1)
 
-settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("any machine")  # under load an example may take seconds, and is no worse for it
+_SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large]
+settings.register_profile("a few", deadline=None, max_examples=30, suppress_health_check=_SLOW)
+settings.register_profile("many", settings.get_profile("a few"), max_examples=200)
+settings.load_profile("a few")  # without a deadline: under load an example may take seconds, and is no worse for it
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -26,6 +28,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--long"):
+        settings.load_profile("many")
     outcome_report.configure(config)
 
 

@@ -256,7 +256,7 @@ def test_a_backfill_and_its_repetition_give_the_same_rows(airflow: Standalone, s
     services.genesys.job_seconds = 0
     backfill(airflow, "none")
     first = days_loaded(services)
-    assert len(first) == 3 * (SMALL - 5)
+    assert len(first) == 2 * (SMALL - 5)
     backfill(airflow, "completed")
     assert days_loaded(services) == first
 
@@ -275,27 +275,27 @@ def test_partitions_are_backfilled_and_each_starts_the_dag_of_its_day(airflow: S
         ended = [run["dag_run_id"] for run in runs if run["state"] == "success"]
         path = "/dags/report_of_a_day/dagRuns/{}/taskInstances/report/xcomEntries/return_value"
         found = [airflow.call("GET", path.format(run))["value"] for run in ended]
-        of_backfill = [one for one in found if one[0] < "2026-11-13"]  # the schedule may have made one of yesterday
-        return of_backfill if len(of_backfill) == 3 else None
+        of_backfill = [one for one in found if one[0] < "2026-11-12"]  # the schedule may have made one of yesterday
+        return of_backfill if len(of_backfill) == 2 else None
 
-    days = sorted(until(reported, what="three reports"))
+    days = sorted(until(reported, what="two reports"))
     assert days == [
-        [f"2026-11-{day}", f"2026-11-{day}T00:00:00+00:00 to 2026-11-{day + 1}T00:00:00+00:00"] for day in (10, 11, 12)
+        [f"2026-11-{day}", f"2026-11-{day}T00:00:00+00:00 to 2026-11-{day + 1}T00:00:00+00:00"] for day in (10, 11)
     ]
     rows = query(
         services.postgres.dsn,
         "SELECT count(*), min(timestamp)::date::text, max(timestamp)::date::text FROM recordings_by_partition "
         "WHERE timestamp < '2026-11-14'",
     )
-    assert rows == [(3 * SMALL, "2026-11-10", "2026-11-12")]
+    assert rows == [(2 * SMALL, "2026-11-10", "2026-11-11")]
 
 
 def backfill(airflow: Standalone, reprocess: str, *, dag: str = "genesys_recordings_daily") -> None:
-    """Backfill three days, and wait for the end."""
+    """Backfill two days, and wait for the end."""
     asked = {
         "dag_id": dag,
         "from_date": "2026-11-10T00:00:00Z",
-        "to_date": "2026-11-12T23:00:00Z" if dag != "genesys_recordings_daily" else "2026-11-12T00:00:00Z",
+        "to_date": "2026-11-11T23:00:00Z" if dag != "genesys_recordings_daily" else "2026-11-11T00:00:00Z",
         "reprocess_behavior": reprocess,
         "max_active_runs": 2,
         "dag_run_conf": {},
@@ -303,7 +303,7 @@ def backfill(airflow: Standalone, reprocess: str, *, dag: str = "genesys_recordi
     number = airflow.call("POST", "/backfills", json=asked)["id"]
     until(lambda: airflow.call("GET", f"/backfills/{number}")["completed_at"], what="the backfill's end")
     found = airflow.call("GET", f"/dags/{dag}/dagRuns", params={"run_type": "backfill"})["dag_runs"]
-    assert [run["state"] for run in found] == ["success"] * 3
+    assert [run["state"] for run in found] == ["success"] * 2
 
 
 def days_loaded(services: Embedded) -> list[tuple[Any, ...]]:

@@ -22,8 +22,8 @@ from tests.faults.kills import LARGE, OF_OBJECTS, SINKS, STEPS, taken_up
 
 PAGED = ("postgres", "local")
 """For which pages are killed at every step: a table takes pieces of pages, an object store whole ones."""
-SEEDS = {"sqs": 2}
-"""How many random kills a sink meets without --long; others meet 20. A queue takes long to be read."""
+SEEDS = {"sqs": 1}
+"""How many random kills a sink meets without --long; others meet 4. A queue takes long to be read."""
 OF_PAGES = {
     "postgres-atomic": (failpoints.COMMITTED, failpoints.PUBLISHED),
     "s3": (failpoints.PART_UPLOADED, failpoints.LEDGER_WRITTEN, failpoints.MANIFEST_WRITTEN),
@@ -127,7 +127,7 @@ def test_killed_at_a_step_of_pages(pages: Scene, sink: str, step: str, nth: int)
 @pytest.mark.outcome("processes", "SIGKILL once or twice in a load from cursor pages, at random times", "recovers")
 @pytest.mark.parametrize(
     ("sink", "seed"),
-    [pytest.param(sink, seed, marks=[pytest.mark.long] if seed >= 3 else []) for sink in PAGED for seed in range(100)],
+    [pytest.param(sink, seed, marks=[pytest.mark.long] if seed >= 1 else []) for sink in PAGED for seed in range(100)],
 )
 def test_killed_anywhere_in_pages(pages: Scene, sink: str, seed: int) -> None:
     took = pages.perfect_run(sink, PROCESSED_AT[0])[0]["took"]
@@ -144,8 +144,15 @@ def test_killed_within_a_large_part(large_parts: Scene, sink: str, step: str, nt
 
 
 @pytest.mark.outcome("processes", "SIGTERM, or no memory is left (`MemoryError`)", "recovers")
-@pytest.mark.parametrize("step", [failpoints.SPLIT, failpoints.WRITING, failpoints.COMMITTING, failpoints.COMMITTED])
-@pytest.mark.parametrize("way", ["SIGTERM", "MemoryError"])
+@pytest.mark.parametrize(
+    ("way", "step"),
+    [
+        ("SIGTERM", failpoints.SPLIT),
+        ("SIGTERM", failpoints.COMMITTING),
+        ("MemoryError", failpoints.WRITING),
+        ("MemoryError", failpoints.COMMITTED),
+    ],
+)
 @pytest.mark.parametrize("sink", [case(sink) for sink in SINKS])
 def test_ended_with_its_leave_taken(scene: Scene, sink: str, way: str, step: str) -> None:
     ended, _ = scene.killed_and_taken_up(sink, {"step": step, "nth": 3, "way": way})
@@ -176,7 +183,7 @@ def random_kills(seed: int) -> list[dict[str, Any]]:
 @pytest.mark.parametrize(
     ("sink", "seed"),
     [
-        pytest.param(sink, seed, marks=[pytest.mark.long] if seed >= SEEDS.get(sink, 20) else [])
+        pytest.param(sink, seed, marks=[pytest.mark.long] if seed >= SEEDS.get(sink, 4) else [])
         for sink in SINKS
         for seed in range(300)
     ],

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from airflow_provider_genesys.contracts.column import Column
@@ -91,7 +91,6 @@ def account(certificate: Certificate) -> Any:
     at=st.integers(0, 12),
 )
 @example(found=[{}, {}, {"n": None, "o": {}}], shape="array", batch_size=1, chunk=1, at=0)
-@settings(max_examples=60, deadline=None)
 def test_what_lands_does_not_depend_on_how_a_load_is_cut_or_resumed(
     found: list[dict[str, Any]], shape: str, batch_size: int, chunk: int, at: int
 ) -> None:

@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_genesys.contracts.contract import Column, Contract, Modes
@@ -168,7 +168,6 @@ def reference(record: dict[str, Any]) -> set[tuple[str, str]]:
 
 
 @given(batches=st.lists(st.lists(records, min_size=1, max_size=6), min_size=1, max_size=4))
-@settings(max_examples=150, deadline=None)
 def test_drift_is_exact(batches: list[list[dict[str, Any]]]) -> None:
     transform, found, wanted = Transform(contract(), NOW), Counter[tuple[str, str]](), Counter[tuple[str, str]]()
     for batch in batches:

@@ -9,7 +9,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_genesys.contracts.contract import PROCESSED_AT, Column, Contract
@@ -163,7 +163,6 @@ def assert_same(result: Rows, part: Slice, contract: Contract) -> None:
 
 
 @given(data=st.data(), contract=contracts(), shape=st.sampled_from(["lines", "array"]))
-@settings(max_examples=150, deadline=None)
 def test_compiled_reading_equals_careful_reading(data: st.DataObject, contract: Contract, shape: str) -> None:
     transform = Transform(contract, NOW)
     for _ in range(2):  # the second slice is read with what the first one taught
@@ -190,7 +189,6 @@ def test_a_field_in_every_record_is_learned_from_the_first_few(monkeypatch: pyte
 
 
 @given(data=st.data(), shape=st.sampled_from(["lines", "array"]))
-@settings(max_examples=60, deadline=None)
 def test_drift_is_counted_exactly(data: st.DataObject, shape: str) -> None:
     """Held against the standard library, in as many records as hold each unknown field, in whatever order they come."""
     contract = Contract(

@@ -290,8 +290,8 @@ def _often(examples: int) -> settings:
     return settings(max_examples=examples, stateful_step_count=8, deadline=None, suppress_health_check=checks)
 
 
-Promise.TestCase.settings = _often(25)
-BucketPromise.TestCase.settings = TablePromise.TestCase.settings = _often(8)
+Promise.TestCase.settings = _often(10)
+BucketPromise.TestCase.settings = TablePromise.TestCase.settings = _often(5)
 TestPromise = Promise.TestCase
 TestPromiseInBucket = BucketPromise.TestCase
 TestPromiseInTable = TablePromise.TestCase

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from airflow_provider_genesys.exceptions import NotAnArchiveError
@@ -89,7 +89,6 @@ def assert_nothing_lost(document: bytes, found: list[Piece], opening: bytes = b"
 
 
 @given(made=mixed(), chunks=chunkings)
-@settings(max_examples=80, deadline=None)
 def test_every_line_is_a_record_whatever_is_in_it(made: tuple[list[bytes], list[bool]], chunks: list[int]) -> None:
     document = b"\n".join(made[0])
     slices = cut(document, "lines", chunks)
@@ -98,7 +97,6 @@ def test_every_line_is_a_record_whatever_is_in_it(made: tuple[list[bytes], list[
 
 
 @given(made=mixed(), chunks=chunkings, separator=st.sampled_from([b",", b",\n", b" , "]))
-@settings(max_examples=200, deadline=None)
 @example(
     made=([b'{"id": 1}', b'{"id": 2, "text": "a, b, "more": {"n": 1}}', b'{"id": 3}'], [False, True, False]),
     chunks=[1],
@@ -118,7 +116,6 @@ def test_good_elements_are_found_behind_broken_ones(
 
 
 @given(made=array_documents(), data=st.data(), chunks=chunkings)
-@settings(max_examples=250, deadline=None)
 @example(made=(b'[{"id":NaN}},{"id":1}]', []), data=None, chunks=[1])
 @example(made=(b'[{"id":1}, {"id":2}{"id":3}]', []), data=None, chunks=[1])
 @example(made=(b'[{"id":1},{"id":"\\ud800"},{"id":2}]', []), data=None, chunks=[1])
@@ -136,7 +133,6 @@ def test_how_a_damaged_array_arrives_does_not_matter(made: Any, data: st.DataObj
 
 
 @given(made=array_documents() | line_documents(), chunks=chunkings, data=st.data())
-@settings(max_examples=150, deadline=None)
 def test_a_record_is_oversize_or_not_however_it_arrives(made: Any, chunks: list[int], data: st.DataObject) -> None:
     document = made[0]
     shape = "array" if document.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(b"[") else "lines"
@@ -148,7 +144,6 @@ def test_a_record_is_oversize_or_not_however_it_arrives(made: Any, chunks: list[
 
 
 @given(made=mixed(), chunks=chunkings, shape=st.sampled_from(["lines", "array"]), data=st.data())
-@settings(max_examples=150, deadline=None)
 def test_a_document_that_is_entered_again_is_cut_into_the_same_records(
     made: tuple[list[bytes], list[bool]], chunks: list[int], shape: str, data: st.DataObject
 ) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from airflow_provider_genesys.source.records import Slice
@@ -69,7 +69,6 @@ def assert_meeting(slices: list[Slice], document: bytes) -> None:
 
 
 @given(made=documents(), chunks=chunkings, limit=st.sampled_from([1, 2, 3, 500]), every=st.sampled_from([None, 1, 64]))
-@settings(max_examples=150, deadline=None)
 @example(made=(b'{"entities":[]}', "entities", []), chunks=[1], limit=1, every=None)
 @example(made=(b'{"entities":null}', "entities", []), chunks=[3], limit=1, every=None)
 def test_records_are_found_in_any_document_under_any_chunking(
@@ -83,7 +82,6 @@ def test_records_are_found_in_any_document_under_any_chunking(
 
 
 @given(made=documents(), chunks=chunkings, limit=st.sampled_from([1, 2, 500]))
-@settings(max_examples=80, deadline=None)
 def test_a_document_can_be_entered_behind_every_slice(made: Made, chunks: list[int], limit: int) -> None:
     document, path, places = made
     for part in cut(document, "array", [1 << 20], limit=limit, path=path):
@@ -94,7 +92,6 @@ def test_a_document_can_be_entered_behind_every_slice(made: Made, chunks: list[i
 
 
 @given(made=documents(), chunks=chunkings, every=st.integers(20, 200))
-@settings(max_examples=60, deadline=None)
 def test_parts_hold_the_same_records_however_a_document_arrives(made: Made, chunks: list[int], every: int) -> None:
     document, path, _ = made
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_genesys.exceptions import NotAnArchiveError
@@ -24,7 +24,6 @@ Document = tuple[bytes, list[tuple[int, bytes]]]
 
 
 @given(made=line_documents(), chunks=chunkings, limit=limits, cut_every=cuts)
-@settings(max_examples=100, deadline=None)
 def test_lines_are_found_in_any_document_under_any_chunking(
     made: Document, chunks: list[int], limit: int, cut_every: int | None
 ) -> None:
@@ -37,7 +36,6 @@ def test_lines_are_found_in_any_document_under_any_chunking(
 
 
 @given(made=array_documents(), chunks=chunkings, limit=limits, cut_every=cuts)
-@settings(max_examples=200, deadline=None)
 def test_elements_are_found_in_any_document_under_any_chunking(
     made: Document, chunks: list[int], limit: int, cut_every: int | None
 ) -> None:
@@ -49,7 +47,6 @@ def test_elements_are_found_in_any_document_under_any_chunking(
 
 
 @given(made=array_documents(), data=st.data())
-@settings(max_examples=80, deadline=None)
 def test_an_array_that_is_cut_off_is_never_taken_for_a_whole_one(made: Document, data: st.DataObject) -> None:
     # The first record tells that there are objects in records that begin as records do.
     document = made[0].rstrip().replace(b"[", b'[{"id": 0, "parts": [{"id": 0}]},', 1)
@@ -59,7 +56,6 @@ def test_an_array_that_is_cut_off_is_never_taken_for_a_whole_one(made: Document,
 
 
 @given(made=array_documents() | line_documents(), chunks=chunkings, data=st.data())
-@settings(max_examples=80, deadline=None)
 def test_slices_are_cut_where_a_part_ends_and_at_no_other_place(
     made: Document, chunks: list[int], data: st.DataObject
 ) -> None:

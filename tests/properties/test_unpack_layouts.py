@@ -6,7 +6,7 @@ import gzip
 import zlib
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_genesys.exceptions import NotAnArchiveError
@@ -43,7 +43,6 @@ packing = st.sampled_from(
 
 
 @given(made=archives(), chunks=chunkings)
-@settings(max_examples=80, deadline=None)
 def test_the_document_is_the_sum_of_the_members(
     made: tuple[bytes, bytes, list[tuple[int, int]]], chunks: list[int]
 ) -> None:
@@ -54,7 +53,6 @@ def test_the_document_is_the_sum_of_the_members(
 
 
 @given(made=archives(), chunks=chunkings, data=st.data())
-@settings(max_examples=80, deadline=None)
 def test_any_offset_can_be_entered_at_a_member_before_it(
     made: tuple[bytes, bytes, list[tuple[int, int]]], chunks: list[int], data: st.DataObject
 ) -> None:
@@ -75,7 +73,6 @@ def test_any_offset_can_be_entered_at_a_member_before_it(
 
 
 @given(made=archives(), chunks=chunkings, data=st.data())
-@settings(max_examples=80, deadline=None)
 def test_an_archive_that_ends_inside_a_member_is_damaged(
     made: tuple[bytes, bytes, list[tuple[int, int]]], chunks: list[int], data: st.DataObject
 ) -> None:
@@ -87,7 +84,6 @@ def test_an_archive_that_ends_inside_a_member_is_damaged(
 
 
 @given(document=documents, chunks=chunkings)
-@settings(max_examples=60, deadline=None)
 def test_what_is_not_packed_comes_as_it_is(document: bytes, chunks: list[int]) -> None:
     document = b"{" + document
     unpacked = Unpacked(in_chunks(document, chunks), where="It")

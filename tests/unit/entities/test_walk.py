@@ -74,11 +74,7 @@ _CHANGES = st.lists(
 
 
 @given(changes=_CHANGES)
-@settings(
-    max_examples=60,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @pytest.mark.parametrize("name", ["users", "external_contacts"])
 def test_a_moving_listing_has_what_was_there_throughout(
     name: str, client: CloudClient, genesys: FakeGenesys, changes: list[tuple[int, str, int]]

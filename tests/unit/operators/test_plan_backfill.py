@@ -17,11 +17,11 @@ from tests.support.task_context import context, run
 
 
 def test_the_plan_of_a_window_is_an_xcom(genesys: FakeGenesys) -> None:
-    given: dict[str, Any] = {"window_start": "2026-11-01", "window_end": "2026-11-11", "poll_interval": 0.01}
+    given: dict[str, Any] = {"window_start": "2026-11-01", "window_end": "2026-11-04", "poll_interval": 0.01}
     given["options"] = {"startOfDayIntervalMatching": True}
     plan = run(GenesysPlanBackfillOperator(task_id="plan", **given), context())
-    assert (plan["days"], plan["records"]) == (10, 10 * genesys.conversations)
-    assert plan["requests"] > plan["pages"] == 20
+    assert (plan["days"], plan["records"]) == (3, 3 * genesys.conversations)
+    assert plan["requests"] > plan["pages"] == 6
 
 
 def test_a_kind_that_cannot_be_planned_fails_the_task_at_once(genesys: FakeGenesys) -> None:

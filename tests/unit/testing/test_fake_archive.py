@@ -8,7 +8,7 @@ from hashlib import sha256
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_genesys.testing.fake_genesys import Archive
@@ -32,7 +32,6 @@ def in_order(file_format: FileFormat, records: int) -> bytes:
 
 
 @given(data=st.data(), file_format=st.sampled_from(FORMATS), records=st.sampled_from([1_024, 1_324]))
-@settings(max_examples=80, deadline=None)
 def test_any_range_equals_the_same_bytes_read_in_order(
     data: st.DataObject, file_format: FileFormat, records: int
 ) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 from fake_client import Client
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
@@ -96,7 +96,6 @@ def ranged() -> Any:
 
 
 @given(data=st.data())
-@settings(max_examples=60, deadline=None)
 def test_any_range_is_that_part_of_the_whole(ranged: Any, data: st.DataObject) -> None:
     browser, uri, whole = data.draw(st.sampled_from(ranged))
     first = data.draw(st.integers(0, len(whole) - 1))
