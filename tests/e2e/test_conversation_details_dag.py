@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 DAY = datetime(2026, 11, 22, tzinfo=timezone.utc)
 
 
-def run(warehouse: Warehouse, *, conversations: int = 300, **conf: Any) -> Any:
+def run(warehouse: Warehouse, *, conversations: int = 100, **conf: Any) -> Any:
     warehouse.genesys.conversations = conversations
     dag = shipped_dag("genesys_conversation_details_daily")
     return run_dag(dag, DAY + timedelta(days=1, hours=2), s3_bucket=warehouse.bucket, **conf)
@@ -42,16 +42,16 @@ def segments(record: dict[str, Any]) -> int:
     return sum(len(session["segments"]) for session in sessions)
 
 
-def test_a_day_and_three_before_it_arrive_whole_in_both_sinks(warehouse: Warehouse) -> None:
-    assert run(warehouse, look_back_days=3).state == "success"
+def test_a_day_and_two_before_it_arrive_whole_in_both_sinks(warehouse: Warehouse) -> None:
+    assert run(warehouse, look_back_days=2).state == "success"
     rows = warehouse.query("SELECT conversation_id, jsonb_array_length(participants) FROM conversation_details")
-    assert len(rows) == 4 * 300
+    assert len(rows) == 3 * 100
     assert {record["conversationId"]: len(record["participants"]) for record in listed(warehouse)} == dict(rows)
     days = warehouse.query(
         "SELECT conversation_start AT TIME ZONE 'UTC', count(*) FROM conversation_details "
         "GROUP BY date_trunc('day', conversation_start AT TIME ZONE 'UTC'), 1 ORDER BY 1"
     )
-    assert days[0][0].date() == (DAY - timedelta(days=3)).date()
+    assert days[0][0].date() == (DAY - timedelta(days=2)).date()
     assert days[-1][0].date() == DAY.date()
 
 
@@ -61,7 +61,7 @@ def test_the_queries_of_the_docs_give_every_segment(warehouse: Warehouse, tmp_pa
     of_json, of_tables, of_files = (block.partition("```")[0].rstrip(" ;\n") for block in page.split("```sql\n")[1:])
     found = warehouse.query(of_json)
     assert {row[1] for row in warehouse.query(of_tables)} == {row[2] for row in found}
-    assert len(found) == sum(map(segments, listed(warehouse))) > 300
+    assert len(found) == sum(map(segments, listed(warehouse))) > 100
     for key, body in warehouse.objects().items():
         path = tmp_path / key
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -72,7 +72,7 @@ def test_the_queries_of_the_docs_give_every_segment(warehouse: Warehouse, tmp_pa
 
 
 def test_only_an_older_day_that_differs_is_exported_again(warehouse: Warehouse) -> None:
-    run(warehouse, conversations=60, look_back_days=3, reconcile_days=[])
+    run(warehouse, conversations=60, look_back_days=2, reconcile_days=[])
     missing = warehouse.query(
         "SELECT conversation_id FROM conversation_details WHERE conversation_start >= '2026-11-21T00:00Z' "
         "AND conversation_start < '2026-11-22T00:00Z' LIMIT 1"
@@ -97,9 +97,9 @@ def test_what_genesys_corrects_takes_the_place_of_what_was_loaded(warehouse: War
     held = warehouse.query("SELECT conversation_id, count(*) FROM conversation_details_segments GROUP BY 1")
     assert dict(held) == {record["conversationId"]: segments(record) for record in listed(warehouse)}
     after = warehouse.query(f"{count} WHERE conversation_start >= '2026-11-22'")[0]
-    assert after[1] == before[1] == 300
+    assert after[1] == before[1] == 100
     assert after[0] < before[0]
-    assert len(listed(warehouse)) == 600
+    assert len(listed(warehouse)) == 200
 
 
 def test_a_day_behind_the_pagination_cap_arrives_whole_in_both_sinks(
