@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from airflow_provider_genesys.source import download
 from airflow_provider_genesys.testing.fake_genesys import missing_permissions
 from airflow_provider_genesys.testing.services import free_port
 from tests.support.airflow_home import states
@@ -31,8 +32,8 @@ def change(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def failed(warehouse: Warehouse, task: str, capfd: pytest.CaptureFixture[str], **loads: Any) -> str:
-    """Run the day; the task must fail. Return what was logged."""
-    run = warehouse.run(DAY, loads=loads)
+    """Run the day; the task must fail, for a load in its second try. Return what was logged."""
+    run = warehouse.run(DAY, loads={"retries": 1, **loads})
     assert states(run)[task] == "failed"
     assert states(run)["certificate"] == "upstream_failed"
     return "".join(capfd.readouterr())
@@ -67,7 +68,10 @@ def test_a_missing_permission(warehouse: Warehouse, capfd: pytest.CaptureFixture
     assert "recording:recording:view" in failed(warehouse, "create_export", capfd)
 
 
-def test_a_page_instead_of_an_archive(warehouse: Warehouse, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_page_instead_of_an_archive(
+    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(download, "_BACKOFF", (0.01, 0.1))
     page = b"<!doctype html><html><body>Sign in to go on</body></html>"
     warehouse.genesys.fail_next("/archive/", status=200, times=100, body=page)
     assert "HTML or XML, not an archive" in failed(warehouse, "load_into_postgres", capfd)
