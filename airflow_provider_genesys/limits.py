@@ -6,6 +6,10 @@ LONGEST_ANSWER = 16 * 1024 * 1024
 """Unpacked bytes of a response that is read as a whole, such as the state of an export."""
 LONGEST_PAGE = 128 * 1024 * 1024
 """Unpacked bytes of a page of results."""
+MOST_RECORDS = 100_000
+"""Records of a page."""
+MOST_VALUES = 1_000_000
+"""Values, in all records together, of a page of aggregates, and of a page with broken records."""
 LONGEST_ERROR = 1024 * 1024
 """Unpacked bytes of an error response, and of a response with a token. Only this much of a longer error is read."""
 LONGEST_TOKEN = 16 * 1024

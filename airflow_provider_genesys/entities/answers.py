@@ -9,6 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 import msgspec
 
 from airflow_provider_genesys.cloud.exports.base import check_cursor
+from airflow_provider_genesys.cloud.exports.elements import check_records
 from airflow_provider_genesys.cloud.exports.results import Walk
 from airflow_provider_genesys.cloud.http.client import CloudClient
 from airflow_provider_genesys.cloud.http.paths import path_step
@@ -124,6 +125,7 @@ class Pager:
         return asked
 
     def _read(self, body: bytes, number: int) -> Answer:
+        check_records(body, self.listing.records)
         try:
             page: Any = self._bodies.decode(body)
         except (msgspec.MsgspecError, RecursionError) as error:

@@ -7,6 +7,7 @@ from dataclasses import replace
 import msgspec
 
 from airflow_provider_genesys.cloud.exports.base import Page, UnreadablePageError
+from airflow_provider_genesys.cloud.exports.elements import check_records
 from airflow_provider_genesys.exceptions import CloudUnavailableError, NotAnArchiveError
 from airflow_provider_genesys.source.records import Slice
 from airflow_provider_genesys.source.split.array import ArraySplitter
@@ -43,7 +44,9 @@ def elements(body: bytes) -> list[bytes]:
     """Return the elements of a JSON array, also around those that are no JSON. An empty body has none.
 
     :raises CloudUnavailableError: it is no array, or cut off.
+    :raises AnswerTooLargeError: it has too many.
     """
+    check_records(body)
     try:
         return [bytes(one) for one in _raw.decode(body)] if body.strip() else []
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:

@@ -41,6 +41,7 @@ from airflow_provider_genesys.source.response import (
     Broken,
     Span,
     UrlRefused,
+    begin_of,
     cannot_read,
     changed,
     in_time,
@@ -199,14 +200,22 @@ class Download:
         encoding = response.headers.get("Content-Encoding", "identity")
         if self.encoding not in (None, encoding):
             now, before = shown(encoding, 40), shown(self.encoding, 40)
-            raise self._changed(f"its Content-Encoding is {now!r} now, and was {before!r}")
+            raise self._other(response, f"its Content-Encoding is {now!r} now, and was {before!r}")
         if span.total is not None and (span.total < offset or span.total != (known.length or span.total)):
-            raise self._changed(f"it has {span.total} bytes now, and had {known.length or f'{offset} or more'}")
+            raise self._other(response, f"it has {span.total} bytes now, and had {known.length or f'{offset} or more'}")
         if known.etag and etag and etag.removeprefix("W/") != known.etag.removeprefix("W/"):
-            raise self._changed("its ETag has changed")
+            raise self._other(response, "its ETag has changed")
         self.encoding = encoding
         self.identity = Identity(span.total if known.length is None else known.length, known.etag or etag)
         return span
+
+    def _other(self, response: httpx.Response, how: str) -> Exception:
+        """Return the error for a response that is of another archive, or a proxy's page or an error with status 200."""
+        fault: str | None = None
+        if response.status_code == httpx.codes.OK:
+            body = begin_of(response, self.settings.timeout)
+            fault = self.expected.fault(body, ended=True) if body or "ETag" in response.headers else "empty"
+        return Broken(f"the response is {fault}", foreign=True) if fault else self._changed(how)
 
     def _checked(self, chunks: Iterator[bytes], known: tuple[Identity, str | None]) -> Iterator[bytes]:
         """Yield the first bytes once they can be what is expected. If they cannot, forget what the response said."""

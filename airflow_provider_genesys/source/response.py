@@ -87,7 +87,7 @@ def span_of(response: httpx.Response, *, first: int, pages: bool, export_id: str
         return _part(response, first)
     if response.status_code == httpx.codes.OK:
         return _whole(response, first, pages=pages)
-    text = _begin_of(response, patience)
+    text = begin_of(response, patience).decode("utf-8", "replace")
     if response.status_code == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE and _length(response, text) == first:
         return Span(first, first, first)
     raise _refusal(response, text, first, export_id)
@@ -199,7 +199,8 @@ def changed(export_id: str, how: str) -> SourceError:
     )
 
 
-def _begin_of(response: httpx.Response, patience: float) -> str:
+def begin_of(response: httpx.Response, patience: float) -> bytes:
+    """Return the first 8 KiB of a response, or what came of them within ``patience`` seconds."""
     body = b""
     try:
         for chunk in in_time(response.iter_raw(), patience):
@@ -208,7 +209,7 @@ def _begin_of(response: httpx.Response, patience: float) -> str:
                 break
     except (httpx.TransportError, Broken):
         pass  # the status is what counts
-    return body.decode("utf-8", "replace")
+    return body
 
 
 def in_time(chunks: Iterator[bytes], patience: float) -> Iterator[bytes]:

@@ -18,6 +18,8 @@ from airflow_provider_genesys.cloud.exports.aggregate_query import AggregateQuer
 from airflow_provider_genesys.cloud.exports.analytics_jobs import AnalyticsJobs, job_path
 from airflow_provider_genesys.cloud.exports.base import ExportRequest, Page
 from airflow_provider_genesys.cloud.exports.buckets import cut_buckets
+from airflow_provider_genesys.cloud.exports.elements import check_values, too_large
+from airflow_provider_genesys.limits import LONGEST_PAGE
 from airflow_provider_genesys.times import api_time, parse_time
 
 KIND = "aggregates"
@@ -93,12 +95,18 @@ class Aggregates(AnalyticsJobs):
         """Return the rows of a page.
 
         :raises msgspec.MsgspecError: ``body`` is not a page.
+        :raises AnswerTooLargeError: it has more values than a page may have, or makes larger rows.
         """
+        check_values(body)
         answer = _ANSWERS.decode(body)
         ids: list[str] = []
         records: list[memoryview] = []
         write = _writer(job.partition(":")[0])
+        left = LONGEST_PAGE
         for group in answer.results or []:
+            left -= _repeated(group)
+            if left < 0:
+                raise too_large(body, f"{LONGEST_PAGE:,} bytes of dimensions in its rows")
             write(group, ids, records)
         return Page(ids, records, answer.cursor or None)
 
@@ -155,6 +163,12 @@ def _writer(domain: str) -> Callable[[_Group, list[str], list[memoryview]], None
                 records.append(memoryview(b"%b%b%b%b%b" % (begin, behind_id, rest, comma, stats)))
 
     return add_rows
+
+
+def _repeated(group: _Group) -> int:
+    """Return the bytes of the dimensions in all rows of ``group``: each row has them."""
+    rows = sum(len(one.metrics) + len(one.views) for one in group.data)
+    return rows * len(msgspec.json.encode(group.group))
 
 
 def _text(moment: str) -> str:

@@ -23,6 +23,7 @@ from airflow_provider_genesys.cloud.exports.base import (
     Page,
     UnreadablePageError,
 )
+from airflow_provider_genesys.cloud.exports.elements import check_records
 from airflow_provider_genesys.cloud.http.paths import new_id, path_step
 from airflow_provider_genesys.exceptions import (
     CloudError,
@@ -160,6 +161,7 @@ class AnalyticsJobs(ABC):
             body = client.fetch(path, params=params) or client.fetch(path, params=params)
         except (NotFoundError, RequestRefusedError) as error:
             raise self._meant(client, job, cursor, error) from error
+        check_records(body, self.member)
         try:
             return self.read_page(job, body) if body else Page([], [])
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:

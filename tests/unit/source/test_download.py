@@ -9,7 +9,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
@@ -737,6 +737,16 @@ def test_a_page_for_good_in_the_middle_ends_it(store: Store) -> None:
     page = whole(b"<html>Sign in</html>", Content_Type="text/html")
     with pytest.raises(NotTheFileError, match=r"from byte 100000 on: .*HTTP 200 with text/html.*captive portal"):
         store.read(whole(after=100_000), *[page] * 4, retries=99)
+
+
+@pytest.mark.outcome("download", "an answer in the middle is HTML, XML, a JSON error or 204", "recovers")
+@pytest.mark.parametrize("for_good", [False, True])
+@pytest.mark.parametrize("bad", BAD_FIRST)
+def test_a_bad_answer_in_the_middle_is_made_good_by_the_next(store: Store, bad: str, *, for_good: bool) -> None:
+    answer = whole(b"", ETag=None) if bad == "empty" else BAD_FIRST[bad]
+    answers = [whole(after=100_000), *[answer] * (4 if for_good else 2), part(100_000 - OVERLAP)]
+    with pytest.raises(NotTheFileError, match="from byte 100000 on") if for_good else nullcontext():
+        assert store.read(*answers, retries=99) == ARCHIVE
 
 
 @pytest.mark.outcome("download", "the head of an answer trickles for ever", "SourceUnavailableError")
