@@ -33,7 +33,7 @@ from airflow_provider_genesys.exceptions import (
 )
 from airflow_provider_genesys.outside import shown
 from airflow_provider_genesys.retries import pause
-from airflow_provider_genesys.source.download_client import DownloadSettings, open_client
+from airflow_provider_genesys.source.download_client import DownloadSettings, body_of, open_client
 from airflow_provider_genesys.source.expected import ARCHIVE, Expected
 from airflow_provider_genesys.source.position import Identity, proven
 from airflow_provider_genesys.source.response import (
@@ -155,7 +155,9 @@ class Download:
         with closing(self._requested(client, first)) as self._response:
             self._check_stopped(first)  # check again: stop() may have come before there was a response to end
             span = self._verified(self._response, first, offset)
-            body = in_time(self._response.iter_raw(), self.settings.timeout) if span.stop != span.start else iter(())
+            # A shared client sends its next request over the same connection.
+            raw = self._response.iter_raw() if self.settings.client else body_of(self._response)
+            body = in_time(raw, self.settings.timeout) if span.stop != span.start else iter(())
             check = partial(self._compare, before)
             chunks = proven(body, skip=first - span.start, length=len(before), check=check)
             for chunk in self._checked(chunks, known) if offset == 0 else chunks:

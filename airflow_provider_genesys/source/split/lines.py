@@ -12,6 +12,7 @@ from typing import Literal
 from airflow_provider_genesys.exceptions import NotAnArchiveError
 from airflow_provider_genesys.source.records import BOM, KEPT_OF_OVERSIZE, MAX_RECORD_BYTES, DeadLetter, Slice, oversize
 from airflow_provider_genesys.source.split.base import _WHITESPACE, fitting
+from airflow_provider_genesys.source.split.held import Held
 
 
 class LineSplitter:
@@ -25,7 +26,7 @@ class LineSplitter:
 
     def __init__(self, offset: int = 0, *, where: str, max_record_bytes: int = MAX_RECORD_BYTES) -> None:
         self._where = where
-        self._buffer = bytearray()
+        self._buffer = Held()
         self._base = offset  # offset of the buffer's first byte
         self._line_ends: list[int] = []  # offsets in the document where the buffer's whole lines end
         self._max = max_record_bytes
@@ -48,14 +49,15 @@ class LineSplitter:
         if self._oversize:
             chunk = self._skip(chunk)
         position = self._base + len(self._buffer)
-        self._buffer += chunk
+        self._buffer.add(chunk)
         ends, find, index = self._line_ends, chunk.find, chunk.find(b"\n") + 1
         while index:
             ends.append(position + index)
             index = find(b"\n", index) + 1
         if not ends and len(self._buffer) > self._max:  # the pipeline has taken the whole lines before it
-            self._oversize = (self._base, self._kept(self._buffer))
-            self._brackets = _Brackets(self._buffer)
+            line = bytes(self._buffer)
+            self._oversize = (self._base, self._kept(line))
+            self._brackets = _Brackets(line)
             self._drop(max(0, len(self._buffer) - KEPT_OF_OVERSIZE))
 
     def close(self) -> None:
@@ -64,7 +66,7 @@ class LineSplitter:
         :raises NotAnArchiveError: it ends inside a record.
         """
         end = self._base + len(self._buffer)
-        brackets = self._brackets if self._oversize else _Brackets(self._buffer)
+        brackets = self._brackets if self._oversize else _Brackets(bytes(self._buffer))
         if brackets.are_open:
             raise NotAnArchiveError(
                 f"{self._where} ends at byte {end}, inside a record of its last line: it is cut off. Clear the create "
@@ -110,21 +112,18 @@ class LineSplitter:
         ]
         return [start for start, _ in taken], [end for _, end in taken], refused
 
-    def _kept(self, line: bytes | bytearray) -> bytes:
+    def _kept(self, line: bytes) -> bytes:
         """Return the bytes to keep of an oversize line. They do not depend on the pieces in which it came."""
         return bytes(line[: min(self._max, KEPT_OF_OVERSIZE)])
 
     def _drop(self, length: int) -> bytes:
-        with memoryview(self._buffer) as view:
-            data = bytes(view[:length])
-        del self._buffer[:length]
         self._base += length
-        return data
+        return self._buffer.take(length)
 
     def _skip(self, chunk: bytes) -> bytes:
         """Skip to the end of an oversize line. Keep only the last bytes, for the checkpoint's proof."""
         index = chunk.find(b"\n") + 1
-        self._buffer += chunk[: index or len(chunk)]
+        self._buffer.add(chunk[: index or len(chunk)])
         self._brackets.feed(chunk[: index or len(chunk)])
         if index:
             self._refuse(self._base + len(self._buffer))
@@ -144,7 +143,7 @@ class LineSplitter:
 class _Brackets:
     """Counts the brackets of a line, in what was received of it."""
 
-    def __init__(self, begin: bytes | bytearray = b"") -> None:
+    def __init__(self, begin: bytes = b"") -> None:
         self._counts = begin.removeprefix(BOM).lstrip(_WHITESPACE)[:1] in (b"{", b"[")
         self._open = 0
         self._in_string = False
@@ -156,7 +155,7 @@ class _Brackets:
         """Whether the line begins an object or a list and does not close it."""
         return self._counts and (self._in_string or self._open > 0)
 
-    def feed(self, chunk: bytes | bytearray) -> None:
+    def feed(self, chunk: bytes) -> None:
         """Take the next bytes of the line."""
         text = self._cut_escape + chunk
         backslashes = len(text) - len(text.rstrip(b"\\"))

@@ -10,7 +10,7 @@ from contextlib import suppress
 import httpx
 import pytest
 
-from airflow_provider_genesys.source.download_client import READ_AT_ONCE, DownloadSettings, open_client
+from airflow_provider_genesys.source.download_client import READ_AT_ONCE, DownloadSettings, body_of, open_client
 
 BODY = b"x" * (4 * READ_AT_ONCE)
 
@@ -70,3 +70,32 @@ def test_a_proxy_of_the_environment_is_read_widely(url: str, monkeypatch: pytest
     with open_client(DownloadSettings(), keep=0) as client:
         assert client.get("http://archive.invalid/").content == BODY
     assert set(sizes) == {READ_AT_ONCE}
+
+
+def test_a_body_of_known_length_is_read_past_httpx(url: str) -> None:
+    with open_client(DownloadSettings(), keep=0) as client, client.stream("GET", url) as response:
+        assert b"".join(body_of(response)) == BODY
+        assert response.num_bytes_downloaded <= READ_AT_ONCE
+
+
+def test_a_body_ends_at_its_length() -> None:
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nab"
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(65536)
+                connection.sendall(answer)
+                connection.recv(1)  # the first two bytes have come
+                connection.sendall(b"cdefgh")
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        address = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        with open_client(DownloadSettings(), keep=0) as client, client.stream("GET", address) as response:
+            body = body_of(response)
+            first = next(body)
+            response.extensions["network_stream"].write(b"x")
+            assert first + b"".join(body) == b"abcdef"
+        thread.join(5)
