@@ -196,8 +196,8 @@ function draw(loads) {
       height: 260,
       tzDate: (ts) => uPlot.tzDate(new Date(ts * 1000), "Etc/UTC"),
       scales: {
-        // A single window would be drawn at the edge of years.
-        x: { range: (_, first, last) => (first === last ? [first - 3 * 86400, last + 3 * 86400] : [first, last]) },
+        // uPlot would draw a single window at the edge of three years.
+        x: { range: (_, first, last) => (times.length === 1 ? [first - 3 * 86400, first + 3 * 86400] : [first, last]) },
         y: { range: (_, least, most) => [Math.min(0, least), most || 1] },
       },
       axes: [axis, { ...axis, size: 80 }],
