@@ -199,11 +199,8 @@ class GenesysFinishLoadsOperator(ExportLoader):
 class GenesysFinishPostgresLoadsOperator(GenesysFinishLoadsOperator, PostgresLoader):
     """Finish what :class:`.GenesysExportToPostgresOperator` has begun in earlier runs."""
 
-    template_fields: Sequence[str] = (
-        *GenesysFinishLoadsOperator.template_fields,
-        "table",
-        "schema",
-        "postgres_conn_id",
+    template_fields: Sequence[str] = tuple(
+        dict.fromkeys((*GenesysFinishLoadsOperator.template_fields, *PostgresLoader.template_fields))
     )
 
     def unfinished_loads(self) -> list[LoadFacts]:
@@ -217,11 +214,8 @@ class GenesysFinishPostgresLoadsOperator(GenesysFinishLoadsOperator, PostgresLoa
 class GenesysFinishS3LoadsOperator(GenesysFinishLoadsOperator, S3Loader):
     """Finish what :class:`.GenesysExportToS3Operator` has begun in earlier runs; not with ``output_format="raw"``."""
 
-    template_fields: Sequence[str] = (
-        *GenesysFinishLoadsOperator.template_fields,
-        "s3_bucket",
-        "s3_prefix",
-        "aws_conn_id",
+    template_fields: Sequence[str] = tuple(
+        dict.fromkeys((*GenesysFinishLoadsOperator.template_fields, *S3Loader.template_fields))
     )
 
     def unfinished_loads(self) -> list[LoadFacts]:
@@ -237,11 +231,8 @@ class GenesysFinishS3LoadsOperator(GenesysFinishLoadsOperator, S3Loader):
 class GenesysFinishAzureBlobLoadsOperator(GenesysFinishLoadsOperator, AzureBlobLoader):
     """Finish what :class:`.GenesysExportToAzureBlobOperator` has begun in earlier runs; not ``output_format="raw"``."""
 
-    template_fields: Sequence[str] = (
-        *GenesysFinishLoadsOperator.template_fields,
-        "container_name",
-        "blob_prefix",
-        "wasb_conn_id",
+    template_fields: Sequence[str] = tuple(
+        dict.fromkeys((*GenesysFinishLoadsOperator.template_fields, *AzureBlobLoader.template_fields))
     )
 
     def unfinished_loads(self) -> list[LoadFacts]:

@@ -7,63 +7,38 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_genesys.hooks.clients import azure_container
 from airflow_provider_genesys.hooks.iceberg import azure_access
-from airflow_provider_genesys.hooks.object_store import letters_of
-from airflow_provider_genesys.tasks.arguments import is_rendered_later
-from airflow_provider_genesys.tasks.iceberg import check_iceberg, publisher_of
-from airflow_provider_genesys.tasks.rendered import required, words
-from airflow_provider_genesys.transfers.loader import ExportLoader
-from airflow_provider_genesys.transfers.object_store import GenesysExportToObjectStoreOperator, OutputFormat
+from airflow_provider_genesys.tasks.iceberg import publisher_of
+from airflow_provider_genesys.tasks.rendered import required
+from airflow_provider_genesys.transfers.object_store import GenesysExportToObjectStoreOperator, ObjectStoreLoader
 
 if TYPE_CHECKING:
-    from airflow_provider_genesys.pipeline.certificate import Certificate
     from airflow_provider_genesys.pipeline.sink import Sink
     from airflow_provider_genesys.sinks.objects.raw_landing import RawLanding
 
 
-class AzureBlobLoader(ExportLoader):
+class AzureBlobLoader(ObjectStoreLoader):
     """Loads into a container; parameters as for :class:`GenesysExportToAzureBlobOperator`, except ``handle``."""
 
     template_fields: Sequence[str] = (
-        *ExportLoader.template_fields,
+        *ObjectStoreLoader.template_fields,
         "container_name",
         "blob_prefix",
-        "lists",
-        "publish_to_iceberg",
         "wasb_conn_id",
     )
-    template_fields_renderers: ClassVar[dict[str, str]] = {
-        **ExportLoader.template_fields_renderers,
-        "publish_to_iceberg": "json",
-    }
+    prefix_argument: ClassVar[str] = "blob_prefix"
 
     def __init__(
         self,
         *,
         container_name: str,
         blob_prefix: str,
-        output_format: OutputFormat = "ndjson.gz",
-        part_size: int = 64 * 1024 * 1024,
-        child_files: bool = True,
-        partition_format: str = "dt=%Y-%m-%d",
-        lists: Sequence[str] = (),
-        publish_to_iceberg: dict[str, Any] | None = None,
-        extra_args: dict[str, Any] | None = None,
         wasb_conn_id: str = "wasb_default",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.container_name = container_name
         self.blob_prefix = blob_prefix
-        self.output_format = output_format
-        self.part_size = part_size
-        self.child_files = child_files
-        self.partition_format = partition_format
-        self.lists = lists
-        self.publish_to_iceberg = publish_to_iceberg
-        self.extra_args = extra_args
         self.wasb_conn_id = wasb_conn_id
-        if not is_rendered_later(publish_to_iceberg):
-            check_iceberg(publish_to_iceberg)
 
     def make_sink(self) -> Sink:
         """Return the sink, not opened."""
@@ -72,27 +47,12 @@ class AzureBlobLoader(ExportLoader):
         return AzureBlobSink(
             self._container,
             self.prefix(),
-            output_format=self.output_format,  # type: ignore[arg-type]  # raw: make_landing
-            part_size=self.part_size,
-            child_files=self.child_files,
-            partition_format=self.partition_format,
-            dead_letter_raw=self.dead_letter_raw,
-            encrypt=self.encrypt,
-            lists=words(self.lists, "lists", ()),
             publisher=publisher_of(self.publish_to_iceberg, lambda: azure_access(self._container())),
-            extra_args=self.extra_args or {},
+            **self.row_settings(),
         )
 
     def _container(self) -> Any:
         return azure_container(self.wasb_conn_id, required(self.container_name, "container_name"))
-
-    def letters_at(self, certificate: Certificate) -> str:
-        """Return the URL of their folder."""
-        return letters_of(certificate.location, self.prefix())
-
-    def prefix(self) -> str:
-        """Return what every key begins with."""
-        return str(required(self.blob_prefix, "blob_prefix"))
 
 
 class GenesysExportToAzureBlobOperator(AzureBlobLoader, GenesysExportToObjectStoreOperator):

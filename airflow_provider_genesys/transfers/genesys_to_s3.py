@@ -9,37 +9,28 @@ from airflow.sdk import BaseOperatorLink
 
 from airflow_provider_genesys.hooks.clients import client
 from airflow_provider_genesys.hooks.iceberg import s3_access
-from airflow_provider_genesys.hooks.object_store import letters_of
 from airflow_provider_genesys.links.s3 import GenesysS3PrefixLink
-from airflow_provider_genesys.tasks.arguments import is_rendered_later
-from airflow_provider_genesys.tasks.iceberg import check_iceberg, publisher_of
-from airflow_provider_genesys.tasks.rendered import required, words
-from airflow_provider_genesys.transfers.loader import ExportLoader
-from airflow_provider_genesys.transfers.object_store import GenesysExportToObjectStoreOperator, OutputFormat
+from airflow_provider_genesys.tasks.iceberg import publisher_of
+from airflow_provider_genesys.tasks.rendered import required
+from airflow_provider_genesys.transfers.object_store import GenesysExportToObjectStoreOperator, ObjectStoreLoader
 
 if TYPE_CHECKING:
-    from airflow_provider_genesys.pipeline.certificate import Certificate
     from airflow_provider_genesys.pipeline.sink import Sink
     from airflow_provider_genesys.sinks.objects.raw_landing import RawLanding
 
 
-class S3Loader(ExportLoader):
+class S3Loader(ObjectStoreLoader):
     """Loads into a bucket; its parameters are those of :class:`GenesysExportToS3Operator`, except ``handle``."""
 
     template_fields: Sequence[str] = (
-        *ExportLoader.template_fields,
+        *ObjectStoreLoader.template_fields,
         "s3_bucket",
         "s3_prefix",
-        "lists",
-        "publish_to_iceberg",
         "aws_conn_id",
     )
-    template_fields_renderers: ClassVar[dict[str, str]] = {
-        **ExportLoader.template_fields_renderers,
-        "publish_to_iceberg": "json",
-    }
+    prefix_argument: ClassVar[str] = "s3_prefix"
     operator_extra_links: Collection[BaseOperatorLink] = (
-        *ExportLoader.operator_extra_links,
+        *ObjectStoreLoader.operator_extra_links,
         GenesysS3PrefixLink(),
     )
 
@@ -48,31 +39,15 @@ class S3Loader(ExportLoader):
         *,
         s3_bucket: str,
         s3_prefix: str,
-        output_format: OutputFormat = "ndjson.gz",
-        part_size: int = 64 * 1024 * 1024,
         fencing: Literal["conditional", "none"] = "conditional",
-        child_files: bool = True,
-        partition_format: str = "dt=%Y-%m-%d",
-        lists: Sequence[str] = (),
-        publish_to_iceberg: dict[str, Any] | None = None,
-        extra_args: dict[str, str] | None = None,
         aws_conn_id: str | None = "aws_default",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.s3_bucket = s3_bucket
         self.s3_prefix = s3_prefix
-        self.output_format = output_format
-        self.part_size = part_size
         self.fencing = fencing
-        self.child_files = child_files
-        self.partition_format = partition_format
-        self.lists = lists
-        self.publish_to_iceberg = publish_to_iceberg
-        self.extra_args = extra_args
         self.aws_conn_id = aws_conn_id
-        if not is_rendered_later(publish_to_iceberg):
-            check_iceberg(publish_to_iceberg)
 
     def make_sink(self) -> Sink:
         """Return the sink, not opened."""
@@ -82,25 +57,10 @@ class S3Loader(ExportLoader):
             lambda: client("s3", self.aws_conn_id),
             required(self.s3_bucket, "s3_bucket"),
             self.prefix(),
-            output_format=self.output_format,  # type: ignore[arg-type]  # raw: make_landing
-            part_size=self.part_size,
             fencing=self.fencing,
-            child_files=self.child_files,
-            partition_format=self.partition_format,
-            dead_letter_raw=self.dead_letter_raw,
-            encrypt=self.encrypt,
-            lists=words(self.lists, "lists", ()),
             publisher=publisher_of(self.publish_to_iceberg, lambda: s3_access(self.s3_bucket, self.aws_conn_id)),
-            extra_args=self.extra_args or {},
+            **self.row_settings(),
         )
-
-    def letters_at(self, certificate: Certificate) -> str:
-        """Return the URL of their folder."""
-        return letters_of(certificate.location, self.prefix())
-
-    def prefix(self) -> str:
-        """Return what every key begins with."""
-        return str(required(self.s3_prefix, "s3_prefix"))
 
 
 class GenesysExportToS3Operator(S3Loader, GenesysExportToObjectStoreOperator):

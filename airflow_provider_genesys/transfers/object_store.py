@@ -1,24 +1,29 @@
-"""The base of operators that load into an object store: rows in parts, or the unchanged archive."""
+"""The bases of operators that load into an object store: rows in parts, or the unchanged archive."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
 from airflow.sdk import Context
 
 from airflow_provider_genesys.cloud.exports.base import PagedFamily
 from airflow_provider_genesys.cloud.exports.registry import family
 from airflow_provider_genesys.exceptions import ConfigurationError
+from airflow_provider_genesys.hooks.object_store import letters_of
+from airflow_provider_genesys.tasks.arguments import is_rendered_later
 from airflow_provider_genesys.tasks.checkpoint_mirror import CheckpointMirror
+from airflow_provider_genesys.tasks.iceberg import check_iceberg
 from airflow_provider_genesys.tasks.reconcile import SinkView, view_of_folder
-from airflow_provider_genesys.tasks.rendered import words
+from airflow_provider_genesys.tasks.rendered import required, words
 from airflow_provider_genesys.tasks.result import open_archive
 from airflow_provider_genesys.transfers.base import GenesysExportTransferOperator
+from airflow_provider_genesys.transfers.loader import ExportLoader
 
 if TYPE_CHECKING:
     from airflow_provider_genesys.contracts.contract import Contract
+    from airflow_provider_genesys.pipeline.certificate import Certificate
     from airflow_provider_genesys.pipeline.load import Load
     from airflow_provider_genesys.sinks.objects.raw_landing import RawLanding
     from airflow_provider_genesys.sinks.objects.sink import ObjectSink
@@ -26,6 +31,62 @@ if TYPE_CHECKING:
 OutputFormat = Literal["ndjson.gz", "ndjson", "parquet", "raw"]
 _OF_THE_HANDLE = ("export_id", "kind", "state", "window_start", "window_end", "submitted_at", "records", "size", "etag")
 """The fields that the manifest of a landed archive keeps. The file's URL is not one: it expires and is a secret."""
+
+
+class ObjectStoreLoader(ExportLoader):
+    """Loads below a prefix of an object store, with the parameters that all stores have."""
+
+    template_fields: Sequence[str] = (*ExportLoader.template_fields, "lists", "publish_to_iceberg")
+    template_fields_renderers: ClassVar[dict[str, str]] = {
+        **ExportLoader.template_fields_renderers,
+        "publish_to_iceberg": "json",
+    }
+    prefix_argument: ClassVar[str]
+    """Name of the argument that every key begins with."""
+
+    def __init__(
+        self,
+        *,
+        output_format: OutputFormat = "ndjson.gz",
+        part_size: int = 64 * 1024 * 1024,
+        child_files: bool = True,
+        partition_format: str = "dt=%Y-%m-%d",
+        lists: Sequence[str] = (),
+        publish_to_iceberg: dict[str, Any] | None = None,
+        extra_args: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.output_format = output_format
+        self.part_size = part_size
+        self.child_files = child_files
+        self.partition_format = partition_format
+        self.lists = lists
+        self.publish_to_iceberg = publish_to_iceberg
+        self.extra_args = extra_args
+        if not is_rendered_later(publish_to_iceberg):
+            check_iceberg(publish_to_iceberg)
+
+    def row_settings(self) -> dict[str, Any]:
+        """Return the arguments of the sink that do not depend on the store."""
+        return {
+            "output_format": self.output_format,
+            "part_size": self.part_size,
+            "child_files": self.child_files,
+            "partition_format": self.partition_format,
+            "dead_letter_raw": self.dead_letter_raw,
+            "encrypt": self.encrypt,
+            "lists": words(self.lists, "lists", ()),
+            "extra_args": self.extra_args or {},
+        }
+
+    def letters_at(self, certificate: Certificate) -> str:
+        """Return the URL of their folder."""
+        return letters_of(certificate.location, self.prefix())
+
+    def prefix(self) -> str:
+        """Return the beginning of every key."""
+        return str(required(getattr(self, self.prefix_argument), self.prefix_argument))
 
 
 class GenesysExportToObjectStoreOperator(GenesysExportTransferOperator):
