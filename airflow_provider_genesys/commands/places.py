@@ -84,8 +84,7 @@ class Folder:
 
     def loads(self) -> Iterator[Row]:
         """Yield every load in the ledgers below the prefix, the newest window first."""
-        from airflow_provider_genesys.sinks.objects.ledger import Entry
-        from airflow_provider_genesys.sinks.objects.unfinished import newest_entries
+        from airflow_provider_genesys.sinks.objects.ledger import Entry, newest_entries
 
         def row(shard: int, entry: Entry) -> Row:
             counts = entry.checkpoint.counts if entry.checkpoint else None
@@ -100,7 +99,7 @@ class Folder:
     def letters(self, load_id: str | None = None) -> Iterator[Row]:
         """Yield the dead letters that ledgers list, of one load or of all."""
         from airflow_provider_genesys.sinks.objects.dead_letters import letters_in
-        from airflow_provider_genesys.sinks.objects.unfinished import newest_entries
+        from airflow_provider_genesys.sinks.objects.ledger import newest_entries
 
         for _, entry in newest_entries(self.store, self.prefix):
             if load_id in (None, entry.load_id):

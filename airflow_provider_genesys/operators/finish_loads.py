@@ -205,7 +205,7 @@ class GenesysFinishPostgresLoadsOperator(GenesysFinishLoadsOperator, PostgresLoa
 
     def unfinished_loads(self) -> list[LoadFacts]:
         """Return the loads that the ledger of the table has as begun."""
-        from airflow_provider_genesys.sinks.postgres.unfinished import unfinished_loads
+        from airflow_provider_genesys.sinks.postgres.ledger import unfinished_loads
 
         schema, table = required(self.schema, "schema"), required(self.table, "table")
         return unfinished_loads(lambda: connect(self.postgres_conn_id), schema, table)
@@ -220,7 +220,7 @@ class GenesysFinishS3LoadsOperator(GenesysFinishLoadsOperator, S3Loader):
 
     def unfinished_loads(self) -> list[LoadFacts]:
         """Return the loads that the ledgers below the prefix have as begun."""
-        from airflow_provider_genesys.sinks.objects.unfinished import unfinished_loads
+        from airflow_provider_genesys.sinks.objects.ledger import unfinished_loads
         from airflow_provider_genesys.stores.s3 import S3Store
 
         _check_rows(self.output_format)
@@ -237,7 +237,7 @@ class GenesysFinishAzureBlobLoadsOperator(GenesysFinishLoadsOperator, AzureBlobL
 
     def unfinished_loads(self) -> list[LoadFacts]:
         """Return the loads that the ledgers below the prefix have as begun."""
-        from airflow_provider_genesys.sinks.objects.unfinished import unfinished_loads
+        from airflow_provider_genesys.sinks.objects.ledger import unfinished_loads
         from airflow_provider_genesys.stores.azure_blob import AzureStore
 
         _check_rows(self.output_format)

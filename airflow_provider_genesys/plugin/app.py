@@ -1,17 +1,21 @@
-"""The app that serves the pages. Every route asks Airflow who the user is, and what of which DAG the user may see."""
+"""The app that serves the pages. Every route checks the user's rights with Airflow's own functions.
+
+``airflow.api_fastapi`` is not a public interface of Airflow. If an import fails, there are no pages.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
+from airflow.api_fastapi.core_api.security import GetUserDep, get_user, requires_access_dag
 from airflow.utils.session import create_session
 from fastapi import Depends, FastAPI, HTTPException, Request, Response
 from fastapi.responses import FileResponse
 
 from airflow_provider_genesys.plugin import rows
-from airflow_provider_genesys.plugin.access import GetUserDep, check_readable, get_user, readable
 from airflow_provider_genesys.plugin.overview import overview
 from airflow_provider_genesys.plugin.shown import loads_of, verdict_of
 
@@ -51,7 +55,7 @@ async def _with_headers(request: Request, answer: Callable[[Request], Awaitable[
 
 
 def _may_see(request: Request, user: GetUserDep, dag_id: str) -> None:
-    check_readable(request, user, dag_id)
+    _check_readable(request, user, dag_id)
 
 
 def _page(name: str) -> Callable[[], FileResponse]:
@@ -73,7 +77,7 @@ def _loads(
     dag_id: str | None = None,
 ) -> dict[str, Any]:
     with create_session() as session:
-        may_see = readable(request, user, [dag_id] if dag_id else rows.dag_ids(session))
+        may_see = _readable(request, user, [dag_id] if dag_id else rows.dag_ids(session))
         found = rows.task_instances(session, may_see)
     return {**overview(found), "dags": may_see, "cut": len(found) >= rows.MOST}
 
@@ -93,3 +97,22 @@ def _index(text: str) -> int:
         return -1 if text == "{MAP_INDEX}" else int(text)
     except ValueError:
         raise HTTPException(404, "There is no such task instance.") from None
+
+
+def _check_readable(request: Request, user: GetUserDep, dag_id: str) -> None:
+    """Raise 403 unless the user may see this DAG's task instances and XComs: the pages show what is in both."""
+    for entity in (DagAccessEntity.TASK_INSTANCE, DagAccessEntity.XCOM):
+        requires_access_dag("GET", entity, param_dag_id=dag_id)(request, user)
+
+
+def _readable(request: Request, user: GetUserDep, dag_ids: Iterable[str]) -> list[str]:
+    """Return those of the DAGs that the user may see."""
+    return [dag_id for dag_id in dag_ids if _may_read(request, user, dag_id)]
+
+
+def _may_read(request: Request, user: GetUserDep, dag_id: str) -> bool:
+    try:
+        _check_readable(request, user, dag_id)
+    except HTTPException:
+        return False
+    return True

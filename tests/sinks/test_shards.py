@@ -25,8 +25,8 @@ from airflow_provider_genesys.pipeline.run import Options, run
 from airflow_provider_genesys.pipeline.shards import join_summaries
 from airflow_provider_genesys.pipeline.sink import Sink
 from airflow_provider_genesys.sinks.local import LocalSink
-from airflow_provider_genesys.sinks.objects.unfinished import unfinished_loads as of_objects_unfinished
-from airflow_provider_genesys.sinks.postgres.unfinished import unfinished_loads as of_table_unfinished
+from airflow_provider_genesys.sinks.objects.ledger import unfinished_loads as of_objects_unfinished
+from airflow_provider_genesys.sinks.postgres.ledger import unfinished_loads as of_table_unfinished
 from airflow_provider_genesys.source.shards import Shard, plan_shards
 from airflow_provider_genesys.stores.s3 import S3Store
 from tests.sinks.batches import make_load

@@ -87,6 +87,6 @@ def test_without_airflows_checks_there_are_no_pages(monkeypatch: pytest.MonkeyPa
 
     plugin: GenesysPlugin = registration.GenesysPlugin()
     monkeypatch.delitem(sys.modules, "airflow_provider_genesys.plugin.app", raising=False)
-    monkeypatch.setitem(sys.modules, "airflow_provider_genesys.plugin.access", None)
+    monkeypatch.setitem(sys.modules, "airflow.api_fastapi.core_api.security", None)
     assert plugin.fastapi_apps == []
     assert plugin.external_views == []

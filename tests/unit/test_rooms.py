@@ -63,7 +63,7 @@ PUBLIC = (
 )
 """What of Airflow may be imported: everything else may move in any release."""
 
-SERVER = {"plugin/access.py", "plugin/app.py", "plugin/rows.py"}
+SERVER = {"plugin/app.py", "plugin/rows.py"}
 """What only Airflow's API server loads, inside of it; docs/ui.md says what it needs of Airflow."""
 
 MAX_LINES = 350

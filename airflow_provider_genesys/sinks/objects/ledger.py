@@ -7,9 +7,10 @@ package never removes an entry: an old attempt could write into the gap.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timezone
+from itertools import groupby
 from typing import Any, Literal
 
 import msgspec
@@ -17,6 +18,7 @@ import msgspec
 from airflow_provider_genesys.exceptions import CheckpointError, FencedError, SinkRefusedError, SinkUnavailableError
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, from_json
 from airflow_provider_genesys.pipeline.load import Load, LoadFacts, Previous, continues
+from airflow_provider_genesys.sinks.objects.layout import ledgers_below
 from airflow_provider_genesys.sinks.objects.parts import Part
 from airflow_provider_genesys.sinks.objects.row_parts import ChildParts, all_of
 from airflow_provider_genesys.sinks.objects.settings import Fencing
@@ -25,6 +27,9 @@ from airflow_provider_genesys.stores.base import ObjectStore, SentPieces
 VERSION = 1
 _CLAIMS = 10
 """How often an attempt tries to claim a load while others are faster."""
+
+_WHOLE = f"/{0:05}/"
+"""End of the name of the ledger folder of a load in one piece."""
 
 
 @dataclass(frozen=True)
@@ -230,6 +235,40 @@ def _kept(latest: Entry) -> list[str]:
     """Return the parts to keep when the load of ``latest`` is loaded again."""
     parts = [*latest.parts, *all_of(latest.children)] if latest.published else []
     return list(dict.fromkeys([*latest.kept, *(part.key for part in parts)]))
+
+
+def unfinished_loads(store: ObjectStore, prefix: str, fencing: Fencing) -> list[LoadFacts]:
+    """Return the loads begun and not complete, the oldest window first. Loads in shards are left out.
+
+    It lists every ledger below the prefix, and reads the newest entry of each: three requests per load.
+
+    :raises CheckpointError: an entry cannot be read.
+    :raises SinkUnavailableError: the store cannot be reached.
+    """
+    found = []
+    for folders in _ledgers(store, prefix):
+        if not folders[0].endswith(_WHOLE):
+            continue
+        entry, *shards = [Ledger(store, folder, fencing).latest() for folder in folders]
+        in_shards = any(shard and entry and shard.export_id == entry.export_id for shard in shards)
+        if entry and entry.state == "loading" and entry.run_id and not in_shards:
+            found.append(entry.facts)
+    return sorted(found, key=lambda load: load.window_start)
+
+
+def newest_entries(store: ObjectStore, prefix: str) -> Iterator[tuple[int, Entry]]:
+    """Yield the number of the shard and the newest entry of every ledger below ``prefix``."""
+    for folders in _ledgers(store, prefix):
+        for folder in folders:
+            if entry := Ledger(store, folder, "none").latest():
+                yield int(folder.rstrip("/").rpartition("/")[2]), entry
+
+
+def _ledgers(store: ObjectStore, prefix: str) -> Iterator[list[str]]:
+    """Yield the folders of each load's ledgers; that of the load in one piece comes first, if there is one."""
+    folders = sorted({stored.key.rpartition("/")[0] for stored in store.list_objects(ledgers_below(prefix))})
+    for _, shards in groupby(folders, key=lambda folder: folder.rpartition("/")[0]):
+        yield [f"{folder}/" for folder in shards]
 
 
 def _to_json(entry: Entry) -> bytes:

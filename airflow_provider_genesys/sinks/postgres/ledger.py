@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from functools import cached_property
@@ -16,9 +17,9 @@ from psycopg import sql
 from airflow_provider_genesys.exceptions import AccountError, FencedError, SinkUnavailableError
 from airflow_provider_genesys.pipeline.certificate import Certificate
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, Counts, from_json
-from airflow_provider_genesys.pipeline.load import Load, Previous, continues
+from airflow_provider_genesys.pipeline.load import Load, LoadFacts, Previous, continues
 from airflow_provider_genesys.sinks.postgres.encoding import restored, storable_json
-from airflow_provider_genesys.sinks.postgres.session import Cursor
+from airflow_provider_genesys.sinks.postgres.session import Connection, Cursor, Session
 from airflow_provider_genesys.sinks.postgres.staging import Publish
 from airflow_provider_genesys.sinks.postgres.tables.columns import CONTRACT, EXPORT, LOADED, SHARD
 from airflow_provider_genesys.sinks.postgres.tables.schema import create_table
@@ -119,6 +120,14 @@ WHERE load_id = %(load_id)s AND target = %(target)s AND shard = %(shard)s AND fe
 """
 _CERTIFICATE = """
 SELECT certificate FROM {ledger} WHERE load_id = %(load_id)s AND target = %(target)s AND shard = %(shard)s
+"""
+
+
+_UNFINISHED = """
+SELECT load_id, shard, export_id, kind, window_start, window_end, submitted_at, contract, run_id FROM {ledger} AS l
+WHERE target = %s AND state = 'loading' AND shard = 0 AND NOT EXISTS (
+    SELECT FROM {ledger} WHERE load_id = l.load_id AND target = l.target AND export_id = l.export_id AND shard > 0
+) ORDER BY window_start
 """
 
 
@@ -298,3 +307,26 @@ def _only(cursor: Cursor) -> tuple[Any, ...]:
     """Return the one row of a statement that always has one."""
     (row,) = cursor.fetchall()
     return row
+
+
+def unfinished_loads(connect: Callable[[], Connection], schema: str, table: str) -> list[LoadFacts]:
+    """Return the loads into a table that began and are not complete, the oldest window first. Shards are left out.
+
+    :param connect: opens a connection (psycopg 3).
+    :raises SinkUnavailableError: the database cannot be reached.
+    :raises SinkRefusedError: the ledger may not be read.
+    """
+    session = Session(connect, retries=3, retry_wait=0.5)
+    ledger = sql.Identifier(schema, "genesys_ledger")
+
+    def found() -> list[LoadFacts]:
+        with session.transaction() as cursor:
+            if cursor.execute("SELECT to_regclass(%s)", [ledger.as_string()]).fetchone() == (None,):
+                return []
+            cursor.execute(sql.SQL(_UNFINISHED).format(ledger=ledger), [f"{schema}.{table}"])
+            return [LoadFacts(*row) for row in cursor.fetchall()]
+
+    try:
+        return session.retried(found, f"the question which loads into {schema}.{table} are not complete")
+    finally:
+        session.close()

@@ -19,7 +19,7 @@ A record of an export C, submitted at 11:00, would win over all three. C would c
 ledger, under ``taken_over``, that it has replaced a row of B.
 
 A source is an export, or a shard of it. Of two exports it may not be known which was asked for later: see
-:mod:`.postgres.ranking`.
+:mod:`.tables.target`.
 """
 
 from __future__ import annotations
@@ -34,9 +34,8 @@ from typing import Any
 from psycopg import errors, sql
 
 from airflow_provider_genesys.pipeline.load import Load
-from airflow_provider_genesys.sinks.postgres.ranking import unranked
 from airflow_provider_genesys.sinks.postgres.session import Cursor
-from airflow_provider_genesys.sinks.postgres.tables.target import Target
+from airflow_provider_genesys.sinks.postgres.tables.target import Target, unranked
 
 _INSERT = """
 INSERT INTO {target} ({own}, {offset}, {export}, {submitted}, {shard}, {contract}, {loaded})

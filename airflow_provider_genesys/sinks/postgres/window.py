@@ -12,9 +12,8 @@ from typing import Any, Literal, NamedTuple
 from psycopg import sql
 
 from airflow_provider_genesys.pipeline.load import Load
-from airflow_provider_genesys.sinks.postgres.ranking import unranked
 from airflow_provider_genesys.sinks.postgres.session import Cursor
-from airflow_provider_genesys.sinks.postgres.tables.target import Target
+from airflow_provider_genesys.sinks.postgres.tables.target import Target, unranked
 from airflow_provider_genesys.sinks.postgres.upsert import lock_number
 
 WriteMode = Literal["upsert", "replace_window"]

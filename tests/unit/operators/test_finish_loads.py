@@ -19,7 +19,7 @@ from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
 from airflow_provider_genesys.pipeline.load import Batch, LoadFacts
 from airflow_provider_genesys.pipeline.sink import Sink
 from airflow_provider_genesys.sinks.local import LocalSink
-from airflow_provider_genesys.sinks.objects.unfinished import unfinished_loads
+from airflow_provider_genesys.sinks.objects.ledger import unfinished_loads
 from airflow_provider_genesys.stores.folder import FolderStore
 from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
 from airflow_provider_genesys.transfers.base import GenesysExportTransferOperator
