@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from airflow.sdk import BaseHook
 
@@ -64,13 +63,12 @@ def azure_access(container: Any) -> Access:
 
     With other credentials the Iceberg connection has to say more, e.g. ``adls.client-id``.
     """
-    account, url = container.account_name, urlsplit(container.primary_endpoint)
-    key = getattr(container.credential, "account_key", None)
-    found = {"adls.account-name": account, "adls.account-key": key}
-    if not url.netloc.startswith(f"{account}."):  # an emulator
-        found |= {"adls.blob-storage-authority": url.netloc, "adls.blob-storage-scheme": url.scheme}
-    root = f"abfss://{container.container_name}@{account}.dfs.core.windows.net"
-    return Access(root, {name: value for name, value in found.items() if value})
+    account, key = container.account_name, getattr(container.credential, "account_key", None)
+    found = {"adls.account-name": account}
+    if key:
+        endpoint = container.url.partition("?")[0].removesuffix(f"/{container.container_name}")
+        found["adls.connection-string"] = f"AccountName={account};AccountKey={key};BlobEndpoint={endpoint}"
+    return Access(f"abfss://{container.container_name}@{account}.dfs.core.windows.net", found)
 
 
 def _of_connection(conn_id: str) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from airflow_provider_genesys.exceptions import ConfigurationError, MissingExtraError, SinkRefusedError
 from airflow_provider_genesys.outside import shown
@@ -11,6 +12,8 @@ from airflow_provider_genesys.outside import shown
 try:
     from pyiceberg import exceptions as iceberg
     from pyiceberg.catalog import Catalog, load_catalog
+    from pyiceberg.table import CommitTableResponse, Table
+    from pyiceberg.table.update import AddSnapshotUpdate, TableRequirement, TableUpdate
     from sqlalchemy.exc import OperationalError
 except ImportError as missing:
     raise MissingExtraError(
@@ -51,6 +54,34 @@ def open_catalog(name: str, properties: dict[str, str]) -> Catalog:
         raise ConfigurationError(
             f"The Iceberg catalog {name!r} cannot be opened: {shown(error)}. Check type and uri of its connection."
         ) from error
+
+
+class Confirming:
+    """A catalog that looks whether a commit, of which it says that it failed, came through all the same.
+
+    It does if its answer was lost on the way and the client sent it again: the second one then finds the table changed,
+    by the first. PyIceberg would remove the files of the commit, and nobody could read the table any more.
+    """
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._catalog, name)
+
+    def commit_table(
+        self, table: Table, requirements: tuple[TableRequirement, ...], updates: tuple[TableUpdate, ...]
+    ) -> CommitTableResponse:
+        """Commit, as :meth:`pyiceberg.catalog.Catalog.commit_table`."""
+        try:
+            return self._catalog.commit_table(table, requirements, updates)
+        except iceberg.CommitFailedException:
+            there = self._catalog.load_table(table.name())
+            own = {update.snapshot.snapshot_id for update in updates if isinstance(update, AddSnapshotUpdate)}
+            if own.isdisjoint(snapshot.snapshot_id for snapshot in there.metadata.snapshots):
+                raise
+            found = {"metadata": there.metadata, "metadata-location": there.metadata_location}
+            return CommitTableResponse.model_validate(found)
 
 
 @contextmanager

@@ -5,10 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from functools import cached_property
+from typing import cast
 
 import msgspec
+from pyiceberg.catalog import Catalog
 from pyiceberg.table import Table, TableProperties
 
+from airflow_provider_genesys.lake.catalog import Confirming
 from airflow_provider_genesys.lake.files import Held, data_files
 from airflow_provider_genesys.lake.history import Committed, is_own, properties_of
 from airflow_provider_genesys.lake.schema import add_columns
@@ -54,6 +57,7 @@ class Change:
         # PyIceberg would try again by itself, and judge nothing. Only this copy of the metadata has the property.
         once = {**table.metadata.properties, TableProperties.COMMIT_NUM_RETRIES: "0"}
         table.metadata = table.metadata.model_copy(update={"properties": once})
+        table.catalog = cast("Catalog", Confirming(table.catalog))
         transaction = table.transaction()
         add_columns(transaction, self._columns)
         metadata = transaction.table_metadata

@@ -22,6 +22,7 @@ from contextlib import closing
 from dataclasses import asdict, replace
 from datetime import datetime, timezone
 from functools import partial
+from importlib import import_module
 from typing import Any
 
 import psycopg
@@ -44,6 +45,7 @@ from airflow_provider_genesys.pipeline.load import Load
 from airflow_provider_genesys.pipeline.sink import Sink
 from airflow_provider_genesys.sinks.azure_blob import AzureBlobSink, azure_landing
 from airflow_provider_genesys.sinks.local import LocalSink, local_landing
+from airflow_provider_genesys.sinks.objects.publish import Publisher
 from airflow_provider_genesys.sinks.objects.raw_landing import RawLanding
 from airflow_provider_genesys.sinks.postgres.sink import PostgresSink
 from airflow_provider_genesys.sinks.postgres.straight import Straight
@@ -81,6 +83,8 @@ def main() -> None:
 
 def forked(job: dict[str, Any]) -> dict[str, Any]:
     """Run ``job`` in a child; return its answer and the signal that ended it."""
+    if "catalog" in job["place"]:
+        import_module("tests.lake.tables")  # once, for all forks; it takes seconds
     answer, child_end = os.pipe()
     child = os.fork()
     if not child:
@@ -224,7 +228,14 @@ def s3(place: dict[str, Any]) -> Sink:
         output_format=place["output_format"],
         part_size=place["part_size"],
         dead_letter_raw="keep",
+        publisher=publisher(place),
     )
+
+
+def publisher(place: dict[str, Any]) -> Publisher | None:
+    if "catalog" not in place:
+        return None
+    return import_module("tests.lake.tables").Lake(**place["catalog"]).publisher()  # type: ignore[no-any-return]
 
 
 def local(place: dict[str, Any]) -> Sink:
@@ -239,6 +250,7 @@ def azure(place: dict[str, Any]) -> Sink:
         output_format=place["output_format"],
         part_size=place["part_size"],
         dead_letter_raw="keep",
+        publisher=publisher(place),
     )
 
 

@@ -204,7 +204,7 @@ class Places:
 PROCESSED_AT = [f"2026-11-23T0{attempt}:00:00+00:00" for attempt in range(1, 6)]
 """The times at which the attempts would begin: the one that commits first leaves its own in every row."""
 OWN = {"attempts", "ended_at", "location", "parts", "peak_memory_mb", "phases", "seconds", "signal", "started_at"}
-OWN |= {"steps", "took"}
+OWN |= {"iceberg", "steps", "took"}
 """What differs between certificates of equal loads."""
 
 

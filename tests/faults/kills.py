@@ -46,9 +46,19 @@ STEPS = [
     *(("sqs", step, nth) for step, times in OF_QUEUES.items() for nth in times),
     *((sink, step, nth) for sink in OBJECT_STORES for step, times in OF_OBJECTS.items() for nth in times),
 ]
+OF_ICEBERG = [
+    (sink, step, 1) for sink in ("s3", "azure") for step in (failpoints.PUBLISHING, failpoints.TABLE_COMMITTED)
+]
 LARGE = [(sink, step, nth) for sink in OBJECT_STORES for step, times in OF_LARGE_PARTS.items() for nth in times]
 
-_CLOSING = {failpoints.CHECKED, failpoints.PUBLISHED, failpoints.MANIFEST_WRITTEN, failpoints.CLEANED}
+_CLOSING = {
+    failpoints.CHECKED,
+    failpoints.PUBLISHED,
+    failpoints.PUBLISHING,
+    failpoints.TABLE_COMMITTED,
+    failpoints.MANIFEST_WRITTEN,
+    failpoints.CLEANED,
+}
 _BEGINNING = {failpoints.CLAIMING, failpoints.CLAIMED, failpoints.OPENED, failpoints.COMPLETE, *OF_LARGE_PARTS}
 """Before anything is committed, and once the load is complete: a complete load is loaded again."""
 _BEFORE_COMMIT = {
@@ -84,7 +94,7 @@ def _is_step(assigned: ast.stmt, text: ast.stmt) -> bool:
 def kill_table() -> str:
     """Return the table of docs/guarantees.md, as Markdown."""
     ways: dict[str, dict[str, list[Way]]] = {}
-    for sink, step, nth in (*STEPS, *LARGE):
+    for sink, step, nth in (*STEPS, *LARGE, *OF_ICEBERG):
         ways.setdefault(step, {}).setdefault(sink, []).append(taken_up(sink, step, nth))
     lines = [f"| {' | '.join(['Killed at', *SINKS])} |\n{'|---' * (len(SINKS) + 1)}|\n"]
     for step, (_, said) in described().items():

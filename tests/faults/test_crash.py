@@ -18,7 +18,7 @@ from airflow_provider_genesys import failpoints
 from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
 from tests.faults.crash_child import DAY
 from tests.faults.crash_scene import PROCESSED_AT, Loader, Places, Scene, make_source
-from tests.faults.kills import LARGE, OF_OBJECTS, SINKS, STEPS, taken_up
+from tests.faults.kills import LARGE, OF_ICEBERG, OF_OBJECTS, SINKS, STEPS, taken_up
 
 PAGED = ("postgres", "local")
 """For which pages are killed at every step: a table takes pieces of pages, an object store whole ones."""
@@ -169,7 +169,7 @@ def test_loads_need_no_temporary_files(scene: Scene, sink: str) -> None:
 def test_every_step_is_killed_at() -> None:
     """A step that somebody adds is one more to be killed at."""
     named = {value for name, value in vars(failpoints).items() if name.isupper()}
-    assert named == {step for _, step, _ in (*STEPS, *LARGE)}
+    assert named == {step for _, step, _ in (*STEPS, *LARGE, *OF_ICEBERG)}
 
 
 @cache

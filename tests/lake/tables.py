@@ -17,27 +17,17 @@ from airflow_provider_genesys.lake.tables import Target
 NAME = "lake.recordings"
 
 
-def s3_properties(endpoint_url: str) -> dict[str, str]:
-    return {
-        "s3.endpoint": endpoint_url,
-        "s3.access-key-id": "test",
-        "s3.secret-access-key": "testtest",
-        "s3.region": "us-east-1",
-    }
-
-
 class Lake:
-    """A catalog in an SQLite file, with its warehouse in a bucket."""
+    """A catalog in an SQLite file, with its warehouse beside the parts.
 
-    def __init__(self, file: Path, bucket: str, endpoint_url: str) -> None:
-        self.properties = {
-            "type": "sql",
-            "uri": f"sqlite:///{file}",
-            "warehouse": f"s3://{bucket}/warehouse",
-            **s3_properties(endpoint_url),
-        }
+    :param root: URL of the bucket or container.
+    :param store: PyIceberg's properties of that.
+    """
+
+    def __init__(self, file: str, root: str, store: dict[str, str]) -> None:
+        self.properties = {"type": "sql", "uri": f"sqlite:///{file}", "warehouse": f"{root}/warehouse", **store}
         self.target = Target("lake", "recordings", create=True)
-        self._root = f"s3://{bucket}"
+        self._root = root
 
     def catalog(self) -> Catalog:
         return open_catalog("default", self.properties)
@@ -65,3 +55,22 @@ def duckdb_rows(table: Table, read: Callable[[str], bytes], folder: Path) -> lis
         copy.write_bytes(read(task.file.file_path.split("/", 3)[3]))
         found.append(str(copy))
     return duckdb.sql(f"SELECT count(*), count(DISTINCT recordingId) FROM read_parquet({found})").fetchall()
+
+
+def in_s3(file: Path, bucket: str, endpoint_url: str) -> dict[str, Any]:
+    """Return the arguments of a :class:`Lake` in S3, as JSON."""
+    store = {
+        "s3.endpoint": endpoint_url,
+        "s3.access-key-id": "test",
+        "s3.secret-access-key": "testtest",
+        "s3.region": "us-east-1",
+    }
+    return {"file": str(file), "root": f"s3://{bucket}", "store": store}
+
+
+def in_azure(file: Path, container: Any) -> dict[str, Any]:
+    """Return the arguments of a :class:`Lake` in Azure, as JSON."""
+    from airflow_provider_genesys.hooks.iceberg import azure_access  # with Airflow, which the children do without
+
+    access = azure_access(container)
+    return {"file": str(file), "root": access.root, "store": access.properties}

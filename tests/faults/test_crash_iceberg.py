@@ -1,0 +1,111 @@
+"""A load into an Iceberg table, killed and taken up again, is committed once; readers see whole windows only."""
+
+from __future__ import annotations
+
+import random
+import signal
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_provider_genesys import failpoints
+from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
+from tests.faults.crash_scene import PROCESSED_AT, Loader, Places, Scene, make_source
+from tests.faults.kills import OF_ICEBERG, taken_up
+from tests.lake.tables import Lake, duckdb_rows, in_azure, in_s3
+from tests.sinks.lake import Bucket
+
+RECORDS = {"records": 150, "broken": 5, "duplicates": 10}
+SETTINGS = {"output_format": "parquet", "part_size": 60_000}
+
+
+@pytest.fixture
+def catalog(request: pytest.FixtureRequest, places: Places, tmp_path: Path) -> dict[str, Any]:
+    in_store = request.node.callspec.params.get("sink", "s3")
+    if in_store == "azure":
+        return in_azure(tmp_path / "catalog.db", places.blobs)
+    return in_s3(tmp_path / "catalog.db", places.bucket, places.s3.endpoint_url)
+
+
+@pytest.fixture
+def scene(running: tuple[FakeGenesys, Loader], places: Places, catalog: dict[str, Any]) -> Scene:
+    genesys, children = running
+    return Scene(
+        children, places, make_source(genesys, **RECORDS), 80, {"output_format": "parquet", "catalog": catalog}
+    )
+
+
+@pytest.mark.outcome("Iceberg", "SIGKILL directly before or after the commit", "recovers")
+@pytest.mark.parametrize(("sink", "step", "nth"), OF_ICEBERG)
+def test_killed_around_the_commit(scene: Scene, catalog: dict[str, Any], sink: str, step: str, nth: int) -> None:
+    place, read = scene.places.new(sink, **scene.settings)
+    killed, resumed = (
+        scene._attempt(sink, place, at, **kill)
+        for at, kill in zip(PROCESSED_AT, ({"step": step, "nth": nth}, {}), strict=False)
+    )
+    assert killed["signal"] == signal.SIGKILL
+    assert failpoints.SPLIT not in resumed["steps"]
+    assert taken_up(sink, step, nth) == "closes"
+    table = Lake(**catalog)
+    assert len(table.snapshots()) == 1
+    assert table.snapshots()[0]["genesys.rows"] == str(read()["rows"]) == str(len(table.ids()))
+
+
+@pytest.mark.outcome("Iceberg", "SIGKILL at a step, or anywhere, of a reload that readers watch", "recovers")
+@pytest.mark.parametrize(
+    "kill",
+    [
+        *({"step": step, "nth": 1} for step in (failpoints.CHECKED, failpoints.PUBLISHING)),
+        *({"step": step, "nth": 1} for step in (failpoints.TABLE_COMMITTED, failpoints.CLEANED)),
+        *(
+            pytest.param({"share": seed}, marks=[pytest.mark.long] if seed >= 2 else [], id=f"random-{seed}")
+            for seed in range(50)
+        ),
+    ],
+    ids=lambda kill: str(kill.get("step")),
+)
+def test_readers_see_whole_windows(
+    running: tuple[FakeGenesys, Loader], scene: Scene, catalog: dict[str, Any], kill: dict[str, Any], tmp_path: Path
+) -> None:
+    place, _ = scene.places.new("s3", **scene.settings)
+    old = scene._attempt("s3", place, PROCESSED_AT[0])
+    again = replace(scene, source=make_source(running[0], **RECORDS))
+    if "share" in kill:
+        kill = {"seconds": random.Random(kill["share"]).random() * old["took"]}  # noqa: S311 - the same each time
+    rows, lake, bucket = old["counts"]["written"], Lake(**catalog), Bucket(scene.places.client, scene.places.bucket)
+    with watched(lake) as seen:
+        again._attempt("s3", place, PROCESSED_AT[1], **kill)
+        new = again._attempt("s3", place, PROCESSED_AT[2])
+    assert new["counts"]["written"] == rows
+    assert seen[0] == {PROCESSED_AT[0]: rows}
+    assert {(len(one), one.total()) for one in seen} == {(1, rows)}, "rows of two loads, or of none"
+    assert duckdb_rows(lake.table(), bucket.read, tmp_path) == [(rows, rows - RECORDS["duplicates"])]
+    assert [facts["genesys.export-id"] for facts in lake.snapshots()] == [old["export_id"], new["export_id"]]
+
+
+@contextmanager
+def watched(lake: Lake) -> Iterator[list[Counter[str]]]:
+    """Read the table all the time, and give what was seen each time: how many rows were processed when."""
+    seen: list[Counter[str]] = []
+    done = threading.Event()
+
+    def watch() -> None:
+        while not done.is_set():
+            table = lake.table()
+            found = table.scan(selected_fields=("processedAt",)).to_arrow()["processedAt"].to_pylist()
+            seen.append(Counter(at.isoformat() for at in found))
+            done.wait(0.02)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield seen
+    finally:
+        done.set()
+        watcher.join()
