@@ -153,7 +153,7 @@ def refusing_column(cursor: Cursor, table: sql.Identifier, contract: Contract, r
         try:
             with cursor.connection.transaction():
                 cursor.execute(cast, [value.decode() if isinstance(value, bytes) else value])
-        except psycopg.DataError:
+        except (psycopg.DataError, UnicodeError):  # UnicodeError: psycopg itself cannot encode the value
             return Near(name, kind)
     return None
 
