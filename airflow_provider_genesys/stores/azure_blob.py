@@ -176,8 +176,10 @@ class AzureUpload:
         self.sent = self.sent.and_piece(len(piece))
         failpoint(PIECE_SENT)
 
-    def complete(self, sha256: str) -> str:
-        """Make the blob appear."""
+    def complete(self, last: Body, sha256: str) -> str:
+        """Stage the last block and make the blob appear."""
+        if last:
+            self.send(last)
         failpoint(COMPLETING)
         try:
             return self._store.commit(self.sent.key, self.blocks)

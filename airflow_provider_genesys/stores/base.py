@@ -19,6 +19,9 @@ Body = bytes | bytearray
 MOST_PIECES = 10_000
 """Largest number of pieces that every store accepts for one object: S3's limit."""
 
+PIECE_UNIT = 256 * 1024
+"""Every piece but the last has a multiple of this many bytes: Google keeps no other beginnings of an object."""
+
 _CONTENT_TYPES = {
     "eml": "message/rfc822",
     "gz": "application/gzip",
@@ -69,10 +72,10 @@ class Upload(Protocol):
     """An object that is sent in pieces. It appears when it is complete, never in part."""
 
     def send(self, piece: Body) -> None:
-        """Send the next piece. All but the last have the same length."""
+        """Send the next piece, which is not the last. All have the same length, a multiple of :data:`PIECE_UNIT`."""
 
-    def complete(self, sha256: str) -> str:
-        """Make the object appear and return its ETag.
+    def complete(self, last: Body, sha256: str) -> str:
+        """Send the last piece, of any length, make the object appear and return its ETag.
 
         :param sha256: of the whole object, in hex. If the response is lost, the object is read back and compared.
         """

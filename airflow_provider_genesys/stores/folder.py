@@ -158,8 +158,10 @@ class LocalUpload:
         self.sent = self.sent.and_piece(len(piece))
         failpoint(PIECE_SENT)
 
-    def complete(self, sha256: str) -> str:  # noqa: ARG002 - no response can be lost here
-        """Move the file to its place."""
+    def complete(self, last: Body, sha256: str) -> str:  # noqa: ARG002 - no response can be lost here
+        """Append the last piece and move the file to its place."""
+        if last:
+            self.send(last)
         failpoint(COMPLETING)
         return self.appear()
 

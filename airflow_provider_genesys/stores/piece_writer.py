@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from typing import Protocol
 
-from airflow_provider_genesys.stores.base import MOST_PIECES, Body, Upload
+from airflow_provider_genesys.stores.base import MOST_PIECES, PIECE_UNIT, Body, Upload
 
 PIECE = 8 * 1024 * 1024
 """Bytes sent at a time, by default. S3 demands at least 5 MiB."""
@@ -19,7 +19,8 @@ def piece_size(length: int | None) -> int:
 
     :param length: of the object in bytes; None if it is not known, which allows 80 GB.
     """
-    return max(PIECE, -(-(length or 0) // MOST_PIECES))
+    least = -(-(length or 0) // MOST_PIECES)
+    return PIECE if least <= PIECE else -(-least // PIECE_UNIT) * PIECE_UNIT
 
 
 class Digest(Protocol):
@@ -54,12 +55,13 @@ class PieceWriter:
     ) -> None:
         self.digest = digest or hashlib.sha256()
         self.sent = sent
-        """Number of bytes that were sent to the store."""
+        """Number of bytes that were sent to the store, or are about to be sent."""
         self._put = put
         self._begin = begin
         self._piece = piece or PIECE
         self._upload = upload
         self._pending = bytearray()
+        self._last: Body | None = None
 
     @property
     def size(self) -> int:
@@ -78,17 +80,16 @@ class PieceWriter:
         self._pending += rest
         return piece
 
-    def flush(self) -> Body:
-        """Send the rest of an object that is sent in pieces, and return the rest; it may be empty."""
-        return self._send() if self._upload and self._pending else b""
+    def end(self) -> None:
+        """Take no more bytes: from now on ``digest`` is that of the whole object. The last piece is not sent yet."""
+        if self._last is None:
+            self._last = self._taken()
 
     def complete(self) -> str:
-        """Make the object appear and return its ETag."""
-        if self._upload is None:
-            piece = self._taken()
-            return self._put(piece)
-        self.flush()
-        return self._upload.complete(self.digest.hexdigest())
+        """Send the last piece, make the object appear and return its ETag."""
+        self.end()
+        last = self._last or b""
+        return self._upload.complete(last, self.digest.hexdigest()) if self._upload else self._put(last)
 
     def abort(self) -> None:
         """Discard what was sent."""
@@ -128,11 +129,11 @@ class UploadAhead:
         self._settle()
         self._sending = self._thread.submit(self._upload.send, piece)
 
-    def complete(self, sha256: str) -> str:
-        """Wait until all pieces are sent, and make the object appear."""
+    def complete(self, last: Body, sha256: str) -> str:
+        """Wait until all pieces are sent, send the last and make the object appear."""
         self._settle()
         self._thread.shutdown()
-        return self._upload.complete(sha256)
+        return self._upload.complete(last, sha256)
 
     def abort(self) -> None:
         """Discard what was sent. First wait for the piece that is being sent, or the store would keep it."""

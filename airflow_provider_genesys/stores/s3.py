@@ -161,8 +161,10 @@ class S3Upload:
         self.sent = self.sent.and_piece(len(piece))
         failpoint(PIECE_SENT)
 
-    def complete(self, sha256: str) -> str:
-        """Make the object appear."""
+    def complete(self, last: Body, sha256: str) -> str:
+        """Send the last piece and make the object appear."""
+        if last:
+            self.send(last)
         failpoint(COMPLETING)
         try:
             answer = self._store.call(

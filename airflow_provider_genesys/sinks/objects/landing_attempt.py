@@ -24,7 +24,7 @@ from airflow_provider_genesys.pipeline.certificate import Certificate
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
 from airflow_provider_genesys.pipeline.load import Load
 from airflow_provider_genesys.sinks.objects.layout import Layout, partition_of, tag
-from airflow_provider_genesys.sinks.objects.ledger import Ledger, Sending, successor
+from airflow_provider_genesys.sinks.objects.ledger import Ledger, Sending, Whole, successor
 from airflow_provider_genesys.sinks.objects.manifest import write_manifest
 from airflow_provider_genesys.sinks.objects.parts import Part
 from airflow_provider_genesys.sinks.objects.settings import ObjectSettings
@@ -59,6 +59,7 @@ class LandingAttempt:
         self._upload: ResumableUpload | None = None
         self._writer: PieceWriter | None = None
         self._digests = Digests(sha256=hashlib.sha256())
+        self._proof = self.entry.checkpoint.proof if self.entry.checkpoint else Proof()
         self._key = ""
         self._landed = self._take_up(self.entry.sending) if self.entry.sending else None
         if not self._upload and not self._landed:
@@ -72,9 +73,13 @@ class LandingAttempt:
 
     def write(self, data: bytes, source: Identity) -> Checkpoint | None:
         """Take the archive's next bytes. Return the newest checkpoint if this call committed one."""
+        if self._landed:
+            return None  # the object is there as a whole; the ledger only knew of less
         before = self.sent
         last = self._writing(source).write(data)
-        return self._commit(source, last) if before // self._every != self.sent // self._every else None
+        if last:
+            self._proof = Proof.of(last)
+        return self._commit(source) if before // self._every != self.sent // self._every else None
 
     def finish(self, certificate: Certificate, handle: dict[str, Any]) -> Certificate:
         """Make the archive visible, write the manifest, remove objects it does not list. Return the certificate."""
@@ -110,8 +115,9 @@ class LandingAttempt:
             self._key, self._digests = sending.sent.key, Digests(sending.crc32)
             return None
         # The earlier attempt may have died just after the object became visible.
-        found = read_through(self._store, sending.sent.key, size=sending.sent.bytes)
-        return _part(sending.sent.key, found) if found and found.crc32 == sending.crc32 else None
+        whole = sending.whole or Whole(sending.sent.bytes, sending.crc32)
+        found = read_through(self._store, sending.sent.key, size=whole.size)
+        return _part(sending.sent.key, found) if found and found.crc32 == whole.crc32 else None
 
     def _writing(self, source: Identity) -> PieceWriter:
         """Return the writer of the archive. Pieces have the same size in each attempt."""
@@ -143,8 +149,12 @@ class LandingAttempt:
         ending = _ENDINGS.get(packing) or ("json" if shape == "array" else "ndjson")
         return f"{self._layout.load}archive-{tag(self.entry.attempt)}.{ending}"
 
-    def _commit(self, source: Identity, last: Body) -> Checkpoint:
-        """Write the progress of the upload into the ledger; ``last`` are its newest bytes."""
+    def _commit(self, source: Identity, crc32: int | None = None, whole: Whole | None = None) -> Checkpoint:
+        """Write the progress of the upload into the ledger.
+
+        :param crc32: of the bytes sent; None if those are all that was written.
+        :param whole: the object, once all its bytes have come.
+        """
         failpoint(COMMITTING)
         assert self._upload  # noqa: S101 - something was sent
         sent = self._upload.sent
@@ -153,12 +163,13 @@ class LandingAttempt:
             self.load.export_id,
             processed_at=_now(),
             position=Position(sent.bytes, sent.bytes, sent.bytes, "plain"),
-            proof=Proof.of(last),
+            proof=self._proof,
             source=source,
             committed_at=_now(),
             fence=self.entry.fence,
         )
-        self._append(checkpoint=checkpoint, sending=Sending(sent, self._digests.crc32))
+        sending = Sending(sent, self._digests.crc32 if crc32 is None else crc32, whole)
+        self._append(checkpoint=checkpoint, sending=sending)
         return checkpoint
 
     def _append(self, **changes: Any) -> None:
@@ -173,9 +184,10 @@ class LandingAttempt:
                 f"Export {self.load.export_id}: {writer.size} bytes of the archive have come, and it has "
                 f"{source.length}. Please report this as a bug."
             )
-        if last := writer.flush():
-            self._commit(source, last)
+        crc32 = self._digests.crc32
+        writer.end()
         if self._upload:
+            self._commit(source, crc32, Whole(writer.size, self._digests.crc32))
             self._ledger.confirm(self.entry)
         etag = writer.complete()
         failpoint(PART_UPLOADED)

@@ -33,11 +33,21 @@ _WHOLE = f"/{0:05}/"
 
 
 @dataclass(frozen=True)
+class Whole:
+    """Size and CRC-32 of an object."""
+
+    size: int
+    crc32: int
+
+
+@dataclass(frozen=True)
 class Sending:
     """A raw archive that is being landed (:mod:`.raw_landing`): its upload, and the CRC-32 of the bytes sent."""
 
     sent: SentPieces
     crc32: int
+    whole: Whole | None = None
+    """What appears in the next moment; None while bytes are still to come."""
 
 
 _NEWEST = {"kind", "window_start", "window_end", "submitted_at", "contract", "run_id"}

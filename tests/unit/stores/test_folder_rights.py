@@ -47,7 +47,7 @@ def test_a_large_file_is_never_readable_by_others(tmp_path: Path) -> None:
     upload = FolderStore(tmp_path).upload("a/b")
     upload.send(b"x")
     assert rights(tmp_path) == ({0o600}, {0o700})
-    upload.complete("")
+    upload.complete(b"y", "")
     assert rights(tmp_path) == ({0o600}, {0o700})
 
 

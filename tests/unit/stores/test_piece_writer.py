@@ -23,7 +23,8 @@ class Recorder:
     def send(self, piece: Body) -> None:
         self.pieces.append(piece)
 
-    def complete(self, sha256: str) -> str:
+    def complete(self, last: Body, sha256: str) -> str:
+        self.pieces.append(last)
         self.sha256 = sha256
         return "uploaded"
 
@@ -59,7 +60,7 @@ def test_pieces_do_not_depend_on_how_the_bytes_come(size: int, step: int) -> Non
 def test_what_is_one_piece_is_written_at_once(size: int) -> None:
     bodies = list[Body]()
     writer = PieceWriter(lambda body: bodies.append(body) or "put", never, piece=64)  # type: ignore[func-returns-value] # a lambda has no statements
-    assert (writer.write(DATA[:size]), writer.flush(), writer.complete()) == (b"", b"", "put")
+    assert (writer.write(DATA[:size]), writer.complete()) == (b"", "put")
     writer.abort()
     assert (bodies, writer.digest.hexdigest()) == ([DATA[:size]], hashlib.sha256(DATA[:size]).hexdigest())
 
@@ -68,7 +69,8 @@ def test_an_upload_is_gone_on_with_and_says_what_it_sent() -> None:
     upload = Recorder()
     writer = PieceWriter(lambda _: "put", never, piece=64, upload=upload, sent=64)
     assert (writer.write(DATA[64:200]), writer.sent, writer.size) == (DATA[128:192], 192, 200)
-    assert (writer.flush(), writer.flush()) == (DATA[192:200], b"")
+    writer.end()
+    assert (len(upload.pieces), writer.size) == (2, 200)
     assert (writer.complete(), writer.size) == ("uploaded", 200)
     assert upload.pieces == [DATA[64:128], DATA[128:192], DATA[192:200]]
 

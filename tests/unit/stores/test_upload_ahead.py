@@ -25,8 +25,8 @@ class Gate:
             raise SinkUnavailableError("lost")
         self.came.append(piece)
 
-    def complete(self, sha256: str) -> str:
-        return f"{sha256} {b''.join(self.came).decode()}"
+    def complete(self, last: bytes, sha256: str) -> str:
+        return f"{sha256} {b''.join([*self.came, last]).decode()}"
 
     def abort(self) -> None:
         self.aborted = True
@@ -38,9 +38,9 @@ def test_a_piece_is_sent_while_the_next_is_made_and_the_order_stays() -> None:
     upload.send(b"a")  # returns before the piece is there
     assert gate.came == []
     gate.open.set()
-    for piece in (b"b", b"c", b"d"):
+    for piece in (b"b", b"c"):
         upload.send(piece)
-    assert upload.complete("digest") == "digest abcd"
+    assert upload.complete(b"d", "digest") == "digest abcd"
 
 
 @pytest.mark.parametrize("then", ["send", "complete"])
@@ -51,7 +51,7 @@ def test_what_goes_wrong_is_raised_by_the_next_call(then: str) -> None:
     upload.send(b"a")
     upload.send(b"b")
     with pytest.raises(SinkUnavailableError, match="lost"):
-        upload.send(b"c") if then == "send" else upload.complete("digest")
+        upload.send(b"c") if then == "send" else upload.complete(b"c", "digest")
     assert gate.came == [b"a"]
 
 
