@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, settings
 from psycopg import sql
 from typing_extensions import LiteralString
 
-from airflow_provider_genesys.testing.services import AzuriteServer, PostgresServer, S3Server
+from airflow_provider_genesys.testing.services import AzuriteServer, GCSServer, PostgresServer, S3Server
 from tests.support import outcome_report
 
 _numbers = itertools.count(1)
@@ -70,6 +70,13 @@ def azurite() -> Iterator[AzuriteServer]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def gcs() -> Iterator[GCSServer]:
+    """One Google Cloud Storage endpoint for the session."""
+    with GCSServer() as server:
+        yield server
+
+
 @pytest.fixture
 def database(postgres: PostgresServer) -> Iterator[str]:
     """DSN of an empty database, for this test alone."""
@@ -116,3 +123,9 @@ def bucket(s3: S3Server) -> str:
 def container(azurite: AzuriteServer) -> str:
     """Name of an empty container of this test's own."""
     return azurite.create_container(f"test-{os.getpid()}-{next(_numbers)}")
+
+
+@pytest.fixture
+def gcs_bucket(gcs: GCSServer) -> Any:
+    """An empty bucket of this test's own, as Google's client has it."""
+    return gcs.client().bucket(gcs.create_bucket(f"test-{os.getpid()}-{next(_numbers)}"))

@@ -19,6 +19,7 @@ from airflow_provider_genesys.contracts.contract import Contract
 from airflow_provider_genesys.pipeline.load import Load
 from airflow_provider_genesys.pipeline.sink import Sink
 from airflow_provider_genesys.sinks.azure_blob import AzureBlobSink
+from airflow_provider_genesys.sinks.gcs import GCSSink
 from airflow_provider_genesys.sinks.local import LocalSink
 from airflow_provider_genesys.sinks.objects.form import OutputFormat
 from airflow_provider_genesys.sinks.postgres.sink import PostgresSink
@@ -113,6 +114,20 @@ class Container(Objects):
             return bytes(self.client.download_blob(key).readall())
         except ResourceNotFoundError:
             return None
+
+
+@dataclass
+class GCSBucket(Objects):
+    """A bucket of Google Cloud Storage."""
+
+    bucket: Any
+
+    def make_sink(self) -> Sink:
+        return GCSSink(lambda: self.bucket, "", part_size=PART_SIZE, dead_letter_raw="keep")
+
+    def read(self, key: str) -> bytes | None:
+        blob = self.bucket.get_blob(key)
+        return bytes(blob.download_as_bytes()) if blob else None
 
 
 @dataclass

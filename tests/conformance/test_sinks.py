@@ -12,7 +12,7 @@ import pytest
 from airflow_provider_genesys.sinks.postgres.straight import Straight
 from airflow_provider_genesys.testing.services import S3Server
 from airflow_provider_genesys.testing.sink_conformance import SinkConformance
-from tests.conformance.conftest import Bucket, Container, Folder, QueuePlace, Table
+from tests.conformance.conftest import Bucket, Container, Folder, GCSBucket, QueuePlace, Table
 from tests.sinks.queues import Queues
 from tests.sinks.strict_s3 import SwiftServer
 
@@ -66,6 +66,12 @@ class TestAzureBlobSink(SinkConformance):
     @pytest.fixture
     def place(self, empty_container: Container) -> Container:
         return empty_container
+
+
+class TestGCSSink(SinkConformance):
+    @pytest.fixture
+    def place(self, gcs_bucket: Any) -> GCSBucket:
+        return GCSBucket(gcs_bucket)
 
 
 class TestSqsSink(SinkConformance):

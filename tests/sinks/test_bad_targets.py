@@ -13,14 +13,17 @@ from airflow_provider_genesys.exceptions import ConfigurationError, SinkRefusedE
 from airflow_provider_genesys.pipeline.land import land
 from airflow_provider_genesys.pipeline.run import Options
 from airflow_provider_genesys.sinks.azure_blob import AzureBlobSink, azure_landing
+from airflow_provider_genesys.sinks.gcs import GCSSink, gcs_landing
 from airflow_provider_genesys.sinks.local import LocalSink, local_landing
 from airflow_provider_genesys.sinks.s3 import S3Sink, s3_landing
 from airflow_provider_genesys.stores.azure_blob import AzureStore
 from airflow_provider_genesys.stores.base import ObjectStore
 from airflow_provider_genesys.stores.folder import FolderStore
+from airflow_provider_genesys.stores.gcs import GCSStore
 from airflow_provider_genesys.stores.s3 import S3Store
 from airflow_provider_genesys.testing.services import AzuriteServer, S3Server
 from tests.sinks.batches import make_load
+from tests.sinks.gcs import CIPHER
 from tests.sinks.lake import batches_of, client_for, run
 from tests.sinks.queues import Queues, dynamodb_store
 from tests.unit.pipeline.sources import InMemory
@@ -40,7 +43,7 @@ Place = tuple[ObjectStore, Callable[[str], Any], Callable[[str], Any]]
 """The store, and what makes the sink and the landing below a prefix."""
 
 
-@pytest.fixture(params=["local", "s3", "azure"])
+@pytest.fixture(params=["local", "s3", "azure", "gcs"])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     if request.param == "local":
         folder = tmp_path / "raw"
@@ -53,6 +56,13 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
             S3Store(client, bucket),
             lambda prefix: S3Sink(lambda: client, bucket, prefix, dead_letter_raw="keep"),
             lambda prefix: s3_landing(lambda: client, bucket, prefix),
+        )
+    if request.param == "gcs":
+        gcs_bucket = request.getfixturevalue("gcs_bucket")
+        return (
+            GCSStore(gcs_bucket),
+            lambda prefix: GCSSink(lambda: gcs_bucket, prefix, dead_letter_raw="keep"),
+            lambda prefix: gcs_landing(lambda: gcs_bucket, prefix, cipher=lambda: CIPHER),
         )
     blobs = request.getfixturevalue("azurite").client().get_container_client(request.getfixturevalue("container"))
     return (

@@ -13,12 +13,14 @@ import pytest
 
 from airflow_provider_genesys.exceptions import FencedError
 from airflow_provider_genesys.sinks.azure_blob import AzureBlobSink
+from airflow_provider_genesys.sinks.gcs import GCSSink
 from airflow_provider_genesys.sinks.local import LocalSink
 from airflow_provider_genesys.sinks.objects.sink import ObjectSink
 from airflow_provider_genesys.sinks.s3 import S3Sink
 from airflow_provider_genesys.stores.azure_blob import AzureStore
 from airflow_provider_genesys.stores.base import ObjectStore
 from airflow_provider_genesys.stores.folder import FolderStore
+from airflow_provider_genesys.stores.gcs import GCSStore
 from airflow_provider_genesys.stores.s3 import S3Store
 from tests.sinks.batches import make_certificate, make_checkpoint, make_load
 from tests.sinks.lake import CUT, batches_of
@@ -35,7 +37,7 @@ class Place:
         return [found.key for found in self.store.list_objects("_ledger/")]
 
 
-@pytest.fixture(params=["folder", "s3", "azure"])
+@pytest.fixture(params=["folder", "s3", "azure", "gcs"])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     settings: dict[str, Any] = {"part_size": CUT, "dead_letter_raw": "keep"}
     if request.param == "folder":
@@ -43,6 +45,9 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     if request.param == "s3":
         client, bucket = request.getfixturevalue("client"), request.getfixturevalue("bucket")
         return Place(S3Store(client, bucket), lambda: S3Sink(lambda: client, bucket, "", **settings))
+    if request.param == "gcs":
+        gcs_bucket = request.getfixturevalue("gcs_bucket")
+        return Place(GCSStore(gcs_bucket), lambda: GCSSink(lambda: gcs_bucket, "", **settings))
     azurite, name = request.getfixturevalue("azurite"), request.getfixturevalue("container")
     container = azurite.client().get_container_client(name)
     return Place(AzureStore(container), lambda: AzureBlobSink(lambda: container, "", **settings))

@@ -24,6 +24,7 @@ from airflow_provider_genesys.pipeline.run import Options
 from airflow_provider_genesys.pipeline.run import run as run_load
 from airflow_provider_genesys.sinks.azure_blob import AzureBlobSink
 from airflow_provider_genesys.sinks.dead_letters import opened
+from airflow_provider_genesys.sinks.gcs import GCSSink
 from airflow_provider_genesys.sinks.local import LocalSink
 from airflow_provider_genesys.sinks.objects import dead_letters
 from airflow_provider_genesys.sinks.objects.replay import ObjectReplay
@@ -33,6 +34,7 @@ from airflow_provider_genesys.source.shards import plan_shards
 from airflow_provider_genesys.stores.azure_blob import AzureStore
 from airflow_provider_genesys.stores.base import ObjectStore
 from airflow_provider_genesys.stores.folder import FolderStore
+from airflow_provider_genesys.stores.gcs import GCSStore
 from airflow_provider_genesys.stores.s3 import S3Store
 from tests.sinks.batches import DAY, LENGTH, make_batch, make_load
 from tests.sinks.lake import rows_in, run
@@ -87,11 +89,14 @@ def lake(tmp_path: Path) -> Lake:
     return Lake(FolderStore(tmp_path), lambda **settings: LocalSink(tmp_path, **settings))
 
 
-@pytest.fixture(params=["folder", "s3", "azure"])
+@pytest.fixture(params=["folder", "s3", "azure", "gcs"])
 def any_lake(request: pytest.FixtureRequest) -> Lake:
     if request.param == "s3":
         client, name = request.getfixturevalue("client"), request.getfixturevalue("bucket")
         return Lake(S3Store(client, name), lambda **settings: S3Sink(lambda: client, name, "", **settings))
+    if request.param == "gcs":
+        bucket = request.getfixturevalue("gcs_bucket")
+        return Lake(GCSStore(bucket), lambda **settings: GCSSink(lambda: bucket, "", **settings))
     if request.param == "azure":
         container = (
             request.getfixturevalue("azurite").client().get_container_client(request.getfixturevalue("container"))

@@ -52,7 +52,7 @@ PLAIN_MODULES = (
 )
 """What lies beside the rooms needs no Airflow either."""
 
-HEAVY = {"azure", "boto3", "botocore", "httpx", "pandas", "psycopg", "pyarrow", "pyiceberg"}
+HEAVY = {"azure", "boto3", "botocore", "google", "httpx", "pandas", "psycopg", "pyarrow", "pyiceberg"}
 """What no DAG file may load when it is parsed, which happens every few seconds."""
 
 PUBLIC = (
