@@ -131,6 +131,9 @@ def get_provider_info() -> dict[str, Any]:
             _transfer("Amazon Simple Storage Service (S3)", "genesys_media_to_s3"),
             _transfer("Microsoft Azure Blob Storage", "genesys_to_azure_blob"),
             _transfer("Microsoft Azure Blob Storage", "genesys_media_to_azure_blob"),
+            _transfer("Google Cloud Storage (GCS)", "genesys_to_gcs"),
+            _transfer("Google Cloud Storage (GCS)", "genesys_media_to_gcs"),
+            _transfer("Google Cloud Storage (GCS)", "genesys_entities_to_gcs"),
             _transfer("Amazon Simple Queue Service (SQS)", "genesys_to_sqs"),
         ],
         "connection-types": [

@@ -11,7 +11,7 @@ container or queue that the load filled; what still fails stays open. Nothing is
 * **Watch**: the XCom `return_value`: `mended` counts the rules that were broken and are no more, `broken` those that
   are broken now.
 
-Connections: `genesys_default`, and `postgres_default`, `aws_default` or `wasb_default`.
+Connections: `genesys_default`, and `postgres_default`, `aws_default`, `wasb_default` or `google_cloud_default`.
 """
 
 from datetime import datetime, timedelta, timezone
@@ -46,6 +46,13 @@ with DAG(
             description="Instead of table and bucket, with the prefix.",
         ),
         "blob_prefix": Param(None, type=["null", "string"], title="Azure prefix"),
+        "gcs_bucket": Param(
+            None,
+            type=["null", "string"],
+            title="Google Cloud Storage bucket",
+            description="Instead of table, bucket and container, with the prefix.",
+        ),
+        "gcs_prefix": Param(None, type=["null", "string"], title="Google Cloud Storage prefix"),
         "queue_url": Param(
             None,
             type=["null", "string"],
@@ -85,6 +92,8 @@ with DAG(
         s3_prefix="{{ params.s3_prefix }}",
         container_name="{{ params.container_name }}",
         blob_prefix="{{ params.blob_prefix }}",
+        gcs_bucket="{{ params.gcs_bucket }}",
+        gcs_prefix="{{ params.gcs_prefix }}",
         queue_url="{{ params.queue_url }}",
         dead_letter_queue_url="{{ params.dead_letter_queue_url }}",
         window_start="{{ params.window_start }}",

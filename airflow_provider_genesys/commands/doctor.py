@@ -36,7 +36,7 @@ Check = tuple[str, Callable[[], str]]
 def doctor(
     conn_id: Annotated[str, typer.Option(help="The Genesys connection.")] = "genesys_default",
     place: Annotated[
-        str | None, typer.Option(help="Where loads go, to check its rights: schema.table, s3://… or az://….")
+        str | None, typer.Option(help="Where loads go, to check its rights: schema.table, s3://…, az://… or gs://….")
     ] = None,
     place_conn_id: PlaceConnection = None,
     as_json: AsJson = False,

@@ -15,11 +15,17 @@ if TYPE_CHECKING:
     from airflow_provider_genesys.stores.base import ObjectStore
 
 Place = Annotated[
-    str, typer.Argument(help="Where the loads are: schema.table, s3://bucket/prefix or az://container/prefix.")
+    str,
+    typer.Argument(
+        help="Where the loads are: schema.table, s3://bucket/prefix, az://container/prefix or gs://bucket/prefix."
+    ),
 ]
 PlaceConnection = Annotated[
     str | None,
-    typer.Option(help="The Airflow connection to it. [default: postgres_default, aws_default or wasb_default]"),
+    typer.Option(
+        help="The Airflow connection to it. [default: postgres_default, aws_default, wasb_default or "
+        "google_cloud_default]"
+    ),
 ]
 Row = dict[str, Any]
 

@@ -23,7 +23,7 @@ DIFFERS = 3
 """Exit code if a load differs from its certificate."""
 
 Url = Annotated[
-    str, typer.Argument(help="s3://bucket/prefix or az://container/prefix: one load's location, or a folder of many.")
+    str, typer.Argument(help="s3://bucket/prefix, az://… or gs://…: one load's location, or a folder of many.")
 ]
 
 

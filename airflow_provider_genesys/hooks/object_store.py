@@ -1,4 +1,4 @@
-"""Opens the object store of an Airflow connection: Amazon S3 through S3Hook, Azure Blob through WasbHook."""
+"""Opens the object store of an Airflow connection: Amazon S3, Azure Blob or Google Cloud Storage."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from urllib.parse import urlsplit
 
 from airflow_provider_genesys.exceptions import ConfigurationError
 from airflow_provider_genesys.hooks.clients import azure_container, client
+from airflow_provider_genesys.hooks.gcs import gcs_bucket
 
 if TYPE_CHECKING:
     from airflow_provider_genesys.stores.base import ObjectStore
 
-SCHEMES = ("s3", "az")
+SCHEMES = ("s3", "az", "gs")
 """What the URL of a folder in an object store begins with."""
 
 
@@ -36,11 +37,11 @@ def letters_of(location: str, prefix: str) -> str:
 
 
 def open_folder(url: str, conn_id: str | None) -> tuple[ObjectStore, str]:
-    """Return the store that ``url`` (``s3://bucket/folder/`` or ``az://container/folder/``) leads to, and the folder.
+    """Return the store that ``url`` (``s3://bucket/folder/``, ``az://…`` or ``gs://…``) leads to, and the folder.
 
-    :param conn_id: the connection to the store; None for ``aws_default`` or ``wasb_default``.
+    :param conn_id: the connection to the store; None for ``aws_default``, ``wasb_default`` or ``google_cloud_default``.
     :raises ConfigurationError: the URL names no bucket, or no folder.
-    :raises MissingExtraError: Airflow's Azure provider is not installed.
+    :raises MissingExtraError: what the store needs is not installed.
     """
     scheme, bucket, folder = folder_of(url)
     if scheme not in SCHEMES or not bucket or not folder:
@@ -49,6 +50,10 @@ def open_folder(url: str, conn_id: str | None) -> tuple[ObjectStore, str]:
         from airflow_provider_genesys.stores.s3 import S3Store
 
         return S3Store(client("s3", conn_id or "aws_default"), bucket), folder
+    if scheme == "gs":
+        from airflow_provider_genesys.stores.gcs import GCSStore
+
+        return GCSStore(gcs_bucket(conn_id or "google_cloud_default", bucket)), folder
     container = azure_container(conn_id or "wasb_default", bucket)
     from airflow_provider_genesys.stores.azure_blob import AzureStore
 

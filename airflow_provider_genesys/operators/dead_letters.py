@@ -11,6 +11,7 @@ from airflow.sdk import BaseOperator, Context
 
 from airflow_provider_genesys.exceptions import ConfigurationError, DeadLetterError
 from airflow_provider_genesys.hooks.clients import azure_container, client
+from airflow_provider_genesys.hooks.gcs import gcs_bucket
 from airflow_provider_genesys.tasks.failures import failing_fast
 from airflow_provider_genesys.tasks.rendered import required
 from airflow_provider_genesys.window import read_window
@@ -30,7 +31,7 @@ class GenesysReplayDeadLettersOperator(BaseOperator):
     Letters that become rows are marked as replayed; those that still fail stay open with their new reason. A second
     replay changes nothing. In a table, a replayed row never replaces a newer one. See ``docs/dead-letters.md``.
 
-    One of ``table``, ``s3_bucket``, ``container_name`` and ``queue_url`` is given.
+    One of ``table``, ``s3_bucket``, ``container_name``, ``gcs_bucket`` and ``queue_url`` is given.
 
     XCom ``return_value`` is {letters, replayed, written, duplicates, still_open, unreadable, loads, loads_skipped,
     strays, mended: {rule: count}, broken: {rule: count}}: ``mended`` counts the rules that replayed letters had broken,
@@ -42,11 +43,13 @@ class GenesysReplayDeadLettersOperator(BaseOperator):
     :param s3_prefix: the prefix of the loads in it. (templated)
     :param container_name: the container that was loaded into. (templated)
     :param blob_prefix: the prefix of the loads in it. (templated)
+    :param gcs_bucket: the bucket of Google Cloud Storage that was loaded into. (templated)
+    :param gcs_prefix: the prefix of the loads in it. (templated)
     :param queue_url: the queue that was loaded into. (templated)
     :param dead_letter_queue_url: the queue of its dead letters, not a FIFO queue. (templated)
     :param message_group_id: message group in ``queue_url``, as for the loading operator. (templated)
     :param fencing: for ``s3_bucket``, as for the loading operator.
-    :param extra_args: for ``s3_bucket`` or ``container_name``, as for the loading operator.
+    :param extra_args: for ``s3_bucket``, ``container_name`` or ``gcs_bucket``, as for the loading operator.
     :param dead_letter_raw: as for the loading operators. Letters in clear are read only with ``keep``: anyone with the
         right to write there can make one.
     :param window_start: replay only loads whose window ends after this; with ``window_end``. (templated)
@@ -57,6 +60,7 @@ class GenesysReplayDeadLettersOperator(BaseOperator):
     :param postgres_conn_id: the PostgreSQL connection. (templated)
     :param aws_conn_id: the AWS connection. (templated)
     :param wasb_conn_id: the Azure connection. (templated)
+    :param gcp_conn_id: the Google connection. (templated)
     :param genesys_conn_id: the Genesys connection; its client secret encrypted the letters. (templated)
     """
 
@@ -67,6 +71,8 @@ class GenesysReplayDeadLettersOperator(BaseOperator):
         "s3_prefix",
         "container_name",
         "blob_prefix",
+        "gcs_bucket",
+        "gcs_prefix",
         "queue_url",
         "dead_letter_queue_url",
         "message_group_id",
@@ -77,6 +83,7 @@ class GenesysReplayDeadLettersOperator(BaseOperator):
         "postgres_conn_id",
         "aws_conn_id",
         "wasb_conn_id",
+        "gcp_conn_id",
         "genesys_conn_id",
     )
     ui_color = "#fff0d9"
@@ -90,6 +97,8 @@ class GenesysReplayDeadLettersOperator(BaseOperator):
         s3_prefix: str | None = None,
         container_name: str | None = None,
         blob_prefix: str | None = None,
+        gcs_bucket: str | None = None,
+        gcs_prefix: str | None = None,
         queue_url: str | None = None,
         dead_letter_queue_url: str | None = None,
         message_group_id: str | None = None,
@@ -103,6 +112,7 @@ class GenesysReplayDeadLettersOperator(BaseOperator):
         postgres_conn_id: str = "postgres_default",
         aws_conn_id: str | None = "aws_default",
         wasb_conn_id: str = "wasb_default",
+        gcp_conn_id: str = "google_cloud_default",
         genesys_conn_id: str = "genesys_default",
         **kwargs: Any,
     ) -> None:
@@ -113,6 +123,8 @@ class GenesysReplayDeadLettersOperator(BaseOperator):
         self.s3_prefix = s3_prefix
         self.container_name = container_name
         self.blob_prefix = blob_prefix
+        self.gcs_bucket = gcs_bucket
+        self.gcs_prefix = gcs_prefix
         self.queue_url = queue_url
         self.dead_letter_queue_url = dead_letter_queue_url
         self.message_group_id = message_group_id
@@ -126,6 +138,7 @@ class GenesysReplayDeadLettersOperator(BaseOperator):
         self.postgres_conn_id = postgres_conn_id
         self.aws_conn_id = aws_conn_id
         self.wasb_conn_id = wasb_conn_id
+        self.gcp_conn_id = gcp_conn_id
         self.genesys_conn_id = genesys_conn_id
 
     def execute(self, context: Context) -> dict[str, Any]:
@@ -146,6 +159,7 @@ class GenesysReplayDeadLettersOperator(BaseOperator):
             "table": (self.table, self._in_postgres),
             "s3_bucket": (self.s3_bucket, self._in_s3),
             "container_name": (self.container_name, self._in_azure_blob),
+            "gcs_bucket": (self.gcs_bucket, self._in_gcs),
             "queue_url": (self.queue_url, self._in_sqs),
         }
         given = [make for place, make in places.values() if place]
@@ -178,6 +192,13 @@ class GenesysReplayDeadLettersOperator(BaseOperator):
         name = required(self.container_name, "container_name")
         store = AzureStore(azure_container(self.wasb_conn_id, name), extra_args=self.extra_args)
         return self._in_objects(store, required(self.blob_prefix, "blob_prefix"))
+
+    def _in_gcs(self) -> ObjectReplay:
+        from airflow_provider_genesys.stores.gcs import GCSStore
+
+        bucket = gcs_bucket(self.gcp_conn_id, required(self.gcs_bucket, "gcs_bucket"))
+        store = GCSStore(bucket, extra_args=self.extra_args)
+        return self._in_objects(store, required(self.gcs_prefix, "gcs_prefix"))
 
     def _in_sqs(self) -> SqsReplay:
         from airflow_provider_genesys.sinks.sqs.replay import SqsReplay

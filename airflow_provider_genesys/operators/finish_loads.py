@@ -20,11 +20,13 @@ from airflow_provider_genesys.exceptions import (
     SourceChangedError,
 )
 from airflow_provider_genesys.hooks.clients import azure_container, client, connect
+from airflow_provider_genesys.hooks.gcs import gcs_bucket
 from airflow_provider_genesys.tasks.checkpoint_mirror import CheckpointMirror
 from airflow_provider_genesys.tasks.failures import failing_fast
 from airflow_provider_genesys.tasks.rendered import INCLUDE, mapping, required, words
 from airflow_provider_genesys.times import iso_time
 from airflow_provider_genesys.transfers.genesys_to_azure_blob import AzureBlobLoader
+from airflow_provider_genesys.transfers.genesys_to_gcs import GCSLoader
 from airflow_provider_genesys.transfers.genesys_to_postgres import PostgresLoader
 from airflow_provider_genesys.transfers.genesys_to_s3 import S3Loader
 from airflow_provider_genesys.transfers.loader import ExportLoader
@@ -243,6 +245,23 @@ class GenesysFinishAzureBlobLoadsOperator(GenesysFinishLoadsOperator, AzureBlobL
         _check_rows(self.output_format)
         store = AzureStore(azure_container(self.wasb_conn_id, required(self.container_name, "container_name")))
         return unfinished_loads(store, required(self.blob_prefix, "blob_prefix"), "conditional")
+
+
+class GenesysFinishGCSLoadsOperator(GenesysFinishLoadsOperator, GCSLoader):
+    """Finish what :class:`.GenesysExportToGCSOperator` has begun in earlier runs; not with ``output_format="raw"``."""
+
+    template_fields: Sequence[str] = tuple(
+        dict.fromkeys((*GenesysFinishLoadsOperator.template_fields, *GCSLoader.template_fields))
+    )
+
+    def unfinished_loads(self) -> list[LoadFacts]:
+        """Return the loads that the ledgers below the prefix have as begun."""
+        from airflow_provider_genesys.sinks.objects.unfinished import unfinished_loads
+        from airflow_provider_genesys.stores.gcs import GCSStore
+
+        _check_rows(self.output_format)
+        store = GCSStore(gcs_bucket(self.gcp_conn_id, required(self.gcs_bucket, "gcs_bucket")))
+        return unfinished_loads(store, required(self.gcs_prefix, "gcs_prefix"), "conditional")
 
 
 def _handle(load: LoadFacts) -> dict[str, Any]:

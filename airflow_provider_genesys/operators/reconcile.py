@@ -48,7 +48,7 @@ class GenesysReconcileOperator(BaseOperator):
     :param schema: its schema. (templated)
     :param postgres_conn_id: the PostgreSQL connection. (templated)
     :param folder: instead of a table, the prefix that conversations were loaded to: ``s3://bucket/prefix``,
-        ``az://container/prefix``. (templated)
+        ``az://container/prefix`` or ``gs://bucket/prefix``. (templated)
     :param folder_conn_id: the connection to it; default ``aws_default`` or ``wasb_default``. (templated)
     :param partition_format: how partitions below ``folder`` are named, as for the loading operator.
     :param contract: the contract that they were loaded with; see

@@ -20,7 +20,7 @@ SHOWN = 5
 
 
 class GenesysVerifyStoredOperator(BaseOperator):
-    """Read back every object of a load in S3 or Azure Blob, and fail if it differs from its certificate.
+    """Read back every object of a load in an object store, and fail if it differs from its certificate.
 
     Compared are the size, SHA-256 and rows of each object of the manifest, the sums with the counts of the certificate,
     and the manifest with the certificate that was given. It reads every byte of the load. See ``docs/certificate.md``.
@@ -28,7 +28,8 @@ class GenesysVerifyStoredOperator(BaseOperator):
     XCom ``return_value`` is {location, load_id, export_id, window_start, window_end, objects, bytes, rows}.
 
     :param certificate: what the loading operator returned. (templated)
-    :param conn_id: the connection to the store; default ``aws_default`` or ``wasb_default``. (templated)
+    :param conn_id: the connection to the store; default ``aws_default``, ``wasb_default`` or
+        ``google_cloud_default``. (templated)
     """
 
     template_fields: Sequence[str] = ("certificate", "conn_id")

@@ -23,7 +23,8 @@ class GenesysWriteListsOperator(BaseOperator):
 
     :param certificate: what the loading operator returned. (templated)
     :param lists: some of ``redshift``, ``snowflake`` and ``bigquery``. (templated)
-    :param conn_id: the connection to the store; default ``aws_default`` or ``wasb_default``. (templated)
+    :param conn_id: the connection to the store; default ``aws_default``, ``wasb_default`` or
+        ``google_cloud_default``. (templated)
     """
 
     template_fields: Sequence[str] = ("certificate", "lists", "conn_id")

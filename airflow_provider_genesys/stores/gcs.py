@@ -37,7 +37,7 @@ class GCSStore:
 
     :param bucket: a ``google.cloud.storage.Bucket``.
     :param extra_args: settings of each object that is written: see :data:`.sinks.gcs.EXTRA_ARGS`.
-    :param cipher: encrypts the URLs of uploads that another process may continue, because whoever has such a URL can
+    :param cipher: encrypts the URLs of uploads that another process may continue, because anyone who has such a URL can
         write the object. Without it no other process can continue an upload.
     """
 

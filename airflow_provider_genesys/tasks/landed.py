@@ -25,8 +25,12 @@ if TYPE_CHECKING:
 LOCATION = "landed_at"
 """Key in the handle of a landed archive: the URL of its folder."""
 
-_TARGETS = (("s3", "s3_bucket", "s3_prefix"), ("az", "container_name", "blob_prefix"))
-_URL = re.compile(r"((?:s3|az)://[^/{]+)(?:/(.*))?", re.DOTALL)
+_TARGETS = (
+    ("s3", "s3_bucket", "s3_prefix"),
+    ("az", "container_name", "blob_prefix"),
+    ("gs", "gcs_bucket", "gcs_prefix"),
+)
+_URL = re.compile(r"((?:s3|az|gs)://[^/{]+)(?:/(.*))?", re.DOTALL)
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,8 @@ class GenesysExportTransferOperator(ExportLoader):
     every 5 seconds; on Airflow 3.3 the task's state store shows the same.
 
     :param handle: what the sensor returned, or the id of an export that has ended; or where its archive was landed with
-        ``output_format="raw"``: what that task returned, or the location in it, ``s3://…`` or ``az://…``. (templated)
+        ``output_format="raw"``: what that task returned, or the location in it, ``s3://…``, ``az://…`` or ``gs://…``.
+        (templated)
     :param kind: kind of the export, where ``handle`` is an id. (templated)
     :param window_start: start of the window, where the handle has none. (templated)
     :param window_end: end of the window, where the handle has none. (templated)
@@ -82,7 +83,7 @@ class GenesysExportTransferOperator(ExportLoader):
         or separate files of children need the rows themselves. See ``docs/performance.md``.
     :param genesys_conn_id: the Genesys connection. (templated)
     :param source_conn_id: the connection to the store of a landed archive; default: ``aws_default`` for ``s3://…``,
-        ``wasb_default`` for ``az://…``. (templated)
+        ``wasb_default`` for ``az://…``, ``google_cloud_default`` for ``gs://…``. (templated)
     :param source_prefix: URL of the folder below which landed archives may be read. Default: the text of ``handle`` in
         the DAG up to its first template, and the folders that tasks upstream land archives in.
     :param checkpoint_mirror_conn_id: a connection to Redis or DynamoDB, where the checkpoint is written as in XCom, for

@@ -14,6 +14,7 @@ from airflow_provider_genesys.transfers.genesys_to_postgres import GenesysExport
 
 NEEDED_BY = {
     "azure": "airflow_provider_genesys.sinks.azure_blob",
+    "google": "airflow_provider_genesys.sinks.gcs",
     "iceberg": "airflow_provider_genesys.lake.catalog",
     "parquet": "airflow_provider_genesys.sinks.objects.parquet",
     "postgres": "airflow_provider_genesys.sinks.postgres.sink",
@@ -33,7 +34,7 @@ WITHOUT = """
 import importlib, json, sys
 
 class Nothing:
-    packages = {"azure", "backports", "compression", "psycopg", "pyarrow", "pyiceberg", "redis"}
+    packages = {"azure", "backports", "compression", "google", "psycopg", "pyarrow", "pyiceberg", "redis"}
 
     def find_spec(self, name, path=None, target=None):
         if name.split(".")[0] in self.packages:

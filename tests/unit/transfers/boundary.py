@@ -35,7 +35,7 @@ HANDLE = {
 }
 
 
-_PLACES = ("connect", "client", "container", "store")
+_PLACES = ("bucket", "connect", "client", "container", "store")
 """Arguments of sinks and indexes that open their place when it is first used."""
 
 
@@ -197,10 +197,18 @@ def _stand_in(seen: Boundary, patch: pytest.MonkeyPatch) -> None:
     record("tasks.landed.open_folder", ("a store", "a folder"))
     record("tasks.checkpoint_mirror.open_store", SimpleNamespace(keep=lambda *_: None, close=lambda: None))
     record("sinks.postgres.snapshots.SnapshotSink", sink)  # before the class that it is derived from
-    for name in ("postgres.sink.PostgresSink", "s3.S3Sink", "azure_blob.AzureBlobSink", "sqs.sink.SqsSink"):
+    for name in (
+        "postgres.sink.PostgresSink",
+        "s3.S3Sink",
+        "azure_blob.AzureBlobSink",
+        "gcs.GCSSink",
+        "sqs.sink.SqsSink",
+    ):
         record(f"sinks.{name}", sink)
     record("sinks.s3.s3_landing", sink)
     record("sinks.azure_blob.azure_landing", sink)
+    record("sinks.gcs.gcs_landing", sink)
+    record("stores.gcs.GCSStore", lambda bucket, **_: bucket)
     record("stores.s3.S3Store", lambda client, bucket, **_: (client, bucket))
     record("stores.azure_blob.AzureStore", lambda container, **_: container)
     record("media.open.open_media", (SimpleNamespace(read=None, close=lambda: None), 1))
@@ -212,6 +220,9 @@ def _stand_in(seen: Boundary, patch: pytest.MonkeyPatch) -> None:
     record("media.index.of_retention")
     record("transfers.genesys_media_to_s3.s3_media")
     record("transfers.genesys_media_to_azure_blob.azure_media")
+    record("transfers.genesys_media_to_gcs.gcs_media")
+    for room in ("transfers.genesys_to_gcs", "transfers.genesys_media_to_gcs", "operators.finish_loads"):
+        patch.setattr(f"{PACKAGE}.{room}.gcs_bucket", lambda *given: given)
     for room in (
         "transfers.genesys_to_postgres",
         "transfers.genesys_entities_to_postgres",

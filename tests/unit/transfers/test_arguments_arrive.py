@@ -19,15 +19,19 @@ from airflow.sdk import BaseOperator
 from airflow_provider_genesys.contracts.contract import RECORDINGS
 from airflow_provider_genesys.operators.finish_loads import (
     GenesysFinishAzureBlobLoadsOperator,
+    GenesysFinishGCSLoadsOperator,
     GenesysFinishPostgresLoadsOperator,
     GenesysFinishS3LoadsOperator,
 )
 from airflow_provider_genesys.transfers.genesys_entities_to_azure_blob import GenesysEntitiesToAzureBlobOperator
+from airflow_provider_genesys.transfers.genesys_entities_to_gcs import GenesysEntitiesToGCSOperator
 from airflow_provider_genesys.transfers.genesys_entities_to_postgres import GenesysEntitiesToPostgresOperator
 from airflow_provider_genesys.transfers.genesys_entities_to_s3 import GenesysEntitiesToS3Operator
 from airflow_provider_genesys.transfers.genesys_media_to_azure_blob import GenesysRecordingMediaToAzureBlobOperator
+from airflow_provider_genesys.transfers.genesys_media_to_gcs import GenesysRecordingMediaToGCSOperator
 from airflow_provider_genesys.transfers.genesys_media_to_s3 import GenesysRecordingMediaToS3Operator
 from airflow_provider_genesys.transfers.genesys_to_azure_blob import GenesysExportToAzureBlobOperator
+from airflow_provider_genesys.transfers.genesys_to_gcs import GenesysExportToGCSOperator
 from airflow_provider_genesys.transfers.genesys_to_postgres import GenesysExportToPostgresOperator
 from airflow_provider_genesys.transfers.genesys_to_s3 import GenesysExportToS3Operator
 from airflow_provider_genesys.transfers.genesys_to_sqs import GenesysExportToSqsOperator
@@ -64,7 +68,8 @@ def raised(seen: Boundary) -> str:
 
 def of_sink(name: str) -> Callable[[Boundary], Any]:
     def look(seen: Boundary) -> Any:
-        sinks = ("PostgresSink", "SnapshotSink", "S3Sink", "AzureBlobSink", "s3_landing", "azure_landing")
+        sinks = ("PostgresSink", "SnapshotSink", "S3Sink", "AzureBlobSink", "GCSSink")
+        sinks += ("s3_landing", "azure_landing", "gcs_landing")
         (arguments,) = [arguments for called, arguments in seen.calls if called in sinks]
         return arguments[name]
 
@@ -185,6 +190,13 @@ AZURE: dict[str, Row] = {
     "wasb_conn_id": Row("mine", of_sink("container"), ("mine", "lake")),
 }
 
+GCS: dict[str, Row] = {
+    **OBJECTS,
+    "gcs_bucket": Row("mine", of_sink("bucket"), ("google_cloud_default", "mine")),
+    "gcs_prefix": Row("mine", of_sink("prefix")),
+    "gcp_conn_id": Row("mine", of_sink("bucket"), ("mine", "lake")),
+}
+
 
 def of_queue(name: str) -> Callable[[Boundary], Any]:
     return lambda seen: getattr(seen.of("SqsSink")["settings"], name)
@@ -250,6 +262,14 @@ MEDIA_AZURE: dict[str, Row] = {
     "wasb_conn_id": Row("mine", lambda seen: seen.of("azure_media")["container"][0]),
 }
 
+MEDIA_GCS: dict[str, Row] = {
+    **MEDIA,
+    "gcs_bucket": Row("mine", lambda seen: seen.of("gcs_media")["bucket"][1]),
+    "gcs_prefix": Row("mine", lambda seen: seen.of("gcs_media")["prefix"]),
+    "extra_args": Row({"metadata": {"a": "b"}}, lambda seen: seen.of("gcs_media")["extra_args"]),
+    "gcp_conn_id": Row("mine", lambda seen: seen.of("gcs_media")["bucket"][0]),
+}
+
 
 def request(name: str) -> Callable[[Boundary], Any]:
     return lambda seen: getattr(seen.of("create_export")["request"], name)
@@ -301,6 +321,12 @@ LISTED_IN_AZURE: dict[str, Row] = {
         "mine", lambda seen: (of_sink("container")(seen)[0], seen.of("open_folder")["conn_id"]), ("mine", "mine")
     ),
 }
+LISTED_IN_GCS: dict[str, Row] = {
+    "gcs_prefix": replace(LISTED_IN_S3["s3_prefix"]),
+    "gcp_conn_id": Row(
+        "mine", lambda seen: (of_sink("bucket")(seen)[0], seen.of("open_folder")["conn_id"]), ("mine", "mine")
+    ),
+}
 SNAPSHOTS: dict[str, Row] = {
     **POSTGRES,
     "deletes": Row("keep", lambda seen: of_sink("snapshots")(seen).deletes),
@@ -312,6 +338,7 @@ Table = tuple[type, dict[str, Any], dict[str, Row], set[str]]
 POSTGRES_PLACE: dict[str, Any] = {"table": "t"}
 S3_PLACE = {"s3_bucket": "lake", "s3_prefix": "raw"}
 AZURE_PLACE = {"container_name": "lake", "blob_prefix": "raw"}
+GCS_PLACE = {"gcs_bucket": "lake", "gcs_prefix": "raw"}
 QUEUES = {
     "queue_url": "https://sqs.us-east-1.amazonaws.com/1/records",
     "dead_letter_queue_url": "https://sqs.us-east-1.amazonaws.com/1/letters",
@@ -328,6 +355,15 @@ OPERATORS: list[Table] = [
     ),
     (GenesysExportToS3Operator, {**ONE, **S3_PLACE}, {**COMMON, **OF_ONE, **S3}, set()),
     (GenesysExportToAzureBlobOperator, {**ONE, **AZURE_PLACE}, {**COMMON, **OF_ONE, **AZURE}, set()),
+    (GenesysExportToGCSOperator, {**ONE, **GCS_PLACE}, {**COMMON, **OF_ONE, **GCS}, set()),
+    (GenesysRecordingMediaToGCSOperator, {**ONE, "gcs_bucket": "lake"}, {**COMMON, **OF_ONE, **MEDIA_GCS}, set()),
+    (
+        GenesysEntitiesToGCSOperator,
+        {**USERS, **GCS_PLACE},
+        {**LISTING, **GCS, **LISTED_IN_GCS},
+        {*NO_LISTING, "child_files"},
+    ),
+    (GenesysFinishGCSLoadsOperator, GCS_PLACE, {**FINISH, **GCS}, NO_EFFECT),
     (GenesysExportToSqsOperator, {**ONE, **QUEUES}, {**COMMON, **OF_ONE, **SQS}, set()),
     (GenesysRecordingMediaToS3Operator, {**ONE, "s3_bucket": "lake"}, {**COMMON, **OF_ONE, **MEDIA_S3}, set()),
     (
@@ -396,6 +432,7 @@ NOT_OF_BYTES = {"output_format", "child_files", "lists", "publish_to_iceberg"}
 LANDINGS: list[Table] = [
     (GenesysExportToS3Operator, {**RAW, **S3_PLACE}, {**LANDED, **S3}, NOT_OF_BYTES),
     (GenesysExportToAzureBlobOperator, {**RAW, **AZURE_PLACE}, {**LANDED, **AZURE}, NOT_OF_BYTES),
+    (GenesysExportToGCSOperator, {**RAW, **GCS_PLACE}, {**LANDED, **GCS}, NOT_OF_BYTES),
 ]
 
 

@@ -1,0 +1,123 @@
+"""Load an export into Google Cloud Storage."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_genesys.hooks.gcs import gcs_bucket
+from airflow_provider_genesys.hooks.object_store import letters_of
+from airflow_provider_genesys.tasks.rendered import required, words
+from airflow_provider_genesys.transfers.loader import ExportLoader
+from airflow_provider_genesys.transfers.object_store import GenesysExportToObjectStoreOperator, OutputFormat
+
+if TYPE_CHECKING:
+    from airflow_provider_genesys.pipeline.certificate import Certificate
+    from airflow_provider_genesys.pipeline.sink import Sink
+    from airflow_provider_genesys.sinks.objects.raw_landing import RawLanding
+
+
+class GCSLoader(ExportLoader):
+    """Loads into a bucket; parameters as for :class:`GenesysExportToGCSOperator`, except ``handle``."""
+
+    template_fields: Sequence[str] = (
+        *ExportLoader.template_fields,
+        "gcs_bucket",
+        "gcs_prefix",
+        "lists",
+        "gcp_conn_id",
+    )
+
+    def __init__(
+        self,
+        *,
+        gcs_bucket: str,
+        gcs_prefix: str,
+        output_format: OutputFormat = "ndjson.gz",
+        part_size: int = 64 * 1024 * 1024,
+        child_files: bool = True,
+        partition_format: str = "dt=%Y-%m-%d",
+        lists: Sequence[str] = (),
+        extra_args: dict[str, Any] | None = None,
+        gcp_conn_id: str = "google_cloud_default",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.gcs_bucket = gcs_bucket
+        self.gcs_prefix = gcs_prefix
+        self.output_format = output_format
+        self.part_size = part_size
+        self.child_files = child_files
+        self.partition_format = partition_format
+        self.lists = lists
+        self.extra_args = extra_args
+        self.gcp_conn_id = gcp_conn_id
+
+    def make_sink(self) -> Sink:
+        """Return the sink, not opened."""
+        from airflow_provider_genesys.sinks.gcs import GCSSink
+
+        return GCSSink(
+            self._bucket,
+            self.prefix(),
+            output_format=self.output_format,  # type: ignore[arg-type]  # raw: make_landing
+            part_size=self.part_size,
+            child_files=self.child_files,
+            partition_format=self.partition_format,
+            dead_letter_raw=self.dead_letter_raw,
+            encrypt=self.encrypt,
+            lists=words(self.lists, "lists", ()),
+            extra_args=self.extra_args or {},
+        )
+
+    def _bucket(self) -> Any:
+        return gcs_bucket(self.gcp_conn_id, required(self.gcs_bucket, "gcs_bucket"))
+
+    def letters_at(self, certificate: Certificate) -> str:
+        """Return the URL of their folder."""
+        return letters_of(certificate.location, self.prefix())
+
+    def prefix(self) -> str:
+        """Return what every key begins with."""
+        return str(required(self.gcs_prefix, "gcs_prefix"))
+
+
+class GenesysExportToGCSOperator(GCSLoader, GenesysExportToObjectStoreOperator):
+    """Load an export into Google Cloud Storage, as NDJSON or Parquet in parts, or as the unchanged archive.
+
+    A manifest is written last; only what it lists belongs to the load. See ``docs/gcs.md`` for the layout and
+    the rights it needs. The extra ``google`` has to be installed.
+
+    For the other parameters see :class:`.base.GenesysExportTransferOperator`.
+
+    :param gcs_bucket: name of the bucket, which exists. (templated)
+    :param gcs_prefix: what every object's name begins with. (templated)
+    :param output_format: ``ndjson.gz``, ``ndjson`` or ``parquet`` (which needs the extra ``parquet``); or ``raw`` for
+        the unchanged archive in one object, which the loading operators can load later.
+    :param part_size: approximate bytes of unpacked archive per object; with ``raw``, bytes of the archive between two
+        checkpoints.
+    :param child_files: write the contract's children (of a conversation: participants, sessions, segments, metrics) to
+        separate files, below ``<prefix>_<child>``.
+    :param partition_format: name of the partition below the prefix: ``name=value`` in strftime's letters, from the
+        window's start in UTC, e.g. ``year=%Y/month=%m/day=%d``. A window that was loaded before keeps its partition.
+    :param lists: warehouses that get a list of exactly the load's objects, beside the manifest: ``bigquery``,
+        ``snowflake``. See ``docs/warehouses.md``. (templated)
+    :param extra_args: settings for each object that is written: ``storage_class``, ``kms_key_name``, ``metadata``,
+        ``predefined_acl``.
+    :param gcp_conn_id: the Google connection. (templated)
+    """
+
+    template_fields: Sequence[str] = ("handle", *GCSLoader.template_fields)
+
+    def make_landing(self) -> RawLanding:
+        """Return the landing of a raw archive, not opened."""
+        from airflow_provider_genesys.sinks.gcs import gcs_landing
+
+        return gcs_landing(
+            self._bucket,
+            required(self.gcs_prefix, "gcs_prefix"),
+            cipher=lambda: self.hook.cipher("upload session"),
+            part_size=self.part_size,
+            partition_format=self.partition_format,
+            extra_args=self.extra_args or {},
+        )
