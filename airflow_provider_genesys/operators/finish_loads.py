@@ -256,7 +256,7 @@ class GenesysFinishGCSLoadsOperator(GenesysFinishLoadsOperator, GCSLoader):
 
     def unfinished_loads(self) -> list[LoadFacts]:
         """Return the loads that the ledgers below the prefix have as begun."""
-        from airflow_provider_genesys.sinks.objects.unfinished import unfinished_loads
+        from airflow_provider_genesys.sinks.objects.ledger import unfinished_loads
         from airflow_provider_genesys.stores.gcs import GCSStore
 
         _check_rows(self.output_format)
