@@ -194,14 +194,18 @@ function draw(loads) {
       title: label,
       width: Math.max(320, at("chart").clientWidth),
       height: 260,
+      padding: [null, 40, null, null], // room for the last date
       tzDate: (ts) => uPlot.tzDate(new Date(ts * 1000), "Etc/UTC"),
       scales: {
         // uPlot would draw a single window at the edge of three years.
         x: { range: (_, first, last) => (times.length === 1 ? [first - 3 * 86400, first + 3 * 86400] : [first, last]) },
         y: { range: (_, least, most) => [Math.min(0, least), most || 1] },
       },
-      axes: [axis, { ...axis, size: 80 }],
-      series: [{}, ...series],
+      axes: [
+        { ...axis, values: "{YYYY}-{MM}-{DD}", space: 100, incrs: [1, 2, 7, 14, 28, 91, 182, 364].map((days) => days * 86400) },
+        { ...axis, size: 80 },
+      ],
+      series: [{ label: "Window", value: "{YYYY}-{MM}-{DD} {HH}:{mm}" }, ...series],
     },
     [times, ...lines],
     at("chart"),
