@@ -3,83 +3,54 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
+from airflow_provider_genesys.exceptions import ConfigurationError
 from airflow_provider_genesys.hooks.gcs import gcs_bucket
-from airflow_provider_genesys.hooks.object_store import letters_of
-from airflow_provider_genesys.tasks.rendered import required, words
-from airflow_provider_genesys.transfers.loader import ExportLoader
-from airflow_provider_genesys.transfers.object_store import GenesysExportToObjectStoreOperator, OutputFormat
+from airflow_provider_genesys.tasks.rendered import required
+from airflow_provider_genesys.transfers.object_store import GenesysExportToObjectStoreOperator, ObjectStoreLoader
 
 if TYPE_CHECKING:
-    from airflow_provider_genesys.pipeline.certificate import Certificate
     from airflow_provider_genesys.pipeline.sink import Sink
     from airflow_provider_genesys.sinks.objects.raw_landing import RawLanding
 
 
-class GCSLoader(ExportLoader):
+class GCSLoader(ObjectStoreLoader):
     """Loads into a bucket; parameters as for :class:`GenesysExportToGCSOperator`, except ``handle``."""
 
     template_fields: Sequence[str] = (
-        *ExportLoader.template_fields,
+        *ObjectStoreLoader.template_fields,
         "gcs_bucket",
         "gcs_prefix",
-        "lists",
         "gcp_conn_id",
     )
+    prefix_argument: ClassVar[str] = "gcs_prefix"
 
     def __init__(
         self,
         *,
         gcs_bucket: str,
         gcs_prefix: str,
-        output_format: OutputFormat = "ndjson.gz",
-        part_size: int = 64 * 1024 * 1024,
-        child_files: bool = True,
-        partition_format: str = "dt=%Y-%m-%d",
-        lists: Sequence[str] = (),
-        extra_args: dict[str, Any] | None = None,
         gcp_conn_id: str = "google_cloud_default",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.gcs_bucket = gcs_bucket
         self.gcs_prefix = gcs_prefix
-        self.output_format = output_format
-        self.part_size = part_size
-        self.child_files = child_files
-        self.partition_format = partition_format
-        self.lists = lists
-        self.extra_args = extra_args
         self.gcp_conn_id = gcp_conn_id
+        if self.publish_to_iceberg is not None:
+            raise ConfigurationError(
+                "publish_to_iceberg is for loads into S3 and Azure Blob. Leave it out, or load into one of those."
+            )
 
     def make_sink(self) -> Sink:
         """Return the sink, not opened."""
         from airflow_provider_genesys.sinks.gcs import GCSSink
 
-        return GCSSink(
-            self._bucket,
-            self.prefix(),
-            output_format=self.output_format,  # type: ignore[arg-type]  # raw: make_landing
-            part_size=self.part_size,
-            child_files=self.child_files,
-            partition_format=self.partition_format,
-            dead_letter_raw=self.dead_letter_raw,
-            encrypt=self.encrypt,
-            lists=words(self.lists, "lists", ()),
-            extra_args=self.extra_args or {},
-        )
+        return GCSSink(self._bucket, self.prefix(), **self.row_settings())
 
     def _bucket(self) -> Any:
         return gcs_bucket(self.gcp_conn_id, required(self.gcs_bucket, "gcs_bucket"))
-
-    def letters_at(self, certificate: Certificate) -> str:
-        """Return the URL of their folder."""
-        return letters_of(certificate.location, self.prefix())
-
-    def prefix(self) -> str:
-        """Return what every key begins with."""
-        return str(required(self.gcs_prefix, "gcs_prefix"))
 
 
 class GenesysExportToGCSOperator(GCSLoader, GenesysExportToObjectStoreOperator):

@@ -173,7 +173,7 @@ def _begun(seen: Boundary, patch: pytest.MonkeyPatch, task: Any) -> None:
     )
     patch.setattr(f"{PACKAGE}.operators.finish_loads._has_failed", lambda *_: True)
     for sink in ("postgres", "objects"):
-        name = f"{PACKAGE}.sinks.{sink}.unfinished.unfinished_loads"
+        name = f"{PACKAGE}.sinks.{sink}.ledger.unfinished_loads"
         patch.setattr(name, seen.record("unfinished_loads", _imported(name), lambda **_: [begun]))
 
 

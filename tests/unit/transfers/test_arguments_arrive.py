@@ -191,7 +191,7 @@ AZURE: dict[str, Row] = {
 }
 
 GCS: dict[str, Row] = {
-    **OBJECTS,
+    **{name: row for name, row in OBJECTS.items() if name != "publish_to_iceberg"},
     "gcs_bucket": Row("mine", of_sink("bucket"), ("google_cloud_default", "mine")),
     "gcs_prefix": Row("mine", of_sink("prefix")),
     "gcp_conn_id": Row("mine", of_sink("bucket"), ("mine", "lake")),
@@ -355,15 +355,15 @@ OPERATORS: list[Table] = [
     ),
     (GenesysExportToS3Operator, {**ONE, **S3_PLACE}, {**COMMON, **OF_ONE, **S3}, set()),
     (GenesysExportToAzureBlobOperator, {**ONE, **AZURE_PLACE}, {**COMMON, **OF_ONE, **AZURE}, set()),
-    (GenesysExportToGCSOperator, {**ONE, **GCS_PLACE}, {**COMMON, **OF_ONE, **GCS}, set()),
+    (GenesysExportToGCSOperator, {**ONE, **GCS_PLACE}, {**COMMON, **OF_ONE, **GCS}, {"publish_to_iceberg"}),
     (GenesysRecordingMediaToGCSOperator, {**ONE, "gcs_bucket": "lake"}, {**COMMON, **OF_ONE, **MEDIA_GCS}, set()),
     (
         GenesysEntitiesToGCSOperator,
         {**USERS, **GCS_PLACE},
         {**LISTING, **GCS, **LISTED_IN_GCS},
-        {*NO_LISTING, "child_files"},
+        {*NO_LISTING, "child_files", "publish_to_iceberg"},
     ),
-    (GenesysFinishGCSLoadsOperator, GCS_PLACE, {**FINISH, **GCS}, NO_EFFECT),
+    (GenesysFinishGCSLoadsOperator, GCS_PLACE, {**FINISH, **GCS}, {*NO_EFFECT, "publish_to_iceberg"}),
     (GenesysExportToSqsOperator, {**ONE, **QUEUES}, {**COMMON, **OF_ONE, **SQS}, set()),
     (GenesysRecordingMediaToS3Operator, {**ONE, "s3_bucket": "lake"}, {**COMMON, **OF_ONE, **MEDIA_S3}, set()),
     (
