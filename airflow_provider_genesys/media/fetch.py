@@ -65,8 +65,8 @@ class _Wanted:
     """Why its media is not asked for."""
 
 
-_Outcome = tuple[memoryview, RecordError | None]
-"""The record of a recording, and the error if it is rejected."""
+_Outcome = tuple[memoryview, RecordError | None, int]
+"""The record of a recording, the error if it is rejected, and how many bytes were fetched for it."""
 
 
 @dataclass(frozen=True)
@@ -121,9 +121,10 @@ class Media:
             following = (job, ready.cursor)
             self._ahead = {following: self._preparing.submit(self._prepare, *following)}
         outcomes = [outcome.result() for outcome in ready.outcomes]
-        refused = {place: error for place, (_, error) in enumerate(outcomes) if error}
+        refused = {place: error for place, (_, error, _) in enumerate(outcomes) if error}
         _check_outage(list(refused.values()), len(outcomes))
-        return Page(ready.ids, [record for record, _ in outcomes], ready.cursor, refused=refused)
+        records, fetched = [record for record, _, _ in outcomes], sum(size for _, _, size in outcomes)
+        return Page(ready.ids, records, ready.cursor, refused=refused, media_bytes=fetched)
 
     def close(self) -> None:
         """Stop all downloads."""
@@ -167,13 +168,14 @@ class Media:
 
     def _outcome(self, wanted: _Wanted) -> _Outcome:
         if isinstance(wanted.metadata, BrokenMetadata):
-            return memoryview(wanted.metadata.raw), wanted.refused
+            return memoryview(wanted.metadata.raw), wanted.refused, 0
         try:
             record, error = {**wanted.metadata, **_described(self._files(wanted))}, None
         except RecordError as refusal:
             said = next((result.error for result in wanted.results if result.error), None)
             record, error = {**wanted.metadata, **({"errorMsg": said} if said else {})}, refusal
-        return memoryview(msgspec.json.encode(record)), error
+        fetched = 0 if error or wanted.kept else record["mediaBytes"]
+        return memoryview(msgspec.json.encode(record)), error, fetched
 
     def _files(self, wanted: _Wanted) -> list[MediaFile]:
         if wanted.refused:

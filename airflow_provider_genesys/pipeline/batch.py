@@ -84,6 +84,8 @@ class Batcher:
             position=place.position,
             proof=place.proof,
             source=place.identity,
+            read_share=place.share,
+            media_bytes=self.last.media_bytes + place.media_bytes,
         )
         return Batch(
             rows=rows.rows,

@@ -73,12 +73,27 @@ class Checkpoint:
     max_timestamp: str | None = None
     last_record_id: str | None = None
     committed_at: str | None = None
+    read_share: float | None = None
+    """See :attr:`.position.Place.share`."""
+    media_bytes: int = 0
+    """Bytes of media that were fetched for the records so far."""
     fence: int = 0
     version: int = VERSION
 
     def to_json(self) -> str:
         """Serialise, with the version of the format."""
         return msgspec.json.encode(self).decode()
+
+    def share(self, expected: object = None) -> float | None:
+        """Return what part of the source is read, 0 to 1; None if that is not known.
+
+        :param expected: how many records Genesys reports, if it does.
+        """
+        position, length, listing = self.position, self.source.length, self.source.listing
+        if length and not position.page and position.packing in ("plain", None):
+            return min(max(position.record_offset, position.source_offset) / length, 1.0)
+        records = expected if isinstance(expected, int) else listing and listing.total
+        return min(self.counts.read / records, 1.0) if records else self.read_share
 
     def at(self, now: datetime, counts: Counts, *, where: str) -> Checkpoint:
         """Return this checkpoint committed at ``now`` with the account ``counts``, which must close."""

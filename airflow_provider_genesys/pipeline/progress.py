@@ -22,9 +22,11 @@ class Progress:
     The first line comes after a second, so that a person soon sees that it runs; later ones every 5 seconds.
 
     :param start: the checkpoint that the attempt continues from.
+    :param expected: how many records Genesys reports; None if it does not.
     """
 
-    def __init__(self, start: Checkpoint) -> None:
+    def __init__(self, start: Checkpoint, expected: int | None = None) -> None:
+        self._expected = expected
         self._began = self._logged = time.monotonic()
         self.started_at = datetime.now(timezone.utc).isoformat()
         """The same moment, ISO 8601."""
@@ -45,7 +47,7 @@ class Progress:
     def line(self, checkpoint: Checkpoint) -> str:
         """Return the line for ``checkpoint``."""
         seconds = max(self.seconds, 1e-9)
-        done = checkpoint.position.record_offset - self._start.position.record_offset
+        done = _bytes(checkpoint) - _bytes(self._start)
         records = checkpoint.counts.read - self._start.counts.read
         parts = [
             f"{checkpoint.counts.read:,} records",
@@ -54,12 +56,18 @@ class Progress:
             f"{records / seconds:,.0f} records/s",
             f"peak memory {peak_memory_mb():.0f} MB",
         ]
-        length = checkpoint.source.length
-        if length and checkpoint.position.packing == "plain":
-            left = length - checkpoint.position.record_offset
-            parts.insert(0, f"{100 * checkpoint.position.record_offset / length:.0f} % of {length / 1e6:,.1f} MB")
-            parts.append(f"{left / max(done / seconds, 1):.0f} s left")
+        share, before = (one.share(self._expected) for one in (checkpoint, self._start))
+        if share is not None:
+            length = checkpoint.source.length
+            parts.insert(0, f"{100 * share:.0f} %{f' of {length / 1e6:,.1f} MB' if length else ''}")
+            gained = share - (before or 0.0)
+            if gained > 0:
+                parts.append(f"{seconds * (1 - share) / gained:.0f} s left")
         return f"Export {checkpoint.export_id}: {', '.join(parts)}"
+
+
+def _bytes(checkpoint: Checkpoint) -> int:
+    return checkpoint.position.record_offset + checkpoint.media_bytes
 
 
 Phase = Literal["source", "contract", "sink"]

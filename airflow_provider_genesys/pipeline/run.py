@@ -118,7 +118,7 @@ def _load(
     options: Options,
     watch: Callable[[Checkpoint], None],
 ) -> Certificate:
-    batcher, progress = Batcher(load, start, options.pii_key), Progress(start)
+    batcher, progress = Batcher(load, start, options.pii_key), Progress(start, options.completeness.reported)
     budget = Budget(options.max_dead_letters, options.max_dead_letter_ratio)
     memory = MemoryLimit(options.max_memory_mb)
     phases = Phases()

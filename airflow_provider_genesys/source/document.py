@@ -163,7 +163,8 @@ class Document:
         before = self._tail
         entries = self._unpacked.entries(part.start - len(before))
         start = Position(part.start, packing=self._unpacked.packing, shape=part.shape, opener=opener)
-        ends = _Ends(start, before, part.data, part.end, entries, self.identity)
+        share = self._unpacked.share(part.end, self.identity.length)
+        ends = _Ends(start, before, part.data, part.end, entries, self.identity, share)
         self._tail = ends.tail(part.end)
         return ends
 
@@ -194,13 +195,15 @@ class _Ends:
     end: int
     entries: Entries | None
     identity: Identity
+    share: float | None
+    """What part of a packed archive is before ``end``."""
 
     def at(self, end: int) -> Place:
         """Return the place just after the record that ends at ``end``."""
         tail = self.tail(end)
         source_offset, entry_offset = self._entry(end - len(tail))
         position = replace(self.start, record_offset=end, source_offset=source_offset, entry_offset=entry_offset)
-        return Place(position, Proof.of(tail), self.identity)
+        return Place(position, Proof.of(tail), self.identity, self.share)
 
     def tail(self, end: int) -> bytes:
         """Return the bytes just before ``end``, as many as a proof covers."""

@@ -138,7 +138,9 @@ class Pages:
             part = self._slice(page, index, until)
             ended = until == len(page.records)
             place = behind if ended else replace(self._place, index=until, digest=_short(running))
-            ends = _Ends(self._place, index, page.ids, part, place, self.identity)
+            fetched = page.media_bytes if ended else 0
+            share = place.job / self._jobs if self._jobs > 1 else None
+            ends = _Ends(self._place, index, page.ids, part, place, self.identity, share, fetched)
             self._position = Position(part.end, shape="array", page=place)
             yield replace(part, places=ends)
             index = until
@@ -192,10 +194,14 @@ class _Ends:
     last: PagePlace
     """The place after the slice."""
     identity: Identity
+    share: float | None
+    """What part of the export's jobs is before that place."""
+    media_bytes: int
 
     def at(self, end: int) -> Place:
         """Return the place just after the record that ends at ``end``. A :class:`PagePlace` has its own proof."""
-        return Place(Position(end, shape="array", page=self._page(end)), Proof(), self.identity)
+        position = Position(end, shape="array", page=self._page(end))
+        return Place(position, Proof(), self.identity, self.share, self.media_bytes if end == self.part.end else 0)
 
     def _page(self, end: int) -> PagePlace:
         if end == self.part.end:

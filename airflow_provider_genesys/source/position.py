@@ -101,6 +101,10 @@ class Place:
     """Proof of the bytes just before it."""
     identity: Identity
     """What is known of the source so far."""
+    share: float | None = None
+    """What part of a packed archive, or of an export's jobs, is before it, 0 to 1; None if that is not known."""
+    media_bytes: int = 0
+    """Bytes of media that were fetched for the records since the place before."""
 
 
 class Start(Protocol):

@@ -90,7 +90,7 @@ class CheckpointMirror:
 
     def _readable(self, checkpoint: Checkpoint) -> dict[str, Any]:
         """Return the facts that people look for first; None for an unknown one."""
-        read, fraction = checkpoint.counts.read, self._fraction(checkpoint)
+        read, fraction = checkpoint.counts.read, checkpoint.share(self._expected)
         began = self._began = self._began or (time.monotonic(), read, fraction or 0.0)
         seconds = time.monotonic() - began[0]
         gained = (fraction or 0.0) - began[2]
@@ -100,13 +100,6 @@ class CheckpointMirror:
             "per_second": round((read - began[1]) / seconds) if seconds >= 1 else None,
             "seconds_left": round(seconds * (1 - fraction) / gained) if fraction and gained > 0 else None,
         }
-
-    def _fraction(self, checkpoint: Checkpoint) -> float | None:
-        """Return which part is done: of the bytes of a plain archive; of the records, where Genesys says how many."""
-        length, expected = checkpoint.source.length, self._expected
-        if length and checkpoint.position.packing == "plain" and not checkpoint.position.page:
-            return min(checkpoint.position.record_offset / length, 1.0)
-        return min(checkpoint.counts.read / expected, 1.0) if isinstance(expected, int) and expected > 0 else None
 
     def _failed(self, error: SinkError, start: int, end: int) -> dict[str, Any]:
         """Return what is shown of a failed batch: not the message, which may quote a row."""

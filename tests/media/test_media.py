@@ -131,6 +131,14 @@ def test_every_file_is_stored_with_its_digest_and_found_again(scene: Scenes) -> 
     assert (at.fetched(), len(at.genesys.media.batches)) == (12, batches)
 
 
+def test_a_page_says_how_many_bytes_of_media_were_fetched_for_it(scene: Scenes) -> None:
+    at = scene()
+    pages = at.pages(IDS[:4])
+    sizes = [msgspec.json.decode(record)["mediaBytes"] for page in pages for record in page.records]
+    assert sum(page.media_bytes for page in pages) == sum(sizes) > 0
+    assert sum(page.media_bytes for page in at.pages(IDS[:4])) == 0  # they are there
+
+
 def test_files_come_over_connections_that_are_kept(scene: Scenes, monkeypatch: pytest.MonkeyPatch) -> None:
     at, opened, connect = scene(), [], socket.create_connection
 

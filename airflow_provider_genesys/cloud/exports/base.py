@@ -241,6 +241,7 @@ class Page:
     :param available_until: time up to which Genesys has all data (aware); None if it does not say.
     :param refused: by place in the page, the error of a record that reports a failure. Such records are rejected.
     :param listing: for a page of a listing, how reliable its pages are so far.
+    :param media_bytes: bytes of media that were fetched for its records.
     """
 
     ids: list[str]
@@ -249,6 +250,7 @@ class Page:
     available_until: datetime | None = None
     refused: Mapping[int, RecordError] = field(default_factory=dict)
     listing: Walk | None = None
+    media_bytes: int = 0
 
     def __post_init__(self) -> None:
         check_cursor(self.cursor)

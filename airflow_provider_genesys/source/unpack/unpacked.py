@@ -80,6 +80,7 @@ class Unpacked:
         self._where = where
         self._entries = deque([(source_offset, entry_offset)])
         self._offset = entry_offset  # end of the unpacked bytes that were yielded
+        self._used = source_offset  # end of the packed bytes that became them
         self.packing = packing
         self.seams: deque[int] = deque()
         """Offsets where one document ends and another begins. Each is added before the first byte after it comes."""
@@ -107,6 +108,17 @@ class Unpacked:
         while len(self._entries) > 1 and self._entries[1][1] <= offset:
             self._entries.popleft()
         return tuple(self._entries)
+
+    def share(self, offset: int, length: int | None) -> float | None:
+        """Return what part of a packed archive of ``length`` bytes is before the unpacked byte ``offset``.
+
+        What is read ahead counts in proportion.
+
+        :return: 0 to 1; None if that is not known, or the archive is plain.
+        """
+        if self.packing == "plain" or not length or not self._offset:
+            return None
+        return min(self._used / length * offset / self._offset, 1.0)
 
     def _recognised(self) -> Iterator[bytes]:
         head = b""
@@ -141,6 +153,7 @@ class Unpacked:
                     piece = packed.used(*member.unpack(b"" if keeps else packed.given()))
                     if piece:
                         self._offset += len(piece)
+                        self._used = packed.offset
                         self._check_swelling(packed.received)
                         yield piece
                     keeps = member.more and packed.all_used

@@ -15,7 +15,8 @@ from airflow_provider_genesys.exceptions import (
     SinkUnavailableError,
 )
 from airflow_provider_genesys.operators.verify import compare
-from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
+from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, Counts
+from airflow_provider_genesys.source.position import Identity, Position
 from airflow_provider_genesys.tasks import checkpoint_mirror
 from airflow_provider_genesys.tasks.checkpoint_mirror import CheckpointMirror
 from airflow_provider_genesys.tasks.handle import read_handle
@@ -115,9 +116,7 @@ def test_of_pages_and_packed_archives_the_number_of_records_says_how_far_it_is(r
     ti = Ti()
     with CheckpointMirror({"ti": ti}) as mirror:  # type: ignore[typeddict-item]
         mirror.show({"records": records})
-        packed = checkpoint(60)
-        packed.position.packing = "gzip"
-        mirror.committed(packed)
+        mirror.committed(checkpoint(60, "gzip"))
     assert ti.pushed["checkpoint"]["percent"] == percent
 
 
@@ -142,11 +141,14 @@ def test_the_mirror_shows_which_bytes_a_sink_did_not_take(kind: type[SinkError],
     assert value["failed"] == {"export_id": "e", "start": 30, "end": 50, "error": kind.__name__, "code": "55P03"}
 
 
-def checkpoint(read: int) -> Any:
-    return SimpleNamespace(
-        position=SimpleNamespace(record_offset=10 * read, page=None, packing="plain"),
-        source=SimpleNamespace(length=1_000),
-        counts=SimpleNamespace(read=read),
+def checkpoint(read: int, packing: Any = "plain") -> Checkpoint:
+    return Checkpoint(
+        "load",
+        "e",
+        "2026-11-23T00:00:00+00:00",
+        position=Position(10 * read, 10 * read, 10 * read, packing),
+        source=Identity(1_000),
+        counts=Counts(read, read),
         last_record_id="r",
         committed_at="now",
     )
