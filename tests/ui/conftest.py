@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from tests.support.airflow_home import HOME, airflow_db, run_dag, xcoms
+from tests.support.airflow_home import HOME, airflow_db, run_dag
 
 # isort: split
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -26,10 +28,12 @@ from airflow_provider_genesys.operators.export import GenesysCreateExportOperato
 from airflow_provider_genesys.operators.reconcile import GenesysReconcileOperator
 from airflow_provider_genesys.sensors.export import GenesysExportSensor
 from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
+from airflow_provider_genesys.testing.fault_proxy import Fault, FaultProxy
 from airflow_provider_genesys.testing.services import PostgresServer, S3Server, free_port
 from airflow_provider_genesys.transfers.genesys_to_postgres import GenesysExportToPostgresOperator
 from tests.support.narrow_rights import GUEST, HIDDEN
 from tests.support.shipped_dag import shipped_dag
+from tests.support.watching import until
 
 __all__ = ["airflow_db"]
 
@@ -46,14 +50,17 @@ def loads(postgres: PostgresServer, s3: S3Server, airflow_db: Path) -> Iterator[
     dsn = postgres.create_database("ui")
     bucket = s3.create_bucket(f"ui-{os.getpid()}")
     connections = {"POSTGRES_DEFAULT": {**postgres.connection(), "schema": "ui"}, "AWS_DEFAULT": s3.connection()}
-    with pytest.MonkeyPatch.context() as patch, FakeGenesys(records=2_000, broken=6, seed=11) as genesys:
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        FakeGenesys(records=2_000, broken=6, seed=11) as genesys,
+        FaultProxy(genesys.url) as proxy,
+    ):
         genesys.conversations = 40
-        for name, connection in {**connections, "GENESYS_DEFAULT": genesys.connection()}.items():
+        for name, connection in {**connections, "GENESYS_DEFAULT": {**genesys.connection(), "host": proxy.url}}.items():
             patch.setenv(f"AIRFLOW_CONN_{name}", json.dumps(connection))
         for day in (0, 1, 2, 4):
             recordings(FIRST + timedelta(days=day), bucket)
         recordings(FIRST + timedelta(days=5), bucket, max_dead_letters=0)
-        at_work = recordings(FIRST + timedelta(days=6), bucket)
         details(FIRST), details(FIRST + timedelta(days=1))
         with psycopg.connect(dsn) as connection:
             connection.execute(
@@ -61,8 +68,10 @@ def loads(postgres: PostgresServer, s3: S3Server, airflow_db: Path) -> Iterator[
             )
         details(FIRST, again=True), details(FIRST + timedelta(days=1), again=True)
         details(FIRST, dag_id=HIDDEN, table="hidden")
-        interrupt(at_work, "load_into_postgres")
-        yield
+        genesys.records, genesys.broken = 40_000, 0
+        proxy.plan(Fault(rate=30_000), forever=True, path="/archive/")
+        with at_work(FIRST + timedelta(days=6), bucket):
+            yield
 
 
 def forget_runs() -> None:
@@ -103,18 +112,48 @@ def details(day: datetime, *, dag_id: str = DETAILS, table: str = "details", aga
     return run_dag(dag, due, run_after=due)
 
 
-def interrupt(run: Any, task: str) -> None:
-    """Make a load look as it does while it runs: dag.test() cannot be looked at half-way."""
+AT_WORK = """
+import sys
+from datetime import datetime
+
+from tests.support.shipped_dag import shipped_dag
+
+dag, due = shipped_dag(sys.argv[1]), datetime.fromisoformat(sys.argv[2])
+dag.get_task("load_into_postgres").batch_size = 20
+dag.test(logical_date=due, run_after=due, run_conf={"s3_bucket": sys.argv[3]})
+"""
+
+
+@contextmanager
+def at_work(day: datetime, bucket: str) -> Iterator[None]:
+    """Run the shipped DAG for one day in a process of its own, and go on when its load shows progress; end it after."""
+    arguments = (RECORDINGS, (day + timedelta(days=1)).isoformat(), bucket)
+    with (HOME / "at-work.log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-c", AT_WORK, *arguments],
+            env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    try:
+        until(shows_progress, seconds=200, what="a running load's progress")
+        yield
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait(30)
+
+
+def shows_progress() -> bool:
     from airflow.models.taskinstance import TaskInstance
     from airflow.models.xcom import XComModel
     from airflow.utils.session import create_session
-    from sqlalchemy import delete, update
+    from sqlalchemy import select
 
-    assert xcoms(run, task)["checkpoint"]["record_index"]
-    here = {"dag_id": run.dag_id, "run_id": run.run_id, "task_id": task}
+    same = (XComModel.run_id == TaskInstance.run_id) & (XComModel.task_id == TaskInstance.task_id)
+    running = select(XComModel.run_id).join(TaskInstance, same)
     with create_session() as session:
-        session.execute(update(TaskInstance).filter_by(**here).values(state="running", end_date=None))
-        session.execute(delete(XComModel).filter_by(**here, key="return_value"))
+        return bool(session.scalar(running.where(XComModel.key == "checkpoint", TaskInstance.state == "running")))
 
 
 @pytest.fixture(scope="session")
