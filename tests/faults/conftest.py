@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
-from airflow_provider_genesys.testing.services import AzuriteServer, PostgresServer, S3Server
+from airflow_provider_genesys.testing.services import AzuriteServer, GCSServer, PostgresServer, S3Server
 from tests.faults.crash_scene import Loader, Places, loader
 
 _numbers = itertools.count()
@@ -22,14 +22,19 @@ def running() -> Iterator[tuple[FakeGenesys, Loader]]:
 
 @pytest.fixture(scope="module")
 def places(
-    postgres: PostgresServer, s3: S3Server, azurite: AzuriteServer, tmp_path_factory: pytest.TempPathFactory
+    postgres: PostgresServer,
+    s3: S3Server,
+    azurite: AzuriteServer,
+    gcs: GCSServer,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Places:
     name = f"crashes-{next(_numbers)}"
     return Places(
         postgres.create_database(name.replace("-", "_")),
         s3,
-        s3.create_bucket(name),
+        s3.create_bucket(gcs.create_bucket(name)),
         tmp_path_factory.mktemp(name),
         azurite,
         azurite.create_container(name),
+        gcs,
     )

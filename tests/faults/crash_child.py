@@ -44,6 +44,7 @@ from airflow_provider_genesys.pipeline.land import land
 from airflow_provider_genesys.pipeline.load import Load
 from airflow_provider_genesys.pipeline.sink import Sink
 from airflow_provider_genesys.sinks.azure_blob import AzureBlobSink, azure_landing
+from airflow_provider_genesys.sinks.gcs import GCSSink, gcs_landing
 from airflow_provider_genesys.sinks.local import LocalSink, local_landing
 from airflow_provider_genesys.sinks.objects.publish import Publisher
 from airflow_provider_genesys.sinks.objects.raw_landing import RawLanding
@@ -60,8 +61,11 @@ from airflow_provider_genesys.source.read_ahead import Handover
 from airflow_provider_genesys.stores import piece_writer
 from airflow_provider_genesys.stores.azure_blob import AzureStore
 from airflow_provider_genesys.stores.base import ObjectStore
+from airflow_provider_genesys.stores.gcs import GCSStore
 from airflow_provider_genesys.stores.s3 import S3Store
 from airflow_provider_genesys.testing.services.azure import connection_string
+from airflow_provider_genesys.testing.services.gcs import client_for as gcs_client
+from tests.sinks.gcs import CIPHER
 from tests.sinks.lake import client_for
 from tests.sinks.queues import sqs_client
 
@@ -71,6 +75,7 @@ LONGEST = 60.0
 
 
 def main() -> None:
+    gcs_client("http://127.0.0.1:9")  # it is imported once, too
     client_for("http://127.0.0.1:9")  # botocore reads its descriptions once for all forks
     for service in ("sqs", "dynamodb"):
         sqs_client("http://127.0.0.1:9", service)
@@ -200,6 +205,8 @@ def load(job: dict[str, Any]) -> Any:
 
 
 def media_in(place: dict[str, Any], bucket: str) -> ObjectStore:
+    if "gcs_url" in place:
+        return GCSStore(gcs_client(place["gcs_url"]).bucket(bucket))
     if "account_url" in place:
         account = BlobServiceClient.from_connection_string(connection_string(place["account_url"]))
         return AzureStore(account.get_container_client(bucket))
@@ -254,6 +261,21 @@ def azure(place: dict[str, Any]) -> Sink:
     )
 
 
+def gcs(place: dict[str, Any]) -> Sink:
+    return GCSSink(
+        lambda: gcs_client(place["gcs_url"]).bucket(place["bucket"]),
+        place["prefix"],
+        output_format=place["output_format"],
+        part_size=place["part_size"],
+        dead_letter_raw="keep",
+    )
+
+
+def landed_in_gcs(place: dict[str, Any]) -> RawLanding:
+    bucket = gcs_client(place["gcs_url"]).bucket(place["bucket"])
+    return gcs_landing(lambda: bucket, place["prefix"], cipher=lambda: CIPHER, part_size=place["part_size"])
+
+
 def landed_in_s3(place: dict[str, Any]) -> RawLanding:
     client = partial(client_for, place["endpoint_url"])
     return s3_landing(client, place["bucket"], place["prefix"], part_size=place["part_size"])
@@ -286,12 +308,14 @@ SINKS: dict[str, Callable[[dict[str, Any]], Sink]] = {
     "s3": s3,
     "local": local,
     "azure": azure,
+    "gcs": gcs,
     "sqs": sqs,
 }
 
 LANDINGS: dict[str, Callable[[dict[str, Any]], RawLanding]] = {
     "s3": landed_in_s3,
     "azure": landed_in_azure,
+    "gcs": landed_in_gcs,
     "local": landed_in_a_folder,
 }
 

@@ -21,7 +21,7 @@ from airflow_provider_genesys.cloud.http.client import CloudClient
 from airflow_provider_genesys.contracts.contract import resolve
 from airflow_provider_genesys.failpoints import SPLIT
 from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
-from airflow_provider_genesys.testing.services import AzuriteServer, S3Server
+from airflow_provider_genesys.testing.services import AzuriteServer, GCSServer, S3Server
 from tests.faults.crash_child import DAY
 from tests.faults.kills import Way
 from tests.sinks.lake import Bucket, rows_in
@@ -111,14 +111,17 @@ class Places:
     folder: Path
     azurite: AzuriteServer
     container: str
+    gcs: GCSServer
     part_size: int = 200_000
     output_format: str = "ndjson.gz"
     client: Any = field(init=False)
     blobs: Any = field(init=False)
+    google: Any = field(init=False)
 
     def __post_init__(self) -> None:
         self.client = self.s3.client()
         self.blobs = self.azurite.client().get_container_client(self.container)
+        self.google = self.gcs.client().bucket(self.bucket)
         store = dynamodb_store(self.s3, TABLE)
         store.prepare()
         store.close()
@@ -132,6 +135,7 @@ class Places:
             "s3": self._prefix,
             "local": self._folder,
             "azure": self._blobs,
+            "gcs": self._in_google,
             "sqs": self._queues,
         }
         return makers[sink](settings)
@@ -185,6 +189,16 @@ class Places:
             return objects(held, prefix)
 
         place = {"account_url": self.azurite.account_url, "container": self.container, "prefix": f"{prefix}{ROWS}"}
+        return {**place, **settings}, read
+
+    def _in_google(self, settings: dict[str, Any]) -> Place:
+        prefix = f"p{next(_numbers)}/"
+
+        def read() -> Contents:
+            held = {one.name[len(prefix) :]: one.download_as_bytes() for one in self.google.list_blobs(prefix=prefix)}
+            return objects(held, prefix)
+
+        place = {"gcs_url": self.gcs.endpoint_url, "bucket": self.bucket, "prefix": f"{prefix}{ROWS}"}
         return {**place, **settings}, read
 
     def _queues(self, _: dict[str, Any]) -> Place:

@@ -13,7 +13,7 @@ Way = Literal["begins again", "goes on", "closes"]
 """From the first record · from the last commit · nothing is read any more, and the load is completed."""
 
 TABLES = ("postgres", "postgres-atomic")
-OBJECT_STORES = ("s3", "local", "azure")
+OBJECT_STORES = ("s3", "local", "azure", "gcs")
 SINKS = (*TABLES, *OBJECT_STORES, "sqs")
 EVERYWHERE = {
     failpoints.OPENED: (1,),

@@ -28,6 +28,7 @@ OF_PAGES = {
     "postgres-atomic": (failpoints.COMMITTED, failpoints.PUBLISHED),
     "s3": (failpoints.PART_UPLOADED, failpoints.LEDGER_WRITTEN, failpoints.MANIFEST_WRITTEN),
     "azure": (failpoints.PART_UPLOADED, failpoints.LEDGER_WRITTEN, failpoints.MANIFEST_WRITTEN),
+    "gcs": (failpoints.PART_UPLOADED, failpoints.MANIFEST_WRITTEN),
     "sqs": (failpoints.SENT, failpoints.COMMITTED),
 }
 """At which steps pages meet their end in the other sinks: where what a sink has and what it knows differ."""

@@ -13,7 +13,7 @@ import pytest
 
 from airflow_provider_genesys import failpoints
 from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
-from airflow_provider_genesys.testing.services import AzuriteServer, PostgresServer, S3Server
+from airflow_provider_genesys.testing.services import AzuriteServer, GCSServer, PostgresServer, S3Server
 from tests.faults.crash_scene import Loader, Places, Source, loader, make_source
 
 PIECE = 5 * 2**20
@@ -45,6 +45,8 @@ ELSEWHERE = (
 KILLS = [
     *(("s3", step, nth) for step, times in IN_S3.items() for nth in times),
     *((sink, step, IN_S3[step][-1]) for sink in ("azure", "local") for step in ELSEWHERE),
+    # The last piece makes the object appear.
+    *(("gcs", step, 2 if step == failpoints.PIECE_SENT else IN_S3[step][-1]) for step in ELSEWHERE),
 ]
 BEGUN_ANEW = {failpoints.CLAIMED, failpoints.OPENED, failpoints.WRITING, failpoints.COMPLETE}
 """After these there is nothing to go on from; after the last because all is done."""
@@ -68,11 +70,18 @@ def archive(running: tuple[FakeGenesys, Loader], source: Source) -> bytes:
 
 @pytest.fixture(scope="module")
 def places(
-    postgres: PostgresServer, s3: S3Server, azurite: AzuriteServer, tmp_path_factory: pytest.TempPathFactory
+    postgres: PostgresServer,
+    s3: S3Server,
+    azurite: AzuriteServer,
+    gcs: GCSServer,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Places:
-    names = {"bucket": s3.create_bucket("landings"), "container": azurite.create_container("landings")}
+    names = {
+        "bucket": s3.create_bucket(gcs.create_bucket("landings")),
+        "container": azurite.create_container("landings"),
+    }
     folder, dsn = tmp_path_factory.mktemp("landings"), postgres.create_database("landings")
-    return Places(dsn=dsn, s3=s3, folder=folder, azurite=azurite, part_size=PIECE, **names)
+    return Places(dsn=dsn, s3=s3, folder=folder, azurite=azurite, gcs=gcs, part_size=PIECE, **names)
 
 
 @pytest.mark.outcome("processes", "SIGKILL at every named step of landing an archive as it is", "recovers")

@@ -24,7 +24,7 @@ from airflow_provider_genesys import failpoints
 from airflow_provider_genesys.media.fetch import MEDIA_DESCRIBED, MEDIA_STORED
 from airflow_provider_genesys.media.store import PIECE
 from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
-from airflow_provider_genesys.testing.services import AzuriteServer, PostgresServer, S3Server
+from airflow_provider_genesys.testing.services import AzuriteServer, GCSServer, PostgresServer, S3Server
 from tests.faults.crash_scene import Contents, Loader, Source, loader, make_source, tables
 from tests.sinks.lake import Bucket
 
@@ -45,8 +45,8 @@ STEPS = {
     failpoints.COMPLETE: (1,),
 }
 """At which of the times that it is reached a step is deadly."""
-IN_AZURE = (MEDIA_STORED, MEDIA_DESCRIBED, failpoints.PUTTING, failpoints.COMMITTED)
-"""At which of them a load with its media in Azure meets its end: where what is stored and what is known differ."""
+ELSEWHERE = (MEDIA_STORED, MEDIA_DESCRIBED, failpoints.PUTTING, failpoints.COMMITTED)
+"""At which of them a load with its media in Azure or Google meets its end: where store and table differ."""
 OF_LARGE_FILES = {failpoints.PIECE_SENT: (2,), failpoints.COMPLETING: (2,)}
 RESUMED = {failpoints.COMMITTED, failpoints.REPORTED, failpoints.FINISHING, failpoints.CHECKED}
 """After these there is a checkpoint to go on from, and the next attempt has to."""
@@ -73,15 +73,34 @@ class Container:
         return sorted(set(staged) - set(self.listed()))
 
 
+class GoogleBucket:
+    """What a bucket of Google Cloud Storage holds, asked as :class:`.lake.Bucket` is."""
+
+    def __init__(self, bucket: Any) -> None:
+        self._bucket = bucket
+
+    def listed(self, prefix: str = "") -> list[str]:
+        return [blob.name for blob in self._bucket.list_blobs(prefix=prefix)]
+
+    def read(self, key: str) -> bytes:
+        return bytes(self._bucket.blob(key).download_as_bytes())
+
+    def uploads(self) -> list[str]:
+        return []  # nobody can see them
+
+
+Asked = Bucket | Container | GoogleBucket
+
+
 @dataclass
 class Places:
     """Makes places for the media and the rows of one load."""
 
     dsn: str
-    store: S3Server | AzuriteServer
+    store: S3Server | AzuriteServer | GCSServer
     numbers: Iterator[int] = field(default_factory=itertools.count)
 
-    def new(self) -> tuple[dict[str, Any], Bucket | Container]:
+    def new(self) -> tuple[dict[str, Any], Asked]:
         """Return how the child finds an empty place, and what is in it."""
         number = next(self.numbers)
         schema, name = f"s{number}", f"media-crash-{os.getpid()}-{number}"
@@ -93,6 +112,8 @@ class Places:
             client = self.store.client().get_container_client(name)
             return {**place, "account_url": self.store.account_url}, Container(client)
         self.store.create_bucket(name)
+        if isinstance(self.store, GCSServer):
+            return {**place, "gcs_url": self.store.endpoint_url}, GoogleBucket(self.store.client().bucket(name))
         return {**place, "endpoint_url": self.store.endpoint_url}, Bucket(self.store.client(), name)
 
 
@@ -115,7 +136,7 @@ class Scene:
         assert "counts" in done, done
         self.perfect, self.steps, self.took = read(), done["steps"], done["took"]
 
-    def place(self) -> tuple[Callable[..., dict[str, Any]], Callable[[], Contents], Bucket | Container]:
+    def place(self) -> tuple[Callable[..., dict[str, Any]], Callable[[], Contents], Asked]:
         """Return what makes an attempt at a new place, what reads all that it holds, and its bucket."""
         place, bucket = self.places.new()
 
@@ -153,7 +174,7 @@ class Scene:
         return Counter(seen.path.removeprefix(MEDIA) for seen in self.genesys.requests if seen.path.startswith(MEDIA))
 
     @staticmethod
-    def described(bucket: Bucket | Container) -> set[str]:
+    def described(bucket: Asked) -> set[str]:
         """Return the names of the files that are there, and of which the store says so."""
         keys = [key for key in bucket.listed("media/") if key.endswith(".metadata.json")]
         return {file["key"].rpartition("/")[2] for key in keys for file in json.loads(bucket.read(key))["files"]}
@@ -178,16 +199,16 @@ def scene(children: Loader, places: Places) -> Iterator[Scene]:
         yield Scene(children, places, genesys, source)
 
 
-@pytest.fixture(scope="module")
-def in_azure(postgres: PostgresServer, azurite: AzuriteServer) -> Places:
-    return Places(postgres.create_database("media_crashes_azure"), azurite)
+@pytest.fixture(scope="module", params=["azurite", "gcs"])
+def elsewhere(request: pytest.FixtureRequest, postgres: PostgresServer) -> Places:
+    return Places(postgres.create_database(f"media_crashes_{request.param}"), request.getfixturevalue(request.param))
 
 
 @pytest.fixture(scope="module")
-def azure_scene(children: Loader, in_azure: Places) -> Iterator[Scene]:
+def scene_elsewhere(children: Loader, elsewhere: Places) -> Iterator[Scene]:
     with FakeGenesys(requests_per_minute=1_000_000, media_bytes=(100, 2_000), sensitive=0.2) as genesys:
         source = make_source(genesys, "recording_media", conversations=10)
-        yield Scene(children, in_azure, genesys, source)
+        yield Scene(children, elsewhere, genesys, source)
 
 
 @contextmanager
@@ -205,8 +226,8 @@ def large_files(children: Loader, places: Places) -> Iterator[Scene]:
 
 
 @pytest.fixture(scope="module")
-def large_azure_files(children: Loader, in_azure: Places) -> Iterator[Scene]:
-    with _large(children, in_azure) as made:
+def large_files_elsewhere(children: Loader, elsewhere: Places) -> Iterator[Scene]:
+    with _large(children, elsewhere) as made:
         yield made
 
 
@@ -226,19 +247,19 @@ def test_media_killed_within_a_large_file(large_files: Scene, step: str, nth: in
     assert killed["signal"] == signal.SIGKILL, f"{step} is not reached {nth} times"
 
 
-@pytest.mark.outcome("processes", "SIGKILL at a step of a load of media, with the media in Azure", "recovers")
-@pytest.mark.parametrize("step", IN_AZURE)
-def test_media_in_azure_killed_at_a_step(azure_scene: Scene, step: str) -> None:
-    killed, resumed = azure_scene.killed_and_taken_up({"step": step, "nth": STEPS[step][0]})
+@pytest.mark.outcome("processes", "SIGKILL at a step of a load of media, with the media in Azure or Google", "recovers")
+@pytest.mark.parametrize("step", ELSEWHERE)
+def test_media_elsewhere_killed_at_a_step(scene_elsewhere: Scene, step: str) -> None:
+    killed, resumed = scene_elsewhere.killed_and_taken_up({"step": step, "nth": STEPS[step][0]})
     assert killed["signal"] == signal.SIGKILL, f"{step} is not reached"
     if step in RESUMED:
         assert resumed["attempts"] == 2
 
 
-@pytest.mark.outcome("processes", "SIGKILL at a step of a load of media, with the media in Azure", "recovers")
+@pytest.mark.outcome("processes", "SIGKILL at a step of a load of media, with the media in Azure or Google", "recovers")
 @pytest.mark.parametrize(("step", "nth"), cases(OF_LARGE_FILES))
-def test_media_in_azure_killed_within_a_large_file(large_azure_files: Scene, step: str, nth: int) -> None:
-    killed, _ = large_azure_files.killed_and_taken_up({"step": step, "nth": nth})
+def test_media_elsewhere_killed_within_a_large_file(large_files_elsewhere: Scene, step: str, nth: int) -> None:
+    killed, _ = large_files_elsewhere.killed_and_taken_up({"step": step, "nth": nth})
     assert killed["signal"] == signal.SIGKILL, f"{step} is not reached {nth} times"
 
 
