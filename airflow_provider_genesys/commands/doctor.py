@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from airflow_provider_genesys.commands.output import AsJson, print_rows
 from airflow_provider_genesys.commands.places import Folder, PlaceConnection, open_place
-from airflow_provider_genesys.exceptions import GenesysError
+from airflow_provider_genesys.exceptions import ConfigurationError, GenesysError
 from airflow_provider_genesys.outside import shown
+from airflow_provider_genesys.window import Window
 
 if TYPE_CHECKING:
     from airflow_provider_genesys.cloud.http.client import CloudClient
@@ -22,11 +24,24 @@ if TYPE_CHECKING:
 LARGEST_SKEW = 60.0
 """Seconds by which the two clocks may differ before a URL's expiry is judged wrongly."""
 
-_PERMISSIONS = {
-    "conversation_details": ("GET", "/api/v2/analytics/conversations/details/jobs/availability"),
-    "user_details": ("GET", "/api/v2/analytics/users/details/jobs/availability"),
-    "users (a listing)": ("GET", "/api/v2/users?pageSize=1"),
-    "queues (a listing)": ("GET", "/api/v2/routing/queues?pageSize=1"),
+
+def _get(path: str) -> Callable[[CloudClient], object]:
+    return lambda client: client.request("GET", path)
+
+
+def _count(client: CloudClient) -> object:
+    from airflow_provider_genesys.completeness.genesys import GenesysCounts
+
+    end = datetime.now(timezone.utc).replace(minute=0, second=0, microsecond=0)
+    return GenesysCounts(client, Window(end - timedelta(hours=1), end)).divisions()
+
+
+_PERMISSIONS: dict[str, Callable[[CloudClient], object]] = {
+    "conversation_details": _get("/api/v2/analytics/conversations/details/jobs/availability"),
+    "user_details": _get("/api/v2/analytics/users/details/jobs/availability"),
+    "aggregates": _count,
+    "users": _get("/api/v2/users?pageSize=1"),
+    "queues": _get("/api/v2/routing/queues?pageSize=1"),
 }
 """For each kind, a request that reads almost nothing and creates no job."""
 
@@ -39,29 +54,38 @@ def doctor(
         str | None, typer.Option(help="Where loads go, to check its rights: schema.table, s3://…, az://… or gs://….")
     ] = None,
     place_conn_id: PlaceConnection = None,
+    kind: Annotated[
+        list[str] | None,
+        typer.Option(
+            help=f"Check the permission of this kind; may be repeated: {', '.join(_PERMISSIONS)}. [default: all]"
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Check the connection, the clock, the permissions of each kind and the place that loads go to.
 
     Exit 1 if a check fails.
 
-    Example: airflow-genesys doctor --place public.genesys_recordings
+    Example: airflow-genesys doctor --place public.conversations --kind conversation_details --kind aggregates
     """
-    found = [_result(name, check) for name, check in _checks(conn_id, place, place_conn_id)]
+    if unknown := set(kind or []) - set(_PERMISSIONS):
+        raise ConfigurationError(f"doctor knows no kind {min(unknown)!r:.80}. It checks {', '.join(_PERMISSIONS)}.")
+    checks = _checks(conn_id, kind or [*_PERMISSIONS], place, place_conn_id)
+    found = [_result(name, check) for name, check in checks]
     print_rows(("check", "result", "says"), found, as_json=as_json)
     if any(one["result"] != "ok" for one in found):
         raise typer.Exit(1)
 
 
-def _checks(conn_id: str, place: str | None, place_conn_id: str | None) -> Iterator[Check]:
+def _checks(conn_id: str, kinds: list[str], place: str | None, place_conn_id: str | None) -> Iterator[Check]:
     from airflow_provider_genesys.hooks.genesys import GenesysCloudHook
 
     with GenesysCloudHook(conn_id) as hook:
         yield "connection", lambda: _connection(hook)
         yield "clock", lambda: _clock(hook)
         yield "download hosts", lambda: _hosts(hook)
-        for kind, (method, path) in _PERMISSIONS.items():
-            yield f"permission: {kind}", lambda method=method, path=path: _ask(hook.get_conn(), method, path)  # type: ignore[misc]  # mypy knows no default in a lambda
+        for kind in kinds:
+            yield f"permission: {kind}", partial(_ask, hook, kind)
     if place:
         yield f"place: {place}", lambda: _place(place, place_conn_id)
 
@@ -82,7 +106,7 @@ def _connection(hook: GenesysCloudHook) -> str:
 def _clock(hook: GenesysCloudHook) -> str:
     import httpx
 
-    from airflow_provider_genesys.exceptions import CloudUnavailableError, ConfigurationError
+    from airflow_provider_genesys.exceptions import CloudUnavailableError
 
     try:
         answer = httpx.get(hook.config.api_url, timeout=hook.config.timeout, verify=hook.config.verify)
@@ -100,8 +124,8 @@ def _hosts(hook: GenesysCloudHook) -> str:
     return ", ".join(hook.config.allowed_download_hosts) or "Genesys Cloud's own object stores"
 
 
-def _ask(client: CloudClient, method: str, path: str) -> str:
-    client.request(method, path)
+def _ask(hook: GenesysCloudHook, kind: str) -> str:
+    _PERMISSIONS[kind](hook.get_conn())
     return "granted"
 
 

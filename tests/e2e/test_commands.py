@@ -99,8 +99,12 @@ def test_the_doctor_finds_what_is_wrong(warehouse: Warehouse, capsys: pytest.Cap
     warehouse.genesys.fail_next("/api/v2/users", status=403, body=missing_permissions("directory:user:view"))
     assert main(["doctor", "--json"]) == 1
     wrong = [one for one in json.loads(capsys.readouterr().out) if one["result"] != "ok"]
-    assert [one["check"] for one in wrong] == ["permission: users (a listing)"]
+    assert [one["check"] for one in wrong] == ["permission: users"]
     assert "directory:user:view" in wrong[0]["says"]
+    refused = missing_permissions("analytics:conversationAggregate:view")
+    for kind, code in (("aggregates", 1), ("queues", 0), ("recording", 1)):
+        warehouse.genesys.fail_next("/api/v2/analytics/conversations/aggregates", status=403, body=refused)
+        assert main(["doctor", "--kind", kind]) == code
 
 
 def test_connections_that_are_stored_in_airflow_are_found(airflow_db: Path) -> None:
