@@ -3,6 +3,8 @@ import * as shared from "./shared.js";
 
 const { element, number } = shared;
 const EVERY = 3000;
+const ELSEWHERE = "The figures of this load are in an XCom backend, which Airflow's API server does not read. "
+  + "The certificate that is kept with the data has them, and so has the end of the task's log.";
 
 const at = (id) => document.getElementById(id);
 const [map_index, task_id, run_id, dag_id] = location.pathname.split("/").map(decodeURIComponent).reverse();
@@ -100,7 +102,8 @@ function complete(load) {
 function show(load) {
   const name = load.window_start ? [load.kind || "Load", ", ", shared.window_(load)] : [load.kind || "Load"];
   const parts = load.status === "failed" ? [failure(load), progress(load)]
-    : load.status === "running" ? [progress(load)] : complete(load);
+    : load.status === "running" ? [progress(load)]
+    : load.counts ? complete(load) : [element("p", {}, ELSEWHERE)];
   return element("article", {}, element("h1", {}, ...name, " ", shared.badge(load.status)),
     shared.STATUSES[load.status] === load.status ? "" : element("p", {}, shared.STATUSES[load.status]), ...parts,
     load.reconciliation ? reconciliation(load.reconciliation) : "");
