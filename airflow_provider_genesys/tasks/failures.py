@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from types import TracebackType
 from typing import Any
 
 from airflow_provider_genesys.exceptions import GenesysError
@@ -37,22 +38,30 @@ __all__ = [
 log = logging.getLogger(__name__)
 
 
-@contextmanager
-def failing_fast() -> Iterator[None]:
+class _FailingFast:
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, GenesysError):
+            log.debug("Where it was raised:", exc_info=error)
+            if error.retryable:
+                raise error.with_traceback(None) from None
+            raise AirflowFailException(str(error)) from None  # its own traceback would print the message twice
+
+
+def failing_fast() -> AbstractContextManager[None]:
     """Pass on an error that a retry may cure; turn every other error into one that Airflow does not retry.
 
-    Airflow prints an error with all its causes and their frames. Causes are of use to few and hide the message, so they
-    go to the log's level DEBUG.
+    Airflow prints an error with all its causes and their frames. Those are of use to few and hide the message, so they
+    go to the log's level DEBUG. Airflow prints its own frames in any case; the message comes last.
 
     :raises AirflowFailException: for a :class:`GenesysError` with ``retryable = False``, with its message.
     """
-    try:
-        yield
-    except GenesysError as error:
-        log.debug("Where it was raised:", exc_info=True)
-        if error.retryable:
-            raise error from None
-        raise AirflowFailException(str(error)) from None  # its own traceback would print the message twice
+    # A generator would not do: contextlib gives an error that passes through it its frames back.
+    return _FailingFast()
 
 
 @contextmanager

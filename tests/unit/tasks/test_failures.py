@@ -22,3 +22,14 @@ def test_everything_else_is_left_to_airflow(error: Exception) -> None:
     with pytest.raises(type(error)) as caught, failing_fast():
         raise error
     assert caught.value is error
+
+
+def test_what_is_retried_is_printed_without_the_frames_of_where_it_was_raised() -> None:
+    def deep_inside() -> None:
+        raise CloudUnavailableError("later")
+
+    with pytest.raises(CloudUnavailableError) as caught, failing_fast():
+        deep_inside()
+    printed = "".join(traceback.format_exception(caught.value))
+    assert "deep_inside\n" not in printed
+    assert printed.splitlines()[-1] == "airflow_provider_genesys.exceptions.CloudUnavailableError: later"
