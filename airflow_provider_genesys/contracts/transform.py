@@ -11,6 +11,8 @@ it. So drift is counted exactly, on every record, and costs very little after it
 from __future__ import annotations
 
 import logging
+import sys
+from array import array
 from codecs import utf_8_decode
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -318,10 +320,22 @@ def _is_plain(data: bytes) -> bool:
 
 
 def _is_utf8(data: bytes) -> bool:
+    if arrow := sys.modules.get("pyarrow"):  # takes a third of the time; it is loaded for Parquet only
+        return _is_utf8_to_arrow(arrow, data)
     view, at = memoryview(data), 0
     try:
         while at < len(view):
             at += utf_8_decode(view[at : at + _PIECE], "strict", at + _PIECE >= len(view))[1]
     except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _is_utf8_to_arrow(arrow: Any, data: bytes) -> bool:
+    offsets = arrow.py_buffer(array("q", (0, len(data))))
+    text = arrow.LargeStringArray.from_buffers(1, offsets, arrow.py_buffer(data))
+    try:
+        text.validate(full=True)
+    except arrow.ArrowInvalid:
         return False
     return True
