@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
@@ -62,6 +63,8 @@ class ParquetRows:
             use_dictionary=[column.name for column in contract.columns if column.type != "json"],  # hardly ever equal
             memory_pool=_MEMORY,
         )
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="genesys-parquet")
+        self._writing: Future[None] | None = None
         self._gathered: list[Any] = []  # record batches of the row group
         self._end: int | None = None  # where it ends in the source
 
@@ -78,11 +81,13 @@ class ParquetRows:
             if end < count:
                 self._close_group()
             begin = end
-        return self._out.take()
+        return b"" if self._writing else self._out.take()
 
     def end(self) -> bytes:
         """Return the rest, with the footer that closes the file."""
         self._close_group()
+        self._settle()
+        self._thread.shutdown()
         self._writer.close()
         return self._out.take()
 
@@ -92,11 +97,19 @@ class ParquetRows:
         return pa.ipc.read_record_batch(pa.py_buffer(batch.packed), self._made.schema)
 
     def _close_group(self) -> None:
+        """Begin to write the row group, in a thread. Arrow lets go of Python's lock meanwhile."""
+        self._settle()
         if self._gathered:
             # In one piece: with several chunks the pages of a column would end elsewhere.
             group = pa.Table.from_batches(self._gathered, self._made.schema).combine_chunks(memory_pool=_MEMORY)
-            self._writer.write_table(group, row_group_size=group.num_rows)
+            self._writing = self._thread.submit(self._writer.write_table, group, row_group_size=group.num_rows)
         self._gathered, self._end = [], None
+
+    def _settle(self) -> None:
+        """Wait for the row group that is being written. At most one is held beside the one that is gathered."""
+        writing, self._writing = self._writing, None
+        if writing:
+            writing.result()
 
 
 class _Columns:
