@@ -122,7 +122,7 @@ def main() -> None:
         "cpu": time.process_time() - cpu + workers.ru_utime + workers.ru_stime,
         "bytes": certificate.bytes_read,
         "records": certificate.counts.read,
-        "peak_mib": peak_memory_mb() * 1e6 / MIB,
+        "peak_mib": peak_memory_mb() * 1e6 / MIB + (chosen.processes > 1) * chosen.processes * workers.ru_maxrss / 1024,
         "base_mib": base,
     }
     print(json.dumps(figures))
