@@ -69,3 +69,8 @@ def test_each_link_leads_to_a_page_of_the_site_and_to_a_heading(name: str) -> No
 def test_every_operator_is_in_the_api_reference() -> None:
     listed = set(re.findall(r"^::: ([\w.]+)$", (DOCS / "api.md").read_text(), re.MULTILINE))
     assert {f"{one.__module__}.{one.__name__}" for one in operators()} <= listed
+
+
+def test_no_page_has_the_marks_of_a_merge() -> None:
+    marks = re.compile(r"^(<<<<<<<|=======$|>>>>>>>)", re.MULTILINE)
+    assert [page.name for page in (*ROOT.glob("*.md"), *DOCS.glob("*.md")) if marks.search(page.read_text())] == []
