@@ -90,6 +90,9 @@ class Child:
         """Path of the column that holds the outermost list."""
         return self.path.partition(".")[0]
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_decoder"}  # which cannot be pickled
+
     @cached_property
     def _decoder(self) -> ChildDecoder | None:
         return decoder_of(self.path.split(".")[1:], [(*column.place, column.type) for column in self.columns])

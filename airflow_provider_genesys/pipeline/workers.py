@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import pickle
 import subprocess
 import sys
 import tempfile
@@ -47,10 +48,12 @@ class Workers:
         self._all: list[_Worker] = []
         self._next = 0
         try:
+            message = pickle.dumps(job)
             for _ in range(count if job else 0):
-                self._all.append(_Worker(job))
-        except OSError as error:
-            self._lost(f"cannot be started ({error})")
+                self._all.append(_Worker(message))
+        except (OSError, pickle.PicklingError, TypeError, AttributeError) as error:
+            log.warning("Worker processes cannot be started (%s). The task's process works alone.", error)
+            self._end()
 
     def __enter__(self) -> Workers:  # noqa: PYI034 - Python 3.10 has no typing.Self
         return self
@@ -149,7 +152,7 @@ class _Waiting:
 class _Worker:
     """One process, with what it shares."""
 
-    def __init__(self, job: Job | None) -> None:
+    def __init__(self, job: bytes) -> None:
         self._known: Known | None = None
         self._slot = 0
         self._up = False
@@ -163,7 +166,7 @@ class _Worker:
             self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=shared)  # noqa: S603 - our own program
             self._slots = Slots(memory.fileno())
         with suppress(OSError):  # it has ended, which is seen when it is to take a slice
-            self._connection.send(job)
+            self._connection.send_bytes(job)
 
     @property
     def pid(self) -> int:

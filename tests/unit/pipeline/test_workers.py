@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_genesys.contracts.contract import RECORDINGS, Contract
+from airflow_provider_genesys.contracts.contract import RECORDINGS, Contract, built_in
 from airflow_provider_genesys.exceptions import ConfigurationError, SourceUnavailableError
 from airflow_provider_genesys.pipeline import run as run_module
 from airflow_provider_genesys.pipeline import workers as workers_module
@@ -105,6 +106,29 @@ def test_a_load_goes_on_without_a_worker_that_was_killed(
     assert certificate.counts.read == 4 * RECORDS
     assert "The load goes on in the task's process alone" in caplog.text
     assert workers_of(os.getpid()) == []
+
+
+class Unpicklable(LocalSink):
+    """Packs by a function that no other process can import."""
+
+    def packing(self, contract: Contract) -> Any:
+        return lambda _: lambda _: b""
+
+
+def test_a_load_begins_without_workers_that_cannot_start(
+    tmp_path: Path, document: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    certificate = load(Unpicklable(tmp_path, "ndjson", dead_letter_raw="drop"), InMemory(document), processes=2)
+    assert certificate.counts.read == RECORDS
+    assert "cannot be started" in caplog.text
+
+
+def test_a_contract_goes_to_workers_after_its_children_were_read() -> None:
+    contract = built_in("conversation_details")
+    before = [list(child.rows(b"[{}]")) for child in contract.children]
+    copy = pickle.loads(pickle.dumps(contract))  # noqa: S301 - made here
+    assert copy == contract
+    assert [list(child.rows(b"[{}]")) for child in copy.children] == before
 
 
 class Breaking(InMemory):
