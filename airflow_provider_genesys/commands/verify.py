@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,17 +14,23 @@ from rich.progress import Progress
 from airflow_provider_genesys.commands.output import AsJson, print_json, say
 from airflow_provider_genesys.commands.places import PlaceConnection
 from airflow_provider_genesys.exceptions import NotFoundError
+from airflow_provider_genesys.hooks.clients import connect
 from airflow_provider_genesys.hooks.object_store import open_folder
 
 if TYPE_CHECKING:
     from airflow_provider_genesys.sinks.objects.verify import Verified
+    from airflow_provider_genesys.sinks.postgres.verify import VerifiedRows
     from airflow_provider_genesys.stores.base import ObjectStore
 
 DIFFERS = 3
 """Exit code if a load differs from its certificate."""
 
 Url = Annotated[
-    str, typer.Argument(help="s3://bucket/prefix, az://… or gs://…: one load's location, or a folder of many.")
+    str,
+    typer.Argument(
+        help="s3://bucket/prefix, az://… or gs://…: one load's location, or a folder of many; or a table, "
+        "postgresql://host:port/database/schema.table."
+    ),
 ]
 
 
@@ -32,14 +39,18 @@ def verify(
     conn_id: PlaceConnection = None,
     as_json: AsJson = False,
 ) -> None:
-    """Read finished loads back from an object store, and compare sizes, digests and rows with their certificates.
+    """Read finished loads back, and compare sizes, digests and rows with their certificates.
 
-    Every object that a manifest lists is read. The exit code is 0; 3 if a load differs; 1 if one cannot be read.
+    Every object that a manifest lists is read, and of a table the rows of every load in its ledger. The exit code is
+    0; 3 if a load differs; 1 if one cannot be read.
 
     Example: airflow-genesys verify s3://lake/genesys/recordings
     """
-    store, folder = open_folder(url, conn_id)
-    found = _verified(store, folder)
+    found: Sequence[Verified | VerifiedRows]
+    if url.startswith("postgresql://"):
+        found = _verified_table(url, conn_id or "postgres_default")
+    else:
+        found = _verified(*open_folder(url, conn_id))
     if as_json:
         print_json([{**asdict(one), "certificate": asdict(one.certificate)} for one in found])
     else:
@@ -60,14 +71,25 @@ def _verified(store: ObjectStore, folder: str) -> list[Verified]:
         return [verify(store, key, lambda size: bars.advance(bar, size)) for key in keys]
 
 
-def _say(found: Verified) -> None:
+def _verified_table(url: str, conn_id: str) -> list[VerifiedRows]:
+    from airflow_provider_genesys.sinks.postgres.verify import verify_table
+
+    with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty(), transient=True) as bars:
+        bar = bars.add_task("reading", total=None)
+        found = verify_table(
+            lambda: connect(conn_id), url, progress=lambda done, whole: bars.update(bar, completed=done, total=whole)
+        )
+    if not found:
+        raise NotFoundError(f"The ledger has no finished load of {url}.")
+    return found
+
+
+def _say(found: Verified | VerifiedRows) -> None:
     certificate = found.certificate
     verdict = "differs" if found.problems else "ok"
-    say(
-        f"{verdict}: {found.location}, {certificate.window_start} to {certificate.window_end}: {found.rows:,} rows, "
-        f"{found.objects:,} objects, {found.bytes:,} bytes"
-    )
+    window = f"{certificate.window_start} to {certificate.window_end}"
+    say(f"{verdict}: {found.location}, {window}: {found.measured}")
     if found.letters_gone:
-        say(f"  {found.letters_gone:,} objects with dead letters are no longer there")
+        say(f"  {found.letters_gone:,} dead letters, or objects with them, are no longer there")
     for problem in found.problems:
         say(f"  {problem}")

@@ -1,4 +1,4 @@
-"""Read a finished load back from its object store and compare it with its certificate."""
+"""Read a finished load back from its object store or table and compare it with its certificate."""
 
 from __future__ import annotations
 
@@ -8,28 +8,32 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator, Context
 
 from airflow_provider_genesys.exceptions import AccountError
+from airflow_provider_genesys.hooks.clients import connect
 from airflow_provider_genesys.hooks.object_store import open_folder
 from airflow_provider_genesys.tasks.failures import failing_fast, of_window
 from airflow_provider_genesys.tasks.rendered import mapping, required
 
 if TYPE_CHECKING:
     from airflow_provider_genesys.sinks.objects.verify import Verified
+    from airflow_provider_genesys.sinks.postgres.verify import VerifiedRows
 
 SHOWN = 5
 """Objects that differ, named in the error; the log has all."""
 
 
 class GenesysVerifyStoredOperator(BaseOperator):
-    """Read back every object of a load in an object store, and fail if it differs from its certificate.
+    """Read a finished load back from its object store or PostgreSQL table, and fail if it differs from its certificate.
 
-    Compared are the size, SHA-256 and rows of each object of the manifest, the sums with the counts of the certificate,
-    and the manifest with the certificate that was given. It reads every byte of the load. See ``docs/certificate.md``.
+    Of an object store it reads every byte, and compares the size, SHA-256 and rows of each object of the manifest, and
+    their sums with the counts of the certificate. Of a table it compares the rows, dead letters and, if it can be made
+    from them, the digest. What is stored is compared with the certificate that was given. See ``docs/certificate.md``.
 
-    XCom ``return_value`` is {location, load_id, export_id, window_start, window_end, objects, bytes, rows}.
+    XCom ``return_value`` is {location, load_id, export_id, window_start, window_end, objects, bytes, rows}. Of a table,
+    ``objects`` and ``bytes`` are 0.
 
     :param certificate: what the loading operator returned. (templated)
-    :param conn_id: the connection to the store; default ``aws_default``, ``wasb_default`` or
-        ``google_cloud_default``. (templated)
+    :param conn_id: the connection to the store; default ``aws_default``, ``wasb_default``, ``google_cloud_default`` or
+        ``postgres_default``. (templated)
     """
 
     template_fields: Sequence[str] = ("certificate", "conn_id")
@@ -46,10 +50,7 @@ class GenesysVerifyStoredOperator(BaseOperator):
             given = required(mapping(self.certificate, "certificate") or None, "certificate")
             with of_window(given.get("window_start"), given.get("window_end")):
                 found = self._verified(given)
-        self.log.info(
-            "%s is as its certificate says: %s rows in %s objects, %s bytes.",
-            *(found.location, f"{found.rows:,}", f"{found.objects:,}", f"{found.bytes:,}"),
-        )
+        self.log.info("%s is as its certificate says: %s.", found.location, found.measured)
         certificate = found.certificate
         return {
             "location": found.location,
@@ -57,17 +58,27 @@ class GenesysVerifyStoredOperator(BaseOperator):
             "export_id": certificate.export_id,
             "window_start": certificate.window_start,
             "window_end": certificate.window_end,
-            "objects": found.objects,
-            "bytes": found.bytes,
+            "objects": getattr(found, "objects", 0),
+            "bytes": getattr(found, "bytes", 0),
             "rows": found.rows,
         }
 
-    def _verified(self, given: dict[str, Any]) -> Verified:
+    def _found(self, given: dict[str, Any]) -> Verified | VerifiedRows:
+        location = str(required(given.get("location"), "the certificate's location"))
+        if location.startswith("postgresql://"):
+            from airflow_provider_genesys.sinks.postgres.verify import one_of, verify_table
+
+            load_id, shard = str(given.get("load_id")), (given.get("shard") or {}).get("number", 0)
+            conn_id = self.conn_id or "postgres_default"
+            return one_of(verify_table(lambda: connect(conn_id), location, load_id), load_id, shard, location)
         from airflow_provider_genesys.sinks.objects.layout import MANIFEST
         from airflow_provider_genesys.sinks.objects.verify import verify
 
-        store, folder = open_folder(required(given.get("location"), "the certificate's location"), self.conn_id)
-        found = verify(store, f"{folder}{MANIFEST}")
+        store, folder = open_folder(location, self.conn_id)
+        return verify(store, f"{folder}{MANIFEST}")
+
+    def _verified(self, given: dict[str, Any]) -> Verified | VerifiedRows:
+        found = self._found(given)
         problems = [*_other_load(given, found), *found.problems]
         for problem in problems:
             self.log.error("%s", problem)
@@ -77,13 +88,13 @@ class GenesysVerifyStoredOperator(BaseOperator):
             raise AccountError(
                 f"{found.location}, export {found.certificate.export_id}, is not as its certificate says: {named}"
                 f"{more}. "
-                "Something else writes to or expires objects below this prefix: find it, then clear the loading task."
+                "Something else changes, removes or expires what was loaded: find it, then clear the loading task."
             )
         return found
 
 
-def _other_load(given: dict[str, Any], found: Verified) -> list[str]:
-    """Say in what the manifest differs from the certificate that was given."""
+def _other_load(given: dict[str, Any], found: Verified | VerifiedRows) -> list[str]:
+    """Say in what the stored certificate, of a manifest or a ledger, differs from the one that was given."""
     stored = found.certificate
     counts = {name: getattr(stored.counts, name) for name in given.get("counts") or {}}
     pairs = {
@@ -91,4 +102,4 @@ def _other_load(given: dict[str, Any], found: Verified) -> list[str]:
         "digest": (given.get("digest"), stored.digest),
         "counts": (given.get("counts") or {}, counts),
     }
-    return [f"the manifest has {name} {has!r}, not {want!r}" for name, (want, has) in pairs.items() if want != has]
+    return [f"what is stored has {name} {has!r}, not {want!r}" for name, (want, has) in pairs.items() if want != has]

@@ -8,21 +8,28 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from airflow_provider_genesys.commands.app import main
 from airflow_provider_genesys.exceptions import AccountError
 from airflow_provider_genesys.operators.verify_stored import GenesysVerifyStoredOperator
+from airflow_provider_genesys.pipeline.run import Options
+from airflow_provider_genesys.pipeline.run import run as run_pipeline
+from airflow_provider_genesys.sinks.azure_blob import AzureBlobSink
+from airflow_provider_genesys.sinks.gcs import GCSSink
 from airflow_provider_genesys.sinks.local import LocalSink
 from airflow_provider_genesys.sinks.objects import verify as verify_module
 from airflow_provider_genesys.sinks.objects.form import OutputFormat
 from airflow_provider_genesys.sinks.objects.verify import manifests_below, verify
+from airflow_provider_genesys.sinks.postgres.sink import PostgresSink
 from airflow_provider_genesys.sinks.s3 import S3Sink
 from airflow_provider_genesys.stores.folder import FolderStore
 from airflow_provider_genesys.tasks.failures import AirflowFailException
-from airflow_provider_genesys.testing.services import S3Server
+from airflow_provider_genesys.testing.services import AzuriteServer, GCSServer, S3Server
 from tests.sinks.batches import make_load
 from tests.sinks.lake import CUT, LOAD, Bucket, batches_of, run
+from tests.unit.pipeline.sources import InMemory, a_load
 
 MANIFEST = "dt=2026-11-01/load-1/_manifest.json"
 
@@ -175,7 +182,7 @@ def test_the_operator_fails_where_the_store_differs(certificate: dict[str, Any],
         return GenesysVerifyStoredOperator(task_id="verify", certificate=given).execute({})  # type: ignore[typeddict-item]
 
     assert verified()["rows"] == 249
-    with pytest.raises(AirflowFailException, match="the manifest has digest"):
+    with pytest.raises(AirflowFailException, match="what is stored has digest"):
         verified(digest="0" * 16)
     with pytest.raises(AirflowFailException, match="location is empty"):
         verified(location="")
@@ -183,3 +190,57 @@ def test_the_operator_fails_where_the_store_differs(certificate: dict[str, Any],
     client.put_object(Bucket=bucket, Key=part, Body=b"other")
     with pytest.raises(AirflowFailException, match=f"{part}: it has 5 bytes and should have"):
         verified()
+
+
+def test_loads_in_azure_and_google_are_read_back_too(
+    azurite: AzuriteServer, container: str, gcs: GCSServer, gcs_bucket: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_WASB_DEFAULT", json.dumps(azurite.connection()))
+    monkeypatch.setenv("AIRFLOW_CONN_GOOGLE_CLOUD_DEFAULT", json.dumps(gcs.connection()))
+    blobs, load = azurite.client().get_container_client(container), make_load()
+    settings: dict[str, Any] = {"part_size": CUT, "dead_letter_raw": "keep"}
+    in_azure = run(AzureBlobSink(lambda: blobs, "raw", **settings), load, batches_of(load, 250))  # type: ignore[arg-type]
+    in_google = run(GCSSink(lambda: gcs_bucket, "raw", **settings), load, batches_of(load, 250))  # type: ignore[arg-type]
+    for done in (in_azure, in_google):
+        verified = GenesysVerifyStoredOperator(task_id="verify", certificate=done.summary())
+        assert verified.execute({})["rows"] == 250  # type: ignore[typeddict-item]
+        assert main(["verify", done.location]) == 0
+
+    blobs.delete_blob(in_azure.parts[0]["key"])
+    gcs_bucket.blob(in_google.parts[0]["key"]).upload_from_string(b"other")
+    assert [main(["verify", done.location]) for done in (in_azure, in_google)] == [3, 3]
+
+
+@pytest.fixture
+def in_table(database: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """A load into a table, without dead letters, and the connection to it."""
+    monkeypatch.setenv("AIRFLOW_CONN_POSTGRES_DEFAULT", database)
+    lines = [
+        b'{"recordingId": "r%d", "timestamp": "2026-11-22T10:00:00Z", "durationMs": 1}' % number for number in range(50)
+    ]
+    sink = PostgresSink(lambda: psycopg.connect(database), "recordings", dead_letter_raw="keep")
+    return run_pipeline(a_load(), InMemory(b"\n".join(lines)), sink, Options(batch_size=10)).summary()
+
+
+def test_a_table_is_read_back(in_table: dict[str, Any], database: str, capsys: pytest.CaptureFixture[str]) -> None:
+    def verified(**changed: Any) -> dict[str, Any]:
+        given = {**in_table, **changed}
+        return GenesysVerifyStoredOperator(task_id="verify", certificate=given).execute({})  # type: ignore[typeddict-item]
+
+    location = in_table["location"]
+    assert (verified()["rows"], main(["verify", location])) == (50, 0)
+    assert "50 rows, the digest of ids and offsets is compared" in capsys.readouterr().out
+    with pytest.raises(AirflowFailException, match="has no finished load other"):
+        verified(load_id="other")
+
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute("UPDATE recordings SET recording_id = 'r99' WHERE recording_id = 'r7'")
+        assert main(["verify", location]) == 3
+        assert "have the digest" in capsys.readouterr().out
+        connection.execute("DELETE FROM recordings WHERE recording_id = 'r99'")
+    assert main(["verify", location, "--json"]) == 3
+    assert "the table holds 49 rows of the load; 50 were written" in capsys.readouterr().out
+    with pytest.raises(AirflowFailException, match="the table holds 49 rows"):
+        verified()
+    assert main(["verify", location.replace("recordings", "elsewhere")]) == 1
+    assert main(["verify", "postgresql://nowhere/recordings"]) != 0

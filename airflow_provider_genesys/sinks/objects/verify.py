@@ -37,6 +37,11 @@ class Verified:
     letters_gone: int
     problems: tuple[str, ...]
 
+    @property
+    def measured(self) -> str:
+        """What was compared, for people."""
+        return f"{self.rows:,} rows, {self.objects:,} objects, {self.bytes:,} bytes"
+
 
 def manifests_below(store: ObjectStore, folder: str) -> list[str]:
     """Return the keys of the manifests of all finished loads below ``folder``, which ends with a slash."""
