@@ -26,14 +26,13 @@ from airflow_provider_genesys.pipeline.batch import Batcher
 from airflow_provider_genesys.pipeline.budget import Budget, Completeness
 from airflow_provider_genesys.pipeline.certificate import Certificate
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, Counts
-from airflow_provider_genesys.pipeline.cores import Processes, worker_count
 from airflow_provider_genesys.pipeline.load import Load
 from airflow_provider_genesys.pipeline.memory import MemoryLimit, keep_freed_memory
 from airflow_provider_genesys.pipeline.progress import Phases, Progress
 from airflow_provider_genesys.pipeline.shards import beginning_of, check_end, holds, join_shards
 from airflow_provider_genesys.pipeline.sink import PackingSink, Sink
 from airflow_provider_genesys.pipeline.worker import Job
-from airflow_provider_genesys.pipeline.workers import Workers
+from airflow_provider_genesys.pipeline.workers import Processes, Workers, worker_count
 from airflow_provider_genesys.source.base import Archive, Source, Until
 from airflow_provider_genesys.source.document import Document
 from airflow_provider_genesys.source.pages import Pages

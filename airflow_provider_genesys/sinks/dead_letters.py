@@ -120,7 +120,7 @@ class DeadLetterEncoder:
 
 
 class DeadLetterLines:
-    """The dead letters of a part as NDJSON; implements :class:`.form.Rows`."""
+    """The dead letters of a part as NDJSON; implements :class:`.parts.Rows`."""
 
     def __init__(self, rows: DeadLetterRows) -> None:
         self._rows = rows

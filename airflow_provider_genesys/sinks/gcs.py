@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_genesys.exceptions import ConfigurationError
 from airflow_provider_genesys.sinks.dead_letters import DeadLetterRaw
-from airflow_provider_genesys.sinks.objects.form import OutputFormat
 from airflow_provider_genesys.sinks.objects.layout import DAY
+from airflow_provider_genesys.sinks.objects.parts import OutputFormat
 from airflow_provider_genesys.sinks.objects.raw_landing import RawLanding
 from airflow_provider_genesys.sinks.objects.settings import PART_SIZE, ObjectSettings, check_known
 from airflow_provider_genesys.sinks.objects.sink import ObjectSink

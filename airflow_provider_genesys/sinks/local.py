@@ -10,8 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from airflow_provider_genesys.sinks.dead_letters import DeadLetterRaw
-from airflow_provider_genesys.sinks.objects.form import OutputFormat
 from airflow_provider_genesys.sinks.objects.layout import DAY
+from airflow_provider_genesys.sinks.objects.parts import OutputFormat
 from airflow_provider_genesys.sinks.objects.raw_landing import RawLanding
 from airflow_provider_genesys.sinks.objects.settings import PART_SIZE, ObjectSettings
 from airflow_provider_genesys.sinks.objects.sink import ObjectSink

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -18,6 +17,7 @@ from airflow_provider_genesys.tasks.checkpoint_mirror import CheckpointMirror
 from airflow_provider_genesys.tasks.rendered import required
 from airflow_provider_genesys.times import now
 from airflow_provider_genesys.transfers.base import GenesysExportTransferOperator
+from airflow_provider_genesys.transfers.object_store import ObjectStoreLoader
 
 if TYPE_CHECKING:
     from airflow_provider_genesys.contracts.contract import Contract
@@ -115,7 +115,7 @@ class GenesysEntitiesOperator(GenesysExportTransferOperator):
         return f"{super().read_by(contract)} {self.listing().path} {self.listing().query}"
 
 
-class GenesysEntitiesToObjectStoreOperator(GenesysEntitiesOperator):
+class GenesysEntitiesToObjectStoreOperator(GenesysEntitiesOperator, ObjectStoreLoader):
     """Load a listing into an object store: one snapshot per run, and a pointer to the newest complete one."""
 
     def load_export(
@@ -125,18 +125,14 @@ class GenesysEntitiesToObjectStoreOperator(GenesysEntitiesOperator):
         from airflow_provider_genesys.sinks.objects.manifest import point_to
 
         summary = super().load_export(context, mirror, handle, restart=restart)
-        store, _ = open_folder(summary["location"], self.store_conn_id())
+        store, _ = open_folder(summary["location"], getattr(self, self.conn_argument))
         if not point_to(store, self.prefix(), summary, datetime.fromisoformat(summary["submitted_at"])):
             self.log.warning("A newer snapshot is already complete: %s keeps pointing to that one.", self.prefix())
         return summary
 
-    @abstractmethod
-    def store_conn_id(self) -> str | None:
-        """Return the connection to the store."""
-
-    @abstractmethod
     def prefix(self) -> str:
-        """Return what the keys of this listing begin with."""
+        """Return the beginning of every key of this listing."""
+        return f"{super().prefix()}/{self.listing().name}"
 
     @classmethod
     def _refused(cls) -> Sequence[str]:

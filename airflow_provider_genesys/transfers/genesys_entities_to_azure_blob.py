@@ -16,19 +16,6 @@ class GenesysEntitiesToAzureBlobOperator(GenesysEntitiesToObjectStoreOperator, A
     :class:`.genesys_to_azure_blob.GenesysExportToAzureBlobOperator`.
     """
 
-    template_fields: Sequence[str] = (
-        *GenesysEntitiesToObjectStoreOperator.template_fields,
-        *(
-            name
-            for name in AzureBlobLoader.template_fields
-            if name not in GenesysEntitiesToObjectStoreOperator.template_fields
-        ),
+    template_fields: Sequence[str] = tuple(
+        dict.fromkeys((*GenesysEntitiesToObjectStoreOperator.template_fields, *AzureBlobLoader.template_fields))
     )
-
-    def store_conn_id(self) -> str | None:
-        """Return the connection to the store."""
-        return self.wasb_conn_id
-
-    def prefix(self) -> str:
-        """Return what the keys of this listing begin with."""
-        return f"{AzureBlobLoader.prefix(self)}/{self.listing().name}"

@@ -16,19 +16,6 @@ class GenesysEntitiesToGCSOperator(GenesysEntitiesToObjectStoreOperator, GCSLoad
     :class:`.genesys_to_gcs.GenesysExportToGCSOperator`.
     """
 
-    template_fields: Sequence[str] = (
-        *GenesysEntitiesToObjectStoreOperator.template_fields,
-        *(
-            name
-            for name in GCSLoader.template_fields
-            if name not in GenesysEntitiesToObjectStoreOperator.template_fields
-        ),
+    template_fields: Sequence[str] = tuple(
+        dict.fromkeys((*GenesysEntitiesToObjectStoreOperator.template_fields, *GCSLoader.template_fields))
     )
-
-    def store_conn_id(self) -> str | None:
-        """Return the connection to the store."""
-        return self.gcp_conn_id
-
-    def prefix(self) -> str:
-        """Return what the keys of this listing begin with."""
-        return f"{GCSLoader.prefix(self)}/{self.listing().name}"

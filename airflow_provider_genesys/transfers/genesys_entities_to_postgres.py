@@ -30,10 +30,8 @@ class GenesysEntitiesToPostgresOperator(GenesysEntitiesOperator, PostgresLoader)
         fails and the table is not changed. (templated)
     """
 
-    template_fields: Sequence[str] = (
-        *GenesysEntitiesOperator.template_fields,
-        *(name for name in PostgresLoader.template_fields if name not in GenesysEntitiesOperator.template_fields),
-        "max_deleted_ratio",
+    template_fields: Sequence[str] = tuple(
+        dict.fromkeys((*GenesysEntitiesOperator.template_fields, *PostgresLoader.template_fields, "max_deleted_ratio"))
     )
 
     def __init__(

@@ -15,19 +15,6 @@ class GenesysEntitiesToS3Operator(GenesysEntitiesToObjectStoreOperator, S3Loader
     parameters see :class:`.entities.GenesysEntitiesOperator` and :class:`.genesys_to_s3.GenesysExportToS3Operator`.
     """
 
-    template_fields: Sequence[str] = (
-        *GenesysEntitiesToObjectStoreOperator.template_fields,
-        *(
-            name
-            for name in S3Loader.template_fields
-            if name not in GenesysEntitiesToObjectStoreOperator.template_fields
-        ),
+    template_fields: Sequence[str] = tuple(
+        dict.fromkeys((*GenesysEntitiesToObjectStoreOperator.template_fields, *S3Loader.template_fields))
     )
-
-    def store_conn_id(self) -> str | None:
-        """Return the connection to the store."""
-        return self.aws_conn_id
-
-    def prefix(self) -> str:
-        """Return what the keys of this listing begin with."""
-        return f"{S3Loader.prefix(self)}/{self.listing().name}"

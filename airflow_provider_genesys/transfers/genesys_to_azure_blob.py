@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_genesys.hooks.clients import azure_container
 from airflow_provider_genesys.hooks.iceberg import azure_access
@@ -25,7 +25,8 @@ class AzureBlobLoader(ObjectStoreLoader):
         "blob_prefix",
         "wasb_conn_id",
     )
-    prefix_argument: ClassVar[str] = "blob_prefix"
+    prefix_argument = "blob_prefix"
+    conn_argument = "wasb_conn_id"
 
     def __init__(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_genesys.exceptions import ConfigurationError
 from airflow_provider_genesys.hooks.gcs import gcs_bucket
@@ -24,7 +24,8 @@ class GCSLoader(ObjectStoreLoader):
         "gcs_prefix",
         "gcp_conn_id",
     )
-    prefix_argument: ClassVar[str] = "gcs_prefix"
+    prefix_argument = "gcs_prefix"
+    conn_argument = "gcp_conn_id"
 
     def __init__(
         self,

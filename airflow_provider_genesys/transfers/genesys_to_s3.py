@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from airflow.sdk import BaseOperatorLink
 
@@ -28,7 +28,8 @@ class S3Loader(ObjectStoreLoader):
         "s3_prefix",
         "aws_conn_id",
     )
-    prefix_argument: ClassVar[str] = "s3_prefix"
+    prefix_argument = "s3_prefix"
+    conn_argument = "aws_conn_id"
     operator_extra_links: Collection[BaseOperatorLink] = (
         *ObjectStoreLoader.operator_extra_links,
         GenesysS3PrefixLink(),

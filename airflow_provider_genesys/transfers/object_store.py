@@ -43,6 +43,8 @@ class ObjectStoreLoader(ExportLoader):
     }
     prefix_argument: ClassVar[str]
     """Name of the argument that every key begins with."""
+    conn_argument: ClassVar[str]
+    """Name of the argument with the connection to the store."""
 
     def __init__(
         self,
@@ -89,12 +91,8 @@ class ObjectStoreLoader(ExportLoader):
         return str(required(getattr(self, self.prefix_argument), self.prefix_argument))
 
 
-class GenesysExportToObjectStoreOperator(GenesysExportTransferOperator):
+class GenesysExportToObjectStoreOperator(GenesysExportTransferOperator, ObjectStoreLoader):
     """Load an export into an object store, or with ``output_format="raw"`` land its archive unchanged."""
-
-    output_format: OutputFormat
-    lists: Sequence[str]
-    publish_to_iceberg: dict[str, Any] | None
 
     @abstractmethod
     def make_landing(self) -> RawLanding:

@@ -21,7 +21,7 @@ from airflow_provider_genesys.pipeline.sink import Sink
 from airflow_provider_genesys.sinks.azure_blob import AzureBlobSink
 from airflow_provider_genesys.sinks.gcs import GCSSink
 from airflow_provider_genesys.sinks.local import LocalSink
-from airflow_provider_genesys.sinks.objects.form import OutputFormat
+from airflow_provider_genesys.sinks.objects.parts import OutputFormat
 from airflow_provider_genesys.sinks.postgres.sink import PostgresSink
 from airflow_provider_genesys.sinks.postgres.tables.columns import column_names
 from airflow_provider_genesys.sinks.s3 import S3Sink

@@ -20,7 +20,7 @@ from airflow_provider_genesys.sinks.azure_blob import AzureBlobSink
 from airflow_provider_genesys.sinks.gcs import GCSSink
 from airflow_provider_genesys.sinks.local import LocalSink
 from airflow_provider_genesys.sinks.objects import verify as verify_module
-from airflow_provider_genesys.sinks.objects.form import OutputFormat
+from airflow_provider_genesys.sinks.objects.parts import OutputFormat
 from airflow_provider_genesys.sinks.objects.verify import manifests_below, verify
 from airflow_provider_genesys.sinks.postgres.sink import PostgresSink
 from airflow_provider_genesys.sinks.s3 import S3Sink

@@ -9,7 +9,7 @@ import msgspec
 from isal import isal_zlib
 
 from airflow_provider_genesys.pipeline.load import Batch
-from airflow_provider_genesys.sinks.objects.form import Packer, Table
+from airflow_provider_genesys.sinks.objects.parts import Packer, Table
 
 GZIP_LEVEL = 1
 """ISA-L's level: 460 MB/s and 29 % of the size on recordings. Levels 2 and 3 are slower and hardly smaller; 0 gives 43

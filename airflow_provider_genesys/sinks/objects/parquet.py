@@ -15,7 +15,7 @@ from typing import Any
 
 from airflow_provider_genesys.exceptions import MissingExtraError
 from airflow_provider_genesys.pipeline.load import Batch, Load
-from airflow_provider_genesys.sinks.objects.form import Table
+from airflow_provider_genesys.sinks.objects.parts import Table
 
 try:
     import pyarrow as pa
@@ -44,7 +44,7 @@ _TYPES: dict[str, Any] = {
 
 
 class ParquetRows:
-    """Implements :class:`.form.Rows`: one file with the rows of one contract.
+    """Implements :class:`.parts.Rows`: one file with the rows of one contract.
 
     :param plain_json: JSON is text, without the mark that it is JSON; Iceberg has no such type.
     """

@@ -32,12 +32,11 @@ from airflow_provider_genesys.pipeline.replay import (
     judge,
 )
 from airflow_provider_genesys.sinks.objects.dead_letters import Letter, first_facts, is_open, letters_in, marked
-from airflow_provider_genesys.sinks.objects.form import OutputFormat
 from airflow_provider_genesys.sinks.objects.layout import Layout, dead_letters_below, tag
 from airflow_provider_genesys.sinks.objects.ledger import Entry, Ledger
 from airflow_provider_genesys.sinks.objects.manifest import read_manifest, write_manifest
 from airflow_provider_genesys.sinks.objects.ndjson import Plain
-from airflow_provider_genesys.sinks.objects.parts import Part, PartWriter
+from airflow_provider_genesys.sinks.objects.parts import OutputFormat, Part, PartWriter
 from airflow_provider_genesys.sinks.objects.row_parts import Cut, RowParts, WrittenParts, joined
 from airflow_provider_genesys.sinks.objects.settings import Fencing
 from airflow_provider_genesys.sinks.objects.shards import joins, list_again

@@ -11,10 +11,9 @@ from airflow_provider_genesys.contracts.column import PROCESSED_AT, Column
 from airflow_provider_genesys.contracts.contract import Contract
 from airflow_provider_genesys.pipeline.load import Batch, Load
 from airflow_provider_genesys.pipeline.worker import Packing
-from airflow_provider_genesys.sinks.objects.form import RowForm, Rows, Table
 from airflow_provider_genesys.sinks.objects.layout import Layout
 from airflow_provider_genesys.sinks.objects.ndjson import GzipBlocks, Lines, Plain, packed_lines
-from airflow_provider_genesys.sinks.objects.parts import Part, PartWriter
+from airflow_provider_genesys.sinks.objects.parts import Part, PartWriter, RowForm, Rows, Table
 from airflow_provider_genesys.stores.base import ObjectStore
 
 ChildParts = dict[str, list[Part]]
@@ -101,7 +100,7 @@ ORDINAL = Column("ordinal", "ordinal", "integer", description="Counts from 1 ove
 
 
 class ChildRows:
-    """Implements :class:`.form.Table`: the record's key, its ``processedAt``, the ordinal, and the child's columns.
+    """Implements :class:`.parts.Table`: the record's key, its ``processedAt``, the ordinal, and the child's columns.
 
     Key and ``processedAt`` identify the record's row, even if it was loaded more than once.
     """

@@ -9,8 +9,8 @@ from typing import Any, Literal, get_args
 from airflow_provider_genesys.contracts.contract import Contract
 from airflow_provider_genesys.exceptions import ConfigurationError
 from airflow_provider_genesys.sinks.dead_letters import DeadLetterRaw, RawBytes
-from airflow_provider_genesys.sinks.objects.form import OutputFormat, RowForm
 from airflow_provider_genesys.sinks.objects.layout import DAY, check_partition_format
+from airflow_provider_genesys.sinks.objects.parts import OutputFormat, RowForm
 from airflow_provider_genesys.sinks.objects.publish import Publisher
 from airflow_provider_genesys.stores.base import check_prefix
 

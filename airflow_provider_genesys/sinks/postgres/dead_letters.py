@@ -82,17 +82,17 @@ class DeadLetters:
         )
 
     def of(self, load: Load) -> DeadLetters:
-        """Return them for the same load as the ledger knows it."""
+        """Return the dead letters of the same load as the ledger has it."""
         same = copy(self)
         same._rows = DeadLetterRows(load, self._raw_bytes)  # noqa: SLF001 - of the same class
         return same
 
     def rehearse(self, cursor: Cursor) -> None:
-        """Insert nothing, so that what is not allowed shows before anything is downloaded."""
+        """Insert nothing: a missing right is an error before anything is downloaded."""
         cursor.execute(self._insert, {**self._load, "rows": "[]"})
 
     def keep(self, cursor: Cursor, batch: Batch, letters: Sequence[DeadLetter]) -> None:
-        """Keep ``letters`` of the batch; what is there already for the same record is replaced."""
+        """Insert ``letters`` of the batch; they replace letters of the same records."""
         rows = self._rows.rows(letters, batch.checkpoint.processed_at, batch.protect)
         if not holds_any_text(cursor):
             rows = list(map(storable_letter, rows))
@@ -101,7 +101,7 @@ class DeadLetters:
     def check(self, cursor: Cursor, expected: int) -> None:
         """Compare the number of letters with the number that the checkpoint counts, replayed ones included.
 
-        :raises AccountError: some are gone.
+        :raises AccountError: letters are missing.
         """
         ((held,),) = cursor.execute(sql.SQL(_COUNT).format(table=self.identifier), self._load).fetchall()
         if held != expected:

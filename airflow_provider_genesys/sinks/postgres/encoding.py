@@ -1,6 +1,6 @@
-r"""What a database that is not in UTF-8 keeps of our own texts: field names in ledgers, dead letters, messages.
+r"""Stores our own texts (names in ledgers, dead letters, messages) in a database that is not in UTF-8.
 
-A LATIN1 database refuses what it has no character for, and its ``jsonb`` refuses the escape of it as well. So each
+A LATIN1 database refuses characters that it lacks, and its ``jsonb`` refuses their escapes as well. So each
 character beyond ASCII is written as the text ``\u20ac`` there, and read back as the character. Values of records stay
 as they are: a row that such a database cannot hold is rejected, like any row that PostgreSQL refuses.
 """
@@ -21,7 +21,7 @@ _WRITTEN = re.compile(r"(?:\\u[0-9a-f]{4})+")
 
 
 def holds_any_text(cursor: Cursor) -> bool:
-    """Tell whether the database has every character."""
+    """Return whether the database can store every character."""
     return cursor.connection.info.parameter_status("server_encoding") in _ANY_TEXT
 
 

@@ -109,6 +109,6 @@ def describe(error: psycopg.Error) -> str:
 
 
 def refusal(error: psycopg.Error, doing: str) -> SinkRefusedError:
-    """Make the error for what no retry heals."""
+    """Return the error for a failure that no retry can solve."""
     hint = _HINTS.get(error.sqlstate or "", "Correct it, then clear the task with on_clear='resume'.")
     return SinkRefusedError(f"PostgreSQL refuses {doing}: {describe(error)}. {hint}", code=error.sqlstate)

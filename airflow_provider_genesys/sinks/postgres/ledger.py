@@ -71,8 +71,8 @@ ON CONFLICT (load_id, target, shard)
             THEN l.submitted_at ELSE coalesce(excluded.submitted_at, l.submitted_at) END
 RETURNING fence, attempts, begun_at, opened_at, submitted_at, checkpoint, export_id, state, contract, publish
 """
-# Loads of one export through two contracts write the same rows. Anyone who was at it with the other one is fenced, and
-# would start again: what it has loaded is being replaced.
+# Loads of one export with two contracts write the same rows. So an attempt with the other contract is fenced, and
+# would start again: its rows are being replaced.
 _TAKE_OVER = """
 UPDATE {ledger} SET fence = fence + 1, checkpoint = NULL
 WHERE target = %(target)s AND export_id = %(export_id)s AND load_id <> %(load_id)s AND state = 'loading'
@@ -101,8 +101,8 @@ _ADVANCE = """
 UPDATE {ledger} SET checkpoint = %(checkpoint)s, processed_at = %(processed_at)s, taken_over = %(taken_over)s
 WHERE load_id = %(load_id)s AND target = %(target)s AND shard = %(shard)s AND fence = %(fence)s
 """
-# One statement, hence one snapshot: anyone who takes rows over says so in the same transaction.
-# From begun_at on: what a former attempt landed, and this one did not, is not in this account.
+# One statement sees one snapshot, and a load that takes rows over notes it in the same transaction. Rows that only
+# an attempt before begun_at landed are not in this account.
 _AUDIT = """
 SELECT (SELECT count(*) FROM {table} WHERE {export} = %(export_id)s AND {shard} = %(shard)s
         AND {contract} = %(contract)s AND {loaded} >= %(begun_at)s),
@@ -140,18 +140,18 @@ class Claim:
     begun_at: datetime
     """When the load began: opened for the first time, or again with nothing to continue."""
     submitted_at: datetime | None
-    """When the export was asked for, as the ledger has it."""
+    """When the export was requested, according to the ledger."""
     checkpoint: Checkpoint | None = None
     processed_at: str | None = None
 
 
 @dataclass(frozen=True)
 class HeldRow:
-    """What the row says when a batch begins."""
+    """The row's values when a batch begins."""
 
     checkpoint: Checkpoint | None
     taken_over: dict[str, int]
-    """By source (``export_id/shard``): how many of its rows this load has replaced, ever."""
+    """By source (``export_id/shard``): number of its rows that this load has replaced so far."""
     complete: bool
     overtaken: bool
     """Whether loads that may be newer have replaced windows of the same target."""
@@ -196,7 +196,7 @@ class Ledger:
         self._composed: dict[str, bytes] = {}
 
     def claim(self, cursor: Cursor, *, restart: bool) -> Claim:
-        """Take a new fence. The claim holds a checkpoint where the load can be continued; else it starts again."""
+        """Take a new fence. The claim has a checkpoint if the load can be continued; otherwise it starts again."""
         fence, attempts, *times, checkpoint, export_id, state, contract, publish = _only(self._run(cursor, _CLAIM))
         begun_at, opened_at, submitted_at = times
         self._run(cursor, _TAKE_OVER)
@@ -220,10 +220,10 @@ class Ledger:
         return sql.SQL(_LOCK).format(ledger=self.identifier, number=number, **literals).as_bytes()
 
     def held(self, cursor: Cursor, fence: int) -> HeldRow:
-        """Return what the row said when :attr:`lock` was executed, which came third, after BEGIN and another lock.
+        """Return the row's values from when :attr:`lock` was executed: third, after BEGIN and another lock.
 
         :raises FencedError: another attempt has claimed the load.
-        :raises SinkUnavailableError: the server does not know of this attempt's claim any more.
+        :raises SinkUnavailableError: the server has lost this attempt's claim.
         """
         cursor.nextset()
         cursor.nextset()
@@ -237,7 +237,7 @@ class Ledger:
         return HeldRow(known, taken_over, complete, overtaken, _EPOCH + timedelta(microseconds=now))
 
     def forgotten(self) -> SinkUnavailableError:
-        """Make the error for a server that has lost what it had confirmed: rows and ledger, the whole transaction."""
+        """Return the error for a server that has lost a transaction that it had confirmed, with rows and ledger."""
         return SinkUnavailableError(
             f"Export {self._load.export_id}: the database has lost transactions into {self._row['target']} that it had "
             "confirmed, as after a failover to a replica that lagged, or a crash with synchronous_commit off. The "
@@ -245,7 +245,7 @@ class Ledger:
         )
 
     def advance(self, cursor: Cursor, checkpoint: Checkpoint, held: HeldRow, landed: Landed) -> None:
-        """Commit ``checkpoint`` with what else the transaction holds: what ``landed`` since ``held``."""
+        """Commit ``checkpoint`` with the transaction's rows: ``landed`` since ``held``."""
         new = {
             "checkpoint": storable_json(cursor, checkpoint.to_json()),
             "processed_at": checkpoint.processed_at,
@@ -261,7 +261,7 @@ class Ledger:
         return present, taken
 
     def check(self, written: int, present: int, taken: int) -> None:
-        """Compare what was written with what the table holds; a newer export may have taken rows over since."""
+        """Compare the rows written with those that the table holds. A newer export may have taken some over since."""
         if not written - taken <= present <= written:
             raise AccountError(
                 f"Export {self._load.export_id}: {written} rows were written to {self._row['target']}, but it "
@@ -282,7 +282,7 @@ class Ledger:
         self._run(cursor, _AMEND, certificate=certificate.to_json().decode(), fence=fence)
 
     def certificate(self, cursor: Cursor) -> Certificate:
-        """Return the certificate of the load, which is complete."""
+        """Return the certificate of the complete load."""
         (certificate,) = _only(self._run(cursor, _CERTIFICATE))
         return msgspec.convert(restored(cursor, certificate), Certificate)
 
@@ -304,7 +304,7 @@ class Ledger:
 
 
 def _only(cursor: Cursor) -> tuple[Any, ...]:
-    """Return the one row of a statement that always has one."""
+    """Return the row of a statement that always returns one."""
     (row,) = cursor.fetchall()
     return row
 

@@ -1,4 +1,4 @@
-"""Rows that PostgreSQL itself refuses: which they are, and the dead letters that they become."""
+"""Finds the rows that PostgreSQL refuses, and makes dead letters of them."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ def search(
     children: Children,
     rejects: Callable[[Exception], bool] = is_of_a_row,
 ) -> dict[int, DeadLetter]:
-    """Land what can be landed, in halves of halves; return a dead letter by offset for each row that cannot.
+    """Land all rows that can land, in ever smaller halves. Return a dead letter for each other row, by its offset.
 
     :param children: land with their rows; a row whose children are refused cannot be landed.
-    :param rejects: tells whether an error is of a row, which is to be rejected.
-    :raises SinkRefusedError: the target lacks a partition that the load's window needs: that is of no row's making.
+    :param rejects: returns whether an error means that a row is to be rejected.
+    :raises SinkRefusedError: the target lacks a partition for the load's window, which is not a row's fault.
     """
     try:
         with cursor.connection.transaction():
@@ -56,7 +56,7 @@ def search(
 
 
 def with_records(found: dict[int, DeadLetter], batch: Batch) -> dict[int, DeadLetter]:
-    """Return the letters with the records' own bytes instead of the rows, where they are at hand."""
+    """Return the letters with the records' original bytes instead of the rows, if those are still in memory."""
     if batch.source is None:
         return found
     return {offset: replace(letter, raw=batch.source.record(offset)) for offset, letter in found.items()}
@@ -80,7 +80,7 @@ def without(batch: Batch, poison: dict[int, DeadLetter]) -> tuple[list[tuple[Any
 
 
 def _places(error: Exception, refusing_column: Callable[[], Near | None]) -> list[str]:
-    """Return where the row was refused. Of a cast the server says neither table nor column."""
+    """Return where the row was refused. For a failed cast, the server names neither table nor column."""
     if not isinstance(error, psycopg.Error) or isinstance(error, InexactValue):
         return []
     named = places_of(error)
@@ -106,7 +106,7 @@ def _reason(error: Exception, places: Sequence[str]) -> tuple[str, str]:
 
 
 def _row_as_json(contract: Contract, row: tuple[Any, ...]) -> bytes:
-    """Return the row by the contract's column names: the record's own bytes are not at hand any more."""
+    """Return the row by the contract's column names: the record's original bytes are no longer in memory."""
     names = [column.name for column in contract.columns]
     return msgspec.json.encode(dict(zip(names, map(_legible, row), strict=True)))
 

@@ -1,7 +1,7 @@
 """Replay the dead letters of a table of PostgreSQL: rows, marks and the ledger in one transaction per batch.
 
 A replayed row is where the load would have put it: it carries the load's export, offset and time of submission, so
-a newer row of the same key stays. What a load is, its ledger alone says; letters that say otherwise are none of its.
+a newer row of the same key stays. Only its ledger says what a load is; letters that say otherwise are not its own.
 A load that is not complete is left alone, by the lock on its row of the ledger.
 """
 
@@ -101,9 +101,9 @@ class PostgresReplay:
     """Replays the dead letters of loads into one table.
 
     :param connect: opens a connection (psycopg 3).
-    :param table: name of the table, without schema; ``genesys_ledger`` and ``genesys_dead_letters`` lie beside it.
+    :param table: name of the table, without schema; ``genesys_ledger`` and ``genesys_dead_letters`` are beside it.
     :param opened: returns the bytes of a dead letter's record.
-    :param pii_key: returns what a contract's personal data is hashed with.
+    :param pii_key: returns the key that a contract hashes personal data with.
     :param retries: how often a batch is tried again; see :class:`.postgres.sink.PostgresSink`.
     """
 
@@ -130,7 +130,7 @@ class PostgresReplay:
         """Replay every open letter of the window.
 
         :param contract_of: returns today's contract of a kind of export.
-        :param run_id: who replays; kept with each letter.
+        :param run_id: the task that replays; kept with each letter.
         :raises SinkRefusedError: there is no such table, or it lacks columns of the contract.
         """
         total = Replayed()
@@ -151,7 +151,7 @@ class PostgresReplay:
         return total
 
     def _loads(self, window: Span) -> tuple[list[dict[str, Any]], int]:
-        """Return the loads that have open letters, and how many letters are of none of them."""
+        """Return the loads with open letters, and the number of letters that belong to none of them."""
         with self._session.transaction() as cursor:
             [strays] = self._query(cursor, _STRAYS, target=self._target)
             loads = self._query(cursor, _LOADS, target=self._target, **asdict(window))
@@ -187,7 +187,7 @@ class PostgresReplay:
         return letters[-1]["source_offset"], account(letters, judged, landed.duplicates)
 
     def _land(self, cursor: Cursor, load: Load, judged: Judged, *, overtaken: bool) -> Landed:
-        """Upsert the rows; those that PostgreSQL refuses, or nobody can rank, become failed letters."""
+        """Upsert the rows; those that PostgreSQL refuses, or that cannot be ranked, become failed letters."""
         table, children = self._table(cursor, load), children_there(cursor, self._schema, self._name, load)
 
         def land() -> Landed:
@@ -245,5 +245,5 @@ class PostgresReplay:
 
 
 def _is_rejected_again(error: Exception) -> bool:
-    """Whether a letter cannot be replayed and the others can."""
+    """Return whether the error is of a single letter, so that the others can be replayed."""
     return isinstance(error, UnrankedExportError) or is_of_a_row(error)

@@ -1,4 +1,4 @@
-"""A connection to PostgreSQL that is made again after each failure, and what is tried again on it."""
+"""A connection to PostgreSQL that is opened again after each failure, and retries on it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ T = TypeVar("T")
 Connection = psycopg.Connection[Any]
 Cursor = psycopg.Cursor[tuple[Any, ...]]
 
-# Whatever the database's default is: what is locked has to be read as it is then.
+# Regardless of the database's default: locked rows have to be read as they are at that time.
 _BEGIN = b"BEGIN ISOLATION LEVEL READ COMMITTED"
 
 
@@ -26,8 +26,8 @@ class Session:
     """Transactions on one connection at a time.
 
     :param connect: opens a connection (psycopg 3).
-    :param retries: how often something is tried again.
-    :param retry_wait: seconds before the first retry; doubled, with jitter, for each one more.
+    :param retries: number of retries.
+    :param retry_wait: seconds before the first retry; doubled for each further one, with jitter.
     """
 
     def __init__(self, connect: Callable[[], Connection], *, retries: int, retry_wait: float) -> None:
@@ -37,7 +37,7 @@ class Session:
         self._connection: Connection | None = None
 
     def retried(self, action: Callable[[], T], doing: str) -> T:
-        """Return what ``action`` returns; try again after what may pass.
+        """Return the result of ``action``; try again after temporary failures.
 
         :param doing: names it in errors, with export and bytes.
         :raises SinkUnavailableError: retries are spent.
@@ -64,7 +64,7 @@ class Session:
 
     @contextmanager
     def transaction(self, *first: bytes) -> Iterator[Cursor]:
-        """Run one transaction. Whatever goes wrong in it, its connection is not used again.
+        """Run one transaction. After any failure, its connection is not used again.
 
         :param first: statements without parameters, which go to the server together with BEGIN. Their results follow
             BEGIN's: see :meth:`psycopg.Cursor.nextset`.
@@ -82,7 +82,7 @@ class Session:
             raise
 
     def close(self) -> None:
-        """Let go of the connection. Never raises."""
+        """Close the connection. Never raises."""
         connection, self._connection = self._connection, None
         if connection is not None:
             with suppress(Exception):

@@ -1,4 +1,4 @@
-"""The ledger's row over the shards of a load: number 0, as for a load of one piece."""
+"""The ledger's row of a load in shards as a whole: number 0, like that of a load in one piece."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from airflow_provider_genesys.sinks.postgres.encoding import restored, storable_
 from airflow_provider_genesys.sinks.postgres.session import Cursor
 from airflow_provider_genesys.sinks.postgres.staging import Publish
 
-# Locked in one order, and against the claim of a shard that is loaded again. Rows that were read by another contract
-# since may be of that one.
+# Locked in one order, and against the claim of a shard that is loaded again. If the export was read with another
+# contract since, the table may hold that one's rows.
 _COMPLETE = """
 SELECT certificate FROM {ledger} AS l
 WHERE load_id = %(load_id)s AND target = %(target)s AND shard BETWEEN 1 AND %(count)s AND state = 'complete'
@@ -28,7 +28,7 @@ WHERE load_id = %(load_id)s AND target = %(target)s AND shard BETWEEN 1 AND %(co
     )
 ORDER BY shard FOR UPDATE
 """
-# Anyone who loads the whole in one piece is fenced.
+# This fences an attempt that loads the whole in one piece.
 _JOIN = """
 INSERT INTO {ledger} AS l (load_id, target, shard, fence, state, export_id, kind, window_start, window_end,
     submitted_at, contract, run_id, write_mode, publish, processed_at, certificate, attempts, begun_at, opened_at,
@@ -63,7 +63,7 @@ class Shards:
         }
 
     def join(self, cursor: Cursor, joined: Callable[[Sequence[Certificate]], Certificate]) -> Certificate | None:
-        """Mark the load complete where all shards are; see :meth:`.sink.JoiningSink.join`."""
+        """Mark the load complete if all shards are; see :meth:`.sink.JoiningSink.join`."""
         found = self._run(cursor, _COMPLETE).fetchall()
         if len(found) < self._count:
             return None
@@ -72,7 +72,7 @@ class Shards:
         return joint
 
     def withdraw(self, cursor: Cursor) -> None:
-        """Say that the load is not complete any more: one of its shards is loaded again."""
+        """Mark the load as not complete: one of its shards is loaded again."""
         self._run(cursor, _WITHDRAW)
 
     def _run(self, cursor: Cursor, statement: str, **more: Any) -> Cursor:
@@ -80,7 +80,7 @@ class Shards:
 
 
 def check_options(load: Load, publish: Publish) -> None:
-    """Raise :class:`ConfigurationError` where a load cannot be made of shards."""
+    """Raise :class:`ConfigurationError` if the load cannot be in shards."""
     if load.shard and publish == "atomic":
         raise ConfigurationError(
             "publish='atomic' shows a load at once, and shards complete one by one. Load with publish='batches', or in "

@@ -1,4 +1,4 @@
-"""Snapshots of a listing in PostgreSQL: what is gone is marked, and what changed is kept, as a load completes.
+"""Snapshots of a listing in PostgreSQL: missing rows are marked and changes kept when a load completes.
 
 A snapshot lands in a table beside the target (``publish="atomic"``). The transaction that publishes it compares the two
 first: so a snapshot that lost too much fails before anything has changed, and what is gone is known from what is there.
@@ -91,7 +91,7 @@ class Snapshots:
 
     :param deletes: what becomes of rows whose keys are gone.
     :param history: keep ``<table>_history``, with one row for each version of an entity.
-    :param max_deleted_ratio: share of the keys, 0 to 1, that a snapshot may lack of those before it.
+    :param max_deleted_ratio: share of the keys of the snapshot before, 0 to 1, that a snapshot may lack.
     :param volatile: columns of the contract whose change makes no new version.
     """
 
@@ -108,7 +108,7 @@ class Snapshots:
 
 
 class SnapshotSink(PostgresSink):
-    """Loads one listing into one table, as a snapshot: what is published is all of it, or nothing.
+    """Loads one listing into one table, as a snapshot: all of it is published, or nothing.
 
     For the other parameters see :class:`~.postgres.sink.PostgresSink`; ``publish`` is ``atomic``.
     """
@@ -128,7 +128,7 @@ class SnapshotSink(PostgresSink):
 
 
 class _SnapshotTables(Tables):
-    """The tables of a snapshot: the target knows when a row was gone first, and a history may lie beside it."""
+    """The tables of a snapshot: the target, which notes when a row was first missing, and perhaps a history."""
 
     def __init__(self, settings: PostgresSettings, load: Load, snapshots: Snapshots) -> None:
         self.snapshots = snapshots

@@ -19,7 +19,7 @@ from airflow_provider_genesys.sinks.postgres.upsert import Landed, Upsert
 
 Publish = Literal["batches", "atomic"]
 
-# What the target checks of a row by itself is checked as it lands; what it checks against other rows, when published.
+# Checks of a single row happen when it lands; checks against other rows happen when the load is published.
 _CREATE = """
 CREATE TABLE {staging} (
     LIKE {target} INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING GENERATED INCLUDING IDENTITY, PRIMARY KEY ({keys})
@@ -38,7 +38,7 @@ class Staging:
         self.identifier = sql.Identifier(schema, f"genesys_staging_{digest}")
 
     def exists(self, cursor: Cursor) -> bool:
-        """Tell whether an attempt has left it."""
+        """Return whether an earlier attempt left the table."""
         return cursor.execute("SELECT to_regclass(%s)", [self.identifier.as_string()]).fetchall() != [(None,)]
 
     def create(self, cursor: Cursor, target: Target) -> None:

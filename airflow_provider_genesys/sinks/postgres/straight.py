@@ -1,7 +1,7 @@
-"""The short way of a batch: COPY into the table itself, which works while none of its keys is there yet.
+"""The short way of a batch: COPY into the table itself, which works if the table has none of its keys yet.
 
-It spares the temporary table and the upsert: about half of the time of a batch (``./run bench --row postgres``). What
-stops it, such as a key that is there, undoes the COPY alone. The batch takes the long way then, which ranks and counts.
+It saves the temporary table and the upsert: about half of a batch's time (``./run bench --row postgres``). A failure,
+such as a key that exists, undoes only the COPY. Then the batch takes the long way, which ranks and counts.
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ _BEHIND = (OFFSET, EXPORT, SUBMITTED, SHARD, CONTRACT, LOADED)
 
 
 class Straight:
-    """When batches take the short way, and what they write there.
+    """Decides which batches take the short way, and completes their rows.
 
-    After a batch that could not, the next ones wait for one that has met no row; each such batch doubles the wait.
+    After a failure, batches take the long way until enough of them met no row of the table. Each failure doubles that
+    number, up to 64.
 
     :param lineage: see :func:`.postgres.upsert.lineage`.
     """

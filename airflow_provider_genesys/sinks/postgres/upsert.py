@@ -1,4 +1,4 @@
-"""Brings what is staged, a batch or a whole load, into a table that has one row for each key.
+"""Brings staged rows, of a batch or a whole load, into a table that has one row for each key.
 
 Of all records with one key the table keeps one:
 
@@ -43,15 +43,15 @@ SELECT {own}, {offset}, %(export)s, %(submitted)s::timestamptz, %(shard)s, %(con
 ON CONFLICT ({keys}) DO NOTHING
 """
 
-# Before the rows are judged, in a separate statement, so that they are seen as they are then. Counted, since the
-# planner leaves out a subquery that nobody needs, its locks included.
+# A separate statement before the rows are judged, so that the next one sees them as they are once locked. It counts
+# them, since the planner drops a subquery whose result is not used, with its locks.
 _LOCK_ROWS = """
 SELECT count(*) FROM (SELECT FROM {stage} AS s JOIN {target} AS t USING ({keys}) ORDER BY {keys} FOR NO KEY UPDATE OF t)
 AS locked
 """
 
-# What an attempt before this load began has left counts as if it were not there. So do rows from before this provider,
-# which have no lineage. What this transaction has inserted is met here again, as the same record.
+# Rows of an attempt before this load began, and rows without lineage from before this provider, count as absent.
+# Rows that this transaction has inserted are met here again, as the same records.
 _SETTLE = """
 WITH met AS (
     SELECT {met_keys}, t.{export} || '/' || t.{shard} AS label,
@@ -90,7 +90,7 @@ WHERE r.target = %(target)s AND r.write_mode = 'replace_window' AND r.state = 'c
     AND r.export_id <> %(export)s AND r.submitted_at > %(submitted)s::timestamptz
     AND s.{timestamp} >= r.window_start AND s.{timestamp} < r.window_end
 """
-# What is left in such windows, though it is not known to be newer.
+# Rows left in such windows that are not known to be newer.
 _FIND_UNRANKED = """
 SELECT label, {loads_submitted}, count(*) FROM {stage} AS s JOIN (
     SELECT *, export_id || '/' || shard AS label, submitted_at AS submitted FROM {ledger}
@@ -103,7 +103,7 @@ GROUP BY label LIMIT 1
 
 @dataclass(frozen=True)
 class Landed:
-    """What became of rows: ``written + duplicates`` are all of them."""
+    """The outcome of rows: ``written + duplicates`` is their number."""
 
     written: int = 0
     duplicates: int = 0
@@ -114,7 +114,7 @@ class Landed:
 
 
 def lineage(load: Load, target: str, begun_at: datetime) -> dict[str, Any]:
-    """Return what the rows of a load carry and are ranked by: the parameters of :class:`Upsert`.
+    """Return the lineage that a load's rows carry and are ranked by: the parameters of :class:`Upsert`.
 
     :param target: ``schema.table``.
     :param begun_at: when the load began, by the server's clock; see :class:`.postgres.ledger.Claim`.
@@ -125,7 +125,7 @@ def lineage(load: Load, target: str, begun_at: datetime) -> dict[str, Any]:
         "export": load.export_id,
         "submitted": load.submitted_at,
         "shard": load.shard,
-        # Where only the number of a shard is known, the number tells which rows are its own.
+        # If only the number of a shard is known, its rows are found by that number.
         "first": load.range.start if known else None,
         "end": load.range.end if known else None,
         "source": f"{load.export_id}/{load.shard}",
@@ -135,12 +135,12 @@ def lineage(load: Load, target: str, begun_at: datetime) -> dict[str, Any]:
 
 
 def lock_number(name: str) -> int:
-    """Return the number of the advisory lock of that name: 64 bits, the same for everybody."""
+    """Return the number of the advisory lock of that name: 64 bits, the same in every process."""
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big", signed=True)
 
 
 class Upsert:
-    """Brings what ``stage`` holds of a load into ``target``, in the transaction of the cursor that it is given.
+    """Brings the rows in ``stage`` into ``target``, in the transaction of the cursor that it is given.
 
     :param stage: a table with the contract's columns and the offset.
     """
@@ -174,7 +174,7 @@ class Upsert:
         return late
 
     def settle(self, cursor: Cursor, staged: int, lineage: dict[str, Any]) -> Landed:
-        """Replace what is older. Counts all that is staged, what was just inserted included."""
+        """Replace older rows. Counts all staged rows, those just inserted included."""
         cursor.execute(self._lock, lineage)
         rows = cursor.execute(self._settle, lineage).fetchall()
         for label, *_, unknown, submitted in rows:
@@ -188,7 +188,7 @@ class Upsert:
 
 
 def _names(stage: sql.Identifier, own: Sequence[str], key: Sequence[str]) -> dict[str, sql.Composable]:
-    """Return what depends on the stage, and the lists of columns."""
+    """Return the names that depend on the stage, and the lists of columns."""
     columns = [sql.Identifier(name) for name in key]
     met = [(column, sql.Identifier(f"met_key_{number}")) for number, column in enumerate(columns)]
     return {
@@ -197,7 +197,7 @@ def _names(stage: sql.Identifier, own: Sequence[str], key: Sequence[str]) -> dic
         "assigned": sql.SQL(", ").join(sql.SQL("{0} = s.{0}").format(sql.Identifier(name)) for name in own),
         "keys": sql.SQL(", ").join(columns),
         "t_is_s": sql.SQL(" AND ").join(sql.SQL("t.{0} = s.{0}").format(column) for column in columns),
-        # Under names of our own: the table's columns may be called as what comes beside them.
+        # Under our own names: the table may have columns with the names of our further columns.
         "met_keys": sql.SQL(", ").join(sql.SQL("t.{} AS {}").format(*pair) for pair in met),
         "s_is_judged": sql.SQL(" AND ").join(sql.SQL("s.{} = judged.{}").format(*pair) for pair in met),
     }

@@ -1,7 +1,7 @@
-"""``write_mode="replace_window"``: within the window of such a load, once it is complete, no older row is left.
+"""``write_mode="replace_window"``: a complete load leaves no older row in its window.
 
-The load removes what is older as it completes. What comes late, from an older export, is kept out: its rows in that
-window are duplicates. So that neither slips past the other, every batch shares a lock that the removal takes alone.
+It removes older rows when it completes. Rows of an older export that come later are kept out: they count as
+duplicates. Every batch shares a lock that the removal takes exclusively, so that no row slips through between them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from airflow_provider_genesys.sinks.postgres.upsert import lock_number
 
 WriteMode = Literal["upsert", "replace_window"]
 
-# What another shard of the same export has loaded stays. What may be newer is met in the same pass, and ends the load.
+# Rows of other shards of the same export stay. Rows that may be newer are found in the same pass, and fail the load.
 _REMOVE = """
 WITH removed AS (
     DELETE FROM {target} AS t
@@ -55,7 +55,7 @@ def exclusive_lock(target: str) -> bytes:
 def remove_older(
     cursor: Cursor, target: Target, load: Load, lineage: dict[str, Any], *, rehearse: bool = False
 ) -> Removed:
-    """Delete the rows of the load's window that the load replaces; none of them to ``rehearse``.
+    """Delete the rows in the load's window that the load replaces. With ``rehearse``, delete none.
 
     :raises UnrankedExportError: it is not known whether a row there is older.
     """

@@ -6,13 +6,15 @@ archive was cut off, and the records after it are missing.
 
 from __future__ import annotations
 
+from collections import deque
 from operator import sub
 from typing import Literal
 
 from airflow_provider_genesys.exceptions import NotAnArchiveError
 from airflow_provider_genesys.source.records import BOM, KEPT_OF_OVERSIZE, MAX_RECORD_BYTES, DeadLetter, Slice, oversize
 from airflow_provider_genesys.source.split.base import _WHITESPACE, fitting
-from airflow_provider_genesys.source.split.held import Held
+
+_SMALL = 16 * 1024  # bytes
 
 
 class LineSplitter:
@@ -165,3 +167,38 @@ class _Brackets:
         outside = b"".join(parts[self._in_string :: 2])
         self._open += sum(map(outside.count, b"{[")) - sum(map(outside.count, b"}]"))
         self._in_string ^= len(parts) % 2 == 0
+
+
+class Held:
+    """Bytes that are added at the end and taken from the beginning. Most are copied only once, into their slice."""
+
+    def __init__(self) -> None:
+        self._pieces: deque[bytes | memoryview] = deque()
+        self._length = 0
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __bytes__(self) -> bytes:
+        return b"".join(self._pieces)
+
+    def add(self, piece: bytes) -> None:
+        """Add ``piece``. Small ones are joined: millions of them would need many times their length."""
+        self._length += len(piece)
+        if self._pieces and len(self._pieces[-1]) + len(piece) <= _SMALL:
+            piece = b"".join((self._pieces.pop(), piece))
+        self._pieces.append(piece)
+
+    def take(self, length: int) -> bytes:
+        """Remove and return the first ``length`` bytes, or all if there are fewer."""
+        taken, missing = list[bytes | memoryview](), min(length, self._length)
+        self._length -= missing
+        while missing:
+            piece = self._pieces.popleft()
+            if len(piece) > missing:
+                piece = memoryview(piece)
+                self._pieces.appendleft(piece[missing:])
+                piece = piece[:missing]
+            missing -= len(piece)
+            taken.append(piece)
+        return b"".join(taken)

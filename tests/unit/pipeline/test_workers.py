@@ -22,8 +22,8 @@ from airflow_provider_genesys.exceptions import ConfigurationError, SourceUnavai
 from airflow_provider_genesys.pipeline import run as run_module
 from airflow_provider_genesys.pipeline import workers as workers_module
 from airflow_provider_genesys.pipeline.certificate import Certificate
-from airflow_provider_genesys.pipeline.cores import cores, worker_count
 from airflow_provider_genesys.pipeline.run import Options, run
+from airflow_provider_genesys.pipeline.workers import cores, worker_count
 from airflow_provider_genesys.sinks.local import LocalSink
 from airflow_provider_genesys.testing.fake_genesys.archive import Archive
 from tests.support.watching import until

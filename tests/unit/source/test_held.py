@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_genesys.source.split.held import Held
+from airflow_provider_genesys.source.split.lines import Held
 
 pieces = st.binary(max_size=40).map(lambda piece: piece * 700)
 

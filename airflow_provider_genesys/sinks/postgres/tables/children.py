@@ -1,4 +1,4 @@
-"""Child tables: what a record has many of, replaced with the record in the same transaction.
+"""Child tables: their rows are replaced together with their record, in the same transaction.
 
 Whose rows they are is decided by the record's own row: only where that is the one just written, its children take the
 place of those that are there. So a segment that Genesys has removed goes, and an older export that comes late changes
@@ -64,9 +64,9 @@ class Children:
         self._sources = {column.path: index for index, column in enumerate(contract.columns)}
 
     def prepare(self, cursor: Cursor, *, create: bool) -> None:
-        """Create the tables that are not there, and try every statement on no rows.
+        """Create missing tables, and run every statement on no rows.
 
-        :raises SinkRefusedError: one is not there and cannot be created; the message holds the SQL.
+        :raises SinkRefusedError: one is missing and cannot be created; the message holds the SQL.
         """
         for child, table in self._tables:
             ensure(cursor, table, self._definition(child, table), create=create)
@@ -74,9 +74,9 @@ class Children:
         self.replace(cursor, [], [], rehearse=True)
 
     def check_types(self, cursor: Cursor) -> None:
-        """Check that the tables hold each value.
+        """Check that the tables can hold every value.
 
-        :raises SinkRefusedError: one does not; the message holds the SQL.
+        :raises SinkRefusedError: one cannot; the message holds the SQL.
         """
         for child, table in self._tables:
             own = zip(self._own[child], (TYPES[column.type] for column in child.columns), strict=True)
@@ -85,7 +85,7 @@ class Children:
     def replace(
         self, cursor: Cursor, rows: Sequence[tuple[Any, ...]], offsets: Sequence[int], *, rehearse: bool = False
     ) -> None:
-        """Replace the children of those of ``rows``, at ``offsets``, that the table holds now."""
+        """Replace the children of those ``rows``, at ``offsets``, that the table now holds."""
         if not self._tables:
             return
         keys = [row[self._place] for row in rows]
@@ -125,8 +125,8 @@ class Children:
 def children_of(schema: str, table: str, load: Load, modes: tuple[str, str] | None) -> Children:
     """Return the child tables of a load.
 
-    :param modes: how rows are written and published; None for no child tables, whatever the contract says.
-    :raises ConfigurationError: children cannot be written so.
+    :param modes: how rows are written and published; None for no child tables, even if the contract has children.
+    :raises ConfigurationError: children cannot be written in these modes.
     """
     children = load.contract.children if modes else ()
     if children and modes != ("upsert", "batches"):
@@ -139,9 +139,9 @@ def children_of(schema: str, table: str, load: Load, modes: tuple[str, str] | No
 
 
 def children_there(cursor: Cursor, schema: str, table: str, load: Load) -> Children:
-    """Return those child tables of a load that exist: a replay makes none.
+    """Return the child tables of a load that exist: a replay creates none.
 
-    :raises SinkRefusedError: one does not hold each value; the message holds the SQL.
+    :raises SinkRefusedError: one cannot hold every value; the message holds the SQL.
     """
     contract = load.contract
     names = {child: sql.Identifier(schema, child_name(table, child, contract)) for child in contract.children}

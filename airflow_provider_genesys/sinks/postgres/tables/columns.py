@@ -1,4 +1,4 @@
-"""How a contract's columns are named and typed in PostgreSQL, and what comes beside them."""
+"""Names and types of a contract's columns in PostgreSQL, and the further columns of a table."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from airflow_provider_genesys.contracts.contract import ColumnType, Contract
 from airflow_provider_genesys.exceptions import ConfigurationError, ContractError
 
 LONGEST_NAME = 63
-"""Bytes; PostgreSQL would cut what is longer."""
+"""Bytes; PostgreSQL would cut a longer name."""
 
 ORDINAL = "ordinal"
-"""Which of its record's objects the row of a child is, from 1."""
+"""Number of a child's row among those of its record, from 1."""
 
 TYPES: dict[ColumnType, str] = {
     "string": "text",
@@ -50,7 +50,7 @@ EXPORT, SUBMITTED, SHARD, OFFSET, CONTRACT, LOADED = LINEAGE = (
 
 
 def check_names(*names: str) -> None:
-    """Raise :class:`ConfigurationError` where one cannot name a table or schema."""
+    """Raise :class:`ConfigurationError` if one of them cannot name a table or schema."""
     for name in names:
         if not name or len(name.encode()) > LONGEST_NAME or re.search("[%\0]", name):
             raise ConfigurationError(f"{name!r} cannot name a table or schema: 1 to {LONGEST_NAME} bytes, no '%'.")
@@ -59,14 +59,14 @@ def check_names(*names: str) -> None:
 def column_names(contract: Contract) -> list[str]:
     """Return the contract's columns as PostgreSQL's users write them: ``queueId`` becomes ``queue_id``.
 
-    :raises ContractError: a name is empty or too long then, or two are the same.
+    :raises ContractError: a resulting name is empty or too long, or two are equal.
     """
     lineage = {column.name: "the lineage" for column in LINEAGE}
     return _names(contract, "columns", [column.name for column in contract.columns], lineage)
 
 
 def child_column_names(contract: Contract, child: Child) -> list[str]:
-    """Return the columns of a child's table, but for the record's key and the ordinal.
+    """Return the columns of a child's table, without the record's key and the ordinal.
 
     :raises ContractError: see :func:`column_names`.
     """
@@ -89,7 +89,7 @@ def child_name(table: str, child: Child, contract: Contract) -> str:
 
 
 def check_contract(contract: Contract) -> None:
-    """Raise :class:`ContractError` where a column cannot be one of a table."""
+    """Raise :class:`ContractError` if a column cannot be in a table."""
     column_names(contract)
     for child in contract.children:
         child_column_names(contract, child)
@@ -111,7 +111,7 @@ def _names(contract: Contract, place: str, wanted: Sequence[str], lineage: Mappi
 
 
 def key_choices(contract: Contract) -> list[tuple[str, ...]]:
-    """Return the columns that may tell one row from another, the choice for a partitioned table last.
+    """Return the choices of columns that may identify a row; the one for a partitioned table comes last.
 
     PostgreSQL wants the partition's column in every unique key, hence the timestamp beside the contract's key. It has
     to be required: a unique key takes any number of nulls.

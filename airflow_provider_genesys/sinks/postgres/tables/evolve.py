@@ -1,4 +1,4 @@
-"""What becomes of the target where the contract evolves: columns are added, or may be null. Nothing is narrowed."""
+"""Changes the target as the contract evolves: adds columns, or lets them be null. Nothing is narrowed."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from airflow_provider_genesys.sinks.postgres.tables.columns import TYPES, column
 from airflow_provider_genesys.sinks.postgres.tables.schema import columns_of
 
 SHORT_WAIT = b"SET LOCAL lock_timeout = '1s'"
-"""Anyone who waits to alter a table makes all its readers wait behind it; so it gives up soon, and tries again."""
+"""An ALTER TABLE that waits makes all later readers of the table wait. So it gives up soon, and tries again."""
 
 
 def evolution_sql(schema: str, table: str, before: Contract, after: Contract) -> str:
-    """Return the statement that takes a table from one contract to the next; empty where there is nothing to do."""
+    """Return the statement that takes a table from one contract to the next; empty if there is nothing to do."""
     required = {name: column.required for name, column in zip(column_names(before), before.columns, strict=True)}
     statement = _statement(sql.Identifier(schema, table), after, required)
     return f"{statement.as_string()};" if statement else ""
 
 
 def evolve(cursor: Cursor, table: sql.Identifier, contract: Contract, *, allowed: bool) -> None:
-    """Add the columns of ``contract`` that ``table`` lacks, and let those be null that the contract lets be.
+    """Add the columns of ``contract`` that ``table`` lacks, and drop NOT NULL where the contract allows null.
 
     :param allowed: whether tables may be altered at all.
-    :raises SinkRefusedError: that, or the role, does not allow it; the message holds the SQL.
+    :raises SinkRefusedError: they may not be, or the role has no right; the message holds the SQL.
     """
     statement = _statement(table, contract, columns_of(cursor, table))
     if statement is None:
@@ -39,7 +39,7 @@ def evolve(cursor: Cursor, table: sql.Identifier, contract: Contract, *, allowed
 
 
 def _statement(table: sql.Identifier, contract: Contract, present: dict[str, bool]) -> sql.Composed | None:
-    """Compose one ALTER TABLE; ``present`` tells of each column that is there whether it has to be given a value."""
+    """Compose one ALTER TABLE; ``present`` says for each existing column whether it needs a value."""
     actions = []
     for name, column in zip(column_names(contract), contract.columns, strict=True):
         if name not in present:

@@ -1,4 +1,4 @@
-"""All tables that one load writes to: created where that is allowed, checked, and rehearsed."""
+"""All tables that one load writes to: creates them if allowed, checks them, and rehearses the load."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ _RAW = Column("_raw", "@raw", "json", description="The record as it came")
 
 
 class Tables:
-    """The target of a load, and what lies beside it. Methods run in the transaction of the cursor that they are given.
+    """The target of a load, and the tables beside it. Methods run in the transaction of the cursor that they are given.
 
-    :raises ConfigurationError: the load cannot be written by such settings.
+    :raises ConfigurationError: the load cannot be written with these settings.
     """
 
     def __init__(self, settings: PostgresSettings, load: Load) -> None:
@@ -53,7 +53,7 @@ class Tables:
         self.dead_letters = DeadLetters(schema, table, load, settings.raw_bytes)
 
     def widened(self, contract: Contract) -> Contract:
-        """Return the contract with the columns that the table has beside it."""
+        """Return the contract with the further columns of the table."""
         return _with_raw(contract, allow_pii=self._settings.allow_raw_pii) if self._settings.raw_column else contract
 
     def widened_batch(self, batch: Batch) -> Batch:
@@ -61,9 +61,9 @@ class Tables:
         return _batch_with_raw(batch) if self._settings.raw_column else batch
 
     def prepare(self, cursor: Cursor, load: Load) -> None:
-        """Create what is not there, and check what is.
+        """Create missing tables, and check the others.
 
-        :raises SinkRefusedError: something does not fit, or cannot be created; the message holds the SQL.
+        :raises SinkRefusedError: a table does not fit, or cannot be created; the message holds the SQL.
         """
         create = self._settings.create_table
         if self._settings.create_schema:
@@ -77,18 +77,18 @@ class Tables:
             partitions.ensure(cursor, load.window_start, load.window_end, create=create)
 
     def cannot_continue(self, cursor: Cursor) -> bool:
-        """Tell whether what was loaded beside the table is gone, or has columns that this attempt would not publish."""
+        """Return whether the table beside the target is gone, or has columns that this attempt would not publish."""
         evolves = "evolve" in asdict(self.contract.modes).values()
         return self._settings.publish == "atomic" and (evolves or not self.staging.exists(cursor))
 
     def forget(self, cursor: Cursor) -> None:
-        """Remove what former attempts have left beside the table: the load starts again."""
+        """Remove tables that earlier attempts left beside the target: the load starts again."""
         self.dead_letters.forget(cursor)
         self.staging.drop(cursor)
         self.shards.withdraw(cursor)
 
     def target(self, cursor: Cursor) -> Target:
-        """Return the table that the load is for; what is loaded beside it has a table from then on."""
+        """Return the load's target. If the load lands beside it, that table exists from then on."""
         key = find_key(cursor, self.identifier, self.contract)
         target = self._as_it_is(cursor, Target(self.identifier, self.ledger.identifier, self.contract, key))
         if self._settings.publish == "atomic" and not self.staging.exists(cursor):
@@ -101,7 +101,7 @@ class Tables:
         return Table(self.staging.in_place_of(target) if staged else target, lineage)
 
     def rehearse(self, cursor: Cursor, target: Target, load: Load, lineage: dict[str, Any]) -> None:
-        """Run what the load will run, on no rows, so that what is not allowed shows before anything is downloaded."""
+        """Run the load's statements on no rows: a missing right is an error before anything is downloaded."""
         self.dead_letters.rehearse(cursor)
         self.written(target, lineage).rehearse(cursor)
         if self._settings.publish == "atomic":
@@ -111,7 +111,7 @@ class Tables:
         self.children.prepare(cursor, create=self._settings.create_table)
 
     def evolve(self, cursor: Cursor, target: Target, contract: Contract) -> Target:
-        """Let the table, and the one beside it, take the contract's new columns. Return it as it is then."""
+        """Add the contract's new columns to the target and the table beside it. Return the new target."""
         evolve(cursor, self.identifier, contract, allowed=self._settings.create_table)
         if self._settings.publish == "atomic":
             evolve(cursor, self.staging.identifier, contract, allowed=True)
@@ -123,7 +123,7 @@ class Tables:
 
 
 def _check_pii(contract: Contract, *, allowed: bool) -> None:
-    """Raise :class:`ConfigurationError` where a record holds what the contract drops, hashes or masks."""
+    """Raise :class:`ConfigurationError` if whole records would be kept although the contract protects data."""
     guarded = [c.name for c in (*contract.columns, *contract.dropped) if c.pii != "keep" or c.pii_inside]
     if guarded and not allowed:
         raise ConfigurationError(
@@ -136,7 +136,7 @@ def _check_pii(contract: Contract, *, allowed: bool) -> None:
 def _with_raw(contract: Contract, *, allow_pii: bool) -> Contract:
     """Return the contract with the column for the record.
 
-    :raises ConfigurationError: a record holds what the contract protects.
+    :raises ConfigurationError: records hold data that the contract protects.
     :raises ContractError: it has a column of that name.
     """
     _check_pii(contract, allowed=allow_pii)

@@ -22,7 +22,7 @@ PartitionBy = Literal["day", "month"]
 
 _SUFFIXES: dict[PartitionBy, str] = {"day": "_%Y%m%d", "month": "_%Y%m"}
 _DEFAULT = "_default"
-# Made beside the table and attached then: that alone leaves the table open to its readers meanwhile.
+# Created beside the table and then attached: only so can the table be read meanwhile.
 _CREATE = "CREATE TABLE {partition} (LIKE {table} INCLUDING DEFAULTS INCLUDING CONSTRAINTS)"
 _ATTACH = "ALTER TABLE {table} ATTACH PARTITION {partition} FOR VALUES FROM ({start}) TO ({end})"
 
@@ -56,9 +56,9 @@ class Partitions:
         self._by = by
 
     def create_target(self, contract: Contract) -> sql.Composed:
-        """Compose what creates the table, with the partition for rows outside of every other one.
+        """Compose the statements that create the table, with the default partition.
 
-        :raises ContractError: a record may come without the timestamp that would tell its partition.
+        :raises ContractError: a record may lack the timestamp that decides its partition.
         """
         timestamp = contract.columns[contract.index(contract.timestamp)]
         if not timestamp.required:
@@ -71,11 +71,11 @@ class Partitions:
         return sql.SQL(";\n").join([create_target(self._table, contract, partitioned=True), default])
 
     def ensure(self, cursor: Cursor, start: datetime, end: datetime, *, create: bool) -> None:
-        """Create the partitions of the window ``start ≤ t < end`` that are not there.
+        """Create the partitions of the window ``start ≤ t < end`` that are missing.
 
         What a partition of another name holds, or whose rows lie in the default partition already, is left alone.
 
-        :raises SinkRefusedError: the table is not partitioned, or a partition lacks and cannot be created; the message
+        :raises SinkRefusedError: the table has no partitions, or one is missing and cannot be created; the message
             holds the SQL.
         """
         if not is_partitioned(cursor, self._table):

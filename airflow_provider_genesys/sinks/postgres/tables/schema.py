@@ -1,4 +1,4 @@
-"""Whether the tables are there and fit the contract; where allowed, they are created."""
+"""Checks that the tables exist and fit the contract, and creates them if allowed."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from airflow_provider_genesys.sinks.postgres.tables.columns import (
     key_choices,
 )
 
-# Any number, as long as all who create these tables take the same.
+# Any number, but the same in every process that creates these tables.
 _CREATING = 7_436_397_397
 
 _COLUMNS = """
 SELECT attname, attnotnull AND NOT atthasdef AND attidentity = '' FROM pg_catalog.pg_attribute
 WHERE attrelid = to_regclass(%s) AND attnum > 0 AND NOT attisdropped
 """
-# Of each unique index that is sure to hold when ON CONFLICT looks at it: the names of its columns.
+# The names of the columns of each unique index that ON CONFLICT can use.
 _UNIQUE = """
 SELECT array_agg(attname::text) FROM pg_catalog.pg_index AS i
 JOIN pg_catalog.pg_attribute AS a ON a.attrelid = i.indrelid
@@ -35,7 +35,7 @@ WHERE i.indrelid = to_regclass(%s) AND i.indisunique AND i.indisvalid AND i.indi
     AND i.indpred IS NULL AND i.indexprs IS NULL
 GROUP BY i.indexrelid
 """
-# Of a unique key: the columns that take two different texts for the same one.
+# Columns of a unique key that take two different texts for equal.
 _LOOSE = """
 WITH RECURSIVE held AS (
     SELECT attname, attcollation, atttypid AS type FROM pg_catalog.pg_attribute
@@ -56,7 +56,7 @@ def create_table(table: sql.Identifier, definitions: Sequence[sql.Composable]) -
 
 
 def create_target(table: sql.Identifier, contract: Contract, *, partitioned: bool = False) -> sql.Composed:
-    """Compose what creates the table of a contract: its key, a cheap index for the count at the end, comments.
+    """Compose the statements that create a contract's table: its key, a small index for the final count, comments.
 
     :param partitioned: by range of the contract's timestamp, which then is part of the key.
     """
@@ -89,7 +89,7 @@ def _comments(table: sql.Identifier, contract: Contract) -> list[sql.Composed]:
 def ensure_schema(cursor: Cursor, schema: str) -> None:
     """Create ``schema`` unless it is there.
 
-    :raises SinkRefusedError: it is not there and the role may not create it; the message holds the SQL.
+    :raises SinkRefusedError: it is missing and the role may not create it; the message holds the SQL.
     """
     present = "SELECT to_regnamespace(quote_ident(%s)) IS NOT NULL"
     if cursor.execute(present, [schema]).fetchall() == [(True,)]:
@@ -106,9 +106,9 @@ def ensure_schema(cursor: Cursor, schema: str) -> None:
 
 
 def ensure(cursor: Cursor, table: sql.Identifier, definition: sql.Composed, *, create: bool) -> dict[str, bool]:
-    """Create ``table`` unless it is there. Return its columns, and of each whether it has to be given a value.
+    """Create ``table`` unless it is there. Return its columns, and for each whether it needs a value.
 
-    :raises SinkRefusedError: it is not there and cannot be created; the message holds the SQL.
+    :raises SinkRefusedError: it is missing and cannot be created; the message holds the SQL.
     """
     present = columns_of(cursor, table)
     if present:
@@ -127,15 +127,15 @@ def ensure(cursor: Cursor, table: sql.Identifier, definition: sql.Composed, *, c
 def ensure_own(cursor: Cursor, table: sql.Identifier, definition: sql.Composed, load: Load, *, create: bool) -> None:
     """Create a ledger or a table of dead letters unless it is there, perhaps from an earlier release.
 
-    :raises SinkRefusedError: it is not there and cannot be created, or it does not take the load.
+    :raises SinkRefusedError: it is missing and cannot be created, or it does not take the load.
     """
     _check_submission(table, load, ensure(cursor, table, definition, create=create), "submitted_at")
 
 
 def check(table: sql.Identifier, contract: Contract, load: Load, present: dict[str, bool]) -> None:
-    """Compare the target's columns with what the contract and the load need.
+    """Compare the target's columns with those that contract and load need.
 
-    :raises SinkRefusedError: one is lacking, or there is another one that needs a value.
+    :raises SinkRefusedError: one is missing, or another one needs a value.
     """
     kinds = {name: kind for name, kind, _ in _described(contract)}
     absent = [name for name in kinds if name not in present]
@@ -154,7 +154,7 @@ def check(table: sql.Identifier, contract: Contract, load: Load, present: dict[s
 
 
 def _check_submission(table: sql.Identifier, load: Load, present: dict[str, bool], column: str) -> None:
-    """Raise :class:`SinkRefusedError` where nobody knows when the export was asked for, and ``column`` wants to."""
+    """Raise :class:`SinkRefusedError` if ``column`` needs the time of the export's request and it is not known."""
     if load.submitted_at is None and present[column]:
         remedy = sql.SQL("ALTER TABLE {} ALTER COLUMN {} DROP NOT NULL").format(table, sql.Identifier(column))
         how = (
@@ -165,7 +165,7 @@ def _check_submission(table: sql.Identifier, load: Load, present: dict[str, bool
 
 
 def find_key(cursor: Cursor, table: sql.Identifier, contract: Contract) -> tuple[str, ...]:
-    """Return the columns by which the table tells duplicates: those of its unique key.
+    """Return the columns of the table's unique key.
 
     :raises SinkRefusedError: it has no unique key of the columns that :func:`key_choices` names, or one that takes
         different ids for the same.
@@ -191,7 +191,7 @@ def _check_strict(cursor: Cursor, table: sql.Identifier, key: Sequence[str]) -> 
 
 
 def is_partitioned(cursor: Cursor, table: sql.Identifier) -> bool:
-    """Tell whether ``table`` is there and has partitions."""
+    """Return whether ``table`` exists and has partitions."""
     return cursor.execute(_IS_PARTITIONED, [table.as_string()]).fetchall() == [(True,)]
 
 
@@ -201,7 +201,7 @@ def _described(contract: Contract) -> list[tuple[str, str, str]]:
 
 
 def columns_of(cursor: Cursor, table: sql.Identifier) -> dict[str, bool]:
-    """Return the table's columns, and of each whether it has to be given a value; none where there is no table."""
+    """Return the table's columns, and for each whether it needs a value; none if there is no table."""
     return dict(cursor.execute(_COLUMNS, [table.as_string()]).fetchall())
 
 

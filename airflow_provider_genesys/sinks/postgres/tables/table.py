@@ -53,7 +53,7 @@ class Table:
         self._stage, self._copy = (sql.SQL(text).format(**names).as_bytes() for text in (_STAGE, _COPY))
 
     def rehearse(self, cursor: Cursor) -> None:
-        """Run every statement on no rows, so that what is not allowed shows before anything is downloaded."""
+        """Run every statement on no rows: a missing right is an error before anything is downloaded."""
         self.land(cursor, [], [])
         self._upsert.settle(cursor, 0, self._lineage)
 
@@ -66,11 +66,11 @@ class Table:
         loaded_at: datetime | None = None,
         overtaken: bool = False,
     ) -> Landed:
-        """Write ``rows``, whose records begin at ``offsets``; of their own duplicates, too, the newest stays.
+        """Write ``rows``, whose records begin at ``offsets``; among duplicates of their own the newest stays.
 
         :param loaded_at: ``now()`` of the transaction. With it the rows may go straight into the table.
         :param overtaken: see :meth:`Upsert.run`.
-        :raises InexactValue: the table would hold a value as another one.
+        :raises InexactValue: the table would change a value.
         """
         kept = newest(list(map(self._key, rows)), offsets)
         staged = [(*rows[place], offsets[place]) for place in kept]
@@ -86,7 +86,7 @@ class Table:
         return refusing_column(cursor, self._target.identifier, self._target.contract, row)
 
     def _goes_straight(self, connection: Connection, rows: Sequence[tuple[Any, ...]], loaded_at: datetime) -> bool:
-        """Copy rows into the table; False where it does not take them so, and nothing has changed."""
+        """Copy rows into the table. Return False if it refuses them; then nothing has changed."""
         straight, behind = self._straight, self._straight.behind(loaded_at)
         types = [*self._types[:-1], *straight.types]
         try:
@@ -132,7 +132,7 @@ def _copied(connection: Connection, statement: bytes, types: Sequence[str], rows
 
 
 class _JsonDumper(Dumper):
-    """JSON text as it is; psycopg's own would make a JSON string of it."""
+    """JSON text, unchanged; psycopg's own type would make it a JSON string."""
 
     format = Format.BINARY
     oid = types["jsonb"].oid
@@ -150,7 +150,7 @@ class _UuidDumper(Dumper):
 
 
 def newest(keys: Sequence[Any], offsets: Sequence[int]) -> list[int]:
-    """Return the places of the rows to keep: of equal keys the one with the greatest offset.
+    """Return the places of the rows to keep: among equal keys, the one with the greatest offset.
 
     They are in the order of the keys, so that two loads which share keys insert them in the same order.
     """

@@ -39,8 +39,8 @@ class Target:
     """One table, as one contract fills it.
 
     :param ledger: the ledger of the loads into it.
-    :param key: names of the columns of its unique key; of equal ones the newest row stays.
-    :param near: columns that hold some values of the contract's only; see :mod:`.postgres.types`.
+    :param key: names of the columns of its unique key; among equal keys the newest row stays.
+    :param near: columns that hold only some of the contract's values; see :mod:`.postgres.types`.
     :param takes_binary: whether rows can be copied straight into it; see :mod:`.postgres.straight`.
     """
 
@@ -57,7 +57,7 @@ class Target:
         return column_names(self.contract)
 
     def names(self) -> dict[str, sql.Composable]:
-        """Return what goes into the braces of statements on it: every name that does not depend on a stage."""
+        """Return the names for the braces of its statements, without those that depend on a stage."""
         names: dict[str, sql.Composable] = {
             "target": self.identifier,
             "ledger": self.ledger,

@@ -1,4 +1,4 @@
-"""Whether a table of the user's holds what a contract's columns give: exactly, or after a look at each row, or never.
+"""Whether a user's table can hold a contract's values: always, after a check of each row, or never.
 
 PostgreSQL casts what is inserted to the column's type, and many casts change the value without a word: a ``date`` loses
 the time, ``numeric(12,-3)`` the last digits, ``varchar(3)`` blanks at the end.
@@ -17,7 +17,7 @@ from airflow_provider_genesys.exceptions import SinkRefusedError
 from airflow_provider_genesys.sinks.postgres.session import Cursor
 from airflow_provider_genesys.sinks.postgres.tables.columns import LINEAGE, TYPES, column_names
 
-# Of each column the type below all domains, with its modifier.
+# For each column, the type below all domains, with its modifier.
 _HELD = """
 WITH RECURSIVE held AS (
     SELECT a.attname, format_type(a.atttypid, a.atttypmod) AS shown, a.atttypid AS type, a.atttypmod AS modifier
@@ -46,7 +46,7 @@ _EXACT = {
     "uuid": {"uuid", "text", "varchar"},
     "jsonb": {"jsonb", "json", "text", "varchar"},
 }
-"""By the type that a contract gives: those that hold each of its values, or refuse it, where they have no modifier."""
+"""By the contract's type: types that hold or refuse each of its values, if they have no modifier."""
 _NEAR = {
     "text": _TEXTS,
     "bigint": _TEXTS | {"float8", "numeric"},
@@ -57,7 +57,7 @@ _NEAR = {
     "uuid": _TEXTS,
     "jsonb": _TEXTS,
 }
-"""Those that hold some of its values: each row is looked at."""
+"""Types that hold some of its values: each row is checked."""
 _BINARY = {
     "text": {"text", "varchar"},
     "bigint": {"int8"},
@@ -69,7 +69,7 @@ _BINARY = {
     "uuid": {"uuid"},
     "jsonb": {"jsonb"},
 }
-"""Those that have the same binary form."""
+"""Types that have the same binary form."""
 _FAMILIES = {
     "text": _TEXTS,
     "bigint": _NUMBERS,
@@ -78,20 +78,20 @@ _FAMILIES = {
     "numeric": _NUMBERS,
     "timestamptz": _TIMES,
 }
-"""By the type that a contract gives: those that ALTER TABLE turns into it as they are."""
+"""By the contract's type: types that ALTER TABLE turns into it."""
 _MILLISECONDS = 3
 _MICROSECONDS = 6
 
 
 class Near(NamedTuple):
-    """A column that holds some of the values that a contract gives; ``type`` as ``CREATE TABLE`` has it."""
+    """A column that holds some of a contract's values; ``type`` as ``CREATE TABLE`` has it."""
 
     name: str
     type: str
 
 
 class InexactValue(psycopg.DataError):
-    """A row has a value that its column would hold as another one."""
+    """A row has a value that its column would change."""
 
     def __init__(self, columns: Sequence[Near]) -> None:
         super().__init__("; ".join(f"column {name} of type {kind} would hold another value" for name, kind in columns))
@@ -105,7 +105,7 @@ class _Held(NamedTuple):
     utc: bool
 
     def is_exact(self, given: str) -> bool:
-        """Whether each value comes back as it was, or is refused."""
+        """Whether each value is held unchanged, or is refused."""
         if self.base == "timestamp" and self.utc:
             return given == "timestamptz" and self.modifier in (-1, _MICROSECONDS)
         if self.base == "numeric" and given == "bigint" and self._scale >= 0:
@@ -113,7 +113,7 @@ class _Held(NamedTuple):
         return self.base in _EXACT[given] and self.modifier in (-1, _MICROSECONDS if self.base in _TIMES else -1)
 
     def is_near(self, given: str) -> bool:
-        """Whether some values come back as they were."""
+        """Whether some values are held unchanged."""
         if self.base == "timestamptz":
             return given == self.base and self.modifier >= _MILLISECONDS
         return self.base in _NEAR[given] and (self.base != "numeric" or self._scale >= 0)
@@ -127,12 +127,12 @@ class _Held(NamedTuple):
 
     @property
     def _scale(self) -> int:
-        # The lower eleven bits, signed, as numeric.c has it.
+        # The lower eleven bits, signed, as in PostgreSQL's numeric.c.
         return 0 if self.modifier == -1 else (((self.modifier - 4) & 0x7FF) ^ 1024) - 1024
 
 
 def near_columns(cursor: Cursor, table: sql.Identifier, contract: Contract) -> tuple[Near, ...]:
-    """Return the columns of the target that hold some values of the contract's.
+    """Return the columns of the target that hold only some of the contract's values.
 
     :raises SinkRefusedError: one would change nearly all of them; the message holds the SQL that repairs it.
     """
@@ -145,7 +145,7 @@ def near_columns(cursor: Cursor, table: sql.Identifier, contract: Contract) -> t
 
 
 def refusing_column(cursor: Cursor, table: sql.Identifier, contract: Contract, row: Sequence[Any]) -> Near | None:
-    """Return the column whose type does not take its value of ``row``: the server does not name it. None: no such."""
+    """Return the column whose type refuses its value in ``row``, which the server does not name; or None."""
     held = _held(cursor, table)
     for name, column, value in zip(column_names(contract), contract.columns, row, strict=True):
         given, kind = TYPES[column.type], held[name].shown
@@ -159,7 +159,7 @@ def refusing_column(cursor: Cursor, table: sql.Identifier, contract: Contract, r
 
 
 def takes_binary(cursor: Cursor, table: sql.Identifier, contract: Contract) -> bool:
-    """Tell whether each column has the binary form of what the contract gives: no cast makes one of the other."""
+    """Return whether each column has the binary form of the contract's type, without a cast."""
     given = {name: TYPES[column.type] for name, column in zip(column_names(contract), contract.columns, strict=True)}
     given |= {column.name: column.type for column in LINEAGE}
     held = _held(cursor, table)
@@ -167,7 +167,7 @@ def takes_binary(cursor: Cursor, table: sql.Identifier, contract: Contract) -> b
 
 
 def check_exact(cursor: Cursor, table: sql.Identifier, given: Mapping[str, str]) -> None:
-    """Check that a table beside the target holds each value; its rows are not looked at.
+    """Check that a table beside the target can hold every value; its rows are not checked.
 
     :param given: by column, the type that is written.
     :raises SinkRefusedError: it does not; the message holds the SQL that repairs it.
@@ -176,7 +176,7 @@ def check_exact(cursor: Cursor, table: sql.Identifier, given: Mapping[str, str])
 
 
 def inexact(near: Sequence[Near], contract: Contract, stage: sql.Identifier) -> sql.Composed:
-    """Compose the query that tells of each of the ``near`` columns whether it would hold a staged value as another."""
+    """Compose the query that finds ``near`` columns that would change a staged value."""
     given = {name: TYPES[column.type] for name, column in zip(column_names(contract), contract.columns, strict=True)}
     text = "coalesce(bool_or({0}::{1}::{2} IS DISTINCT FROM {0}), false)"
     tests = [sql.SQL(text).format(sql.Identifier(name), sql.SQL(kind), sql.SQL(given[name])) for name, kind in near]
