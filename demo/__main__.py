@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 
 from demo.dailies import DAILIES, RECORDINGS
 from demo.daily import Daily, Report
@@ -32,7 +32,7 @@ def main() -> int:
     say("starting a fake Genesys Cloud, PostgreSQL and an S3 server")
     with embedded(**{**settings, daily.counted: number}) as services:
         try:
-            report = _run(services, daily, say)
+            report = _run(services, daily, number, say)
         except AirflowFailedError as error:
             print(error, file=sys.stderr)
             return 1
@@ -61,13 +61,17 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _run(services: Embedded, daily: Daily, say: Callable[[str], None]) -> Report:
+def _run(services: Embedded, daily: Daily, number: int, say: Callable[[str], None]) -> Report:
     midnight = datetime.now(timezone.utc).replace(hour=0, minute=0, second=0, microsecond=0)
     say(f"Genesys {services.genesys.url}  PostgreSQL {services.postgres.port}  S3 {services.s3.endpoint_url}")
     say("preparing Airflow")
     prepare(services)
     say(f"running the DAG {daily.dag_id} as at {midnight.date()}")
     run_day(services, daily.dag_id, midnight, daily.conf, say)
+    if daily.again is not None:
+        setattr(services.genesys, daily.counted, int(number * daily.again))
+        say("loading the same day again: Genesys has another number of records by now")
+        run_day(services, daily.dag_id, midnight + timedelta(hours=1), daily.conf, say)
     return daily.collect(services)
 
 

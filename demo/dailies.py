@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from demo import aggregates, bulk, media, reference
+from demo import aggregates, bulk, lake, media, reference
 from demo.daily import Daily
 from demo.loads import collect
 
@@ -62,4 +62,12 @@ REFERENCE = Daily(
     settings={"conversations": 200, "requests_per_minute": 60_000},
     conf={"entities": [*reference.SHOWN]},  # one of each way of paging; all would take minutes
 )
-DAILIES = {daily.dag_id: daily for daily in (RECORDINGS, CONVERSATIONS, MEDIA, BULK, AGGREGATES, REFERENCE)}
+ICEBERG = Daily(
+    "genesys_recordings_iceberg",
+    counted="records",
+    number=20_000,
+    collect=lake.collect,
+    settings={"broken": 0.0005},
+    again=0.9,  # as if Genesys had taken some recordings back
+)
+DAILIES = {daily.dag_id: daily for daily in (RECORDINGS, CONVERSATIONS, MEDIA, BULK, AGGREGATES, REFERENCE, ICEBERG)}

@@ -32,6 +32,8 @@ class Daily:
     :param collect: reads the facts when the DAG has run.
     :param settings: of the fake Genesys Cloud, beside.
     :param conf: of the run.
+    :param again: the share of ``number`` that a second export of the same day has, which is loaded, too; None for one
+        load.
     """
 
     dag_id: str
@@ -40,3 +42,4 @@ class Daily:
     collect: Callable[[Embedded], Report]
     settings: dict[str, Any] = field(default_factory=dict)
     conf: dict[str, Any] = field(default_factory=dict)
+    again: float | None = None

@@ -38,12 +38,18 @@ class Embedded:
         """Where Airflow keeps its own data: another database of the same server."""
         return self.postgres.dsn.rpartition("/")[0] + "/airflow"
 
+    @property
+    def catalog(self) -> dict[str, str]:
+        """Properties of the Iceberg catalog: an SQLite file, with its warehouse in the bucket."""
+        return {"type": "sql", "uri": f"sqlite:///{self.home}/iceberg.db", "warehouse": f"s3://{BUCKET}/warehouse"}
+
     def environment(self) -> dict[str, str]:
-        """Return the environment in which Airflow finds its home, the DAGs and the three connections."""
+        """Return the environment in which Airflow finds its home, the DAGs and the connections."""
         connections = {
             "AIRFLOW_CONN_GENESYS_DEFAULT": self.genesys.connection(),
             "AIRFLOW_CONN_POSTGRES_DEFAULT": self.postgres.connection(),
             "AIRFLOW_CONN_AWS_DEFAULT": self.s3.connection(),
+            "AIRFLOW_CONN_ICEBERG_DEFAULT": {"conn_type": "iceberg", "extra": self.catalog},
         }
         settings = {
             "AIRFLOW_HOME": str(self.home),

@@ -46,7 +46,10 @@ GOOD = loads(certificate(), certificate())
 
 
 def test_every_daily_dag_has_its_demo() -> None:
-    assert set(DAILIES) == {path.stem for path in DAGS.glob("*_daily.py")} | {"genesys_recording_bulk_export"}
+    assert set(DAILIES) == {path.stem for path in DAGS.glob("*_daily.py")} | {
+        "genesys_recording_bulk_export",
+        "genesys_recordings_iceberg",
+    }
 
 
 def test_accounts_that_close_and_are_held_have_no_problem() -> None:
