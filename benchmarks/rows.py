@@ -27,7 +27,7 @@ class Scale:
     largest: int
     """Of the archive that shows whether memory grows."""
     slow: int
-    """Of the archives on a slow link and into a slow sink, at 1 MB/s and 4 MB/s."""
+    """Of the archives on a slow link and into a slow sink, each at 1 MB/s."""
     pages: int
     """Cursor pages, of :data:`PAGE_SIZE` conversations each."""
     aggregates: int
@@ -230,8 +230,8 @@ def _memory(shelf: Shelf, scale: Scale) -> Iterator[Result]:
 
 def _slow_sink(shelf: Shelf, scale: Scale) -> Iterator[Result]:
     url = shelf.url("ndjson", scale.slow)
-    figures = measured(python("load", url, "--sink", "slow", "--place", "4000000"), 1)
-    told = "a sink that takes 4 MB/s"
+    figures = measured(python("load", url, "--sink", "slow", "--place", "1000000"), 1)
+    told = "a sink that takes 1 MB/s"
     yield Result("peak above imports, slow sink", _growth(figures), 64, at_least=False, told=told, unit=" MiB")
     figures = measured(python("load", shelf.url("wide", scale.megabytes)), 1)
     told = "records of 10 MB"

@@ -27,7 +27,7 @@ from airflow_provider_genesys.cloud.exports.elements import check_records
 from airflow_provider_genesys.cloud.http.paths import new_id, path_step
 from airflow_provider_genesys.exceptions import (
     CloudError,
-    ConfigurationError,
+    CloudUnavailableError,
     CursorLostError,
     ExportGoneError,
     NotFoundError,
@@ -194,7 +194,7 @@ class AnalyticsJobs(ABC):
         answer = client.request("POST", path, json=body)
         job = answer.get("jobId") if isinstance(answer, dict) else None
         if not job:
-            raise ConfigurationError(f"The answer from {path} has no member 'jobId'. Is that Genesys?")
+            raise CloudUnavailableError(f"The answer from {path} has no member 'jobId'. Is that Genesys?", status=200)
         return self.named(request, new_id(str(job), path))
 
     def _status(self, client: CloudClient, job: str) -> ExportStatus:

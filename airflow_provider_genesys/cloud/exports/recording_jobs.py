@@ -18,7 +18,6 @@ from airflow_provider_genesys.cloud.http.paths import new_id, path_step
 from airflow_provider_genesys.exceptions import (
     CloudError,
     CloudUnavailableError,
-    ConfigurationError,
     JobLimitError,
     NotFoundError,
     RecordError,
@@ -71,7 +70,7 @@ class RecordingJobs:
         except (RequestRefusedError, CloudUnavailableError) as error:
             raise self._meant(client, error) from error
         if not answer.get("id"):
-            raise ConfigurationError(f"The answer from {PATH} has no member 'id'. Is that Genesys?")
+            raise CloudUnavailableError(f"The answer from {PATH} has no member 'id'. Is that Genesys?", status=200)
         return new_id(str(answer["id"]), PATH)
 
     def status(self, client: CloudClient, export_id: str) -> ExportStatus:

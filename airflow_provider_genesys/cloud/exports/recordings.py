@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_genesys.cloud.config import ArchiveApi
 from airflow_provider_genesys.cloud.exports.base import ExportRequest, ExportState, ExportStatus
 from airflow_provider_genesys.cloud.http.paths import new_id, path_step
-from airflow_provider_genesys.exceptions import ConfigurationError, NotFoundError, RequestRefusedError
+from airflow_provider_genesys.exceptions import (
+    CloudUnavailableError,
+    ConfigurationError,
+    NotFoundError,
+    RequestRefusedError,
+)
 from airflow_provider_genesys.outside import shown
 from airflow_provider_genesys.times import api_time, parse_time
 
@@ -32,6 +37,7 @@ class Recordings:
         """Create an export and return its id.
 
         :raises ConfigurationError: filters or options repeat what the window says, or the answer has no id.
+        :raises CloudUnavailableError: the answer is none of an export, although its status says so.
         """
         answer = client.request("POST", self._api.path, json=self._body(request))
         found = _text(_members(answer).get(self._api.id_field)) or self._missing(self._api.id_field, "id_field", answer)
@@ -94,7 +100,8 @@ class Recordings:
         return f"{self._api.path}/{path_step(export_id, 'an export')}"
 
     def _missing(self, name: str, setting: str, answer: Any) -> str:
-        raise ConfigurationError(
+        kind = CloudUnavailableError if _is_an_error(answer) else ConfigurationError
+        raise kind(
             f"The answer from {self._api.path} has no member {name!r}; it {_described(answer)}. "
             f'If your API calls it otherwise, set extra \'archive\' of the connection, e.g. {{"{setting}": "id"}}.'
         )
@@ -103,6 +110,14 @@ class Recordings:
 def _refuse_overlap(name: str, given: dict[str, Any], ours: dict[str, Any], instead: str) -> None:
     if overlap := sorted(set(given) & set(ours)):
         raise ConfigurationError(f"{name} must not hold {', '.join(overlap)}: use {instead}.")
+
+
+def _is_an_error(answer: Any) -> bool:
+    """Whether an answer with status 200 is nothing, or says that something went wrong: the next one may be right."""
+    return not answer or not isinstance(answer, dict) or not answer.keys().isdisjoint(_ERROR_MEMBERS)
+
+
+_ERROR_MEMBERS = {"message", "error", "errors", "code"}
 
 
 def _described(answer: Any) -> str:

@@ -12,6 +12,7 @@ from airflow_provider_genesys.cloud.exports.base import ExportFamily, ExportRequ
 from airflow_provider_genesys.cloud.exports.registry import family
 from airflow_provider_genesys.cloud.http.client import CloudClient
 from airflow_provider_genesys.exceptions import (
+    CloudUnavailableError,
     ConfigurationError,
     NotFoundError,
     PermissionDeniedError,
@@ -160,12 +161,23 @@ def test_odd_values_are_left_out(
     assert (status.size, status.records, status.expires_at, status.window_start) == (None, None, None, None)
 
 
-@pytest.mark.parametrize("answer", [{}, [], None, {"status": None}, {"status": {}}])
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        ({}, CloudUnavailableError),
+        ([], CloudUnavailableError),
+        (None, CloudUnavailableError),
+        ({"message": "busy"}, CloudUnavailableError),
+        ({"status": None}, ConfigurationError),
+        ({"status": {}}, ConfigurationError),
+        ({"id": "export-1", "state": "DONE"}, ConfigurationError),
+    ],
+)
 def test_an_answer_without_a_state_says_what_to_set(
-    recordings: ExportFamily, client: CloudClient, server: ScriptedServer, answer: Any
+    recordings: ExportFamily, client: CloudClient, server: ScriptedServer, answer: Any, kind: type[Exception]
 ) -> None:
     server.on(f"GET {ONE}", Reply(200, answer))
-    with pytest.raises(ConfigurationError, match=r"no member 'status'.*state_field"):
+    with pytest.raises(kind, match=r"no member 'status'.*state_field"):
         recordings.status(client, "export-1")
 
 

@@ -48,6 +48,43 @@ def test_the_event_has_genesys_reason_and_no_url(genesys: FakeGenesys) -> None:
     assert fired(trigger(export_id)) == {"export_id": export_id, "state": "FAILED", "message": "No data."}
 
 
+NASTY = "one\r\nINFO forged\x1b[31m\u202e https://s.example/k?X-Amz-Signature=5ec2e7 " + "x" * 100_000
+
+
+@pytest.mark.parametrize("status", ["FAILED", NASTY, {"a": [NASTY]}, 10**400])
+def test_what_genesys_says_is_clean_in_events_and_in_the_log(
+    genesys: FakeGenesys, status: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    export_id = new_export()
+    body = {"status": status, "errorMessage": NASTY, "message": NASTY, "percentComplete": NASTY}
+    genesys.fail_next(f"{EXPORTS}/{export_id}", status=200, body=body)
+    event = fired(trigger(export_id))
+    assert event["state"] == ("FAILED" if status == "FAILED" else "COMPLETED")  # an unknown state is waited for
+    for text in (*event.values(), *caplog.messages):
+        assert text.isprintable()
+        assert "5ec2e7" not in text
+        assert len(text) < 1500
+
+
+@pytest.mark.outcome("jobs", "an answer with status 200 is empty, a list or an error", "recovers")
+@pytest.mark.parametrize("body", [b"", b"null", b"[]", b"{}", {"message": "busy", "code": "x"}, {"error": 1}])
+def test_one_answer_that_is_none_does_not_end_the_wait(genesys: FakeGenesys, body: Any) -> None:
+    export_id = new_export()
+    genesys.fail_next(f"{EXPORTS}/{export_id}", status=200, body=body)
+    assert fired(trigger(export_id))["state"] == "COMPLETED"
+
+
+def test_a_refusal_in_nasty_words_is_clean_in_the_event(genesys: FakeGenesys) -> None:
+    export_id = new_export()
+    body = {"message": NASTY, "code": NASTY, "details": [{"fieldName": NASTY}]}
+    genesys.fail_next(f"{EXPORTS}/{export_id}", status=400, times=99, body=body)
+    text = json.dumps(fired(trigger(export_id)), ensure_ascii=False)
+    assert text.isprintable()
+    assert "5ec2e7" not in text
+    assert len(text) < 2000
+
+
 def test_the_first_poll_waits_for_the_interval(start_genesys: Start) -> None:
     genesys = start_genesys()
     export_id = new_export()
