@@ -32,6 +32,7 @@ class UploadSession:
     path: str
     query: dict[str, str]
     metadata: bytes
+    content_type: str
     data: bytearray = field(default_factory=bytearray)
     made: Answer | None = None
 
@@ -93,10 +94,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _begin(self, path: str, query: dict[str, str], metadata: bytes) -> Answer:
         name = f"session-{next(self.server.names)}"
-        self.server.sessions[name] = UploadSession(path, query, metadata)
-        host, port = self.server.server_address[:2]
+        kind = self.headers.get("X-Upload-Content-Type", "application/octet-stream")
+        self.server.sessions[name] = UploadSession(path, query, metadata, kind)
         place = {"uploadType": "resumable", "upload_id": name}
-        return 200, {"Location": f"http://{host!s}:{port}{path}?{urlencode(place)}"}, b""
+        # By the way that the request came, e.g. through a proxy.
+        return 200, {"Location": f"http://{self.headers['Host']}{path}?{urlencode(place)}"}, b""
 
     def _upload(self, name: str, body: bytes) -> Answer:
         session = self.server.sessions.get(name)
@@ -127,7 +129,10 @@ class _Handler(BaseHTTPRequestHandler):
         if not _is_sum(self.headers.get("x-goog-hash"), bytes(session.data)):
             return 400, {}, b"Provided CRC32C does not match"
         border = b"border-of-the-parts"
-        parts = [b"Content-Type: application/json\r\n\r\n" + (session.metadata or b"{}"), b"\r\n" + bytes(session.data)]
+        parts = [
+            b"Content-Type: application/json\r\n\r\n" + (session.metadata or b"{}"),
+            f"Content-Type: {session.content_type}\r\n\r\n".encode() + bytes(session.data),
+        ]
         body = b"".join(b"--" + border + b"\r\n" + part + b"\r\n" for part in parts) + b"--" + border + b"--"
         query = urlencode({**session.query, "uploadType": "multipart"})
         kind = {"Content-Type": f'multipart/related; boundary="{border.decode()}"'}
