@@ -125,7 +125,7 @@ class GenesysCloudHook(BaseHook):
         if "_client" in vars(self):
             self._client.close()
 
-    def __enter__(self) -> GenesysCloudHook:  # noqa: PYI034 -- typing.Self is of Python 3.11
+    def __enter__(self) -> GenesysCloudHook:
         return self
 
     def __exit__(

@@ -61,7 +61,7 @@ class Workers:
             log.warning("Worker processes cannot be started (%s). The task's process works alone.", error)
             self._end()
 
-    def __enter__(self) -> Workers:  # noqa: PYI034 - Python 3.10 has no typing.Self
+    def __enter__(self) -> Workers:
         return self
 
     def __exit__(

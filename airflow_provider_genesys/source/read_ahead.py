@@ -37,7 +37,7 @@ class Handover:
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="genesys-read-ahead", daemon=True)
 
-    def __enter__(self) -> Handover:  # noqa: PYI034 - Python 3.10 has no typing.Self
+    def __enter__(self) -> Handover:
         self._thread.start()
         return self
 

@@ -49,7 +49,7 @@ class CheckpointMirror:
         self._newest: dict[str, Any] = {}
         self._written: dict[str, Any] = {}
 
-    def __enter__(self) -> CheckpointMirror:  # noqa: PYI034 - Python 3.10 has no typing.Self
+    def __enter__(self) -> CheckpointMirror:
         self._elsewhere = open_store(self._conn_id) if self._conn_id else None
         return self
 

@@ -113,7 +113,7 @@ class CloudClient:
         """
         self._pool = self._refresher = None
 
-    def __enter__(self) -> CloudClient:  # noqa: PYI034 -- typing.Self is of Python 3.11
+    def __enter__(self) -> CloudClient:
         return self
 
     def __exit__(

@@ -116,7 +116,7 @@ class FakeGenesys(Settings):
             file.close()
         self._files.clear()
 
-    def __enter__(self) -> FakeGenesys:  # noqa: PYI034 - typing.Self needs Python 3.11
+    def __enter__(self) -> FakeGenesys:
         return self.start()
 
     def __exit__(self, *_: object) -> None:

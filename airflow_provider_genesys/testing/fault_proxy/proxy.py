@@ -64,7 +64,7 @@ class FaultProxy:
             self._listener.close()
             self._listener = None
 
-    def __enter__(self) -> FaultProxy:  # noqa: PYI034 - typing.Self needs Python 3.11
+    def __enter__(self) -> FaultProxy:
         return self.start()
 
     def __exit__(self, *_: object) -> None:

@@ -112,7 +112,7 @@ class StubHook:
         self._boundary = boundary
         boundary.calls.append(("hook", {"conn_id": genesys_conn_id}))
 
-    def __enter__(self) -> StubHook:  # noqa: PYI034 - Python 3.10 has no typing.Self
+    def __enter__(self) -> StubHook:
         return self
 
     def __exit__(self, *_: object) -> None:
