@@ -41,7 +41,10 @@ class Unused:
     def take(self, part: Slice, empty: Collection[int]) -> None:
         """Look at the records of ``part``. In their rows, the columns at the places ``empty`` have no value."""
         for path, place in list(self._places.items()):
-            if (place.index is not None and place.index not in empty) or _is_met(part, steps(path)):
+            landed = place.index is not None and place.index not in empty
+            # To search the records takes time, and would only tell apart what is drift in any case.
+            searched = place.index is None or not place.column.may_be_empty
+            if landed or (searched and _is_met(part, steps(path))):
                 del self._places[path]
 
 
