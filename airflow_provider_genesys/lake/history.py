@@ -78,10 +78,11 @@ def is_newer(found: Committed, publication: Publication, table: str) -> bool:
     """
     load = publication.load
     if found.load_id == load.load_id:
-        if found.fence > publication.fence:
+        if found.fence > publication.fence and not _is_later(load, found):  # a ledger that was removed begins again
             raise FencedError(
                 f"A newer attempt (fence {found.fence}) has committed this window to the Iceberg table {table}; this "
-                f"one (fence {publication.fence}) stops. Nothing is lost."
+                f"one (fence {publication.fence}) stops. Nothing is lost. If the load's ledger was removed meanwhile, "
+                "so that fences began again, create the export again."
             )
         return False
     if found.contract == str(load.contract) and not load.self_asked:
@@ -104,6 +105,11 @@ def is_newer(found: Committed, publication: Publication, table: str) -> bool:
         f"{found.submitted_at.isoformat()}, later than export {load.export_id}: an older export does not replace it. "
         "Create the export again, or delete the window from the table first."
     )
+
+
+def _is_later(load: Load, found: Committed) -> bool:
+    """Whether the load's export is known to have been requested later."""
+    return bool(load.submitted_at and found.submitted_at and load.submitted_at > found.submitted_at)
 
 
 def _facts(snapshot: Snapshot) -> dict[str, str]:

@@ -24,6 +24,8 @@ from airflow_provider_genesys.exceptions import (
 )
 from airflow_provider_genesys.lake import publish
 from airflow_provider_genesys.pipeline.load import Batch, Load
+from airflow_provider_genesys.sinks.dead_letters import opened
+from airflow_provider_genesys.sinks.objects.replay import ObjectReplay
 from airflow_provider_genesys.sinks.objects.settings import ObjectSettings
 from airflow_provider_genesys.sinks.objects.sink import ObjectSink
 from airflow_provider_genesys.stores.folder import FolderStore
@@ -104,6 +106,25 @@ def test_the_fence_in_the_table_stops_what_the_ledger_lets_pass(
     with pytest.raises(FencedError, match=r"fence 2.*this one \(fence 1\) stops"):
         run(new_sink(), load, batches_of(load, 150))
     assert lake.ids() == ids(range(250))
+
+
+def test_a_later_export_commits_though_the_ledger_was_removed(new_sink: Callable[..., ObjectSink], lake: Lake) -> None:
+    load = make_load()
+    for again in (False, True):
+        run(new_sink(), load, batches_of(load, 150 + again * 50), restart=again)
+    with pytest.raises(FencedError, match="If the load's ledger was removed"):
+        run(new_sink("another ledger"), load, batches_of(load, 250))
+    newest = later(load)
+    run(new_sink("a third"), newest, batches_of(newest, 250))
+    assert lake.ids() == ids(range(250))
+
+
+def test_a_replay_leaves_what_is_in_a_table(new_sink: Callable[..., ObjectSink], lake: Lake, tmp_path: Path) -> None:
+    load = make_load()
+    run(new_sink(), load, batches_of(load, 150, dead={7}))
+    replay = ObjectReplay(FolderStore(tmp_path / "parts"), "raw", opened=lambda letter: opened(letter, bytes))
+    assert replay.run(lambda _: RECORDINGS, "dag/replay/task").loads_skipped == 1
+    assert len(lake.ids()) == 149
 
 
 @pytest.mark.outcome("Iceberg", "two windows are committed at once", "recovers")

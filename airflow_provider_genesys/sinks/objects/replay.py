@@ -127,6 +127,13 @@ class ObjectReplay:
             return Replayed(loads_skipped=1)
         if latest.state == "complete" and not self._has_open(latest, damaged):
             return Replayed()
+        if latest.published:
+            log.warning(
+                "Load %s is in an Iceberg table, which a replay would not change. It is skipped: load its window "
+                "again, with the corrected contract.",
+                load.load_id,
+            )
+            return Replayed(loads_skipped=1)
         ledger, attempt = self._ledger(load), uuid.uuid4().hex
         try:
             claimed = ledger.claim(lambda latest: _claimed(latest, attempt))
