@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 
-from airflow_provider_genesys.cloud.exports.base import check_cursor
+from airflow_provider_genesys.cloud.exports.base import Page, UnreadablePageError, check_cursor
 from airflow_provider_genesys.cloud.exports.elements import check_records
 from airflow_provider_genesys.cloud.exports.results import Walk
 from airflow_provider_genesys.cloud.http.client import CloudClient
 from airflow_provider_genesys.cloud.http.paths import path_step
 from airflow_provider_genesys.entities.declaration import Listing
 from airflow_provider_genesys.exceptions import (
-    CloudUnavailableError,
     PermissionDeniedError,
     RequestRefusedError,
     SourceRefusedError,
 )
 from airflow_provider_genesys.outside import shown
+from airflow_provider_genesys.source.broken_pages import repaired
 
 Parameters = dict[str, str | int | bool]
 
@@ -127,12 +128,39 @@ class Pager:
     def _read(self, body: bytes, number: int) -> Answer:
         check_records(body, self.listing.records)
         try:
-            page: Any = self._bodies.decode(body)
+            return self._answer(body, number)
         except (msgspec.MsgspecError, RecursionError) as error:
-            raise CloudUnavailableError(
+            return self._around_broken(body, number, error)
+
+    def _around_broken(self, body: bytes, number: int, error: Exception) -> Answer:
+        """Read a page of which single records are no JSON. They come last, and are rejected later.
+
+        :raises UnreadablePageError: more than that is wrong with it.
+        """
+        answers: list[Answer] = []
+
+        def read(whole: bytes) -> Page:
+            answers.append(self._answer(whole, number))
+            return Page(answers[-1].ids, answers[-1].records)
+
+        page = repaired(
+            UnreadablePageError(
                 f"A page of {self.listing.name} cannot be read ({len(body)} bytes: {shown(error)}). The next try asks "
-                "again; if that stays so, see whether a proxy answers in place of Genesys."
-            ) from error
+                "again; if that stays so, see whether a proxy answers in place of Genesys.",
+                body=body,
+                member=self.listing.records,
+                read=read,
+                id_of=self._id_of_broken,
+            )
+        )
+        return replace(answers[-1], ids=page.ids, records=list(page.records))
+
+    def _id_of_broken(self, record: bytes) -> str:
+        found = re.search(rb'"%b"\s{0,9}:\s{0,9}"([\w-]{1,80})"' % re.escape(self.listing.key.encode()), record)
+        return found[1].decode() if found else record.decode("latin-1")
+
+    def _answer(self, body: bytes, number: int) -> Answer:
+        page: Any = self._bodies.decode(body)
         records = [memoryview(raw) for raw in page.records]
         after = self._after(page, number, len(records))
         return Answer([self._id(record) for record in records], records, page.total, after)

@@ -76,6 +76,7 @@ def _drained(splitter: Splitter, body: bytes) -> list[Slice]:
 def _is_json(record: bytes) -> bool:
     try:
         _raw.decode(b"[" + record + b"]")
+        record.decode()  # its text is not looked at before
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return False
     return True

@@ -184,6 +184,7 @@ class _SnapshotAttempt(Attempt):
         self._snapshots = tables.snapshots
         self._account: dict[str, int] = {}
         self._taken = NOTHING_REMOVED
+        self._deletes = tables.snapshots.deletes
 
     @property
     def _removes(self) -> bool:
@@ -199,6 +200,14 @@ class _SnapshotAttempt(Attempt):
             self._tables.staging.drop(cursor)
             self._account = dict.fromkeys(_COUNTED, 0) | {"present": held.counts.written}
             return Landed(0, held.counts.written + held.counts.duplicates)
+        if held.counts.dead_letters and self._deletes != "keep":
+            # The keys of rejected records are not known, so a key that is missing may be one of theirs.
+            log.warning(
+                "%d records of the snapshot of %s were rejected: nothing is marked as deleted or removed by it.",
+                held.counts.dead_letters,
+                self._settings.full_name,
+            )
+            self._deletes = "keep"
         self._compare(cursor)
         self._keep_history(cursor)
         self._taken = self._take_away(cursor)
@@ -217,7 +226,7 @@ class _SnapshotAttempt(Attempt):
         """
         ((*counts, alive),) = self._run(cursor, _COMPARE)
         self._account = dict(zip(_COUNTED, counts, strict=True))
-        if self._snapshots.deletes == "keep":
+        if self._deletes == "keep":
             self._account["deleted"] = 0
         deleted = self._account["deleted"]
         if deleted > self._snapshots.max_deleted_ratio * alive:
@@ -236,9 +245,9 @@ class _SnapshotAttempt(Attempt):
             self._run(cursor, _OPEN)
 
     def _take_away(self, cursor: Cursor) -> Removed:
-        if self._snapshots.deletes == "mark":
+        if self._deletes == "mark":
             self._run(cursor, _MARK)
-        if self._snapshots.deletes != "remove":
+        if self._deletes != "remove":
             return NOTHING_REMOVED
         taken = Counter({label: count for label, count in self._run(cursor, _REMOVE) if label})
         return Removed(taken.total(), taken)
@@ -272,7 +281,7 @@ class _SnapshotAttempt(Attempt):
             "valid_from": sql.Identifier(VALID_FROM),
             "valid_to": sql.Identifier(VALID_TO),
             "alive": sql.SQL("t.{} IS NULL" if marks else "true").format(*[sql.Identifier(DELETED.name)] * marks),
-            "closes_deleted": sql.SQL("false" if self._snapshots.deletes == "keep" else "true"),
+            "closes_deleted": sql.SQL("false" if self._deletes == "keep" else "true"),
             "own": sql.SQL(", ").join(map(sql.Identifier, own)),
             **{f"{of}_data": _of(of, compared) for of in "sto"},
             "s_own": _of("s", own),

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from airflow.exceptions import AirflowFailException
 
+from airflow_provider_genesys.cloud.http.client import CloudClient
 from airflow_provider_genesys.exceptions import ConfigurationError, ContractError
 from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
 from airflow_provider_genesys.testing.fake_genesys.listings import Looked
@@ -64,6 +65,29 @@ def test_three_days_are_as_a_model_has_them(genesys: FakeGenesys, rows: Rows) ->
     kept = rows("SELECT id, name, _valid_from, _valid_to FROM users_history")
     found = [[row["id"], row["name"], days[row["_valid_from"]], days.get(row["_valid_to"])] for row in kept]
     assert sorted(found, key=str) == sorted(versions, key=str)
+
+
+@pytest.mark.outcome("pages", "the text of single entities of a listing is broken", "dead letter")
+@pytest.mark.parametrize("deletes", ["mark", "remove"])
+@pytest.mark.parametrize("text", [rb'"\ud800"', b"NaN", b'"a\tb"', b"[" * 3000 + b"]" * 3000, b'"\xe9"'])
+def test_one_broken_entity_is_rejected_and_nobody_is_taken_for_deleted(
+    genesys: FakeGenesys, rows: Rows, monkeypatch: pytest.MonkeyPatch, text: bytes, deletes: str
+) -> None:
+    table, fetch = genesys.listings.organisation.table("users"), CloudClient.fetch
+    load("users", 0, deletes=deletes, history=True)
+    monkeypatch.setattr(CloudClient, "fetch", lambda *of, **how: fetch(*of, **how).replace(b'"BROKEN"', text))
+    broken, gone, renamed = (entry.id for entry in list(table)[:3])
+    table.rename(broken, "BROKEN")
+    table.rename(renamed, "Other")
+    table.delete(gone)
+
+    summary = load("users", 1, deletes=deletes, history=True)
+
+    assert (summary["counts"]["read"], summary["counts"]["dead_letters"]) == (39, 1)
+    assert summary["snapshot"]["deleted"] == 0  # one of the two that are missing may be the broken one
+    assert len(rows("SELECT id FROM users")) == 40
+    assert len(rows("SELECT id FROM users_history WHERE _valid_to IS NULL")) == 40
+    assert rows(f"SELECT name FROM users WHERE id = '{renamed}'") == [{"name": "Other"}]
 
 
 def test_what_is_volatile_makes_no_version(genesys: FakeGenesys, rows: Rows) -> None:
