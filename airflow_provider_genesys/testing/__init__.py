@@ -1,1 +1,1 @@
-"""What users test their own DAGs with; nothing here is needed in production."""
+"""Tools for users' tests of their DAGs; nothing here is needed in production."""

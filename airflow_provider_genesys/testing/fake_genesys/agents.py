@@ -1,4 +1,4 @@
-"""What analytics tells of users: their presence and routing status over a day, made up from a seed."""
+"""Users in analytics: their presence and routing status over a day, made up from a seed."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _DAY = timedelta(days=1)
 class Agents:
     """All users of an organisation, by number.
 
-    :param count: how many.
-    :param start: of the interval that is asked for.
-    :param end: of it.
+    :param count: number of users.
+    :param start: start of the requested interval.
+    :param end: its end.
     """
 
     def __init__(self, count: int, start: datetime, end: datetime, *, seed: int) -> None:

@@ -24,7 +24,7 @@ COUNTED = "nConversations"
 
 
 class AggregatesQuery(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
-    """Genesys' ``ConversationAsyncAggregationQuery`` and its like, of which the whole is served, not a top N."""
+    """Genesys' ``ConversationAsyncAggregationQuery`` and similar ones. All groups are served, not a top N."""
 
     interval: str
     metrics: list[str]
@@ -40,16 +40,16 @@ class AggregatesQuery(msgspec.Struct, rename="camel", forbid_unknown_fields=True
 
 @dataclass(frozen=True)
 class Emission:
-    """One metric as it was emitted, and what it belongs to."""
+    """One emitted metric, and the segment, session, participant and conversation that it belongs to."""
 
     metric: str
     value: float
     moment: datetime
     about: tuple[dict[str, Any], ...]
-    """What has its dimensions, the nearest first: segment, session, participant, conversation."""
+    """The objects with its dimensions, the nearest first: segment, session, participant, conversation."""
 
     def dimension(self, name: str) -> str | None:
-        """Return the value of a dimension; None where it has none."""
+        """Return the value of a dimension; None if it has no value."""
         if name == "divisionId":
             return next((str(one["divisionIds"][0]) for one in self.about if one.get("divisionIds")), None)
         found = next((one[name] for one in self.about if name in one), None)
@@ -84,7 +84,7 @@ def read_aggregates_query(domain: str, body: bytes, bucket_cap: int | None) -> t
 
 
 def emissions(domain: str, records: Iterable[bytes]) -> Iterator[Emission]:
-    """Yield what the conversations emitted; of another domain, each of its metrics once, when a conversation began."""
+    """Yield the metrics that conversations emitted. Other domains emit each metric once, as a conversation begins."""
     for record in records:
         conversation = msgspec.json.decode(record)
         if domain == "conversations":
@@ -142,7 +142,7 @@ def _view(view: dict[str, Any], values: list[float]) -> dict[str, Any]:
 
 
 def _filter(given: dict[str, Any] | None) -> Callable[[Emission], bool]:
-    """Return what lets an emission through: predicates on dimensions, joined by ``and`` or ``or``."""
+    """Return the filter of emissions: predicates on dimensions, joined by ``and`` or ``or``."""
     if not given:
         return lambda _: True
     wanted = [(one["dimension"], one.get("value")) for one in given.get("predicates") or []]

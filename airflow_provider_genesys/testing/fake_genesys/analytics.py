@@ -29,7 +29,7 @@ from airflow_provider_genesys.testing.fake_genesys.orders import InvalidOrderErr
 from airflow_provider_genesys.testing.fake_genesys.settings import Settings
 
 PAGE, LARGEST_PAGE = 1_000, 5_000
-"""Records in a page unless asked otherwise, and at most. Genesys does not say; these are what its users report."""
+"""Records in a page by default, and at most. Genesys does not document them; its users report these."""
 
 _PATH = re.compile(
     r"/api/v2/analytics/(?:((?:conversations|users)/details)|(\w+/aggregates))/(?:(query)|jobs(?:/([^/]+)(/results)?)?)"
@@ -101,7 +101,7 @@ class AnalyticsApi:
         domain = kind.partition("/")[0]
         query, bounds = read_aggregates_query(domain, body, self._settings.bucket_cap)
         interactions, history = self._organization(), self._history
-        # What was wrapped up late may be of a conversation that had ended before.
+        # A late wrap-up may be of a conversation that had ended before.
         earlier = timedelta(days=1 if history.wrapped_up else 0)
         numbers = interactions.of(bounds[0] - earlier, bounds[-1], by_start_day=False)
         records = (self._render(number) for number in numbers if interactions.id_of(number) not in history.erased)
@@ -189,7 +189,7 @@ class AnalyticsApi:
         return Response(200, {"Content-Type": "application/json"}, b",".join(parts) + b"}")
 
     def _misled(self, offset: int, following: int, size: int) -> tuple[int, int]:
-        """Return which record the page begins with, and the one that its cursor leads to; a fault leads elsewhere."""
+        """Return the first record of the page, and the one that its cursor leads to; a fault changes the latter."""
         if offset != 2 * size:
             return offset, following
         return {

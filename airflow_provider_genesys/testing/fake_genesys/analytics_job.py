@@ -16,17 +16,17 @@ import msgspec
 from airflow_provider_genesys.testing.fake_genesys.settings import Settings
 
 RESULTS_LAST = timedelta(days=1)
-"""How long results are kept; Genesys says how long in ``expirationDate``."""
+"""How long results are kept; Genesys says it in ``expirationDate``."""
 
 _OUTCOMES = {"COMPLETED": "FULFILLED"}
 
 
 @dataclass
 class AnalyticsJob:
-    """One job. Set ``outcome`` at any time to decide how it ends, or what became of it since.
+    """One job. Set ``outcome`` at any time to decide how it ends, or what happened to it later.
 
     :param numbers: of the records that it found.
-    :param render: gives a record by its number, as JSON.
+    :param render: returns a record by its number, as JSON.
     """
 
     kind: str
@@ -37,11 +37,11 @@ class AnalyticsJob:
     id: str = field(default_factory=lambda: str(uuid4()))
     submitted: datetime = field(default_factory=lambda: datetime.now(timezone.utc))
     looks: int = 0
-    """How often its state was asked for."""
+    """Number of requests for its state."""
     page_size: int | None = None
-    """Records in a page, where that was asked for with the job."""
+    """Records in a page, if the job's request named a number."""
     cursors: int = 0
-    """Cursors of which generation are good."""
+    """The generation of valid cursors."""
     _born: float = field(default_factory=time.monotonic)
     _cancelled: bool = False
 
@@ -63,7 +63,7 @@ class AnalyticsJob:
         return base64.b64encode(msgspec.json.encode([self.id, self.cursors, offset])).decode()
 
     def offset(self, cursor: str) -> int | None:
-        """Return the record that a cursor represents; None where the cursor is not good."""
+        """Return the record that a cursor represents; None if the cursor is not valid."""
         try:
             job, generation, offset = msgspec.json.decode(base64.b64decode(cursor, validate=True))
         except (binascii.Error, ValueError, TypeError, msgspec.DecodeError):

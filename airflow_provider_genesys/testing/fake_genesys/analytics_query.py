@@ -1,4 +1,4 @@
-"""What may be asked of analytics: Genesys' own field names, and nothing beside them."""
+"""Queries that analytics accepts: with Genesys' own field names, and no others."""
 
 from __future__ import annotations
 

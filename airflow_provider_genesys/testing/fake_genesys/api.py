@@ -32,7 +32,7 @@ class Resource(Protocol):
     """One more part of the API."""
 
     def answer(self, request: Request) -> Response | None:
-        """Answer a request that is allowed to be made; None where the path belongs to another part."""
+        """Answer an authorised request; None if the path belongs to another part."""
 
 
 class PlatformApi:

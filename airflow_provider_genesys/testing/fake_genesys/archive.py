@@ -26,7 +26,7 @@ _MILLISECONDS = [b".%03dZ" % number for number in range(1000)]
 
 @dataclass(frozen=True)
 class _Framing:
-    """What comes before, between and after the records; ``closing`` takes the place of the last separator."""
+    """The text before, between and after the records; ``closing`` takes the place of the last separator."""
 
     opening: bytes
     separator: bytes
@@ -43,7 +43,7 @@ _FRAMINGS = {
 
 @dataclass(frozen=True)
 class Tally:
-    """What a load of one archive has to find.
+    """The counts that a load of one archive has to find.
 
     :param records: everything between the separators, whether it can be read or not.
     :param good: records that can be read and have an id.
@@ -104,7 +104,7 @@ class Archive:
 
     @cached_property
     def tally(self) -> Tally:
-        """What is in it, counted from the same rules that write it."""
+        """The counts of its records, by the same rules that write it."""
         broken = {rule: len(range(i, self.broken, len(_RULES))) for i, rule in enumerate(_RULES)}
         pairs = self._duplicates_in(0, self.records)
         lost = sum(1 for copy in pairs if self._broken_in(copy - 1, copy + 1))
@@ -180,7 +180,7 @@ class Archive:
         return block
 
     def _timestamps(self, first: int) -> list[bytes]:
-        """Spread the records over the window, ascending but for neighbours that swap places."""
+        """Spread the records over the window, ascending, except for neighbours that are swapped."""
         start, length = _milliseconds(self.window_start), _milliseconds(self.window_end - self.window_start + _EPOCH)
         places = max(self.records + self.records % 2, 1)
         moments = (

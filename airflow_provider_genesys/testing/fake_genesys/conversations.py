@@ -26,7 +26,7 @@ _TEAMS = organisation.ids_of("teams", organisation.TEAMS)
 _AGENTS = organisation.ids_of("users", 20)
 """Ids that conversations name, as the listings of the organisation have them."""
 PATTERNS = 61
-"""How many different ones there are."""
+"""Number of different ones."""
 LONGEST = timedelta(days=3)
 """No conversation lasts longer; those that are open have no end at all."""
 LONG, OPEN = 20, 30
@@ -166,7 +166,7 @@ def _conversation(random: Random, *, long: bool, still_open: bool) -> tuple[dict
 
 
 def _judged(agent: str, at: int) -> dict[str, Any]:
-    """Return what is said of some conversations afterwards: an evaluation, a survey, whether the problem is solved."""
+    """Return what is added to some conversations later: an evaluation, a survey, whether the problem is solved."""
     about = {"userId": agent, "queueId": QUEUE_IDS[at % len(QUEUE_IDS)], "eventTime": f"@at:{at}"}
     said: dict[str, Any] = {}
     if at % 3 == 0:
@@ -246,7 +246,7 @@ def _segment(random: Random, ids: Iterator[int], kind: str, at: int, until: int)
 
 
 def _value(metric: str, random: Random) -> int:
-    """Return a duration in milliseconds, or 1 of what is counted."""
+    """Return a duration in milliseconds, or 1 for a metric that counts."""
     value = random.randrange(600_000)
     return 1 if metric.startswith("n") else value
 

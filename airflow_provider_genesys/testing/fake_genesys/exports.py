@@ -17,17 +17,17 @@ QUEUED_SHARE = 0.2
 
 @dataclass
 class Export:
-    """One export job. Set ``outcome`` at any time to decide how it ends, or what became of it since."""
+    """One export job. Set ``outcome`` at any time to decide how it ends, or what happened to it later."""
 
     archive: Archive
     settings: Settings
     outcome: str
     submitted: datetime
     stored: StoredArchive | GivenArchive | None = None
-    """Its file, where it is not written on the fly."""
+    """Its file; None if it is written on the fly."""
     id: str = field(default_factory=lambda: str(uuid4()))
     looks: int = 0
-    """How often its status was asked for."""
+    """Number of requests for its status."""
     _born: float = field(default_factory=time.monotonic)
     _cancelled: bool = False
 
@@ -38,7 +38,7 @@ class Export:
 
     @property
     def records(self) -> int | None:
-        """How many records it holds; None where a test decides what it holds."""
+        """Number of records; None if a test decides the content."""
         return None if isinstance(self.stored, GivenArchive) else self.archive.records
 
     @property

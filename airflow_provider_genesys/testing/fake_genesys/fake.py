@@ -1,4 +1,4 @@
-"""The fake itself: a Genesys Cloud that listens on a local port, and the handles that tests pull."""
+"""The fake itself: a Genesys Cloud that listens on a local port, and the controls for tests."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class FakeGenesys(Settings):
         self.listings = Listings(Organisation(self.users, self.seed))
         """Users, queues and all other listings; a test may change them while they are read."""
         self.requests: deque[Seen] = deque(maxlen=10_000)
-        """What was asked, oldest first."""
+        """The requests, oldest first."""
         self._files: dict[tuple[Archive, Compression | None], StoredArchive] = {}
         self._lock = threading.Lock()
         self._script = Script()
@@ -82,7 +82,7 @@ class FakeGenesys(Settings):
         self._signer = Signer()
         self._store = ObjectStore(self.exports, self._signer)
         self.history = History()
-        """What became of single conversations; see :class:`~.history.History`."""
+        """Changes of single conversations; see :class:`~.history.History`."""
         analytics = AnalyticsApi(self, self.jobs, self.history)
         find = analytics.conversation_ids
         self._media = MediaApi(self, self.media, self._signer, find)
@@ -108,7 +108,7 @@ class FakeGenesys(Settings):
         return self
 
     def close(self) -> None:
-        """Stop listening, break off what is under way, delete what was written."""
+        """Stop listening, break off running requests, delete files."""
         if self._server:
             self._server.close()
             self._server = None
@@ -136,7 +136,7 @@ class FakeGenesys(Settings):
             "login_url": self.url,
             "allow_insecure": True,
             "allowed_download_hosts": [self._reachable_host],
-            # A client that may do more learns it; one that may do less has to find out, as with Genesys.
+            # A client with more rights is shown them; one with fewer has to find out, as with Genesys.
             "requests_per_minute": max(self.requests_per_minute, 300),
         }
         if self.requests_per_minute > Settings.requests_per_minute:

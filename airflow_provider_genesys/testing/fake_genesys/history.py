@@ -1,4 +1,4 @@
-"""What became of single conversations: left out of details, erased, corrected, wrapped up late."""
+"""Changes of single conversations: left out of details, erased, corrected, wrapped up late."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ class History:
     """By conversation id. Each set may be changed at any time; details and aggregates follow at the next request.
 
     :param left_out: details do not have it, aggregates count it. Take it out of the set, and it arrives late.
-    :param erased: neither has it any more.
+    :param erased: neither has it any longer.
     :param hidden_divisions: ids of divisions whose conversations details leave out, and aggregates count.
     :param corrected: it has lost the metric ``nConnected``, in details and in aggregates.
-    :param wrapped_up: when an agent wrapped it up once more: a segment, and a metric ``tAcw``.
+    :param wrapped_up: when an agent wrapped it up again: a segment, and a metric ``tAcw``.
     """
 
     left_out: set[str] = field(default_factory=set)

@@ -26,7 +26,7 @@ _MOST = 500
 _DEFAULT = 25
 _EPOCH = datetime(2025, 1, 1, tzinfo=timezone.utc)
 WITHOUT_TOTAL = frozenset({"queue_members"})
-"""Of these, Genesys does not say how many there are."""
+"""Listings whose total Genesys does not report."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Looked:
 
 
 class Listings:
-    """The listings, and what a test may do to them while they are read.
+    """The listings, and the changes that a test may make while they are read.
 
     ``listings.organisation.table("users")`` has methods to create, delete and rename.
     """
@@ -51,7 +51,7 @@ class Listings:
         self.denied: set[str] = set()
         """Names of listings for which the client lacks the permission."""
         self.page_caps: dict[str, int] = {}
-        """By name: the last page that is given out."""
+        """By name: the last page that is served."""
         self._lock = threading.RLock()
         self._routes: list[tuple[re.Pattern[str], Listing]] = []
         for name in built_in_names():

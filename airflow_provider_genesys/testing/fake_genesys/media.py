@@ -38,7 +38,7 @@ class Batch:
 
 @dataclass
 class MediaState:
-    """What tests look at and change.
+    """The state that tests look at and change.
 
     :param errors: ``errorMsg`` of a recording, by its id, in place of a URL.
     :param gone: conversations that do not exist any more.

@@ -1,4 +1,4 @@
-"""What is asked for when an export is created."""
+"""The request body that creates an export."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class ExportOrder:
 
 
 class InvalidOrderError(Exception):
-    """The body of a request cannot be used. ``field`` is the dotted path of what is wrong, '' for the whole."""
+    """The body of a request cannot be used. ``field`` is the dotted path of the wrong field; '' for the whole body."""
 
     def __init__(self, message: str, field: str) -> None:
         super().__init__(message)

@@ -1,4 +1,4 @@
-"""Who and what there is in the organisation: users, queues, wrap-up codes and whatever else is listed, from a seed."""
+"""The entities of the organisation: users, queues, wrap-up codes and all other listings, from a seed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from random import Random
 
 PRESENCES = ("AVAILABLE", "ON_QUEUE", "MEAL", "MEETING", "BREAK", "BUSY", "OFFLINE")
 QUEUES, WRAPUP_CODES, SKILLS, LANGUAGES, DIVISIONS, TEAMS = 12, 20, 15, 5, 4, 6
-"""How many there are, unless a test makes more."""
+"""Number of entities, unless a test makes more."""
 _COUNTS = {
     "queues": QUEUES,
     "wrapup_codes": WRAPUP_CODES,
@@ -112,7 +112,7 @@ class Table:
         insort(self._by_id, entry.id)
 
     def delete(self, one: str) -> Entry | None:
-        """Take an entity away and return it."""
+        """Remove an entity and return it."""
         entry = self._entries.pop(one, None)
         if entry:
             self._by_name.remove((entry.name, one))

@@ -1,4 +1,4 @@
-"""How many requests a token may make, and the headers that tell of it."""
+"""The number of requests that a token may make, and the headers that report it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _MINUTE = 60
 
 
 class RequestBudget:
-    """Requests per token and minute, and the headers that tell of them."""
+    """Counts requests per token and minute, and adds the headers that report them."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -21,7 +21,7 @@ class RequestBudget:
         self._spent: dict[str, int] = defaultdict(int)
 
     def refusal(self, token: str) -> Response | None:
-        """Count one request; return 429 where it is one too many."""
+        """Count one request; return 429 if it exceeds the limit."""
         if self._reset(token) <= 0:
             self._opened.pop(token, None)
             self._spent[token] = 0

@@ -1,4 +1,4 @@
-"""A recording job: what may be asked of it, and its way through the states."""
+"""A recording job: its query, and its way through the states."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class RecordingJob:
 
     @property
     def progress(self) -> float:
-        """How much of what it does now is done, from 0 to 1."""
+        """Progress of its current phase, from 0 to 1."""
         polls, seconds = self.settings.job_polls, self.settings.job_seconds
         if polls is not None:
             return min(1.0, self.looks / polls) if polls else 1.0
@@ -88,7 +88,7 @@ class RecordingJob:
         self._processing, self.looks, self._since = True, 0, time.monotonic()
 
     def cancel(self) -> bool:
-        """Cancel it; return False where it has ended."""
+        """Cancel it; return False if it has ended."""
         ended = self.state not in {"PENDING", "READY", "PROCESSING"}
         self._cancelled = self._cancelled or not ended
         return not ended

@@ -1,4 +1,4 @@
-"""The HTTP/1.1 server: one thread per connection, large bodies written straight from where they are."""
+"""The HTTP/1.1 server: one thread per connection, large bodies are written without a copy."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Server(ThreadingTCPServer):
         self._thread.start()
 
     def close(self) -> None:
-        """Stop, and break off whatever is still under way."""
+        """Stop, and break off running requests."""
         self.shutdown()
         self._thread.join()
         for connection, thread in tuple(self._connections.items()):

@@ -1,4 +1,4 @@
-"""Everything about the fake that can be chosen."""
+"""The settings of the fake."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Settings:
     :param records: records in every export, whatever its window.
     :param size: bytes of an uncompressed NDJSON archive, about; takes the place of ``records``.
     :param seed: the same seed and window give the same bytes, on every machine.
-    :param file_format: what to deliver whatever was asked for; None delivers what was asked for.
+    :param file_format: the format of every export; None delivers the requested one.
     :param content: bytes that every export delivers from now on, in place of a made-up archive; for an export whose
         records a test decides.
     :param compression: None, ``gzip`` or ``gzip-members``. An export stays RUNNING until its file is written.
@@ -26,7 +26,7 @@ class Settings:
     :param broken: how many records are broken: a number, or a share as a float between 0 and 1.
     :param duplicates: how many records repeat the id before them: a number, or a share; at most half.
     :param balanced: False cuts truncated records of a JSON array short as in NDJSON, brackets open.
-    :param tells_submission: False leaves out when an export was asked for, as an archive API may.
+    :param tells_submission: False leaves out when an export was requested, as an archive API may.
     :param job_seconds: how long an export is QUEUED and RUNNING; 0 ends it at the first look.
     :param job_polls: instead of a time: how many looks at an export find it unfinished.
     :param outcome: the state that exports end in: COMPLETED, FAILED, CANCELLED, EXPIRED, or any other word.

@@ -50,7 +50,7 @@ class StoredArchive:
             connection.sendfile(file, start, stop - start)
 
     def close(self) -> None:
-        """Stop writing and give the disk space back."""
+        """Stop writing and delete the file."""
         self._closing = True
         self._writer.join()
         self._file.close()

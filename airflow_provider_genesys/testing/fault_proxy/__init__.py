@@ -1,4 +1,4 @@
-"""A proxy that breaks answers on purpose, to see what becomes of a load when the network or the store misbehaves.
+"""A proxy that breaks answers on purpose, to test a load with a network or a store that misbehaves.
 
 In a test::
 

@@ -89,9 +89,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def parse(text: str) -> Fault | None:
-    """Read a fault as the command line has it; ``pass`` is None.
+    """Read a fault from the command line; ``pass`` is None.
 
-    :raises argparse.ArgumentTypeError: it names a setting that there is not, or a value that does not fit.
+    :raises argparse.ArgumentTypeError: it names an unknown setting, or a value that does not fit.
     """
     settings: dict[str, Any] = {}
     for word in shlex.split(text):

@@ -1,4 +1,4 @@
-"""An answer on its way from the origin to the client, and what a fault makes of it."""
+"""An answer on its way from the origin to the client, and the changes that a fault makes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
 
 @dataclass
 class Answer:
-    """Head and body of an answer. ``length`` of the body in bytes; None where the origin does not say."""
+    """Head and body of an answer. ``length`` of the body in bytes; None if the origin does not say."""
 
     status: int
     reason: str
@@ -35,7 +35,7 @@ class Answer:
     framing: Literal["length", "chunked", "close"] = "length"
 
     def head(self, fault: Fault, *, last: bool) -> bytes:
-        """Return status line and headers as they go to the client; the connection ends where this is the ``last``."""
+        """Return status line and headers as they go to the client; the connection ends after the ``last``."""
         framed = {"length": {"Content-Length": str(self.length)}, "chunked": {"Transfer-Encoding": "chunked"}}
         headers = [*self.headers, *framed.get(self.framing, {}).items()]
         headers = changed([*headers, *([("Connection", "close")] if last else [])], self._filled(fault.headers))
@@ -43,7 +43,7 @@ class Answer:
         return "\r\n".join(lines).encode("latin-1")
 
     def _filled(self, headers: Mapping[str, str | None]) -> dict[str, str | None]:
-        """Put what the origin says into the places kept for it."""
+        """Fill in the placeholders with values of the origin's answer."""
         had = {name.lower(): value for name, value in self.headers}
         span = _CONTENT_RANGE.fullmatch(had.get("content-range", ""))
         first, last, total = span.groups() if span else ("0", str((self.length or 0) - 1), str(self.length))

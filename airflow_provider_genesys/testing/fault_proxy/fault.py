@@ -1,4 +1,4 @@
-"""What can be wrong with an answer."""
+"""Faults of an answer."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Literal
 from airflow_provider_genesys.testing.fake_genesys import messages
 
 Ending = Literal["reset", "close", "stall"]
-"""A TCP reset · an orderly end of the connection · silence, until the client goes."""
+"""A TCP reset · an orderly end of the connection · silence, until the client disconnects."""
 Form = Literal["garbled", "gzip", "multipart"]
 """As many other bytes · a gzip, with Content-Encoding · one part of a multipart/byteranges body."""
 Framing = Literal["chunked", "close"]
@@ -52,7 +52,7 @@ class Fault:
     no_head: bool = False
 
     def __str__(self) -> str:
-        """Return what is not as usual."""
+        """Return the settings that differ from their defaults."""
         values = [(one.name, getattr(self, one.name)) for one in fields(self)]
         return " ".join(f"{name}={value!r}" for name, value in values if value != getattr(_USUAL, name)) or "as usual"
 

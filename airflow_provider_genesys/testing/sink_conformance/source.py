@@ -1,4 +1,4 @@
-"""Loads and batches as the pipeline makes them, from numbers alone: record ``i`` lies at byte ``i * LENGTH``."""
+"""Loads and batches as the pipeline makes them, from numbers alone: record ``i`` begins at byte ``i * LENGTH``."""
 
 from __future__ import annotations
 

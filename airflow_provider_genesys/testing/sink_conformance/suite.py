@@ -179,7 +179,7 @@ class SinkConformance:
         start = again.open(LOAD, restart=False)
         assert start is not None
         assert without_fence(start) == without_fence(committed)
-        # Cut otherwise than before, so that what lies after the checkpoint cannot hide behind equal batches.
+        # Cut differently than before: with equal batches, wrong rows after the checkpoint would not show.
         write_all(again, LOAD, start, size=5)
         assert finish(again, LOAD).counts == ACCOUNT
         assert_whole(place)
