@@ -69,9 +69,10 @@ def is_own(found: Committed | None, held: Held, load: Load, rows: int, digest: s
     return held.rows == rows and not held.deleted
 
 
-def is_newer(found: Committed, publication: Publication, table: str) -> bool:
-    """Whether ``found``, which has files in ``table``, is of a listing that was read later than this one.
+def is_newer(found: Committed, held: Held, publication: Publication, table: str) -> bool:
+    """Whether ``found`` is of a listing that was read later than this one.
 
+    :param held: what ``table`` has of the window. If that is nothing, another load has nothing to lose.
     :raises FencedError: it is of a newer attempt of the same load.
     :raises SinkRefusedError: it is of an export that was requested later, or of a load with other filters.
     :raises UnrankedExportError: it is not known which of the two exports was requested later.
@@ -84,6 +85,8 @@ def is_newer(found: Committed, publication: Publication, table: str) -> bool:
                 f"one (fence {publication.fence}) stops. Nothing is lost. If the load's ledger was removed meanwhile, "
                 "so that fences began again, create the export again."
             )
+        return False
+    if not held.files:
         return False
     if found.contract == str(load.contract) and not load.self_asked:
         raise SinkRefusedError(

@@ -76,7 +76,7 @@ class TablePublisher:
         if change.is_in(held, found):
             log.info("Export %s is in the Iceberg table %s already.", load.export_id, name)
             return found.snapshot_id if found else _current(table)
-        if found and held.files and is_newer(found, change.publication, name):
+        if found and is_newer(found, held, change.publication, name):
             log.warning("A newer listing is in the Iceberg table %s already; it stays.", name)
             return found.snapshot_id
         confirm()

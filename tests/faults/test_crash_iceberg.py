@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import signal
 import threading
@@ -16,6 +17,7 @@ import pytest
 
 from airflow_provider_genesys import failpoints
 from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
+from tests.faults.crash_child import DAY
 from tests.faults.crash_scene import PROCESSED_AT, Loader, Places, Scene, make_source
 from tests.faults.kills import OF_ICEBERG, taken_up
 from tests.lake.tables import Lake, duckdb_rows, in_azure, in_s3
@@ -55,6 +57,28 @@ def test_killed_around_the_commit(scene: Scene, catalog: dict[str, Any], sink: s
     table = Lake(**catalog)
     assert len(table.snapshots()) == 1
     assert table.snapshots()[0]["genesys.rows"] == str(read()["rows"]) == str(len(table.ids()))
+
+
+@pytest.mark.outcome("Iceberg", "SIGKILL between the commits of a contract with children", "recovers")
+def test_killed_between_two_tables(running: tuple[FakeGenesys, Loader], places: Places, tmp_path: Path) -> None:
+    catalog = in_s3(tmp_path / "catalog.db", places.bucket, places.s3.endpoint_url)
+    source = make_source(running[0], "conversation_details", conversations=30, available_until=DAY[1])
+    scene = Scene(running[1], places, source, 20, {"output_format": "parquet", "catalog": catalog})
+    place, _ = places.new("s3", **scene.settings)
+    killed = scene._attempt("s3", place, PROCESSED_AT[0], step=failpoints.TABLE_COMMITTED, nth=2)
+    assert killed["signal"] == signal.SIGKILL
+    done = scene._attempt("s3", place, PROCESSED_AT[1])
+    bucket = Bucket(places.client, places.bucket)
+    [manifest] = [key for key in bucket.listed(place["prefix"]) if key.endswith("_manifest.json")]
+    listed = json.loads(bucket.read(manifest))
+    tables = {"lake.recordings": listed["parts"]}
+    tables |= {f"lake.recordings_{child}": parts for child, parts in listed["children"].items()}
+    assert done["iceberg"].keys() == tables.keys()
+    assert len(tables) > 3
+    for name, parts in tables.items():
+        table = Lake(**catalog).table(name)
+        assert len(table.metadata.snapshots) == 1
+        assert table.scan().to_arrow().num_rows == sum(part["rows"] for part in parts) > 0
 
 
 @pytest.mark.outcome("Iceberg", "SIGKILL at a step, or anywhere, of a reload that readers watch", "recovers")

@@ -127,6 +127,18 @@ def test_a_replay_leaves_what_is_in_a_table(new_sink: Callable[..., ObjectSink],
     assert len(lake.ids()) == 149
 
 
+def test_an_older_attempt_does_not_fill_what_a_newer_one_has_emptied(
+    new_sink: Callable[..., ObjectSink], lake: Lake, at_step: Callable[..., None]
+) -> None:
+    load = make_load()
+    newer = new_sink("other")
+    newer.open(load, restart=False)
+    at_step(failpoints.PUBLISHING, lambda: run(newer, load, batches_of(load, 1, dead={0})))
+    with pytest.raises(FencedError):
+        run(new_sink(), load, batches_of(load, 150))
+    assert lake.ids() == []
+
+
 @pytest.mark.outcome("Iceberg", "two windows are committed at once", "recovers")
 def test_two_windows_at_once_both_land(
     new_sink: Callable[..., ObjectSink], lake: Lake, at_step: Callable[..., None]

@@ -259,9 +259,8 @@ class Attempt:
         if publisher is None:
             return {}
         self._append(published=True)  # before the commit: from then on older versions of the table may need them
-        contract = self.load.contract.evolved(certificate.evolved)
-        load, columns = replace(self.load, contract=contract), self._columns(contract)
-        publication = Publication(load, self.entry.fence, columns, {"": self.entry.parts, **self.entry.children})
+        columns = self._columns(self.load.contract.evolved(certificate.evolved))
+        publication = Publication(self.load, self.entry.fence, columns, {"": self.entry.parts, **self.entry.children})
         return publisher.publish(self._store, publication, lambda: self._ledger.confirm(self.entry))
 
     def _columns(self, contract: Contract) -> Columns:

@@ -19,9 +19,8 @@ Columns = Mapping[str, Sequence[Column]]
 class Publication:
     """A load whose parts are all there.
 
-    :param load: with the contract as it has evolved.
     :param fence: that of the attempt; of two attempts of one load, the later one has the greater.
-    :param columns: see :data:`Columns`.
+    :param columns: see :data:`Columns`; with those by which the load's contract has evolved.
     :param parts: the parts of each table, by the same names. A table without rows has none.
     """
 
