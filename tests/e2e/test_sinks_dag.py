@@ -14,8 +14,9 @@ from airflow.sdk import DAG
 from airflow_provider_genesys.contracts.contract import RECORDINGS
 from airflow_provider_genesys.operators.export import GenesysCreateExportOperator
 from airflow_provider_genesys.sensors.export import GenesysExportSensor
-from airflow_provider_genesys.testing.services import AzuriteServer
+from airflow_provider_genesys.testing.services import AzuriteServer, GCSServer
 from airflow_provider_genesys.transfers.genesys_to_azure_blob import GenesysExportToAzureBlobOperator
+from airflow_provider_genesys.transfers.genesys_to_gcs import GenesysExportToGCSOperator
 from airflow_provider_genesys.transfers.genesys_to_postgres import GenesysExportToPostgresOperator
 from airflow_provider_genesys.transfers.genesys_to_s3 import GenesysExportToS3Operator
 from airflow_provider_genesys.transfers.genesys_to_sqs import GenesysExportToSqsOperator
@@ -43,13 +44,19 @@ def blobs(azurite: AzuriteServer, container: str, monkeypatch: pytest.MonkeyPatc
     return azurite.client().get_container_client(container)
 
 
+@pytest.fixture
+def in_google(gcs: GCSServer, gcs_bucket: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.setenv("AIRFLOW_CONN_GOOGLE_CLOUD_DEFAULT", json.dumps(gcs.connection()))
+    return gcs_bucket
+
+
 def without_queues() -> Any:
     """Return the contract as it is after a change: fewer columns."""
     columns = tuple(column for column in RECORDINGS.columns if not column.name.startswith("queue"))
     return replace(RECORDINGS, columns=columns, version=RECORDINGS.version + 1)
 
 
-def a_dag(bucket: str, container: str, queues: Queues) -> DAG:
+def a_dag(bucket: str, container: str, google: str, queues: Queues) -> DAG:
     with DAG("every_sink", schedule=None) as dag:
         create = GenesysCreateExportOperator(task_id="create", **WINDOW)
         wait = GenesysExportSensor(task_id="wait", export_id=create.output, poll_interval=0.05)
@@ -61,6 +68,12 @@ def a_dag(bucket: str, container: str, queues: Queues) -> DAG:
             task_id="land_in_azure", handle=wait.output, output_format="raw", **to_azure
         )
         GenesysExportToAzureBlobOperator(task_id="to_azure", handle=wait.output, **to_azure)
+        in_gcs = GenesysExportToGCSOperator(
+            task_id="land_in_gcs", handle=wait.output, output_format="raw", gcs_bucket=google, gcs_prefix="raw"
+        )
+        GenesysExportToGCSOperator(
+            task_id="to_gcs", handle=in_gcs.output, gcs_bucket=google, gcs_prefix="lake", lists=("bigquery",)
+        )
         in_azure >> GenesysExportToSqsOperator(
             task_id="to_sqs",
             handle="{{ ti.xcom_pull('land_in_azure')['location'] }}",
@@ -75,10 +88,10 @@ def a_dag(bucket: str, container: str, queues: Queues) -> DAG:
 
 
 def test_a_day_into_every_sink_and_from_where_it_was_landed(
-    warehouse: Warehouse, blobs: Any, container: str, queues: Queues
+    warehouse: Warehouse, blobs: Any, container: str, in_google: Any, queues: Queues
 ) -> None:
     warehouse.genesys.records = 300  # moto takes long to find a message among many
-    run = run_dag(a_dag(warehouse.bucket, container, queues), DAY + timedelta(days=1))
+    run = run_dag(a_dag(warehouse.bucket, container, in_google.name, queues), DAY + timedelta(days=1))
     assert set(states(run).values()) == {"success"}, states(run)
     certificates = {name: xcoms(run, name)["return_value"] for name in states(run) if "to_" in name or "land" in name}
     expected = warehouse.genesys.expected()
@@ -93,19 +106,26 @@ def test_a_day_into_every_sink_and_from_where_it_was_landed(
     assert b"file_uri" not in manifest
     assert b"Signature" not in manifest
 
-    loads = [certificates[name] for name in ("to_azure", "to_sqs", "to_postgres")]
-    assert [load["counts"]["read"] for load in loads] == [expected.records] * 3
-    assert [load["counts"]["dead_letters"] for load in loads] == [broken] * 3
+    loads = [certificates[name] for name in ("to_azure", "to_sqs", "to_postgres", "to_gcs")]
+    assert [load["counts"]["read"] for load in loads] == [expected.records] * 4
+    assert [load["counts"]["dead_letters"] for load in loads] == [broken] * 4
     assert len({(load["export_id"], load["digest"], load["source"]["etag"]) for load in loads}) == 1
-    assert [load["delivery"] for load in loads] == ["exactly-once", "at-least-once", "exactly-once"]
+    assert [load["delivery"] for load in loads] == ["exactly-once", "at-least-once", "exactly-once", "exactly-once"]
 
-    assert [load["duplicates"] for load in loads] == ["not computed", "not computed", "counted"]
+    assert [load["duplicates"] for load in loads] == ["not computed", "not computed", "counted", "not computed"]
 
     assert len(warehouse.rows("recording_id, duration_ms")) == expected.records - broken
     assert len(queues.records.drain().bodies) == expected.records - broken
     assert len(rows_in(blobs, certificates["to_azure"]["location"])) == expected.records - broken
+    [listed] = [json.loads(one.download_as_bytes()) for one in in_google.list_blobs() if "_list-" in one.name]
+    assert listed["source_uris"] == [[f"gs://{in_google.name}/{key}" for key in parts_in(in_google)]]
     downloads = [seen for seen in warehouse.genesys.requests if seen.path.startswith("/archive/")]
-    assert len(downloads) == 3, "what was landed is read from there"
+    assert len(downloads) == 4, "what was landed is read from there"
+
+
+def parts_in(google: Any) -> list[str]:
+    [manifest] = [one for one in google.list_blobs(prefix="lake/") if one.name.endswith("_manifest.json")]
+    return [part["key"] for part in json.loads(manifest.download_as_bytes())["parts"]]
 
 
 def rows_in(blobs: Any, location: str) -> list[bytes]:

@@ -193,7 +193,12 @@ def test_the_operator_fails_where_the_store_differs(certificate: dict[str, Any],
 
 
 def test_loads_in_azure_and_google_are_read_back_too(
-    azurite: AzuriteServer, container: str, gcs: GCSServer, gcs_bucket: Any, monkeypatch: pytest.MonkeyPatch
+    azurite: AzuriteServer,
+    container: str,
+    gcs: GCSServer,
+    gcs_bucket: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("AIRFLOW_CONN_WASB_DEFAULT", json.dumps(azurite.connection()))
     monkeypatch.setenv("AIRFLOW_CONN_GOOGLE_CLOUD_DEFAULT", json.dumps(gcs.connection()))
@@ -205,6 +210,8 @@ def test_loads_in_azure_and_google_are_read_back_too(
         verified = GenesysVerifyStoredOperator(task_id="verify", certificate=done.summary())
         assert verified.execute({})["rows"] == 250  # type: ignore[typeddict-item]
         assert main(["verify", done.location]) == 0
+    assert main(["loads", f"gs://{gcs_bucket.name}/raw", "--json"]) == 0
+    assert '"state": "complete"' in capsys.readouterr().out
 
     blobs.delete_blob(in_azure.parts[0]["key"])
     gcs_bucket.blob(in_google.parts[0]["key"]).upload_from_string(b"other")

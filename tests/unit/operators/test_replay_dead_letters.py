@@ -13,8 +13,9 @@ from airflow.sdk import DAG
 from airflow_provider_genesys.contracts.contract import RECORDINGS
 from airflow_provider_genesys.operators.dead_letters import GenesysReplayDeadLettersOperator
 from airflow_provider_genesys.sinks.azure_blob import AzureBlobSink
+from airflow_provider_genesys.sinks.gcs import GCSSink
 from airflow_provider_genesys.tasks.failures import AirflowFailException
-from airflow_provider_genesys.testing.services import AzuriteServer, S3Server
+from airflow_provider_genesys.testing.services import AzuriteServer, GCSServer, S3Server
 from airflow_provider_genesys.testing.sink_conformance.source import make_batch, make_certificate, make_load
 from tests.sinks.queues import Queues, dynamodb_store
 from tests.support.task_context import context
@@ -66,6 +67,22 @@ def test_letters_in_a_container(azurite: AzuriteServer, container: str, monkeypa
     monkeypatch.setenv("AIRFLOW_CONN_GENESYS_DEFAULT", "genesys-cloud://id:secret@/?region=eu-west-1")
 
     place = {"container_name": container, "blob_prefix": "calls", "contract": RECORDINGS, "dead_letter_raw": "keep"}
+    account = GenesysReplayDeadLettersOperator(task_id="replay", **place).execute(context())  # type: ignore[arg-type]
+
+    assert account["broken"] == {"missing-required": 1}
+
+
+def test_letters_in_google(gcs: GCSServer, gcs_bucket: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    load = make_load()
+    sink = GCSSink(lambda: gcs_bucket, "calls", dead_letter_raw="keep")
+    sink.open(load, restart=False)
+    batch = make_batch(load, range(4), dead={3})
+    sink.write(batch)
+    sink.finish(make_certificate(load, batch.checkpoint))
+    monkeypatch.setenv("AIRFLOW_CONN_GOOGLE_CLOUD_DEFAULT", json.dumps(gcs.connection()))
+    monkeypatch.setenv("AIRFLOW_CONN_GENESYS_DEFAULT", "genesys-cloud://id:secret@/?region=eu-west-1")
+
+    place = {"gcs_bucket": gcs_bucket.name, "gcs_prefix": "calls", "contract": RECORDINGS, "dead_letter_raw": "keep"}
     account = GenesysReplayDeadLettersOperator(task_id="replay", **place).execute(context())  # type: ignore[arg-type]
 
     assert account["broken"] == {"missing-required": 1}

@@ -12,6 +12,7 @@ from airflow.exceptions import AirflowFailException
 
 from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
 from airflow_provider_genesys.transfers.genesys_entities_to_azure_blob import GenesysEntitiesToAzureBlobOperator
+from airflow_provider_genesys.transfers.genesys_entities_to_gcs import GenesysEntitiesToGCSOperator
 from airflow_provider_genesys.transfers.genesys_entities_to_s3 import GenesysEntitiesToS3Operator
 from tests.sinks.lake import client_for
 from tests.support.task_context import run
@@ -42,7 +43,7 @@ class Store:
         return [json.loads(line) for part in manifest["parts"] for line in self.get(part["key"]).splitlines()]
 
 
-@pytest.fixture(params=["s3", "azure"])
+@pytest.fixture(params=["s3", "azure", "gcs"])
 def store(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Store:
     get = request.getfixturevalue
     if request.param == "s3":
@@ -54,6 +55,15 @@ def store(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> St
             {"s3_bucket": bucket, "s3_prefix": "raw"},
             lambda key: bytes(client.get_object(Bucket=bucket, Key=key)["Body"].read()),
             lambda: [found["Key"] for found in client.list_objects_v2(Bucket=bucket)["Contents"]],
+        )
+    if request.param == "gcs":
+        bucket = get("gcs_bucket")
+        monkeypatch.setenv("AIRFLOW_CONN_GOOGLE_CLOUD_DEFAULT", json.dumps(get("gcs").connection()))
+        return Store(
+            GenesysEntitiesToGCSOperator,
+            {"gcs_bucket": bucket.name, "gcs_prefix": "raw"},
+            lambda key: bytes(bucket.blob(key).download_as_bytes()),
+            lambda: [blob.name for blob in bucket.list_blobs()],
         )
     container, azurite = get("container"), get("azurite")
     monkeypatch.setenv("AIRFLOW_CONN_WASB_DEFAULT", json.dumps(azurite.connection()))
