@@ -1,4 +1,4 @@
-"""What the object-store sinks need of a store: the few calls that S3 and Azure Blob have in common.
+"""What the object-store sinks need of a store: the few calls that all of them have in common.
 
 Every call retries by itself. It raises :class:`SinkUnavailableError` when its retries are spent, and
 :class:`SinkRefusedError` if no retry can help.
@@ -138,7 +138,7 @@ def below(store: ObjectStore, prefixes: Iterable[str]) -> dict[str, Stored]:
 
 
 LONGEST_KEY = 1024
-"""Longest key that S3 and Azure Blob accept, in bytes of UTF-8."""
+"""Longest key that S3, Azure Blob and Google accept, in bytes of UTF-8."""
 
 
 def check_prefix(prefix: str) -> None:

@@ -1,4 +1,4 @@
-"""The settings that S3 and Azure Blob share."""
+"""The settings that all object stores share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The sink that S3 and Azure Blob share.
+"""The sink that all object stores share.
 
 A part becomes visible first, and counts only once it has a ledger entry (:mod:`.attempt`, :mod:`.ledger`). A part
 without one is written again under the same key, with the same bytes, or removed when the load is complete.
