@@ -30,7 +30,7 @@ from airflow_provider_genesys.pipeline.load import Load
 from airflow_provider_genesys.pipeline.memory import MemoryLimit, keep_freed_memory
 from airflow_provider_genesys.pipeline.progress import Phases, Progress
 from airflow_provider_genesys.pipeline.shards import beginning_of, check_end, holds, join_shards
-from airflow_provider_genesys.pipeline.sink import PackingSink, Sink
+from airflow_provider_genesys.pipeline.sink import GatheringSink, PackingSink, Sink
 from airflow_provider_genesys.pipeline.worker import Job
 from airflow_provider_genesys.pipeline.workers import Processes, Workers, worker_count
 from airflow_provider_genesys.source.base import Archive, Source, Until
@@ -122,6 +122,15 @@ def _load(
     memory = MemoryLimit(options.max_memory_mb)
     phases = Phases()
     slices = source.slices(options.batch_size, cut_every=sink.cut_every, flush_interval=options.flush_interval)
+
+    def report(committed: Checkpoint) -> None:
+        batcher.committed = committed
+        failpoint(COMMITTED)
+        budget.check(committed)
+        progress.committed(committed)
+        watch(committed)
+        failpoint(REPORTED)
+
     with _naming_failed(load, batcher), closing(slices), _workers(load, start, sink, options) as workers:
         for part, ready in workers.ahead(slices, lambda: batcher.known):
             failpoint(SPLIT)
@@ -135,13 +144,10 @@ def _load(
                 phases.ended("sink")
                 memory.check(f"Export {load.export_id}, byte {piece.end}")
                 if committed is not None:
-                    batcher.committed = committed
-                    failpoint(COMMITTED)
-                    budget.check(committed)
-                    progress.committed(committed)
-                    watch(committed)
-                    failpoint(REPORTED)
+                    report(committed)
             del part, ready, piece, rows, batch  # holding them while the next rows are made costs 7 % of all CPU time
+        if isinstance(sink, GatheringSink) and (committed := sink.flush()) is not None:
+            report(committed)
     check_end(load.range, batcher.last)
     if not batcher.read and not options.allow_empty:
         raise _empty(load, source.length)

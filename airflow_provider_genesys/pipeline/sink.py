@@ -87,6 +87,14 @@ class PackingSink(Protocol):
 
 
 @runtime_checkable
+class GatheringSink(Protocol):
+    """What a sink has beside :class:`Sink` where a commit may dead-letter rows, so that the last one is judged too."""
+
+    def flush(self) -> Checkpoint | None:
+        """Commit what is gathered, as :meth:`Sink.write` would; None where there is nothing."""
+
+
+@runtime_checkable
 class JoiningSink(Protocol):
     """A :class:`Sink` that also keeps one certificate over all shards of a load.
 

@@ -19,6 +19,7 @@ from tests.sinks.strict_s3 import SwiftServer
 POSTGRES = [
     {},
     {"partition_by": "month"},
+    {"commit_rows": 20},
     {"publish": "atomic"},
     {"publish": "atomic", "write_mode": "replace_window"},
 ]

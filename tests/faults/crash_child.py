@@ -223,6 +223,7 @@ def postgres(place: dict[str, Any]) -> Sink:
         publish=place["publish"],
         write_mode=place["write_mode"],
         child_tables=place["publish"] == "batches",
+        commit_rows=place.get("commit_rows", 1),
         dead_letter_raw="keep",
     )
 

@@ -149,7 +149,7 @@ class Places:
 
     def _upserted(self, settings: dict[str, Any]) -> Place:
         place, read = self._schema(settings)
-        return {**place, "straight": False}, read
+        return {**place, "straight": False, "commit_rows": 160}, read
 
     def _staged(self, settings: dict[str, Any]) -> Place:
         place, read = self._schema(settings)

@@ -30,6 +30,7 @@ class Attempt:
     stop_after: int
     restart: bool
     way: Way
+    commit_rows: int
 
 
 @dataclass(frozen=True)
@@ -42,10 +43,11 @@ class Export:
     attempts: tuple[Attempt, ...]
     size: int
     way: Way
+    commit_rows: int
 
 
 WAYS = st.sampled_from(get_args(Way))
-ATTEMPTS = st.builds(Attempt, st.integers(1, 7), st.integers(0, 3), st.booleans(), WAYS)
+ATTEMPTS = st.builds(Attempt, st.integers(1, 7), st.integers(0, 3), st.booleans(), WAYS, st.sampled_from([1, 8]))
 EXPORTS = st.builds(
     Export,
     st.one_of(st.none(), st.integers(0, 4)),
@@ -53,6 +55,7 @@ EXPORTS = st.builds(
     st.lists(ATTEMPTS, max_size=3).map(tuple),
     st.sampled_from([20, 3]),
     WAYS,
+    st.sampled_from([1, 8]),
 )
 
 
@@ -98,14 +101,14 @@ def load(warehouse: Warehouse, name: str, export: Export) -> Counts:
 
     for attempt in export.attempts:
         with going(attempt.way):
-            sink = warehouse.sink()
+            sink = warehouse.sink(commit_rows=attempt.commit_rows)
             start = sink.open(load, restart=attempt.restart)
             rest = numbers[start.position.record_offset // LENGTH :] if start else numbers
             for batch in list(make_batches(load, rest, size=attempt.size, row=row))[: attempt.stop_after]:
                 sink.write(batch)
             sink.abort()
     with going(export.way):
-        sink = warehouse.sink()
+        sink = warehouse.sink(commit_rows=export.commit_rows)
         start = sink.open(load, restart=False)
         rest = numbers[start.position.record_offset // LENGTH :] if start else numbers
         last = write_all(sink, make_batches(load, rest, size=export.size, row=row)) if rest else start

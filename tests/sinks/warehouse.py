@@ -29,7 +29,7 @@ class Warehouse:
 
     def sink(self, **options: Any) -> PostgresSink:
         connect = options.pop("connect", self.connect)
-        settings = {"dead_letter_raw": "keep", "retry_wait": 0.01, **options}
+        settings = {"dead_letter_raw": "keep", "retry_wait": 0.01, "commit_rows": 1, **options}
         return PostgresSink(connect, "recordings", **settings)
 
     def load(self, load: Load, batches: Iterable[Batch], *, restart: bool = False, **options: Any) -> Certificate:
@@ -68,7 +68,9 @@ class Warehouse:
 
 def write_all(sink: PostgresSink, batches: Iterable[Batch]) -> Checkpoint:
     """Write all batches; return the last checkpoint."""
-    return [sink.write(batch) for batch in batches][-1]
+    last = [sink.write(batch) for batch in batches][-1] or sink.flush()
+    assert last is not None
+    return last
 
 
 def counts(read: int, *, dead_letters: int = 0, duplicates: int = 0) -> Counts:

@@ -1,4 +1,4 @@
-"""One attempt at a load into PostgreSQL: each batch, its dead letters and its checkpoint in one transaction."""
+"""One attempt at a load into PostgreSQL: batches, their dead letters and their checkpoint in one transaction."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from airflow_provider_genesys.pipeline.certificate import Certificate
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, Counts
 from airflow_provider_genesys.pipeline.load import Batch, Load
 from airflow_provider_genesys.sinks.postgres.errors import is_of_a_row
+from airflow_provider_genesys.sinks.postgres.gathered import Gathered, whole
 from airflow_provider_genesys.sinks.postgres.ledger import Claim, HeldRow
 from airflow_provider_genesys.sinks.postgres.poison import search, with_records, without
 from airflow_provider_genesys.sinks.postgres.session import Cursor, Session
@@ -51,21 +52,53 @@ class Attempt:
         self._tables = tables
         self._load = load
         self._rules: Counter[str] = Counter()
+        self._gathered = Gathered(settings.commit_rows)
         self.claim = session.retried(lambda: self._open(restart=restart), self._doing("opening it"))
         self._position = self.claim.checkpoint.position if self.claim.checkpoint else None
 
+<<<<<<< HEAD
     def write(self, batch: Batch) -> Checkpoint:
         """Commit one batch; rows that PostgreSQL refuses are rejected in the same transaction."""
+=======
+    def write(self, batch: Batch) -> Checkpoint | None:
+        """Gather the batch; where that makes a commit due, commit all that is gathered."""
+>>>>>>> fefc333 (Several batches of PostgreSQL make one commit, bounded by rows, bytes and a second; a refused row has them committed one by one)
         failpoint(WRITING)
+        widened = self._tables.widened_batch(batch)
+        before = self.flush() if self._gathered.evolves(widened) else None
+        return self.flush() if self._gathered.add(widened) else before
+
+    def flush(self) -> Checkpoint | None:
+        """Commit what is gathered in one transaction; batch by batch where PostgreSQL refuses a row of it."""
+        batches = self._gathered.take()
+        if len(batches) > 1:
+            together = whole(batches)
+            committed = self._session.retried(lambda: self._write_all(together), self._doing_batch(together))
+            if committed:
+                self._position = committed.position
+                return committed
+        return [self._write_one(batch) for batch in batches][-1] if batches else None
+
+    def _write_all(self, batch: Batch) -> Checkpoint | None:
+        """Commit several batches as one; None where a row of them is refused, and nothing is written."""
+        try:
+            return self._commit(batch, {})
+        except psycopg.Error as error:
+            if not is_of_a_row(error):
+                raise
+            return None
+
+    def _write_one(self, batch: Batch) -> Checkpoint:
+        """Commit one batch; rows that PostgreSQL refuses are set aside in the same transaction."""
         poison: dict[int, DeadLetter] = {}
-        doing = self._doing(f"bytes {batch.start} to {batch.end}, {batch.records} records")
-        checkpoint = self._session.retried(lambda: self._write(self._tables.widened_batch(batch), poison), doing)
+        checkpoint = self._session.retried(lambda: self._write(batch, poison), self._doing_batch(batch))
         self._position = checkpoint.position
         self._rules.update(letter.rule for letter in poison.values())
         return checkpoint
 
     def finish(self, certificate: Certificate) -> Certificate:
         """Publish what lies beside the table, check the account against the table, and mark the load complete."""
+        self.flush()
         return self._session.retried(lambda: self._finish(certificate), self._doing("completing it"))
 
     def amend(self, certificate: Certificate) -> None:
@@ -100,8 +133,6 @@ class Attempt:
         return claim
 
     def _write(self, batch: Batch, poison: dict[int, DeadLetter]) -> Checkpoint:
-        if batch.contract != self._target.contract:
-            self._evolve(batch.contract)
         while True:
             try:
                 return self._commit(batch, poison)
@@ -120,6 +151,8 @@ class Attempt:
         self._table = self._tables.written(self._target, self._lineage)
 
     def _commit(self, batch: Batch, poison: dict[int, DeadLetter]) -> Checkpoint:
+        if batch.contract != self._target.contract:
+            self._evolve(batch.contract)
         rows, offsets = without(batch, poison)
         ledger, lock = self._tables.ledger, shared_lock(self._settings.full_name)
         with self._session.transaction(lock, ledger.lock) as cursor:
@@ -207,6 +240,9 @@ class Attempt:
             submitted_at=iso_time(self._load.submitted_at),
             attempts=self.claim.attempts,
         )
+
+    def _doing_batch(self, batch: Batch) -> str:
+        return self._doing(f"bytes {batch.start} to {batch.end}, {batch.records} records")
 
     def _doing(self, what: str) -> str:
         return f"export {self._load.export_id} into {self._settings.full_name} ({what})"

@@ -33,6 +33,7 @@ class PostgresSettings:
     child_tables: bool
     partitions: Partitions | None
     raw_bytes: RawBytes
+    commit_rows: int
 
     def __post_init__(self) -> None:
         check_names(self.schema, self.table)

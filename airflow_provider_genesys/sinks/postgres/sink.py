@@ -47,6 +47,8 @@ class PostgresSink:
     :param allow_raw_pii: also where the contract drops, hashes or masks personal data, which is there in clear.
     :param dead_letter_raw: what is stored of a dead letter's bytes: encrypted, as they are, or nothing.
     :param encrypt: for ``dead_letter_raw="encrypt"``.
+    :param commit_rows: records after which a transaction is committed; it is earlier after a second, or 4 MiB. With 1
+        each batch is committed by itself.
     :param retries: how often a batch is tried again after connection loss, deadlock, timeout or shutdown.
     :param retry_wait: seconds before the first retry; doubled, with jitter, for each one more.
     """
@@ -69,6 +71,7 @@ class PostgresSink:
         child_tables: bool = True,
         dead_letter_raw: DeadLetterRaw = "encrypt",
         encrypt: Callable[[bytes], bytes] | None = None,
+        commit_rows: int = 2000,
         retries: int = 3,
         retry_wait: float = 1.0,
     ) -> None:
@@ -84,6 +87,7 @@ class PostgresSink:
             child_tables=child_tables,
             partitions=Partitions(schema, table, partition_by) if partition_by else None,
             raw_bytes=RawBytes(dead_letter_raw, encrypt),
+            commit_rows=commit_rows,
         )
         self._session = Session(connect, retries=retries, retry_wait=retry_wait)
         self._attempt: Attempt | None = None
@@ -98,9 +102,13 @@ class PostgresSink:
         """See :attr:`Sink.processed_at`."""
         return self._opened.claim.processed_at
 
-    def write(self, batch: Batch) -> Checkpoint:
-        """See :meth:`Sink.write`: one transaction. Rows that PostgreSQL refuses are rejected in the same one."""
+    def write(self, batch: Batch) -> Checkpoint | None:
+        """See :meth:`Sink.write`. Rows that PostgreSQL refuses are rejected in the transaction of their batch."""
         return self._opened.write(batch)
+
+    def flush(self) -> Checkpoint | None:
+        """See :meth:`.sink.GatheringSink.flush`."""
+        return self._opened.flush()
 
     def finish(self, certificate: Certificate) -> Certificate:
         """See :meth:`Sink.finish`. The certificate's one part tells how many of the load's rows the table holds."""

@@ -1,0 +1,57 @@
+"""Batches that wait for one commit: so many that it costs little, so few that little is lost with it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+from airflow_provider_genesys.pipeline.load import Batch
+
+COMMIT_BYTES = 4 * 2**20
+"""Unpacked bytes of the export after which what is gathered is committed."""
+COMMIT_SECONDS = 1.0
+"""Seconds after which the next batch has what is gathered committed."""
+
+
+class Gathered:
+    """The batches since the last commit, all of one contract.
+
+    :param rows: records after which they are committed.
+    """
+
+    def __init__(self, rows: int) -> None:
+        self._rows = rows
+        self._batches: list[Batch] = []
+        self._since = 0.0
+
+    def evolves(self, batch: Batch) -> bool:
+        """Whether ``batch`` has other columns, so that what is gathered is committed before it."""
+        return bool(self._batches) and self._batches[-1].contract != batch.contract
+
+    def add(self, batch: Batch) -> bool:
+        """Add a batch; return whether a commit is due."""
+        if not self._batches:
+            self._since = time.monotonic()
+        self._batches.append(batch)
+        return (
+            sum(batch.records for batch in self._batches) >= self._rows
+            or batch.end - self._batches[0].start >= COMMIT_BYTES
+            or time.monotonic() - self._since >= COMMIT_SECONDS
+        )
+
+    def take(self) -> list[Batch]:
+        """Return the batches, and forget them."""
+        batches, self._batches = self._batches, []
+        return batches
+
+
+def whole(batches: list[Batch]) -> Batch:
+    """Return one batch of all ``batches``, without the bytes that they were read from."""
+    return replace(
+        batches[-1],
+        rows=[row for batch in batches for row in batch.rows],
+        offsets=[offset for batch in batches for offset in batch.offsets],
+        dead_letters=[letter for batch in batches for letter in batch.dead_letters],
+        start=batches[0].start,
+        source=None,
+    )
