@@ -34,7 +34,7 @@ class Gathered:
             self._since = time.monotonic()
         self._batches.append(batch)
         return (
-            sum(batch.records for batch in self._batches) >= self._rows
+            sum(max(batch.records, 1) for batch in self._batches) >= self._rows
             or batch.end - self._batches[0].start >= COMMIT_BYTES
             or time.monotonic() - self._since >= COMMIT_SECONDS
         )
