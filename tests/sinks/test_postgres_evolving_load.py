@@ -79,7 +79,13 @@ def reading(dsn: str) -> Iterator[Readers]:
 
 def loaded(dsn: str, load: Load, publish: Any, table: str = "recordings") -> Certificate:
     sink = PostgresSink(
-        lambda: psycopg.connect(dsn), table, publish=publish, dead_letter_raw="keep", retries=9, retry_wait=0.01
+        lambda: psycopg.connect(dsn),
+        table,
+        publish=publish,
+        dead_letter_raw="keep",
+        commit_rows=1,
+        retries=9,
+        retry_wait=0.01,
     )
     return run(load, InMemory(archive()), sink, Options(batch_size=10, flush_interval=60.0))
 
