@@ -56,13 +56,8 @@ class Attempt:
         self.claim = session.retried(lambda: self._open(restart=restart), self._doing("opening it"))
         self._position = self.claim.checkpoint.position if self.claim.checkpoint else None
 
-<<<<<<< HEAD
-    def write(self, batch: Batch) -> Checkpoint:
-        """Commit one batch; rows that PostgreSQL refuses are rejected in the same transaction."""
-=======
     def write(self, batch: Batch) -> Checkpoint | None:
         """Gather the batch; where that makes a commit due, commit all that is gathered."""
->>>>>>> fefc333 (Several batches of PostgreSQL make one commit, bounded by rows, bytes and a second; a refused row has them committed one by one)
         failpoint(WRITING)
         widened = self._tables.widened_batch(batch)
         before = self.flush() if self._gathered.evolves(widened) else None
@@ -81,6 +76,7 @@ class Attempt:
 
     def _write_all(self, batch: Batch) -> Checkpoint | None:
         """Commit several batches as one; None where a row of them is refused, and nothing is written."""
+        self._evolve(batch.contract)
         try:
             return self._commit(batch, {})
         except psycopg.Error as error:
@@ -89,7 +85,7 @@ class Attempt:
             return None
 
     def _write_one(self, batch: Batch) -> Checkpoint:
-        """Commit one batch; rows that PostgreSQL refuses are set aside in the same transaction."""
+        """Commit one batch; rows that PostgreSQL refuses are rejected in the same transaction."""
         poison: dict[int, DeadLetter] = {}
         checkpoint = self._session.retried(lambda: self._write(batch, poison), self._doing_batch(batch))
         self._position = checkpoint.position
@@ -133,6 +129,7 @@ class Attempt:
         return claim
 
     def _write(self, batch: Batch, poison: dict[int, DeadLetter]) -> Checkpoint:
+        self._evolve(batch.contract)
         while True:
             try:
                 return self._commit(batch, poison)
@@ -143,6 +140,8 @@ class Attempt:
 
     def _evolve(self, contract: Contract) -> None:
         """Let the table take the contract's new columns, in a separate transaction: readers wait for that alone."""
+        if contract == self._target.contract:
+            return
         ledger = self._tables.ledger
         with self._session.transaction(SHORT_WAIT, ledger.lock) as cursor:
             ledger.held(cursor, self.claim.fence)
@@ -151,8 +150,6 @@ class Attempt:
         self._table = self._tables.written(self._target, self._lineage)
 
     def _commit(self, batch: Batch, poison: dict[int, DeadLetter]) -> Checkpoint:
-        if batch.contract != self._target.contract:
-            self._evolve(batch.contract)
         rows, offsets = without(batch, poison)
         ledger, lock = self._tables.ledger, shared_lock(self._settings.full_name)
         with self._session.transaction(lock, ledger.lock) as cursor:

@@ -54,4 +54,5 @@ def whole(batches: list[Batch]) -> Batch:
         dead_letters=[letter for batch in batches for letter in batch.dead_letters],
         start=batches[0].start,
         source=None,
+        packed=None,
     )
