@@ -113,6 +113,7 @@ class Table:
 
     def sink(self) -> Any:
         settings: dict[str, Any] = {"create_schema": True, "write_mode": "replace_window", "dead_letter_raw": "keep"}
+        settings["commit_rows"] = 20  # three batches, so that some attempts stop between commits and others behind one
         return PostgresSink(lambda: psycopg.connect(self.dsn), "recordings", schema=self.schema, **settings)
 
     def rows(self, certificate: Certificate) -> list[dict[str, Any]]:

@@ -16,7 +16,7 @@ from airflow_provider_genesys.exceptions import ConfigurationError, GenesysError
 from airflow_provider_genesys.sinks.postgres.sink import PostgresSink
 from airflow_provider_genesys.testing.services import PostgresServer
 from tests.sinks.batches import LENGTH, make_batch, make_batches, make_certificate, make_load, recording_row
-from tests.sinks.warehouse import Warehouse, counts
+from tests.sinks.warehouse import Warehouse, counts, write_all
 
 PAGE = Path(__file__).parents[2] / "docs" / "postgres.md"
 
@@ -197,7 +197,7 @@ def test_names_that_need_quotes_are_quoted(warehouse: Warehouse) -> None:
         warehouse.connect, 'a "table" ', schema="Ünusual; schema", dead_letter_raw="keep", create_table=True
     )
     sink.open(load, restart=False)
-    last = sink.write(make_batch(load, range(5), dead=[1]))
+    last = write_all(sink, [make_batch(load, range(5), dead=[1])])
     assert sink.finish(make_certificate(load, last)).counts == counts(5, dead_letters=1)
     (row,) = warehouse.execute('SELECT count(*) AS n FROM "Ünusual; schema"."a ""table"" "')
     assert row["n"] == 4

@@ -1,4 +1,4 @@
-"""Batches that wait for one commit: so many that it costs little, so few that little is lost with it."""
+"""Batches that wait for one commit: enough that it costs little, few enough that little is lost with it."""
 
 from __future__ import annotations
 
