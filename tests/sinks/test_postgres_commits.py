@@ -5,9 +5,17 @@ from __future__ import annotations
 import psycopg
 import pytest
 
+from airflow_provider_genesys.exceptions import SinkRefusedError
 from airflow_provider_genesys.sinks.postgres import gathered
 from tests.sinks.batches import LENGTH, make_batches, make_certificate, make_load
 from tests.sinks.warehouse import Warehouse, counts, write_all
+
+REFUSE = """
+CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+    $$ BEGIN RAISE 'no right to this' USING ERRCODE = 'insufficient_privilege'; END $$;
+CREATE TRIGGER refuse BEFORE INSERT ON recordings
+    FOR EACH ROW WHEN (NEW._source_offset >= {offset}) EXECUTE FUNCTION refuse();
+"""
 
 
 def commits(warehouse: Warehouse) -> int:
@@ -72,6 +80,19 @@ def test_a_refused_row_costs_its_own_batch_the_others_land(warehouse: Warehouse)
     assert sink.finish(make_certificate(load, last)).counts == counts(24, dead_letters=1)
     assert [row["source_offset"] for row in warehouse.dead_letters()] == [5 * LENGTH]
     assert commits(warehouse) == 4  # three batches one by one, then three as one
+
+
+def test_an_error_that_is_not_of_a_row_names_its_batch_after_the_others_are_reported(warehouse: Warehouse) -> None:
+    warehouse.sink().open(make_load("earlier"), restart=False)
+    warehouse.execute(REFUSE.format(offset=5 * LENGTH))
+    sink = warehouse.sink(commit_rows=12)
+    sink.open(make_load(), restart=False)
+    answers = [sink.write(batch) for batch in make_batches(make_load(), range(12), size=4)]
+    assert answers[-1] is not None
+    assert answers[-1].position.record_offset == 4 * LENGTH
+    with pytest.raises(SinkRefusedError, match=f"bytes {4 * LENGTH} to {8 * LENGTH}"):
+        sink.flush()
+    assert len(warehouse.rows()) == 4
 
 
 def test_a_lost_connection_costs_a_commit_not_the_load(warehouse: Warehouse) -> None:

@@ -10,11 +10,12 @@ from datetime import datetime, timezone
 import psycopg
 
 from airflow_provider_genesys.contracts.contract import Contract
+from airflow_provider_genesys.exceptions import GenesysError
 from airflow_provider_genesys.failpoints import CHECKED, CLAIMING, COMMITTING, PUBLISHED, WRITING, failpoint
 from airflow_provider_genesys.pipeline.certificate import Certificate
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, Counts
 from airflow_provider_genesys.pipeline.load import Batch, Load
-from airflow_provider_genesys.sinks.postgres.errors import is_of_a_row
+from airflow_provider_genesys.sinks.postgres.errors import is_of_a_row, is_transient
 from airflow_provider_genesys.sinks.postgres.gathered import Gathered, whole
 from airflow_provider_genesys.sinks.postgres.ledger import Claim, HeldRow
 from airflow_provider_genesys.sinks.postgres.poison import search, with_records, without
@@ -60,11 +61,13 @@ class Attempt:
         """Gather the batch; where that makes a commit due, commit all that is gathered."""
         failpoint(WRITING)
         widened = self._tables.widened_batch(batch)
-        before = self.flush() if self._gathered.evolves(widened) else None
+        before = None
+        while self._gathered.evolves(widened):
+            before = self.flush()
         return self.flush() if self._gathered.add(widened) else before
 
     def flush(self) -> Checkpoint | None:
-        """Commit what is gathered in one transaction; batch by batch where PostgreSQL refuses a row of it."""
+        """Commit what is gathered in one transaction; batch by batch where PostgreSQL refuses it."""
         batches = self._gathered.take()
         if len(batches) > 1:
             together = whole(batches)
@@ -72,17 +75,33 @@ class Attempt:
             if committed:
                 self._position = committed.position
                 return committed
-        return [self._write_one(batch) for batch in batches][-1] if batches else None
+        return self._write_each(batches)
 
     def _write_all(self, batch: Batch) -> Checkpoint | None:
-        """Commit several batches as one; None where a row of them is refused, and nothing is written."""
+        """Commit several batches as one; None where that is refused, and nothing is written."""
         self._evolve(batch.contract)
         try:
             return self._commit(batch, {})
         except psycopg.Error as error:
-            if not is_of_a_row(error):
+            if is_transient(error):
                 raise
             return None
+
+    def _write_each(self, batches: list[Batch]) -> Checkpoint | None:
+        """Commit one batch after the other; what follows a failed one is gathered again, if something was committed.
+
+        So the caller learns of every commit before it gets the error, which the next flush raises.
+        """
+        committed: Checkpoint | None = None
+        for place, batch in enumerate(batches):
+            try:
+                committed = self._write_one(batch)
+            except GenesysError:
+                if committed is None:
+                    raise
+                self._gathered.put_back(batches[place:])
+                break
+        return committed
 
     def _write_one(self, batch: Batch) -> Checkpoint:
         """Commit one batch; rows that PostgreSQL refuses are rejected in the same transaction."""
@@ -94,7 +113,8 @@ class Attempt:
 
     def finish(self, certificate: Certificate) -> Certificate:
         """Publish what lies beside the table, check the account against the table, and mark the load complete."""
-        self.flush()
+        while self.flush():
+            pass
         return self._session.retried(lambda: self._finish(certificate), self._doing("completing it"))
 
     def amend(self, certificate: Certificate) -> None:

@@ -44,6 +44,10 @@ class Gathered:
         batches, self._batches = self._batches, []
         return batches
 
+    def put_back(self, batches: list[Batch]) -> None:
+        """Take ``batches`` back, so that the next commit begins with them."""
+        self._batches = [*batches, *self._batches]
+
 
 def whole(batches: list[Batch]) -> Batch:
     """Return one batch of all ``batches``, without the bytes that they were read from."""
