@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import cache, cached_property
@@ -290,7 +291,9 @@ class GenesysCloudHook(BaseHook):
     @classmethod
     def get_connection_form_widgets(cls) -> dict[str, Any]:
         """Return the extra fields of the form for Airflow 3.1; newer ones read them from the provider's metadata."""
-        forms, validators = import_module("wtforms"), import_module("wtforms.validators")
+        forms = import_module("wtforms")
+        # Where Airflow puts its stand-ins for a WTForms that is not installed. On Python 3.10 these are two places.
+        validators = forms.validators if sys.version_info < (3, 11) else import_module("wtforms.validators")
         classes = {"boolean": forms.BooleanField, "integer": forms.IntegerField, "string": forms.StringField}
         widgets = {}
         for name, field in CONNECTION_FIELDS.items():

@@ -137,7 +137,7 @@ def at_work(day: datetime, bucket: str) -> Iterator[None]:
             start_new_session=True,
         )
     try:
-        until(shows_progress, seconds=200, what="a running load's progress")
+        until(shows_progress, seconds=400, what="a running load's progress")
         yield
     finally:
         os.killpg(process.pid, signal.SIGKILL)

@@ -131,8 +131,8 @@ def test_a_trigger_closes_when_it_is_cancelled_and_killed(start_genesys: Start) 
     async def interrupted() -> None:
         running = asyncio.ensure_future(anext(one.run()))  # type: ignore[arg-type]
         await asyncio.to_thread(polled)
-        running.cancel("why")
-        with pytest.raises(asyncio.CancelledError, match="why"):
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
             await running
         await one.on_kill()
         await asyncio.sleep(0.05)  # a poll that was under way ends

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.exceptions import AirflowFailException
 
 from airflow_provider_genesys.exceptions import ConfigurationError, ContractError, WindowError
 from airflow_provider_genesys.tasks.handle import check_within
