@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_genesys.completeness.genesys import LONGEST, GenesysCounts
 from airflow_provider_genesys.completeness.tally import BEGAN, LOOK_BACK, Cell, Tally
+from airflow_provider_genesys.times import now
 from airflow_provider_genesys.window import Window
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def reconcile(client: CloudClient, window: Window, count: Callable[[Window], Tal
     :param count: counts what the sink holds.
     :raises GenesysError: Genesys or the sink cannot be asked.
     """
-    if window.end > datetime.now(timezone.utc):
+    if window.end > now():
         return not_comparable(window, "the window is not over")
     if window.end - window.start > LONGEST:
         return not_comparable(window, f"the window is longer than {LONGEST.days} days; compare shorter ones")
@@ -69,7 +69,7 @@ def reconcile(client: CloudClient, window: Window, count: Callable[[Window], Tal
         window_end=window.end.isoformat(),
         verdict=verdict,
         reason=reason,
-        reconciled_at=datetime.now(timezone.utc).isoformat(),
+        reconciled_at=now().isoformat(),
         counts=_by_metric(theirs, ours.cells),
         differences=_differences(theirs, ours.cells)[:_SHOWN],
         requests=asked.requests,
@@ -78,8 +78,8 @@ def reconcile(client: CloudClient, window: Window, count: Callable[[Window], Tal
 
 def not_comparable(window: Window, reason: str) -> Reconciliation:
     """Return the reconciliation of a window that cannot be compared."""
-    now = datetime.now(timezone.utc).isoformat()
-    return Reconciliation(window.start.isoformat(), window.end.isoformat(), "not comparable", reason, now)
+    at = now().isoformat()
+    return Reconciliation(window.start.isoformat(), window.end.isoformat(), "not comparable", reason, at)
 
 
 def _judged(asked: GenesysCounts, theirs: Counter[Cell], ours: Tally) -> tuple[Verdict, str]:

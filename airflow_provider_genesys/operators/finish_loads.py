@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta, timezone
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
@@ -24,7 +24,7 @@ from airflow_provider_genesys.hooks.gcs import gcs_bucket
 from airflow_provider_genesys.tasks.checkpoint_mirror import CheckpointMirror
 from airflow_provider_genesys.tasks.failures import failing_fast
 from airflow_provider_genesys.tasks.rendered import INCLUDE, mapping, required, words
-from airflow_provider_genesys.times import iso_time
+from airflow_provider_genesys.times import iso_time, now
 from airflow_provider_genesys.transfers.genesys_to_azure_blob import AzureBlobLoader
 from airflow_provider_genesys.transfers.genesys_to_gcs import GCSLoader
 from airflow_provider_genesys.transfers.genesys_to_postgres import PostgresLoader
@@ -178,7 +178,7 @@ class GenesysFinishLoadsOperator(ExportLoader):
             self.file_format,
             mapping(self.options, "options"),
         )
-        submitted_at = datetime.now(timezone.utc).isoformat()
+        submitted_at = now().isoformat()
         export_id = self.hook.create_export(load.kind, request)
         self.log.warning("Export %s is lost; export %s of the same window was created.", load.export_id, export_id)
         sink = self.make_sink()
@@ -190,7 +190,7 @@ class GenesysFinishLoadsOperator(ExportLoader):
 
     def _wait(self, context: Context, finished: list[dict[str, Any]]) -> None:
         """Pause; deferred if possible."""
-        if datetime.now(timezone.utc) - context["ti"].start_date > timedelta(seconds=self.timeout):
+        if now() - context["ti"].start_date > timedelta(seconds=self.timeout):
             raise ExportTimeoutError(f"Exports were not ready after {self.timeout:.0f} s; the next run looks again.")
         if self.deferrable:
             pause = TimeDeltaTrigger(timedelta(seconds=self.poll_interval))

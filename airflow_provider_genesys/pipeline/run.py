@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timezone
+from datetime import datetime
 from functools import partial
 
 from airflow_provider_genesys.contracts.unused import judge_unused
@@ -37,6 +37,7 @@ from airflow_provider_genesys.source.base import Archive, Source, Until
 from airflow_provider_genesys.source.document import Document
 from airflow_provider_genesys.source.pages import Pages
 from airflow_provider_genesys.source.records import MAX_RECORD_BYTES
+from airflow_provider_genesys.times import now
 
 log = logging.getLogger(__name__)
 
@@ -162,7 +163,7 @@ def _load(
         reported = options.completeness.reported
         certificate = sink.finish(replace(described, expected_records=reported, phases=phases.seconds))
     failpoint(COMPLETE)
-    done = batcher.last.at(datetime.now(timezone.utc), certificate.counts, where="the end")
+    done = batcher.last.at(now(), certificate.counts, where="the end")
     watch(done)
     log.info(progress.line(done))
     if certificate.incomplete:
@@ -267,7 +268,7 @@ def _described(load: Load, batcher: Batcher, source: Source, progress: Progress)
         shard=load.range if load.shard else None,
         incomplete=_incomplete(load, source.identity.available_until),
         started_at=progress.started_at,
-        ended_at=datetime.now(timezone.utc).isoformat(),
+        ended_at=now().isoformat(),
         seconds=round(progress.seconds, 3),
     )
 

@@ -6,7 +6,6 @@ import hashlib
 import uuid
 from contextlib import suppress
 from dataclasses import asdict, replace
-from datetime import datetime, timezone
 from typing import Any
 
 from airflow_provider_genesys.exceptions import AccountError, SinkUnavailableError
@@ -35,6 +34,7 @@ from airflow_provider_genesys.source.unpack.unpacked import packing_of
 from airflow_provider_genesys.stores.base import Body, ObjectStore, ResumableUpload
 from airflow_provider_genesys.stores.piece_writer import PieceWriter, piece_size
 from airflow_provider_genesys.stores.read_through import Digests, FoundObject, read_through
+from airflow_provider_genesys.times import now
 
 _ENDINGS = {"gzip": "gz", "zip": "zip", "zstd": "zst"}
 
@@ -161,11 +161,11 @@ class LandingAttempt:
         checkpoint = Checkpoint(
             self.load.load_id,
             self.load.export_id,
-            processed_at=_now(),
+            processed_at=now().isoformat(),
             position=Position(sent.bytes, sent.bytes, sent.bytes, "plain"),
             proof=self._proof,
             source=source,
-            committed_at=_now(),
+            committed_at=now().isoformat(),
             fence=self.entry.fence,
         )
         sending = Sending(sent, self._digests.crc32 if crc32 is None else crc32, whole)
@@ -173,7 +173,7 @@ class LandingAttempt:
         return checkpoint
 
     def _append(self, **changes: Any) -> None:
-        entry = replace(self.entry, number=self.entry.number + 1, written_at=_now(), **changes)
+        entry = replace(self.entry, number=self.entry.number + 1, written_at=now().isoformat(), **changes)
         self.entry = self._ledger.append(entry)
         failpoint(LEDGER_WRITTEN)
 
@@ -208,7 +208,3 @@ class LandingAttempt:
 
 def _part(key: str, found: FoundObject) -> Part:
     return Part(key, 0, found.size, 0, found.size, found.sha256, found.etag)
-
-
-def _now() -> str:
-    return datetime.now(timezone.utc).isoformat()

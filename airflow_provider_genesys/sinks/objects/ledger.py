@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
-from datetime import datetime, timezone
 from itertools import groupby
 from typing import Any, Literal
 
@@ -23,6 +22,7 @@ from airflow_provider_genesys.sinks.objects.parts import Part
 from airflow_provider_genesys.sinks.objects.row_parts import ChildParts, all_of
 from airflow_provider_genesys.sinks.objects.settings import Fencing
 from airflow_provider_genesys.stores.base import ObjectStore, SentPieces
+from airflow_provider_genesys.times import now
 
 VERSION = 1
 _CLAIMS = 10
@@ -218,7 +218,7 @@ def successor(
     :param writes: the form of this attempt's parts; see :func:`.load.continues`.
     """
     facts = {name: value for name, value in load.facts.as_json().items() if name in _NEWEST}
-    newest = {**facts, "written_at": datetime.now(timezone.utc).isoformat(), "writes": writes}
+    newest = {**facts, "written_at": now().isoformat(), "writes": writes}
     if latest is None:
         return Entry(1, 1, attempt, load.load_id, load.export_id, partition=partition, **newest)
     number, fence, same = latest.number + 1, latest.fence + 1, latest.export_id == load.export_id

@@ -19,30 +19,30 @@ from airflow_provider_genesys.sinks.postgres.errors import is_of_a_row, is_trans
 from airflow_provider_genesys.sinks.postgres.gathered import Gathered, whole
 from airflow_provider_genesys.sinks.postgres.ledger import Claim, HeldRow
 from airflow_provider_genesys.sinks.postgres.poison import search, with_records, without
-from airflow_provider_genesys.sinks.postgres.session import Cursor, Session
-from airflow_provider_genesys.sinks.postgres.settings import PostgresSettings
-from airflow_provider_genesys.sinks.postgres.tables.evolve import SHORT_WAIT
-from airflow_provider_genesys.sinks.postgres.tables.of_load import Tables
-from airflow_provider_genesys.sinks.postgres.upsert import Landed, lineage
-from airflow_provider_genesys.sinks.postgres.window import (
+from airflow_provider_genesys.sinks.postgres.replace_window import (
     NOTHING_REMOVED,
     Removed,
     exclusive_lock,
     remove_older,
     shared_lock,
 )
+from airflow_provider_genesys.sinks.postgres.session import Cursor, Session
+from airflow_provider_genesys.sinks.postgres.settings import PostgresSettings
+from airflow_provider_genesys.sinks.postgres.tables.evolve import SHORT_WAIT
+from airflow_provider_genesys.sinks.postgres.tables.of_load import Tables
+from airflow_provider_genesys.sinks.postgres.upsert import Landed, lineage
 from airflow_provider_genesys.source.records import DeadLetter
 from airflow_provider_genesys.times import iso_time
 
-# A former attempt may hang in its transaction; anyone who opens the load waits that long for it, once per try. psycopg
-# reads times in this style alone.
+# An earlier attempt may hang in its transaction; opening the load waits this long for it, once per try. psycopg reads
+# times only in this style.
 _SETTINGS = "SET LOCAL lock_timeout = '30s'; SET LOCAL datestyle = 'ISO'"
 
 
 class Attempt:
-    """Holds a fence of the ledger, and the place that the load has come to.
+    """Holds a fence of the ledger, and the position of the load.
 
-    Making one claims the ledger: from then on every earlier attempt is fenced.
+    Creating one claims the ledger: from then on every earlier attempt is fenced.
     """
 
     def __init__(
@@ -112,13 +112,13 @@ class Attempt:
         return checkpoint
 
     def finish(self, certificate: Certificate) -> Certificate:
-        """Publish what lies beside the table, check the account against the table, and mark the load complete."""
+        """Publish the rows beside the table, compare the account with the table, and mark the load complete."""
         while self.flush():
             pass
         return self._session.retried(lambda: self._finish(certificate), self._doing("completing it"))
 
     def amend(self, certificate: Certificate) -> None:
-        """Keep another certificate of the load, which is complete; see :meth:`.sink.AmendingSink.amend`."""
+        """Replace the certificate of the complete load; see :meth:`.sink.AmendingSink.amend`."""
 
         def amended() -> None:
             with self._session.transaction() as cursor:
@@ -127,7 +127,7 @@ class Attempt:
         self._session.retried(amended, self._doing("adding to its certificate"))
 
     def join(self, joined: Callable[[Sequence[Certificate]], Certificate]) -> Certificate | None:
-        """Mark the load over all shards complete, where it is."""
+        """Mark the load complete if all its shards are."""
         with self._session.transaction() as cursor:
             return self._tables.shards.join(cursor, joined)
 
@@ -159,7 +159,7 @@ class Attempt:
                 poison.update(found)
 
     def _evolve(self, contract: Contract) -> None:
-        """Let the table take the contract's new columns, in a separate transaction: readers wait for that alone."""
+        """Let the table take the contract's new columns, in a separate transaction, since readers wait."""
         if contract == self._target.contract:
             return
         ledger = self._tables.ledger
@@ -222,14 +222,14 @@ class Attempt:
 
     @property
     def _removes(self) -> bool:
-        """Whether the load takes rows away as it completes, and no other one may write meanwhile."""
+        """Whether the load removes rows when it completes, so that no other load may write meanwhile."""
         return self._settings.write_mode == "replace_window"
 
     def _removed(self, cursor: Cursor) -> Removed:
         return remove_older(cursor, self._target, self._load, self._lineage) if self._removes else NOTHING_REMOVED
 
     def _published(self, cursor: Cursor, held: HeldRow) -> Landed:
-        """Publish what was loaded beside the table. Return what became of all rows of the load."""
+        """Publish the rows beside the table. Return the outcome of all rows of the load."""
         before = held.counts
         if self._settings.publish == "batches":
             return Landed(before.written, before.duplicates)

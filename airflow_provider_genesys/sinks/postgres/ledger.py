@@ -19,12 +19,12 @@ from airflow_provider_genesys.pipeline.certificate import Certificate
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, Counts, from_json
 from airflow_provider_genesys.pipeline.load import Load, LoadFacts, Previous, continues
 from airflow_provider_genesys.sinks.postgres.encoding import restored, storable_json
+from airflow_provider_genesys.sinks.postgres.replace_window import WriteMode
 from airflow_provider_genesys.sinks.postgres.session import Connection, Cursor, Session
 from airflow_provider_genesys.sinks.postgres.staging import Publish
 from airflow_provider_genesys.sinks.postgres.tables.columns import CONTRACT, EXPORT, LOADED, SHARD
 from airflow_provider_genesys.sinks.postgres.tables.schema import create_table
 from airflow_provider_genesys.sinks.postgres.upsert import Landed
-from airflow_provider_genesys.sinks.postgres.window import WriteMode
 from airflow_provider_genesys.source.position import Position
 
 log = logging.getLogger(__name__)

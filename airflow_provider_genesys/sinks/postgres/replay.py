@@ -40,6 +40,7 @@ from airflow_provider_genesys.sinks.postgres.encoding import legible
 from airflow_provider_genesys.sinks.postgres.errors import is_of_a_row
 from airflow_provider_genesys.sinks.postgres.ledger import Ledger
 from airflow_provider_genesys.sinks.postgres.poison import search
+from airflow_provider_genesys.sinks.postgres.replace_window import shared_lock
 from airflow_provider_genesys.sinks.postgres.session import Connection, Cursor, Session
 from airflow_provider_genesys.sinks.postgres.tables.children import children_there
 from airflow_provider_genesys.sinks.postgres.tables.schema import check, columns_of, find_key
@@ -47,7 +48,6 @@ from airflow_provider_genesys.sinks.postgres.tables.table import Table
 from airflow_provider_genesys.sinks.postgres.tables.target import Target
 from airflow_provider_genesys.sinks.postgres.tables.types import near_columns
 from airflow_provider_genesys.sinks.postgres.upsert import Landed, lineage
-from airflow_provider_genesys.sinks.postgres.window import shared_lock
 
 log = logging.getLogger(__name__)
 

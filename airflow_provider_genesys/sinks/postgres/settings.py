@@ -1,4 +1,4 @@
-"""What a task says once of a table of PostgreSQL, and every attempt at a load into it goes by."""
+"""The settings of a sink into a table of PostgreSQL, which all its attempts share."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from psycopg import sql
 
 from airflow_provider_genesys.exceptions import ConfigurationError
 from airflow_provider_genesys.sinks.dead_letters import RawBytes
+from airflow_provider_genesys.sinks.postgres.replace_window import WriteMode
 from airflow_provider_genesys.sinks.postgres.staging import Publish
 from airflow_provider_genesys.sinks.postgres.tables.columns import check_names
 from airflow_provider_genesys.sinks.postgres.tables.partitions import Partitions
-from airflow_provider_genesys.sinks.postgres.window import WriteMode
 
 
 @dataclass(frozen=True)
 class PostgresSettings:
-    """Where to, and how. For the fields see :class:`.postgres.sink.PostgresSink`.
+    """The settings that a user gives; see :class:`.postgres.sink.PostgresSink`.
 
-    :raises ConfigurationError: a name or a mode is none.
+    :raises ConfigurationError: a name or a mode is not valid.
     """
 
     schema: str
@@ -44,10 +44,10 @@ class PostgresSettings:
 
     @property
     def full_name(self) -> str:
-        """``schema.table``, as ledger and messages have it."""
+        """``schema.table``, for ledger and messages."""
         return f"{self.schema}.{self.table}"
 
     @property
     def identifier(self) -> sql.Identifier:
-        """The table, as statements have it."""
+        """The table, for statements."""
         return sql.Identifier(self.schema, self.table)

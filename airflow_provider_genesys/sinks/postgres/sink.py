@@ -1,6 +1,6 @@
 """PostgreSQL as a sink: each batch, its dead letters and its checkpoint in one transaction.
 
-A batch is copied into a temporary table and upserted from there. Nothing but the data outlives the transaction, so it
+A batch is copied into a temporary table and upserted from there. Only the data outlives the transaction, so it
 works behind pgbouncer in transaction mode. ``docs/postgres.md`` shows the tables and the rights that are needed.
 """
 
@@ -22,12 +22,12 @@ from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
 from airflow_provider_genesys.pipeline.load import Batch, Load
 from airflow_provider_genesys.sinks.dead_letters import DeadLetterRaw, RawBytes
 from airflow_provider_genesys.sinks.postgres.attempt import Attempt
+from airflow_provider_genesys.sinks.postgres.replace_window import WriteMode
 from airflow_provider_genesys.sinks.postgres.session import Connection, Session
 from airflow_provider_genesys.sinks.postgres.settings import PostgresSettings
 from airflow_provider_genesys.sinks.postgres.staging import Publish
 from airflow_provider_genesys.sinks.postgres.tables.of_load import Tables
 from airflow_provider_genesys.sinks.postgres.tables.partitions import PartitionBy, Partitions
-from airflow_provider_genesys.sinks.postgres.window import WriteMode
 
 
 class PostgresSink:
@@ -35,22 +35,21 @@ class PostgresSink:
 
     :param connect: opens a connection (psycopg 3); called again after each failure.
     :param table: name of the table, without schema.
-    :param create_table: create the tables that are not there. With False, and for a role that may not, the error
-        holds the SQL to run.
-    :param create_schema: create the schema, too, if it is not there.
+    :param create_table: create missing tables. With False, or without the right, the error holds the SQL to run.
+    :param create_schema: also create a missing schema.
     :param partition_by: ``day`` or ``month``: create the table partitioned by the contract's timestamp, and the
-        partitions of a load's window as it opens. None for a table that is not, or whose partitions others create.
+        partitions of a load's window as it opens. None if the table has no partitions, or others create them.
     :param write_mode: ``upsert``, or ``replace_window``: remove the older rows of the load's window as it completes.
     :param publish: ``batches``: rows appear batch by batch; ``atomic``: all at once, as the load completes.
-    :param raw_column: keep each record as it came in the column ``_raw``.
-    :param child_tables: write the contract's children to tables of their own, beside the table.
-    :param allow_raw_pii: also where the contract drops, hashes or masks personal data, which is there in clear.
+    :param raw_column: keep each record's original JSON in the column ``_raw``.
+    :param child_tables: write the contract's children to separate tables, beside the table.
+    :param allow_raw_pii: allow ``raw_column`` though the contract protects personal data, which ``_raw`` has in clear.
     :param dead_letter_raw: what is stored of a dead letter's bytes: encrypted, as they are, or nothing.
     :param encrypt: for ``dead_letter_raw="encrypt"``.
     :param commit_rows: records after which a transaction is committed; it is earlier after a second, or 4 MiB. With 1
         each batch is committed by itself.
     :param retries: how often a batch is tried again after connection loss, deadlock, timeout or shutdown.
-    :param retry_wait: seconds before the first retry; doubled, with jitter, for each one more.
+    :param retry_wait: seconds before the first retry; doubled for each further one, with jitter.
     """
 
     cut_every: int | None = None
@@ -93,7 +92,7 @@ class PostgresSink:
         self._attempt: Attempt | None = None
 
     def open(self, load: Load, *, restart: bool) -> Checkpoint | None:
-        """See :meth:`Sink.open`. What of this export is unfinished by another contract is fenced, and starts again."""
+        """See :meth:`Sink.open`. Unfinished loads of this export with another contract are fenced, and start again."""
         self._attempt = self._attempt_at(load, restart=restart)
         return self._attempt.claim.checkpoint
 

@@ -21,6 +21,7 @@ from airflow_provider_genesys.pipeline.certificate import Certificate
 from airflow_provider_genesys.pipeline.load import Batch, Load
 from airflow_provider_genesys.sinks.postgres.attempt import Attempt
 from airflow_provider_genesys.sinks.postgres.ledger import HeldRow
+from airflow_provider_genesys.sinks.postgres.replace_window import NOTHING_REMOVED, Removed
 from airflow_provider_genesys.sinks.postgres.session import Connection, Cursor, Session
 from airflow_provider_genesys.sinks.postgres.settings import PostgresSettings
 from airflow_provider_genesys.sinks.postgres.sink import PostgresSink
@@ -37,7 +38,6 @@ from airflow_provider_genesys.sinks.postgres.tables.schema import create_table, 
 from airflow_provider_genesys.sinks.postgres.tables.target import Target
 from airflow_provider_genesys.sinks.postgres.tables.types import check_exact
 from airflow_provider_genesys.sinks.postgres.upsert import Landed
-from airflow_provider_genesys.sinks.postgres.window import NOTHING_REMOVED, Removed
 
 log = logging.getLogger(__name__)
 

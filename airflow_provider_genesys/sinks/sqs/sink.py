@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import datetime, timezone
 from typing import Any
 
 from airflow_provider_genesys.checkpoints.base import CheckpointStore, Key
@@ -24,6 +23,7 @@ from airflow_provider_genesys.sinks.sqs.messages import Message, MessageEncoder,
 from airflow_provider_genesys.sinks.sqs.queue import Queue
 from airflow_provider_genesys.sinks.sqs.settings import SqsSettings
 from airflow_provider_genesys.source.records import DeadLetter
+from airflow_provider_genesys.times import now
 
 CLIENT_CONFIG: dict[str, Any] = {
     "retries": {"total_max_attempts": 1, "mode": "standard"},
@@ -182,7 +182,7 @@ class Delivery:
         counts = landed + (self._checkpoint.counts if self._checkpoint else Counts())
         rules = dict(Counter(batch.checkpoint.rules) + self._rules)
         where = f"export {self._load.export_id}, byte {batch.end}"
-        return replace(batch.checkpoint.at(datetime.now(timezone.utc), counts, where=where), rules=rules)
+        return replace(batch.checkpoint.at(now(), counts, where=where), rules=rules)
 
 
 def _too_large(message: Message, largest: int) -> DeadLetter:

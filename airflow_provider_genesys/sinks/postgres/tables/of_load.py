@@ -10,6 +10,7 @@ from airflow_provider_genesys.exceptions import ConfigurationError, ContractErro
 from airflow_provider_genesys.pipeline.load import Batch, Load
 from airflow_provider_genesys.sinks.postgres.dead_letters import DeadLetters
 from airflow_provider_genesys.sinks.postgres.ledger import Ledger
+from airflow_provider_genesys.sinks.postgres.replace_window import remove_older
 from airflow_provider_genesys.sinks.postgres.session import Cursor
 from airflow_provider_genesys.sinks.postgres.settings import PostgresSettings
 from airflow_provider_genesys.sinks.postgres.shards import Shards, check_options
@@ -28,7 +29,6 @@ from airflow_provider_genesys.sinks.postgres.tables.schema import (
 from airflow_provider_genesys.sinks.postgres.tables.table import Table
 from airflow_provider_genesys.sinks.postgres.tables.target import Target
 from airflow_provider_genesys.sinks.postgres.tables.types import near_columns, takes_binary
-from airflow_provider_genesys.sinks.postgres.window import remove_older
 
 _RAW = Column("_raw", "@raw", "json", description="The record as it came")
 
