@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from airflow_provider_genesys.testing.process import ServerProcess
+
 NODE = Path(__file__).parent / "node"
 LIMIT = 900
 """Seconds that one run may take."""
@@ -38,6 +40,26 @@ def serving(module: str, *arguments: str) -> Iterator[str]:
             yield server.stdout.readline().strip()
         finally:
             server.terminate()
+
+
+@contextmanager
+def apart(server: ServerProcess) -> Iterator[None]:
+    """Run ``server`` on the last core, and what is measured meanwhile on the others, so that neither slows the other.
+
+    With one core, or where the system cannot pin processes, nothing is pinned.
+    """
+    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    if len(cores) < 2:  # noqa: PLR2004 - one for the server, one for the load
+        with server:
+            yield
+        return
+    try:
+        os.sched_setaffinity(0, cores[-1:])
+        with server:
+            os.sched_setaffinity(0, cores[:-1])
+            yield
+    finally:
+        os.sched_setaffinity(0, cores)
 
 
 def node(*arguments: str) -> list[str]:
