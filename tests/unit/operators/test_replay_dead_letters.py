@@ -26,7 +26,7 @@ PAGE = Path(__file__).parents[3] / "docs" / "dead-letters.md"
 @pytest.mark.parametrize("places", [{}, {"table": "recordings", "s3_bucket": "lake"}, {"table": ""}])
 def test_it_is_told_one_place(places: dict[str, Any]) -> None:
     replay = GenesysReplayDeadLettersOperator(task_id="replay", **places)
-    with pytest.raises(AirflowFailException, match="exactly one of table, s3_bucket, container_name, queue_url"):
+    with pytest.raises(AirflowFailException, match="container_name, gcs_bucket, queue_url"):
         replay.execute(context())  # type: ignore[arg-type]
 
 
@@ -34,7 +34,7 @@ def test_the_operators_of_the_docs_are_made_as_they_stand_there() -> None:
     [code] = re.findall(r"```python\n(Genesys.*?)```", PAGE.read_text(), re.DOTALL)
     with DAG("docs", schedule=None) as dag:
         exec(code, {"GenesysReplayDeadLettersOperator": GenesysReplayDeadLettersOperator})  # noqa: S102 - our own page
-    assert dag.task_ids == ["replay", "replay_in_s3", "replay_in_azure", "replay_in_sqs"]
+    assert dag.task_ids == ["replay", "replay_in_s3", "replay_in_azure", "replay_in_gcs", "replay_in_sqs"]
 
 
 def test_letters_in_a_queue(s3: S3Server, bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
