@@ -13,6 +13,7 @@ from airflow_provider_genesys.cloud.exports.base import Page, UnreadablePageErro
 from airflow_provider_genesys.cloud.exports.elements import check_records
 from airflow_provider_genesys.cloud.exports.results import Walk
 from airflow_provider_genesys.cloud.http.client import CloudClient
+from airflow_provider_genesys.cloud.http.errors import check_answer
 from airflow_provider_genesys.cloud.http.paths import path_step
 from airflow_provider_genesys.entities.declaration import Listing
 from airflow_provider_genesys.exceptions import (
@@ -162,6 +163,8 @@ class Pager:
     def _answer(self, body: bytes, number: int) -> Answer:
         page: Any = self._bodies.decode(body)
         records = [memoryview(raw) for raw in page.records]
+        if not records:
+            check_answer(body, f"A page of {self.listing.name}")
         after = self._after(page, number, len(records))
         return Answer([self._id(record) for record in records], records, page.total, after)
 

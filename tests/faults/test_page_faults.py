@@ -276,10 +276,24 @@ def test_a_page_that_says_in_another_way_that_it_is_empty_is_the_last_one(scene:
     assert certificate.counts == Counts(10, 10)
 
 
-@pytest.mark.outcome("pages", "204 once, and then the page", "recovers")
-def test_an_empty_answer_is_believed_when_it_comes_twice(scene: Scene, perfect: Any) -> None:
-    scene.spoil(1, Fault(status=204, body=b""))
+BUSY = Fault(body=b'{"message": "no healthy upstream", "code": "busy"}')
+
+
+@pytest.mark.outcome("pages", "204, `{}` or an error with status 200, once, and then the page", "recovers")
+@pytest.mark.parametrize("empty", [Fault(status=204, body=b""), Fault(body=b"{}"), BUSY], ids=["204", "{}", "error"])
+def test_an_empty_answer_is_believed_when_it_comes_twice(scene: Scene, perfect: Any, empty: Fault) -> None:
+    scene.spoil(1, empty)
     shelf = Shelf()
+    scene.load(shelf)
+    assert held(shelf) == perfect
+
+
+@pytest.mark.outcome("pages", "an error with status 200, again and again", "CloudUnavailableError")
+def test_an_error_is_never_the_last_page(scene: Scene, perfect: Any) -> None:
+    scene.spoil(1, BUSY, BUSY)
+    shelf = Shelf()
+    with pytest.raises(CloudUnavailableError, match=r"an error with status 200: .*no healthy upstream"):
+        scene.load(shelf)
     scene.load(shelf)
     assert held(shelf) == perfect
 

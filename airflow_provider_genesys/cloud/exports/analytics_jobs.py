@@ -24,6 +24,7 @@ from airflow_provider_genesys.cloud.exports.base import (
     UnreadablePageError,
 )
 from airflow_provider_genesys.cloud.exports.elements import check_records
+from airflow_provider_genesys.cloud.http.errors import check_answer
 from airflow_provider_genesys.cloud.http.paths import new_id, path_step
 from airflow_provider_genesys.exceptions import (
     CloudError,
@@ -157,13 +158,15 @@ class AnalyticsJobs(ABC):
         params = {**self.page_params(size), **({"cursor": cursor} if cursor else {})}
         try:
             path = f"{self.path(job)}/results"
-            # An empty response (204) is an empty page, if a second one is empty, too.
-            body = client.fetch(path, params=params) or client.fetch(path, params=params)
+            # A response without the member, or without a byte (204), is an empty page if a second one has none, too.
+            body = client.fetch(path, params=params)
+            if self.member.encode() not in body and body.lstrip()[:1] in (b"", b"{"):
+                body = client.fetch(path, params=params)
         except (NotFoundError, RequestRefusedError) as error:
             raise self._meant(client, job, cursor, error) from error
         check_records(body, self.member)
         try:
-            return self.read_page(job, body) if body else Page([], [])
+            page = self.read_page(job, body) if body else Page([], [])
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise UnreadablePageError(
                 f"A page of job {job} cannot be read ({len(body)} bytes: {shown(error)}). The next try asks again. "
@@ -173,6 +176,9 @@ class AnalyticsJobs(ABC):
                 read=partial(self.read_page, job),
                 id_of=self.id_of_broken,
             ) from error
+        if not page.ids:
+            check_answer(body, f"A page of job {job}")
+        return page
 
     def _in_pieces(self, client: CloudClient, request: ExportRequest, pieces: int) -> list[str] | None:
         """Create a job for each of ``pieces`` pieces of the window; None if Genesys finds one of them too large."""

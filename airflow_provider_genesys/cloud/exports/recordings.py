@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_genesys.cloud.config import ArchiveApi
 from airflow_provider_genesys.cloud.exports.base import ExportRequest, ExportState, ExportStatus
+from airflow_provider_genesys.cloud.http.errors import is_no_answer
 from airflow_provider_genesys.cloud.http.paths import new_id, path_step
 from airflow_provider_genesys.exceptions import (
     CloudUnavailableError,
@@ -100,7 +101,7 @@ class Recordings:
         return f"{self._api.path}/{path_step(export_id, 'an export')}"
 
     def _missing(self, name: str, setting: str, answer: Any) -> str:
-        kind = CloudUnavailableError if _is_an_error(answer) else ConfigurationError
+        kind = CloudUnavailableError if is_no_answer(answer) else ConfigurationError
         raise kind(
             f"The answer from {self._api.path} has no member {name!r}; it {_described(answer)}. "
             f'If your API calls it otherwise, set extra \'archive\' of the connection, e.g. {{"{setting}": "id"}}.'
@@ -110,14 +111,6 @@ class Recordings:
 def _refuse_overlap(name: str, given: dict[str, Any], ours: dict[str, Any], instead: str) -> None:
     if overlap := sorted(set(given) & set(ours)):
         raise ConfigurationError(f"{name} must not hold {', '.join(overlap)}: use {instead}.")
-
-
-def _is_an_error(answer: Any) -> bool:
-    """Whether an answer with status 200 is nothing, or says that something went wrong: the next one may be right."""
-    return not answer or not isinstance(answer, dict) or not answer.keys().isdisjoint(_ERROR_MEMBERS)
-
-
-_ERROR_MEMBERS = {"message", "error", "errors", "code"}
 
 
 def _described(answer: Any) -> str:

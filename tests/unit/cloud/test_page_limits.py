@@ -14,7 +14,7 @@ from airflow_provider_genesys.cloud.exports.registry import family
 from airflow_provider_genesys.cloud.http.client import CloudClient
 from airflow_provider_genesys.entities.answers import Pager
 from airflow_provider_genesys.entities.declaration import built_in
-from airflow_provider_genesys.exceptions import AnswerTooLargeError
+from airflow_provider_genesys.exceptions import AnswerTooLargeError, CloudUnavailableError
 from airflow_provider_genesys.limits import LONGEST_PAGE, MOST_RECORDS
 from airflow_provider_genesys.source.broken_pages import elements
 
@@ -88,3 +88,11 @@ def test_tiny_records_of_a_listing_and_of_media(client: CloudClient, server: Scr
     assert peak(lambda: pager.ask(None)) < 8 * 4 * MIB
     metadata = page(b"{}", 4 * MIB).partition(b":")[2][:-1]
     assert peak(lambda: elements(metadata)) < 4 * MIB
+
+
+def test_an_error_with_status_200_is_no_empty_listing(client: CloudClient, server: ScriptedServer) -> None:
+    server.on("GET /api/v2/users", Reply(200, {"message": "busy", "code": "x"}), Reply(200, {"entities": []}))
+    pager = Pager(client, built_in("users"))
+    with pytest.raises(CloudUnavailableError, match="A page of users is an error with status 200"):
+        pager.ask(None)
+    assert pager.ask(None).ids == []
