@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import httpx
-import msgspec
 
 from airflow_provider_genesys.cloud.http.pacing import retry_after
 from airflow_provider_genesys.cloud.presigned import redact
@@ -167,29 +166,3 @@ def _describe(response: httpx.Response) -> str:
 
 def _line(value: Any) -> str:
     return shown(value) if isinstance(value, str) else ""
-
-
-def is_no_answer(answer: Any) -> bool:
-    """Whether an answer with status 200 is empty, no object, or an error: the next one may be right."""
-    return not answer or not isinstance(answer, dict) or not answer.keys().isdisjoint(_OF_ERRORS)
-
-
-def check_answer(body: bytes, what: str) -> None:
-    """Check a page without records.
-
-    :param what: names the page, for the error.
-    :raises CloudUnavailableError: it is an error, although its status is 200.
-    """
-    try:
-        members = msgspec.json.decode(body or b"{}", type=dict[str, msgspec.Raw])
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return  # that says itself that it is no page
-    if not members.keys().isdisjoint(_OF_ERRORS):
-        raise CloudUnavailableError(
-            f"{what} is an error with status 200: {shown(body)}. The next try asks again. If the error repeats, check "
-            "whether a proxy answers in place of Genesys.",
-            status=200,
-        )
-
-
-_OF_ERRORS = {"message", "error", "errors", "code"}
