@@ -45,6 +45,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if not item.get_closest_marker("long")]
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """One worker takes all files of tests/ui: they share an API server and its loads, which take half a minute."""
+    from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]  # xdist has no types
+
+    class BesideEachOther(LoadFileScheduling):  # type: ignore[misc]  # as above
+        def _split_scope(self, nodeid: str) -> str:
+            scope = str(super()._split_scope(nodeid))
+            return "tests/ui" if scope.startswith("tests/ui/") else scope
+
+    return BesideEachOther(config, log) if config.getoption("dist") == "loadfile" else None
+
+
 def pytest_collection_finish() -> None:
     gc.freeze()  # what is imported by now stays: Airflow alone would make each collection take a third of a second
 
