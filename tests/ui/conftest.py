@@ -120,7 +120,7 @@ from tests.support.shipped_dag import shipped_dag
 
 dag, due = shipped_dag(sys.argv[1]), datetime.fromisoformat(sys.argv[2])
 dag.get_task("load_into_postgres").batch_size = 20
-dag.test(logical_date=due, run_after=due, run_conf={"s3_bucket": sys.argv[3]})
+dag.test(logical_date=due, run_after=due, run_conf={"s3_bucket": sys.argv[3]}, mark_success_pattern="load_into_s3")
 """
 
 
