@@ -11,9 +11,9 @@ import msgspec
 
 from airflow_provider_genesys.cloud.exports.base import Page, UnreadablePageError, check_cursor
 from airflow_provider_genesys.cloud.exports.elements import check_records
-from airflow_provider_genesys.cloud.exports.no_answer import check_answer
 from airflow_provider_genesys.cloud.exports.results import Walk
 from airflow_provider_genesys.cloud.http.client import CloudClient
+from airflow_provider_genesys.cloud.http.no_answer import check_answer
 from airflow_provider_genesys.cloud.http.paths import path_step
 from airflow_provider_genesys.entities.declaration import Listing
 from airflow_provider_genesys.exceptions import (

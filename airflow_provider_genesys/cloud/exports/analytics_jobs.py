@@ -24,7 +24,7 @@ from airflow_provider_genesys.cloud.exports.base import (
     UnreadablePageError,
 )
 from airflow_provider_genesys.cloud.exports.elements import check_records
-from airflow_provider_genesys.cloud.exports.no_answer import check_answer
+from airflow_provider_genesys.cloud.http.no_answer import check_answer
 from airflow_provider_genesys.cloud.http.paths import new_id, path_step
 from airflow_provider_genesys.exceptions import (
     CloudError,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_genesys.cloud.config import ArchiveApi
 from airflow_provider_genesys.cloud.exports.base import ExportRequest, ExportState, ExportStatus
-from airflow_provider_genesys.cloud.exports.no_answer import is_no_answer
+from airflow_provider_genesys.cloud.http.no_answer import is_no_answer
 from airflow_provider_genesys.cloud.http.paths import new_id, path_step
 from airflow_provider_genesys.exceptions import (
     CloudUnavailableError,

@@ -14,12 +14,14 @@ import tenacity
 
 from airflow_provider_genesys.cloud.config import CloudConfig
 from airflow_provider_genesys.cloud.http.errors import error_from
+from airflow_provider_genesys.cloud.http.no_answer import is_error
 from airflow_provider_genesys.cloud.http.shared import Pool, forget, pool, refresher, shared
 from airflow_provider_genesys.cloud.http.token_refresh import Refresher
 from airflow_provider_genesys.cloud.http.transport import NOT_SENT, fetch, unreachable
 from airflow_provider_genesys.cloud.presigned import signatures
 from airflow_provider_genesys.exceptions import CircuitOpenError, CloudUnavailableError, ConfigurationError
 from airflow_provider_genesys.limits import LONGEST_PAGE
+from airflow_provider_genesys.outside import shown
 
 REPEATABLE = frozenset({"GET", "HEAD", "DELETE"})
 ATTEMPTS = 6
@@ -185,7 +187,7 @@ class CloudClient:
         if not response.content.strip():
             return None
         try:
-            return response.json()
+            answer = response.json()
         except (ValueError, RecursionError):
             raise CloudUnavailableError(
                 f"{call} was answered {response.status_code} with {len(response.content)} bytes of "
@@ -193,6 +195,13 @@ class CloudClient:
                 f"check the connection's host ({self.config.api_url}) and the proxy.",
                 status=response.status_code,
             ) from None
+        if is_error(answer):
+            raise CloudUnavailableError(
+                f"{call} was answered {response.status_code} with an error: {shown(response.text)}. If this happens "
+                f"again, check whether a proxy answers in place of Genesys ({self.config.api_url}).",
+                status=response.status_code,
+            )
+        return answer
 
 
 _clients: weakref.WeakSet[CloudClient] = weakref.WeakSet()

@@ -57,6 +57,17 @@ def test_an_empty_answer_is_none(client: CloudClient, server: ScriptedServer, re
     assert client.request("DELETE", PATH) is None
 
 
+@pytest.mark.parametrize("error", [{"message": "busy", "status": 503}, {"errors": [{"code": "x"}]}, {"error": "no"}])
+def test_an_error_with_status_200_is_no_answer(
+    client: CloudClient, server: ScriptedServer, error: dict[str, Any]
+) -> None:
+    server.on(f"GET {PATH}", Reply(200, error), Reply(200, {"id": "x", "message": "of a thing"}))
+    assert client.request("GET", PATH) == {"id": "x", "message": "of a thing"}
+    server.on(f"POST {PATH}", Reply(200, error))
+    with pytest.raises(CloudUnavailableError, match="answered 200 with an error"):
+        client.request("POST", PATH)
+
+
 def test_a_packed_answer_is_unpacked(client: CloudClient, server: ScriptedServer) -> None:
     import gzip
 

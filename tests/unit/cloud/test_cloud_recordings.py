@@ -167,7 +167,6 @@ def test_odd_values_are_left_out(
         ({}, CloudUnavailableError),
         ([], CloudUnavailableError),
         (None, CloudUnavailableError),
-        ({"message": "busy"}, CloudUnavailableError),
         ({"status": None}, ConfigurationError),
         ({"status": {}}, ConfigurationError),
         ({"id": "export-1", "state": "DONE"}, ConfigurationError),
