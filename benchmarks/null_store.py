@@ -47,8 +47,9 @@ class NullUpload(ResumableUpload):
         """Count a piece."""
         self._store.bytes += len(piece)
 
-    def complete(self, sha256: str) -> str:  # noqa: ARG002 - as above
-        """End."""
+    def complete(self, last: Body, sha256: str) -> str:  # noqa: ARG002 - as above
+        """Count the last piece."""
+        self.send(last)
         return ""
 
     def abort(self) -> None:

@@ -65,7 +65,7 @@ def pytest_collection_finish() -> None:
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
     """One cluster for the session. Tests that kill or restart it start one of their own."""
-    with PostgresServer() as server:
+    with PostgresServer(settings={"autovacuum": "off"}) as server:
         yield server
 
 
