@@ -62,8 +62,9 @@ def test_a_folder_on_a_full_disk_fails_the_part_and_the_next_try_goes_on(disk: P
 
 @pytest.mark.outcome("PostgreSQL", "the server's disk is full", "SinkUnavailableError")
 def test_a_database_on_a_full_disk_fails_the_batch_and_the_next_try_goes_on(
-    postgres: PostgresServer, database: str, disk: Path
+    postgres: PostgresServer, disk: Path
 ) -> None:
+    database = postgres.create_database("nearly_full")
     space, name = disk / "space", f"small_{os.getpid()}"
     space.mkdir()
     given_away(space)
