@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
@@ -17,6 +17,8 @@ from functools import partial
 from airflow_provider_genesys.contracts.unused import judge_unused
 from airflow_provider_genesys.exceptions import (
     ConfigurationError,
+    FencedError,
+    GenesysError,
     NotAnArchiveError,
     SinkRefusedError,
     SinkUnavailableError,
@@ -132,7 +134,12 @@ def _load(
         watch(committed)
         failpoint(REPORTED)
 
-    with _naming_failed(load, batcher), closing(slices), _workers(load, start, sink, options) as workers:
+    with (
+        _naming_failed(load, batcher),
+        closing(slices),
+        _gathered_committed(sink, report),
+        _workers(load, start, sink, options) as workers,
+    ):
         for part, ready in workers.ahead(slices, lambda: batcher.known):
             failpoint(SPLIT)
             phases.ended("source")
@@ -147,8 +154,6 @@ def _load(
                 if committed is not None:
                     report(committed)
             del part, ready, piece, rows, batch  # holding them while the next rows are made costs 7 % of all CPU time
-        if isinstance(sink, GatheringSink) and (committed := sink.flush()) is not None:
-            report(committed)
     check_end(load.range, batcher.last)
     if not batcher.read and not options.allow_empty:
         raise _empty(load, source.length)
@@ -186,6 +191,25 @@ def _workers(load: Load, start: Checkpoint, sink: Sink, options: Options) -> Wor
         return Workers(None, 0)
     log.info("Export %s: %d worker processes read and pack its records.", load.export_id, count)
     return Workers(Job(load.contract, datetime.fromisoformat(start.processed_at), packing, options.pii_key), count)
+
+
+@contextmanager
+def _gathered_committed(sink: Sink, report: Callable[[Checkpoint], None]) -> Iterator[None]:
+    """Commit what the sink has gathered at the end; also where reading fails: the next try goes on behind it."""
+    try:
+        yield
+    except (SinkUnavailableError, SinkRefusedError, FencedError):
+        raise
+    except GenesysError:
+        with suppress(GenesysError):
+            _commit_gathered(sink, report)
+        raise
+    _commit_gathered(sink, report)
+
+
+def _commit_gathered(sink: Sink, report: Callable[[Checkpoint], None]) -> None:
+    if isinstance(sink, GatheringSink) and (committed := sink.flush()) is not None:
+        report(committed)
 
 
 @contextmanager
