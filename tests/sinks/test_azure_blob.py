@@ -23,6 +23,7 @@ from airflow_provider_genesys.testing.services.azure import connection_string
 from tests.sinks.batches import LENGTH, make_batches, make_load, recording_row
 from tests.sinks.flaky import FAULTS, Fault, FlakyProxy, flaky_proxy
 from tests.sinks.lake import CUT, MEBIBYTE, batches_of, ids, run
+from tests.support.watching import until
 
 LOAD = make_load()
 PART = "-000000000120000-"
@@ -128,7 +129,9 @@ def test_blocks_of_an_attempt_that_died_are_thrown_away_by_the_next(client: Any)
     dying = in_blocks(client)
     dying.open(LOAD, restart=False)
     dying.write(next(bulky(3, size=3)))
-    assert len(names(client, include=["uncommittedblobs"])) > len(names(client))
+    # Its threads live on here: all three blocks are there before the next attempt begins.
+    [unfinished] = set(names(client, include=["uncommittedblobs"])) - set(names(client))
+    until(lambda: len(client.get_blob_client(unfinished).get_block_list("uncommitted")[1]) == 3, what="three blocks")
 
     sink_on(client).open(LOAD, restart=True)
 
