@@ -12,7 +12,8 @@ import sys
 
 from benchmarks.archives import shelf
 from benchmarks.report import header, line, table, write
-from benchmarks.rows import FULL, QUICK, ROWS, Result
+from benchmarks.rows import ROWS, Result
+from benchmarks.scale import FULL, QUICK
 
 
 def main() -> None:

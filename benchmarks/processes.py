@@ -1,4 +1,4 @@
-"""Each figure comes from a process of its own, several times over; medians are told."""
+"""Each figure comes from a process of its own, several times over; medians are detail."""
 
 from __future__ import annotations
 

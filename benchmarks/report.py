@@ -6,36 +6,35 @@ import os
 import platform
 import re
 from collections.abc import Sequence
-from datetime import datetime, timezone
 from html import escape
 from pathlib import Path
 
-from benchmarks.rows import TIMES, Result, Scale
+from airflow_provider_genesys.times import now
+from benchmarks.rows import TIMES, Result
+from benchmarks.scale import Scale
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 BEGIN, END = "<!-- measured -->", "<!-- end of what is measured -->"
-_LINE = re.compile(r"\| (.+?) \| \*\*([-\d.e+]+)(.*?)\*\* \| ([≥≤]) ([\d.]+).*? \| (?:yes|no) \| (.*?) ?\|")
+_LINE = re.compile(r"\| (.+?) \| \*\*([-\d.e+]+)(.*?)\*\* \| ([≥≤]) ([\d.]+).*? \| (?:yes|no) \| (.*?) ?\| (\S*) ?\|")
 
 
 def table(results: Sequence[Result]) -> str:
     """Return the results as a Markdown table."""
-    return "\n".join(["| | measured | bar | reached | |", "|---|---|---|---|---|", *map(line, results)])
+    return "\n".join(["| | measured | bar | reached | | when |", "|---|---|---|---|---|---|", *map(line, results)])
 
 
 def line(result: Result) -> str:
     """Return the table's line of one result."""
     bar = f"{'≥' if result.at_least else '≤'} {result.bar:.3g}{result.unit}"
     value = f"**{result.value:.3g}{result.unit}**"
-    return f"| {result.what} | {value} | {bar} | {'yes' if result.met else 'no'} | {result.told} |"
+    met, when = "yes" if result.met else "no", result.when or f"{now():%Y-%m-%d}"
+    return f"| {result.what} | {value} | {bar} | {met} | {result.detail} | {when} |"
 
 
 def header(scale: Scale) -> str:
-    """Return where, when and how much was measured."""
-    now = datetime.now(timezone.utc)
-    return (
-        f"{now:%Y-%m-%d}, Python {platform.python_version()}, {os.cpu_count()} cores; {scale.megabytes:,} MB of "
-        f"recordings, medians of {scale.runs}."
-    )
+    """Return where and how much was measured."""
+    where = f"Python {platform.python_version()}, {os.cpu_count()} cores"
+    return f"{where}; {scale.megabytes:,} MB of recordings, medians of {scale.runs}."
 
 
 def write(results: Sequence[Result], scale: Scale) -> None:
@@ -50,8 +49,8 @@ def write(results: Sequence[Result], scale: Scale) -> None:
 
 def _read(found: tuple[str, ...]) -> Result:
     """Return the result that a line of the table tells."""
-    what, value, unit, sign, bar, told = found
-    return Result(what, float(value), float(bar), at_least=sign == "≥", told=told, unit=unit)
+    what, value, unit, sign, bar, detail, when = found
+    return Result(what, float(value), float(bar), at_least=sign == "≥", detail=detail, unit=unit, when=when)
 
 
 def chart(results: Sequence[Result]) -> str:
@@ -70,8 +69,8 @@ def chart(results: Sequence[Result]) -> str:
         body.append(f'<rect x="{left}" y="{y + 4}" width="{length:.0f}" height="18" fill="{colour}"/>')
         body.append(f'<line x1="{mark:.0f}" y1="{y}" x2="{mark:.0f}" y2="{y + 26}" stroke="#333"/>')
         sign = "≥" if result.at_least else "≤"
-        told = f"{result.value:.2f} ({sign} {result.bar:.3g})"
-        body.append(f'<text x="{left + width + 10}" y="{y + 17}">{told}</text>')
+        detail = f"{result.value:.2f} ({sign} {result.bar:.3g})"
+        body.append(f'<text x="{left + width + 10}" y="{y + 17}">{detail}</text>')
     style = "<style>text{font:12px sans-serif}</style>"
     size = f'width="{left + width + 130}" height="{height}"'
     return f'<svg xmlns="http://www.w3.org/2000/svg" {size}>{style}{"".join(body)}</svg>\n'

@@ -12,53 +12,11 @@ from pathlib import Path
 from airflow_provider_genesys.testing.services import AzuriteServer, PostgresServer, S3Server
 from benchmarks.archives import Shelf
 from benchmarks.processes import Figures, apart, compared, curl, measured, node, python, serving, speed
+from benchmarks.scale import PAGE_SIZE, USERS, Scale
 
 DAGS = Path(__file__).resolve().parent.parent / "dags"
 GB = 1e9
 TIMES = "×"  # noqa: RUF001 - the sign that people read
-
-
-@dataclass(frozen=True)
-class Scale:
-    """How much is measured. Sizes in MB, 10**6 bytes of the unpacked document."""
-
-    megabytes: int
-    runs: int
-    largest: int
-    """Of the archive that shows whether memory grows."""
-    slow: int
-    """Of the archives on a slow link and into a slow sink, each at 1 MB/s."""
-    pages: int
-    """Cursor pages, of :data:`PAGE_SIZE` conversations each."""
-    aggregates: int
-    """Pages of 20,000 rows."""
-    listing: int
-    """Pages of :data:`USERS` users."""
-    media: int
-    """Files of 1 to 5 MB."""
-    messages: float
-    """MB of records that are sent as messages: moto, not the client, is what takes the time."""
-    parses: int
-    """Times that each DAG is parsed, an Airflow started for each."""
-
-
-PAGE_SIZE = 200
-USERS = 500
-FULL = Scale(
-    megabytes=1_000,
-    runs=5,
-    largest=5_000,
-    slow=40,
-    pages=400,
-    aggregates=50,
-    listing=400,
-    media=1_000,
-    messages=1,
-    parses=5,
-)
-QUICK = Scale(
-    megabytes=50, runs=3, largest=300, slow=5, pages=40, aggregates=10, listing=40, media=100, messages=0.2, parses=1
-)
 
 
 @dataclass(frozen=True)
@@ -67,15 +25,17 @@ class Result:
 
     :param value: the ratio, or the figure, that the bar is about.
     :param at_least: whether the bar is a floor; else a ceiling.
-    :param told: what was measured, for people.
+    :param detail: what was measured, for people.
     """
 
     what: str
     value: float
     bar: float
     at_least: bool
-    told: str
+    detail: str
     unit: str = TIMES
+    when: str = ""
+    """Day of the measurement; empty for one that was made just now."""
 
     @property
     def met(self) -> bool:
@@ -90,8 +50,8 @@ def _against_node(what: str, kind: str, arguments: tuple[str, ...], bar: float) 
     def row(shelf: Shelf, scale: Scale) -> Iterator[Result]:
         url = shelf.url(kind, scale.megabytes)
         pair = compared(python("load", url), node(url, *arguments), scale.runs)
-        told = f"{speed(pair.ours):.0f} MB/s, Node {speed(pair.theirs):.0f} MB/s"
-        yield Result(f"{what} → null sink, against Node", pair.throughput, bar, at_least=True, told=told)
+        detail = f"{speed(pair.ours):.0f} MB/s, Node {speed(pair.theirs):.0f} MB/s"
+        yield Result(f"{what} → null sink, against Node", pair.throughput, bar, at_least=True, detail=detail)
 
     return row
 
@@ -99,25 +59,25 @@ def _against_node(what: str, kind: str, arguments: tuple[str, ...], bar: float) 
 def _server(shelf: Shelf, scale: Scale) -> Iterator[Result]:
     url = shelf.url("ndjson", scale.megabytes)
     pair = compared(curl(url), python("load", url), scale.runs)
-    told = f"curl {speed(pair.ours):,.0f} MB/s, a load {speed(pair.theirs):.0f} MB/s"
+    detail = f"curl {speed(pair.ours):,.0f} MB/s, a load {speed(pair.theirs):.0f} MB/s"
     what = "the benchmark's own server, read by curl, against a load"
-    yield Result(what, pair.throughput, 3, at_least=True, told=told)
+    yield Result(what, pair.throughput, 3, at_least=True, detail=detail)
 
 
 def _cpu(shelf: Shelf, scale: Scale) -> Iterator[Result]:
     path = shelf.path("ndjson", scale.megabytes)
     pair = compared(python("load", shelf.url("ndjson", scale.megabytes)), python("orjson_floor", str(path)), scale.runs)
     ours, theirs = (figures["cpu"] / figures["bytes"] * GB for figures in (pair.ours, pair.theirs))
-    told = f"{ours:.2f} CPU s/GB, orjson {theirs:.2f}"
-    yield Result("CPU, against decoding in memory with orjson", ours / theirs, 1.25, at_least=False, told=told)
+    detail = f"{ours:.2f} CPU s/GB, orjson {theirs:.2f}"
+    yield Result("CPU, against decoding in memory with orjson", ours / theirs, 1.25, at_least=False, detail=detail)
 
 
 def _slower(what: str, kind: str, bar: float) -> Row:
     def row(shelf: Shelf, scale: Scale) -> Iterator[Result]:
         odd, clean = (python("load", shelf.url(name, scale.megabytes)) for name in (kind, "ndjson"))
         pair = compared(odd, clean, scale.runs)
-        told = f"{speed(pair.ours):.0f} MB/s, without {speed(pair.theirs):.0f} MB/s"
-        yield Result(what, 1 / pair.throughput, bar, at_least=False, told=told)
+        detail = f"{speed(pair.ours):.0f} MB/s, without {speed(pair.theirs):.0f} MB/s"
+        yield Result(what, 1 / pair.throughput, bar, at_least=False, detail=detail)
 
     return row
 
@@ -133,9 +93,9 @@ def _s3(shelf: Shelf, scale: Scale) -> Iterator[Result]:
             python("load", url, "--sink", "null-gzip"),
             scale.runs,
         )
-    told = f"{speed(pair.ours):.0f} MB/s, packing alone {speed(pair.theirs):.0f} MB/s"
+    detail = f"{speed(pair.ours):.0f} MB/s, packing alone {speed(pair.theirs):.0f} MB/s"
     what = "S3 gzip sink (moto), against the null sink with the same compressor"
-    yield Result(what, pair.throughput, 0.8, at_least=True, told=told)
+    yield Result(what, pair.throughput, 0.8, at_least=True, detail=detail)
 
 
 def _landing(shelf: Shelf, scale: Scale) -> Iterator[Result]:
@@ -145,10 +105,12 @@ def _landing(shelf: Shelf, scale: Scale) -> Iterator[Result]:
         place = f"{server.endpoint_url}/{server.create_bucket('bench')}"
         bare = python("bare_upload", "s3", str(path), place, "as-it-is")
         pair = compared(python("land", url, place), bare, scale.runs)
-    told = f"{speed(pair.ours):.0f} MB/s, sending the file {speed(pair.theirs):.0f} MB/s"
+    detail = f"{speed(pair.ours):.0f} MB/s, sending the file {speed(pair.theirs):.0f} MB/s"
     what = "an archive landed as it is (moto), against boto3's own upload"
-    yield Result(what, pair.throughput, 0.8, at_least=True, told=told)
-    yield Result("an archive landed: peak above imports", _growth(pair.ours), 64, at_least=False, told="", unit=" MiB")
+    yield Result(what, pair.throughput, 0.8, at_least=True, detail=detail)
+    yield Result(
+        "an archive landed: peak above imports", _growth(pair.ours), 64, at_least=False, detail="", unit=" MiB"
+    )
 
 
 def _azure(shelf: Shelf, scale: Scale) -> Iterator[Result]:
@@ -161,8 +123,8 @@ def _against_upload(what: str, sink: str, place: str, shelf: Shelf, scale: Scale
     ours = python("load", shelf.url("ndjson", scale.megabytes), "--sink", sink, "--place", place)
     path = shelf.path("ndjson", scale.megabytes)
     pair = compared(ours, python("bare_upload", sink, str(path), place), scale.runs)
-    told = f"{speed(pair.ours):.0f} MB/s, packing and sending the file {speed(pair.theirs):.0f} MB/s"
-    return Result(what, pair.throughput, 0.8, at_least=True, told=told)
+    detail = f"{speed(pair.ours):.0f} MB/s, packing and sending the file {speed(pair.theirs):.0f} MB/s"
+    return Result(what, pair.throughput, 0.8, at_least=True, detail=detail)
 
 
 def _sqs(shelf: Shelf, scale: Scale) -> Iterator[Result]:
@@ -171,8 +133,10 @@ def _sqs(shelf: Shelf, scale: Scale) -> Iterator[Result]:
         ours = python("load", url, "--sink", "sqs", "--place", server.endpoint_url)
         pair = compared(ours, python("bare_sqs", str(path), server.endpoint_url), scale.runs)
     ratio = pair.ours["records"] / pair.ours["seconds"] / (pair.theirs["records"] / pair.theirs["seconds"])
-    told = f"{_rate(pair.ours)}, bare {_rate(pair.theirs)}"
-    yield Result("SQS sink (moto), against boto3's batches of the same bodies", ratio, 0.8, at_least=True, told=told)
+    detail = f"{_rate(pair.ours)}, bare {_rate(pair.theirs)}"
+    yield Result(
+        "SQS sink (moto), against boto3's batches of the same bodies", ratio, 0.8, at_least=True, detail=detail
+    )
 
 
 def _postgres(shelf: Shelf, scale: Scale) -> Iterator[Result]:
@@ -181,8 +145,10 @@ def _postgres(shelf: Shelf, scale: Scale) -> Iterator[Result]:
         ours = python("load", url, "--sink", "postgres", "--place", server.dsn)
         pair = compared(ours, python("bare_copy", str(path), server.dsn), scale.runs)
     ratio = pair.ours["records"] / pair.ours["seconds"] / (pair.theirs["records"] / pair.theirs["seconds"])
-    told = f"{_rate(pair.ours)}, bare {_rate(pair.theirs)}"
-    yield Result("PostgreSQL sink, against bare COPY + upsert of the same rows", ratio, 1.3, at_least=True, told=told)
+    detail = f"{_rate(pair.ours)}, bare {_rate(pair.theirs)}"
+    yield Result(
+        "PostgreSQL sink, against bare COPY + upsert of the same rows", ratio, 1.3, at_least=True, detail=detail
+    )
 
 
 def _parquet(shelf: Shelf, scale: Scale) -> Iterator[Result]:
@@ -190,12 +156,12 @@ def _parquet(shelf: Shelf, scale: Scale) -> Iterator[Result]:
     with _scratch() as folder:
         ours = python("load", url, "--sink", "parquet", "--place", folder)
         pair = compared(ours, python("duckdb_parquet", str(path), folder), scale.runs)
-    told = f"{speed(pair.ours):.0f} MB/s, DuckDB {speed(pair.theirs):.0f} MB/s"
-    yield Result("NDJSON → Parquet, against DuckDB: speed", pair.throughput, 0.6, at_least=True, told=told)
+    detail = f"{speed(pair.ours):.0f} MB/s, DuckDB {speed(pair.theirs):.0f} MB/s"
+    yield Result("NDJSON → Parquet, against DuckDB: speed", pair.throughput, 0.6, at_least=True, detail=detail)
     grown, theirs = _growth(pair.ours), _growth(pair.theirs)
-    told = f"{grown:.0f} MiB, DuckDB {theirs:.0f} MiB"
-    yield Result("NDJSON → Parquet, against DuckDB: memory", grown / theirs, 1 / 3, at_least=False, told=told)
-    yield Result("Parquet: peak above imports", grown, 160, at_least=False, told="", unit=" MiB")
+    detail = f"{grown:.0f} MiB, DuckDB {theirs:.0f} MiB"
+    yield Result("NDJSON → Parquet, against DuckDB: memory", grown / theirs, 1 / 3, at_least=False, detail=detail)
+    yield Result("Parquet: peak above imports", grown, 160, at_least=False, detail="", unit=" MiB")
 
 
 def _processes(shelf: Shelf, scale: Scale) -> Iterator[Result]:
@@ -204,18 +170,18 @@ def _processes(shelf: Shelf, scale: Scale) -> Iterator[Result]:
         with _scratch() as folder:
             alone = python("load", url, "--sink", form, "--place", folder)
             pair = compared([*alone, "--processes", "2"], alone, scale.runs)
-        told = f"{speed(pair.ours):.0f} MB/s, one process {speed(pair.theirs):.0f} MB/s"
+        detail = f"{speed(pair.ours):.0f} MB/s, one process {speed(pair.theirs):.0f} MB/s"
         what = f"NDJSON → {form} in a folder with processes=2, against one process"
-        yield Result(what, pair.throughput, 1.6, at_least=True, told=told)
+        yield Result(what, pair.throughput, 1.6, at_least=True, detail=detail)
     with _scratch() as folder:
         ours = python("load", url, "--sink", "parquet", "--place", folder, "--processes", "2")
         pair = compared(ours, python("duckdb_parquet", str(path), folder), scale.runs)
-    told = f"{speed(pair.ours):.0f} MB/s, DuckDB {speed(pair.theirs):.0f} MB/s"
+    detail = f"{speed(pair.ours):.0f} MB/s, DuckDB {speed(pair.theirs):.0f} MB/s"
     what = "NDJSON → Parquet with processes=2, against DuckDB"
-    yield Result(f"{what}: speed", pair.throughput, 1, at_least=True, told=told)
+    yield Result(f"{what}: speed", pair.throughput, 1, at_least=True, detail=detail)
     grown, theirs = _growth(pair.ours), _growth(pair.theirs)
-    told = f"{grown:.0f} MiB in three processes, DuckDB {theirs:.0f} MiB"
-    yield Result(f"{what}: memory", grown / theirs, 1 / 3, at_least=False, told=told)
+    detail = f"{grown:.0f} MiB in three processes, DuckDB {theirs:.0f} MiB"
+    yield Result(f"{what}: memory", grown / theirs, 1 / 3, at_least=False, detail=detail)
 
 
 def _memory(shelf: Shelf, scale: Scale) -> Iterator[Result]:
@@ -223,102 +189,104 @@ def _memory(shelf: Shelf, scale: Scale) -> Iterator[Result]:
     large = measured(python("load", shelf.url("ndjson", scale.largest)), 1)
     whole = measured(python("whole_body", shelf.url("ndjson", 100)), 1)
     shelf.path("ndjson", scale.largest).unlink()
-    told = f"reading a body of 100 MB whole, as HttpToS3Operator does: {_growth(whole):.0f} MiB"
-    yield Result("peak above imports", _growth(large), 64, at_least=False, told=told, unit=" MiB")
-    told = f"{small['peak_mib']:.1f} and {large['peak_mib']:.1f} MiB in all"
+    detail = f"reading a body of 100 MB whole, as HttpToS3Operator does: {_growth(whole):.0f} MiB"
+    yield Result("peak above imports", _growth(large), 64, at_least=False, detail=detail, unit=" MiB")
+    detail = f"{small['peak_mib']:.1f} and {large['peak_mib']:.1f} MiB in all"
     what = f"growth of the peak from 100 to {scale.largest:,} MB"
-    yield Result(what, large["peak_mib"] - small["peak_mib"], 4, at_least=False, told=told, unit=" MiB")
+    yield Result(what, large["peak_mib"] - small["peak_mib"], 4, at_least=False, detail=detail, unit=" MiB")
 
 
 def _slow_sink(shelf: Shelf, scale: Scale) -> Iterator[Result]:
     url = shelf.url("ndjson", scale.slow)
     figures = measured(python("load", url, "--sink", "slow", "--place", "1000000"), 1)
-    told = "a sink that takes 1 MB/s"
-    yield Result("peak above imports, slow sink", _growth(figures), 64, at_least=False, told=told, unit=" MiB")
+    detail = "a sink that takes 1 MB/s"
+    yield Result("peak above imports, slow sink", _growth(figures), 64, at_least=False, detail=detail, unit=" MiB")
     figures = measured(python("load", shelf.url("wide", scale.megabytes)), 1)
-    told = "records of 10 MB"
-    yield Result("peak above imports, huge records", _growth(figures), 256, at_least=False, told=told, unit=" MiB")
+    detail = "records of 10 MB"
+    yield Result("peak above imports, huge records", _growth(figures), 256, at_least=False, detail=detail, unit=" MiB")
 
 
 def _latency(shelf: Shelf, scale: Scale) -> Iterator[Result]:
     full = measured(python("latency", shelf.url("ndjson", scale.megabytes)), scale.runs)
-    told = f"p50 {full['p50_ms']:.1f} ms"
-    yield Result("arrival → sink, p99, at full speed", full["p99_ms"], 5, at_least=False, told=told, unit=" ms")
+    detail = f"p50 {full['p50_ms']:.1f} ms"
+    yield Result("arrival → sink, p99, at full speed", full["p99_ms"], 5, at_least=False, detail=detail, unit=" ms")
     slow = measured(python("latency", f"{shelf.url('ndjson', scale.slow)}?rate=1000000"), 1)
-    told = f"p50 {slow['p50_ms']:.1f} ms"
-    yield Result("arrival → sink, p99, on a link of 1 MB/s", slow["p99_ms"], 100, at_least=False, told=told, unit=" ms")
+    detail = f"p50 {slow['p50_ms']:.1f} ms"
+    yield Result(
+        "arrival → sink, p99, on a link of 1 MB/s", slow["p99_ms"], 100, at_least=False, detail=detail, unit=" ms"
+    )
 
 
 def _resume(shelf: Shelf, scale: Scale) -> Iterator[Result]:
     for kind in ("ndjson", "gzip"):
         url, unpacked = shelf.url(kind, scale.megabytes), scale.megabytes * 1_000_000
         figures = measured(python("resume", url, str(unpacked)), scale.runs)
-        told = f"half-way of {scale.megabytes} MB; {figures['unpacked_again'] / 1e6:.2f} MB unpacked again"
+        detail = f"half-way of {scale.megabytes} MB; {figures['unpacked_again'] / 1e6:.2f} MB unpacked again"
         bar = 1.0 if kind == "ndjson" else scale.megabytes / 2 / 100
         what = f"first new record after a kill, {kind}"
-        yield Result(what, figures["first_record_s"], bar, at_least=False, told=told, unit=" s")
+        yield Result(what, figures["first_record_s"], bar, at_least=False, detail=detail, unit=" s")
 
 
 def _shards(shelf: Shelf, scale: Scale) -> Iterator[Result]:
     url = shelf.url("ndjson", scale.megabytes)
     pair = compared(python("shards", url, "2"), python("load", url), scale.runs)
-    told = (
+    detail = (
         f"{speed(pair.ours):.0f} MB/s, one process {speed(pair.theirs):.0f} MB/s; "
         f"the plan takes {pair.ours['plan_s'] * 1000:.0f} ms of it"
     )
-    yield Result("two shards in two processes, against one process", pair.throughput, 1.7, at_least=True, told=told)
+    yield Result("two shards in two processes, against one process", pair.throughput, 1.7, at_least=True, detail=detail)
 
 
 def _pages(_: Shelf, scale: Scale) -> Iterator[Result]:
     with _scratch() as folder, serving("details_server", folder, str(scale.pages), str(PAGE_SIZE)) as connection:
         figures = measured(python("pages", connection, str(PAGE_SIZE)), scale.runs)
-    told = (
+    detail = (
         f"{scale.pages} pages of {PAGE_SIZE} conversations of {figures['bytes'] / figures['records'] / 1000:.0f} KB, "
         f"{figures['children'] / figures['records']:.0f} child rows each; {figures['cpu']:.1f} s of CPU"
     )
     what = "cursor pages → contract and child tables → null sink"
-    yield Result(what, speed(figures), 60, at_least=True, told=told, unit=" MB/s")
-    yield Result("cursor pages: peak above imports", _growth(figures), 64, at_least=False, told="", unit=" MiB")
+    yield Result(what, speed(figures), 60, at_least=True, detail=detail, unit=" MB/s")
+    yield Result("cursor pages: peak above imports", _growth(figures), 64, at_least=False, detail="", unit=" MiB")
 
 
 def _aggregates(_: Shelf, scale: Scale) -> Iterator[Result]:
     figures = measured(python("aggregates", str(scale.aggregates)), scale.runs)
-    told = f"{figures['records']:,.0f} rows, {figures['cpu']:.1f} s of CPU"
+    detail = f"{figures['records']:,.0f} rows, {figures['cpu']:.1f} s of CPU"
     what = "aggregates: groups, buckets and metrics as rows → contract → null sink"
-    yield Result(what, speed(figures), 60, at_least=True, told=told, unit=" MB/s")
-    yield Result("aggregates: peak above imports", _growth(figures), 64, at_least=False, told="", unit=" MiB")
+    yield Result(what, speed(figures), 60, at_least=True, detail=detail, unit=" MB/s")
+    yield Result("aggregates: peak above imports", _growth(figures), 64, at_least=False, detail="", unit=" MiB")
 
 
 def _listing(_: Shelf, scale: Scale) -> Iterator[Result]:
     with _scratch() as folder, serving("listing_server", folder, str(scale.listing), str(USERS)) as connection:
         pair = compared(*(python(name, connection, str(USERS)) for name in ("listing", "bare_listing")), scale.runs)
     ours, bare = (figures["records"] / figures["seconds"] for figures in (pair.ours, pair.theirs))
-    told = f"{ours:,.0f} rows/s, bare {bare:,.0f} rows/s; a walk reads each page twice, to know that it held still"
+    detail = f"{ours:,.0f} rows/s, bare {bare:,.0f} rows/s; a walk reads each page twice, to know that it held still"
     what = "a listing by numbered pages → contract → null sink, against a bare client that only pages"
-    yield Result(what, ours / bare, 0.3, at_least=True, told=told)
-    yield Result("a listing: peak above imports", _growth(pair.ours), 32, at_least=False, told="", unit=" MiB")
+    yield Result(what, ours / bare, 0.3, at_least=True, detail=detail)
+    yield Result("a listing: peak above imports", _growth(pair.ours), 32, at_least=False, detail="", unit=" MiB")
 
 
 def _media(_: Shelf, scale: Scale) -> Iterator[Result]:
     with _scratch() as folder, serving("media_server", folder, "1", "5") as connection:
         ours, bare = (python(name, connection, str(scale.media)) for name in ("media", "bare_media"))
         pair, only_read = compared(ours, bare, scale.runs), measured([*bare, "only-read"], scale.runs)
-    told = (
+    detail = (
         f"{scale.media:,} files, {speed(pair.ours):.0f} MB/s, bare {speed(pair.theirs):.0f} MB/s; a client that throws "
         f"all away {speed(only_read):.0f} MB/s"
     )
     what = "media of 1 to 5 MB, 8 at once, with its API calls → null store, against a bare client into the same"
-    yield Result(what, pair.throughput, 0.8, at_least=True, told=told)
-    told = "8 files at once, two pieces of 5 MiB each"
-    yield Result("media: peak above imports", _growth(pair.ours), 80, at_least=False, told=told, unit=" MiB")
+    yield Result(what, pair.throughput, 0.8, at_least=True, detail=detail)
+    detail = "8 files at once, two pieces of 5 MiB each"
+    yield Result("media: peak above imports", _growth(pair.ours), 80, at_least=False, detail=detail, unit=" MiB")
 
 
 def _parsing(_: Shelf, scale: Scale) -> Iterator[Result]:
     for path in sorted(DAGS.glob("*.py")):
         figures = measured(python("parsing", str(path)), scale.parses)
-        told = f"{figures['modules']:.0f} modules, {figures['heavy']:.0f} of them heavy"
+        detail = f"{figures['modules']:.0f} modules, {figures['heavy']:.0f} of them heavy"
         what = f"parse of {path.name} beyond Airflow's own"
-        yield Result(what, figures["parse_ms"], 100, at_least=False, told=told, unit=" ms")
+        yield Result(what, figures["parse_ms"], 100, at_least=False, detail=detail, unit=" ms")
 
 
 def _rate(figures: Figures) -> str:

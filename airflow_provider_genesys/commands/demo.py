@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from airflow_provider_genesys.commands.output import say
+from airflow_provider_genesys.times import now
 
 if TYPE_CHECKING:
     from airflow_provider_genesys.testing.fake_genesys import FakeGenesys, Tally
@@ -77,7 +78,7 @@ def _task(genesys: FakeGenesys, folder: Path) -> _Task:
     from airflow_provider_genesys.cloud.exports.base import ExportRequest
     from airflow_provider_genesys.hooks.genesys import GenesysCloudHook
 
-    end = datetime.now(timezone.utc).replace(hour=0, minute=0, second=0, microsecond=0)
+    end = now().replace(hour=0, minute=0, second=0, microsecond=0)
     start = end - timedelta(days=1)
     os.environ["AIRFLOW_CONN_GENESYS_DEMO"] = genesys.connection_json()
     with GenesysCloudHook("genesys_demo") as hook:

@@ -31,7 +31,7 @@ Packing = Callable[[Contract], Pack]
 """Makes what packs the rows of a contract as a sink wants them. It is pickled, so it is a function of a module."""
 
 SLOTS = 4
-"""Slices that one worker has at a time: one that it reads, and the next."""
+"""Slices that one worker has at a time: the one that it reads, and those that wait for it."""
 SLOT_BYTES = 16 * 1024 * 1024
 """A larger slice, or one with larger rows, is read in the task's process."""
 _INTEGER = 8  # bytes of an offset

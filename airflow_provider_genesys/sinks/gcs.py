@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_genesys.exceptions import ConfigurationError
-from airflow_provider_genesys.sinks.dead_letters import DeadLetterRaw
 from airflow_provider_genesys.sinks.objects.layout import DAY
-from airflow_provider_genesys.sinks.objects.parts import OutputFormat
 from airflow_provider_genesys.sinks.objects.raw_landing import RawLanding
-from airflow_provider_genesys.sinks.objects.settings import PART_SIZE, ObjectSettings, check_known
+from airflow_provider_genesys.sinks.objects.settings import (
+    PART_SIZE,
+    ObjectSettings,
+    RowSettings,
+    check_known,
+    check_retries,
+)
 from airflow_provider_genesys.sinks.objects.sink import ObjectSink
 from airflow_provider_genesys.stores.gcs import GCSStore
 
 if TYPE_CHECKING:
     from cryptography.fernet import MultiFernet
+    from typing_extensions import Unpack
 
 EXTRA_ARGS = {"kms_key_name", "metadata", "predefined_acl", "storage_class"}
 """The keys that ``extra_args`` may have; given with every object."""
@@ -26,50 +30,27 @@ class GCSSink(ObjectSink):
 
     :param bucket: returns a ``google.cloud.storage.Bucket``, which exists; called by each ``open``.
     :param prefix: beginning of every object's name.
-    :param output_format: ``ndjson.gz``, ``ndjson`` or ``parquet`` (which needs the extra ``parquet``).
-    :param part_size: parts are cut at multiples of this many unpacked source bytes.
     :param retries: retries of each request after 429, 500, 503, a timeout or a lost connection, with exponential
         backoff.
-    :param child_files: write the contract's children to separate files, below ``<prefix>_<child>``.
-    :param partition_format: names the partition below the prefix, in strftime's letters, by the window's start in UTC.
-    :param dead_letter_raw: ``encrypt``, ``keep`` or ``drop`` the bytes of rejected records.
-    :param encrypt: encrypts the bytes of a record; needed for ``encrypt``.
-    :param lists: warehouses to write lists for, beside the manifest; see :mod:`.warehouse_lists`.
     :param extra_args: see :data:`EXTRA_ARGS`.
+    :param settings: of parts and dead letters, as for every store: see :class:`.settings.ObjectSettings`.
     :raises ConfigurationError: a setting is unknown or out of range.
     """
 
-    def __init__(  # noqa: PLR0913 - each is a separate setting
+    def __init__(
         self,
         bucket: Callable[[], Any],
         prefix: str,
         *,
-        output_format: OutputFormat = "ndjson.gz",
-        part_size: int = PART_SIZE,
         retries: int = 3,
-        child_files: bool = True,
-        partition_format: str = DAY,
-        dead_letter_raw: DeadLetterRaw = "encrypt",
-        encrypt: Callable[[bytes], bytes] | None = None,
-        lists: Sequence[str] = (),
         extra_args: dict[str, Any] | None = None,
+        **settings: Unpack[RowSettings],
     ) -> None:
         extra = extra_args or {}
         check_known(extra, EXTRA_ARGS)
-        if retries < 0:
-            raise ConfigurationError(f"retries is {retries}; it has to be 0 or more.")
-        settings = ObjectSettings(
-            prefix,
-            output_format,
-            part_size,
-            "conditional",
-            dead_letter_raw,
-            encrypt,
-            child_files,
-            partition_format,
-            lists,
-        )
-        super().__init__(lambda: GCSStore(bucket(), retries=retries, extra_args=extra), settings)
+        check_retries(retries)
+        given = ObjectSettings(prefix, **settings)
+        super().__init__(lambda: GCSStore(bucket(), retries=retries, extra_args=extra), given)
 
 
 def gcs_landing(

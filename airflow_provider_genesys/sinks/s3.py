@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_genesys.exceptions import ConfigurationError
-from airflow_provider_genesys.sinks.dead_letters import DeadLetterRaw
 from airflow_provider_genesys.sinks.objects.layout import DAY
-from airflow_provider_genesys.sinks.objects.parts import OutputFormat
-from airflow_provider_genesys.sinks.objects.publish import Publisher
 from airflow_provider_genesys.sinks.objects.raw_landing import RawLanding
-from airflow_provider_genesys.sinks.objects.settings import PART_SIZE, Fencing, ObjectSettings, check_known
+from airflow_provider_genesys.sinks.objects.settings import (
+    PART_SIZE,
+    Fencing,
+    ObjectSettings,
+    RowSettings,
+    check_known,
+    check_retries,
+)
 from airflow_provider_genesys.sinks.objects.sink import ObjectSink
 from airflow_provider_genesys.stores.s3 import S3Store
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 CLIENT_CONFIG: dict[str, Any] = {
     "retries": {"total_max_attempts": 1, "mode": "standard"},
@@ -44,55 +51,29 @@ class S3Sink(ObjectSink):
     :param client: returns a boto3 S3 client, best made with :data:`CLIENT_CONFIG`; called by each ``open``.
     :param bucket: an existing bucket.
     :param prefix: beginning of every key.
-    :param output_format: ``ndjson.gz``, ``ndjson`` or ``parquet`` (which needs the extra ``parquet``).
-    :param part_size: parts are cut at multiples of this many unpacked source bytes.
     :param retries: retries of each request after 500, 503, a timeout or a lost connection, with exponential backoff.
     :param fencing: ``none`` for stores without ``If-None-Match``; then two attempts that run at once can both write.
-    :param child_files: write the contract's children to separate files, below ``<prefix>_<child>``.
-    :param partition_format: names the partition below the prefix, in strftime's letters, by the window's start in UTC.
-    :param dead_letter_raw: ``encrypt``, ``keep`` or ``drop`` the bytes of rejected records.
-    :param encrypt: encrypts the bytes of a record; needed for ``encrypt``.
-    :param lists: warehouses to write lists for, beside the manifest; see :mod:`.warehouse_lists`.
-    :param publisher: commits the load to tables before it is complete; see :class:`.publish.Publisher`.
     :param extra_args: see :data:`EXTRA_ARGS`.
+    :param settings: of parts and dead letters, as for every store: see :class:`.settings.ObjectSettings`.
     :raises ConfigurationError: a setting is unknown or out of range.
     """
 
-    def __init__(  # noqa: PLR0913 - each is a separate setting
+    def __init__(
         self,
         client: Callable[[], Any],
         bucket: str,
         prefix: str,
         *,
-        output_format: OutputFormat = "ndjson.gz",
-        part_size: int = PART_SIZE,
         retries: int = 3,
         fencing: Fencing = "conditional",
-        child_files: bool = True,
-        partition_format: str = DAY,
-        dead_letter_raw: DeadLetterRaw = "encrypt",
-        encrypt: Callable[[bytes], bytes] | None = None,
-        lists: Sequence[str] = (),
-        publisher: Publisher | None = None,
         extra_args: dict[str, Any] | None = None,
+        **settings: Unpack[RowSettings],
     ) -> None:
         extra = extra_args or {}
         check_extra_args(extra)
-        if retries < 0:
-            raise ConfigurationError(f"retries is {retries}; it has to be 0 or more.")
-        settings = ObjectSettings(
-            prefix,
-            output_format,
-            part_size,
-            fencing,
-            dead_letter_raw,
-            encrypt,
-            child_files,
-            partition_format,
-            lists,
-            publisher,
-        )
-        super().__init__(lambda: S3Store(client(), bucket, retries=retries, extra_args=extra), settings)
+        check_retries(retries)
+        given = ObjectSettings(prefix, fencing=fencing, **settings)
+        super().__init__(lambda: S3Store(client(), bucket, retries=retries, extra_args=extra), given)
 
 
 def s3_landing(

@@ -35,7 +35,7 @@ PYTHON_NOT_RUN = {
     "polars.scan_parquet(files": "tests/unit/sinks/test_parquet.py reads with polars",
     "duckdb.sql(": "needs the parts of a load; tests/sinks/test_s3.py reads them",
     "...  # run the DAG": "tests/unit/testing/test_fault_proxy.py runs it",
-    "from my_dags.recordings import dag": "tests/docs/test_fake_genesys_docs.py runs it in a folder of its own",
+    "from my_dags.recordings import dag": "tests/docs/test_fake_genesys_docs.py runs it in a separate folder",
     ", ..., ": "arguments are left out",
 }
 """By what is in the block."""

@@ -218,8 +218,8 @@ def test_the_address_of_an_upload_is_in_no_message_and_no_log(
         proxy.rule = lambda m, path, fault=fault: fault if "upload_id" in path else None  # type: ignore[misc]
         with pytest.raises((SinkUnavailableError, SinkRefusedError)) as raised:
             upload.send(b"a" * PIECE)
-        told, error = caplog.text, raised.value
+        said, error = caplog.text, raised.value
         while error:
-            told += str(error)
+            said += str(error)
             error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)  # type: ignore[assignment]
-        assert "upload_id" not in told
+        assert "upload_id" not in said

@@ -126,7 +126,7 @@ dag.test(logical_date=due, run_after=due, run_conf={"s3_bucket": sys.argv[3]}, m
 
 @contextmanager
 def at_work(day: datetime, bucket: str) -> Iterator[None]:
-    """Run the shipped DAG for one day in a process of its own, and go on when its load shows progress; end it after."""
+    """Run the shipped DAG for one day in a separate process, and go on when its load shows progress; end it after."""
     arguments = (RECORDINGS, (day + timedelta(days=1)).isoformat(), bucket)
     with (HOME / "at-work.log").open("wb") as log:
         process = subprocess.Popen(

@@ -133,9 +133,9 @@ def test_metadata_says_what_is_needed(metadata: Message) -> None:
 
 
 def test_contributors_are_told_why_each_package_is_needed(metadata: Message) -> None:
-    told = (ROOT / "CONTRIBUTING.md").read_text()
+    said = (ROOT / "CONTRIBUTING.md").read_text()
     needed = packages(metadata) - {metadata["Name"]}
-    assert {package for package in needed if f"`{package}" not in told} == set()
+    assert {package for package in needed if f"`{package}" not in said} == set()
 
 
 def test_changelog_has_this_version() -> None:
@@ -154,8 +154,8 @@ print(json.dumps([manager.providers["airflow-provider-genesys"].data, hook], def
 def test_airflow_finds_the_installed_provider_and_its_connection_type(tmp_path: Path) -> None:
     provider, hook = json.loads(run_python("-c", AIRFLOW_KNOWS, AIRFLOW_HOME=str(tmp_path)).splitlines()[-1])
     info = get_provider_info()
-    told = ("package-name", "versions", "hooks", "operators", "sensors", "triggers", "transfers", "extra-links")
-    assert {key: provider[key] for key in told} == {**{key: info[key] for key in told}, "versions": [VERSION]}
+    said = ("package-name", "versions", "hooks", "operators", "sensors", "triggers", "transfers", "extra-links")
+    assert {key: provider[key] for key in said} == {**{key: info[key] for key in said}, "versions": [VERSION]}
     (declared,) = info["connection-types"]
     assert hook["hook_class_name"] == declared["hook-class-name"]
     assert hook["connection_id_attribute_name"] == "genesys_conn_id"

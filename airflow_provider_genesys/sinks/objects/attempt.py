@@ -76,7 +76,7 @@ class Attempt:
     def __init__(self, load: Load, settings: ObjectSettings, store: ObjectStore, *, restart: bool) -> None:
         self._settings = settings
         self._store = store
-        _check_lists(store.url, settings, load)
+        _check_whole(store.url, settings, load)
         rows_of(settings.form, load, load.contract)  # an unusable format is an error before anything is read
         if settings.publisher:
             settings.publisher.check(self._columns(load.contract))
@@ -279,7 +279,7 @@ class Attempt:
         )
 
 
-def _check_lists(url: str, settings: ObjectSettings, load: Load) -> None:
+def _check_whole(url: str, settings: ObjectSettings, load: Load) -> None:
     if settings.lists and load.shard:
         raise ConfigurationError(
             "lists are of a whole load. Leave them out of the shards, and let GenesysWriteListsOperator follow them."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypedDict, get_args
 
 from airflow_provider_genesys.contracts.contract import Contract
 from airflow_provider_genesys.exceptions import ConfigurationError
@@ -20,6 +20,19 @@ PART_SIZE = 64 * 1024 * 1024
 LARGEST_PART_SIZE = 15 * 1024**3
 """With this limit a part stays below the 80 GB of :data:`.piece_writer.PIECE`, even if rows are five times as long as
 their records."""
+
+
+class RowSettings(TypedDict, total=False):
+    """The arguments that the sinks of all stores have; see :class:`ObjectSettings` for what they mean."""
+
+    output_format: OutputFormat
+    part_size: int
+    child_files: bool
+    partition_format: str
+    dead_letter_raw: DeadLetterRaw
+    encrypt: Callable[[bytes], bytes] | None
+    lists: Sequence[str]
+    publisher: Publisher | None
 
 
 @dataclass(frozen=True)
@@ -71,6 +84,12 @@ class ObjectSettings:
     def writes(self, contract: Contract) -> str:
         """Return the form of a load's parts, and whether children have separate files."""
         return f"{self.form} with child files" if self.child_files and contract.children else self.form
+
+
+def check_retries(retries: int) -> None:
+    """Raise :class:`ConfigurationError` for a negative number."""
+    if retries < 0:
+        raise ConfigurationError(f"retries is {retries}; it has to be 0 or more.")
 
 
 def check_known(extra_args: dict[str, Any], known: Collection[str]) -> None:

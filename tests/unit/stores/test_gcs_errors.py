@@ -48,9 +48,9 @@ def test_a_connection_that_breaks_is_tried_again(error: Exception) -> None:
 )
 def test_what_no_retry_helps_says_what_to_do(error: Exception, advice: str) -> None:
     assert not is_transient(error)
-    told = explained(error, "upload gs://lake/a")
-    assert isinstance(told, SinkRefusedError)
-    assert advice in str(told)
+    said = explained(error, "upload gs://lake/a")
+    assert isinstance(said, SinkRefusedError)
+    assert advice in str(said)
 
 
 def test_no_message_holds_the_address_of_an_upload() -> None:
