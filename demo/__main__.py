@@ -8,8 +8,9 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import datetime, timedelta, timezone
+from datetime import timedelta
 
+from airflow_provider_genesys.times import now
 from demo.dailies import DAILIES, RECORDINGS
 from demo.daily import Daily, Report
 from demo.day import AirflowFailedError, prepare, run_day
@@ -62,7 +63,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def _run(services: Embedded, daily: Daily, number: int, say: Callable[[str], None]) -> Report:
-    midnight = datetime.now(timezone.utc).replace(hour=0, minute=0, second=0, microsecond=0)
+    midnight = now().replace(hour=0, minute=0, second=0, microsecond=0)
     say(f"Genesys {services.genesys.url}  PostgreSQL {services.postgres.port}  S3 {services.s3.endpoint_url}")
     say("preparing Airflow")
     prepare(services)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import timedelta
 from typing import Any
 
 import psycopg
 
 from airflow_provider_genesys.entities.declaration import built_in
+from airflow_provider_genesys.times import now
 from demo.day import run_day
 from demo.embedded import Embedded
 
@@ -84,7 +85,7 @@ def collect(services: Embedded) -> Reference:
         table.delete(ids[0])
         table.rename(ids[1], "Renamed in the afternoon")
         table.create()
-    midnight = datetime.now(timezone.utc).replace(hour=0, minute=0, second=0, microsecond=0)
+    midnight = now().replace(hour=0, minute=0, second=0, microsecond=0)
     run_day(services, "genesys_reference_daily", midnight + timedelta(days=1), {"entities": [*CHANGED]}, _silent)
     run_day(services, "genesys_conversation_details_daily", midnight, {"look_back_days": 0}, _silent)
     (second,) = (rows for rows in services.xcoms()["summary", "return_value"] if rows != first)

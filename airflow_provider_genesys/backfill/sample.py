@@ -6,7 +6,7 @@ import logging
 import time
 from collections import Counter
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -16,6 +16,7 @@ from airflow_provider_genesys.cloud.exports.waiting import Watch, seconds_left
 from airflow_provider_genesys.contracts.child import Child
 from airflow_provider_genesys.contracts.contract import resolve
 from airflow_provider_genesys.exceptions import ExportFailedError, ExportTimeoutError
+from airflow_provider_genesys.times import now
 
 if TYPE_CHECKING:
     from airflow_provider_genesys.cloud.exports.base import Page
@@ -85,7 +86,7 @@ def read_sample(
 def _wait(client: CloudClient, found: QueryFamily, export_id: str, *, timeout: float, poll_interval: float) -> int:
     """Poll until the export has ended; return the number of polls."""
     watch = Watch(export_id, poll_interval, 12 * poll_interval, log)
-    deadline, polls = datetime.now(timezone.utc) + timedelta(seconds=timeout), 1
+    deadline, polls = now() + timedelta(seconds=timeout), 1
     while not watch.ended(status := found.status(client, export_id)):
         if seconds_left(deadline) <= 0:
             found.cancel(client, export_id)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime, timezone
 from typing import Any
 
 import msgspec
@@ -13,6 +12,7 @@ from airflow_provider_genesys.checkpoints.base import Claim, Key, State
 from airflow_provider_genesys.exceptions import CheckpointError
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, from_json
 from airflow_provider_genesys.pipeline.load import Previous, continues
+from airflow_provider_genesys.times import now
 
 VERSION = 1
 NUMBERS = frozenset({"shard", "revision", "fence", "attempts", "version"})
@@ -44,8 +44,7 @@ class Entry:
 
     def changed(self, **changes: Any) -> Entry:
         """Return the next revision of this entry."""
-        now = datetime.now(timezone.utc).isoformat()
-        return replace(self, revision=self.revision + 1, written_at=now, **changes)
+        return replace(self, revision=self.revision + 1, written_at=now().isoformat(), **changes)
 
     def claimed(self, export_id: str, attempt: str, *, restart: bool) -> Entry:
         """Return the entry with which an attempt takes over. It continues from the checkpoint or starts again."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from datetime import datetime, timedelta, timezone
+from datetime import timedelta
 from email.utils import parsedate_to_datetime
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,6 +15,7 @@ from airflow_provider_genesys.commands.output import AsJson, print_rows
 from airflow_provider_genesys.commands.places import Folder, PlaceConnection, open_place
 from airflow_provider_genesys.exceptions import ConfigurationError, GenesysError
 from airflow_provider_genesys.outside import shown
+from airflow_provider_genesys.times import now
 from airflow_provider_genesys.window import Window
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def _get(path: str) -> Callable[[CloudClient], object]:
 def _count(client: CloudClient) -> object:
     from airflow_provider_genesys.completeness.genesys import GenesysCounts
 
-    end = datetime.now(timezone.utc).replace(minute=0, second=0, microsecond=0)
+    end = now().replace(minute=0, second=0, microsecond=0)
     return GenesysCounts(client, Window(end - timedelta(hours=1), end)).divisions()
 
 
@@ -114,7 +115,7 @@ def _clock(hook: GenesysCloudHook) -> str:
         raise CloudUnavailableError(f"{hook.config.api_url} cannot be reached: {type(error).__name__}.") from error
     if "date" not in answer.headers:
         return "the API does not say what time it is"
-    skew = (datetime.now(timezone.utc) - parsedate_to_datetime(answer.headers["date"])).total_seconds()
+    skew = (now() - parsedate_to_datetime(answer.headers["date"])).total_seconds()
     if abs(skew) > LARGEST_SKEW:
         raise ConfigurationError(f"This machine's clock differs by {skew:+.0f} s from Genesys Cloud's. Run NTP.")
     return f"differs by {skew:+.0f} s from Genesys Cloud's"

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
+from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ from airflow_provider_genesys.exceptions import (
     SourceUnavailableError,
 )
 from airflow_provider_genesys.retries import pause
+from airflow_provider_genesys.times import now
 
 if TYPE_CHECKING:
     from airflow_provider_genesys.cloud.http.client import CloudClient
@@ -140,8 +141,8 @@ class MediaBatches:
     def _signed(self, url: str) -> PresignedUrl:
         self._client.note_url(url)
         check_host(url, self._client.config)
-        now = datetime.now(timezone.utc)
-        return PresignedUrl(url, expires_at(url, now=now, fallback=now + self._lifetime))
+        asked_at = now()
+        return PresignedUrl(url, expires_at(url, now=asked_at, fallback=asked_at + self._lifetime))
 
     @cached_property
     def _lifetime(self) -> timedelta:

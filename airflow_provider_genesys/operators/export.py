@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -21,6 +21,7 @@ from airflow_provider_genesys.tasks.failures import AirflowException, failing_fa
 from airflow_provider_genesys.tasks.rendered import INCLUDE, mapping, words
 from airflow_provider_genesys.tasks.task_state import KeptElsewhere, TaskState
 from airflow_provider_genesys.tasks.wait import DAY, Defer, Wait, await_job_slot, wait_for_export
+from airflow_provider_genesys.times import now
 from airflow_provider_genesys.window import resolve_window
 
 if TYPE_CHECKING:
@@ -137,7 +138,7 @@ class GenesysCreateExportOperator(BaseOperator):
 
         :param began: when that wait began. dag.test() of Airflow 3.3 drops it; then the try's start is used.
         """
-        since = datetime.fromisoformat(began) if began else context["ti"].start_date or datetime.now(timezone.utc)
+        since = datetime.fromisoformat(began) if began else context["ti"].start_date or now()
         while True:
             try:
                 return self._begin(context)
@@ -186,7 +187,7 @@ class GenesysCreateExportOperator(BaseOperator):
 
     def _obtain(self, context: Context, state: TaskState) -> dict[str, Any]:
         window = resolve_window(self.window_start, self.window_end, context)
-        if window.end > datetime.now(timezone.utc):
+        if window.end > now():
             self.log.warning("The window %s is not over: later data will be missing from this export.", window)
         request = ExportRequest(
             window.start,
@@ -223,7 +224,7 @@ class GenesysCreateExportOperator(BaseOperator):
         return kept
 
     def _create(self, request: ExportRequest) -> dict[str, Any]:
-        submitted_at = datetime.now(timezone.utc)
+        submitted_at = now()
         export_id = self.hook.create_export(self.kind, request)
         self.log.info("Created export %s.", export_id)
         return {

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import datetime, timezone
 from typing import Any, ClassVar
 
 from airflow.sdk import BaseOperator, Context
 
 from airflow_provider_genesys.tasks.failures import failing_fast
+from airflow_provider_genesys.times import now
 
 
 class GenesysPlanShardsOperator(BaseOperator):
@@ -83,7 +83,7 @@ class GenesysPlanShardsOperator(BaseOperator):
                 handle["export_id"],
                 shard_size=int(self.shard_size),
                 max_shards=int(self.max_shards),
-                now=datetime.now(timezone.utc).replace(microsecond=0).isoformat(),
+                now=now().replace(microsecond=0).isoformat(),
             )
         self.log.info("Export %s is loaded in %d pieces.", handle["export_id"], len(shards) or 1)
         return [asdict(shard) for shard in shards] or [None]

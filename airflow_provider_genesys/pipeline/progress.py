@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 import time
-from datetime import datetime, timezone
 from typing import Literal
 
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
 from airflow_provider_genesys.pipeline.memory import peak_memory_mb
+from airflow_provider_genesys.times import now
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ class Progress:
     def __init__(self, start: Checkpoint, expected: int | None = None) -> None:
         self._expected = expected
         self._began = self._logged = time.monotonic()
-        self.started_at = datetime.now(timezone.utc).isoformat()
+        self.started_at = now().isoformat()
         """The same moment, ISO 8601."""
         self._start = start
         self._pause = FIRST
@@ -83,9 +83,9 @@ class Phases:
 
     def ended(self, phase: Phase) -> None:
         """Count the time since the last call as ``phase``."""
-        now = time.perf_counter()
-        self._seconds[phase] += now - self._since
-        self._since = now
+        at = time.perf_counter()
+        self._seconds[phase] += at - self._since
+        self._since = at
 
     @property
     def seconds(self) -> dict[str, float]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from datetime import datetime, timezone
 from itertools import chain
 from typing import Any
 
@@ -19,17 +18,17 @@ from airflow_provider_genesys.pipeline.load import Load
 from airflow_provider_genesys.pipeline.sink import JoiningSink, Sink
 from airflow_provider_genesys.source.position import Position
 from airflow_provider_genesys.source.shards import NO_END, Shard
+from airflow_provider_genesys.times import now
 
 _SAME = ("load_id", "export_id", "kind", "window_start", "window_end", "contract", "source", "delivery")
 
 
 def beginning_of(shard: Shard, load: Load, processed_at: str | None) -> Checkpoint:
     """Return the checkpoint at which a load of ``shard`` (or of the whole archive) begins."""
-    now = datetime.now(timezone.utc).replace(microsecond=0).isoformat()
     return Checkpoint(
         load_id=load.load_id,
         export_id=load.export_id,
-        processed_at=processed_at or shard.planned_at or now,
+        processed_at=processed_at or shard.planned_at or now().replace(microsecond=0).isoformat(),
         first=shard.start,
         position=_position(shard),
         proof=shard.proof,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timezone
+from datetime import datetime
 from typing import Any, Literal
 
 import msgspec
@@ -17,6 +17,7 @@ from airflow_provider_genesys.exceptions import ConfigurationError, DeadLetterEr
 from airflow_provider_genesys.pipeline.load import Batch, Load
 from airflow_provider_genesys.pipeline.replay import Open
 from airflow_provider_genesys.source.records import DeadLetter
+from airflow_provider_genesys.times import now
 
 DeadLetterRaw = Literal["encrypt", "keep", "drop"]
 """How a dead letter's bytes are stored."""
@@ -87,11 +88,10 @@ class DeadLetterRows:
         :param processed_at: of the load, ISO 8601.
         :param protect: see :attr:`.load.Batch.protect`.
         """
-        now = datetime.now(timezone.utc)
         facts = {
             **self._facts,
             "processed_at": datetime.fromisoformat(processed_at),
-            "created_at": now,
+            "created_at": now(),
         }
         return [{**facts, **self._own(letter, protect)} for letter in letters]
 

@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, nullcontext, suppress
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Protocol
 
@@ -48,6 +48,7 @@ from airflow_provider_genesys.source.response import (
     lost_cause,
     span_of,
 )
+from airflow_provider_genesys.times import now
 
 log = logging.getLogger(__name__)
 
@@ -188,7 +189,7 @@ class Download:
     def _url(self) -> str:
         """Return the URL in use, or a new one if it was refused or expires soon."""
         signed = self._signed
-        if signed is None or self._refusals or signed.expires_at - datetime.now(timezone.utc) < MARGIN:
+        if signed is None or self._refusals or signed.expires_at - now() < MARGIN:
             self._signed = signed = self.open_url(signed is not None)
         return signed.url
 

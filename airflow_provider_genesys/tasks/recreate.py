@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from datetime import datetime, timezone
+from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from airflow_provider_genesys.exceptions import ExportGoneError, GenesysError, W
 from airflow_provider_genesys.tasks.handle import upstream_export
 from airflow_provider_genesys.tasks.task_state import TaskState
 from airflow_provider_genesys.tasks.wait import Defer, Wait, wait_for_export
+from airflow_provider_genesys.times import now
 
 if TYPE_CHECKING:
     from airflow_provider_genesys.hooks.genesys import GenesysCloudHook
@@ -143,7 +144,7 @@ class _Newest:
         log.warning("%s It is created again, in %d pieces.", error, pieces)
         start, end = (datetime.fromisoformat(self._given[name]) for name in _WINDOW)
         request = ExportRequest(start, end, **asked, pieces=pieces)
-        self._submitted_at = datetime.now(timezone.utc).isoformat()
+        self._submitted_at = now().isoformat()
         self._export_id = self._hook.create_export(kind, request)
         self._times += 1
         newest = {"export_id": self._export_id, "submitted_at": self._submitted_at, "times": self._times}

@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
@@ -24,6 +24,7 @@ from airflow_provider_genesys.exceptions import (
 )
 from airflow_provider_genesys.retries import pause
 from airflow_provider_genesys.tasks.task_state import TaskState
+from airflow_provider_genesys.times import now
 from airflow_provider_genesys.triggers.export import GenesysExportTrigger
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ def waiting_since(context: Context, key: str, what: str) -> datetime:
     kept = state.recall()
     if kept and kept["for"] == what:
         return datetime.fromisoformat(kept["since"])
-    since: datetime = context["ti"].start_date or datetime.now(timezone.utc)
+    since: datetime = context["ti"].start_date or now()
     state.keep({"for": what, "since": since.isoformat()})
     return since
 

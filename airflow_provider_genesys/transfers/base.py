@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, ClassVar
 
@@ -22,6 +22,7 @@ from airflow_provider_genesys.tasks.handle import read_handle, submission_of, up
 from airflow_provider_genesys.tasks.landed import LandedArchives, landed_archives
 from airflow_provider_genesys.tasks.recreate import Recreated, load_or_recreate
 from airflow_provider_genesys.tasks.task_state import is_first_try
+from airflow_provider_genesys.times import now
 from airflow_provider_genesys.transfers.loader import ExportLoader
 
 
@@ -133,7 +134,7 @@ class GenesysExportTransferOperator(ExportLoader):
         # dag.test() of Airflow 3.3 drops ``began``. Then the try's start is used: it is before the outage, so
         # max_outage holds.
         began_at = datetime.fromisoformat(began) if began else context["ti"].start_date
-        outage = Outage(datetime.now(timezone.utc) if waited else began_at)
+        outage = Outage(now() if waited else began_at)
         recreated = self._recreated(context, newest, waited)
         return self._load_through_outages(context, outage, recreated, restart=False)
 
@@ -213,7 +214,7 @@ class Outage:
     @property
     def seconds(self) -> float:
         """How long it has lasted."""
-        return (datetime.now(timezone.utc) - self.began).total_seconds()
+        return (now() - self.began).total_seconds()
 
     def pause(self, least: float, most: float) -> float:
         """Return the seconds to pause: half of what the outage has lasted or more, within bounds, with jitter."""

@@ -6,7 +6,6 @@ import hashlib
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import Context
@@ -14,6 +13,7 @@ from airflow.sdk import Context
 from airflow_provider_genesys.exceptions import ConfigurationError
 from airflow_provider_genesys.hooks.clients import connect
 from airflow_provider_genesys.tasks.rendered import mapping, required
+from airflow_provider_genesys.times import now
 from airflow_provider_genesys.transfers.genesys_to_postgres import GenesysExportToPostgresOperator
 from airflow_provider_genesys.window import absent, resolve_window
 
@@ -108,7 +108,7 @@ class GenesysRecordingMediaOperator(GenesysExportToPostgresOperator):
             "kind": self.kind,
             "window_start": window.start.isoformat(),
             "window_end": window.end.isoformat(),
-            "submitted_at": datetime.now(timezone.utc).isoformat(),  # the conversations are asked for now
+            "submitted_at": now().isoformat(),  # the conversations are asked for now
         }
 
     def read_by(self, contract: Contract) -> str:

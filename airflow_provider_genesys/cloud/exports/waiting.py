@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from datetime import datetime
 from typing import Any
 
 from airflow_provider_genesys.cloud.exports.base import ExportState, ExportStatus
 from airflow_provider_genesys.exceptions import CloudUnavailableError, GenesysError
 from airflow_provider_genesys.retries import pause
+from airflow_provider_genesys.times import now
 
 MAX_ERRORS = 30
 """A wait gives up after this many errors in a row: about half an hour at a pause of one minute."""
@@ -17,7 +18,7 @@ RATE_LIMITED = 429
 
 def seconds_left(deadline: datetime) -> float:
     """Return the seconds until ``deadline`` (aware); negative if it has passed."""
-    return (deadline - datetime.now(timezone.utc)).total_seconds()
+    return (deadline - now()).total_seconds()
 
 
 class Watch:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from datetime import datetime, timedelta, timezone
+from datetime import timedelta
 
 from airflow_provider_genesys.exceptions import CircuitOpenError
+from airflow_provider_genesys.times import now
 
 
 class Circuit:
@@ -48,7 +49,7 @@ class Circuit:
         wait = self.wait()
         if not wait:
             return
-        at = datetime.now(timezone.utc) + timedelta(seconds=wait)
+        at = now() + timedelta(seconds=wait)
         error = CircuitOpenError(
             f"{self._name} failed {self._failures} times in a row. It is tried again in {wait:.0f} s, at "
             f"{at:%Y-%m-%d %H:%M:%S} UTC. The last failure: {self._last}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timezone
 from typing import Any
 
 import msgspec
@@ -22,6 +21,7 @@ from airflow_provider_genesys.pipeline.replay import (
 from airflow_provider_genesys.sinks.objects.parts import Part
 from airflow_provider_genesys.stores.base import ObjectStore
 from airflow_provider_genesys.stores.piece_writer import PIECE
+from airflow_provider_genesys.times import now
 
 Letter = dict[str, Any]
 
@@ -73,7 +73,7 @@ def is_open(letter: Letter) -> bool:
 def marked(letters: Sequence[Letter], judged: Judged, load: Load) -> bytes:
     """Return the lines of ``letters``, marked with the result of the replay."""
     mark = {
-        "replayed_at": datetime.now(timezone.utc),
+        "replayed_at": now(),
         "replayed_by": load.run_id,
         "replayed_contract": str(load.contract),
     }

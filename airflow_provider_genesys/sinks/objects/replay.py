@@ -11,7 +11,7 @@ import logging
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import datetime, timezone
+from datetime import datetime
 from itertools import groupby
 from typing import Any, get_args
 
@@ -41,6 +41,7 @@ from airflow_provider_genesys.sinks.objects.row_parts import Cut, RowParts, Writ
 from airflow_provider_genesys.sinks.objects.settings import Fencing
 from airflow_provider_genesys.sinks.objects.shards import joins, list_again
 from airflow_provider_genesys.stores.base import ObjectStore, below, quoted
+from airflow_provider_genesys.times import now
 
 log = logging.getLogger(__name__)
 
@@ -242,8 +243,7 @@ class _LoadReplay:
         return Layout(self._prefix, replace(self._load, shard=shard), self._format, self._entry.partition)
 
     def _append(self, **changes: Any) -> None:
-        now = datetime.now(timezone.utc).isoformat()
-        entry = replace(self._entry, number=self._entry.number + 1, written_at=now, **changes)
+        entry = replace(self._entry, number=self._entry.number + 1, written_at=now().isoformat(), **changes)
         self._entry = self._ledger.append(entry)
         failpoint(LEDGER_WRITTEN)
 
@@ -281,9 +281,8 @@ def _as_recorded(load: Load, entry: Entry | None) -> Load:
 def _claimed(latest: Entry | None, attempt: str) -> Entry:
     if latest is None or latest.state == "loading":
         raise _LoadingError
-    now = datetime.now(timezone.utc).isoformat()
     number, fence = latest.number + 1, latest.fence + 1
-    return replace(latest, number=number, fence=fence, attempt=attempt, state="replaying", written_at=now)
+    return replace(latest, number=number, fence=fence, attempt=attempt, state="replaying", written_at=now().isoformat())
 
 
 def _format_of(entry: Entry) -> OutputFormat:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import datetime, timezone
 
 import psycopg
 
@@ -32,7 +31,7 @@ from airflow_provider_genesys.sinks.postgres.tables.evolve import SHORT_WAIT
 from airflow_provider_genesys.sinks.postgres.tables.of_load import Tables
 from airflow_provider_genesys.sinks.postgres.upsert import Landed, lineage
 from airflow_provider_genesys.source.records import DeadLetter
-from airflow_provider_genesys.times import iso_time
+from airflow_provider_genesys.times import iso_time, now
 
 # An earlier attempt may hang in its transaction; opening the load waits this long for it, once per try. psycopg reads
 # times only in this style.
@@ -202,7 +201,7 @@ class Attempt:
     def _checkpoint(self, batch: Batch, counts: Counts, poison: dict[int, DeadLetter]) -> Checkpoint:
         rules = Counter(batch.checkpoint.rules) + self._rules + Counter(letter.rule for letter in poison.values())
         checkpoint = replace(batch.checkpoint, fence=self.claim.fence, rules=dict(rules))
-        return checkpoint.at(datetime.now(timezone.utc), counts, where=f"byte {batch.end} of {self._doing('a batch')}")
+        return checkpoint.at(now(), counts, where=f"byte {batch.end} of {self._doing('a batch')}")
 
     def _finish(self, certificate: Certificate) -> Certificate:
         lock, ledger = exclusive_lock if self._removes else shared_lock, self._tables.ledger

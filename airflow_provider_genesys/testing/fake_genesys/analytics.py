@@ -27,6 +27,7 @@ from airflow_provider_genesys.testing.fake_genesys.history import History
 from airflow_provider_genesys.testing.fake_genesys.messages import Request, Response, api_error, json_response
 from airflow_provider_genesys.testing.fake_genesys.orders import InvalidOrderError
 from airflow_provider_genesys.testing.fake_genesys.settings import Settings
+from airflow_provider_genesys.times import now
 
 PAGE, LARGEST_PAGE = 1_000, 5_000
 """Records in a page by default, and at most. Genesys does not document them; its users report these."""
@@ -200,7 +201,7 @@ class AnalyticsApi:
 
 
 def _available_until(settings: Settings) -> datetime:
-    return settings.available_until or datetime.now(timezone.utc) - timedelta(minutes=5)
+    return settings.available_until or now() - timedelta(minutes=5)
 
 
 def _refused(invalid: InvalidOrderError) -> Response:

@@ -8,12 +8,13 @@ import time
 from array import array
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 from uuid import uuid4
 
 import msgspec
 
 from airflow_provider_genesys.testing.fake_genesys.settings import Settings
+from airflow_provider_genesys.times import now
 
 RESULTS_LAST = timedelta(days=1)
 """How long results are kept; Genesys says it in ``expirationDate``."""
@@ -35,7 +36,7 @@ class AnalyticsJob:
     settings: Settings
     outcome: str
     id: str = field(default_factory=lambda: str(uuid4()))
-    submitted: datetime = field(default_factory=lambda: datetime.now(timezone.utc))
+    submitted: datetime = field(default_factory=now)
     looks: int = 0
     """Number of requests for its state."""
     page_size: int | None = None

@@ -34,6 +34,7 @@ from airflow_provider_genesys.testing.fake_genesys.server import Server
 from airflow_provider_genesys.testing.fake_genesys.settings import Settings
 from airflow_provider_genesys.testing.fake_genesys.stored import Compression, GivenArchive, StoredArchive
 from airflow_provider_genesys.testing.fake_genesys.template import BLOCK_RECORDS
+from airflow_provider_genesys.times import now
 
 logger = logging.getLogger(__name__)
 
@@ -221,7 +222,7 @@ class FakeGenesys(Settings):
     def _make(self, order: ExportOrder) -> Export:
         archive = self.archive(order.window_start, order.window_end, order.file_format)
         stored = self._store_file(archive) if self.content is None else GivenArchive(self.content)
-        return Export(archive, self, self.outcome, datetime.now(timezone.utc), stored)
+        return Export(archive, self, self.outcome, now(), stored)
 
     def _store_file(self, archive: Archive) -> StoredArchive | None:
         """Return the file of ``archive``, which equal exports share, or None where it is written on the fly."""

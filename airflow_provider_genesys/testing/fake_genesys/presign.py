@@ -10,6 +10,7 @@ from hashlib import sha256
 from urllib.parse import urlencode
 
 from airflow_provider_genesys.testing.fake_genesys.messages import Response, s3_error
+from airflow_provider_genesys.times import now
 
 DATE = "%Y%m%dT%H%M%SZ"
 
@@ -23,16 +24,16 @@ class Signer:
 
     def sign(self, path: str, seconds: int) -> tuple[str, datetime]:
         """Return ``path`` with its signed query, and the moment it expires."""
-        now = datetime.now(timezone.utc).replace(microsecond=0)
+        signed_at = now().replace(microsecond=0)
         query = {
             "X-Amz-Algorithm": "AWS4-HMAC-SHA256",
-            "X-Amz-Credential": f"{self._credential()}/{now:%Y%m%d}/us-east-1/s3/aws4_request",
-            "X-Amz-Date": now.strftime(DATE),
+            "X-Amz-Credential": f"{self._credential()}/{signed_at:%Y%m%d}/us-east-1/s3/aws4_request",
+            "X-Amz-Date": signed_at.strftime(DATE),
             "X-Amz-Expires": str(seconds),
             "X-Amz-SignedHeaders": "host",
         }
         query["X-Amz-Signature"] = self._signature("GET", path, query)
-        return f"{path}?{urlencode(query)}", now + timedelta(seconds=seconds)
+        return f"{path}?{urlencode(query)}", signed_at + timedelta(seconds=seconds)
 
     def expire_all(self) -> None:
         """Let every URL so far be expired from now on."""
@@ -52,9 +53,9 @@ class Signer:
             )
         issued = datetime.strptime(query["X-Amz-Date"], DATE).replace(tzinfo=timezone.utc)
         expires = issued + timedelta(seconds=int(query["X-Amz-Expires"]))
-        now = datetime.now(timezone.utc)
-        if now >= expires or not query["X-Amz-Credential"].startswith(f"{self._credential()}/"):
-            times = {"Expires": f"{expires:%Y-%m-%dT%H:%M:%SZ}", "ServerTime": f"{now:%Y-%m-%dT%H:%M:%SZ}"}
+        asked_at = now()
+        if asked_at >= expires or not query["X-Amz-Credential"].startswith(f"{self._credential()}/"):
+            times = {"Expires": f"{expires:%Y-%m-%dT%H:%M:%SZ}", "ServerTime": f"{asked_at:%Y-%m-%dT%H:%M:%SZ}"}
             return s3_error(403, "Request has expired", **{"X-Amz-Expires": query["X-Amz-Expires"]}, **times)
         return None
 

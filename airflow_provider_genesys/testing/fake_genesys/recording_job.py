@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import datetime
 from typing import Any, Literal
 from uuid import uuid4
 
@@ -14,6 +14,7 @@ import msgspec
 from airflow_provider_genesys.testing.fake_genesys.analytics_query import ConversationQuery
 from airflow_provider_genesys.testing.fake_genesys.recorded import Recorded
 from airflow_provider_genesys.testing.fake_genesys.settings import Settings
+from airflow_provider_genesys.times import now
 
 _OUTCOMES = {"COMPLETED": "FULFILLED"}
 
@@ -53,7 +54,7 @@ class RecordingJob:
     outcome: str
     mine: bool = True
     id: str = field(default_factory=lambda: str(uuid4()))
-    created: datetime = field(default_factory=lambda: datetime.now(timezone.utc))
+    created: datetime = field(default_factory=now)
     looks: int = 0
     """How often its state was asked for since it began, or began to process."""
     skipped: int = 0
