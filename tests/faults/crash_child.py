@@ -44,14 +44,14 @@ from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
 from airflow_provider_genesys.pipeline.land import land
 from airflow_provider_genesys.pipeline.load import Load
 from airflow_provider_genesys.pipeline.sink import Sink
-from airflow_provider_genesys.sinks.azure_blob import AzureBlobSink, azure_landing
-from airflow_provider_genesys.sinks.gcs import GCSSink, gcs_landing
-from airflow_provider_genesys.sinks.local import LocalSink, local_landing
+from airflow_provider_genesys.sinks.azure_blob import AzureBlobSink
+from airflow_provider_genesys.sinks.gcs import GCSSink
+from airflow_provider_genesys.sinks.local import LocalSink
 from airflow_provider_genesys.sinks.objects.publish import Publisher
 from airflow_provider_genesys.sinks.objects.raw_landing import RawLanding
 from airflow_provider_genesys.sinks.postgres.sink import PostgresSink
 from airflow_provider_genesys.sinks.postgres.straight import Straight
-from airflow_provider_genesys.sinks.s3 import S3Sink, s3_landing
+from airflow_provider_genesys.sinks.s3 import S3Sink
 from airflow_provider_genesys.sinks.sqs.settings import SqsSettings
 from airflow_provider_genesys.sinks.sqs.sink import SqsSink
 from airflow_provider_genesys.source import document
@@ -305,22 +305,25 @@ def gcs(place: dict[str, Any]) -> Sink:
 
 def landed_in_gcs(place: dict[str, Any]) -> RawLanding:
     bucket = gcs_client(place["gcs_url"]).bucket(place["bucket"])
-    return gcs_landing(lambda: bucket, place["prefix"], cipher=lambda: CIPHER, part_size=place["part_size"])
+    settings = {"part_size": place["part_size"], "dead_letter_raw": "drop", "cipher": lambda: CIPHER}
+    return GCSSink(lambda: bucket, place["prefix"], **settings).landing()
 
 
 def landed_in_s3(place: dict[str, Any]) -> RawLanding:
     client = partial(client_for, place["endpoint_url"])
-    return s3_landing(client, place["bucket"], place["prefix"], part_size=place["part_size"])
+    sink = S3Sink(client, place["bucket"], place["prefix"], part_size=place["part_size"], dead_letter_raw="drop")
+    return sink.landing()
 
 
 def landed_in_azure(place: dict[str, Any]) -> RawLanding:
     account = BlobServiceClient.from_connection_string(connection_string(place["account_url"]))
     container = partial(account.get_container_client, place["container"])
-    return azure_landing(container, place["prefix"], part_size=place["part_size"])
+    sink = AzureBlobSink(container, place["prefix"], part_size=place["part_size"], dead_letter_raw="drop")
+    return sink.landing()
 
 
 def landed_in_a_folder(place: dict[str, Any]) -> RawLanding:
-    return local_landing(place["folder"], part_size=place["part_size"])
+    return LocalSink(place["folder"], part_size=place["part_size"], dead_letter_raw="drop").landing()
 
 
 def sqs(place: dict[str, Any]) -> Sink:
