@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from airflow_provider_genesys.backfill.daily_counts import PATH, Counted, counts_in
+from airflow_provider_genesys.backfill.daily_counts import PATH
 from airflow_provider_genesys.completeness.tally import BEGAN, EMITTED, Cell
-from airflow_provider_genesys.outside import shown
 from airflow_provider_genesys.times import api_time
 from airflow_provider_genesys.window import Window
 
@@ -37,24 +36,32 @@ class GenesysCounts:
         :raises PermissionDeniedError: the OAuth client may not read aggregates.
         """
         found: Counter[Cell] = Counter()
-        for one in self._asked(("originatingDirection", "mediaType"), (BEGAN, *EMITTED)):
-            direction, media_type = (shown(one.group.get(name) or "") for name in ("originatingDirection", "mediaType"))
-            found[Cell(shown(one.metric), direction, media_type)] += one.count
+        for group, metric, count in self._asked(("originatingDirection", "mediaType"), (BEGAN, *EMITTED)):
+            direction, media_type = (str(group.get(name) or "") for name in ("originatingDirection", "mediaType"))
+            found[Cell(metric, direction, media_type)] += count
         return found
 
     def divisions(self) -> Counter[str]:
         """Ask for the conversations of each division."""
         found: Counter[str] = Counter()
-        for one in self._asked(("divisionId",), (BEGAN,)):
-            found[shown(one.group.get("divisionId") or "")] += one.count
+        for group, _, count in self._asked(("divisionId",), (BEGAN,)):
+            found[str(group.get("divisionId") or "")] += count
         return found
 
-    def _asked(self, group_by: Sequence[str], metrics: Sequence[str]) -> Iterator[Counted]:
+    def _asked(self, group_by: Sequence[str], metrics: Sequence[str]) -> Iterator[tuple[dict[str, Any], str, int]]:
         start = self._window.start
         while start < self._window.end:
             until = min(start + _LONGEST, self._window.end)
             interval = f"{api_time(start)}/{api_time(until)}"
             body = {"interval": interval, "groupBy": list(group_by), "metrics": list(metrics)}
             self.requests += 1
-            yield from counts_in(self._client.request("POST", PATH, json=body))
+            yield from _counts(self._client.request("POST", PATH, json=body))
             start = until
+
+
+def _counts(answer: Any) -> Iterator[tuple[dict[str, Any], str, int]]:
+    for result in (answer or {}).get("results") or []:
+        for data in result.get("data") or []:
+            for metric in data.get("metrics") or []:
+                count = (metric.get("stats") or {}).get("count")
+                yield result.get("group") or {}, str(metric.get("metric")), int(count or 0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from decimal import Decimal
@@ -36,6 +36,7 @@ _LONGEST_KEY = 200
 _ID = Annotated[str, msgspec.Meta(min_length=1)]
 _UNREAD = object()  # marks a field in the tree that is not read, or only inside a list
 _NULL = object()  # marks a field that was only seen as null: with any other value the contract evolves
+_JSON_NULL = msgspec.Raw(b"null")
 _SEEN = msgspec.Raw | msgspec.UnsetType
 _NOTHING = msgspec.Raw(b"")
 
@@ -47,13 +48,16 @@ class Compiled:
     """The code for a contract and the unnamed fields seen so far.
 
     ``decode(body, shape)`` returns one struct per record, or raises. ``decode_one(raw)`` does the same for one record.
-    ``rows(structs, processed_at)`` returns the rows, or raises. ``drift(structs)`` counts the records with each
-    unnamed field.
+    ``rows(structs, processed_at)`` returns the rows, or raises. ``columns(structs, processed_at)`` returns the same by
+    column; those at the places ``raw`` hold JSON that is not copied to bytes. ``drift(structs)`` counts the records
+    with each unnamed field.
     """
 
     decode: Callable[[memoryview, Literal["lines", "array"]], list[Any]]
     decode_one: Callable[[bytes], Any]
     rows: Callable[[list[Any], datetime], list[tuple[Any, ...]]]
+    columns: Callable[[list[Any], datetime], list[list[Any]]]
+    raw: frozenset[int]
     drift: Callable[[list[Any]], Counter[Path]]
 
 
@@ -84,8 +88,9 @@ def compiled(
     def decode(body: memoryview, shape: Literal["lines", "array"]) -> list[Any]:
         return lines.decode_lines(body) if shape == "lines" else array.decode(b"".join((b"[", body, b"]")))
 
-    rows = _row_function(contract, tree, protections)
-    return Compiled(decode, lines.decode, rows, _drift_function(list(counted_paths), tree))
+    rows, columns = _row_functions(contract, tree, protections)
+    raw = frozenset(_raw_places(contract, protections))
+    return Compiled(decode, lines.decode, rows, columns, raw, _drift_function(list(counted_paths), tree))
 
 
 def _tree(contract: Contract) -> Tree:
@@ -148,16 +153,36 @@ def _place(path: Path, tree: Tree, absent: str = "None") -> str:
     return expression
 
 
-def _row_function(
-    contract: Contract, tree: Tree, protections: Mapping[str, Protection]
-) -> Callable[[list[Any], datetime], list[tuple[Any, ...]]]:
+def _row_functions(contract: Contract, tree: Tree, protections: Mapping[str, Protection]) -> tuple[Any, Any]:
+    """Return what makes rows of structs, and what makes columns of them."""
     known = dict(_READERS)
     values = [_value(f"_{place}", column, tree, known) for place, column in enumerate(contract.columns)]
     for place, column in enumerate(contract.columns):
         values[place] = _finished(f"_{place}", values[place], column, protections.get(column.name), known)
-    source = f"lambda records, processed_at: [({', '.join(values)},) for r in records]"
-    # The source has only generated names: no text of a contract or a record gets into it.
-    return eval(source, known)  # type: ignore[no-any-return]  # noqa: S307
+    rows = f"lambda records, processed_at: [({', '.join(values)},) for r in records]"
+    for place in _raw_places(contract, protections):
+        values[place] = _raw_value(contract.columns[place], tree)
+    columns = f"lambda records, processed_at: [{', '.join(map(_column, values))}]"
+    # The sources have only generated names: no text of a contract or a record gets into them.
+    return eval(rows, known), eval(columns, known)  # noqa: S307
+
+
+def _column(value: str) -> str:
+    """Return the expression of a whole column. One loop per column takes half the time of one that makes tuples."""
+    return "[processed_at] * len(records)" if value == "processed_at" else f"[{value} for r in records]"
+
+
+def _raw_places(contract: Contract, protections: Mapping[str, Protection]) -> Iterator[int]:
+    """Yield the places of the columns that hold a value of the record as it is: JSON without default or protection."""
+    for place, column in enumerate(contract.columns):
+        changed = column.inside or column.variant or column.default is not None or column.name in protections
+        if column.type == "json" and not changed:
+            yield place
+
+
+def _raw_value(column: Column, tree: Tree) -> str:
+    place = _place(column.keys, tree)
+    return f"required_raw({place})" if column.required or column.expected else _RAW.format(place)
 
 
 def _value(suffix: str, column: Column, tree: Tree, known: dict[str, Any]) -> str:
@@ -230,6 +255,12 @@ def _required_json(value: msgspec.Raw) -> bytes:
     return text
 
 
+def _required_raw(value: msgspec.Raw) -> msgspec.Raw:
+    if not value or value == _JSON_NULL:
+        raise ValueError
+    return value
+
+
 def _uuid(value: UUID | None) -> str | None:
     return None if value is None else str(value)
 
@@ -238,10 +269,13 @@ _READERS: dict[str, Any] = {
     "timestamp": _timestamp,
     "json": _json,
     "required_json": _required_json,
+    "required_raw": _required_raw,
+    "JSON_NULL": _JSON_NULL,
     "uuid": _uuid,
     "decimal": counted,
     "UTC": timezone.utc,
 }
+_RAW = "(t if (t := {0}) and t != JSON_NULL else None)"
 _INLINE = {
     "timestamp": "(t if (t := {0}) is None or t.tzinfo is UTC else timestamp(t))",
     "json": "(t if (t := bytes({0})) and t != b'null' else None)",

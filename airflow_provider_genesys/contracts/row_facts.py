@@ -6,13 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from operator import itemgetter
 from typing import Any
 from zlib import crc32
 
+from airflow_provider_genesys.contracts.column_rows import Row, by_column
 from airflow_provider_genesys.contracts.contract import Contract
-
-Row = tuple[Any, ...]
 
 
 @dataclass(frozen=True)
@@ -34,21 +32,23 @@ class Summing:
 
     def __init__(self, contract: Contract) -> None:
         self._width = len(contract.columns)
-        self._key: Callable[[Row], str] = itemgetter(contract.index(contract.key))
-        self._timestamp: Callable[[Row], datetime | None] = itemgetter(contract.index(contract.timestamp))
+        self._key = contract.index(contract.key)
+        self._timestamp = contract.index(contract.timestamp)
 
     def facts(self, rows: Sequence[Row], offsets: Sequence[int]) -> RowFacts:
         """Return the facts of ``rows``, whose records begin at ``offsets``."""
         if not rows:
             return RowFacts(0, None, None, frozenset(range(self._width)))
-        digest = sum(map(crc32, map(str.encode, map(self._key, rows)), offsets))
-        times = [moment for moment in map(self._timestamp, rows) if moment is not None]
-        empty = (place for place, value in enumerate(rows[0]) if value is None and _is_empty(rows, place))
-        return RowFacts(digest, self._key(rows[-1]), (min(times), max(times)) if times else None, frozenset(empty))
+        columns = by_column(rows).columns
+        keys = columns[self._key]
+        digest = sum(map(crc32, map(str.encode, keys), offsets))
+        times = [moment for moment in columns[self._timestamp] if moment is not None]
+        empty = [place for place, values in enumerate(columns) if values[0] is None and _is_empty(values)]
+        return RowFacts(digest, keys[-1], (min(times), max(times)) if times else None, frozenset(empty))
 
 
-def _is_empty(rows: Sequence[Row], place: int) -> bool:
-    return [*map(itemgetter(place), rows)].count(None) == len(rows)
+def _is_empty(values: Sequence[Any]) -> bool:
+    return values.count(None) == len(values)
 
 
 class LaterRows(Sequence[Row]):

@@ -24,13 +24,14 @@ from typing import Any
 import msgspec
 
 from airflow_provider_genesys.contracts.column import Path
+from airflow_provider_genesys.contracts.column_rows import ColumnRows, Row
 from airflow_provider_genesys.contracts.compile import MOST_KNOWN, Compiled, compiled, nameable
 from airflow_provider_genesys.contracts.contract import Contract
 from airflow_provider_genesys.contracts.drift import Drift, Seen, Surprise, described, name_of
 from airflow_provider_genesys.contracts.evolve import can_grow, changes, difference
 from airflow_provider_genesys.contracts.examine import Examined, Examiner
 from airflow_provider_genesys.contracts.pii import protection
-from airflow_provider_genesys.contracts.row_facts import LaterRows, Row, RowFacts, Summing
+from airflow_provider_genesys.contracts.row_facts import LaterRows, RowFacts, Summing
 from airflow_provider_genesys.exceptions import ContractFrozenError, RecordError
 from airflow_provider_genesys.source.records import BOM, DeadLetter, Slice
 
@@ -146,11 +147,12 @@ class Transform:
             return None
         try:
             records = self._compiled.decode(_body(part), part.shape)
-            rows = self._compiled.rows(records, self._processed_at)
+            columns = self._compiled.columns(records, self._processed_at)
         except _FAILURES:
             return None
         if len(records) != len(part.starts):
             return None
+        rows = ColumnRows(columns, self._compiled.raw, one_line=part.shape == "lines")
         return Rows(self.contract, rows, part.starts, drift=Seen().drift(self._compiled.drift(records)))
 
     def _one_by_one(self, part: Slice) -> tuple[Rows, int]:

@@ -19,9 +19,10 @@ from datetime import datetime
 from multiprocessing.connection import Connection
 from typing import Literal
 
+from airflow_provider_genesys.contracts.column_rows import Row
 from airflow_provider_genesys.contracts.contract import Contract
 from airflow_provider_genesys.contracts.drift import Drift
-from airflow_provider_genesys.contracts.row_facts import Row, RowFacts
+from airflow_provider_genesys.contracts.row_facts import RowFacts
 from airflow_provider_genesys.contracts.transform import Known, Rows, Transform
 from airflow_provider_genesys.pipeline.memory import keep_freed_memory
 from airflow_provider_genesys.source.records import Slice

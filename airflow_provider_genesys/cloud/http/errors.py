@@ -10,7 +10,6 @@ from typing import Any
 import httpx
 
 from airflow_provider_genesys.cloud.http.pacing import retry_after
-from airflow_provider_genesys.cloud.http.shapes import decode, members
 from airflow_provider_genesys.cloud.presigned import redact
 from airflow_provider_genesys.exceptions import (
     AuthenticationError,
@@ -122,10 +121,10 @@ def make_error(kind: type[CloudError], refusal: Refusal, what: str, advice: str)
 
 def _body(response: httpx.Response) -> dict[str, Any]:
     try:
-        body = decode(response.content)
+        body = response.json()
     except (ValueError, RecursionError):
         return {}
-    return members(body)
+    return body if isinstance(body, dict) else {}
 
 
 def _messages(body: dict[str, Any], nested: int = _NESTED) -> Iterator[str]:

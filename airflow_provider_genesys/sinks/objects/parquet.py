@@ -7,12 +7,16 @@ a multiple of :data:`ROW_GROUP`, no matter how rows are cut into batches.
 from __future__ import annotations
 
 import io
+from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import datetime, timezone
 from functools import partial
+from itertools import accumulate
 from typing import Any
 
+from airflow_provider_genesys.contracts.column_rows import by_column
 from airflow_provider_genesys.exceptions import MissingExtraError
 from airflow_provider_genesys.pipeline.load import Batch, Load
 from airflow_provider_genesys.sinks.objects.parts import Table
@@ -30,6 +34,8 @@ ROW_GROUP = 16 * 1024 * 1024
 
 _MEMORY = pa.system_memory_pool()
 """Arrow's own pool keeps freed memory: with an archive of 1 GB the peak was 73 MiB higher, and nothing faster."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 _TYPES: dict[str, Any] = {
     "string": pa.string(),
@@ -122,7 +128,7 @@ class _Columns:
 
     def of(self, rows: Sequence[tuple[Any, ...]]) -> Any:
         """Return the record batch of ``rows``, of which there is at least one."""
-        columns = zip(self._makers, zip(*rows, strict=True), strict=True)
+        columns = zip(self._makers, by_column(rows).columns, strict=True)
         return pa.record_batch([make(values) for make, values in columns], schema=self.schema)
 
 
@@ -166,7 +172,21 @@ def _column(kind: str, arrow: Any) -> Callable[[Sequence[Any]], Any]:
         return _decimals
     if kind == "json":
         return partial(_json, arrow)
+    if kind == "timestamp":
+        return partial(_timestamps, arrow)
     return lambda values: pa.array(values, arrow, memory_pool=_MEMORY)
+
+
+def _timestamps(arrow: Any, values: Sequence[datetime | None]) -> Any:
+    """Return times. Their distance from 1970 has no time zone, which Arrow would ask each of them for.
+
+    It takes a third of the time, and next to none where all are the same one, as ``processedAt`` is.
+    """
+    first = values[0]
+    if values[-1] is first and list(values).count(first) == len(values):
+        return pa.repeat(pa.scalar(first, arrow), len(values), memory_pool=_MEMORY)
+    since = [None if value is None else value - _EPOCH for value in values]
+    return pa.array(since, pa.duration("us"), memory_pool=_MEMORY).view(arrow)
 
 
 def _decimals(values: Sequence[Any]) -> Any:
@@ -176,6 +196,16 @@ def _decimals(values: Sequence[Any]) -> Any:
 
 
 def _json(arrow: Any, values: Sequence[Any]) -> Any:
-    # It was checked to be UTF-8 when it was read.
-    text = pa.array(values, pa.binary(), memory_pool=_MEMORY).view(pa.string())
+    """Return JSON, of bytes, :class:`msgspec.Raw` or text. It was checked to be UTF-8 when it was read."""
+    held, valid = values, None
+    if None in values:
+        held = [b"" if value is None else value for value in values]
+        valid = pa.array([value is not None for value in values], memory_pool=_MEMORY).buffers()[1]
+    try:
+        whole = b"".join(held)
+    except TypeError:  # some children have text
+        held = [value.encode() if isinstance(value, str) else value for value in held]
+        whole = b"".join(held)
+    ends = array("i", accumulate(map(len, held), initial=0))
+    text = pa.StringArray.from_buffers(len(held), pa.py_buffer(ends), pa.py_buffer(whole), valid)
     return text if arrow == pa.string() else pa.ExtensionArray.from_storage(arrow, text)
