@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime, time, timezone
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 _ISO = re.compile(
@@ -58,6 +59,14 @@ def _from_text(text: str) -> datetime | None:
     zone = f"{hours_off}:{minutes_off}" if hours_off else "+00:00"
     moment = datetime.fromisoformat(f"{date}T{minutes}{seconds or ':00'}.{micros}{zone}")
     return moment.astimezone(timezone.utc)
+
+
+def http_date(text: str) -> datetime | None:
+    """Read the date of an HTTP header, as UTC; None for anything else."""
+    try:
+        return in_utc(parsedate_to_datetime(text))
+    except (ValueError, TypeError, IndexError, OverflowError):  # also beyond the years 1 to 9999 in UTC
+        return None
 
 
 def midnight(moment: datetime) -> datetime:

@@ -9,7 +9,7 @@ import time
 from airflow_provider_genesys.pipeline.land import land
 from airflow_provider_genesys.pipeline.memory import peak_memory_mb
 from airflow_provider_genesys.pipeline.run import Options
-from airflow_provider_genesys.sinks.s3 import s3_landing
+from airflow_provider_genesys.sinks.s3 import S3Sink
 from benchmarks.clients import s3_client
 from benchmarks.load import MIB, a_load, download
 
@@ -17,7 +17,8 @@ from benchmarks.load import MIB, a_load, download
 def main(url: str, place: str) -> None:
     """Land, and print what that took."""
     client, bucket = s3_client(place)
-    landing = s3_landing(lambda: client, bucket, f"landed/{time.time_ns()}")
+    sink = S3Sink(lambda: client, bucket, f"landed/{time.time_ns()}", dead_letter_raw="drop")
+    landing = sink.landing()
     base, began = peak_memory_mb() * 1e6 / MIB, time.perf_counter()
     certificate = land(a_load(), {}, download(url), landing, Options())
     figures = {

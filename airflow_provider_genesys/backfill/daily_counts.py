@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+import msgspec
+
+from airflow_provider_genesys.exceptions import CloudUnavailableError
+from airflow_provider_genesys.outside import shown
 from airflow_provider_genesys.times import api_time, parse_time
 
 if TYPE_CHECKING:
@@ -38,17 +44,63 @@ def _asked(client: CloudClient, start: datetime, end: datetime) -> Counter[date]
         "timeZone": "UTC",
         "metrics": [_METRIC],
     }
-    answer = client.request("POST", PATH, json=body)
     found: Counter[date] = Counter()
     # Genesys groups by media type even if the request does not.
-    for group in answer.get("results") or []:
-        for data in group.get("data") or []:
-            day = parse_time(str(data.get("interval")).partition("/")[0])
-            if day:
-                found[day.date()] += _count(data)
+    for counted in counts_in(client.request("POST", PATH, json=body)):
+        day = parse_time(counted.interval.partition("/")[0])
+        if day and counted.metric == _METRIC:
+            found[day.date()] += counted.count
     return found
 
 
-def _count(data: dict[str, Any]) -> int:
-    metrics = [metric for metric in data.get("metrics") or [] if metric.get("metric") == _METRIC]
-    return sum(int((metric.get("stats") or {}).get("count") or 0) for metric in metrics)
+@dataclass(frozen=True)
+class Counted:
+    """The count of one metric, in one group and interval."""
+
+    group: dict[str, Any]
+    interval: str
+    metric: str
+    count: int
+
+
+class _Stats(msgspec.Struct):
+    count: Annotated[float, msgspec.Meta(ge=0, le=2**53)] | None = None
+
+
+class _Metric(msgspec.Struct):
+    metric: str = ""
+    stats: _Stats | None = None
+
+
+class _Data(msgspec.Struct):
+    interval: str = ""
+    metrics: list[_Metric] | None = None
+
+
+class _Group(msgspec.Struct):
+    group: dict[str, Any] | None = None
+    data: list[_Data] | None = None
+
+
+class _Answer(msgspec.Struct):
+    results: list[_Group] | None = None
+
+
+def counts_in(answer: Any) -> Iterator[Counted]:
+    """Yield the counts in an answer of :data:`PATH`. An empty answer has none.
+
+    :raises CloudUnavailableError: it has another shape.
+    """
+    try:
+        found = msgspec.convert({} if answer is None else answer, _Answer)
+    except msgspec.ValidationError as error:
+        raise CloudUnavailableError(
+            f"The answer from {PATH} is none of aggregates: {shown(error)}. If this happens again, check whether a "
+            "proxy answers in place of Genesys.",
+            status=200,
+        ) from None
+    for one in found.results or []:
+        for data in one.data or []:
+            for metric in data.metrics or []:
+                count = metric.stats.count if metric.stats else None
+                yield Counted(one.group or {}, data.interval, metric.metric, int(count or 0))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import timedelta
-from email.utils import parsedate_to_datetime
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,7 +14,7 @@ from airflow_provider_genesys.commands.output import AsJson, print_rows
 from airflow_provider_genesys.commands.places import Folder, PlaceConnection, open_place
 from airflow_provider_genesys.exceptions import ConfigurationError, GenesysError
 from airflow_provider_genesys.outside import shown
-from airflow_provider_genesys.times import now
+from airflow_provider_genesys.times import http_date, now
 from airflow_provider_genesys.window import Window
 
 if TYPE_CHECKING:
@@ -113,9 +112,10 @@ def _clock(hook: GenesysCloudHook) -> str:
         answer = httpx.get(hook.config.api_url, timeout=hook.config.timeout, verify=hook.config.verify)
     except httpx.HTTPError as error:
         raise CloudUnavailableError(f"{hook.config.api_url} cannot be reached: {type(error).__name__}.") from error
-    if "date" not in answer.headers:
+    theirs = http_date(answer.headers.get("Date", ""))
+    if theirs is None:
         return "the API does not say what time it is"
-    skew = (now() - parsedate_to_datetime(answer.headers["date"])).total_seconds()
+    skew = (now() - theirs).total_seconds()
     if abs(skew) > LARGEST_SKEW:
         raise ConfigurationError(f"This machine's clock differs by {skew:+.0f} s from Genesys Cloud's. Run NTP.")
     return f"differs by {skew:+.0f} s from Genesys Cloud's"

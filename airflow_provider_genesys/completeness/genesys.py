@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from airflow_provider_genesys.backfill.daily_counts import PATH
+from airflow_provider_genesys.backfill.daily_counts import PATH, Counted, counts_in
 from airflow_provider_genesys.completeness.tally import BEGAN, EMITTED, Cell
+from airflow_provider_genesys.outside import shown
 from airflow_provider_genesys.times import api_time
 from airflow_provider_genesys.window import Window
 
@@ -36,32 +37,24 @@ class GenesysCounts:
         :raises PermissionDeniedError: the OAuth client may not read aggregates.
         """
         found: Counter[Cell] = Counter()
-        for group, metric, count in self._asked(("originatingDirection", "mediaType"), (BEGAN, *EMITTED)):
-            direction, media_type = (str(group.get(name) or "") for name in ("originatingDirection", "mediaType"))
-            found[Cell(metric, direction, media_type)] += count
+        for one in self._asked(("originatingDirection", "mediaType"), (BEGAN, *EMITTED)):
+            direction, media_type = (shown(one.group.get(name) or "") for name in ("originatingDirection", "mediaType"))
+            found[Cell(shown(one.metric), direction, media_type)] += one.count
         return found
 
     def divisions(self) -> Counter[str]:
         """Ask for the conversations of each division."""
         found: Counter[str] = Counter()
-        for group, _, count in self._asked(("divisionId",), (BEGAN,)):
-            found[str(group.get("divisionId") or "")] += count
+        for one in self._asked(("divisionId",), (BEGAN,)):
+            found[shown(one.group.get("divisionId") or "")] += one.count
         return found
 
-    def _asked(self, group_by: Sequence[str], metrics: Sequence[str]) -> Iterator[tuple[dict[str, Any], str, int]]:
+    def _asked(self, group_by: Sequence[str], metrics: Sequence[str]) -> Iterator[Counted]:
         start = self._window.start
         while start < self._window.end:
             until = min(start + _LONGEST, self._window.end)
             interval = f"{api_time(start)}/{api_time(until)}"
             body = {"interval": interval, "groupBy": list(group_by), "metrics": list(metrics)}
             self.requests += 1
-            yield from _counts(self._client.request("POST", PATH, json=body))
+            yield from counts_in(self._client.request("POST", PATH, json=body))
             start = until
-
-
-def _counts(answer: Any) -> Iterator[tuple[dict[str, Any], str, int]]:
-    for result in (answer or {}).get("results") or []:
-        for data in result.get("data") or []:
-            for metric in data.get("metrics") or []:
-                count = (metric.get("stats") or {}).get("count")
-                yield result.get("group") or {}, str(metric.get("metric")), int(count or 0)

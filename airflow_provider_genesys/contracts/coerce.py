@@ -6,6 +6,7 @@ refused for an integer.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
@@ -21,6 +22,7 @@ from airflow_provider_genesys.times import in_utc
 _scalar = msgspec.json.Decoder(Any, float_hook=Decimal)
 _encoder = msgspec.json.Encoder(decimal_format="number")
 _INT64 = range(-(2**63), 2**63)
+_NUMERAL = re.compile(r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?\s*", re.IGNORECASE)
 _DIGITS = 40  # before or after the point; a longer number is refused
 
 
@@ -75,7 +77,7 @@ def _integer(value: Any) -> int:
 def _decimal(value: Any) -> Decimal:
     if isinstance(value, bool) or not isinstance(value, (int, Decimal, str)):
         raise TypeError
-    number = Decimal(value)
+    number = Decimal(_numeral(value))
     counted(number)
     return number
 
@@ -84,10 +86,17 @@ def _number(value: Any) -> float:
     """Return the nearest float. Digits may be lost, as the type ``number`` allows."""
     if isinstance(value, bool) or not isinstance(value, (int, Decimal, str)):
         raise TypeError
-    number = float(value)
+    number = float(_numeral(value))
     if not isfinite(number):
         raise ValueError
     return number
+
+
+def _numeral(value: int | Decimal | str) -> int | Decimal | str:
+    """Return ``value``; raise :class:`ValueError` for a text that only Python reads as a number, e.g. ``1_0``."""
+    if isinstance(value, str) and not _NUMERAL.fullmatch(value):
+        raise ValueError
+    return value
 
 
 def _boolean(value: Any) -> bool:
@@ -107,7 +116,7 @@ def _timestamp(value: Any) -> datetime:
 def _uuid(value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError
-    return str(UUID(value))
+    return str(msgspec.convert(value.strip(), UUID))  # Python's own reads any text with 32 digits, in any place
 
 
 _COERCIONS: dict[ColumnType, Callable[[Any], Any]] = {

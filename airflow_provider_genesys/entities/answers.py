@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import dataclass, replace
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 import msgspec
 
@@ -15,10 +16,12 @@ from airflow_provider_genesys.cloud.exports.results import Walk
 from airflow_provider_genesys.cloud.http.client import CloudClient
 from airflow_provider_genesys.cloud.http.no_answer import check_answer
 from airflow_provider_genesys.cloud.http.paths import path_step
+from airflow_provider_genesys.cloud.http.shapes import query_of
 from airflow_provider_genesys.entities.declaration import Listing
 from airflow_provider_genesys.exceptions import (
     PermissionDeniedError,
     RequestRefusedError,
+    SourceChangedError,
     SourceRefusedError,
 )
 from airflow_provider_genesys.outside import shown
@@ -58,6 +61,7 @@ class Pager:
     def __init__(self, client: CloudClient, listing: Listing, page_size: int | None = None) -> None:
         self._client = client
         self._walk = Walk()
+        self._met: set[bytes] = set()
         self.listing = listing
         self._size = min(page_size or listing.page_size, listing.max_page_size or listing.page_size)
         members: list[Any] = [("records", list[msgspec.Raw], msgspec.field(default_factory=list))]
@@ -77,7 +81,7 @@ class Pager:
         :raises NotFoundError: the parent no longer exists.
         :raises PermissionDeniedError: the message names the permission that is needed.
         :raises SourceRefusedError: the endpoint gives no page with so high a number.
-        :raises SourceChangedError: too many pages in a row are empty.
+        :raises SourceChangedError: too many pages in a row are empty, or a page is one that was read before.
         """
         number = int(at or 1) if self.listing.paging == "pageNumber" else 1
         if self.listing.page_cap and number > self.listing.page_cap:
@@ -91,8 +95,21 @@ class Pager:
                 raise
             raise self._capped(number, f"refuses it ({error})") from error
         answer = self._read(body, number)
+        self._check_progress(answer, first=at is None)
         self._walk.check(self.listing.name, empty=not answer.ids, more=answer.after is not None)
         return answer
+
+    def _check_progress(self, answer: Answer, *, first: bool) -> None:
+        """Notice pages that repeat, whatever their cursors and numbers are."""
+        if first:
+            self._met.clear()
+        page = hashlib.sha256(msgspec.json.encode(answer.ids)).digest()
+        if answer.ids and page in self._met:
+            raise SourceChangedError(
+                f"The pages of the listing {self.listing.name} lead in a circle: one holds the same records as a page "
+                "before it. Nothing was marked as deleted. If this happens again, report it to Genesys' support."
+            )
+        self._met.add(page)
 
     def short(self, count: int, total: int | None) -> SourceRefusedError | None:
         """Return the error for a listing that ended after ``count`` records, fewer than ``total``."""
@@ -174,10 +191,10 @@ class Pager:
             return None
         if paging == "pageNumber":
             return str(number + 1) if self._more(page, number, count) else None
-        query = urlsplit(page.nextUri or "").query
+        query = query_of(page.nextUri)
         if paging == "nextUri":
-            return query or None
-        named = parse_qs(query).get(paging, [None])[-1]
+            return query
+        named = parse_qs(query or "").get(paging, [None])[-1]
         return page.cursor or (page.cursors and page.cursors.after) or named
 
     def _more(self, page: Any, number: int, count: int) -> bool:

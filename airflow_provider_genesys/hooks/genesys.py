@@ -36,6 +36,7 @@ from airflow_provider_genesys.exceptions import (
     PermissionDeniedError,
 )
 from airflow_provider_genesys.get_provider_info import CONNECTION_FIELDS, FIELD_BEHAVIOUR
+from airflow_provider_genesys.outside import shown
 
 if TYPE_CHECKING:
     from cryptography.fernet import MultiFernet
@@ -283,7 +284,7 @@ class GenesysCloudHook(BaseHook):
             # A gateway may offer exports only. The token was accepted all the same.
             organization = None
         name = organization.get("name") if isinstance(organization, dict) else None
-        of = f" of organisation {name}" if name else ""
+        of = f" of organisation {shown(name, 80)}" if name else ""
         return " ".join(
             [f"Genesys Cloud at {self.config.api_url} accepts the OAuth client{of}.", *self.config.warnings]
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from airflow_provider_genesys.exceptions import ConfigurationError
@@ -12,13 +12,13 @@ from airflow_provider_genesys.hooks.gcs import gcs_bucket
 if TYPE_CHECKING:
     from airflow_provider_genesys.stores.base import ObjectStore
 
-SCHEMES = ("s3", "az", "gs")
-"""What the URL of a folder in an object store begins with."""
+DEFAULT_CONN_IDS = {"s3": "aws_default", "az": "wasb_default", "gs": "google_cloud_default"}
+"""What the URL of a folder in an object store begins with, and the connection to such a store."""
 
 
 def is_folder_url(text: str) -> bool:
     """Whether ``text`` is the URL of a folder in an object store."""
-    return text.startswith(tuple(f"{scheme}://" for scheme in SCHEMES))
+    return text.startswith(tuple(f"{scheme}://" for scheme in DEFAULT_CONN_IDS))
 
 
 def folder_of(url: str) -> tuple[str, str, str]:
@@ -44,17 +44,27 @@ def open_folder(url: str, conn_id: str | None) -> tuple[ObjectStore, str]:
     :raises MissingExtraError: what the store needs is not installed.
     """
     scheme, bucket, folder = folder_of(url)
-    if scheme not in SCHEMES or not bucket or not folder:
+    if scheme not in DEFAULT_CONN_IDS or not bucket or not folder:
         raise ConfigurationError(f"{url!r:.300} is not a folder in a bucket. Give it as s3://bucket/prefix/dt=…/load/.")
+    return open_store(scheme, bucket, conn_id or DEFAULT_CONN_IDS[scheme]), folder
+
+
+def open_store(scheme: str, bucket: str, conn_id: str | None, extra_args: dict[str, Any] | None = None) -> ObjectStore:
+    """Return the store of a bucket or container.
+
+    :param scheme: ``s3``, ``az`` or ``gs``.
+    :param conn_id: the connection to it; only AWS needs none.
+    :param extra_args: settings of each object that is written.
+    """
     if scheme == "s3":
         from airflow_provider_genesys.stores.s3 import S3Store
 
-        return S3Store(client("s3", conn_id or "aws_default"), bucket), folder
+        return S3Store(client("s3", conn_id), bucket, extra_args=extra_args)
     if scheme == "gs":
         from airflow_provider_genesys.stores.gcs import GCSStore
 
-        return GCSStore(gcs_bucket(conn_id or "google_cloud_default", bucket)), folder
-    container = azure_container(conn_id or "wasb_default", bucket)
+        return GCSStore(gcs_bucket(str(conn_id), bucket), extra_args=extra_args)
+    container = azure_container(str(conn_id), bucket)
     from airflow_provider_genesys.stores.azure_blob import AzureStore
 
-    return AzureStore(container), folder
+    return AzureStore(container, extra_args=extra_args)

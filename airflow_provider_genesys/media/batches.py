@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_genesys.cloud.http.paths import path_step
+from airflow_provider_genesys.cloud.http.shapes import elements, members
 from airflow_provider_genesys.cloud.presigned import PresignedUrl, check_host, expires_at
 from airflow_provider_genesys.exceptions import (
     CloudUnavailableError,
@@ -18,6 +19,7 @@ from airflow_provider_genesys.exceptions import (
     RequestRefusedError,
     SourceUnavailableError,
 )
+from airflow_provider_genesys.outside import shown
 from airflow_provider_genesys.retries import pause
 from airflow_provider_genesys.times import now
 
@@ -96,12 +98,11 @@ class MediaBatches:
 
     def _asked(self, wanted: Sequence[Recording]) -> list[MediaResult]:
         asked = [{"conversationId": one.conversation_id, "recordingId": one.recording_id} for one in wanted]
-        answer = self._client.request("POST", PATH, json={"batchDownloadRequestList": asked})
-        batch = answer.get("id") if isinstance(answer, dict) else None
+        batch = members(self._client.request("POST", PATH, json={"batchDownloadRequestList": asked})).get("id")
         if not batch:
             raise SourceUnavailableError(f"The answer from {PATH} has no id of a batch. The next try asks again.")
         found = self._completed(str(batch)).get("results")
-        results = [self._read(one) for one in found or [] if isinstance(one, dict)]
+        results = [self._read(one) for one in elements(found) if isinstance(one, dict)]
         return sorted(results, key=_order)
 
     def _completed(self, batch: str) -> dict[str, Any]:
@@ -115,28 +116,31 @@ class MediaBatches:
                 pause(polls, self._patience.first, self._patience.longest)
             ):
                 raise SourceUnavailableError(
-                    f"Batch request {batch} is {answer.get('status')} after {waited:.0f} s, with "
-                    f"{answer.get('resultCount')} of {answer.get('expectedResultCount')} results. The next try makes "
-                    "another batch. If that does not end either, ask for fewer recordings at a time (page_size)."
+                    f"Batch request {batch} is {shown(answer.get('status'), 40)} after {waited:.0f} s, with "
+                    f"{shown(answer.get('resultCount'), 20)} of {shown(answer.get('expectedResultCount'), 20)} "
+                    "results. The next try makes another batch. If that does not end either, ask for fewer recordings "
+                    "at a time (page_size)."
                 )
             polls += 1
 
     def _look(self, batch: str) -> dict[str, Any]:
         try:
-            answer: dict[str, Any] = self._client.request("GET", f"{PATH}/{path_step(batch, 'a batch request')}")
+            answer = self._client.request("GET", f"{PATH}/{path_step(batch, 'a batch request')}")
         except NotFoundError as error:  # Genesys does not document how long it keeps one
             raise SourceUnavailableError(
                 f"Batch request {batch} was gone before it ended. The next try makes another batch. ({error})"
             ) from error
-        return answer
+        return members(answer)
 
     def _read(self, result: dict[str, Any]) -> MediaResult:
         recording = Recording(str(result.get("conversationId")), str(result.get("recordingId")))
         url = result.get("resultUrl")
         if not isinstance(url, str) or "://" not in url:
             url = None
-        error = result.get("errorMsg") or (None if url else "Genesys gives neither a URL nor an error.")
-        return MediaResult(recording, str(result.get("contentType") or ""), self._signed(url) if url else None, error)
+        said = result.get("errorMsg")
+        error = shown(said) if said else (None if url else "Genesys gives neither a URL nor an error.")
+        content_type = shown(result.get("contentType") or "", 80)
+        return MediaResult(recording, content_type, self._signed(url) if url else None, error)
 
     def _signed(self, url: str) -> PresignedUrl:
         self._client.note_url(url)
@@ -147,9 +151,10 @@ class MediaBatches:
     @cached_property
     def _lifetime(self) -> timedelta:
         """How long a URL lives that does not say so itself."""
-        settings = self._client.request("GET", "/api/v2/recording/settings") or {}
-        minutes = settings.get("recordingBatchDownloadUrlTtl") or _SHORTEST
-        return timedelta(minutes=min(max(minutes, _SHORTEST), _LONGEST))
+        settings = members(self._client.request("GET", "/api/v2/recording/settings"))
+        minutes = settings.get("recordingBatchDownloadUrlTtl")
+        known = minutes if isinstance(minutes, (int, float)) else _SHORTEST
+        return timedelta(minutes=min(max(known, _SHORTEST), _LONGEST))
 
 
 def _is_complete(answer: dict[str, Any]) -> bool:

@@ -9,13 +9,21 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, urlencode
 
 import msgspec
 
 from airflow_provider_genesys.cloud.exports.results import Walk
 from airflow_provider_genesys.cloud.http.paths import path_step
-from airflow_provider_genesys.exceptions import ConfigurationError, CursorLostError, NotFoundError, RequestRefusedError
+from airflow_provider_genesys.cloud.http.shapes import members, query_of
+from airflow_provider_genesys.exceptions import (
+    CloudUnavailableError,
+    ConfigurationError,
+    CursorLostError,
+    NotFoundError,
+    RequestRefusedError,
+)
+from airflow_provider_genesys.outside import shown
 from airflow_provider_genesys.source.broken_pages import elements
 
 if TYPE_CHECKING:
@@ -68,19 +76,34 @@ def of_retention(client: CloudClient, days: int, size: int) -> Index:
     def index(_: int, cursor: str | None) -> Conversations:
         first = urlencode({"retentionThresholdDays": days, "pageSize": min(size, LARGEST_PAGE)})
         try:
-            answer: dict[str, Any] = client.request("GET", RETENTION, params=dict(parse_qsl(cursor or first)))
+            answer = client.request("GET", RETENTION, params=dict(parse_qsl(cursor or first)))
         except (NotFoundError, RequestRefusedError) as error:
             if cursor is None:
                 raise
             raise CursorLostError(f"A cursor of {RETENTION} is not valid any more: {error}") from error
         recordings: dict[str, list[str]] = {}
-        for one in answer.get("entities") or []:
-            recordings.setdefault(str(one["conversationId"]), []).append(str(one["recordingId"]))
-        following = urlsplit(str(answer.get("nextUri") or "")).query or None
+        for one in map(members, _entities(answer)):
+            # Without an id it is rejected later, as one that Genesys does not know.
+            recordings.setdefault(_id(one, "conversationId"), []).append(_id(one, "recordingId"))
+        following = query_of(answer.get("nextUri"))
         walk.check(RETENTION, empty=not recordings, more=following is not None)
         return Conversations(list(recordings), following, recordings)
 
     return index
+
+
+def _entities(answer: Any) -> list[Any]:
+    found = members(answer).get("entities", []) or []
+    if isinstance(answer, dict) and isinstance(found, list):
+        return found
+    raise CloudUnavailableError(
+        f"The answer from {RETENTION} is no page of recordings: {shown(answer, 80)!r}. The next try asks again.",
+        status=200,
+    )
+
+
+def _id(entity: dict[str, Any], name: str) -> str:
+    return str(entity.get(name) or "")
 
 
 def recording_metadata(client: CloudClient, conversation_id: str) -> list[dict[str, Any]] | None:

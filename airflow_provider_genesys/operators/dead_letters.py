@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from airflow.sdk import BaseOperator, Context
 
 from airflow_provider_genesys.exceptions import ConfigurationError, DeadLetterError
-from airflow_provider_genesys.hooks.clients import azure_container, client
-from airflow_provider_genesys.hooks.gcs import gcs_bucket
+from airflow_provider_genesys.hooks.clients import client, connect
+from airflow_provider_genesys.hooks.object_store import open_store
 from airflow_provider_genesys.tasks.failures import failing_fast
 from airflow_provider_genesys.tasks.rendered import required
 from airflow_provider_genesys.window import read_window
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from airflow_provider_genesys.sinks.objects.replay import ObjectReplay
     from airflow_provider_genesys.sinks.postgres.replay import PostgresReplay
     from airflow_provider_genesys.sinks.sqs.replay import SqsReplay
-    from airflow_provider_genesys.stores.base import ObjectStore
 
 
 class GenesysReplayDeadLettersOperator(BaseOperator):
@@ -155,20 +154,19 @@ class GenesysReplayDeadLettersOperator(BaseOperator):
         return account.summary()
 
     def _replay(self) -> PostgresReplay | ObjectReplay | SqsReplay:
-        places: dict[str, tuple[str | None, Callable[[], PostgresReplay | ObjectReplay | SqsReplay]]] = {
-            "table": (self.table, self._in_postgres),
-            "s3_bucket": (self.s3_bucket, self._in_s3),
-            "container_name": (self.container_name, self._in_azure_blob),
-            "gcs_bucket": (self.gcs_bucket, self._in_gcs),
-            "queue_url": (self.queue_url, self._in_sqs),
+        places: dict[str, Callable[[], PostgresReplay | ObjectReplay | SqsReplay]] = {
+            "table": self._in_postgres,
+            "s3_bucket": lambda: self._in_objects("s3", "s3_bucket", "s3_prefix", self.aws_conn_id),
+            "container_name": lambda: self._in_objects("az", "container_name", "blob_prefix", self.wasb_conn_id),
+            "gcs_bucket": lambda: self._in_objects("gs", "gcs_bucket", "gcs_prefix", self.gcp_conn_id),
+            "queue_url": self._in_sqs,
         }
-        given = [make for place, make in places.values() if place]
+        given = [replay for name, replay in places.items() if getattr(self, name)]
         if len(given) != 1:
             raise ConfigurationError(f"Give exactly one of {', '.join(places)}: the place of the dead letters.")
         return given[0]()
 
     def _in_postgres(self) -> PostgresReplay:
-        from airflow_provider_genesys.hooks.clients import connect
         from airflow_provider_genesys.sinks.postgres.replay import PostgresReplay
 
         return PostgresReplay(
@@ -178,27 +176,6 @@ class GenesysReplayDeadLettersOperator(BaseOperator):
             opened=self._open,
             pii_key=self._pii_key,
         )
-
-    def _in_s3(self) -> ObjectReplay:
-        from airflow_provider_genesys.stores.s3 import S3Store
-
-        bucket = required(self.s3_bucket, "s3_bucket")
-        store = S3Store(client("s3", self.aws_conn_id), bucket, extra_args=self.extra_args)
-        return self._in_objects(store, required(self.s3_prefix, "s3_prefix"))
-
-    def _in_azure_blob(self) -> ObjectReplay:
-        from airflow_provider_genesys.stores.azure_blob import AzureStore
-
-        name = required(self.container_name, "container_name")
-        store = AzureStore(azure_container(self.wasb_conn_id, name), extra_args=self.extra_args)
-        return self._in_objects(store, required(self.blob_prefix, "blob_prefix"))
-
-    def _in_gcs(self) -> ObjectReplay:
-        from airflow_provider_genesys.stores.gcs import GCSStore
-
-        bucket = gcs_bucket(self.gcp_conn_id, required(self.gcs_bucket, "gcs_bucket"))
-        store = GCSStore(bucket, extra_args=self.extra_args)
-        return self._in_objects(store, required(self.gcs_prefix, "gcs_prefix"))
 
     def _in_sqs(self) -> SqsReplay:
         from airflow_provider_genesys.sinks.sqs.replay import SqsReplay
@@ -212,10 +189,13 @@ class GenesysReplayDeadLettersOperator(BaseOperator):
             message_group_id=self.message_group_id or None,
         )
 
-    def _in_objects(self, store: ObjectStore, prefix: str) -> ObjectReplay:
+    def _in_objects(self, scheme: str, bucket: str, prefix: str, conn_id: str | None) -> ObjectReplay:
+        """Return the replay in an object store; ``bucket`` and ``prefix`` are names of arguments."""
         from airflow_provider_genesys.sinks.objects.replay import ObjectReplay
 
-        return ObjectReplay(store, prefix, opened=self._open, pii_key=self._pii_key, fencing=self.fencing)
+        place, below = (required(getattr(self, name), name) for name in (bucket, prefix))
+        store = open_store(scheme, place, conn_id, self.extra_args)
+        return ObjectReplay(store, below, opened=self._open, pii_key=self._pii_key, fencing=self.fencing)
 
     @cached_property
     def _open(self) -> Callable[[Mapping[str, Any]], bytes]:

@@ -12,15 +12,13 @@ from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
 from airflow.sdk import Context
 
 from airflow_provider_genesys.exceptions import (
-    ConfigurationError,
     ExportGoneError,
     ExportTimeoutError,
     GenesysError,
     NotFoundError,
     SourceChangedError,
 )
-from airflow_provider_genesys.hooks.clients import azure_container, client, connect
-from airflow_provider_genesys.hooks.gcs import gcs_bucket
+from airflow_provider_genesys.hooks.clients import connect
 from airflow_provider_genesys.tasks.checkpoint_mirror import CheckpointMirror
 from airflow_provider_genesys.tasks.failures import failing_fast
 from airflow_provider_genesys.tasks.rendered import INCLUDE, mapping, required, words
@@ -30,6 +28,7 @@ from airflow_provider_genesys.transfers.genesys_to_gcs import GCSLoader
 from airflow_provider_genesys.transfers.genesys_to_postgres import PostgresLoader
 from airflow_provider_genesys.transfers.genesys_to_s3 import S3Loader
 from airflow_provider_genesys.transfers.loader import ExportLoader
+from airflow_provider_genesys.transfers.object_store import ObjectStoreLoader
 
 if TYPE_CHECKING:
     from airflow_provider_genesys.cloud.exports.base import ExportStatus
@@ -213,55 +212,37 @@ class GenesysFinishPostgresLoadsOperator(GenesysFinishLoadsOperator, PostgresLoa
         return unfinished_loads(lambda: connect(self.postgres_conn_id), schema, table)
 
 
-class GenesysFinishS3LoadsOperator(GenesysFinishLoadsOperator, S3Loader):
+class _FinishObjectLoads(GenesysFinishLoadsOperator, ObjectStoreLoader):
+    def unfinished_loads(self) -> list[LoadFacts]:
+        """Return the loads that the ledgers below the prefix have as begun."""
+        from airflow_provider_genesys.sinks.objects.ledger import unfinished_loads
+
+        store, settings = self.reading()
+        return unfinished_loads(store, settings.prefix, settings.fencing)
+
+
+class GenesysFinishS3LoadsOperator(_FinishObjectLoads, S3Loader):
     """Finish what :class:`.GenesysExportToS3Operator` has begun in earlier runs; not with ``output_format="raw"``."""
 
     template_fields: Sequence[str] = tuple(
         dict.fromkeys((*GenesysFinishLoadsOperator.template_fields, *S3Loader.template_fields))
     )
 
-    def unfinished_loads(self) -> list[LoadFacts]:
-        """Return the loads that the ledgers below the prefix have as begun."""
-        from airflow_provider_genesys.sinks.objects.ledger import unfinished_loads
-        from airflow_provider_genesys.stores.s3 import S3Store
 
-        _check_rows(self.output_format)
-        store = S3Store(client("s3", self.aws_conn_id), required(self.s3_bucket, "s3_bucket"))
-        return unfinished_loads(store, required(self.s3_prefix, "s3_prefix"), self.fencing)
-
-
-class GenesysFinishAzureBlobLoadsOperator(GenesysFinishLoadsOperator, AzureBlobLoader):
+class GenesysFinishAzureBlobLoadsOperator(_FinishObjectLoads, AzureBlobLoader):
     """Finish what :class:`.GenesysExportToAzureBlobOperator` has begun in earlier runs; not ``output_format="raw"``."""
 
     template_fields: Sequence[str] = tuple(
         dict.fromkeys((*GenesysFinishLoadsOperator.template_fields, *AzureBlobLoader.template_fields))
     )
 
-    def unfinished_loads(self) -> list[LoadFacts]:
-        """Return the loads that the ledgers below the prefix have as begun."""
-        from airflow_provider_genesys.sinks.objects.ledger import unfinished_loads
-        from airflow_provider_genesys.stores.azure_blob import AzureStore
 
-        _check_rows(self.output_format)
-        store = AzureStore(azure_container(self.wasb_conn_id, required(self.container_name, "container_name")))
-        return unfinished_loads(store, required(self.blob_prefix, "blob_prefix"), "conditional")
-
-
-class GenesysFinishGCSLoadsOperator(GenesysFinishLoadsOperator, GCSLoader):
+class GenesysFinishGCSLoadsOperator(_FinishObjectLoads, GCSLoader):
     """Finish what :class:`.GenesysExportToGCSOperator` has begun in earlier runs; not with ``output_format="raw"``."""
 
     template_fields: Sequence[str] = tuple(
         dict.fromkeys((*GenesysFinishLoadsOperator.template_fields, *GCSLoader.template_fields))
     )
-
-    def unfinished_loads(self) -> list[LoadFacts]:
-        """Return the loads that the ledgers below the prefix have as begun."""
-        from airflow_provider_genesys.sinks.objects.ledger import unfinished_loads
-        from airflow_provider_genesys.stores.gcs import GCSStore
-
-        _check_rows(self.output_format)
-        store = GCSStore(gcs_bucket(self.gcp_conn_id, required(self.gcs_bucket, "gcs_bucket")))
-        return unfinished_loads(store, required(self.gcs_prefix, "gcs_prefix"), "conditional")
 
 
 def _handle(load: LoadFacts) -> dict[str, Any]:
@@ -282,8 +263,3 @@ def _has_failed(run_id: str, context: Context) -> bool:
     found = ti.get_task_states(dag_id=dag_id, task_ids=[task_id], run_ids=[run]).get(run, {})
     states = {str(getattr(state, "value", state)) for state in found.values()}
     return states <= ENDED and bool(states & FAILED)
-
-
-def _check_rows(output_format: str) -> None:
-    if output_format == "raw":
-        raise ConfigurationError("Landings of raw archives (output_format='raw') are not finished here.")

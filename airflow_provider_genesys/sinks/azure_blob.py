@@ -6,10 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_genesys.exceptions import ConfigurationError
-from airflow_provider_genesys.sinks.objects.layout import DAY
-from airflow_provider_genesys.sinks.objects.raw_landing import RawLanding
 from airflow_provider_genesys.sinks.objects.settings import (
-    PART_SIZE,
     ObjectSettings,
     RowSettings,
     check_known,
@@ -52,23 +49,6 @@ class AzureBlobSink(ObjectSink):
         check_retries(retries)
         given = ObjectSettings(prefix, **settings)
         super().__init__(lambda: AzureStore(container(), retries=retries, extra_args=extra), given)
-
-
-def azure_landing(
-    container: Callable[[], Any],
-    prefix: str,
-    *,
-    part_size: int = PART_SIZE,
-    retries: int = 3,
-    partition_format: str = DAY,
-    extra_args: dict[str, Any] | None = None,
-) -> RawLanding:
-    """Return the landing of a raw archive; parameters as for :class:`AzureBlobSink`."""
-    extra = extra_args or {}
-    check_extra_args(extra)
-    check_blob_prefix(prefix)
-    settings = ObjectSettings(prefix, part_size=part_size, dead_letter_raw="drop", partition_format=partition_format)
-    return RawLanding(lambda: AzureStore(container(), retries=retries, extra_args=extra), settings)
 
 
 def check_blob_prefix(prefix: str) -> None:

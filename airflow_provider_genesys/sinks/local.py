@@ -12,7 +12,6 @@ from pathlib import Path
 from airflow_provider_genesys.sinks.dead_letters import DeadLetterRaw
 from airflow_provider_genesys.sinks.objects.layout import DAY
 from airflow_provider_genesys.sinks.objects.parts import OutputFormat
-from airflow_provider_genesys.sinks.objects.raw_landing import RawLanding
 from airflow_provider_genesys.sinks.objects.settings import PART_SIZE, ObjectSettings
 from airflow_provider_genesys.sinks.objects.sink import ObjectSink
 from airflow_provider_genesys.stores.folder import OWNER_ONLY, FolderStore
@@ -49,9 +48,3 @@ class LocalSink(ObjectSink):
             "", output_format, part_size, "conditional", dead_letter_raw, encrypt, child_files, partition_format
         )
         super().__init__(lambda: FolderStore(Path(folder), mode=file_mode), settings)
-
-
-def local_landing(folder: str | Path, *, part_size: int = PART_SIZE, file_mode: int = OWNER_ONLY) -> RawLanding:
-    """Return the landing of a raw archive; parameters as for :class:`LocalSink`."""
-    settings = ObjectSettings("", part_size=part_size, dead_letter_raw="drop")
-    return RawLanding(lambda: FolderStore(Path(folder), mode=file_mode), settings)

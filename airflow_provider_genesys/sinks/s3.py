@@ -6,10 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_genesys.exceptions import ConfigurationError
-from airflow_provider_genesys.sinks.objects.layout import DAY
-from airflow_provider_genesys.sinks.objects.raw_landing import RawLanding
 from airflow_provider_genesys.sinks.objects.settings import (
-    PART_SIZE,
     Fencing,
     ObjectSettings,
     RowSettings,
@@ -74,26 +71,6 @@ class S3Sink(ObjectSink):
         check_retries(retries)
         given = ObjectSettings(prefix, fencing=fencing, **settings)
         super().__init__(lambda: S3Store(client(), bucket, retries=retries, extra_args=extra), given)
-
-
-def s3_landing(
-    client: Callable[[], Any],
-    bucket: str,
-    prefix: str,
-    *,
-    part_size: int = PART_SIZE,
-    retries: int = 3,
-    fencing: Fencing = "conditional",
-    partition_format: str = DAY,
-    extra_args: dict[str, Any] | None = None,
-) -> RawLanding:
-    """Return the landing of a raw archive; parameters as for :class:`S3Sink`."""
-    extra = extra_args or {}
-    check_extra_args(extra)
-    settings = ObjectSettings(
-        prefix, part_size=part_size, fencing=fencing, dead_letter_raw="drop", partition_format=partition_format
-    )
-    return RawLanding(lambda: S3Store(client(), bucket, retries=retries, extra_args=extra), settings)
 
 
 def check_extra_args(extra: dict[str, Any]) -> None:

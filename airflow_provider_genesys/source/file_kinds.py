@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from codecs import utf_8_decode
 from itertools import chain
 
 TELLING = 512
@@ -30,8 +32,9 @@ _KINDS = {
     b"Rar!\x1a\x07": "a RAR file",
     b"MSCF": "a cabinet file",
     b"!<arch>\n": "an ar archive",
-    b"070701": "a cpio archive",
-    b"070707": "a cpio archive",
+    b"!<thin>\n": "an ar archive",
+    b"07070": "a cpio archive",
+    b"xar!": "an xar archive",
     b"PAR1": "a Parquet file",
     b"PARE": "an encrypted Parquet file",
     b"Obj\x01": "an Avro file",
@@ -52,16 +55,20 @@ _KINDS = {
     b"GIF8": "a GIF image",
     b"RIFF": "a WAV or another RIFF file",
     b"OggS": "an Ogg file",
+    b"#!AMR": "an AMR file",
     b"ID3": "an MP3 file",
     b"\xff\xfb": "an MP3 file",
     b"\xff\xf3": "an MP3 file",
     b"fLaC": "a FLAC file",
     b"\x1aE\xdf\xa3": "a WebM or Matroska file",
     b"\x7fELF": "a program",
+    b"HTTP/1.": "an HTTP response with its head",
+    b"\x1e{": "a JSON text sequence (RFC 7464)",
 }
 _CHECKSUM = slice(148, 156)  # in a block that begins a member of a tar file
-_TEXT = frozenset(b"\t\n\r\f\v")
+_CONTROL = re.compile(rb"[\0-\x08\x0e-\x1f]")
 _ENOUGH, _LOOKED_AT = 4, 32  # this many control characters in this many first bytes: the file is not text
+_BEFORE_JSON = re.compile(rb"[^{\[]*")
 
 
 def kind_of(head: bytes) -> str | None:
@@ -73,8 +80,22 @@ def kind_of(head: bytes) -> str | None:
 
 
 def is_binary(head: bytes) -> bool:
-    """Whether a file that begins with ``head`` is not text, in any encoding that contains ASCII."""
-    return sum(byte < ord(" ") and byte not in _TEXT for byte in head[:_LOOKED_AT]) >= _ENOUGH
+    """Whether a file that begins with ``head`` is not text in UTF-8.
+
+    What comes before the first bracket is no record, so there one wrong byte is enough.
+    """
+    if len(_CONTROL.findall(head[:_LOOKED_AT])) >= _ENOUGH:
+        return True
+    before = _BEFORE_JSON.match(head[:TELLING])[0]  # type: ignore[index]  # it matches the empty text, too
+    return bool(_CONTROL.search(before)) or not _is_utf8(before, ended=len(before) < len(head))
+
+
+def _is_utf8(text: bytes, *, ended: bool) -> bool:
+    try:
+        utf_8_decode(text, "strict", ended)
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _is_tar(head: bytes) -> bool:

@@ -32,7 +32,8 @@ _DIGEST_DIGITS = 32
 class _Trail:
     """The cursors and pages seen in one job, to notice pages that repeat."""
 
-    cursors: set[str | None] = field(default_factory=set)
+    cursors: set[str] = field(default_factory=set)
+    """Digests: a cursor may be long, and there may be many."""
     pages: set[str] = field(default_factory=set)
 
 
@@ -113,11 +114,11 @@ class Pages:
 
     def _check_trail(self, place: PagePlace, page: Page) -> None:
         trail, met = self._trail, _digest(page.ids)
-        if page.cursor is not None and (page.cursor == place.cursor or page.cursor in trail.cursors):
+        if page.cursor is not None and (page.cursor == place.cursor or _digest([page.cursor]) in trail.cursors):
             raise self._in_circles(place, "leads back to a page that was already read")
         if page.ids and met in trail.pages:
             raise self._in_circles(place, "holds the same records as a page before it")
-        trail.cursors.add(place.cursor)
+        trail.cursors.add(_digest([place.cursor or ""]))
         trail.pages.add(met)
 
     def _after(self, page: Page) -> PagePlace:

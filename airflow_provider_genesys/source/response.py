@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
-from email.utils import parsedate_to_datetime
 
 import httpx
 
@@ -16,7 +15,7 @@ from airflow_provider_genesys.cloud.http.deadlines import within
 from airflow_provider_genesys.cloud.http.pacing import retry_after
 from airflow_provider_genesys.exceptions import ConfigurationError, SourceChangedError, SourceError, SourceRefusedError
 from airflow_provider_genesys.outside import shown
-from airflow_provider_genesys.times import in_utc, now
+from airflow_provider_genesys.times import http_date, now
 
 ENOUGH = 64 * 1024
 """A transfer that brings this many bytes counts as progress."""
@@ -149,11 +148,8 @@ def _url_refusal(response: httpx.Response, text: str, answer: str, where: str) -
 
 def _clock(response: httpx.Response) -> str:
     """Return a sentence about this machine's clock if it differs from the store's; else the empty text."""
-    try:
-        theirs = parsedate_to_datetime(response.headers.get("Date", ""))
-    except (ValueError, TypeError, IndexError, OverflowError):
-        return ""
-    off = now() - in_utc(theirs)
+    theirs = http_date(response.headers.get("Date", ""))
+    off = now() - theirs if theirs else timedelta()
     if abs(off) < _CLOCK_OFF:
         return ""
     way = "ahead of" if off > timedelta() else "behind"

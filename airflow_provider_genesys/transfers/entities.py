@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow.sdk import Context
 
 from airflow_provider_genesys.exceptions import ConfigurationError, SourceChangedError
-from airflow_provider_genesys.hooks.object_store import open_folder
 from airflow_provider_genesys.tasks.arguments import is_rendered_later
 from airflow_provider_genesys.tasks.checkpoint_mirror import CheckpointMirror
 from airflow_provider_genesys.tasks.rendered import required
@@ -125,7 +124,7 @@ class GenesysEntitiesToObjectStoreOperator(GenesysEntitiesOperator, ObjectStoreL
         from airflow_provider_genesys.sinks.objects.manifest import point_to
 
         summary = super().load_export(context, mirror, handle, restart=restart)
-        store, _ = open_folder(summary["location"], getattr(self, self.conn_argument))
+        store, _ = self.reading()
         if not point_to(store, self.prefix(), summary, datetime.fromisoformat(summary["submitted_at"])):
             self.log.warning("A newer snapshot is already complete: %s keeps pointing to that one.", self.prefix())
         return summary

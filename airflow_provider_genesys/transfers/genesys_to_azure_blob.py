@@ -13,7 +13,6 @@ from airflow_provider_genesys.transfers.object_store import GenesysExportToObjec
 
 if TYPE_CHECKING:
     from airflow_provider_genesys.pipeline.sink import Sink
-    from airflow_provider_genesys.sinks.objects.raw_landing import RawLanding
 
 
 class AzureBlobLoader(ObjectStoreLoader):
@@ -26,7 +25,6 @@ class AzureBlobLoader(ObjectStoreLoader):
         "wasb_conn_id",
     )
     prefix_argument = "blob_prefix"
-    conn_argument = "wasb_conn_id"
 
     def __init__(
         self,
@@ -84,15 +82,3 @@ class GenesysExportToAzureBlobOperator(AzureBlobLoader, GenesysExportToObjectSto
     """
 
     template_fields: Sequence[str] = ("handle", *AzureBlobLoader.template_fields)
-
-    def make_landing(self) -> RawLanding:
-        """Return the landing of a raw archive, not opened."""
-        from airflow_provider_genesys.sinks.azure_blob import azure_landing
-
-        return azure_landing(
-            self._container,
-            required(self.blob_prefix, "blob_prefix"),
-            part_size=self.part_size,
-            partition_format=self.partition_format,
-            extra_args=self.extra_args or {},
-        )

@@ -12,7 +12,6 @@ from airflow_provider_genesys.transfers.object_store import GenesysExportToObjec
 
 if TYPE_CHECKING:
     from airflow_provider_genesys.pipeline.sink import Sink
-    from airflow_provider_genesys.sinks.objects.raw_landing import RawLanding
 
 
 class GCSLoader(ObjectStoreLoader):
@@ -25,7 +24,6 @@ class GCSLoader(ObjectStoreLoader):
         "gcp_conn_id",
     )
     prefix_argument = "gcs_prefix"
-    conn_argument = "gcp_conn_id"
 
     def __init__(
         self,
@@ -48,10 +46,12 @@ class GCSLoader(ObjectStoreLoader):
         """Return the sink, not opened."""
         from airflow_provider_genesys.sinks.gcs import GCSSink
 
-        return GCSSink(self._bucket, self.prefix(), **self.row_settings())
-
-    def _bucket(self) -> Any:
-        return gcs_bucket(self.gcp_conn_id, required(self.gcs_bucket, "gcs_bucket"))
+        return GCSSink(
+            lambda: gcs_bucket(self.gcp_conn_id, required(self.gcs_bucket, "gcs_bucket")),
+            self.prefix(),
+            cipher=lambda: self.hook.cipher("upload session"),
+            **self.row_settings(),
+        )
 
 
 class GenesysExportToGCSOperator(GCSLoader, GenesysExportToObjectStoreOperator):
@@ -80,16 +80,3 @@ class GenesysExportToGCSOperator(GCSLoader, GenesysExportToObjectStoreOperator):
     """
 
     template_fields: Sequence[str] = ("handle", *GCSLoader.template_fields)
-
-    def make_landing(self) -> RawLanding:
-        """Return the landing of a raw archive, not opened."""
-        from airflow_provider_genesys.sinks.gcs import gcs_landing
-
-        return gcs_landing(
-            self._bucket,
-            required(self.gcs_prefix, "gcs_prefix"),
-            cipher=lambda: self.hook.cipher("upload session"),
-            part_size=self.part_size,
-            partition_format=self.partition_format,
-            extra_args=self.extra_args or {},
-        )

@@ -16,7 +16,6 @@ from airflow_provider_genesys.transfers.object_store import GenesysExportToObjec
 
 if TYPE_CHECKING:
     from airflow_provider_genesys.pipeline.sink import Sink
-    from airflow_provider_genesys.sinks.objects.raw_landing import RawLanding
 
 
 class S3Loader(ObjectStoreLoader):
@@ -29,7 +28,6 @@ class S3Loader(ObjectStoreLoader):
         "aws_conn_id",
     )
     prefix_argument = "s3_prefix"
-    conn_argument = "aws_conn_id"
     operator_extra_links: Collection[BaseOperatorLink] = (
         *ObjectStoreLoader.operator_extra_links,
         GenesysS3PrefixLink(),
@@ -93,17 +91,3 @@ class GenesysExportToS3Operator(S3Loader, GenesysExportToObjectStoreOperator):
     """
 
     template_fields: Sequence[str] = ("handle", *S3Loader.template_fields)
-
-    def make_landing(self) -> RawLanding:
-        """Return the landing of a raw archive, not opened."""
-        from airflow_provider_genesys.sinks.s3 import s3_landing
-
-        return s3_landing(
-            lambda: client("s3", self.aws_conn_id),
-            required(self.s3_bucket, "s3_bucket"),
-            required(self.s3_prefix, "s3_prefix"),
-            part_size=self.part_size,
-            fencing=self.fencing,
-            partition_format=self.partition_format,
-            extra_args=self.extra_args or {},
-        )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
@@ -25,8 +24,9 @@ if TYPE_CHECKING:
     from airflow_provider_genesys.contracts.contract import Contract
     from airflow_provider_genesys.pipeline.certificate import Certificate
     from airflow_provider_genesys.pipeline.load import Load
-    from airflow_provider_genesys.sinks.objects.raw_landing import RawLanding
+    from airflow_provider_genesys.sinks.objects.settings import ObjectSettings
     from airflow_provider_genesys.sinks.objects.sink import ObjectSink
+    from airflow_provider_genesys.stores.base import ObjectStore
 
 OutputFormat = Literal["ndjson.gz", "ndjson", "parquet", "raw"]
 _OF_THE_HANDLE = ("export_id", "kind", "state", "window_start", "window_end", "submitted_at", "records", "size", "etag")
@@ -43,8 +43,6 @@ class ObjectStoreLoader(ExportLoader):
     }
     prefix_argument: ClassVar[str]
     """Name of the argument that every key begins with."""
-    conn_argument: ClassVar[str]
-    """Name of the argument with the connection to the store."""
 
     def __init__(
         self,
@@ -82,6 +80,10 @@ class ObjectStoreLoader(ExportLoader):
             "extra_args": self.extra_args or {},
         }
 
+    def reading(self) -> tuple[ObjectStore, ObjectSettings]:
+        """Return the store, and the settings that name the objects in it."""
+        return cast("ObjectSink", self.make_sink()).reading()
+
     def letters_at(self, certificate: Certificate) -> str:
         """Return the URL of their folder."""
         return letters_of(certificate.location, self.prefix())
@@ -94,13 +96,20 @@ class ObjectStoreLoader(ExportLoader):
 class GenesysExportToObjectStoreOperator(GenesysExportTransferOperator, ObjectStoreLoader):
     """Load an export into an object store, or with ``output_format="raw"`` land its archive unchanged."""
 
-    @abstractmethod
-    def make_landing(self) -> RawLanding:
-        """Return the landing of a raw archive, not opened."""
+    def row_settings(self) -> dict[str, Any]:
+        """Return the arguments of the sink; for a raw archive, those that its landing uses."""
+        if self.output_format != "raw":
+            return super().row_settings()
+        return {
+            "part_size": self.part_size,
+            "partition_format": self.partition_format,
+            "dead_letter_raw": "drop",
+            "extra_args": self.extra_args or {},
+        }
 
     def sink_view(self, contract: Contract) -> SinkView | None:
         """Return the view of the prefix for its reconciliation."""
-        store, settings = cast("ObjectSink", self.make_sink()).reading()
+        store, settings = self.reading()
         return view_of_folder(store, settings.prefix, settings.partition_format, contract)
 
     def read_by(self, contract: Contract) -> str:
@@ -121,7 +130,7 @@ class GenesysExportToObjectStoreOperator(GenesysExportTransferOperator, ObjectSt
             load,
             {name: handle.get(name) for name in _OF_THE_HANDLE},
             lambda start: open_archive(self.hook, handle, start.source, self.landed),
-            self.make_landing(),
+            cast("ObjectSink", self.make_sink()).landing(),
             options,
             mirror.committed,
         )

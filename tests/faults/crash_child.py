@@ -11,6 +11,7 @@ from __future__ import annotations
 import gc
 import json
 import os
+import random
 import select
 import signal
 import sys
@@ -43,14 +44,14 @@ from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
 from airflow_provider_genesys.pipeline.land import land
 from airflow_provider_genesys.pipeline.load import Load
 from airflow_provider_genesys.pipeline.sink import Sink
-from airflow_provider_genesys.sinks.azure_blob import AzureBlobSink, azure_landing
-from airflow_provider_genesys.sinks.gcs import GCSSink, gcs_landing
-from airflow_provider_genesys.sinks.local import LocalSink, local_landing
+from airflow_provider_genesys.sinks.azure_blob import AzureBlobSink
+from airflow_provider_genesys.sinks.gcs import GCSSink
+from airflow_provider_genesys.sinks.local import LocalSink
 from airflow_provider_genesys.sinks.objects.publish import Publisher
 from airflow_provider_genesys.sinks.objects.raw_landing import RawLanding
 from airflow_provider_genesys.sinks.postgres.sink import PostgresSink
 from airflow_provider_genesys.sinks.postgres.straight import Straight
-from airflow_provider_genesys.sinks.s3 import S3Sink, s3_landing
+from airflow_provider_genesys.sinks.s3 import S3Sink
 from airflow_provider_genesys.sinks.sqs.settings import SqsSettings
 from airflow_provider_genesys.sinks.sqs.sink import SqsSink
 from airflow_provider_genesys.source import document
@@ -72,6 +73,8 @@ from tests.sinks.queues import sqs_client
 DAY = datetime(2026, 11, 22, tzinfo=timezone.utc), datetime(2026, 11, 23, tzinfo=timezone.utc)
 LONGEST = 60.0
 """Seconds after which a child that hangs is ended, so that none is left behind."""
+MOST_AT_A_TIME = 0.02
+"""Seconds that a child runs between two stops, at most."""
 
 
 def main() -> None:
@@ -96,6 +99,8 @@ def forked(job: dict[str, Any]) -> dict[str, Any]:
         os.close(answer)
         work(job, child_end)
     os.close(child_end)
+    if "waits" in job:
+        stop_and_continue(child, answer, random.Random(job["waits"]))  # noqa: S311 - the same each time
     # It is readable when the child has answered or died.
     if not select.select([answer], [], [], job.get("seconds", LONGEST))[0]:
         os.kill(child, signal.SIGKILL)
@@ -103,6 +108,16 @@ def forked(job: dict[str, Any]) -> dict[str, Any]:
         text = pipe.read()
     _, status = os.waitpid(child, 0)
     return {"signal": os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0, **(json.loads(text) if text else {})}
+
+
+def stop_and_continue(child: int, answer: int, chance: random.Random) -> None:
+    """Stop the child at random moments, each time as long as it ran before, until it has answered."""
+    runs = chance.uniform(0, MOST_AT_A_TIME)
+    while not select.select([answer], [], [], runs)[0]:
+        os.kill(child, signal.SIGSTOP)
+        time.sleep(runs)
+        os.kill(child, signal.SIGCONT)
+        runs = chance.uniform(0, MOST_AT_A_TIME)
 
 
 def work(job: dict[str, Any], answer: int) -> None:
@@ -122,8 +137,12 @@ seen: list[str] = []
 def listener(job: dict[str, Any]) -> Callable[[str], None]:
     """Return what kills this process at the job's step."""
 
+    chance = random.Random(job.get("waits"))  # noqa: S311 - the same each time
+
     def hear(step: str) -> None:
         seen.append(step)
+        if "waits" in job:
+            time.sleep(chance.choice((0, 0, 0, 0.001, 0.003)))
         if step == job.get("step") and seen.count(step) == job["nth"]:
             WAYS[job.get("way", "SIGKILL")]()
 
@@ -148,9 +167,10 @@ WAYS: dict[str, Callable[[], None]] = {"SIGKILL": die, "SIGTERM": terminate, "Me
 
 
 class DyingDownload(Download):
-    """Dies, in the thread that reads ahead, when so many bytes have come."""
+    """Dies, in the thread that reads ahead, when so many bytes have come; or lets its bytes wait."""
 
     dies_after: int | None = None
+    waits: random.Random | None = None
 
     def read(self, start: int) -> Iterator[bytes]:
         received = 0
@@ -158,7 +178,17 @@ class DyingDownload(Download):
             received += len(chunk)
             if self.dies_after is not None and received > self.dies_after:
                 die()
-            yield chunk
+            yield from in_drops(chunk, self.waits) if self.waits else [chunk]
+
+
+def in_drops(chunk: bytes, chance: random.Random) -> Iterator[bytes]:
+    """Yield ``chunk`` in pieces of random sizes, with pauses between some."""
+    begin = 0
+    while begin < len(chunk):
+        end = begin + chance.randint(1, 8_000)
+        yield chunk[begin:end]
+        begin = end
+        time.sleep(chance.choice((0, 0, 0.002)))
 
 
 def load(job: dict[str, Any]) -> Any:
@@ -167,6 +197,7 @@ def load(job: dict[str, Any]) -> Any:
     # So that bytes come as fast as they are written, and a kill at any of them finds the sink at work.
     document.Handover = partial(Handover, limit=64 * 1024, piece=32 * 1024)
     DyingDownload.dies_after = job.get("bytes")
+    DyingDownload.waits = random.Random(job["waits"]) if "waits" in job else None  # noqa: S311 - the same each time
     tempfile.tempdir = job.get("temporary")
     # Each attempt would begin with a time of its own; only the first that commits may leave it in the rows.
     run.beginning_of = lambda _, load, processed_at: Checkpoint(
@@ -189,7 +220,7 @@ def load(job: dict[str, Any]) -> Any:
                 DownloadSettings(timeout=10, verify=False),
             )
 
-        options = run.Options(batch_size=job["batch_size"], flush_interval=10)
+        options = run.Options(batch_size=job["batch_size"], flush_interval=0.001 if "waits" in job else 10)
         contract = replace(resolve(None, kind=kind), records_path=job.get("records_path"))
         whole = Load("load", job["export_id"], kind, *DAY, DAY[1], contract, "test")
         if job["place"].get("raw"):
@@ -274,22 +305,25 @@ def gcs(place: dict[str, Any]) -> Sink:
 
 def landed_in_gcs(place: dict[str, Any]) -> RawLanding:
     bucket = gcs_client(place["gcs_url"]).bucket(place["bucket"])
-    return gcs_landing(lambda: bucket, place["prefix"], cipher=lambda: CIPHER, part_size=place["part_size"])
+    settings = {"part_size": place["part_size"], "dead_letter_raw": "drop", "cipher": lambda: CIPHER}
+    return GCSSink(lambda: bucket, place["prefix"], **settings).landing()
 
 
 def landed_in_s3(place: dict[str, Any]) -> RawLanding:
     client = partial(client_for, place["endpoint_url"])
-    return s3_landing(client, place["bucket"], place["prefix"], part_size=place["part_size"])
+    sink = S3Sink(client, place["bucket"], place["prefix"], part_size=place["part_size"], dead_letter_raw="drop")
+    return sink.landing()
 
 
 def landed_in_azure(place: dict[str, Any]) -> RawLanding:
     account = BlobServiceClient.from_connection_string(connection_string(place["account_url"]))
     container = partial(account.get_container_client, place["container"])
-    return azure_landing(container, place["prefix"], part_size=place["part_size"])
+    sink = AzureBlobSink(container, place["prefix"], part_size=place["part_size"], dead_letter_raw="drop")
+    return sink.landing()
 
 
 def landed_in_a_folder(place: dict[str, Any]) -> RawLanding:
-    return local_landing(place["folder"], part_size=place["part_size"])
+    return LocalSink(place["folder"], part_size=place["part_size"], dead_letter_raw="drop").landing()
 
 
 def sqs(place: dict[str, Any]) -> Sink:

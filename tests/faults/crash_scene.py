@@ -235,9 +235,13 @@ class Scene:
 
     def killed_and_taken_up(self, sink: str, *kills: dict[str, Any]) -> list[dict[str, Any]]:
         """Load with these kills, one for each attempt, then without; compare what is there; return all answers."""
+        return self.loaded(sink, *kills, {})
+
+    def loaded(self, sink: str, *attempts: dict[str, Any]) -> list[dict[str, Any]]:
+        """Make these attempts at one load; compare what is there; return all answers."""
         place, read = self.places.new(sink, **self.settings)
-        attempts = zip([*kills, {}], PROCESSED_AT, strict=False)
-        answers = [self._attempt(sink, place, processed_at, **kill) for kill, processed_at in attempts]
+        times = zip(attempts, PROCESSED_AT, strict=False)
+        answers = [self._attempt(sink, place, processed_at, **how) for how, processed_at in times]
         assert "counts" in answers[-1], answers[-1]
         found = read()
         certificate, contents = self.perfect_run(sink, found["processed_at"])

@@ -200,6 +200,12 @@ KINDS: dict[str, Callable[[], bytes]] = {
     "compress": lambda: b"\x1f\x9d\x90" + whole("lines"),
     "media": lambda: b"OggS\0\x02" + whole("lines"),
     "encrypted": lambda: b"Salted__" + whole("lines"),
+    "ar": lambda: b"!<thin>\n" + whole("lines"),
+    "xar": lambda: b"xar!\x00\x1c\x00\x01" + whole("lines"),
+    "cpio": lambda: b"070702" + b"0" * 104 + b"export\0" + whole("lines"),
+    "http": lambda: b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n" + whole("lines"),
+    "json-sequence": lambda: whole("lines").replace(b'{"rec', b'\x1e{"rec'),
+    "ebcdic": lambda: whole("lines").decode().encode("cp500"),
     "binary": lambda: b"\x82\x01\x02\xa3\x05\x06\x07\x08" + whole("lines"),
 }
 

@@ -7,6 +7,7 @@ in it at least once: the ids of its messages, and what each of them says.
 
 from __future__ import annotations
 
+import gzip
 import random
 import signal
 from functools import cache
@@ -17,13 +18,15 @@ import pytest
 from airflow_provider_genesys import failpoints
 from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
 from tests.faults.crash_child import DAY
-from tests.faults.crash_scene import PROCESSED_AT, Loader, Places, Scene, make_source
+from tests.faults.crash_scene import PROCESSED_AT, Contents, Loader, Places, Scene, difference, make_source
 from tests.faults.kills import LARGE, OF_ICEBERG, OF_OBJECTS, SINKS, STEPS, taken_up
 
 PAGED = ("postgres", "local")
 """For which pages are killed at every step: a table takes pieces of pages, an object store whole ones."""
 SEEDS = {"sqs": 1}
 """How many random kills a sink meets without --long; others meet 4. A queue takes long to be read."""
+WAITING = 2
+"""How many loads wait at random moments without --long."""
 OF_PAGES = {
     "postgres-atomic": (failpoints.COMMITTED, failpoints.PUBLISHED),
     "s3": (failpoints.PART_UPLOADED, failpoints.LEDGER_WRITTEN, failpoints.MANIFEST_WRITTEN),
@@ -136,6 +139,18 @@ def test_killed_anywhere_in_pages(pages: Scene, sink: str, seed: int) -> None:
     pages.killed_and_taken_up(sink, *({"seconds": chance.random() * took} for _ in range(chance.randint(1, 2))))
 
 
+@pytest.mark.outcome("processes", "a load is stopped and continued, and its bytes come in drops", "recovers")
+@pytest.mark.parametrize(
+    "seed", [pytest.param(seed, marks=[pytest.mark.long] if seed >= WAITING else []) for seed in range(200)]
+)
+@pytest.mark.parametrize("name", ["pages", "whole_day", "parquet"])
+def test_equal_loads_leave_equal_bytes_however_long_anything_takes(
+    request: pytest.FixtureRequest, name: str, seed: int
+) -> None:
+    scene: Scene = request.getfixturevalue(name)
+    scene.loaded("local", {"waits": seed})
+
+
 @pytest.mark.outcome("processes", "SIGKILL at every named step of the pipeline, each sink", "recovers")
 @pytest.mark.parametrize(("sink", "step", "nth"), LARGE)
 def test_killed_within_a_large_part(large_parts: Scene, sink: str, step: str, nth: int) -> None:
@@ -165,6 +180,18 @@ def test_ended_with_its_leave_taken(scene: Scene, sink: str, way: str, step: str
 def test_loads_need_no_temporary_files(scene: Scene, sink: str) -> None:
     loaded, _ = scene.killed_and_taken_up(sink, {"temporary": "/no/such/folder"})
     assert "counts" in loaded, loaded
+
+
+def test_a_difference_is_named_by_its_object_and_its_first_row() -> None:
+    def held(*rows: str, level: int = 9) -> Contents:
+        lines = "".join(f'{{"id": "{row}"}}\n' for row in rows)
+        return {"parts": {"a.ndjson.gz": gzip.compress(lines.encode(), level, mtime=0)}, "rows": len(rows)}
+
+    assert difference(held("x", "y", "z"), held("x", "w", "z")) == (
+        "parts, a.ndjson.gz: row 1: {'id': 'y'} in place of {'id': 'w'}"
+    )
+    assert difference(held("x", level=1), held("x")) == "parts, a.ndjson.gz: equal rows in other bytes"
+    assert difference({"parts": {}}, held()) == "parts: not on both sides: ['a.ndjson.gz']"
 
 
 def test_every_step_is_killed_at() -> None:

@@ -108,3 +108,12 @@ def test_killed_anywhere(scenes: Callable[[str], Scene], name: str, sink: str, s
     chance = random.Random(f"{name}{sink}{seed}")  # noqa: S311 - the same each time
     kills: list[dict[str, Any]] = [{"bytes": chance.random() * scene.source.size}, {"seconds": chance.random() * took}]
     scene.killed_and_taken_up(sink, *kills)
+
+
+@pytest.mark.outcome("processes", "a load is stopped and continued, and its bytes come in drops", "recovers")
+@pytest.mark.parametrize("seed", [pytest.param(seed, marks=[pytest.mark.long] if seed else []) for seed in range(50)])
+@pytest.mark.parametrize("name", FORMATS)
+def test_equal_loads_leave_equal_bytes_however_long_anything_takes(
+    scenes: Callable[[str], Scene], name: str, seed: int
+) -> None:
+    scenes(name).loaded("local", {"waits": seed})

@@ -90,6 +90,26 @@ def test_what_is_of_no_such_kind_is_refused(kind: ColumnType, text: bytes) -> No
     refused(kind, text)
 
 
+@pytest.mark.parametrize("kind", ["integer", "number", "decimal"])
+@pytest.mark.parametrize("text", ["1_000", "1__0", "\u0661\u0662", "\uff11", "0x10", "1e1_0"])
+def test_a_text_that_only_python_takes_for_a_number_is_refused(kind: ColumnType, text: str) -> None:
+    refused(kind, as_json(text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "0f8fad5b-d9cb-469f-a165-7086772895_e",
+        "+f8fad5b-d9cb-469f-a165-70867728950e",
+        " f8fad5b-d9cb-469f-a165-70867728950e",
+        "0f8fad5b-d9cb-469f-a165-7086772895\u0660e",
+        "0f8fad5bd-9cb-469f-a165-70867728950e",
+    ],
+)
+def test_a_text_that_only_python_takes_for_a_uuid_is_refused(text: str) -> None:
+    refused("uuid", as_json(text))
+
+
 @pytest.mark.parametrize(
     ("text", "value"), [(b"true", True), (b"false", False), (b'"true"', True), (b'"false"', False)]
 )

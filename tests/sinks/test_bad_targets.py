@@ -12,10 +12,10 @@ import pytest
 from airflow_provider_genesys.exceptions import ConfigurationError, SinkRefusedError
 from airflow_provider_genesys.pipeline.land import land
 from airflow_provider_genesys.pipeline.run import Options
-from airflow_provider_genesys.sinks.azure_blob import AzureBlobSink, azure_landing
-from airflow_provider_genesys.sinks.gcs import GCSSink, gcs_landing
-from airflow_provider_genesys.sinks.local import LocalSink, local_landing
-from airflow_provider_genesys.sinks.s3 import S3Sink, s3_landing
+from airflow_provider_genesys.sinks.azure_blob import AzureBlobSink
+from airflow_provider_genesys.sinks.gcs import GCSSink
+from airflow_provider_genesys.sinks.local import LocalSink
+from airflow_provider_genesys.sinks.s3 import S3Sink
 from airflow_provider_genesys.stores.azure_blob import AzureStore
 from airflow_provider_genesys.stores.base import ObjectStore
 from airflow_provider_genesys.stores.folder import FolderStore
@@ -49,26 +49,26 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
         folder = tmp_path / "raw"
         folder.mkdir()
         sink = LocalSink(folder, dead_letter_raw="keep")
-        return FolderStore(tmp_path), lambda _: sink, lambda _: local_landing(folder)
+        return FolderStore(tmp_path), lambda _: sink, lambda _: sink.landing()
     if request.param == "s3":
         client, bucket = request.getfixturevalue("client"), request.getfixturevalue("bucket")
         return (
             S3Store(client, bucket),
             lambda prefix: S3Sink(lambda: client, bucket, prefix, dead_letter_raw="keep"),
-            lambda prefix: s3_landing(lambda: client, bucket, prefix),
+            lambda prefix: S3Sink(lambda: client, bucket, prefix, dead_letter_raw="keep").landing(),
         )
     if request.param == "gcs":
         gcs_bucket = request.getfixturevalue("gcs_bucket")
         return (
             GCSStore(gcs_bucket),
             lambda prefix: GCSSink(lambda: gcs_bucket, prefix, dead_letter_raw="keep"),
-            lambda prefix: gcs_landing(lambda: gcs_bucket, prefix, cipher=lambda: CIPHER),
+            lambda prefix: GCSSink(lambda: gcs_bucket, prefix, dead_letter_raw="keep", cipher=lambda: CIPHER).landing(),
         )
     blobs = request.getfixturevalue("azurite").client().get_container_client(request.getfixturevalue("container"))
     return (
         AzureStore(blobs),
         lambda prefix: AzureBlobSink(lambda: blobs, prefix, dead_letter_raw="keep"),
-        lambda prefix: azure_landing(lambda: blobs, prefix),
+        lambda prefix: AzureBlobSink(lambda: blobs, prefix, dead_letter_raw="keep").landing(),
     )
 
 

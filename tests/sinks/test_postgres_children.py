@@ -180,9 +180,10 @@ def test_a_replay_goes_on_past_a_child_that_is_refused(warehouse: Warehouse) -> 
     assert "table recordings_people, constraint low" in str(warehouse.dead_letters())
 
 
-def test_a_trigger_that_raises_for_a_row_blocks_only_that_row(warehouse: Warehouse) -> None:
+@pytest.mark.parametrize("code", ["", "USING ERRCODE = 'UE001'", "USING ERRCODE = 'insufficient_privilege'"])
+def test_a_trigger_that_raises_for_a_row_blocks_only_that_row(warehouse: Warehouse, code: str) -> None:
     load, sink = make_load(), warehouse.sink()
     sink.open(load, restart=False)
     raises = RAISES.replace("recordings_people", "recordings").replace("n = 7", "duration_ms = 21")
-    warehouse.execute(raises.replace("participant_id", "queue_id"))
+    warehouse.execute(raises.replace("participant_id", f"queue_id {code}"))
     assert sink.write(make_batch(load, range(9))).rules == {"raise-exception": 1}

@@ -8,7 +8,6 @@ import json
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +24,12 @@ from airflow_provider_genesys.pipeline.certificate import Certificate
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
 from airflow_provider_genesys.pipeline.land import land
 from airflow_provider_genesys.pipeline.run import Options, run
-from airflow_provider_genesys.sinks.azure_blob import azure_landing
-from airflow_provider_genesys.sinks.gcs import gcs_landing
-from airflow_provider_genesys.sinks.local import LocalSink, local_landing
+from airflow_provider_genesys.sinks.azure_blob import AzureBlobSink
+from airflow_provider_genesys.sinks.gcs import GCSSink
+from airflow_provider_genesys.sinks.local import LocalSink
 from airflow_provider_genesys.sinks.objects.raw_landing import RawLanding
-from airflow_provider_genesys.sinks.s3 import s3_landing
+from airflow_provider_genesys.sinks.objects.sink import ObjectSink
+from airflow_provider_genesys.sinks.s3 import S3Sink
 from airflow_provider_genesys.source.landed import Landed, LandedArchive, find_landed
 from airflow_provider_genesys.source.position import PROVEN, Identity
 from airflow_provider_genesys.stores import piece_writer
@@ -88,30 +88,34 @@ class Shore:
         return b"".join(LandedArchive(self.store, landed, identity=Identity()).read(0))
 
 
+def landing_of(sink: Callable[..., ObjectSink], *place: Any, **settings: Any) -> Callable[..., RawLanding]:
+    return lambda **more: sink(*place, dead_letter_raw="drop", **{**settings, **more}).landing()
+
+
 @pytest.fixture(params=STORES)
 def shore(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shore:
     piece = 5 * MEBIBYTE if request.param == "s3" else 256 * 1024  # S3 takes no smaller ones
     monkeypatch.setattr(piece_writer, "PIECE", piece)
     if request.param == "local":
-        return Shore(FolderStore(tmp_path), partial(local_landing, tmp_path, part_size=piece), piece)
+        return Shore(FolderStore(tmp_path), landing_of(LocalSink, tmp_path, part_size=piece), piece)
     if request.param == "s3":
         client, bucket = request.getfixturevalue("client"), request.getfixturevalue("bucket")
-        made = partial(s3_landing, lambda: client, bucket, "", part_size=piece)
+        made = landing_of(S3Sink, lambda: client, bucket, "", part_size=piece)
         return Shore(S3Store(client, bucket), made, piece)
     if request.param == "gcs":
         gcs_bucket = request.getfixturevalue("gcs_bucket")
-        made = partial(gcs_landing, lambda: gcs_bucket, "", cipher=lambda: CIPHER, part_size=piece)
+        made = landing_of(GCSSink, lambda: gcs_bucket, "", cipher=lambda: CIPHER, part_size=piece)
         forget = request.getfixturevalue("gcs").forget_uploads
         return Shore(GCSStore(gcs_bucket, cipher=CIPHER), made, piece, forget)
     azurite, container = request.getfixturevalue("azurite"), request.getfixturevalue("container")
     blobs = azurite.client().get_container_client(container)
-    return Shore(AzureStore(blobs), partial(azure_landing, lambda: blobs, "", part_size=piece), piece)
+    return Shore(AzureStore(blobs), landing_of(AzureBlobSink, lambda: blobs, "", part_size=piece), piece)
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Shore:
     """A folder alone, for what does not depend on the store."""
-    return Shore(FolderStore(tmp_path), partial(local_landing, tmp_path, part_size=100), 100)
+    return Shore(FolderStore(tmp_path), landing_of(LocalSink, tmp_path, part_size=100), 100)
 
 
 @pytest.fixture

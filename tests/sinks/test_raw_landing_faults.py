@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -18,8 +19,8 @@ from airflow_provider_genesys.exceptions import (
 from airflow_provider_genesys.pipeline.certificate import Certificate
 from airflow_provider_genesys.pipeline.land import land
 from airflow_provider_genesys.pipeline.run import Options
-from airflow_provider_genesys.sinks.azure_blob import azure_landing
-from airflow_provider_genesys.sinks.s3 import s3_landing
+from airflow_provider_genesys.sinks.azure_blob import AzureBlobSink
+from airflow_provider_genesys.sinks.s3 import S3Sink
 from airflow_provider_genesys.source.landed import LandedArchive, find_landed
 from airflow_provider_genesys.source.position import PROVEN, Identity
 from airflow_provider_genesys.stores import piece_writer
@@ -51,12 +52,14 @@ def azure_proxy(azurite: AzuriteServer) -> Iterator[FlakyProxy]:
 
 
 def in_s3(proxy: FlakyProxy, bucket: str, tries: int = 3) -> Any:
-    return s3_landing(lambda: client_for(proxy.endpoint_url), bucket, "raw", part_size=PIECE, retries=tries)
+    client = partial(client_for, proxy.endpoint_url)
+    return S3Sink(client, bucket, "raw", part_size=PIECE, retries=tries, dead_letter_raw="drop").landing()
 
 
 def in_azure(proxy: FlakyProxy, azurite: AzuriteServer, container: str) -> Any:
     account = BlobServiceClient.from_connection_string(connection_string(f"{proxy.endpoint_url}/{azurite.account}"))
-    return azure_landing(lambda: account.get_container_client(container), "raw", part_size=PIECE)
+    blobs = partial(account.get_container_client, container)
+    return AzureBlobSink(blobs, "raw", part_size=PIECE, dead_letter_raw="drop").landing()
 
 
 class Breaking(InMemory):

@@ -43,7 +43,7 @@ from airflow_provider_genesys.source.position import Identity
 from airflow_provider_genesys.pipeline.land import land
 from airflow_provider_genesys.source.landed import LandedArchive, find_landed
 from airflow_provider_genesys.pipeline.run import Options
-from airflow_provider_genesys.sinks.local import local_landing
+from airflow_provider_genesys.sinks.local import LocalSink
 from airflow_provider_genesys.stores.folder import FolderStore
 from tests.sinks.batches import make_load
 
@@ -63,7 +63,8 @@ class Long:
 
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 before = peak()
-certificate = land(make_load(), {}, lambda start: Long(), local_landing(sys.argv[1]), Options())
+landing = LocalSink(sys.argv[1], dead_letter_raw="drop").landing()
+certificate = land(make_load(), {}, lambda start: Long(), landing, Options())
 store = FolderStore(Path(sys.argv[1]))
 landed = find_landed(store, "dt=2026-11-01/load-1/")
 read = sum(map(len, LandedArchive(store, landed, identity=Identity()).read(0)))

@@ -19,7 +19,7 @@ from airflow_provider_genesys.exceptions import FencedError, SinkRefusedError, S
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
 from airflow_provider_genesys.pipeline.land import land
 from airflow_provider_genesys.pipeline.run import Options
-from airflow_provider_genesys.sinks.s3 import S3Sink, s3_landing
+from airflow_provider_genesys.sinks.s3 import S3Sink
 from airflow_provider_genesys.source.download import Download
 from airflow_provider_genesys.source.download_client import DownloadSettings
 from airflow_provider_genesys.source.landed import LandedArchive, find_landed
@@ -91,7 +91,7 @@ def test_a_landing_goes_on_and_is_read_under_its_etag(client: Any, bucket: str) 
                 yield chunk
 
     def landing() -> Any:
-        return s3_landing(lambda: client, bucket, "raw", part_size=5 * MEBIBYTE)
+        return S3Sink(lambda: client, bucket, "raw", part_size=5 * MEBIBYTE, dead_letter_raw="drop").landing()
 
     with pytest.raises(SinkUnavailableError):
         land(make_load(), {}, Breaking(data), landing(), Options())

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, urlencode
 
 import msgspec
 
 from airflow_provider_genesys.cloud.exports.base import ExportRequest, ExportState, ExportStatus, Page, check_cursor
 from airflow_provider_genesys.cloud.exports.recording_query import is_same_query, recording_query
 from airflow_provider_genesys.cloud.http.paths import new_id, path_step
+from airflow_provider_genesys.cloud.http.shapes import elements, members, query_of
 from airflow_provider_genesys.exceptions import (
     CloudError,
     CloudUnavailableError,
@@ -66,7 +67,7 @@ class RecordingJobs:
             raise _limit("The job was not created")
         dated = query if query.keys() & {"actionDate", "actionAge"} else {**query, "actionDate": api_time(now())}
         try:
-            answer = _members(client.request("POST", PATH, json=dated))
+            answer = members(client.request("POST", PATH, json=dated))
         except (RequestRefusedError, CloudUnavailableError) as error:
             raise self._meant(client, error) from error
         if not answer.get("id"):
@@ -75,7 +76,7 @@ class RecordingJobs:
 
     def status(self, client: CloudClient, export_id: str) -> ExportStatus:
         """Ask for the state of the job."""
-        return self._status(_members(client.request("GET", _path(export_id))), export_id)
+        return self._status(members(client.request("GET", _path(export_id))), export_id)
 
     def start(self, client: CloudClient, export_id: str) -> ExportStatus:
         """Start a READY job. It stays READY while the organisation has reached its limit of jobs."""
@@ -86,7 +87,7 @@ class RecordingJobs:
             if status.state is ExportState.READY and not self._is_limit(client, error):
                 raise
             return status
-        return self._status(_members(answer), export_id)
+        return self._status(members(answer), export_id)
 
     def cancel(self, client: CloudClient, export_id: str) -> bool:
         """Cancel the job. Return False if it is gone or has ended."""
@@ -107,12 +108,12 @@ class RecordingJobs:
     def page(self, client: CloudClient, job: str, cursor: str | None, size: int) -> Page:
         """Return a page. The first has one record, the job; the others have the recordings that it could not export."""
         if cursor is None:
-            answer = _members(client.request("GET", _path(job)))
+            answer = members(client.request("GET", _path(job)))
             following = urlencode({"pageSize": min(size, LARGEST_PAGE), "includeTotal": "false"})
             record = {**answer, "explanation": _explained(answer)}
             return Page([job], [_raw(record)], following if answer.get("totalFailedRecordings") else None)
-        answer = _members(client.request("GET", f"{_path(job)}/failedrecordings", params=dict(parse_qsl(cursor))))
-        failed = _entities(answer)
+        answer = members(client.request("GET", f"{_path(job)}/failedrecordings", params=dict(parse_qsl(cursor))))
+        failed = elements(answer.get("entities"))
         records = [_raw(one) for one in failed]
         refused = dict.fromkeys(range(len(failed)), RecordError("not-exported", _NOT_EXPORTED))
         return Page([bytes(record).decode() for record in records], records, _following(answer), refused=refused)
@@ -120,7 +121,7 @@ class RecordingJobs:
     def _status(self, answer: dict[str, Any], export_id: str) -> ExportStatus:
         raw_state = shown(answer.get("state") or "")
         state = _STATES.get(raw_state, ExportState.UNKNOWN)
-        asked = _members(_members(answer.get("recordingJobsQuery")).get("conversationQuery"))
+        asked = members(members(answer.get("recordingJobsQuery")).get("conversationQuery"))
         start, _, end = str(asked.get("interval") or "").partition("/")
         return ExportStatus(
             export_id=export_id,
@@ -139,14 +140,16 @@ class RecordingJobs:
         """Yield the jobs that export, newest first."""
         params: dict[str, Any] = {"pageSize": LARGEST_PAGE, "includeTotal": False, "sortBy": "dateCreated", **which}
         cursor = urlencode({name: _text(value) for name, value in params.items()})
-        for _ in range(MOST_LISTED_PAGES):
-            answer = _members(client.request("GET", PATH, params=dict(parse_qsl(cursor))))
-            yield from (one for one in _entities(answer) if isinstance(one, dict))
+        met: set[str] = set()
+        while cursor not in met and len(met) < MOST_LISTED_PAGES:
+            met.add(cursor)
+            answer = members(client.request("GET", PATH, params=dict(parse_qsl(cursor))))
+            yield from (one for one in elements(answer.get("entities")) if isinstance(one, dict))
             following = _following(answer)
             if following is None:
                 return
             cursor = following
-        raise CloudUnavailableError(f"The list of recording jobs does not end: {MOST_LISTED_PAGES} pages were read.")
+        raise CloudUnavailableError(f"The list of recording jobs does not end: {len(met)} pages were read.")
 
     def _are_taken(self, client: CloudClient) -> bool:
         """Whether the organisation has reached its limit of jobs, counting the jobs of all OAuth clients."""
@@ -186,34 +189,17 @@ def _explained(job: dict[str, Any]) -> str:
 
 
 def _is_for(job: dict[str, Any], query: dict[str, Any]) -> bool:
-    return job.get("state") in _ALIVE and is_same_query(_members(job.get("recordingJobsQuery")), query)
+    return job.get("state") in _ALIVE and is_same_query(members(job.get("recordingJobsQuery")), query)
 
 
 def _following(listing: dict[str, Any]) -> str | None:
-    """Return only the query of the next page's URI. Its host and path are ignored, for safety."""
-    cursor = _query_of(listing.get("nextUri"))
+    cursor = query_of(listing.get("nextUri"))
     check_cursor(cursor)
     return cursor
 
 
-def _query_of(uri: Any) -> str | None:
-    try:
-        return urlsplit(uri).query or None if isinstance(uri, str) else None
-    except ValueError:  # no URL
-        return None
-
-
 def _path(job: str) -> str:
     return f"{PATH}/{path_step(job, 'a job')}"
-
-
-def _members(answer: Any) -> dict[str, Any]:
-    return answer if isinstance(answer, dict) else {}
-
-
-def _entities(answer: dict[str, Any]) -> list[Any]:
-    found = answer.get("entities")
-    return found if isinstance(found, list) else []
 
 
 def _count(value: Any) -> int:

@@ -9,6 +9,7 @@ from airflow_provider_genesys.cloud.config import ArchiveApi
 from airflow_provider_genesys.cloud.exports.base import ExportRequest, ExportState, ExportStatus
 from airflow_provider_genesys.cloud.http.no_answer import is_no_answer
 from airflow_provider_genesys.cloud.http.paths import new_id, path_step
+from airflow_provider_genesys.cloud.http.shapes import members
 from airflow_provider_genesys.exceptions import (
     CloudUnavailableError,
     ConfigurationError,
@@ -41,20 +42,20 @@ class Recordings:
         :raises CloudUnavailableError: the answer is none of an export, although its status says so.
         """
         answer = client.request("POST", self._api.path, json=self._body(request))
-        found = _text(_members(answer).get(self._api.id_field)) or self._missing(self._api.id_field, "id_field", answer)
+        found = _text(members(answer).get(self._api.id_field)) or self._missing(self._api.id_field, "id_field", answer)
         return new_id(found, self._api.path)
 
     def status(self, client: CloudClient, export_id: str) -> ExportStatus:
         """Ask for the state of the export, and note its URL as a secret."""
         found = client.request("GET", self._path(export_id))
-        answer = _members(found)
+        answer = members(found)
         raw_state = _text(answer.get(self._api.state_field)) or self._missing(
             self._api.state_field, "state_field", found
         )
         file_uri = _uri(answer.get(self._api.uri_field))
         if file_uri:
             client.note_url(file_uri)
-        window = {**answer, **_members(answer.get(self._api.filter_field))}
+        window = {**answer, **members(answer.get(self._api.filter_field))}
         return ExportStatus(
             export_id=export_id,
             kind=self.kind,
@@ -124,10 +125,6 @@ def _described(answer: Any) -> str:
 
 _JSON_NAMES: dict[type, str] = {list: "list", str: "text", bool: "boolean"}
 _FEW = 20
-
-
-def _members(answer: Any) -> dict[str, Any]:
-    return answer if isinstance(answer, dict) else {}
 
 
 def _text(value: Any) -> str | None:

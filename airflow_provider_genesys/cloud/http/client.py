@@ -15,6 +15,7 @@ import tenacity
 from airflow_provider_genesys.cloud.config import CloudConfig
 from airflow_provider_genesys.cloud.http.errors import error_from
 from airflow_provider_genesys.cloud.http.no_answer import is_error
+from airflow_provider_genesys.cloud.http.shapes import decode
 from airflow_provider_genesys.cloud.http.shared import Pool, forget, pool, refresher, shared
 from airflow_provider_genesys.cloud.http.token_refresh import Refresher
 from airflow_provider_genesys.cloud.http.transport import NOT_SENT, fetch, unreachable
@@ -187,12 +188,12 @@ class CloudClient:
         if not response.content.strip():
             return None
         try:
-            answer = response.json()
+            answer = decode(response.content)
         except (ValueError, RecursionError):
             raise CloudUnavailableError(
                 f"{call} was answered {response.status_code} with {len(response.content)} bytes of "
-                f"{response.headers.get('Content-Type', 'no content type')} instead of JSON. If this happens again, "
-                f"check the connection's host ({self.config.api_url}) and the proxy.",
+                f"{shown(response.headers.get('Content-Type', 'no content type'), 80)} instead of JSON. If this "
+                f"happens again, check the connection's host ({self.config.api_url}) and the proxy.",
                 status=response.status_code,
             ) from None
         if is_error(answer):

@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 
 from airflow_provider_genesys.cloud.http.pacing import retry_after
+from airflow_provider_genesys.cloud.http.shapes import decode, members
 from airflow_provider_genesys.cloud.presigned import redact
 from airflow_provider_genesys.exceptions import (
     AuthenticationError,
@@ -121,10 +122,10 @@ def make_error(kind: type[CloudError], refusal: Refusal, what: str, advice: str)
 
 def _body(response: httpx.Response) -> dict[str, Any]:
     try:
-        body = response.json()
+        body = decode(response.content)
     except (ValueError, RecursionError):
         return {}
-    return body if isinstance(body, dict) else {}
+    return members(body)
 
 
 def _messages(body: dict[str, Any], nested: int = _NESTED) -> Iterator[str]:

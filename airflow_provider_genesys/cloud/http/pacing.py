@@ -6,10 +6,9 @@ import re
 import threading
 import time
 from collections.abc import Callable, Mapping
-from email.utils import parsedate_to_datetime
 
 from airflow_provider_genesys.exceptions import CloudUnavailableError
-from airflow_provider_genesys.times import in_utc, now
+from airflow_provider_genesys.times import http_date, now
 
 WINDOW = 60.0
 """Seconds over which Genesys counts requests."""
@@ -42,11 +41,8 @@ def _seconds(text: str) -> float | None:
 
 
 def _until(date: str) -> float | None:
-    try:
-        moment = parsedate_to_datetime(date)
-    except (ValueError, TypeError, IndexError, OverflowError):
-        return None
-    wait = (in_utc(moment) - now()).total_seconds()
+    moment = http_date(date)
+    wait = (moment - now()).total_seconds() if moment else 0.0
     return wait if wait > 0 else None
 
 

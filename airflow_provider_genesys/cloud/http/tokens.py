@@ -20,9 +20,11 @@ import httpx
 from airflow_provider_genesys.cloud.config import CloudConfig
 from airflow_provider_genesys.cloud.http.circuit import Circuit
 from airflow_provider_genesys.cloud.http.errors import make_error, read_refusal
+from airflow_provider_genesys.cloud.http.shapes import decode
 from airflow_provider_genesys.cloud.http.transport import fetch, open_http, unreachable
 from airflow_provider_genesys.exceptions import AuthenticationError, CloudError, CloudUnavailableError, GenesysError
 from airflow_provider_genesys.limits import LONGEST_ERROR, LONGEST_TOKEN
+from airflow_provider_genesys.outside import shown
 
 log = logging.getLogger(__name__)
 
@@ -213,7 +215,7 @@ _TOKEN = re.compile(rf"[\x21-\x7e]{{1,{LONGEST_TOKEN}}}")
 
 def _read_grant(response: httpx.Response, url: str) -> Grant:
     try:
-        body = response.json()
+        body = decode(response.content)
         token = body["access_token"]
     except (ValueError, RecursionError, KeyError, TypeError):
         token = None
@@ -221,8 +223,8 @@ def _read_grant(response: httpx.Response, url: str) -> Grant:
     if not isinstance(token, str) or not _TOKEN.fullmatch(token[: LONGEST_TOKEN + 1]):
         raise CloudUnavailableError(
             f"POST {url} was answered {response.status_code} without a token ({len(response.content)} bytes of "
-            f"{response.headers.get('Content-Type', 'no content type')}). Something other than Genesys may be "
-            "answering: check the connection's region or login_url, and the proxy.",
+            f"{shown(response.headers.get('Content-Type', 'no content type'), 80)}). Something other than Genesys may "
+            "be answering: check the connection's region or login_url, and the proxy.",
             status=response.status_code,
         )
     return Grant(token, _lifetime(body.get("expires_in")))

@@ -131,6 +131,8 @@ def _content(response: httpx.Response, longest: int) -> bytes:
         content += _unpacked(unpack, chunk, left) if packed else chunk[:left]
         if len(content) > longest:
             return bytes(content)
+        if packed and unpack.unused_data:  # zlib would keep all of it
+            raise httpx.DecodingError("bytes behind the packed response")
     if packed and content and not unpack.eof:
         raise httpx.DecodingError("the packed response is cut off")
     return bytes(content)

@@ -16,6 +16,7 @@ from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
 from airflow_provider_genesys.pipeline.load import Batch, Load
 from airflow_provider_genesys.pipeline.worker import Packing
 from airflow_provider_genesys.sinks.objects.attempt import Attempt
+from airflow_provider_genesys.sinks.objects.raw_landing import RawLanding
 from airflow_provider_genesys.sinks.objects.row_parts import packing_of
 from airflow_provider_genesys.sinks.objects.settings import ObjectSettings
 from airflow_provider_genesys.sinks.objects.shards import Shards
@@ -80,6 +81,10 @@ class ObjectSink:
         """See :meth:`.sink.JoiningSink.join`."""
         with error_context(f"Export {load.export_id}, joining its shards"):
             return Shards(load, self._settings, self._connect()).join(joined)
+
+    def landing(self) -> RawLanding:
+        """Return the landing of unchanged archives in the same place."""
+        return RawLanding(self._connect, self._settings)
 
     def reading(self) -> tuple[ObjectStore, ObjectSettings]:
         """Return the store, and the settings that name the objects in it."""

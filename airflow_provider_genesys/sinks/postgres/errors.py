@@ -28,7 +28,7 @@ _ROW = (
     "23",  # a constraint
     "44",  # a view's check option
     "54",  # a limit: a key too long for an index, JSON nested too deep
-    "P0",  # a trigger's exception
+    "P0",  # a trigger's exception that names no SQLSTATE
 )
 # A connection that the server refuses comes without SQLSTATE. Where the server speaks another language than English,
 # these are tried again before they are reported, which only costs time.
@@ -61,7 +61,7 @@ def is_transient(error: BaseException) -> bool:
 def is_of_a_row(error: BaseException) -> bool:
     """Tell whether a row is to blame, so that the others can land without it."""
     if isinstance(error, psycopg.Error) and error.sqlstate:
-        return error.sqlstate.startswith(_ROW) or _is_against_policy(error)
+        return error.sqlstate.startswith(_ROW) or _is_against_policy(error) or _is_raised(error)
     return isinstance(error, psycopg.DataError)
 
 
@@ -69,6 +69,11 @@ def _is_against_policy(error: psycopg.Error) -> bool:
     """Tell whether a policy of row-level security refuses a row: with the SQLSTATE of a right that is missing."""
     # The server's own function that checks rows, whatever language its messages are in.
     return error.sqlstate == "42501" and error.diag.source_function == "ExecWithCheckOptions"
+
+
+def _is_raised(error: psycopg.Error) -> bool:
+    """Tell whether a trigger refuses a row by a RAISE of PL/pgSQL, which may have any SQLSTATE."""
+    return error.diag.source_function == "exec_stmt_raise" and not is_transient(error)
 
 
 def lacks_partition(error: BaseException) -> bool:
@@ -82,6 +87,8 @@ def rule_of(error: psycopg.Error) -> str:
         return "missing-partition"
     if _is_against_policy(error):
         return "row-level-security"
+    if _is_raised(error) and not (error.sqlstate or "").startswith(_ROW):
+        return "raise-exception"
     return re.sub("(?<=[a-z])(?=[A-Z])", "-", type(error).__name__).lower()
 
 

@@ -182,7 +182,10 @@ class Upsert:
                 raise unranked(lineage, label, submitted, unknown)
         found, written = (sum(row[place] for row in rows) for place in (1, 2))
         if found != staged:
-            raise errors.SerializationFailure("rows are gone that the same transaction has inserted or met")
+            raise errors.SerializationFailure(
+                "rows are gone that the same transaction has inserted or met; if it stays so, a trigger or a rule of "
+                "the table drops rows or changes their keys"
+            )
         taken_over = Counter({row[0]: row[3] for row in rows if row[0] and row[3]})
         return Landed(written, staged - written, taken_over)
 

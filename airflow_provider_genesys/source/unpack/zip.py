@@ -46,10 +46,15 @@ class _Head:
     size: int
 
     @property
+    def is_folder(self) -> bool:
+        """Whether the entry is a folder by its name."""
+        return self.name.endswith(("/", "\\"))
+
+    @property
     def left_out(self) -> bool:
-        """Whether the entry has no records: it is a folder, or a file that file managers add."""
+        """Whether the entry has no records: it is a folder, or a file that macOS adds."""
         steps = self.name.replace("\\", "/").split("/")
-        return not steps[-1] or "__MACOSX" in steps or any(step.startswith(".") for step in steps if step.strip("."))
+        return self.is_folder or "__MACOSX" in steps or steps[-1] == ".DS_Store" or steps[-1].startswith("._")
 
 
 class Zip:
@@ -95,7 +100,7 @@ class Zip:
         head = _head(packed, name_length, packed[_HEAD.size + name_length : length])
         self._entries += 1
         _check(head)
-        if head.left_out and head.name[-1:] != "/":
+        if head.left_out and not head.is_folder:
             log.info("Left out of the zip file: %s", _shown(head.name))
         return _Entry(head), packed[length:]
 
@@ -117,6 +122,8 @@ class _Entry:
             piece, rest = self._data.unpack(packed)
             self._packed_size += len(packed) - len(rest)
             self._size += len(piece)
+            if piece and self._head.is_folder:
+                raise Unreadable(f"its entry {_shown(self._head.name)} is a folder by its name, but has data")
             self._crc = isal_zlib.crc32(piece, self._crc)
             self.more, packed = self._data.more, rest
         return b"" if self._head.left_out else piece, self._finish(packed)
@@ -174,7 +181,7 @@ def _check(head: _Head) -> None:
     if head.method not in (_STORED, _DEFLATED):
         method = _METHODS.get(head.method, f"method {head.method}")
         raise Unreadable(f"its entry {_shown(head.name)} is packed with {method}", _REPACK)
-    if head.method == _STORED and head.follows and not head.packed_size and not head.name.endswith("/"):
+    if head.method == _STORED and head.follows and not head.packed_size and not head.is_folder:
         raise Unreadable(f"its entry {_shown(head.name)} is not packed, and its length comes only after it", _REPACK)
 
 

@@ -88,8 +88,10 @@ def test_of_an_error_the_begin_is_read(client: CloudClient, server: ScriptedServ
         ({"Content-Encoding": "br"}, b"\x0b\x02\x80\x03"),
         (PACKED, gzip.compress(b"{}" * 500)[:-5]),
         (PACKED, b"no gzip"),
+        (PACKED, gzip.compress(b"{}") + b"\0" * 500_000),
+        (PACKED, gzip.compress(b"{}") * 2),
     ],
-    ids=["not asked for", "cut off", "not packed"],
+    ids=["not asked for", "cut off", "not packed", "more behind it", "two of them"],
 )
 def test_what_cannot_be_unpacked_is_asked_for_again(
     headers: dict[str, str], body: bytes, client: CloudClient, server: ScriptedServer
@@ -131,13 +133,15 @@ def test_a_cursor_that_cannot_be_sent_back_is_refused(kind: str, config: CloudCo
     assert Page([], [], "x" * LONGEST_CURSOR).cursor
 
 
+@pytest.mark.parametrize("in_circles", [False, True])
 def test_a_list_of_jobs_without_an_end_is_left(
-    config: CloudConfig, client: CloudClient, server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+    in_circles: bool, config: CloudConfig, client: CloudClient, server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("airflow_provider_genesys.cloud.exports.recording_jobs.MOST_LISTED_PAGES", 5)
-    server.on("GET /api/v2/recording/jobs", Reply(200, {"entities": None, "nextUri": "/x?cursor=again"}))
+    cursors = ["a", "b", "a"] if in_circles else [*"abcdefgh"]
+    server.on("GET /api/v2/recording/jobs", *(Reply(200, {"nextUri": f"/x?cursor={one}"}) for one in cursors))
     request = ExportRequest(START, END, options={"integrationId": "i"})
-    with pytest.raises(CloudUnavailableError, match="does not end: 5 pages"):
+    with pytest.raises(CloudUnavailableError, match=f"does not end: {3 if in_circles else 5} pages"):
         family("recording_bulk", config).create(client, request)
 
 

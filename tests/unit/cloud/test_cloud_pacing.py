@@ -10,6 +10,9 @@ from fake_clock import Clock
 from airflow_provider_genesys.cloud.http.pacing import Pacer, retry_after
 from airflow_provider_genesys.exceptions import CloudUnavailableError
 
+FAR = ("Fri, 31 Dec 9999 23:59:59 -2359", "Mon, 01 Jan 0001 00:00:00 +2359", "Fri, 31 Dec 9999 23:59:59 -999999999")
+"""Dates that no year from 1 to 9999 has in UTC."""
+
 
 def pacer(per_minute: int, clock: Clock) -> Pacer:
     return Pacer(per_minute, clock=clock, sleep=clock.sleep)
@@ -143,7 +146,9 @@ def test_retry_after_in_seconds(value: str, seconds: float) -> None:
 
 
 @pytest.mark.outcome("tokens", "`Retry-After` in seconds, as a date, past, huge, fractional or missing", "recovers")
-@pytest.mark.parametrize("value", ["", "-5", "soon", "1e3", "nan", "Mon, 99 Foo 2026 00:00:00 GMT", "9" * 13])
+@pytest.mark.parametrize(
+    "value", ["", "-5", "soon", "1e3", "nan", "Mon, 99 Foo 2026 00:00:00 GMT", "9" * 13, "1e308", *FAR]
+)
 def test_retry_after_that_says_nothing(value: str) -> None:
     assert retry_after({"Retry-After": value}) is None
     assert retry_after({}) is None

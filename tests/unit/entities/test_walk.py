@@ -3,6 +3,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import cycle
+from typing import cast
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -12,7 +14,12 @@ from airflow_provider_genesys.cloud.exports.base import Page, Walk
 from airflow_provider_genesys.cloud.http.client import CloudClient
 from airflow_provider_genesys.entities.declaration import built_in, built_in_names
 from airflow_provider_genesys.entities.walk import READINGS, ListingWalk
-from airflow_provider_genesys.exceptions import ListingMovedError, PermissionDeniedError, SourceRefusedError
+from airflow_provider_genesys.exceptions import (
+    ListingMovedError,
+    PermissionDeniedError,
+    SourceChangedError,
+    SourceRefusedError,
+)
 from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
 from airflow_provider_genesys.testing.fake_genesys.listings import Looked
 
@@ -194,3 +201,28 @@ def test_a_missing_permission_is_named(client: CloudClient, genesys: FakeGenesys
     genesys.listings.denied.add("queues")
     with pytest.raises(PermissionDeniedError, match="Reading the listing queues needs routing:queue:view"):
         list(pages_of(ListingWalk(client, built_in("queues"))))
+
+
+class _Pages:
+    """Answers each page with the next of these ids, and names another page after each."""
+
+    def __init__(self, *pages: str) -> None:
+        self.turn = cycle(pages)
+        self.asked = 0
+
+    def fetch(self, *_: object, **__: object) -> bytes:
+        self.asked += 1
+        records = [{"id": one} for one in next(self.turn)]
+        following = {"pageCount": self.asked + 9, "cursors": {"after": f"c{self.asked}"}}
+        return json.dumps({"entities": records, **following}).encode()
+
+
+@pytest.mark.outcome("pages", "a listing in circles, with ever new cursors or numbers", "SourceChangedError")
+@pytest.mark.parametrize("name", ["users", "divisions", "group_members"])
+@pytest.mark.parametrize("accept", [False, True])
+@pytest.mark.parametrize("ids", [("ab",), ("ab", "cd"), ("ab", "cd", "ef")])
+def test_a_listing_in_circles_ends(name: str, accept: bool, ids: tuple[str, ...]) -> None:
+    client = _Pages(*ids)
+    with pytest.raises(SourceChangedError, match="the same records as a page before"):
+        list(pages_of(ListingWalk(cast(CloudClient, client), built_in(name), accept=accept)))
+    assert client.asked == len(ids) + 1

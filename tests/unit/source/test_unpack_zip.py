@@ -29,9 +29,20 @@ def test_entries_are_read_in_the_order_in_which_they_lie_in_the_file() -> None:
     assert read(zipped({"b.ndjson": b"1\n", "a/a.ndjson": b"2\n", "readme": b"3\n"})) == b"1\n2\n3\n"
 
 
-def test_folders_and_what_file_managers_add_are_left_out() -> None:
-    left_out = {"data/": b"", "__MACOSX/data/._a.ndjson": b"\0\5", "data/.DS_Store": b"\0", ".hidden": b"x"}
+def test_folders_and_what_macos_adds_are_left_out() -> None:
+    left_out = {"data/": b"", "__MACOSX/data/._a.ndjson": b"\0\5", "data/.DS_Store": b"\0", "data/._a.ndjson": b"\0"}
     assert read(zipped({**left_out, "data/a.ndjson": b"{}\n", "../../b.ndjson": b"[]"})) == b"{}\n[]"
+
+
+def test_other_hidden_files_may_have_records() -> None:
+    assert read(zipped({".ndjson": b"{}\n", ".part/a.ndjson": b"{}\n"})) == b"{}\n{}\n"
+
+
+@pytest.mark.parametrize("name", ["data/", "data\\"])
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_STORED])
+def test_a_folder_with_data_is_refused(name: str, method: int) -> None:
+    with pytest.raises(NotAnArchiveError, match=r"'data.*' is a folder by its name, but has data"):
+        read(zipped({name: b"{}\n", "a.ndjson": b"{}\n"}, method))
 
 
 def test_a_file_without_entries_is_an_empty_archive() -> None:

@@ -182,7 +182,13 @@ def _stand_in(seen: Boundary, patch: pytest.MonkeyPatch) -> None:
         path = f"{PACKAGE}.{name}"
         patch.setattr(path, seen.record(name.rpartition(".")[2], _imported(path), result))
 
-    sink = SimpleNamespace(open=lambda *_, **__: None, abort=lambda: None)
+    settings = SimpleNamespace(prefix="raw", fencing="conditional")
+    sink = SimpleNamespace(
+        open=lambda *_, **__: None,
+        abort=lambda: None,
+        landing=lambda: None,
+        reading=lambda: ("a store", settings),
+    )
     patch.setattr(f"{PACKAGE}.hooks.genesys.GenesysCloudHook", lambda conn_id: StubHook(seen, conn_id))
     record("pipeline.run.run", seen.run)
     loop = _imported(f"{PACKAGE}.pipeline.run.run")
@@ -205,23 +211,19 @@ def _stand_in(seen: Boundary, patch: pytest.MonkeyPatch) -> None:
         "sqs.sink.SqsSink",
     ):
         record(f"sinks.{name}", sink)
-    record("sinks.s3.s3_landing", sink)
-    record("sinks.azure_blob.azure_landing", sink)
-    record("sinks.gcs.gcs_landing", sink)
     record("stores.gcs.GCSStore", lambda bucket, **_: bucket)
     record("stores.s3.S3Store", lambda client, bucket, **_: (client, bucket))
     record("stores.azure_blob.AzureStore", lambda container, **_: container)
     record("media.open.open_media", (SimpleNamespace(read=None, close=lambda: None), 1))
     record("entities.walk.ListingWalk", SimpleNamespace(pages=lambda export_id: export_id))
     record("sinks.objects.manifest.point_to", result=True)
-    record("transfers.entities.open_folder", ("a store", "a folder"))
     record("transfers.loader.reconciled", lambda certificate, **_: certificate)
     record("media.query.QueryIndex")
     record("media.index.of_retention")
     record("transfers.genesys_media_to_s3.s3_media")
     record("transfers.genesys_media_to_azure_blob.azure_media")
     record("transfers.genesys_media_to_gcs.gcs_media")
-    for room in ("transfers.genesys_to_gcs", "transfers.genesys_media_to_gcs", "operators.finish_loads"):
+    for room in ("transfers.genesys_to_gcs", "transfers.genesys_media_to_gcs"):
         patch.setattr(f"{PACKAGE}.{room}.gcs_bucket", lambda *given: given)
     for room in (
         "transfers.genesys_to_postgres",
@@ -234,10 +236,9 @@ def _stand_in(seen: Boundary, patch: pytest.MonkeyPatch) -> None:
         "transfers.genesys_to_s3",
         "transfers.genesys_media_to_s3",
         "transfers.genesys_to_sqs",
-        "operators.finish_loads",
     ):
         patch.setattr(f"{PACKAGE}.{room}.client", lambda *given: given)
-    for room in ("transfers.genesys_to_azure_blob", "transfers.genesys_media_to_azure_blob", "operators.finish_loads"):
+    for room in ("transfers.genesys_to_azure_blob", "transfers.genesys_media_to_azure_blob"):
         patch.setattr(f"{PACKAGE}.{room}.azure_container", lambda *given: given)
     patch.setattr(f"{PACKAGE}.transfers.genesys_to_sqs.open_store", lambda conn_id, *, table: (conn_id, table))
     patch.setattr(reports, "_collector", lambda: seen.collector)

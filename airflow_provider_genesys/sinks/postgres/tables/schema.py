@@ -43,7 +43,7 @@ WITH RECURSIVE held AS (
     UNION ALL
     SELECT attname, attcollation, typbasetype FROM held JOIN pg_catalog.pg_type AS t ON t.oid = type WHERE typtype = 'd'
 )
-SELECT attname FROM held JOIN pg_catalog.pg_type AS t ON t.oid = type
+SELECT DISTINCT attname FROM held JOIN pg_catalog.pg_type AS t ON t.oid = type
 LEFT JOIN pg_catalog.pg_collation AS c ON c.oid = attcollation
 WHERE typname = 'citext' OR NOT coalesce(collisdeterministic, true)
 """

@@ -178,8 +178,13 @@ def check_exact(cursor: Cursor, table: sql.Identifier, given: Mapping[str, str])
 def inexact(near: Sequence[Near], contract: Contract, stage: sql.Identifier) -> sql.Composed:
     """Compose the query that finds ``near`` columns that would change a staged value."""
     given = {name: TYPES[column.type] for name, column in zip(column_names(contract), contract.columns, strict=True)}
-    text = "coalesce(bool_or({0}::{1}::{2} IS DISTINCT FROM {0}), false)"
-    tests = [sql.SQL(text).format(sql.Identifier(name), sql.SQL(kind), sql.SQL(given[name])) for name, kind in near]
+    text = "coalesce(bool_or({0}::{1}::{2} IS DISTINCT FROM {0}{3}), false)"
+    # concat shows the blanks that char(n) adds; a cast to text leaves them out.
+    padded = sql.SQL(" OR concat({0}::{1}) <> concat({0})")
+    tests = [
+        sql.SQL(text).format(name, kind, sql.SQL(of), padded.format(name, kind) if of == "text" else sql.SQL(""))
+        for name, kind, of in ((sql.Identifier(name), sql.SQL(kind), given[name]) for name, kind in near)
+    ]
     return sql.SQL("SELECT {} FROM {}").format(sql.SQL(", ").join(tests), stage)
 
 
