@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from airflow_provider_genesys.plugin.shown import WORST_FIRST, Row, loads_of, status_of, verdict_of
+from airflow_provider_genesys.times import parse_time
 
 DEAD_LETTER_SHARE = 0.01
 """Share of a load's records that may become dead letters before the page asks a person to look."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _LEAST = 3
 """A series with this many windows has a known rhythm."""
 _MOST = 2_000
@@ -172,4 +174,4 @@ def _reasons(load: Shown) -> Iterator[dict[str, str]]:
 
 
 def _moment(text: str | None) -> datetime:
-    return datetime.fromisoformat((text or "1970-01-01T00:00:00+00:00").replace("Z", "+00:00"))
+    return parse_time(text) or _EPOCH

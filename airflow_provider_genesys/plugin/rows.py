@@ -82,4 +82,12 @@ def _xcoms(session: Session, runs: list[int], at_once: int = 500) -> Iterator[tu
         some = runs[start : start + at_once]
         chosen = select(*wanted).where(XComModel.dag_run_id.in_(some), XComModel.key.in_(XCOMS))
         for row in session.execute(chosen):
-            yield (*row[:4], XComModel.deserialize_value(row))
+            yield (*row[:4], decoded(row))
+
+
+def decoded(row: Any) -> Any:
+    """Return the value of an XCom's row; None if Airflow cannot read it, e.g. of a class that it does not allow."""
+    try:
+        return XComModel.deserialize_value(row)
+    except Exception:  # noqa: BLE001 - whatever another task has stored must not break the page for all
+        return None

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any, Literal
 
-from airflow_provider_genesys import exceptions
+from airflow_provider_genesys.plugin import xcoms
 from airflow_provider_genesys.plugin.advice import ADVICE, happened
 
 Row = Mapping[str, Any]
@@ -38,25 +38,23 @@ _FACTS = (
 def loads_of(row: Row) -> Iterator[dict[str, Any]]:
     """Yield the facts of a task instance's loads: none, one, or several if the task finished several."""
     result = row.get("return_value")
-    certificates = [
-        one
-        for one in (result if isinstance(result, list) else [result])
-        if isinstance(one, Mapping) and "load_id" in one and "counts" in one
-    ]
+    found = map(xcoms.certificate, result if isinstance(result, list) else [result])
+    certificates = [one for one in found if one]
     state = row.get("state")
     if certificates and state == "success":
         yield from (_complete(row, certificate) for certificate in certificates)
     elif state in (*_FAILED, *_AT_WORK) and _OPERATOR.match(row.get("operator") or ""):
         yield _unfinished(row, "failed" if state in _FAILED else "running")
-    elif state == "success" and isinstance(result, str) and _OPERATOR.match(row.get("operator") or ""):
-        # An XCom backend keeps the certificate elsewhere, and leaves a reference. Only workers can follow it.
+    elif state == "success" and isinstance(result, (str, Mapping)) and _OPERATOR.match(row.get("operator") or ""):
+        # An XCom backend keeps the certificate elsewhere, and leaves a reference. Only workers can follow it. Or
+        # something else has written over it.
         yield _unfinished(row, "complete")
 
 
 def verdict_of(row: Row) -> dict[str, Any] | None:
     """Return the reconciliation that a task instance has made; None where it made none."""
-    for found in (row.get("reconciliation"), row.get("return_value")):
-        if isinstance(found, Mapping) and "verdict" in found:
+    for found in map(xcoms.verdict, (row.get("reconciliation"), row.get("return_value"))):
+        if found:
             return {name: found.get(name) for name in ("window_start", "window_end", "reconciled_at")} | _judged(found)
     return None
 
@@ -72,7 +70,7 @@ def status_of(verdict: Mapping[str, Any] | None) -> Status:
 
 def _complete(row: Row, certificate: Mapping[str, Any]) -> dict[str, Any]:
     judged = certificate.get("reconciliation")
-    verdict = _judged(judged) if isinstance(judged, Mapping) else None
+    verdict = _judged(judged) if judged else None
     # The example of a drift is a record's own value, so it is left out.
     drift = [{name: one.get(name) for name in ("field", "kind", "count")} for one in certificate.get("drift") or ()]
     return {
@@ -87,9 +85,9 @@ def _complete(row: Row, certificate: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _unfinished(row: Row, status: Status) -> dict[str, Any]:
-    kept, failure = row.get("checkpoint"), row.get("failure")
-    what = next((one for one in (failure, kept) if isinstance(one, Mapping)), {})
-    shown = {name: kept[name] for name in (*_PROGRESS, *_PLACE) if name in kept} if isinstance(kept, Mapping) else {}
+    kept, failure = xcoms.checkpoint(row.get("checkpoint")), xcoms.failure(row.get("failure"))
+    what = failure or kept
+    shown = {name: kept[name] for name in (*_PROGRESS, *_PLACE) if name in kept}
     return {
         **_task(row),
         "kind": what.get("kind"),
@@ -122,11 +120,11 @@ def _judged(found: Mapping[str, Any]) -> dict[str, Any]:
 
 def _failure(row: Row) -> dict[str, str]:
     """Return the class of the error that ended the task, what happened, and what to do."""
-    kept = row.get("failure")
-    kind = getattr(exceptions, str(kept.get("error")), None) if isinstance(kept, Mapping) else None
+    name = xcoms.failure(row.get("failure")).get("error")
+    kind = next((kind for kind in ADVICE if kind.__name__ == name), None)
     if row.get("state") == "upstream_failed":
         return {"error": "", "happened": "A task before this one failed.", "advice": "Open that task and clear it."}
-    if kind not in ADVICE:
+    if kind is None:
         return {"error": "", "happened": "The task failed.", "advice": "The end of its log says why, and what to do."}
     return {"error": kind.__name__, "happened": happened(kind), "advice": ADVICE[kind]}
 

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from datetime import datetime, timezone
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from airflow_provider_genesys.pipeline.certificate import Certificate
+from airflow_provider_genesys.pipeline.checkpoint import Counts
 from airflow_provider_genesys.plugin.overview import overview
+from airflow_provider_genesys.plugin.rows import decoded
 from airflow_provider_genesys.plugin.shown import loads_of
+from airflow_provider_genesys.source.position import Identity
 
 REFERENCE = "s3://xcoms/dag/run/load/0b0e7a4e.json"
 
@@ -43,3 +50,79 @@ def test_such_loads_are_not_missing() -> None:
 def test_a_loading_task_without_a_certificate_has_loaded_nothing() -> None:
     assert list(loads_of(row(2, "success", return_value=None))) == []
     assert list(loads_of(row(2, "success", return_value=REFERENCE) | {"operator": "GenesysExportSensor"})) == []
+
+
+WRONG = (
+    None,
+    [],
+    5,
+    -1,
+    float("nan"),
+    10**400,
+    "x",
+    "\ud800",
+    ["x"],
+    [None],
+    {"a": 1},
+    "2026-13-01",
+    "2026-11-03T00:00:00",
+    "1234",
+)
+
+VERDICT = {"verdict": "differs", "state": "final", "reason": "r", "counts": {"a": 1}, "differences": [{}]}
+WINDOW = {"kind": "recordings", "window_start": "2026-11-05T00:00:00+00:00", "window_end": "2026-11-06T00:00:00+00:00"}
+
+
+def certificate(day: int) -> dict[str, Any]:
+    window = [f"2026-11-0{one}T00:00:00+00:00" for one in (day, day + 1)]
+    counts = Counts(read=2, written=1, dead_letters=1)
+    made = Certificate("load", "export", "recordings", *window, "contract", Identity(), 9, counts, "")
+    drift = [{"field": "x", "kind": "unknown", "count": 2}]
+    more = {"rules": {"r": 1}, "drift": drift, "reconciliation": VERDICT, "location": "s3://b/p"}
+    return {**made.summary(), **more, "shard": {"number": 1, "count": 1, "start": 0, "end": 9}}
+
+
+XCOMS: dict[str, tuple[str, str, dict[str, Any]]] = {
+    "certificate": ("success", "return_value", certificate(5)),
+    "listing": ("success", "return_value", {**certificate(5), "snapshot": {"present": 1}}),
+    "checkpoint": ("running", "checkpoint", {**WINDOW, "percent": 5.0, "records": 5}),
+    "failure": ("failed", "failure", {**WINDOW, "error": "SourceChangedError"}),
+    "verdict": ("success", "reconciliation", VERDICT),
+}
+
+
+def variants(value: Any) -> Iterator[Any]:
+    """``value`` with each member, at any depth, in turn of each wrong type."""
+    yield from WRONG
+    for name, one in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
+        for wrong in variants(one):
+            copy = value.copy()
+            copy[name] = wrong
+            yield copy
+
+
+@pytest.mark.parametrize(
+    ("stored", "value"),
+    [
+        ('{"a": 1}', {"a": 1}),
+        ({"a": 1}, {"a": 1}),
+        ('{"__classname__": "their.own", "__version__": 1, "__data__": {}}', None),
+        ("[" * 100_000, None),
+    ],
+)
+def test_an_xcom_that_airflow_cannot_read_is_absent(stored: Any, value: Any) -> None:
+    assert decoded(SimpleNamespace(value=stored)) == value
+
+
+@pytest.mark.parametrize("case", XCOMS)
+def test_an_xcom_that_another_task_wrote_over_does_not_break_the_pages(case: str) -> None:
+    state, key, value = XCOMS[case]
+    others = [row(day, "success", return_value=certificate(day)) for day in (4, 3, 2)]
+    (shown,) = loads_of(row(5, state, **{"return_value": certificate(5), key: value}))
+    expected = {"running": "progress", "failed": "failure"}.get(state, "counts")
+    assert shown[expected], "what is as it should be is shown"
+    for wrong in variants(value):
+        rows = [row(5, state, **{key: wrong}), *others]
+        found = overview(rows)
+        assert len(found["loads"]) >= len(others), wrong
+        json.dumps([found, list(loads_of(rows[0]))], allow_nan=False, ensure_ascii=False).encode()
