@@ -6,9 +6,10 @@ import logging
 import math
 import random
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_exponential, wait_random
+if TYPE_CHECKING:
+    from tenacity import RetryCallState
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -35,6 +36,8 @@ def retried(
     :param describe: an error in words, without secrets.
     :param first_wait: seconds before the first retry; None for :data:`FIRST_WAIT`.
     """
+    # It brings asyncio and more: 3 MB that a process which only waits does not need.
+    from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential, wait_random
 
     def warn(state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None

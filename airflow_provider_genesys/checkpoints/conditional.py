@@ -10,6 +10,7 @@ from __future__ import annotations
 import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
@@ -36,13 +37,16 @@ _ROUNDS = 50
 class ConditionalStore(ABC):
     """Implements :class:`.base.CheckpointStore` with two requests, :meth:`get` and :meth:`put`.
 
+    :param client: makes the store's client; called once, when the store is first used.
     :param retries: how often a request is sent again after a transient error.
     :param retry_wait: seconds before the first retry; doubles for each further one, with jitter.
     """
 
-    def __init__(self, *, retries: int, retry_wait: float) -> None:
+    def __init__(self, client: Callable[[], Any], *, retries: int, retry_wait: float) -> None:
         if retries < 0:
             raise ConfigurationError(f"retries is {retries}; it has to be 0 or more.")
+        self._make_client = client
+        self._made: Any = None
         self._retries = retries
         self._retry_wait = retry_wait
 
@@ -69,9 +73,17 @@ class ConditionalStore(ABC):
         Raises as :meth:`get` does.
         """
 
-    @abstractmethod
+    @property
+    def _client(self) -> Any:
+        if self._made is None:
+            self._made = self._make_client()
+        return self._made
+
     def close(self) -> None:
-        """Close the connection. Never raises."""
+        """Close the client's connections. Never raises."""
+        made, self._made = self._made, None
+        with suppress(Exception):
+            made.close()
 
     def claim(self, key: Key, export_id: str, *, restart: bool) -> Claim:
         """Take a new fence and return where to continue."""

@@ -54,9 +54,7 @@ class DynamoDBCheckpointStore(ConditionalStore):
         retries: int = 3,
         retry_wait: float = 0.5,
     ) -> None:
-        super().__init__(retries=retries, retry_wait=retry_wait)
-        self._make_client = client
-        self._made: Any = None
+        super().__init__(client, retries=retries, retry_wait=retry_wait)
         self._table = table
         self._create_table = create_table
 
@@ -98,18 +96,6 @@ class DynamoDBCheckpointStore(ConditionalStore):
         except _Changed:
             return False
         return True
-
-    def close(self) -> None:
-        """Close the client's connections. Never raises."""
-        made, self._made = self._made, None
-        with suppress(Exception):
-            made.close()
-
-    @property
-    def _client(self) -> Any:
-        if self._made is None:
-            self._made = self._make_client()
-        return self._made
 
     def _described(self) -> Any:
         with suppress(self._client.exceptions.ResourceNotFoundException):

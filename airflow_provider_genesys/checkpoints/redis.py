@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any
 
 from airflow_provider_genesys.checkpoints.base import Key
 from airflow_provider_genesys.checkpoints.conditional import ConditionalStore
@@ -67,11 +66,9 @@ class RedisCheckpointStore(ConditionalStore):
         retries: int = 3,
         retry_wait: float = 0.5,
     ) -> None:
-        super().__init__(retries=retries, retry_wait=retry_wait)
+        super().__init__(client, retries=retries, retry_wait=retry_wait)
         if ttl is not None and ttl < timedelta(seconds=1):
             raise ConfigurationError(f"ttl is {ttl}; it has to be a second or more, or None.")
-        self._make_client = client
-        self._made: Any = None
         self._prefix = prefix
         self._ttl = int(ttl.total_seconds()) if ttl else 0
 
@@ -106,18 +103,6 @@ class RedisCheckpointStore(ConditionalStore):
         with _explained():
             write = self._client.register_script(_PUT)
             return bool(write(keys=[self._prefix + str(name)], args=[replacing, self._ttl, *values]))
-
-    def close(self) -> None:
-        """Close the client's connections. Never raises."""
-        made, self._made = self._made, None
-        with suppress(Exception):
-            made.close()
-
-    @property
-    def _client(self) -> Any:
-        if self._made is None:
-            self._made = self._make_client()
-        return self._made
 
 
 def _text(value: bytes | str) -> str:

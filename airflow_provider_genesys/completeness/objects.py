@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
+import gzip
 import io
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
-from typing import Any
+from typing import IO, Any
 
 import msgspec
 
 from airflow_provider_genesys.completeness.tally import LOOK_BACK, Tally
 from airflow_provider_genesys.exceptions import AccountError
 from airflow_provider_genesys.stores.base import ObjectStore, is_below
-from airflow_provider_genesys.stores.read_through import PIECE
+from airflow_provider_genesys.stores.read_through import PIECE, StoredFile
 from airflow_provider_genesys.window import Window
 
 _MANIFEST = "/_manifest.json"
 _KIND = "conversation_details"
-_GZIP = 31
-"""zlib's ``wbits`` for a gzip member."""
 
 
 def counter(
@@ -72,50 +70,19 @@ def _check_place(store: ObjectStore, key: str, prefix: str) -> None:
 
 def _rows(store: ObjectStore, part: Mapping[str, Any], names: list[str]) -> Iterator[dict[str, Any]]:
     key = str(part["key"])
-    if key.endswith(".parquet"):
-        yield from _parquet_rows(_whole(store, part), names)
-        return
-    unpack = zlib.decompressobj(_GZIP) if key.endswith(".gz") else None
-    held = b""
-    for piece in _pieces(store, part):
-        data = piece
-        if unpack:
-            data, unpack = _unpacked(unpack, piece)
-        *lines, held = (held + data).split(b"\n")
-        yield from (msgspec.json.decode(line) for line in lines)
-    if held:
-        yield msgspec.json.decode(held)
+    with io.BufferedReader(StoredFile(store, key, int(part["bytes"])), PIECE) as file:
+        if key.endswith(".parquet"):
+            yield from _parquet_rows(file, names)
+        else:
+            lines = gzip.GzipFile(fileobj=file) if key.endswith(".gz") else file
+            yield from (msgspec.json.decode(line) for line in lines)
 
 
-def _unpacked(unpack: Any, piece: bytes) -> tuple[bytes, Any]:
-    """Return the unpacked data of one piece of gzip members, and the decompressor for the next piece."""
-    data = unpack.decompress(piece)
-    while unpack.eof and unpack.unused_data:
-        rest, unpack = unpack.unused_data, zlib.decompressobj(_GZIP)
-        data += unpack.decompress(rest)
-    return data, zlib.decompressobj(_GZIP) if unpack.eof else unpack
-
-
-def _parquet_rows(body: bytes, names: list[str]) -> Iterator[dict[str, Any]]:
+def _parquet_rows(file: IO[bytes], names: list[str]) -> Iterator[dict[str, Any]]:
     from pyarrow import parquet
 
-    for batch in parquet.ParquetFile(io.BytesIO(body)).iter_batches(batch_size=1_000, columns=names):
+    for batch in parquet.ParquetFile(file).iter_batches(batch_size=1_000, columns=names):
         yield from batch.to_pylist()
-
-
-def _pieces(store: ObjectStore, part: Mapping[str, Any]) -> Iterator[bytes]:
-    for start in range(0, int(part["bytes"]), PIECE):
-        piece = store.read(str(part["key"]), start, PIECE)
-        if not piece:
-            raise AccountError(
-                f"{store.url}/{part['key']} is in a manifest and not in the store. Something else removes objects "
-                "below this prefix: find it, and load the window again."
-            )
-        yield piece
-
-
-def _whole(store: ObjectStore, part: Mapping[str, Any]) -> bytes:
-    return b"".join(_pieces(store, part))
 
 
 def _plain(field: str, value: Any) -> Any:

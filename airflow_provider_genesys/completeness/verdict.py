@@ -40,12 +40,6 @@ class Reconciliation:
     state: State = "provisional"
     """``final`` where the window agreed twice, a day apart."""
 
-    @property
-    def earlier_too(self) -> bool:
-        """Whether the difference may come from conversations that began before the window."""
-        counts = self.counts.get(BEGAN, {"genesys": 0, "sink": 0})
-        return self.verdict == "differs" and counts["genesys"] == counts["sink"]
-
     def as_json(self) -> dict[str, Any]:
         """Return it as an XCom holds it."""
         return asdict(self)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -18,11 +17,12 @@ from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.typedef import Record
 from pyiceberg.utils.datetime import datetime_to_micros
 
-from airflow_provider_genesys.exceptions import AccountError, SinkRefusedError
+from airflow_provider_genesys.exceptions import SinkRefusedError
 from airflow_provider_genesys.lake.schema import WINDOW
 from airflow_provider_genesys.pipeline.load import Load
 from airflow_provider_genesys.sinks.objects.parts import Part
 from airflow_provider_genesys.stores.base import ObjectStore
+from airflow_provider_genesys.stores.read_through import StoredFile
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def data_files(
 
 def _data_file(store: ObjectStore, root: str, part: Part, window: Record, metadata: TableMetadata) -> DataFile:
     statistics = data_file_statistics_from_parquet_metadata(
-        pq.read_metadata(_Stored(store, part)),
+        pq.read_metadata(StoredFile(store, part.key, part.bytes, etag=part.etag)),
         compute_statistics_plan(metadata.schema(), metadata.properties),
         parquet_path_to_id_mapping(metadata.schema()),
     )
@@ -100,41 +100,3 @@ def _check_inside(tasks: Iterable[FileScanTask], name: str, load: Load) -> None:
                 f"not inside it (its file {task.file.file_path}). Load windows that do not overlap, or take out of the "
                 f"table the rows with {_overlapping(load)}."
             )
-
-
-class _Stored(io.RawIOBase):
-    """A part as a file to read: each read is one request, and a footer needs one or two."""
-
-    def __init__(self, store: ObjectStore, part: Part) -> None:
-        self._store = store
-        self._part = part
-        self._at = 0
-
-    def readable(self) -> bool:
-        """Say yes."""
-        return True
-
-    def seekable(self) -> bool:
-        """Say yes."""
-        return True
-
-    def tell(self) -> int:
-        """Return the place of the next read."""
-        return self._at
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Move to a place."""
-        self._at = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._part.bytes}[whence]
-        return self._at
-
-    def read(self, size: int | None = -1) -> bytes:
-        """Return bytes from here on."""
-        length = self._part.bytes - self._at if size is None or size < 0 else size
-        body = self._store.read(self._part.key, self._at, length, etag=self._part.etag) if length else b""
-        if body is None:
-            raise AccountError(
-                f"{self._store.url}/{self._part.key} changed or went while its load was completed. Something else "
-                "writes to this prefix: find it, then clear the task with on_clear='restart'."
-            )
-        self._at += len(body)
-        return body

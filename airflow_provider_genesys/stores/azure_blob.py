@@ -7,12 +7,12 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from typing import Any, TypeVar
 
-from airflow_provider_genesys.exceptions import SinkRefusedError, SinkUnavailableError
+from airflow_provider_genesys.exceptions import SinkRefusedError
 from airflow_provider_genesys.failpoints import COMPLETING, PIECE_SENT, PUTTING, failpoint
 from airflow_provider_genesys.retries import retried
 from airflow_provider_genesys.stores.azure_errors import AzureError, code_of, describe, explained, is_transient
 from airflow_provider_genesys.stores.base import Body, SentPieces, Stored, content_type
-from airflow_provider_genesys.stores.read_through import read_through
+from airflow_provider_genesys.stores.read_through import completed
 
 T = TypeVar("T")
 
@@ -181,14 +181,8 @@ class AzureUpload:
         if last:
             self.send(last)
         failpoint(COMPLETING)
-        try:
-            return self._store.commit(self.sent.key, self.blocks)
-        except SinkUnavailableError:
-            # The commit may have succeeded although its response was lost.
-            found = read_through(self._store, self.sent.key, size=self.sent.bytes)
-            if found is None or found.sha256 != sha256:
-                raise
-            return found.etag
+        key, size, blocks = self.sent.key, self.sent.bytes, self.blocks
+        return completed(lambda: self._store.commit(key, blocks), self._store, key, size=size, sha256=sha256)
 
     def abort(self) -> None:
         """Leave the blocks: they are invisible. The next attempt discards them; otherwise Azure does after a week."""

@@ -10,7 +10,6 @@ import base64
 import re
 from typing import Any
 
-from airflow_provider_genesys.exceptions import SinkUnavailableError
 from airflow_provider_genesys.failpoints import COMPLETING, PIECE_SENT, failpoint
 from airflow_provider_genesys.retries import retried
 from airflow_provider_genesys.stores.base import Body, ObjectStore, SentPieces
@@ -22,7 +21,7 @@ from airflow_provider_genesys.stores.gcs_errors import (
     explained,
     is_transient,
 )
-from airflow_provider_genesys.stores.read_through import read_through
+from airflow_provider_genesys.stores.read_through import completed
 
 _TIMEOUT = (10, 60)
 _GOES_ON = 308
@@ -144,14 +143,14 @@ class GCSUpload:
         """Send the last piece, with which the object appears; Google compares it with the CRC-32C of all pieces."""
         failpoint(COMPLETING)
         total = self.sent.bytes + len(last)
-        try:
-            return self._session.send(last, self.sent.bytes, total, self._hashed(last))
-        except SinkUnavailableError:
-            # The object may have appeared although the response was lost.
-            found = read_through(self._store, self.sent.key, size=total)
-            if found is None or found.sha256 != sha256:
-                raise
-            return found.etag
+        hashed = self._hashed(last)
+        return completed(
+            lambda: self._session.send(last, self.sent.bytes, total, hashed),
+            self._store,
+            self.sent.key,
+            size=total,
+            sha256=sha256,
+        )
 
     def abort(self) -> None:
         """Discard what was sent."""

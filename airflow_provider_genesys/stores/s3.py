@@ -10,11 +10,11 @@ from typing import Any, TypeVar
 from botocore.exceptions import BotoCoreError, ClientError
 
 from airflow_provider_genesys.aws_errors import code_of, describe, is_transient
-from airflow_provider_genesys.exceptions import SinkRefusedError, SinkUnavailableError
+from airflow_provider_genesys.exceptions import SinkRefusedError
 from airflow_provider_genesys.failpoints import COMPLETING, PIECE_SENT, PUTTING, failpoint
 from airflow_provider_genesys.retries import retried
 from airflow_provider_genesys.stores.base import MOST_PIECES, Body, SentPieces, Stored, content_type
-from airflow_provider_genesys.stores.read_through import read_through
+from airflow_provider_genesys.stores.read_through import completed
 from airflow_provider_genesys.stores.s3_errors import explained
 
 T = TypeVar("T")
@@ -166,17 +166,11 @@ class S3Upload:
         if last:
             self.send(last)
         failpoint(COMPLETING)
-        try:
-            answer = self._store.call(
-                "complete_multipart_upload", **self._target, MultipartUpload={"Parts": self._pieces}
-            )
-        except SinkUnavailableError:
-            # The first request may have succeeded although its response was lost; the second gets NoSuchUpload.
-            found = read_through(self._store, self.sent.key, size=self.sent.bytes)
-            if found is None or found.sha256 != sha256:
-                raise
-            return found.etag
-        return str(answer["ETag"])
+        return completed(self._complete, self._store, self.sent.key, size=self.sent.bytes, sha256=sha256)
+
+    def _complete(self) -> str:
+        pieces = {"Parts": self._pieces}
+        return str(self._store.call("complete_multipart_upload", **self._target, MultipartUpload=pieces)["ETag"])
 
     def abort(self) -> None:
         """Discard what was sent."""

@@ -7,9 +7,10 @@ import io
 import zlib
 from collections.abc import Callable, Iterator
 
+from airflow_provider_genesys.exceptions import AccountError
 from airflow_provider_genesys.sinks.objects.parts import Part
 from airflow_provider_genesys.stores.base import ObjectStore
-from airflow_provider_genesys.stores.read_through import PIECE
+from airflow_provider_genesys.stores.read_through import PIECE, StoredFile
 
 _GZIP = 31
 """zlib's ``wbits`` for a gzip member."""
@@ -30,7 +31,7 @@ def problems_of(store: ObjectStore, part: Part, progress: Progress) -> Iterator[
     object_ = _Object(store, part, progress)
     try:
         rows = _rows(object_)
-    except (zlib.error, EOFError, OSError, ValueError):  # pyarrow's errors are ValueErrors, too
+    except (AccountError, zlib.error, EOFError, OSError, ValueError):  # pyarrow's errors are ValueErrors, too
         rows = None
     digest = object_.digest()
     if digest != part.sha256:
@@ -101,40 +102,5 @@ def _unpacked(pieces: Iterator[bytes]) -> Iterator[bytes]:
 def _parquet_rows(object_: _Object) -> int:
     from pyarrow import parquet
 
-    rows = parquet.read_metadata(io.BufferedReader(_Seekable(object_)))
-    return int(rows.num_rows)
-
-
-class _Seekable(io.RawIOBase):
-    """An object as a file, for pyarrow, which reads its end first."""
-
-    def __init__(self, object_: _Object) -> None:
-        self._object = object_
-        self._at = 0
-
-    def readable(self) -> bool:
-        """Return True."""
-        return True
-
-    def seekable(self) -> bool:
-        """Return True."""
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Go to a byte."""
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._object.part.bytes}[whence]
-        self._at = max(0, base + offset)
-        return self._at
-
-    def tell(self) -> int:
-        """Return the position."""
-        return self._at
-
-    def readinto(self, buffer: object) -> int:
-        """Fill ``buffer`` as far as the object goes."""
-        view = memoryview(buffer)  # type: ignore[arg-type]  # io calls it with bytes that can be written
-        wanted = min(len(view), max(0, self._object.part.bytes - self._at))
-        piece = self._object.store.read(self._object.part.key, self._at, wanted) if wanted else b""
-        view[: len(piece or b"")] = piece or b""
-        self._at += len(piece or b"")
-        return len(piece or b"")
+    part = object_.part
+    return int(parquet.read_metadata(io.BufferedReader(StoredFile(object_.store, part.key, part.bytes))).num_rows)
