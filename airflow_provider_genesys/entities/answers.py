@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import parse_qs
@@ -11,7 +10,7 @@ from urllib.parse import parse_qs
 import msgspec
 
 from airflow_provider_genesys.cloud.exports.base import Page, UnreadablePageError, check_cursor
-from airflow_provider_genesys.cloud.exports.elements import check_records
+from airflow_provider_genesys.cloud.exports.elements import RecordIds, check_records
 from airflow_provider_genesys.cloud.exports.results import Walk
 from airflow_provider_genesys.cloud.http.client import CloudClient
 from airflow_provider_genesys.cloud.http.no_answer import check_answer
@@ -70,8 +69,7 @@ class Pager:
         members += [("cursors", _Cursors | None, None)]
         body = msgspec.defstruct("Body", members, rename={"records": listing.records})
         self._bodies = msgspec.json.Decoder(body)
-        key = msgspec.defstruct("Key", [("id", str | int)], rename={"id": listing.key})
-        self._keys = msgspec.json.Decoder(key)
+        self._ids = RecordIds(listing.key)
 
     def ask(self, at: str | None, parent: str | None = None) -> Answer:
         """Ask for a page.
@@ -168,14 +166,10 @@ class Pager:
                 body=body,
                 member=self.listing.records,
                 read=read,
-                id_of=self._id_of_broken,
+                id_of=self._ids.of_broken,
             )
         )
         return replace(answers[-1], ids=page.ids, records=list(page.records))
-
-    def _id_of_broken(self, record: bytes) -> str:
-        found = re.search(rb'"%b"\s{0,9}:\s{0,9}"([\w-]{1,80})"' % re.escape(self.listing.key.encode()), record)
-        return found[1].decode() if found else record.decode("latin-1")
 
     def _answer(self, body: bytes, number: int) -> Answer:
         page: Any = self._bodies.decode(body)
@@ -183,7 +177,7 @@ class Pager:
         if not records:
             check_answer(body, f"A page of {self.listing.name}")
         after = self._after(page, number, len(records))
-        return Answer([self._id(record) for record in records], records, page.total, after)
+        return Answer([self._ids.of(record) for record in records], records, page.total, after)
 
     def _after(self, page: Any, number: int, count: int) -> str | None:
         paging = self.listing.paging
@@ -205,13 +199,6 @@ class Pager:
         if page.total is not None:
             return bool(number * size < page.total)
         return bool(count) and (bool(page.nextUri) or count >= size)
-
-    def _id(self, record: memoryview) -> str:
-        try:
-            found: Any = self._keys.decode(record)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            return bytes(record).decode("latin-1")
-        return str(found.id)
 
     def _denied(self, error: PermissionDeniedError) -> PermissionDeniedError:
         needed = " or ".join(self.listing.permission)

@@ -5,7 +5,6 @@ The conversations of an SQL query are in :mod:`.query`, which needs PostgreSQL's
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from urllib.parse import parse_qsl, urlencode
 
 import msgspec
 
+from airflow_provider_genesys.cloud.exports.elements import RecordIds
 from airflow_provider_genesys.cloud.exports.results import Walk
 from airflow_provider_genesys.cloud.http.paths import path_step
 from airflow_provider_genesys.cloud.http.shapes import members, query_of
@@ -30,8 +30,7 @@ if TYPE_CHECKING:
     from airflow_provider_genesys.cloud.exports.base import Page
     from airflow_provider_genesys.cloud.http.client import CloudClient
 
-_ID = re.compile(rb'"id"\s{0,9}:\s{0,9}"([\w-]{1,80})"')
-_LOOKED_AT = 64 * 1024
+_IDS = RecordIds("id")
 RETENTION = "/api/v2/recordings/retention/query"
 LARGEST_PAGE = 500
 
@@ -123,8 +122,8 @@ class BrokenMetadata(dict[str, Any]):
     """The metadata of a recording whose text, ``raw``, is no JSON: as much as is found in it."""
 
     def __init__(self, raw: bytes) -> None:
-        found = _ID.search(raw[:_LOOKED_AT])
-        super().__init__({"id": found[1].decode()} if found else {})
+        found = _IDS.found_in(raw)
+        super().__init__({"id": found} if found else {})
         self.raw = raw
 
 

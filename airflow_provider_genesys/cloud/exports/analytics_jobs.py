@@ -22,13 +22,15 @@ from airflow_provider_genesys.cloud.exports.base import (
     ExportStatus,
     Page,
     UnreadablePageError,
+    created_id,
+    delete,
 )
 from airflow_provider_genesys.cloud.exports.elements import check_records
 from airflow_provider_genesys.cloud.http.no_answer import check_answer
-from airflow_provider_genesys.cloud.http.paths import new_id, path_step
+from airflow_provider_genesys.cloud.http.paths import path_step
+from airflow_provider_genesys.cloud.http.shapes import members
 from airflow_provider_genesys.exceptions import (
     CloudError,
-    CloudUnavailableError,
     CursorLostError,
     ExportGoneError,
     NotFoundError,
@@ -95,9 +97,9 @@ class AnalyticsJobs(ABC):
         :raises ConfigurationError: ``job`` is not the id of a job.
         """
 
-    @abstractmethod
     def page_params(self, size: int) -> dict[str, str | int | bool]:
         """Return the query parameters for a page of ``size`` records."""
+        return {"pageSize": size}
 
     @abstractmethod
     def read_page(self, job: str, body: bytes) -> Page:
@@ -141,7 +143,7 @@ class AnalyticsJobs(ABC):
 
     def cancel(self, client: CloudClient, export_id: str) -> bool:
         """Cancel every job. Return False if all are gone already."""
-        cancelled = [self._cancel(client, job) for job in self.jobs(export_id)]
+        cancelled = [delete(client, self.path(job)) for job in self.jobs(export_id)]
         return any(cancelled)
 
     def jobs(self, export_id: str) -> list[str]:
@@ -198,14 +200,10 @@ class AnalyticsJobs(ABC):
     def _create(self, client: CloudClient, request: ExportRequest, body: dict[str, Any]) -> str:
         path = self.path_of(request)
         answer = client.request("POST", path, json=body)
-        job = answer.get("jobId") if isinstance(answer, dict) else None
-        if not job:
-            raise CloudUnavailableError(f"The answer from {path} has no member 'jobId'. Is that Genesys?", status=200)
-        return self.named(request, new_id(str(job), path))
+        return self.named(request, created_id(answer, "jobId", path))
 
     def _status(self, client: CloudClient, job: str) -> ExportStatus:
-        answer = client.request("GET", self.path(job))
-        answer = answer if isinstance(answer, dict) else {}
+        answer = members(client.request("GET", self.path(job)))
         raw_state = shown(answer.get("state") or "")
         return ExportStatus(
             export_id=job,
@@ -216,13 +214,6 @@ class AnalyticsJobs(ABC):
             submitted_at=parse_time(answer.get("submissionDate")),
             message=answer.get("errorMessage"),
         )
-
-    def _cancel(self, client: CloudClient, job: str) -> bool:
-        try:
-            client.request("DELETE", self.path(job))
-        except NotFoundError:
-            return False
-        return True
 
     def _meant(self, client: CloudClient, job: str, cursor: str | None, error: CloudError) -> Exception:
         """Return the error that a refused page means."""

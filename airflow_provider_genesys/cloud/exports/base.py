@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+from airflow_provider_genesys.cloud.http.paths import new_id
+from airflow_provider_genesys.cloud.http.shapes import members
 from airflow_provider_genesys.exceptions import (
     CloudUnavailableError,
     ConfigurationError,
     ExportFailedError,
     ExportGoneError,
+    NotFoundError,
     RecordError,
+    RequestRefusedError,
     SourceRefusedError,
     WindowError,
 )
@@ -127,6 +131,42 @@ def check_usable(status: ExportStatus, what: str) -> None:
         raise ExportGoneError(f"{about} {AGAIN}")
     if outcome is Outcome.FAILED:
         raise ExportFailedError(f"{about} It has no {what}. {AGAIN}")
+
+
+def status_of(found: ExportFamily, client: CloudClient, export_id: str) -> ExportStatus:
+    """Ask for the state of an export.
+
+    :raises ExportGoneError: Genesys does not know it, or no longer.
+    """
+    try:
+        return found.status(client, export_id)
+    except NotFoundError as error:
+        raise ExportGoneError(f"Export {export_id} is gone. {AGAIN} ({error})") from error
+
+
+def delete(client: CloudClient, path: str, nothing_to_delete: Collection[int] = ()) -> bool:
+    """Send a DELETE. Return False if there is nothing at ``path``, or if the status is one of ``nothing_to_delete``."""
+    try:
+        client.request("DELETE", path)
+    except NotFoundError:
+        return False
+    except RequestRefusedError as error:
+        if error.status in nothing_to_delete:
+            return False
+        raise
+    return True
+
+
+def created_id(answer: Any, member: str, path: str) -> str:
+    """Return the id in the answer to a POST to ``path``.
+
+    :raises CloudUnavailableError: it has none.
+    :raises ConfigurationError: it has one that cannot be an id.
+    """
+    found = members(answer).get(member)
+    if not found:
+        raise CloudUnavailableError(f"The answer from {path} has no member {member!r}. Is that Genesys?", status=200)
+    return new_id(str(found), path)
 
 
 @dataclass(frozen=True)

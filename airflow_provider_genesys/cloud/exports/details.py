@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -12,16 +11,13 @@ import msgspec
 
 from airflow_provider_genesys.cloud.exports.analytics_jobs import AnalyticsJobs, job_path
 from airflow_provider_genesys.cloud.exports.base import ExportRequest, Page
+from airflow_provider_genesys.cloud.exports.elements import RecordIds
 from airflow_provider_genesys.cloud.exports.pieces import BY_START_DAY, cut
 from airflow_provider_genesys.exceptions import ConfigurationError
 from airflow_provider_genesys.times import api_time, parse_time
 
 if TYPE_CHECKING:
     from airflow_provider_genesys.cloud.http.client import CloudClient
-
-
-_LOOKED_AT = 64 * 1024
-"""Bytes of a broken record in which its id is looked for."""
 
 
 @dataclass(frozen=True)
@@ -75,8 +71,7 @@ class DetailsJobs(AnalyticsJobs):
         self._answers = msgspec.json.Decoder(msgspec.defstruct("Answer", body))
         begun = msgspec.defstruct("Begun", [("at", str | None, None)], rename={"at": details.start_field})
         self._begun = msgspec.json.Decoder(begun)
-        self._id_text = re.compile(rb'"%b"\s{0,9}:\s{0,9}"([\w-]{1,80})"' % details.id_field.encode())
-        self._ids = msgspec.json.Decoder(msgspec.defstruct("Id", [("id", str)], rename={"id": details.id_field}))
+        self._ids = RecordIds(details.id_field)
 
     def available_until(self, client: CloudClient) -> datetime | None:
         """Ask up to which time analytics has all data; None if Genesys does not say."""
@@ -102,10 +97,6 @@ class DetailsJobs(AnalyticsJobs):
         """
         return job_path(self._details.path, job)
 
-    def page_params(self, size: int) -> dict[str, str | int | bool]:
-        """Return the query parameters for a page of ``size`` records."""
-        return {"pageSize": size}
-
     def read_page(self, job: str, body: bytes) -> Page:  # noqa: ARG002 - a page says all that is needed
         """Decode a page.
 
@@ -113,7 +104,7 @@ class DetailsJobs(AnalyticsJobs):
         """
         answer: Any = self._answers.decode(body)
         records = [memoryview(raw) for raw in getattr(answer, self.member) or []]
-        ids = [self._id(record) for record in records]
+        ids = [self._ids.of(record) for record in records]
         return Page(ids, records, answer.cursor or None, parse_time(answer.dataAvailabilityDate))
 
     def bodies(self, request: ExportRequest, pieces: int) -> list[dict[str, Any]]:
@@ -141,16 +132,7 @@ class DetailsJobs(AnalyticsJobs):
 
     def id_of_broken(self, record: bytes) -> str:
         """Return the first id in a record that is not JSON; without an id, return a text made of its bytes."""
-        found = self._id_text.search(record[:_LOOKED_AT])
-        return found[1].decode() if found else super().id_of_broken(record)
-
-    def _id(self, record: memoryview) -> str:
-        """Return the id of a record; if it has none, a text made of its bytes."""
-        try:
-            found: Any = self._ids.decode(record)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            return bytes(record).decode("latin-1")
-        return str(found.id)
+        return self._ids.of_broken(record)
 
 
 def families() -> Sequence[DetailsJobs]:

@@ -1,7 +1,8 @@
-"""Limits the records of a page before it is decoded: of tiny records, decoded ones take a hundred times their bytes."""
+"""The records of a page: their limits, checked before the page is decoded, and their ids."""
 
 from __future__ import annotations
 
+import re
 import threading
 from functools import cache
 from typing import Any
@@ -12,6 +13,8 @@ from airflow_provider_genesys.exceptions import AnswerTooLargeError
 from airflow_provider_genesys.limits import MOST_RECORDS, MOST_VALUES
 
 _left = threading.local()
+_LOOKED_AT = 64 * 1024
+"""Bytes of a broken record in which its id is looked for."""
 
 
 class _Record(msgspec.Struct, gc=False):
@@ -61,3 +64,28 @@ def too_large(body: bytes, limit: str) -> AnswerTooLargeError:
         "the connection's host: it may not be Genesys.",
         status=200,
     )
+
+
+class RecordIds:
+    """Reads the ids of records from their member ``name``."""
+
+    def __init__(self, name: str) -> None:
+        self._ids = msgspec.json.Decoder(msgspec.defstruct("Id", [("id", str | int)], rename={"id": name}))
+        self._text = re.compile(rb'"%b"\s{0,9}:\s{0,9}"([\w-]{1,80})"' % re.escape(name.encode()))
+
+    def of(self, record: memoryview) -> str:
+        """Return the id of a record; if it has none, a text made of its bytes."""
+        try:
+            found: Any = self._ids.decode(record)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return bytes(record).decode("latin-1")
+        return str(found.id)
+
+    def found_in(self, record: bytes) -> str | None:
+        """Return the first id in a record that is not JSON; None if there is none."""
+        found = self._text.search(record[:_LOOKED_AT])
+        return found[1].decode() if found else None
+
+    def of_broken(self, record: bytes) -> str:
+        """Return the first id in a record that is not JSON; without an id, a text made of its bytes."""
+        return self.found_in(record) or record.decode("latin-1")

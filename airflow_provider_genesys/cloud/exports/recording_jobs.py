@@ -12,7 +12,15 @@ from urllib.parse import parse_qsl, urlencode
 
 import msgspec
 
-from airflow_provider_genesys.cloud.exports.base import ExportRequest, ExportState, ExportStatus, Page, check_cursor
+from airflow_provider_genesys.cloud.exports.base import (
+    ExportRequest,
+    ExportState,
+    ExportStatus,
+    Page,
+    check_cursor,
+    created_id,
+    delete,
+)
 from airflow_provider_genesys.cloud.exports.recording_query import is_same_query, recording_query
 from airflow_provider_genesys.cloud.http.paths import new_id, path_step
 from airflow_provider_genesys.cloud.http.shapes import elements, members, query_of
@@ -20,7 +28,6 @@ from airflow_provider_genesys.exceptions import (
     CloudError,
     CloudUnavailableError,
     JobLimitError,
-    NotFoundError,
     RecordError,
     RequestRefusedError,
 )
@@ -67,12 +74,10 @@ class RecordingJobs:
             raise _limit("The job was not created")
         dated = query if query.keys() & {"actionDate", "actionAge"} else {**query, "actionDate": api_time(now())}
         try:
-            answer = members(client.request("POST", PATH, json=dated))
+            answer = client.request("POST", PATH, json=dated)
         except (RequestRefusedError, CloudUnavailableError) as error:
             raise self._meant(client, error) from error
-        if not answer.get("id"):
-            raise CloudUnavailableError(f"The answer from {PATH} has no member 'id'. Is that Genesys?", status=200)
-        return new_id(str(answer["id"]), PATH)
+        return created_id(answer, "id", PATH)
 
     def status(self, client: CloudClient, export_id: str) -> ExportStatus:
         """Ask for the state of the job."""
@@ -91,15 +96,7 @@ class RecordingJobs:
 
     def cancel(self, client: CloudClient, export_id: str) -> bool:
         """Cancel the job. Return False if it is gone or has ended."""
-        try:
-            client.request("DELETE", _path(export_id))
-        except NotFoundError:
-            return False
-        except RequestRefusedError as error:
-            if error.status in _NOTHING_TO_CANCEL:
-                return False
-            raise
-        return True
+        return delete(client, _path(export_id), _NOTHING_TO_CANCEL)
 
     def jobs(self, export_id: str) -> list[str]:
         """Return the id of the export's one job."""

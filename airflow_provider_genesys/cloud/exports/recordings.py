@@ -6,15 +6,13 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_genesys.cloud.config import ArchiveApi
-from airflow_provider_genesys.cloud.exports.base import ExportRequest, ExportState, ExportStatus
+from airflow_provider_genesys.cloud.exports.base import ExportRequest, ExportState, ExportStatus, delete
 from airflow_provider_genesys.cloud.http.no_answer import is_no_answer
 from airflow_provider_genesys.cloud.http.paths import new_id, path_step
 from airflow_provider_genesys.cloud.http.shapes import members
 from airflow_provider_genesys.exceptions import (
     CloudUnavailableError,
     ConfigurationError,
-    NotFoundError,
-    RequestRefusedError,
 )
 from airflow_provider_genesys.outside import shown
 from airflow_provider_genesys.times import api_time, parse_time
@@ -75,15 +73,7 @@ class Recordings:
 
     def cancel(self, client: CloudClient, export_id: str) -> bool:
         """Delete the export. Return False if it is gone or has ended, or if the API has no DELETE."""
-        try:
-            client.request("DELETE", self._path(export_id))
-        except NotFoundError:
-            return False
-        except RequestRefusedError as error:
-            if error.status in _NOTHING_TO_CANCEL:
-                return False
-            raise
-        return True
+        return delete(client, self._path(export_id), _NOTHING_TO_CANCEL)
 
     def _body(self, request: ExportRequest) -> dict[str, Any]:
         api = self._api

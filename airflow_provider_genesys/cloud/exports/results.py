@@ -9,17 +9,17 @@ from typing import Any
 import msgspec
 
 from airflow_provider_genesys.cloud.exports.base import (
-    AGAIN,
     Page,
     PagedFamily,
     QueryFamily,
     UnreadablePageError,
     check_usable,
+    status_of,
 )
 from airflow_provider_genesys.cloud.exports.pieces import Piece, cut
 from airflow_provider_genesys.cloud.exports.registry import family
 from airflow_provider_genesys.cloud.http.client import CloudClient
-from airflow_provider_genesys.exceptions import ConfigurationError, ExportGoneError, NotFoundError, SourceChangedError
+from airflow_provider_genesys.exceptions import ConfigurationError, SourceChangedError
 from airflow_provider_genesys.outside import shown
 from airflow_provider_genesys.times import parse_time
 
@@ -47,7 +47,7 @@ def page_reader(
     export_id, found = handle["export_id"], family(handle["kind"], client.config)
     if not isinstance(found, PagedFamily):
         return None
-    _check(export_id, found, client)
+    check_usable(status_of(found, client, export_id), "results")
     jobs, walk = found.jobs(export_id), Walk()
 
     def read(job: int, cursor: str | None) -> Page:
@@ -122,11 +122,3 @@ def _of_window(page: Page, handle: dict[str, Any], piece: str) -> Page:
         own = msgspec.json.encode({"id": "/".join(filter(None, [user, start, piece])), **where})
         records.append(memoryview(own[:-1] + b"," + bytes(record).lstrip()[1:]))
     return replace(page, records=records)
-
-
-def _check(export_id: str, found: PagedFamily, client: CloudClient) -> None:
-    try:
-        status = found.status(client, export_id)
-    except NotFoundError as error:
-        raise ExportGoneError(f"Export {export_id} is gone. {AGAIN} ({error})") from error
-    check_usable(status, "results")
