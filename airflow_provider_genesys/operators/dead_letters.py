@@ -12,6 +12,7 @@ from airflow.sdk import BaseOperator, Context
 from airflow_provider_genesys.exceptions import ConfigurationError, DeadLetterError
 from airflow_provider_genesys.hooks.clients import client, connect
 from airflow_provider_genesys.hooks.object_store import open_store
+from airflow_provider_genesys.tasks.connection import dag_folder
 from airflow_provider_genesys.tasks.failures import failing_fast
 from airflow_provider_genesys.tasks.rendered import required
 from airflow_provider_genesys.window import read_window
@@ -210,7 +211,7 @@ class GenesysReplayDeadLettersOperator(BaseOperator):
 
         if not self.contract and kind not in built_in_names():
             raise DeadLetterError(f"There is no contract for exports of the kind {kind!r:.99}; give one as contract.")
-        return resolve(self.contract or None, kind=kind, folder=self.dag.folder if self.get_dag() else ".")
+        return resolve(self.contract or None, kind=kind, folder=dag_folder(self))
 
     def _pii_key(self, contract: Contract) -> bytes | None:
         from airflow_provider_genesys.tasks.arguments import read_pii_key

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from datetime import datetime, timedelta
-from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, ClassVar
+from functools import partial
+from typing import Any, ClassVar
 
 from airflow.configuration import conf
 from airflow.sdk import BaseOperator, Context
@@ -17,6 +17,7 @@ from airflow_provider_genesys.hooks.checkpoint_store import TABLE, open_store
 from airflow_provider_genesys.links.genesys import GenesysExportLink
 from airflow_provider_genesys.tasks.arguments import check_hash_keys
 from airflow_provider_genesys.tasks.availability import LateData, wait_for_data
+from airflow_provider_genesys.tasks.connection import UsesGenesys
 from airflow_provider_genesys.tasks.failures import AirflowException, failing_fast, of_window
 from airflow_provider_genesys.tasks.rendered import INCLUDE, mapping, words
 from airflow_provider_genesys.tasks.task_state import KeptElsewhere, TaskState
@@ -24,11 +25,8 @@ from airflow_provider_genesys.tasks.wait import DAY, Defer, Wait, await_job_slot
 from airflow_provider_genesys.times import now
 from airflow_provider_genesys.window import resolve_window
 
-if TYPE_CHECKING:
-    from airflow_provider_genesys.hooks.genesys import GenesysCloudHook
 
-
-class GenesysCreateExportOperator(BaseOperator):
+class GenesysCreateExportOperator(UsesGenesys, BaseOperator):
     """Ask Genesys Cloud for an export of one window, once.
 
     Creating is not repeatable, so the export's id is kept as soon as it is known: in the task's state store (Airflow
@@ -121,13 +119,6 @@ class GenesysCreateExportOperator(BaseOperator):
         self.max_poll_interval = max_poll_interval
         self.timeout = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
         self._export_id: str | None = None
-
-    @cached_property
-    def hook(self) -> GenesysCloudHook:
-        """The hook of ``genesys_conn_id``."""
-        from airflow_provider_genesys.hooks.genesys import GenesysCloudHook
-
-        return GenesysCloudHook(self.genesys_conn_id)
 
     def execute(self, context: Context) -> str:
         """Create the export, or adopt that of an earlier try, and return its id."""

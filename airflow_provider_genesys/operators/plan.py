@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from airflow.sdk import BaseOperator, Context
 
 from airflow_provider_genesys.cloud.exports.base import ExportRequest
+from airflow_provider_genesys.tasks.connection import UsesGenesys
 from airflow_provider_genesys.tasks.failures import failing_fast
 from airflow_provider_genesys.tasks.rendered import mapping
 from airflow_provider_genesys.window import read_moment, resolve_window
 
-if TYPE_CHECKING:
-    from airflow_provider_genesys.hooks.genesys import GenesysCloudHook
 
-
-class GenesysPlanBackfillOperator(BaseOperator):
+class GenesysPlanBackfillOperator(UsesGenesys, BaseOperator):
     """Export one sample day, and estimate from it and Genesys' aggregates what the days of a window will cost.
 
     For conversation and user details. XCom ``return_value`` is {kind, window_start, window_end, days, records, pages,
@@ -76,13 +73,6 @@ class GenesysPlanBackfillOperator(BaseOperator):
         self.timeout = timeout
         self.poll_interval = poll_interval
         self.genesys_conn_id = genesys_conn_id
-
-    @cached_property
-    def hook(self) -> GenesysCloudHook:
-        """The hook of ``genesys_conn_id``."""
-        from airflow_provider_genesys.hooks.genesys import GenesysCloudHook
-
-        return GenesysCloudHook(self.genesys_conn_id)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Make the plan and return it."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow.sdk import AssetAlias, BaseOperator, Context
@@ -12,6 +11,7 @@ from airflow_provider_genesys.exceptions import ConfigurationError
 from airflow_provider_genesys.hooks.clients import connect
 from airflow_provider_genesys.hooks.object_store import open_folder
 from airflow_provider_genesys.tasks.arguments import contract_of, is_rendered_later
+from airflow_provider_genesys.tasks.connection import UsesGenesys, dag_folder
 from airflow_provider_genesys.tasks.failures import failing_fast
 from airflow_provider_genesys.tasks.reconcile import (
     KIND,
@@ -28,10 +28,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from airflow_provider_genesys.contracts.contract import Contract
-    from airflow_provider_genesys.hooks.genesys import GenesysCloudHook
 
 
-class GenesysReconcileOperator(BaseOperator):
+class GenesysReconcileOperator(UsesGenesys, BaseOperator):
     """Count the conversations of a window in a sink, and compare them with Genesys' aggregates.
 
     It makes two requests to Genesys, and at most six for a window of three months. See ``docs/completeness.md`` for
@@ -96,13 +95,6 @@ class GenesysReconcileOperator(BaseOperator):
         if not is_rendered_later(reconcile):
             check_mode(reconcile)
 
-    @cached_property
-    def hook(self) -> GenesysCloudHook:
-        """The hook of ``genesys_conn_id``."""
-        from airflow_provider_genesys.hooks.genesys import GenesysCloudHook
-
-        return GenesysCloudHook(self.genesys_conn_id)
-
     def execute(self, context: Context) -> dict[str, Any]:
         """Compare the window and return what was found."""
         check_mode(self.reconcile)
@@ -119,8 +111,7 @@ class GenesysReconcileOperator(BaseOperator):
         return found.as_json()
 
     def _view(self) -> SinkView | None:
-        dag_folder = str(self.dag.folder) if self.get_dag() else "."
-        contract = contract_of(self.contract, None, kind=KIND, folder=dag_folder)
+        contract = contract_of(self.contract, None, kind=KIND, folder=dag_folder(self))
         if bool(self.table) == bool(self.folder):
             raise ConfigurationError(
                 "Give the operator either table or folder: the place that the conversations were loaded to."

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import Any
 
 from airflow.configuration import conf
 from airflow.sdk import BaseSensorOperator, Context
@@ -19,6 +19,7 @@ from airflow_provider_genesys.exceptions import (
     ExportTimeoutError,
 )
 from airflow_provider_genesys.links.genesys import GenesysExportLink
+from airflow_provider_genesys.tasks.connection import UsesGenesys
 from airflow_provider_genesys.tasks.failures import (
     AirflowFailException,
     AirflowSensorTimeout,
@@ -30,13 +31,10 @@ from airflow_provider_genesys.tasks.handle import upstream_export, upstream_of
 from airflow_provider_genesys.tasks.wait import DAY, Wait, wait_for_export
 from airflow_provider_genesys.window import Window, absent, read_window
 
-if TYPE_CHECKING:
-    from airflow_provider_genesys.hooks.genesys import GenesysCloudHook
-
 CREATE_AGAIN = "Clear the task that created it, with its downstream tasks, to export the window again."
 
 
-class GenesysExportSensor(BaseSensorOperator):
+class GenesysExportSensor(UsesGenesys, BaseSensorOperator):
     """Wait until an export has ended, and return where its result is.
 
     The first poll is at once. If the export has ended, the sensor returns. Otherwise it defers, or polls in the worker
@@ -91,13 +89,6 @@ class GenesysExportSensor(BaseSensorOperator):
         self.max_poll_interval = max_poll_interval
         self.deferrable = deferrable
         self.genesys_conn_id = genesys_conn_id
-
-    @cached_property
-    def hook(self) -> GenesysCloudHook:
-        """The hook of ``genesys_conn_id``."""
-        from airflow_provider_genesys.hooks.genesys import GenesysCloudHook
-
-        return GenesysCloudHook(self.genesys_conn_id)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Wait, and return the handle."""

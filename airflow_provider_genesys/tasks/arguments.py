@@ -15,6 +15,7 @@ except ImportError:  # before Airflow 3.2
 
 from airflow_provider_genesys.cloud.exports import aggregates
 from airflow_provider_genesys.exceptions import ConfigurationError
+from airflow_provider_genesys.tasks.connection import dag_folder
 from airflow_provider_genesys.tasks.rendered import mapping
 from airflow_provider_genesys.window import absent
 
@@ -157,13 +158,12 @@ def check_hash_keys(task: BaseOperator, kind: str) -> None:
     :raises ConfigurationError: there is none; the message names the task.
     """
     dag = task.get_dag()
-    folder = str(dag.folder) if dag else "."
     for one in task.get_flat_relatives(upstream=False) if dag else ():
         given = getattr(one, "partial_kwargs", None) or vars(one)
         contract, modes, key = (given.get(name) for name in ("contract", "contract_modes", "pii_key"))
         if "pii_key" not in one.template_fields or any(map(is_rendered_later, (contract, modes, key, kind))):
             continue
         try:
-            hash_key_of(key, contract_of(contract, modes, kind=kind, folder=folder))
+            hash_key_of(key, contract_of(contract, modes, kind=kind, folder=dag_folder(task)))
         except ConfigurationError as error:
             raise ConfigurationError(f"Task {one.task_id}: {error}") from None

@@ -142,7 +142,7 @@ class GenesysExportTransferOperator(ExportLoader):
         self, context: Context, newest: dict[str, Any] | None = None, event: dict[str, Any] | None = None
     ) -> Recreated:
         defer = partial(self.defer, method_name="resume") if self.deferrable else None
-        return Recreated(context, newest, event, defer)
+        return Recreated(context, self.hook, upstream_of(self), newest, event, defer)
 
     def _load_through_outages(
         self, context: Context, outage: Outage, recreated: Recreated, *, restart: bool
@@ -155,14 +155,7 @@ class GenesysExportTransferOperator(ExportLoader):
                     handle = self.find_handle(context)
                     load = partial(self.load_export, context, mirror, restart=restart)
                     with of_window(handle["window_start"], handle["window_end"]):
-                        return load_or_recreate(
-                            context,
-                            handle,
-                            load,
-                            hook=self.hook,
-                            upstream=upstream_of(self),
-                            recreated=recreated,
-                        )
+                        return load_or_recreate(handle, load, recreated)
             except (SourceUnavailableError, UrlExpiredError, CloudUnavailableError) as error:
                 outage = outage.after(mirror.committed_at)
                 if outage.seconds > self.max_outage:

@@ -9,7 +9,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime, timedelta
-from functools import cached_property, partial
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from airflow.configuration import conf
@@ -25,6 +25,7 @@ from airflow_provider_genesys.tasks.arguments import (
     shard_of,
 )
 from airflow_provider_genesys.tasks.checkpoint_mirror import CheckpointMirror
+from airflow_provider_genesys.tasks.connection import UsesGenesys, dag_folder
 from airflow_provider_genesys.tasks.handle import asked_of, window_of
 from airflow_provider_genesys.tasks.landed import LandedArchives
 from airflow_provider_genesys.tasks.reconcile import SinkView, check_mode, reconciled
@@ -34,7 +35,6 @@ from airflow_provider_genesys.times import parse_time
 
 if TYPE_CHECKING:
     from airflow_provider_genesys.contracts.contract import Contract
-    from airflow_provider_genesys.hooks.genesys import GenesysCloudHook
     from airflow_provider_genesys.pipeline.certificate import Certificate
     from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
     from airflow_provider_genesys.pipeline.load import Load
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     Results = Callable[[Checkpoint], Archive | Pages]
 
 
-class ExportLoader(BaseOperator):
+class ExportLoader(UsesGenesys, BaseOperator):
     """Loads exports into a sink, each with :meth:`load_export`. The operator says which exports.
 
     The parameters are those of :class:`.base.GenesysExportTransferOperator`, except its ``handle``.
@@ -140,11 +140,7 @@ class ExportLoader(BaseOperator):
         self.checkpoint_mirror_conn_id = checkpoint_mirror_conn_id
         if not is_rendered_later(reconcile):
             check_mode(reconcile)
-        check_contract(contract, contract_modes, kind=kind, folder=self._folder, check=self.fits)
-
-    @property
-    def _folder(self) -> str:
-        return str(self.dag.folder) if self.get_dag() else "."
+        check_contract(contract, contract_modes, kind=kind, folder=dag_folder(self), check=self.fits)
 
     @abstractmethod
     def make_sink(self) -> Sink:
@@ -178,13 +174,6 @@ class ExportLoader(BaseOperator):
     def landed(self) -> LandedArchives:
         """The landed archives that may be read."""
         return LandedArchives(self.source_conn_id)
-
-    @cached_property
-    def hook(self) -> GenesysCloudHook:
-        """The hook of ``genesys_conn_id``."""
-        from airflow_provider_genesys.hooks.genesys import GenesysCloudHook
-
-        return GenesysCloudHook(self.genesys_conn_id)
 
     def encrypt(self, raw: bytes) -> bytes:
         """Encrypt the bytes of a dead letter with a key of the Genesys connection."""
@@ -238,7 +227,7 @@ class ExportLoader(BaseOperator):
         """Return the load of an export. The same arguments always give the same ``load_id``."""
         from airflow_provider_genesys.pipeline.load import Load
 
-        contract = contract_for(handle, self.contract, self.contract_modes, self._folder, self.fits)
+        contract = contract_for(handle, self.contract, self.contract_modes, dag_folder(self), self.fits)
         shard = shard_of(self.shard, contract)
         window = window_of(handle, self.window_start, self.window_end)
         ti = context["ti"]

@@ -52,15 +52,10 @@ class Task:
     def run(
         self, handle: dict[str, Any], given: dict[str, Any] | None = None, recreated: Recreated | None = None
     ) -> dict[str, Any]:
-        around: Any = given or context(Store())
-        return load_or_recreate(
-            around,
-            handle,
-            self.load,
-            hook=self.hook,
-            upstream=["create"],
-            recreated=recreated or Recreated(around),
-        )
+        return load_or_recreate(handle, self.load, recreated or self.recreated(given or context(Store())))
+
+    def recreated(self, around: Any, *given: Any, **more: Any) -> Recreated:
+        return Recreated(around, self.hook, ["create"], *given, **more)
 
 
 def whole(start_genesys: Start, options: dict[str, Any]) -> list[str]:
@@ -145,10 +140,10 @@ def test_the_wait_for_what_is_asked_for_again_is_no_workers(start_genesys: Start
     genesys.jobs[handle["export_id"]].outcome = "EXPIRED"
     genesys.job_polls, genesys.jobs[handle["export_id"]].looks = 2, 2
     with pytest.raises(Deferred) as deferred:
-        task.run(handle, around, Recreated(around, defer=deferring))  # type: ignore[arg-type]
+        task.run(handle, around, task.recreated(around, defer=deferring))
     genesys.job_polls = None
     asked = len(genesys.jobs)
-    resumed = Recreated(around, carried=deferred.value.kwargs["newest"], event={"state": "FULFILLED"})  # type: ignore[arg-type]
+    resumed = task.recreated(around, carried=deferred.value.kwargs["newest"], event={"state": "FULFILLED"})
     summary = task.run(handle, around, resumed)
     assert (summary["read"], summary["original_export_id"]) == (40, handle["export_id"])
     assert len(genesys.jobs) == asked == 2
@@ -161,7 +156,7 @@ def test_what_expires_again_and_again_is_not_asked_for_for_ever(start_genesys: S
     genesys.jobs[handle["export_id"]].outcome = "EXPIRED"
     newest = {"of": handle["export_id"], "export_id": handle["export_id"], "submitted_at": None, "times": MOST}
     with pytest.raises(ExportGoneError):
-        task.run(handle, around, Recreated(around, newest))  # type: ignore[arg-type]
+        task.run(handle, around, task.recreated(around, newest))
 
 
 def test_who_gives_an_id_alone_is_helped_by_the_task_that_created_it(start_genesys: Start) -> None:
