@@ -16,7 +16,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from airflow_provider_genesys.checkpoints.base import Claim, Key, State
-from airflow_provider_genesys.checkpoints.entry import Entry, first_entry, from_fields
+from airflow_provider_genesys.checkpoints.entry import CheckpointEntry, first_entry, from_fields
 from airflow_provider_genesys.exceptions import (
     CheckpointError,
     ConfigurationError,
@@ -127,11 +127,11 @@ class ConditionalStore(ABC):
                 return
         raise self._crowded(claim.key, doing)
 
-    def _read(self, key: Key, doing: str) -> Entry | None:
+    def _read(self, key: Key, doing: str) -> CheckpointEntry | None:
         fields = self._retried(lambda: self.get(key), key, doing)
         return from_fields(fields, key, self.where(key)) if fields else None
 
-    def _write(self, key: Key, entry: Entry, held: Entry | None, doing: str) -> bool:
+    def _write(self, key: Key, entry: CheckpointEntry, held: CheckpointEntry | None, doing: str) -> bool:
         replacing = held.revision if held else 0
         return self._retried(lambda: self.put(key, entry.to_fields(), replacing=replacing), key, doing)
 
@@ -173,7 +173,7 @@ class ConditionalStore(ABC):
         except SinkRefusedError as error:
             raise SinkRefusedError(f"{self.where(key)} refuses {doing}: {error}") from error
 
-    def _lost(self, claim: Claim, held: Entry | None) -> FencedError | SinkUnavailableError:
+    def _lost(self, claim: Claim, held: CheckpointEntry | None) -> FencedError | SinkUnavailableError:
         if held and held.fence >= claim.fence:
             return FencedError(
                 f"Export {claim.export_id}: a newer attempt has claimed {self.where(claim.key)} (fence {held.fence}; "

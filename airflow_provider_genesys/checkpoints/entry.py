@@ -19,7 +19,7 @@ NUMBERS = frozenset({"shard", "revision", "fence", "attempts", "version"})
 
 
 @dataclass(frozen=True)
-class Entry:
+class CheckpointEntry:
     """State of one shard of one load. ``checkpoint`` and ``certificate`` are JSON."""
 
     load_id: str
@@ -42,11 +42,11 @@ class Entry:
         """Return every field as text; None becomes the empty text."""
         return {name: "" if value is None else str(value) for name, value in asdict(self).items()}
 
-    def changed(self, **changes: Any) -> Entry:
+    def changed(self, **changes: Any) -> CheckpointEntry:
         """Return the next revision of this entry."""
         return replace(self, revision=self.revision + 1, written_at=now().isoformat(), **changes)
 
-    def claimed(self, export_id: str, attempt: str, *, restart: bool) -> Entry:
+    def claimed(self, export_id: str, attempt: str, *, restart: bool) -> CheckpointEntry:
         """Return the entry with which an attempt takes over. It continues from the checkpoint or starts again."""
         taken = self.changed(fence=self.fence + 1, attempt=attempt)
         if continues(Previous(self.export_id, self.state, self.checkpoint), export_id, restart=restart):
@@ -82,13 +82,13 @@ class Entry:
         return replace(checkpoint, fence=self.fence)
 
 
-def first_entry(key: Key, export_id: str, attempt: str) -> Entry:
+def first_entry(key: Key, export_id: str, attempt: str) -> CheckpointEntry:
     """Return the first entry of a load."""
-    return Entry(key.load_id, key.target, key.shard, export_id, 0, 1, attempt).changed()
+    return CheckpointEntry(key.load_id, key.target, key.shard, export_id, 0, 1, attempt).changed()
 
 
-def from_fields(fields: Mapping[str, str], key: Key, where: str) -> Entry:
-    """Read an entry that :meth:`Entry.to_fields` wrote.
+def from_fields(fields: Mapping[str, str], key: Key, where: str) -> CheckpointEntry:
+    """Read an entry that :meth:`CheckpointEntry.to_fields` wrote.
 
     :raises CheckpointError: it is not an entry, has another version, or is of another load.
     """
@@ -99,7 +99,7 @@ def from_fields(fields: Mapping[str, str], key: Key, where: str) -> Entry:
             "the release that began it, or delete the entry to load the window from its beginning."
         )
     try:
-        entry = msgspec.convert({name: value for name, value in fields.items() if value}, Entry, strict=False)
+        entry = msgspec.convert({name: value for name, value in fields.items() if value}, CheckpointEntry, strict=False)
     except msgspec.ValidationError as error:
         raise CheckpointError(
             f"The entry in {where} cannot be read ({error}). Make sure that nothing else writes there; then delete it "

@@ -14,7 +14,7 @@ import msgspec
 import typer
 
 from airflow_provider_genesys.commands.output import AsJson, print_rows, say
-from airflow_provider_genesys.commands.places import Place, PlaceConnection, Row, open_place
+from airflow_provider_genesys.commands.places import PlaceArgument, PlaceConnection, Row, open_place
 from airflow_provider_genesys.exceptions import DeadLetterError, NotFoundError
 
 app = typer.Typer(no_args_is_help=True, help="Rejected records: list, show, export, or try again without writing.")
@@ -25,7 +25,7 @@ GenesysConnection = Annotated[str, typer.Option(help="The Genesys connection, wh
 
 @app.command("list")
 def by_reason(
-    place: Place,
+    place: PlaceArgument,
     conn_id: PlaceConnection = None,
     load_id: LoadId = None,
     as_json: AsJson = False,
@@ -42,7 +42,7 @@ def by_reason(
 
 @app.command()
 def show(
-    place: Place,
+    place: PlaceArgument,
     load_id: Annotated[str, typer.Argument(help="The load's id.")],
     offset: Annotated[int, typer.Argument(help="The letter's source_offset.")],
     conn_id: PlaceConnection = None,
@@ -62,7 +62,7 @@ def show(
 
 @app.command()
 def export(
-    place: Place,
+    place: PlaceArgument,
     file: Annotated[Path, typer.Argument(help="The file to write, one JSON object a line.")],
     conn_id: PlaceConnection = None,
     load_id: LoadId = None,
@@ -81,7 +81,7 @@ def export(
 
 @app.command()
 def replay(
-    place: Place,
+    place: PlaceArgument,
     conn_id: PlaceConnection = None,
     load_id: LoadId = None,
     contract: Annotated[str | None, typer.Option(help="Contract to read them through. [default: of the kind]")] = None,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from airflow_provider_genesys.commands.output import AsJson, print_rows
-from airflow_provider_genesys.commands.places import Folder, PlaceConnection, open_place
+from airflow_provider_genesys.commands.places import LoadedFolder, PlaceConnection, open_place
 from airflow_provider_genesys.exceptions import ConfigurationError, GenesysError
 from airflow_provider_genesys.outside import shown
 from airflow_provider_genesys.times import http_date, now
@@ -30,7 +30,7 @@ def _get(path: str) -> Callable[[CloudClient], object]:
 
 
 def _count(client: CloudClient) -> object:
-    from airflow_provider_genesys.completeness.genesys import GenesysCounts
+    from airflow_provider_genesys.completeness.genesys_counts import GenesysCounts
 
     end = now().replace(minute=0, second=0, microsecond=0)
     return GenesysCounts(client, Window(end - timedelta(hours=1), end)).divisions()
@@ -45,7 +45,7 @@ _PERMISSIONS: dict[str, Callable[[CloudClient], object]] = {
 }
 """For each kind, a request that reads almost nothing and creates no job."""
 
-Check = tuple[str, Callable[[], str]]
+NamedCheck = tuple[str, Callable[[], str]]
 
 
 def doctor(
@@ -77,7 +77,7 @@ def doctor(
         raise typer.Exit(1)
 
 
-def _checks(conn_id: str, kinds: list[str], place: str | None, place_conn_id: str | None) -> Iterator[Check]:
+def _checks(conn_id: str, kinds: list[str], place: str | None, place_conn_id: str | None) -> Iterator[NamedCheck]:
     from airflow_provider_genesys.hooks.genesys import GenesysCloudHook
 
     with GenesysCloudHook(conn_id) as hook:
@@ -132,7 +132,7 @@ def _ask(hook: GenesysCloudHook, kind: str) -> str:
 
 def _place(place: str, conn_id: str | None) -> str:
     where = open_place(place, conn_id)
-    if isinstance(where, Folder):
+    if isinstance(where, LoadedFolder):
         next(iter(where.store.list_objects(where.prefix)), None)
         return f"{where.store.url}/{where.prefix} can be listed; the first load shows whether it can be written"
     from airflow_provider_genesys.hooks.clients import connect

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from airflow_provider_genesys.commands.output import AsJson, print_json, print_rows
-from airflow_provider_genesys.commands.places import Place, PlaceConnection, open_place
+from airflow_provider_genesys.commands.places import PlaceArgument, PlaceConnection, open_place
 from airflow_provider_genesys.exceptions import NotFoundError
 
 _COUNTS = ("read", "written", "dead_letters", "duplicates")
@@ -15,7 +15,7 @@ _COLUMNS = ("load_id", "shard", "state", "kind", "window_start", "window_end", *
 
 
 def loads(
-    place: Place,
+    place: PlaceArgument,
     conn_id: PlaceConnection = None,
     state: Annotated[str | None, typer.Option(help="Only loads in this state: loading or complete.")] = None,
     as_json: AsJson = False,
@@ -29,7 +29,7 @@ def loads(
 
 
 def load(
-    place: Place,
+    place: PlaceArgument,
     load_id: Annotated[str, typer.Argument(help="The load's id, as `loads` lists it.")],
     conn_id: PlaceConnection = None,
 ) -> None:

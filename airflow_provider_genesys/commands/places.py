@@ -14,7 +14,7 @@ from airflow_provider_genesys.hooks.object_store import is_folder_url, open_fold
 if TYPE_CHECKING:
     from airflow_provider_genesys.stores.base import ObjectStore
 
-Place = Annotated[
+PlaceArgument = Annotated[
     str,
     typer.Argument(
         help="Where the loads are: schema.table, s3://bucket/prefix, az://container/prefix or gs://bucket/prefix."
@@ -37,20 +37,20 @@ FROM {} WHERE target = %s ORDER BY window_start DESC, load_id, shard
 _LETTERS = "SELECT * FROM {} WHERE target = %s AND (%s::text IS NULL OR load_id = %s) ORDER BY load_id, source_offset"
 
 
-def open_place(place: str, conn_id: str | None) -> Table | Folder:
+def open_place(place: str, conn_id: str | None) -> LoadedTable | LoadedFolder:
     """Return what ``place`` names.
 
     :raises ConfigurationError: it names nothing.
     """
     if is_folder_url(place):
         store, folder = open_folder(place, conn_id)
-        return Folder(store, folder)
+        return LoadedFolder(store, folder)
     schema, _, table = place.rpartition(".")
-    return Table(schema or "public", table, conn_id or "postgres_default")
+    return LoadedTable(schema or "public", table, conn_id or "postgres_default")
 
 
 @dataclass(frozen=True)
-class Table:
+class LoadedTable:
     """A table of PostgreSQL."""
 
     schema: str
@@ -82,7 +82,7 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Folder:
+class LoadedFolder:
     """A prefix of an object store."""
 
     store: ObjectStore

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow_provider_genesys.completeness.genesys import LONGEST, GenesysCounts
+from airflow_provider_genesys.completeness.genesys_counts import LONGEST, GenesysCounts
 from airflow_provider_genesys.completeness.tally import BEGAN, LOOK_BACK, Cell, Tally
 from airflow_provider_genesys.times import now
 from airflow_provider_genesys.window import Window

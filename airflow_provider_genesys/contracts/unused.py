@@ -14,7 +14,7 @@ from airflow_provider_genesys.source.records import Slice
 
 
 @dataclass(frozen=True)
-class _Place:
+class _NamedPlace:
     """One place that a contract names: a column, or what is protected inside one."""
 
     path: str
@@ -69,16 +69,16 @@ def judge_unused(contract: Contract, paths: list[str], records: int, *, allow_pr
     return [Drift(place.path, "unused", records) for place in wanted] if records else []
 
 
-def _places(contract: Contract) -> Iterator[_Place]:
+def _places(contract: Contract) -> Iterator[_NamedPlace]:
     index = {column.name: place for place, column in enumerate(contract.columns)}
     for column in (*contract.columns, *contract.dropped):
         if column.path == PROCESSED_AT or column.variant:
             continue
         if not column.required and column.default is None:
-            yield _Place(column.path, column, column.pii, index.get(column.name))
+            yield _NamedPlace(column.path, column, column.pii, index.get(column.name))
         for path, action in column.pii_inside:
             dot = "" if path.startswith("[") else "."
-            yield _Place(f"{column.path}{dot}{path}", column, action, None)
+            yield _NamedPlace(f"{column.path}{dot}{path}", column, action, None)
 
 
 def _is_met(part: Slice, path: Steps) -> bool:

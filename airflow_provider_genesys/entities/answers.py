@@ -11,7 +11,7 @@ import msgspec
 
 from airflow_provider_genesys.cloud.exports.base import Page, UnreadablePageError, check_cursor
 from airflow_provider_genesys.cloud.exports.elements import RecordIds, check_records
-from airflow_provider_genesys.cloud.exports.results import Walk
+from airflow_provider_genesys.cloud.exports.results import EmptyPages
 from airflow_provider_genesys.cloud.http.client import CloudClient
 from airflow_provider_genesys.cloud.http.no_answer import check_answer
 from airflow_provider_genesys.cloud.http.paths import path_step
@@ -59,7 +59,7 @@ class Pager:
 
     def __init__(self, client: CloudClient, listing: Listing, page_size: int | None = None) -> None:
         self._client = client
-        self._walk = Walk()
+        self._walk = EmptyPages()
         self._met: set[bytes] = set()
         self.listing = listing
         self._size = min(page_size or listing.page_size, listing.max_page_size or listing.page_size)

@@ -32,7 +32,7 @@ READINGS = 3
 """How often a listing is read before its changes are accepted and noted in the certificate."""
 
 
-class _Place(msgspec.Struct, frozen=True, omit_defaults=True):
+class _WalkState(msgspec.Struct, frozen=True, omit_defaults=True):
     """The progress of a walk; used as the cursor of a page.
 
     :param at: where the next page begins; None for the first.
@@ -84,10 +84,10 @@ class ListingWalk:
         :raises ListingMovedError: an entity may have been missed.
         :raises SourceRefusedError: the endpoint gives no more pages, though there are more records.
         """
-        place = msgspec.json.decode(cursor, type=_Place) if cursor else _Place()
+        place = msgspec.json.decode(cursor, type=_WalkState) if cursor else _WalkState()
         return self._below_parents(place) if self._listing.parent else self._alone(place)
 
-    def _alone(self, place: _Place) -> Page:
+    def _alone(self, place: _WalkState) -> Page:
         answer = self._pager.ask(place.at)
         place = _behind(place, answer)
         if answer.after is None and (moved := _ended(self._pager, place)):
@@ -104,7 +104,7 @@ class ListingWalk:
         self._seen.update(new)
         return list(new), list(new.values())
 
-    def _below_parents(self, place: _Place) -> Page:
+    def _below_parents(self, place: _WalkState) -> Page:
         """Read the listings of the next parents until there are enough records for a page."""
         ids: list[str] = []
         records: list[memoryview] = []
@@ -121,7 +121,7 @@ class ListingWalk:
         walk = Walk(parents=len(self._parents()), vanished=place.vanished, unstable=unstable)
         return Page(ids, records, _cursor(place) if more else None, listing=walk)
 
-    def _of_parent(self, parent: str, place: _Place) -> tuple[dict[str, memoryview], _Place]:
+    def _of_parent(self, parent: str, place: _WalkState) -> tuple[dict[str, memoryview], _WalkState]:
         place = msgspec.structs.replace(place, parent=parent)
         try:
             found, moved = _whole(self._pager, parent)
@@ -156,7 +156,7 @@ def _whole(pager: Pager, parent: str | None, *, keep: bool = True) -> tuple[dict
     :param keep: whether the records are returned, or only their ids.
     """
     for _ in range(READINGS):
-        place, found = _Place(), dict[str, memoryview]()
+        place, found = _WalkState(), dict[str, memoryview]()
         for answer in _answers(pager, parent):
             place = _behind(place, answer)
             found.update(zip(answer.ids, answer.records if keep else repeat(_NOTHING), strict=False))
@@ -166,10 +166,10 @@ def _whole(pager: Pager, parent: str | None, *, keep: bool = True) -> tuple[dict
     return found, moved
 
 
-def _ended(pager: Pager, place: _Place, parent: str | None = None) -> str | None:
+def _ended(pager: Pager, place: _WalkState, parent: str | None = None) -> str | None:
     """Return how a listing changed while it was read up to its end ``place``; None if it did not."""
     if place.pages > 1 and pager.listing.paging == "pageNumber":
-        again = _Place()
+        again = _WalkState()
         for answer in islice(_answers(pager, parent), place.pages + 1):
             again = _behind(again, answer)
         if again.total != place.total:
@@ -189,7 +189,7 @@ def _answers(pager: Pager, parent: str | None) -> Iterator[Answer]:
         yield answer
 
 
-def _behind(place: _Place, answer: Answer) -> _Place:
+def _behind(place: _WalkState, answer: Answer) -> _WalkState:
     """Return the place after the page ``answer``, which was read at ``place``."""
     return msgspec.structs.replace(
         place,
@@ -212,5 +212,5 @@ def _below(parent: str, one: str, record: memoryview) -> memoryview:
     return memoryview(own[:-1] + (b"" if rest[:1] == b"}" else b",") + rest)
 
 
-def _cursor(place: _Place) -> str:
+def _cursor(place: _WalkState) -> str:
     return msgspec.json.encode(place).decode()

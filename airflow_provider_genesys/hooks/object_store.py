@@ -46,10 +46,10 @@ def open_folder(url: str, conn_id: str | None) -> tuple[ObjectStore, str]:
     scheme, bucket, folder = folder_of(url)
     if scheme not in DEFAULT_CONN_IDS or not bucket or not folder:
         raise ConfigurationError(f"{url!r:.300} is not a folder in a bucket. Give it as s3://bucket/prefix/dt=…/load/.")
-    return open_store(scheme, bucket, conn_id or DEFAULT_CONN_IDS[scheme]), folder
+    return open_bucket(scheme, bucket, conn_id or DEFAULT_CONN_IDS[scheme]), folder
 
 
-def open_store(scheme: str, bucket: str, conn_id: str | None, extra_args: dict[str, Any] | None = None) -> ObjectStore:
+def open_bucket(scheme: str, bucket: str, conn_id: str | None, extra_args: dict[str, Any] | None = None) -> ObjectStore:
     """Return the store of a bucket or container.
 
     :param scheme: ``s3``, ``az`` or ``gs``.

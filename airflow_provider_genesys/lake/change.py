@@ -12,8 +12,8 @@ from pyiceberg.catalog import Catalog
 from pyiceberg.table import Table, TableProperties
 
 from airflow_provider_genesys.lake.catalog import Confirming
-from airflow_provider_genesys.lake.files import Held, data_files
-from airflow_provider_genesys.lake.history import Committed, is_own, properties_of
+from airflow_provider_genesys.lake.commits import Committed, is_own, properties_of
+from airflow_provider_genesys.lake.files import WindowFiles, data_files
 from airflow_provider_genesys.lake.schema import add_columns
 from airflow_provider_genesys.sinks.objects.parts import Part
 from airflow_provider_genesys.sinks.objects.publish import Publication
@@ -39,7 +39,7 @@ class Change:
         listed = [(part.key, part.rows, part.sha256) for part in self._parts]
         return hashlib.sha256(msgspec.json.encode(listed)).hexdigest()
 
-    def is_in(self, held: Held, found: Committed | None) -> bool:
+    def is_in(self, held: WindowFiles, found: Committed | None) -> bool:
         """Whether the table has this load already.
 
         Its history says so, or, where that has nothing of the window any more, the list of its files.
@@ -49,7 +49,7 @@ class Change:
         paths = {f"{self._root}/{part.key}" for part in self._parts}
         return bool(paths) and held.files.keys() == paths and not held.deleted
 
-    def commit(self, table: Table, held: Held) -> None:
+    def commit(self, table: Table, held: WindowFiles) -> None:
         """Commit, once. Columns that the table lacks are added in the same commit.
 
         :raises CommitFailedException: the table is no longer as it was loaded.

@@ -26,7 +26,7 @@ from airflow_provider_genesys.stores.read_through import StoredFile
 
 
 @dataclass(frozen=True)
-class Held:
+class WindowFiles:
     """The files that a table has of a load's window: what the load replaces.
 
     :param deleted: whether rows of them are deleted, by files of their own.
@@ -41,7 +41,7 @@ class Held:
         return sum(file.record_count for file in self.files.values())
 
 
-def held_by(table: Table, name: str, load: Load) -> Held:
+def held_by(table: Table, name: str, load: Load) -> WindowFiles:
     """Return the files of the load's window, or of shorter windows inside it; for a listing, all files.
 
     :raises SinkRefusedError: a window of the table overlaps that of the load, and neither is in the other.
@@ -51,7 +51,7 @@ def held_by(table: Table, name: str, load: Load) -> Held:
     else:
         tasks = list(table.scan(row_filter=_overlapping(load)).plan_files())
         _check_inside(tasks, name, load)
-    return Held({task.file.file_path: task.file for task in tasks}, any(task.delete_files for task in tasks))
+    return WindowFiles({task.file.file_path: task.file for task in tasks}, any(task.delete_files for task in tasks))
 
 
 def data_files(

@@ -20,10 +20,10 @@ from airflow_provider_genesys.exceptions import SinkUnavailableError
 from airflow_provider_genesys.failpoints import PUBLISHING, TABLE_COMMITTED, failpoint
 from airflow_provider_genesys.lake.catalog import PASSING, described, explained
 from airflow_provider_genesys.lake.change import Change
+from airflow_provider_genesys.lake.commits import is_newer, newest
 from airflow_provider_genesys.lake.files import held_by
-from airflow_provider_genesys.lake.history import is_newer, newest
 from airflow_provider_genesys.lake.schema import check_table
-from airflow_provider_genesys.lake.tables import Target, load_or_create
+from airflow_provider_genesys.lake.tables import IcebergTarget, load_or_create
 from airflow_provider_genesys.retries import pause
 from airflow_provider_genesys.sinks.objects.publish import Columns, Publication
 from airflow_provider_genesys.stores.base import ObjectStore
@@ -45,7 +45,7 @@ class TablePublisher:
     :param root: returns the URL of the bucket with the parts, as readers of the tables know it.
     """
 
-    def __init__(self, connect: Callable[[], Catalog], root: Callable[[], str], target: Target) -> None:
+    def __init__(self, connect: Callable[[], Catalog], root: Callable[[], str], target: IcebergTarget) -> None:
         self._connect = connect
         self._root = root
         self._target = target

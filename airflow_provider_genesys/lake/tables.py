@@ -15,7 +15,7 @@ from airflow_provider_genesys.lake.schema import properties_of, schema_of, spec_
 
 
 @dataclass(frozen=True)
-class Target:
+class IcebergTarget:
     """Where the tables are.
 
     :param namespace: with dots between its levels.
@@ -34,7 +34,7 @@ class Target:
         return f"{self.namespace}.{'_'.join(filter(None, (self.table, child)))}"
 
 
-def load_or_create(catalog: Catalog, target: Target, name: str, columns: Sequence[Column]) -> Table:
+def load_or_create(catalog: Catalog, target: IcebergTarget, name: str, columns: Sequence[Column]) -> Table:
     """Return the table of that name, with ``columns`` if it has to be created.
 
     :raises SinkRefusedError: there is none, and ``target`` does not say to create it.

@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, urlencode
 import msgspec
 
 from airflow_provider_genesys.cloud.exports.elements import RecordIds
-from airflow_provider_genesys.cloud.exports.results import Walk
+from airflow_provider_genesys.cloud.exports.results import EmptyPages
 from airflow_provider_genesys.cloud.http.paths import path_step
 from airflow_provider_genesys.cloud.http.shapes import members, query_of
 from airflow_provider_genesys.exceptions import (
@@ -70,7 +70,7 @@ def of_retention(client: CloudClient, days: int, size: int) -> Index:
 
     The index raises :class:`CursorLostError` if Genesys no longer accepts a cursor.
     """
-    walk = Walk()
+    walk = EmptyPages()
 
     def index(_: int, cursor: str | None) -> Conversations:
         first = urlencode({"retentionThresholdDays": days, "pageSize": min(size, LARGEST_PAGE)})

@@ -11,7 +11,7 @@ from airflow.sdk import BaseOperator, Context
 
 from airflow_provider_genesys.exceptions import ConfigurationError, DeadLetterError
 from airflow_provider_genesys.hooks.clients import client, connect
-from airflow_provider_genesys.hooks.object_store import open_store
+from airflow_provider_genesys.hooks.object_store import open_bucket
 from airflow_provider_genesys.tasks.connection import dag_folder
 from airflow_provider_genesys.tasks.failures import failing_fast
 from airflow_provider_genesys.tasks.rendered import required
@@ -195,7 +195,7 @@ class GenesysReplayDeadLettersOperator(BaseOperator):
         from airflow_provider_genesys.sinks.objects.replay import ObjectReplay
 
         place, below = (required(getattr(self, name), name) for name in (bucket, prefix))
-        store = open_store(scheme, place, conn_id, self.extra_args)
+        store = open_bucket(scheme, place, conn_id, self.extra_args)
         return ObjectReplay(store, below, opened=self._open, pii_key=self._pii_key, fencing=self.fencing)
 
     @cached_property

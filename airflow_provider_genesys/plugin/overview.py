@@ -23,7 +23,6 @@ _SHOWN = (
     *("started_at", "ended_at", "seconds", "bytes_read", "counts", "progress", "location"),
 )
 Shown = dict[str, Any]
-Window = tuple[str, str]
 
 
 def overview(rows: Iterable[Row]) -> dict[str, list[Shown]]:

@@ -32,7 +32,7 @@ _COLUMNS = {
     "interval_end": DagRun.data_interval_end,
     "run_after": DagRun.run_after,
 }
-Key = tuple[str, str, str, int]
+TaskKey = tuple[str, str, str, int]
 
 
 def dag_ids(session: Session) -> list[str]:
@@ -52,7 +52,7 @@ def task_instances(session: Session, dag_ids: Iterable[str]) -> list[dict[str, A
     return _with_xcoms(session, chosen.order_by(DagRun.run_after.desc()).limit(MOST))
 
 
-def task_instance(session: Session, key: Key) -> dict[str, Any] | None:
+def task_instance(session: Session, key: TaskKey) -> dict[str, Any] | None:
     """Return one task instance with its :data:`XCOMS`; None where there is none."""
     here = (TaskInstance.dag_id, TaskInstance.run_id, TaskInstance.task_id, TaskInstance.map_index)
     found = _with_xcoms(session, _joined().where(tuple_(*here) == tuple_(*key)))

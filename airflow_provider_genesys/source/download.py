@@ -39,7 +39,7 @@ from airflow_provider_genesys.source.position import Identity, proven
 from airflow_provider_genesys.source.response import (
     ENOUGH,
     Broken,
-    Span,
+    ByteSpan,
     UrlRefused,
     begin_of,
     cannot_read,
@@ -193,7 +193,7 @@ class Download:
             self._signed = signed = self.open_url(signed is not None)
         return signed.url
 
-    def _verified(self, response: httpx.Response, first: int, offset: int) -> Span:
+    def _verified(self, response: httpx.Response, first: int, offset: int) -> ByteSpan:
         """Check the response's headers against what is known of the archive."""
         known, etag = self.identity, response.headers.get("ETag")
         # The first response of a load is judged by its bytes.
@@ -244,7 +244,7 @@ class Download:
         if len(seen) < len(before) or not before:
             raise Broken("the connection ended before the place where the archive goes on")
 
-    def _check_length(self, received: int, span: Span) -> None:
+    def _check_length(self, received: int, span: ByteSpan) -> None:
         for end in (span.stop, self.identity.length):
             if end is not None and received > end:
                 raise self._changed(f"the response has more than the {end} bytes that its headers say")
@@ -255,7 +255,7 @@ class Download:
         while self._held - len(self._recent[0]) >= OVERLAP:
             self._held -= len(self._recent.popleft())
 
-    def _conclude(self, offset: int, received: int, span: Span, response: httpx.Response) -> None:
+    def _conclude(self, offset: int, received: int, span: ByteSpan, response: httpx.Response) -> None:
         """Decide whether the end of a transfer is the end of the archive."""
         if span.stop is not None and received < span.stop:
             raise Broken(f"the connection ended at byte {received} of {span.stop}")

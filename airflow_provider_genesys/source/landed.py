@@ -28,7 +28,7 @@ RANGE = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True)
-class Landed:
+class LandedObject:
     """An archive in a bucket, as its manifest describes it.
 
     ``source`` is the identity from Genesys' store, ``etag`` that of the object in the bucket, ``handle`` the export's.
@@ -50,7 +50,7 @@ class _Listed:
     etag: str
 
 
-def find_landed(store: ObjectStore, folder: str) -> Landed:
+def find_landed(store: ObjectStore, folder: str) -> LandedObject:
     """Return the archive whose manifest is in ``folder``, a key that ends with a slash.
 
     :raises SourceRefusedError: there is no manifest, or it is of another kind of load.
@@ -71,14 +71,14 @@ def find_landed(store: ObjectStore, folder: str) -> Landed:
     return _read(text, where, folder)
 
 
-def _read(text: bytes, where: str, folder: str) -> Landed:
+def _read(text: bytes, where: str, folder: str) -> LandedObject:
     try:
         manifest = msgspec.json.decode(text)
         if manifest["contract"] == RAW:
             [archive] = msgspec.convert(manifest["parts"], list[_Listed])
             source = msgspec.convert(manifest["source"], Identity)
             if is_below(archive.key, folder):
-                return Landed(archive.key, archive.bytes, archive.etag, source, dict(manifest["handle"]))
+                return LandedObject(archive.key, archive.bytes, archive.etag, source, dict(manifest["handle"]))
             raise SourceRefusedError(f"{where} lists {archive.key!r:.300}, which does not lie in its folder.")
     except (msgspec.MsgspecError, KeyError, TypeError, ValueError) as error:
         raise SourceRefusedError(f"{where} is not the manifest of a landed archive ({error}).") from error
@@ -94,7 +94,7 @@ class LandedArchive:
     :param identity: identity of the archive that an earlier attempt of the load read.
     """
 
-    def __init__(self, store: ObjectStore, landed: Landed, *, identity: Identity) -> None:
+    def __init__(self, store: ObjectStore, landed: LandedObject, *, identity: Identity) -> None:
         self.identity = landed.source
         self._store = store
         self._landed = landed

@@ -62,7 +62,7 @@ class UrlRefused(Exception):  # noqa: N818 - as above
 
 
 @dataclass(frozen=True)
-class Span:
+class ByteSpan:
     """The bytes ``[start, stop)`` of an archive of ``total`` bytes; None if the response does not say."""
 
     start: int
@@ -70,7 +70,7 @@ class Span:
     total: int | None
 
 
-def span_of(response: httpx.Response, *, first: int, pages: bool, export_id: str, patience: float) -> Span:
+def span_of(response: httpx.Response, *, first: int, pages: bool, export_id: str, patience: float) -> ByteSpan:
     """Return which bytes ``response`` has, after a request for those from ``first`` on.
 
     At the archive's end the span is empty, and the body is not part of the archive.
@@ -88,27 +88,27 @@ def span_of(response: httpx.Response, *, first: int, pages: bool, export_id: str
         return _whole(response, first, pages=pages)
     text = begin_of(response, patience).decode("utf-8", "replace")
     if response.status_code == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE and _length(response, text) == first:
-        return Span(first, first, first)
+        return ByteSpan(first, first, first)
     raise _refusal(response, text, first, export_id)
 
 
-def _part(response: httpx.Response, first: int) -> Span:
+def _part(response: httpx.Response, first: int) -> ByteSpan:
     text = response.headers.get("Content-Range", "")
     match = _CONTENT_RANGE.fullmatch(text)
     if match and int(match[1]) == first <= int(match[2]):
-        return Span(first, int(match[2]) + 1, None if match[3] == "*" else int(match[3]))
+        return ByteSpan(first, int(match[2]) + 1, None if match[3] == "*" else int(match[3]))
     got = f"Content-Range {shown(text, 80)!r}" if text else "no Content-Range"
     raise Broken(f"bytes from {first} on were asked for, but the response has {got}")
 
 
-def _whole(response: httpx.Response, first: int, *, pages: bool) -> Span:
+def _whole(response: httpx.Response, first: int, *, pages: bool) -> ByteSpan:
     media = response.headers.get("Content-Type", "")
     if not pages and _ERROR_PAGE.match(media):
         what = f"bytes from {first} on were asked for, but the response is HTTP 200 with {shown(media, 80)}"
         raise Broken(what, foreign=True)
     length = response.headers.get("Content-Length", "")
     total = int(length) if _LENGTH.fullmatch(length) and "Transfer-Encoding" not in response.headers else None
-    return Span(0, total, total)
+    return ByteSpan(0, total, total)
 
 
 def _length(response: httpx.Response, text: str) -> int | None:

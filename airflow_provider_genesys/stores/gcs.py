@@ -23,7 +23,7 @@ from airflow_provider_genesys.stores.gcs_errors import (
     is_transient,
     status_of,
 )
-from airflow_provider_genesys.stores.gcs_upload import GCSUpload, Session
+from airflow_provider_genesys.stores.gcs_upload import GCSUpload, UploadSession
 
 T = TypeVar("T")
 
@@ -103,14 +103,14 @@ class GCSStore:
 
         url = self._retried("begin the upload of", key, begin) or ""
         name = self._cipher.encrypt(url.encode()).decode() if self._cipher else ""
-        return GCSUpload(self, Session(url, f"{self.url}/{key}", self._retries), SentPieces(key, name))
+        return GCSUpload(self, UploadSession(url, f"{self.url}/{key}", self._retries), SentPieces(key, name))
 
     def resume(self, sent: SentPieces) -> GCSUpload | None:
         """Continue a resumable upload; None unless Google still has all that was sent."""
         url = self._opened(sent.name)
         if url is None:
             return None
-        session = Session(url, f"{self.url}/{sent.key}", self._retries)
+        session = UploadSession(url, f"{self.url}/{sent.key}", self._retries)
         return GCSUpload(self, session, sent) if session.holds(sent.bytes) else None
 
     def abort_uploads(self, prefix: str) -> None:

@@ -29,7 +29,7 @@ _GOES_ON = 308
 _ENDED = {404, 410, 499}
 
 
-class Session:
+class UploadSession:
     """An upload session of Google's JSON API.
 
     :param url: a credential: who has it can write the object.
@@ -125,7 +125,7 @@ class Session:
 class GCSUpload:
     """Implements :class:`.stores.base.ResumableUpload`."""
 
-    def __init__(self, store: ObjectStore, session: Session, sent: SentPieces) -> None:
+    def __init__(self, store: ObjectStore, session: UploadSession, sent: SentPieces) -> None:
         import google_crc32c
 
         self.sent = sent

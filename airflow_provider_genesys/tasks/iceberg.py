@@ -52,11 +52,11 @@ def publisher_of(given: Any, access: Callable[[], Access]) -> Publisher | None:
     if absent(given):
         return None
     from airflow_provider_genesys.lake.publish import TablePublisher
-    from airflow_provider_genesys.lake.tables import Target
+    from airflow_provider_genesys.lake.tables import IcebergTarget
 
     found = mapping(given, ARGUMENT)
     location, properties = found.get("location"), mapping(found.get("properties"), "publish_to_iceberg['properties']")
-    target = Target(
+    target = IcebergTarget(
         str(found["namespace"]),
         str(found["table"]),
         create=flag(found.get("create", False), "publish_to_iceberg['create']"),

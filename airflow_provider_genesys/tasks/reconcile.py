@@ -14,7 +14,7 @@ from airflow_provider_genesys.exceptions import ConfigurationError, GenesysError
 from airflow_provider_genesys.window import Window
 
 if TYPE_CHECKING:
-    from airflow_provider_genesys.completeness.history import History
+    from airflow_provider_genesys.completeness.comparisons import History
     from airflow_provider_genesys.completeness.tally import Tally
     from airflow_provider_genesys.completeness.verdict import Reconciliation
     from airflow_provider_genesys.contracts.contract import Contract
@@ -94,7 +94,7 @@ def _keep(sink: Sink, certificate: Certificate) -> None:
 def view_of_table(connect: Callable[[], object], schema: str, table: str, contract: Contract) -> SinkView | None:
     """Return the view of a PostgreSQL table; None if the contract keeps too few columns to count."""
     from airflow_provider_genesys.completeness import postgres
-    from airflow_provider_genesys.completeness.history import PostgresHistory
+    from airflow_provider_genesys.completeness.comparisons import PostgresHistory
     from airflow_provider_genesys.completeness.tally import columns_of
 
     if (columns := columns_of(contract)) is None:
@@ -106,7 +106,7 @@ def view_of_table(connect: Callable[[], object], schema: str, table: str, contra
 def view_of_folder(store: ObjectStore, prefix: str, partition_format: str, contract: Contract) -> SinkView | None:
     """Return the view of a prefix of an object store; None if the contract keeps too few columns to count."""
     from airflow_provider_genesys.completeness import objects
-    from airflow_provider_genesys.completeness.history import ObjectHistory
+    from airflow_provider_genesys.completeness.comparisons import ObjectHistory
     from airflow_provider_genesys.completeness.tally import columns_of
 
     if (columns := columns_of(contract)) is None:
@@ -116,7 +116,7 @@ def view_of_folder(store: ObjectStore, prefix: str, partition_format: str, contr
 
 def compare(hook: GenesysCloudHook, window: Window, view: SinkView | None, mode: str) -> Reconciliation:
     """Compare one window. With ``warn``, an error gives ``not comparable`` and does not fail the load."""
-    from airflow_provider_genesys.completeness.history import with_state
+    from airflow_provider_genesys.completeness.comparisons import with_state
     from airflow_provider_genesys.completeness.verdict import not_comparable, reconcile
 
     if view is None:

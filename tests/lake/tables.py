@@ -12,7 +12,7 @@ from pyiceberg.table import Table
 
 from airflow_provider_genesys.lake.catalog import open_catalog
 from airflow_provider_genesys.lake.publish import TablePublisher
-from airflow_provider_genesys.lake.tables import Target
+from airflow_provider_genesys.lake.tables import IcebergTarget
 
 NAME = "lake.recordings"
 
@@ -26,7 +26,7 @@ class Lake:
 
     def __init__(self, file: str, root: str, store: dict[str, str]) -> None:
         self.properties = {"type": "sql", "uri": f"sqlite:///{file}", "warehouse": f"{root}/warehouse", **store}
-        self.target = Target("lake", "recordings", create=True)
+        self.target = IcebergTarget("lake", "recordings", create=True)
         self._root = root
 
     def catalog(self) -> Catalog:

@@ -30,7 +30,7 @@ from airflow_provider_genesys.sinks.local import LocalSink
 from airflow_provider_genesys.sinks.objects.raw_landing import RawLanding
 from airflow_provider_genesys.sinks.objects.sink import ObjectSink
 from airflow_provider_genesys.sinks.s3 import S3Sink
-from airflow_provider_genesys.source.landed import Landed, LandedArchive, find_landed
+from airflow_provider_genesys.source.landed import LandedArchive, LandedObject, find_landed
 from airflow_provider_genesys.source.position import PROVEN, Identity
 from airflow_provider_genesys.stores import piece_writer
 from airflow_provider_genesys.stores.azure_blob import AzureStore
@@ -74,7 +74,7 @@ class Shore:
     def listed(self) -> list[str]:
         return [stored.key for stored in self.store.list_objects("")]
 
-    def landed(self) -> Landed:
+    def landed(self) -> LandedObject:
         return find_landed(self.store, self.folder)
 
     @property

@@ -133,7 +133,7 @@ def check_usable(status: ExportStatus, what: str) -> None:
         raise ExportFailedError(f"{about} It has no {what}. {AGAIN}")
 
 
-def status_of(found: ExportFamily, client: CloudClient, export_id: str) -> ExportStatus:
+def known_status(found: ExportFamily, client: CloudClient, export_id: str) -> ExportStatus:
     """Ask for the state of an export.
 
     :raises ExportGoneError: Genesys does not know it, or no longer.

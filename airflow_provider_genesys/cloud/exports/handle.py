@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from airflow_provider_genesys.cloud.config import CloudConfig
-from airflow_provider_genesys.cloud.exports.base import AGAIN, ExportStatus, check_usable, status_of
+from airflow_provider_genesys.cloud.exports.base import AGAIN, ExportStatus, check_usable, known_status
 from airflow_provider_genesys.cloud.exports.registry import family
 from airflow_provider_genesys.cloud.http.client import CloudClient
 from airflow_provider_genesys.cloud.presigned import PresignedUrl, check_host, expires_at
@@ -82,7 +82,7 @@ def _own_url(handle: dict[str, Any], client: CloudClient) -> PresignedUrl | None
 
 
 def _new_url(export_id: str, kind: str, client: CloudClient) -> PresignedUrl:
-    status = status_of(family(kind, client.config), client, export_id)
+    status = known_status(family(kind, client.config), client, export_id)
     found = _checked(_file_of(status), status.expires_at, client)
     if found.expires_at <= now():
         raise UrlExpiredError(

@@ -14,7 +14,7 @@ from airflow_provider_genesys.cloud.exports.base import (
     QueryFamily,
     UnreadablePageError,
     check_usable,
-    status_of,
+    known_status,
 )
 from airflow_provider_genesys.cloud.exports.pieces import Piece, cut
 from airflow_provider_genesys.cloud.exports.registry import family
@@ -47,8 +47,8 @@ def page_reader(
     export_id, found = handle["export_id"], family(handle["kind"], client.config)
     if not isinstance(found, PagedFamily):
         return None
-    check_usable(status_of(found, client, export_id), "results")
-    jobs, walk = found.jobs(export_id), Walk()
+    check_usable(known_status(found, client, export_id), "results")
+    jobs, walk = found.jobs(export_id), EmptyPages()
 
     def read(job: int, cursor: str | None) -> Page:
         try:
@@ -64,7 +64,7 @@ def page_reader(
     return whole, len(jobs)
 
 
-class Walk:
+class EmptyPages:
     """Ends a walk that leads from empty page to empty page."""
 
     def __init__(self) -> None:

@@ -15,11 +15,11 @@ from airflow_provider_genesys.stores.read_through import PIECE, StoredFile
 _GZIP = 31
 """zlib's ``wbits`` for a gzip member."""
 
-Progress = Callable[[int], None]
+OnRead = Callable[[int], None]
 """Takes the number of bytes that were read since the last call."""
 
 
-def problems_of(store: ObjectStore, part: Part, progress: Progress) -> Iterator[str]:
+def problems_of(store: ObjectStore, part: Part, progress: OnRead) -> Iterator[str]:
     """Yield each difference between the object and its entry in the manifest."""
     stored = next((one for one in store.list_objects(part.key) if one.key == part.key), None)
     if stored is None:
@@ -45,7 +45,7 @@ def problems_of(store: ObjectStore, part: Part, progress: Progress) -> Iterator[
 class _Object:
     """The bytes of one object, read once from beginning to end, with their digest."""
 
-    def __init__(self, store: ObjectStore, part: Part, progress: Progress) -> None:
+    def __init__(self, store: ObjectStore, part: Part, progress: OnRead) -> None:
         self.part = part
         self.store = store
         self._progress = progress

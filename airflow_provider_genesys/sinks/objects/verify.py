@@ -17,7 +17,7 @@ from airflow_provider_genesys.pipeline.certificate import Certificate
 from airflow_provider_genesys.sinks.objects.layout import MANIFEST, dead_letters_below, ledgers_below
 from airflow_provider_genesys.sinks.objects.manifest import Manifest, certificate_in, read_manifest
 from airflow_provider_genesys.sinks.objects.parts import Part
-from airflow_provider_genesys.sinks.objects.read_back import Progress, problems_of
+from airflow_provider_genesys.sinks.objects.read_back import OnRead, problems_of
 from airflow_provider_genesys.stores.base import ObjectStore, below
 
 
@@ -50,7 +50,7 @@ def manifests_below(store: ObjectStore, folder: str) -> list[str]:
     return [key for key in found if key.endswith(f"/{MANIFEST}") and not key.startswith(hidden)]
 
 
-def verify(store: ObjectStore, manifest_key: str, progress: Progress = lambda _: None) -> Verified:
+def verify(store: ObjectStore, manifest_key: str, progress: OnRead = lambda _: None) -> Verified:
     """Read everything that a manifest lists and compare.
 
     A load that is replaced meanwhile is read again, as the new manifest lists it.
@@ -95,7 +95,7 @@ def _parts(listed: object) -> list[Part]:
     return msgspec.convert(listed, list[Part])
 
 
-def _compared(store: ObjectStore, key: str, manifest: Manifest, progress: Progress) -> Verified:
+def _compared(store: ObjectStore, key: str, manifest: Manifest, progress: OnRead) -> Verified:
     listed = _listed(manifest)
     gone = _letters_gone(store, manifest)
     parts = [part for part in listed if part.key not in gone]

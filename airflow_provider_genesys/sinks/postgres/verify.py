@@ -72,7 +72,7 @@ class VerifiedRows:
 
 
 @dataclass(frozen=True)
-class Place:
+class TablePlace:
     """A table, as a certificate's location names it."""
 
     database: str
@@ -80,7 +80,7 @@ class Place:
     table: str
 
 
-def place_of(url: str) -> Place:
+def place_of(url: str) -> TablePlace:
     """Return the table that ``postgresql://host:port/database/schema.table`` names.
 
     :raises ConfigurationError: it names none.
@@ -89,7 +89,7 @@ def place_of(url: str) -> Place:
     schema, _, table = steps[-1].rpartition(".")
     if not url.startswith("postgresql://") or len(steps) != 2 or not schema or not table:  # noqa: PLR2004 - database and table
         raise ConfigurationError(f"{url!r:.300} is no table. Give it as postgresql://host:port/database/schema.table.")
-    return Place(steps[0], schema, table)
+    return TablePlace(steps[0], schema, table)
 
 
 def verify_table(
@@ -123,7 +123,7 @@ def verify_table(
 class _Loads:
     """The finished loads of one table."""
 
-    def __init__(self, connection: Connection[Any], place: Place, url: str) -> None:
+    def __init__(self, connection: Connection[Any], place: TablePlace, url: str) -> None:
         self.connection = connection
         self.target = f"{place.schema}.{place.table}"
         self.url = url

@@ -28,7 +28,7 @@ class LineSplitter:
 
     def __init__(self, offset: int = 0, *, where: str, max_record_bytes: int = MAX_RECORD_BYTES) -> None:
         self._where = where
-        self._buffer = Held()
+        self._buffer = HeldBytes()
         self._base = offset  # offset of the buffer's first byte
         self._line_ends: list[int] = []  # offsets in the document where the buffer's whole lines end
         self._max = max_record_bytes
@@ -169,7 +169,7 @@ class _Brackets:
         self._in_string ^= len(parts) % 2 == 0
 
 
-class Held:
+class HeldBytes:
     """Bytes that are added at the end and taken from the beginning. Most are copied only once, into their slice."""
 
     def __init__(self) -> None:

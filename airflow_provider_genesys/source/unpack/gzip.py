@@ -12,7 +12,7 @@ _CHECKSUM, _EXTRA, _NAME, _COMMENT = 2, 4, 8, 16  # flags in a member's head
 
 
 class Gzip:
-    """Implements :class:`.member.Packing`."""
+    """Implements :class:`.member.ArchivePacking`."""
 
     documents = False
 

@@ -36,7 +36,7 @@ class Member(Protocol):
         """
 
 
-class Packing(Protocol):
+class ArchivePacking(Protocol):
     """How an archive is packed."""
 
     documents: bool

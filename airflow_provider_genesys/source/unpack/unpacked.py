@@ -14,7 +14,7 @@ from typing import Literal
 
 from airflow_provider_genesys.exceptions import NotAnArchiveError
 from airflow_provider_genesys.source.unpack.gzip import Gzip
-from airflow_provider_genesys.source.unpack.member import Member, Packing, Unreadable
+from airflow_provider_genesys.source.unpack.member import ArchivePacking, Member, Unreadable
 from airflow_provider_genesys.source.unpack.packed import Packed
 from airflow_provider_genesys.source.unpack.zip import Zip
 
@@ -41,13 +41,13 @@ def packing_of(head: bytes) -> PackingName:
     return next((name for name, magic in _KINDS.items() if magic.match(head)), "plain")
 
 
-def _zstd(_: bool) -> Packing:  # noqa: FBT001 - the signature that all packings are made by
+def _zstd(_: bool) -> ArchivePacking:  # noqa: FBT001 - the signature that all packings are made by
     from airflow_provider_genesys.source.unpack.zstd import Zstd
 
     return Zstd()
 
 
-PACKINGS: dict[PackingName, Callable[[bool], Packing]] = {
+PACKINGS: dict[PackingName, Callable[[bool], ArchivePacking]] = {
     "gzip": lambda _: Gzip(),
     "zip": lambda whole: Zip(whole=whole),
     "zstd": _zstd,
@@ -134,7 +134,7 @@ class Unpacked:
             yield head
         yield from self._chunks
 
-    def _members(self, packing: Packing, chunks: Iterator[bytes]) -> Iterator[bytes]:
+    def _members(self, packing: ArchivePacking, chunks: Iterator[bytes]) -> Iterator[bytes]:
         """Unpack member after member."""
         member, packed, keeps = None, Packed(self._entries[0][0]), False
         try:
@@ -187,7 +187,7 @@ class Unpacked:
             raise Unreadable(f"it swells to more than {MAX_UNPACKED} bytes")
 
 
-def _check_end(packing: Packing, member: Member | None, packed: Packed) -> None:
+def _check_end(packing: ArchivePacking, member: Member | None, packed: Packed) -> None:
     if member is not None or packed.offset < packed.received:
         raise Unreadable("it ends in the middle of its packed data")
     packing.end()

@@ -58,7 +58,7 @@ class _Head:
 
 
 class Zip:
-    """Implements :class:`.member.Packing`.
+    """Implements :class:`.member.ArchivePacking`.
 
     :param whole: whether the archive is read from its first byte on, so that its entries can be counted.
     """

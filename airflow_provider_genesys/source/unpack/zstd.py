@@ -15,7 +15,7 @@ except ImportError as missing:
 
 
 class Zstd:
-    """Implements :class:`.member.Packing`."""
+    """Implements :class:`.member.ArchivePacking`."""
 
     documents = False
 

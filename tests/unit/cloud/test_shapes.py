@@ -18,7 +18,7 @@ from airflow_provider_genesys.cloud.exports.base import ExportRequest
 from airflow_provider_genesys.cloud.exports.handle import make_handle
 from airflow_provider_genesys.cloud.exports.registry import family
 from airflow_provider_genesys.cloud.http.shapes import decode
-from airflow_provider_genesys.completeness.genesys import GenesysCounts
+from airflow_provider_genesys.completeness.genesys_counts import GenesysCounts
 from airflow_provider_genesys.entities.declaration import built_in
 from airflow_provider_genesys.entities.walk import ListingWalk
 from airflow_provider_genesys.exceptions import GenesysError, RecordError

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_genesys.completeness.history import state_of
+from airflow_provider_genesys.completeness.comparisons import state_of
 from airflow_provider_genesys.completeness.policy import day_before, days_at_ages, days_to_reload, merged
 from airflow_provider_genesys.window import Window
 

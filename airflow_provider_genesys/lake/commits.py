@@ -9,7 +9,7 @@ from pyiceberg.table import Table
 from pyiceberg.table.snapshots import Snapshot, ancestors_of
 
 from airflow_provider_genesys.exceptions import FencedError, SinkRefusedError, UnrankedExportError
-from airflow_provider_genesys.lake.files import Held
+from airflow_provider_genesys.lake.files import WindowFiles
 from airflow_provider_genesys.pipeline.load import Load
 from airflow_provider_genesys.sinks.objects.publish import Publication
 from airflow_provider_genesys.times import iso_time
@@ -62,14 +62,14 @@ def newest(table: Table, load: Load) -> Committed | None:
     return None
 
 
-def is_own(found: Committed | None, held: Held, load: Load, rows: int, digest: str) -> bool:
+def is_own(found: Committed | None, held: WindowFiles, load: Load, rows: int, digest: str) -> bool:
     """Whether ``found`` is this load's commit, and the table still has its rows, though perhaps in other files."""
     if found is None or (found.load_id, found.digest) != (load.load_id, digest):
         return False
     return held.rows == rows and not held.deleted
 
 
-def is_newer(found: Committed, held: Held, publication: Publication, table: str) -> bool:
+def is_newer(found: Committed, held: WindowFiles, publication: Publication, table: str) -> bool:
     """Whether ``found`` is of a listing that was read later than this one.
 
     :param held: what ``table`` has of the window. If that is nothing, another load has nothing to lose.
