@@ -1,4 +1,4 @@
-"""``demo``: what the package promises, on this machine: a load that is killed, goes on, and closes its account."""
+"""``demo``: shows on this machine what the package promises: a load is killed, continues, and loses no record."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _KIND = "recordings"
 _PART_SIZE = 4 * 1024 * 1024
-"""Bytes between two commits: small, so that much is committed when the load is killed."""
+"""Bytes between two commits: few, so that several are made before the load is killed."""
 _BROKEN = 0.0005
 
 
@@ -38,7 +38,7 @@ def demo(
 ) -> None:
     """Load a made-up day into a folder, kill the load half way, let it go on, and count what arrived.
 
-    A fake Genesys Cloud runs inside of this command. No Airflow is started and no connection is needed.
+    A fake Genesys Cloud runs inside this command. It starts no Airflow and needs no connection.
 
     Example: airflow-genesys demo --records 20000
     """
@@ -54,7 +54,7 @@ def demo(
         killed, _ = _attempt(task, kill_at=records // 2)
         say(f"First try: {killed[-1]:,} records are committed, and the process is killed (SIGKILL).")
         resumed, certificate = _attempt(task)
-        say(f"Second try: goes on after record {resumed[0]:,} and ends.")
+        say(f"Second try: it continues after record {resumed[0]:,} and ends.")
         problems = list(_problems(genesys.expected(), certificate, Counter(_ids(folder))))
     for problem in problems:
         say(f"PROBLEM: {problem}")
@@ -87,7 +87,7 @@ def _task(genesys: FakeGenesys, folder: Path) -> _Task:
 
 
 def _attempt(task: _Task, kill_at: int | None = None) -> tuple[list[int], dict[str, Any]]:
-    """Load in another process, and kill that when ``kill_at`` records are committed.
+    """Load in another process, and kill the process when ``kill_at`` records are committed.
 
     :return: the records in each checkpoint that was seen, and the certificate's summary; empty if it was killed.
     """

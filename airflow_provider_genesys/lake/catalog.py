@@ -57,10 +57,10 @@ def open_catalog(name: str, properties: dict[str, str]) -> Catalog:
 
 
 class Confirming:
-    """A catalog that looks whether a commit, of which it says that it failed, came through all the same.
+    """A catalog that checks whether a commit that it reports as failed was made all the same.
 
-    It does if its answer was lost on the way and the client sent it again: the second one then finds the table changed,
-    by the first. PyIceberg would remove the files of the commit, and nobody could read the table any more.
+    That happens if the answer is lost and the client sends the commit again: the second commit finds that the first has
+    changed the table. PyIceberg would then remove the commit's files, and nobody could read the table any more.
     """
 
     def __init__(self, catalog: Catalog) -> None:

@@ -1,4 +1,4 @@
-"""The change that one load makes to one table, as one commit that holds only for the snapshot it was made from."""
+"""The change that one load makes to one table: one commit, which fails if the table has changed meanwhile."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Change:
     def is_in(self, held: WindowFiles, found: Committed | None) -> bool:
         """Whether the table has this load already.
 
-        Its history says so, or, where that has nothing of the window any more, the list of its files.
+        The table's history says so. If the history has nothing of the window any more, the list of its files does.
         """
         if found is not None:
             return is_own(found, held, self.publication.load, self._rows, self.digest)
@@ -54,7 +54,7 @@ class Change:
 
         :raises CommitFailedException: the table is no longer as it was loaded.
         """
-        # PyIceberg would try again by itself, and judge nothing. Only this copy of the metadata has the property.
+        # PyIceberg would try again without a new judgement. Only this copy of the metadata gets the property.
         once = {**table.metadata.properties, TableProperties.COMMIT_NUM_RETRIES: "0"}
         table.metadata = table.metadata.model_copy(update={"properties": once})
         table.catalog = cast("Catalog", Confirming(table.catalog))

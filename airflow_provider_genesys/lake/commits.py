@@ -63,7 +63,7 @@ def newest(table: Table, load: Load) -> Committed | None:
 
 
 def is_own(found: Committed | None, held: WindowFiles, load: Load, rows: int, digest: str) -> bool:
-    """Whether ``found`` is this load's commit, and the table still has its rows, though perhaps in other files."""
+    """Whether ``found`` is this load's commit, and the table still has its rows, perhaps in other files."""
     if found is None or (found.load_id, found.digest) != (load.load_id, digest):
         return False
     return held.rows == rows and not held.deleted
@@ -91,7 +91,7 @@ def is_newer(found: Committed, held: WindowFiles, publication: Publication, tabl
     if found.contract == str(load.contract) and not load.self_asked:
         raise SinkRefusedError(
             f"The Iceberg table {table} has this window of export {found.export_id}, which another load made with the "
-            "same contract: its filters or its key for personal data are others, so that neither replaces the other. "
+            "same contract but with other filters or another key for personal data. So neither replaces the other. "
             "Publish this one to another table; or if it is to replace the window, delete that from the table first."
         )
     if found.submitted_at is None or load.submitted_at is None:

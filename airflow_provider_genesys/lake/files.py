@@ -1,4 +1,4 @@
-"""From the parts of a load to the entries of a table's manifests. The parts are not copied, only their footers read."""
+"""Makes the entries of a table's manifests from the parts of a load. Of each part only the footer is read."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from airflow_provider_genesys.stores.read_through import StoredFile
 class WindowFiles:
     """The files that a table has of a load's window: what the load replaces.
 
-    :param deleted: whether rows of them are deleted, by files of their own.
+    :param deleted: whether other files of the table delete rows of them.
     """
 
     files: dict[str, DataFile]
@@ -97,6 +97,6 @@ def _check_inside(tasks: Iterable[FileScanTask], name: str, load: Load) -> None:
         if not low <= start <= end <= high:
             raise SinkRefusedError(
                 f"The Iceberg table {name} has a window that overlaps {load.window_start} to {load.window_end} and is "
-                f"not inside it (its file {task.file.file_path}). Load windows that do not overlap, or take out of the "
-                f"table the rows with {_overlapping(load)}."
+                f"not inside it (its file {task.file.file_path}). Load windows that do not overlap, or remove "
+                f"the rows with {_overlapping(load)} from the table."
             )

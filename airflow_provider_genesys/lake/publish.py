@@ -1,8 +1,7 @@
 """Publishes a load: in each table one commit takes the window's old files out and puts the new ones in.
 
-Whether the commit may be made is judged on the table as it is loaded, and the commit demands that the table is still at
-that snapshot. So the judgement and the swap are one: a commit of anybody else in between makes this one fail, and the
-table is loaded and judged again.
+The table's current snapshot decides whether the commit may be made, and the commit demands that the table is still at
+that snapshot. If somebody else commits in between, this commit fails, and the table is loaded and judged again.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 TRIES = 20
-"""How often a commit is tried while others are faster or the catalog does not answer."""
+"""How often a commit is tried while other commits come first or the catalog does not answer."""
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 5.0
 """Seconds between two tries."""
@@ -41,7 +40,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.05, 5.0
 class TablePublisher:
     """Implements :class:`.publish.Publisher` for Iceberg.
 
-    :param connect: opens the catalog; called when it is needed first.
+    :param connect: opens the catalog; called when it is first needed.
     :param root: returns the URL of the bucket with the parts, as readers of the tables know it.
     """
 
@@ -55,12 +54,12 @@ class TablePublisher:
         return self._connect()
 
     def check(self, columns: Columns) -> None:
-        """Hold the tables against the contract; create those that are missing, if that was asked for."""
+        """Compare the tables with the contract. Create missing ones if the target says so."""
         for child in columns:
             self._tried(self._target.name(child), partial(self._table, child, columns))
 
     def publish(self, store: ObjectStore, publication: Publication, confirm: Callable[[], None]) -> dict[str, str]:
-        """Commit each table; that of the rows last, so that who sees a row finds its children."""
+        """Commit each table, that of the rows last: anyone who sees a row then finds its children."""
         published = {}
         for child in sorted(publication.columns, reverse=True):
             change = Change(store, publication, child, self._root())
@@ -69,7 +68,7 @@ class TablePublisher:
         return published
 
     def _publish(self, change: Change, child: str, confirm: Callable[[], None]) -> int:
-        """Return the snapshot that has the load: a new one, or that of a commit which the table has already."""
+        """Return the snapshot that has the load: a new one, or one that the table has already."""
         name, load = self._target.name(child), change.publication.load
         table = self._table(child, change.publication.columns)
         held, found = held_by(table, name, load), newest(table, load)
@@ -92,7 +91,7 @@ class TablePublisher:
         return table
 
     def _tried(self, name: str, action: Callable[[], T]) -> T:
-        """Try until nobody was faster and the catalog answers. If an answer was lost, the next try finds the commit."""
+        """Try until no other commit comes first and the catalog answers. A try finds a commit whose answer was lost."""
         for tries in range(TRIES):
             try:
                 with explained(name):

@@ -1,4 +1,4 @@
-"""The columns of a table: from a contract, with comments, and held against those that a table has."""
+"""The columns of a table: made from a contract, with comments, and compared with those of an existing table."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def check_table(table: Table, name: str, columns: Sequence[Column], *, may_add: 
     by = {table.schema().find_column_name(field.source_id): field.transform for field in table.spec().fields}
     if list(by.items()) != [(window, IdentityTransform()) for window in WINDOW]:
         raise SinkRefusedError(
-            f"The Iceberg table {name} is not partitioned by {' and '.join(WINDOW)}, so that no window of it can be "
+            f"The Iceberg table {name} is not partitioned by {' and '.join(WINDOW)}, so no window of it can be "
             "replaced. Publish to a table that this package creates (create=True)."
         )
     for column in columns:

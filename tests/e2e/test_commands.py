@@ -177,7 +177,7 @@ def test_the_demo_kills_a_load_and_ends_with_every_record_once(tmp_path: Path) -
     assert done.returncode == 0, done.stdout + done.stderr
     killed, resumed, last = (done.stdout.splitlines()[line] for line in (1, 2, -1))
     assert "is killed" in killed
-    assert "goes on after record" in resumed
+    assert "continues after record" in resumed
     assert "after record 0 " not in resumed
     assert last.startswith("Each record of the export is there once.")
     assert len(list(tmp_path.rglob("_manifest.json"))) == 1

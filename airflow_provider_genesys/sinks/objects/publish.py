@@ -19,8 +19,8 @@ Columns = Mapping[str, Sequence[Column]]
 class Publication:
     """A load whose parts are all there.
 
-    :param fence: that of the attempt; of two attempts of one load, the later one has the greater.
-    :param columns: see :data:`Columns`; with those by which the load's contract has evolved.
+    :param fence: of the attempt. A later attempt of the same load has a greater one.
+    :param columns: see :data:`Columns`; those that were added while the contract evolved are among them.
     :param parts: the parts of each table, by the same names. A table without rows has none.
     """
 
@@ -40,7 +40,7 @@ class Publisher(Protocol):
         """
 
     def publish(self, store: ObjectStore, publication: Publication, confirm: Callable[[], None]) -> dict[str, str]:
-        """Put the parts in place of what the tables hold of the load's window. Done twice, it is done once.
+        """Put the parts in place of what the tables hold of the load's window. A second call changes nothing.
 
         :param confirm: raises FencedError if a newer attempt has taken over; called directly before each commit.
         :return: the snapshot of each table, by the table's name.

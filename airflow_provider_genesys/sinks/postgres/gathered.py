@@ -1,4 +1,4 @@
-"""Batches that wait for one commit: enough that it costs little, few enough that little is lost with it."""
+"""Gathers batches for one commit: many make it cheap, and few mean that little is lost if it fails."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from airflow_provider_genesys.pipeline.load import Batch
 COMMIT_BYTES = 4 * 2**20
 """Unpacked bytes of the export after which what is gathered is committed."""
 COMMIT_SECONDS = 1.0
-"""Seconds after which the next batch has what is gathered committed."""
+"""When the gathered batches are this old, the next batch leads to a commit."""
 
 
 class Gathered:

@@ -1,7 +1,7 @@
 """Reads finished loads of a PostgreSQL table back and compares them with their certificates.
 
-A load is what its row of the ledger says. The rows that the table holds of it have to be those of the certificate,
-except those that newer loads took over, which the ledger counts.
+The ledger has a row for each load. The table has to hold as many rows of the load as its certificate says, except the
+rows that newer loads took over. The ledger counts those.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ SELECT load_id, shard, certificate, begun_at FROM {ledger}
 WHERE target = %(target)s AND state = 'complete' AND (%(load_id)s::text IS NULL OR load_id = %(load_id)s)
 ORDER BY window_start, load_id, shard
 """
-# One statement, hence one snapshot: anyone who takes rows over says so in the same transaction.
+# One statement sees one snapshot: a load that takes rows over counts them in the same transaction.
 _HELD = """
 SELECT (SELECT count(*) FROM {table} WHERE {export} = %(export_id)s AND {shard} = %(shard)s
         AND {contract} = %(contract)s AND {loaded} >= %(begun_at)s),
@@ -51,8 +51,8 @@ _KEYS = "SELECT {key}, {offset} FROM {table} WHERE {export} = %(export_id)s AND 
 class VerifiedRows:
     """The result for one load. ``problems`` is empty if the load matches its certificate.
 
-    ``taken_over`` rows belong to newer loads by now. ``letters_gone`` dead letters are no longer there: that is no
-    problem, since they may be removed earlier. ``digest`` says whether the digest was compared, too.
+    ``taken_over`` rows belong to newer loads now. ``letters_gone`` dead letters are no longer there: that is no
+    problem, since they may be removed earlier than rows. ``digest`` says whether the digest was compared, too.
     """
 
     location: str
