@@ -16,7 +16,7 @@ from fastapi import Depends, FastAPI, HTTPException, Request, Response
 from fastapi.responses import FileResponse
 
 from airflow_provider_genesys.plugin import rows
-from airflow_provider_genesys.plugin.overview import overview
+from airflow_provider_genesys.plugin.overview import judge_again, overview
 from airflow_provider_genesys.plugin.shown import loads_of, verdict_of
 
 _STATIC = Path(__file__).parent / "static"
@@ -85,10 +85,12 @@ def _loads(
 def _load(dag_id: str, run_id: str, task_id: str, map_index: str) -> dict[str, Any]:
     with create_session() as session:
         row = rows.task_instance(session, (dag_id, run_id, task_id, _index(map_index)))
-    if row is None:
-        raise HTTPException(404, "There is no such task instance.")
-    found = {"loads": list(loads_of(row)), "state": row["state"], "operator": row["operator"]}
-    return {**found, "reconciliation": verdict_of(row)}
+        if row is None:
+            raise HTTPException(404, "There is no such task instance.")
+        loads = list(loads_of(row))
+        if any(load["kind"] == "conversation_details" for load in loads):
+            judge_again(loads, [row, *rows.reconciliations(session, dag_id)])
+    return {"loads": loads, "state": row["state"], "operator": row["operator"], "reconciliation": verdict_of(row)}
 
 
 def _index(text: str) -> int:

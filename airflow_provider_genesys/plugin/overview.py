@@ -33,7 +33,7 @@ def overview(rows: Iterable[Row]) -> dict[str, list[Shown]]:
     rows = list(rows)
     found = [load for row in rows for load in loads_of(row)]
     _name_kinds(found)
-    _judge_again(found, rows)
+    judge_again(found, rows)
     newest = list(_newest(found))
     missing = [gap for series in _series(newest).values() for gap in _gaps(series)]
     return {
@@ -61,8 +61,12 @@ def _name_kinds(loads: list[Shown]) -> None:
         one["kind"] = one["kind"] or known.get((one["dag_id"], one["task_id"]), "unknown")
 
 
-def _judge_again(loads: list[Shown], rows: list[Row]) -> None:
-    """Let the newest reconciliation of a window decide, also one that another task made later."""
+def judge_again(loads: Iterable[Shown], rows: Iterable[Row]) -> None:
+    """Let the newest reconciliation of a window decide, also one that another task made later.
+
+    :param loads: changed in place.
+    :param rows: task instances with their XComs, among which the reconciliations are.
+    """
     newest: dict[tuple[str, Any], dict[str, Any]] = {}
     for row in rows:
         if verdict := verdict_of(row):
@@ -141,9 +145,9 @@ def _ranges(missing: list[Shown]) -> Iterator[Shown]:
         last = ranges[-1] if ranges else {}
         same = all(last.get(name) == one[name] for name in ("dag_id", "task_id", "kind", "sink"))
         if same and last["window_end"] == one["window_start"]:
-            last.update(window_end=one["window_end"], windows=last["windows"] + 1)
+            last.update(window_end=one["window_end"], last_start=one["window_start"], windows=last["windows"] + 1)
         else:
-            ranges.append({**one, "windows": 1})
+            ranges.append({**one, "last_start": one["window_start"], "windows": 1})
     merged: dict[tuple[str, str, str], Shown] = {}
     for one in ranges:
         place = (one["dag_id"], one["window_start"], one["window_end"])

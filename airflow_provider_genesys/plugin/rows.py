@@ -59,6 +59,12 @@ def task_instance(session: Session, key: TaskKey) -> dict[str, Any] | None:
     return found[0] if found else None
 
 
+def reconciliations(session: Session, dag_id: str) -> list[dict[str, Any]]:
+    """Return the task instances of the DAG that only reconcile, each with its :data:`XCOMS`."""
+    here = _joined().where(TaskInstance.dag_id == dag_id, TaskInstance.operator == "GenesysReconcileOperator")
+    return _with_xcoms(session, here.order_by(DagRun.run_after.desc()).limit(MOST))
+
+
 def _joined() -> Any:
     same_run = (TaskInstance.dag_id == DagRun.dag_id) & (TaskInstance.run_id == DagRun.run_id)
     return select(DagRun.id, *_COLUMNS.values()).select_from(TaskInstance).join(DagRun, same_run)

@@ -38,14 +38,14 @@ from tests.support.watching import until
 __all__ = ["airflow_db"]
 
 FIRST = datetime(2026, 11, 2, tzinfo=timezone.utc)
-RECORDINGS, DETAILS = "genesys_recordings_daily", "details"
+RECORDINGS, DETAILS, DRIFTED = "genesys_recordings_daily", "details", "drifted"
 expect.set_options(timeout=30_000)  # a busy machine draws slowly
 USERS = {"admin": "admin", GUEST: "viewer"}
 
 
 @pytest.fixture(scope="session")
 def loads(postgres: PostgresServer, s3: S3Server, airflow_db: Path) -> Iterator[None]:
-    """Four days of recordings, one of them failed and one at work; two days of details, one of them with a hole."""
+    """Days of recordings, one of them failed, one drifted and one at work; two of details, one of them with a hole."""
     forget_runs()
     dsn = postgres.create_database("ui")
     bucket = s3.create_bucket(f"ui-{os.getpid()}")
@@ -68,7 +68,9 @@ def loads(postgres: PostgresServer, s3: S3Server, airflow_db: Path) -> Iterator[
             )
         details(FIRST, again=True), details(FIRST + timedelta(days=1), again=True)
         details(FIRST, dag_id=HIDDEN, table="hidden")
-        genesys.records, genesys.broken = 40_000, 0
+        genesys.broken = 0
+        drifted(FIRST)
+        genesys.records = 12_000
         proxy.plan(Fault(rate=30_000), forever=True, path="/archive/")
         with at_work(FIRST + timedelta(days=6), bucket):
             yield
@@ -97,19 +99,45 @@ def recordings(day: datetime, bucket: str, **loading: Any) -> Any:
     return run_dag(dag, due, run_after=due, s3_bucket=bucket)
 
 
+OLDER = """
+name: recordings_before_the_queues
+version: 1
+key: recordingId
+timestamp: timestamp
+modes: {missing: evolve}
+columns:
+  recordingId: {type: string, required: true}
+  timestamp: {type: timestamp, required: true}
+  durationMs: {type: integer, required: true}
+  language: {type: string, required: true}
+"""
+
+
+def drifted(day: datetime) -> Any:
+    """Load one day of recordings by a contract that is older than the archive."""
+    contract = HOME / "older.yaml"
+    contract.write_text(OLDER)
+    window = {"window_start": day.isoformat(), "window_end": (day + timedelta(days=1)).isoformat()}
+    with DAG(DRIFTED, schedule=None, start_date=FIRST) as dag:
+        create = GenesysCreateExportOperator(task_id="create", **window)
+        wait = GenesysExportSensor(task_id="wait", export_id=create.output)
+        wait.poll_interval = 0.05
+        GenesysExportToPostgresOperator(task_id="load", handle=wait.output, table="drifted", contract=str(contract))
+    due = day + timedelta(days=1)
+    return run_dag(dag, due, run_after=due)
+
+
 def details(day: datetime, *, dag_id: str = DETAILS, table: str = "details", again: bool = False) -> Any:
     """Load one day of conversation details; or, ``again``, compare only."""
     window = {"window_start": day.isoformat(), "window_end": (day + timedelta(days=1)).isoformat()}
     with DAG(dag_id, schedule=None, start_date=FIRST) as dag:
-        if again:
-            GenesysReconcileOperator(task_id="reconcile", table=table, **window)
-        else:
-            create = GenesysCreateExportOperator(task_id="create", kind="conversation_details", **window)
-            wait = GenesysExportSensor(task_id="wait", kind="conversation_details", export_id=create.output)
-            wait.poll_interval = 0.05
-            GenesysExportToPostgresOperator(task_id="load", handle=wait.output, table=table)
+        create = GenesysCreateExportOperator(task_id="create", kind="conversation_details", **window)
+        wait = GenesysExportSensor(task_id="wait", kind="conversation_details", export_id=create.output)
+        wait.poll_interval = 0.05
+        GenesysExportToPostgresOperator(task_id="load", handle=wait.output, table=table)
+        GenesysReconcileOperator(task_id="reconcile", table=table, **window)
     due = day + timedelta(days=30 if again else 1)
-    return run_dag(dag, due, run_after=due)
+    return run_dag(dag, due, run_after=due, skipped="create|wait|load" if again else "reconcile")
 
 
 AT_WORK = """

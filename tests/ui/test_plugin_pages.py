@@ -12,28 +12,14 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import pytest
-from playwright.sync_api import FrameLocator, Page, expect
+from playwright.sync_api import Page, expect
+
+from tests.ui.opening import frame, open_load
 
 if TYPE_CHECKING:
     import httpx
 
 LOADS = "/plugin/genesys-loads"
-
-
-def frame(page: Page) -> FrameLocator:
-    return page.frame_locator("iframe")
-
-
-def open_load(page: Page, server: str, client: dict[str, httpx.Client], day: str, task: str, dag: str) -> FrameLocator:
-    """Open the tab of the load of the window that begins on ``day``."""
-    loads = client["admin"].get("/genesys/api/loads").json()["loads"]
-    run = next(
-        one["run_id"]
-        for one in loads
-        if (one["dag_id"], one["task_id"]) == (dag, task) and (one["window_start"] or "").startswith(day)
-    )
-    page.goto(f"{server}/dags/{dag}/runs/{run.replace('+', '%2B')}/tasks/{task}/plugin/genesys-load")
-    return frame(page)
 
 
 def test_the_calendar_shows_each_day_in_its_colour(page: Page, server: str) -> None:
@@ -61,6 +47,12 @@ def test_what_needs_a_person_is_said_the_worst_first(page: Page, server: str) ->
     expect(rows.filter(has_text="differs").first).to_contain_text("not in the sink")
     expect(rows.filter(has_text="missing").first).to_contain_text("2026-11-05")
     expect(frame(page).get_by_text("Backfill what is missing of genesys_recordings_daily")).to_be_visible()
+    expect(frame(page).get_by_text("2026-11-05 00:00 to 2026-11-05 00:00")).to_be_visible()
+    command = frame(page).get_by_text(
+        "airflow backfill create --dag-id genesys_recordings_daily "
+        "--from-date 2026-11-05T00:00Z --to-date 2026-11-05T00:00Z"
+    )
+    expect(command).to_be_visible()
 
 
 def test_a_day_leads_to_its_runs_by_keyboard(page: Page, server: str) -> None:
@@ -107,6 +99,18 @@ def test_a_failed_load_says_what_to_do(page: Page, server: str, client: dict[str
     expect(inside.get_by_role("alert")).to_contain_text("What to do: Look at the dead letters by rule")
 
 
+def test_a_load_that_drifted_names_the_fields_and_the_new_columns(
+    page: Page, server: str, client: dict[str, httpx.Client]
+) -> None:
+    inside = open_load(page, server, client, "2026-11-02", "load", "drifted")
+    drift = inside.get_by_role("region", name="Drift")
+    unknown = drift.get_by_role("row").filter(has_text="conversationId")
+    expect(unknown).to_contain_text("not in the contract")
+    expect(unknown).to_contain_text("2,000")
+    expect(drift.get_by_role("row").filter(has_text="language")).to_contain_text("required, but missing")
+    expect(drift).to_contain_text("became optional: language (string)")
+
+
 def test_a_load_at_work_shows_its_progress_as_it_goes_on(
     page: Page, server: str, client: dict[str, httpx.Client]
 ) -> None:
@@ -123,7 +127,9 @@ def test_a_load_at_work_shows_its_progress_as_it_goes_on(
 def test_a_difference_names_both_counts(page: Page, server: str, client: dict[str, httpx.Client]) -> None:
     loads = client["admin"].get("/genesys/api/loads?dag_id=details").json()["loads"]
     assert sorted(one["status"] for one in loads) == ["differs", "provisional"]
-    inside = open_load(page, server, client, "2026-11-02", "load", "details")
+    differing = next(one["window_start"][:10] for one in loads if one["status"] == "differs")
+    inside = open_load(page, server, client, differing, "load", "details")
+    expect(inside.get_by_role("heading", name=f"conversation_details, {differing}")).to_contain_text("differs")
     expect(inside.get_by_role("region", name="Reconciliation")).to_contain_text("nConversations")
 
 

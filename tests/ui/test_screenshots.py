@@ -2,46 +2,89 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from playwright.sync_api import expect
 
+from tests.ui.opening import frame, open_load
+from tests.ui.terminal import lines_until, picture
+
 if TYPE_CHECKING:
     import httpx
+    from playwright.sync_api import Page
 
-DOCS = Path(__file__).parents[2] / "docs"
+ROOT = Path(__file__).parents[2]
+LOADS = {
+    "load-complete": ("recordings", "complete", "load_into_postgres"),
+    "load-failed": ("recordings", "failed", "load_into_s3"),
+    "load-running": ("recordings", "running", "load_into_postgres"),
+    "load-drifted": ("recordings", "complete", "load"),
+    "load-differs": ("conversation_details", "differs", "load"),
+}
+"""Kind, status and task of the load that each picture shows."""
 
 
-def run_of(client: dict[str, httpx.Client], day: str, task: str) -> str:
-    loads = client["admin"].get("/genesys/api/loads").json()["loads"]
-    found = [one["run_id"] for one in loads if one["task_id"] == task and (one["window_start"] or "").startswith(day)]
-    return str(found[0]).replace("+", "%2B")
-
-
-def test_pictures(request: pytest.FixtureRequest) -> None:
-    if (folder := request.config.getoption("--screenshots")) is None:
+@pytest.fixture
+def folder(request: pytest.FixtureRequest) -> Path:
+    asked = request.config.getoption("--screenshots")
+    if asked is None:
         pytest.skip("asked for by ./run screenshots")
-    # Only now, so that a plain run starts no API server for it.
+    return Path(asked)
+
+
+@pytest.fixture
+def shown(folder: Path, request: pytest.FixtureRequest) -> tuple[Page, str, dict[str, httpx.Client]]:
+    """The browser, and what it looks at. Only now, so that a plain run starts no API server for it."""
     page, server, client = (request.getfixturevalue(name) for name in ("page", "server", "client"))
-    tab = f"{server}/dags/genesys_recordings_daily/runs/{{}}/tasks/{{}}/plugin/genesys-load"
-    pictures = {
-        "loads": (f"{server}/plugin/genesys-loads", "Genesys loads"),
-        "load-complete": (
-            tab.format(run_of(client, "2026-11-02", "load_into_postgres"), "load_into_postgres"),
-            "recordings",
-        ),
-        "load-failed": (tab.format(run_of(client, "2026-11-07", "load_into_s3"), "load_into_s3"), "recordings"),
-    }
-    for name, (url, heading) in pictures.items():
-        page.goto(url)
-        expect(page.frame_locator("iframe").get_by_role("heading", name=heading).first).to_be_visible()
-        page.wait_for_timeout(500)  # a chart is drawn after its heading
-        page.screenshot(path=Path(folder) / f"{name}.png")
+    return page, server, client
+
+
+def take(page: Page, path: Path, heading: str) -> None:
+    expect(frame(page).get_by_role("heading", name=heading).first).to_be_visible()
+    expect(frame(page).locator("main[aria-busy=false]")).to_be_visible()
+    page.wait_for_timeout(500)  # a chart is drawn after its heading
+    page.screenshot(path=path)
+
+
+def test_the_page_of_all_loads(folder: Path, shown: Any) -> None:
+    page, server, _ = shown
+    for theme in ("light", "dark"):
+        page.emulate_media(color_scheme=theme)
+        page.goto(f"{server}/plugin/genesys-loads")
+        take(page, folder / ("loads.png" if theme == "light" else "loads-dark.png"), "Genesys loads")
+
+
+@pytest.mark.parametrize("name", LOADS)
+def test_one_load(folder: Path, shown: Any, name: str) -> None:
+    page, server, client = shown
+    kind, status, task = LOADS[name]
+    loads = client["admin"].get("/genesys/api/loads").json()["loads"]
+    load = next(one for one in reversed(loads) if (one["kind"], one["status"], one["task_id"]) == (kind, status, task))
+    open_load(page, server, client, load["window_start"][:10], task, load["dag_id"])
+    take(page, folder / f"{name}.png", kind)
+
+
+def test_the_end_of_the_demo(folder: Path) -> None:
+    """Its own last lines: the account of each sink, and the page to open."""
+    demo = [sys.executable, "-u", "-m", "demo", "--ui"]
+    lines = lines_until(demo, "Ctrl-C ends it", ROOT)
+    began = next(place for place, line in enumerate(lines) if line.endswith("done"))
+    first = next(place for place, line in enumerate(lines) if "three rows of" in line)
+    last = next(place for place, line in enumerate(lines) if "The account closes" in line)
+    shown = [*lines[began:first], *lines[last:]]
+    (folder / "demo.svg").write_text(picture(shown, "./run demo"))
 
 
 def test_the_pictures_that_pages_name_are_there() -> None:
-    named = {part.partition(")")[0] for page in DOCS.glob("*.md") for part in page.read_text().split("](images/")[1:]}
+    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+    named = {
+        part.partition(")")[0].removeprefix("docs/")
+        for page in pages
+        for part in page.read_text().replace("](images/", "](docs/images/").split("](docs/")[1:]
+        if part.startswith("images/")
+    }
     assert named
-    assert [name for name in named if not (DOCS / "images" / name).is_file()] == []
+    assert [name for name in named if not (ROOT / "docs" / name).is_file()] == []

@@ -65,13 +65,32 @@ function failure(load) {
 function reconciliation(found) {
   const rows = Object.entries(found.counts || {});
   return section("Reconciliation with Genesys' aggregates",
-    element("p", {}, element("b", {}, found.verdict), `, ${found.state}. ${found.reason || ""}`),
+    element("p", {}, element("b", {}, found.verdict), ` (${found.state})`, found.reason ? `: ${found.reason}` : ""),
     rows.length ? shared.table("Counts of Genesys and of the sink", [
       { name: "Metric", of: ([name]) => name },
       { name: "Genesys", number: true, of: ([, counts]) => number(counts.genesys) },
       { name: "Sink", number: true, of: ([, counts]) => number(counts.sink) },
       { name: "Difference", number: true, of: ([, counts]) => number(counts.sink - counts.genesys) },
     ], rows) : "");
+}
+
+const DRIFT = {
+  unknown: "not in the contract",
+  type: "of another type",
+  missing: "required, but missing",
+  unused: "in the contract, but in no record",
+};
+
+function drift(load) {
+  const columns = [
+    { name: "Field", of: (one) => one.field },
+    { name: "What differs", of: (one) => DRIFT[one.kind] || one.kind },
+    { name: "Records", number: true, of: (one) => number(one.count) },
+  ];
+  const added = (load.evolved || []).map((column) => `${column.name} (${column.type})`).join(", ");
+  return section("Drift",
+    load.drift.length ? shared.table("How records differ from the contract", columns, load.drift) : "",
+    added ? element("p", {}, `Columns that were added or became optional: ${added}.`) : "");
 }
 
 function complete(load) {
@@ -83,10 +102,10 @@ function complete(load) {
       card("Records", number(load.counts.read)), card("Bytes", shared.bytes(load.bytes_read)),
       card("Took", shared.duration(load.seconds)), card("Rate", rate ? `${shared.bytes(rate)}/s` : "–"),
       card("Attempts", number(load.attempts)), card("Memory", `${number(Math.round(load.peak_memory_mb))} MB`)),
+    load.status === "differs" ? reconciliation(load.reconciliation) : "",
     account(load.counts),
     rules.length ? section("Rejected, by reason", pairs("Dead letters by rule", ["Rule", "Records"], rules.map(([rule, n]) => [rule, number(n)]))) : "",
-    load.drift.length ? section("Drift", pairs("How records differ from the contract", ["Field", "Records"],
-      load.drift.map((one) => [`${one.field} (${one.kind})`, number(one.count)]))) : "",
+    load.drift.length || load.evolved?.length ? drift(load) : "",
     phases.length ? section("Phases",
       bar(phases.map(([name, seconds]) => `${name}: ${shared.duration(seconds)}`).join(", "),
         phases.map(([name, seconds], i) => [name, seconds, `phase-${i % 4}`])),
@@ -94,7 +113,7 @@ function complete(load) {
     load.snapshot ? section("Snapshot", pairs("Entities", ["Of the listing", "Entities"],
       Object.entries(load.snapshot).map(([name, n]) => [name, number(n)]))) : "",
     section("Where it is",
-      element("p", {}, element("code", {}, load.location || "–"), load.parts ? ` · ${number(load.parts)} parts` : ""),
+      element("p", {}, element("code", {}, load.location || "–"), load.parts > 1 ? ` · ${number(load.parts)} parts` : ""),
       element("p", {}, `Export ${load.export_id} · load ${load.load_id} · contract ${load.contract} · ${load.delivery}`)),
   ];
 }
@@ -106,7 +125,7 @@ function show(load) {
     : load.counts ? complete(load) : [element("p", {}, ELSEWHERE)];
   return element("article", {}, element("h1", {}, ...name, " ", shared.badge(load.status)),
     shared.STATUSES[load.status] === load.status ? "" : element("p", {}, shared.STATUSES[load.status]), ...parts,
-    load.reconciliation ? reconciliation(load.reconciliation) : "");
+    load.reconciliation && !(load.counts && load.status === "differs") ? reconciliation(load.reconciliation) : "");
 }
 
 async function read() {

@@ -107,7 +107,8 @@ function move(event) {
   ahead[0][0].focus();
 }
 
-const task = (load) => `${load.dag_id} · ${load.task_id}${load.map_index >= 0 ? ` [${load.map_index}]` : ""}`;
+const task = (load) =>
+  shared.breakable(`${load.dag_id} · ${load.task_id}${load.map_index >= 0 ? ` [${load.map_index}]` : ""}`);
 
 const COLUMNS = [
   { name: "Status", of: (load) => shared.badge(load.status) },
@@ -147,15 +148,31 @@ function attention(entries) {
   );
 }
 
-// Airflow's form for backfills takes no dates from a link, so they are shown beside it.
+// Airflow's form for backfills takes no dates from a link, so they are shown beside it, and as a command.
 function backfills(missing) {
   const dags = [...new Set(missing.map((entry) => entry.dag_id))].sort();
-  return dags.map((dag) => {
+  return dags.flatMap((dag) => {
     const here = missing.filter((entry) => entry.dag_id === dag).map((entry) => entry.window_start).sort();
-    const [first, last] = [shared.moment(here[0]), shared.moment(here.at(-1))];
-    return element("p", {}, lead(shared.dagPath(dag), `Backfill what is missing of ${dag}`),
-      `: click Trigger, then Backfill, and fill in ${first} to ${last} and "Missing Runs".`);
+    const lasts = missing.filter((entry) => entry.dag_id === dag).map((entry) => entry.last_start).sort();
+    const [first, last] = [here[0], lasts.at(-1)].map((text) => `${new Date(text).toISOString().slice(0, 16)}Z`);
+    return [
+      element("p", {}, lead(shared.dagPath(dag), `Backfill what is missing of ${dag}`),
+        ": click Trigger, then Backfill, and fill in ", time(first), " to ", time(last), ' and "Missing Runs". Or run:'),
+      command(`airflow backfill create --dag-id ${dag} --from-date ${first} --to-date ${last}`),
+    ];
   });
+}
+
+const time = (text) => element("span", { class: "time" }, shared.moment(text));
+
+function command(text) {
+  const code = element("code", {}, text);
+  const copy = () => {
+    getSelection().selectAllChildren(code);
+    navigator.clipboard?.writeText(text).then(() => { button.textContent = "Copied"; }, () => {});
+  };
+  const button = element("button", { type: "button", on: { click: copy } }, "Copy");
+  return element("div", { class: "command" }, code, button);
 }
 
 function snapshots(entries) {

@@ -72,6 +72,12 @@ export function window_(load) {
   return element("span", {}, times[0], " to ", times[1]);
 }
 
+// Long names of DAGs and tasks may go on in the next line after each underscore.
+export function breakable(text) {
+  const pieces = text.split(/(?<=_)/);
+  return element("span", {}, ...pieces.flatMap((piece, i) => (i ? [element("wbr"), piece] : [piece])));
+}
+
 export const badge = (status) => element("span", { class: `badge is-${status}`, title: STATUSES[status] }, status);
 
 // The frame may not open windows or lead its parent anywhere; a link of the parent's own document may.

@@ -44,7 +44,10 @@ def test_such_loads_are_not_missing() -> None:
     found = overview([row(day, "success", return_value=REFERENCE) for day in (8, 7, 4, 3, 2)])
     assert [one["status"] for one in found["loads"]] == ["complete"] * 5
     assert [one["window_start"][:10] for one in found["missing"]] == ["2026-11-05", "2026-11-06"]
-    assert [one["status"] for one in found["attention"]] == ["missing"]
+    (asked,) = found["attention"]
+    assert (asked["status"], asked["windows"]) == ("missing", 2)
+    # A backfill goes from the start of the first to the start of the last.
+    assert [asked[name][:10] for name in ("window_start", "last_start")] == ["2026-11-05", "2026-11-06"]
 
 
 def test_a_loading_task_without_a_certificate_has_loaded_nothing() -> None:
