@@ -1,4 +1,4 @@
-"""docs/grafana.json and the alerts of docs/monitoring.md, by Prometheus' own engine: promtool of Debian's prometheus."""
+"""docs/grafana.json and the alerts of monitoring.md, by Prometheus' own engine (promtool, of Debian's prometheus)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,7 @@ def alerts() -> dict[str, Any]:
 
 
 @pytest.fixture
-def promtool(tmp_path: Path) -> Iterator[Any]:
+def promtool(tmp_path: Path) -> Callable[..., None]:
     """Runs promtool on files of their own folder; its report is the failure."""
     found = shutil.which("promtool")
     if found is None:
@@ -49,7 +49,7 @@ def promtool(tmp_path: Path) -> Iterator[Any]:
         done = subprocess.run([found, *arguments], cwd=tmp_path, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
 
-    yield run
+    return run
 
 
 def series(queries: Iterator[str] | list[str]) -> list[dict[str, str]]:
@@ -78,7 +78,7 @@ def labels_of(query: str) -> str:
     return f"{{{LABELS}}}" if "by (dag_id,task_id)" in query else "{}"
 
 
-def test_every_panel_draws_what_loads_send(promtool: Any) -> None:
+def test_every_panel_draws_what_loads_send(promtool: Callable[..., None]) -> None:
     queries = [query for _, query in panels()]
     expected = [
         {
@@ -93,7 +93,7 @@ def test_every_panel_draws_what_loads_send(promtool: Any) -> None:
     promtool("test", "rules", "board.yaml", board={"tests": [given]})
 
 
-def test_an_alert_fires_on_the_first_failure_and_on_a_day_without_load(promtool: Any) -> None:
+def test_an_alert_fires_on_the_first_failure_and_on_a_day_without_load(promtool: Callable[..., None]) -> None:
     rules = alerts()
     failed, nothing, *_ = rules["groups"][0]["rules"]
     # Counters are not there before their first event. The DAG loads on the first evening, and never again.
