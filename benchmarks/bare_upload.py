@@ -15,10 +15,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from airflow_provider_genesys.sinks.objects.ndjson import GzipBlocks
+from isal import isal_zlib
+
+from airflow_provider_genesys.sinks.objects.ndjson import GZIP_LEVEL
 from benchmarks.clients import azure_container, s3_client
 
-CHUNK = 2**20
+CHUNK = 256 * 1024
 PARALLEL = 4
 Send = Callable[[BinaryIO], object]
 
@@ -43,11 +45,11 @@ SENDERS: dict[str, Callable[[str], Send]] = {"s3": to_s3, "azure": to_azure}
 
 def packed(path: str, target: Any) -> None:
     """Pack the file into ``target``, from whose beginning it can then be read."""
-    packer = GzipBlocks()
+    packer = isal_zlib.compressobj(GZIP_LEVEL, isal_zlib.DEFLATED, 31)
     with Path(path).open("rb") as file:
         while chunk := file.read(CHUNK):
-            target.write(packer.pack(chunk))
-    target.write(packer.end())
+            target.write(packer.compress(chunk))
+    target.write(packer.flush())
     target.seek(0)
 
 

@@ -9,7 +9,7 @@ from datetime import datetime, timezone
 from airflow_provider_genesys.pipeline.certificate import Certificate
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, Counts
 from airflow_provider_genesys.pipeline.load import Batch, Load
-from airflow_provider_genesys.sinks.objects.ndjson import GzipBlocks, RowEncoder
+from airflow_provider_genesys.sinks.objects.ndjson import GzipLines
 
 
 class NullSink:
@@ -48,12 +48,12 @@ class PackingSink(NullSink):
 
     def open(self, load: Load, *, restart: bool) -> Checkpoint | None:
         """Begin."""
-        self._encoder, self._packer = RowEncoder(load.contract), GzipBlocks()
+        self._rows = GzipLines(load.contract)
         return super().open(load, restart=restart)
 
     def write(self, batch: Batch) -> Checkpoint:
         """Encode, pack and count the batch."""
-        self._packer.pack(self._encoder.encode(batch.rows))
+        self._rows.pack(batch)
         return super().write(batch)
 
 

@@ -32,7 +32,7 @@ from airflow_provider_genesys.pipeline.load import Load
 from airflow_provider_genesys.pipeline.memory import MemoryLimit, keep_freed_memory
 from airflow_provider_genesys.pipeline.progress import Phases, Progress
 from airflow_provider_genesys.pipeline.shards import beginning_of, check_end, holds, join_shards
-from airflow_provider_genesys.pipeline.sink import GatheringSink, PackingSink, Sink
+from airflow_provider_genesys.pipeline.sink import AligningSink, GatheringSink, PackingSink, Sink
 from airflow_provider_genesys.pipeline.worker import Job
 from airflow_provider_genesys.pipeline.workers import Processes, Workers, worker_count
 from airflow_provider_genesys.source.base import Archive, Source, Until
@@ -124,7 +124,12 @@ def _load(
     budget = Budget(options.max_dead_letters, options.max_dead_letter_ratio)
     memory = MemoryLimit(options.max_memory_mb)
     phases = Phases()
-    slices = source.slices(options.batch_size, cut_every=sink.cut_every, flush_interval=options.flush_interval)
+    slices = source.slices(
+        options.batch_size,
+        cut_every=sink.cut_every,
+        flush_interval=options.flush_interval,
+        pack_every=sink.pack_every if isinstance(sink, AligningSink) and worker_count(options.processes) else None,
+    )
 
     def report(committed: Checkpoint) -> None:
         batcher.committed = committed

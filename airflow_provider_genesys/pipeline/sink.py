@@ -87,6 +87,15 @@ class PackingSink(Protocol):
 
 
 @runtime_checkable
+class AligningSink(Protocol):
+    """What a :class:`PackingSink` has beside where slices should end where its packed pieces do."""
+
+    pack_every: int | None
+    """If not None, slices for other processes also end with the first record that reaches a multiple of this many
+    unpacked bytes. What the sink holds does not depend on it."""
+
+
+@runtime_checkable
 class GatheringSink(Protocol):
     """What a sink has beside :class:`Sink` where a commit may dead-letter rows, so that the last one is judged too."""
 

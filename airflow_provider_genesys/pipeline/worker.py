@@ -27,7 +27,8 @@ from airflow_provider_genesys.contracts.transform import Known, Rows, Transform
 from airflow_provider_genesys.pipeline.memory import keep_freed_memory
 from airflow_provider_genesys.source.records import Slice
 
-Pack = Callable[[Sequence[Row]], bytes]
+Pack = Callable[[Sequence[Row], Slice], bytes]
+"""Packs the rows of a slice, one for each of its records."""
 Packing = Callable[[Contract], Pack]
 """Makes what packs the rows of a contract as a sink wants them. It is pickled, so it is a function of a module."""
 
@@ -132,11 +133,12 @@ class _Reader:
         if given.known:
             self._transform.follow(given.known)
             self._pack = self._job.packing(given.known.contract)
-        rows = self._transform.at_once(self._slots.get(given))
-        return self._packed(given.slot, rows) if rows else None
+        part = self._slots.get(given)
+        rows = self._transform.at_once(part)
+        return self._packed(given.slot, part, rows) if rows else None
 
-    def _packed(self, slot: int, rows: Rows) -> Ready | None:
-        packed = self._pack(rows.rows)
+    def _packed(self, slot: int, part: Slice, rows: Rows) -> Ready | None:
+        packed = self._pack(rows.rows, part)
         fits = self._slots.write(slot, packed)
         return Ready(self._transform.facts(rows), rows.drift, len(packed)) if fits else None
 

@@ -62,8 +62,11 @@ class Source(Protocol):
     def identity(self) -> Identity:
         """What is known of the whole source so far."""
 
-    def slices(self, limit: int, *, cut_every: int | None, flush_interval: float) -> Generator[Slice, None, None]:
+    def slices(
+        self, limit: int, *, cut_every: int | None, flush_interval: float, pack_every: int | None = None
+    ) -> Generator[Slice, None, None]:
         """Yield slices of at most ``limit`` records. Each knows the places inside it.
 
         :param cut_every: see :attr:`.sink.Sink.cut_every`.
+        :param pack_every: see :attr:`.sink.AligningSink.pack_every`. A source may ignore it.
         """

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from bisect import bisect_right
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from operator import itemgetter
@@ -60,24 +60,27 @@ class Document:
         """What the object store said of the archive."""
         return self._archive.identity
 
-    def slices(self, limit: int, *, cut_every: int | None, flush_interval: float) -> Generator[Slice, None, None]:
+    def slices(
+        self, limit: int, *, cut_every: int | None, flush_interval: float, pack_every: int | None = None
+    ) -> Generator[Slice, None, None]:
         """Yield slices of ``limit`` records, or of fewer after ``flush_interval`` seconds or at the end of a part."""
+        every = [size for size in (cut_every, pack_every) if size]
         oldest = None  # when the first pending record came
         with Handover(self._proven, stop=self._archive.stop) as handover:
             while (chunk := handover.take(_left(oldest, flush_interval))) != b"":
                 *ended, begun = self._by_document(chunk)
                 for piece in ended:
                     self._feed(piece)
-                    yield from self._rest(limit, cut_every)
+                    yield from self._rest(limit, every)
                     self._turn()
                 self._feed(begun)
                 flush = oldest is not None and not _left(oldest, flush_interval)
-                for part in self._ready(1 if flush else limit, limit, cut_every):
+                for part in self._ready(1 if flush else limit, limit, every):
                     oldest = None
                     yield part
                 if oldest is None and self._splitter and self._splitter.pending:
                     oldest = time.monotonic()
-            yield from self._rest(limit, cut_every)
+            yield from self._rest(limit, every)
 
     def _proven(self) -> Iterator[bytes]:
         """Compare the bytes just before the position, then yield the document from the position on."""
@@ -149,10 +152,10 @@ class Document:
             offset, where=self._where, opened=opened, opener=opener, max_record_bytes=self._max_record_bytes
         )
 
-    def _ready(self, least: int, limit: int, cut_every: int | None) -> Iterator[Slice]:
+    def _ready(self, least: int, limit: int, every: Sequence[int]) -> Iterator[Slice]:
         splitter = self._splitter
         while splitter and (splitter.pending >= least or (splitter.pending and splitter.buffered >= MAX_SLICE_BYTES)):
-            cut = None if cut_every is None else (self._position // cut_every + 1) * cut_every
+            cut = min(((self._position // size + 1) * size for size in every), default=None)
             part = splitter.take(limit, cut)
             if part is None:
                 return
@@ -168,14 +171,14 @@ class Document:
         self._tail = ends.tail(part.end)
         return ends
 
-    def _rest(self, limit: int, cut_every: int | None) -> Iterator[Slice]:
+    def _rest(self, limit: int, every: Sequence[int]) -> Iterator[Slice]:
         """Yield the remaining records when a document has ended."""
         if self._splitter is None:
             self._begin(ended=True)
-        yield from self._ready(1, limit, cut_every)
+        yield from self._ready(1, limit, every)
         if self._splitter:
             self._splitter.close()
-        yield from self._ready(1, limit, cut_every)
+        yield from self._ready(1, limit, every)
 
 
 def _left(since: float | None, seconds: float) -> float:

@@ -64,7 +64,14 @@ class Pages:
         self._max_record_bytes = max_record_bytes
         return self
 
-    def slices(self, limit: int, *, cut_every: int | None, flush_interval: float) -> Generator[Slice, None, None]:  # noqa: ARG002 - a page comes as a whole: nothing in it has to wait
+    def slices(
+        self,
+        limit: int,
+        *,
+        cut_every: int | None,
+        flush_interval: float,  # noqa: ARG002 - a page comes as a whole: nothing in it has to wait
+        pack_every: int | None = None,  # noqa: ARG002 - a page comes as a whole
+    ) -> Generator[Slice, None, None]:
         """Yield slices of ``limit`` records, or whole pages if the sink cuts parts.
 
         :raises SourceChangedError: the results contradict themselves or what was read before.

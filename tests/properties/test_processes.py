@@ -20,14 +20,14 @@ from airflow_provider_genesys.pipeline.load import Batch, Load
 from airflow_provider_genesys.pipeline.run import open_at
 from airflow_provider_genesys.pipeline.worker import Job, Packing
 from airflow_provider_genesys.pipeline.workers import Workers
-from airflow_provider_genesys.sinks.objects.ndjson import packed_lines
+from airflow_provider_genesys.sinks.objects.ndjson import packed_lines, packed_members
 from airflow_provider_genesys.sinks.objects.parquet import packed_columns
 from tests.properties.test_contract_evolve import EVOLVING, archive, records
 from tests.unit.pipeline.sources import InMemory, a_load
 
 BEGIN = Checkpoint("load-1", "export-1", "2026-11-23T03:00:00+00:00")
 BROKEN = [b'{"id":', b"no JSON", b'{"id":5,"at":1}', b'{"id":"\xff"}', b'{"id":"a\\u0000"}', b"x" * 900]
-PACKINGS: dict[str, Packing] = {"ndjson": packed_lines, "parquet": packed_columns}
+PACKINGS: dict[str, Packing] = {"ndjson": packed_lines, "ndjson.gz": packed_members, "parquet": packed_columns}
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,7 @@ def pools() -> Iterator[dict[str, Workers]]:
     now = datetime.fromisoformat(BEGIN.processed_at)
     with pytest.MonkeyPatch.context() as patch, ExitStack() as running:
         patch.setattr(module, "START_WAIT", 60)
-        counts = {"ndjson": 2, "parquet": 1}
+        counts = {"ndjson": 2, "ndjson.gz": 1, "parquet": 1}
         made = {name: Workers(Job(EVOLVING, now, packing), counts[name]) for name, packing in PACKINGS.items()}
         yield {name: running.enter_context(pool) for name, pool in made.items()}
 
@@ -84,8 +84,8 @@ def test_batches_are_the_same(
     shared = batches(load, document, start, cut, pools[packed_as])
     assert [shown(batch) for batch in shared] == [shown(batch) for batch in again]
     for batch in shared:
-        if batch.packed is not None:
-            assert batch.packed == PACKINGS[packed_as](batch.contract)(list(batch.rows))
+        if batch.packed is not None and batch.source is not None:
+            assert batch.packed == PACKINGS[packed_as](batch.contract)(list(batch.rows), batch.source)
     assert pools[packed_as].pids, "the workers were lost"
 
 

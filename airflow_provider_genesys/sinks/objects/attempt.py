@@ -192,8 +192,7 @@ class Attempt:
     def _begin(self, batch: Batch) -> _Gathered:
         start, size = batch.start, self._settings.part_size
         cut = (start // size + 1) * size
-        form = [self._settings.form] if self._settings.publisher else []
-        same_bytes = tag(self.load.export_id, batch.checkpoint.processed_at, *form)
+        same_bytes = tag(self.load.export_id, batch.checkpoint.processed_at, *self._settings.packed_as)
         # Encryption gives other bytes each time, so the keys of dead letters differ in each attempt.
         own_bytes = tag(self.entry.attempt)
         rows = RowParts(

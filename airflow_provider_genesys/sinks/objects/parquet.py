@@ -20,6 +20,7 @@ from airflow_provider_genesys.contracts.column_rows import by_column
 from airflow_provider_genesys.exceptions import MissingExtraError
 from airflow_provider_genesys.pipeline.load import Batch, Load
 from airflow_provider_genesys.sinks.objects.parts import Table
+from airflow_provider_genesys.source.records import Slice
 
 try:
     import pyarrow as pa
@@ -132,10 +133,10 @@ class _Columns:
         return pa.record_batch([make(values) for make, values in columns], schema=self.schema)
 
 
-def packed_columns(contract: Table, *, plain_json: bool = False) -> Callable[[Sequence[tuple[Any, ...]]], bytes]:
+def packed_columns(contract: Table, *, plain_json: bool = False) -> Callable[[Sequence[tuple[Any, ...]], Slice], bytes]:
     """Return the :data:`.worker.Pack` that makes the columns which :class:`ParquetRows` takes, as Arrow's message."""
     columns = _Columns(contract, plain_json=plain_json)
-    return lambda rows: columns.of(rows).serialize().to_pybytes()
+    return lambda rows, _: columns.of(rows).serialize().to_pybytes()
 
 
 class _Out(io.RawIOBase):

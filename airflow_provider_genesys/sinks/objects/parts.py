@@ -35,8 +35,6 @@ class Form(Protocol[Taken_contra]):
         """Return the rest."""
 
 
-Packer = Form[bytes]
-
 Rows = Form[Batch]
 """The rows of one part. Equal rows at equal offsets give equal bytes, no matter how they are cut into batches."""
 

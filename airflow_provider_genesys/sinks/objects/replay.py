@@ -35,7 +35,6 @@ from airflow_provider_genesys.sinks.objects.dead_letters import Letter, first_fa
 from airflow_provider_genesys.sinks.objects.layout import Layout, dead_letters_below, tag
 from airflow_provider_genesys.sinks.objects.ledger import Entry, Ledger
 from airflow_provider_genesys.sinks.objects.manifest import read_manifest, write_manifest
-from airflow_provider_genesys.sinks.objects.ndjson import Plain
 from airflow_provider_genesys.sinks.objects.parts import OutputFormat, Part, PartWriter
 from airflow_provider_genesys.sinks.objects.row_parts import Cut, RowParts, WrittenParts, joined
 from airflow_provider_genesys.sinks.objects.settings import Fencing
@@ -219,7 +218,7 @@ class _LoadReplay:
             self._load.contract,
             child_files=bool(self._entry.children) or not self._entry.parts,
         )
-        kept = PartWriter(self._store, self._layout.dead_letter(part.start, part.end, own_name), Plain())
+        kept = PartWriter(self._store, self._layout.dead_letter(part.start, part.end, own_name), _Lines())
         try:
             for letters in letters_in(self._store, part):
                 due = [letter for letter in letters if is_open(letter)]
@@ -290,3 +289,15 @@ def _format_of(entry: Entry) -> OutputFormat:
     names = [part.key for part in entry.parts]
     known: tuple[OutputFormat, ...] = get_args(OutputFormat)
     return next((form for form in known for name in names if name.endswith(f".{form}")), known[0])
+
+
+class _Lines:
+    """Implements :class:`.parts.Form` for lines that are ready."""
+
+    def pack(self, data: bytes) -> bytes:
+        """Return ``data``."""
+        return data
+
+    def end(self) -> bytes:
+        """Return nothing: nothing is held back."""
+        return b""

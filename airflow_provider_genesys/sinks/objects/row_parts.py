@@ -12,7 +12,7 @@ from airflow_provider_genesys.contracts.contract import Contract
 from airflow_provider_genesys.pipeline.load import Batch, Load
 from airflow_provider_genesys.pipeline.worker import Packing
 from airflow_provider_genesys.sinks.objects.layout import Layout
-from airflow_provider_genesys.sinks.objects.ndjson import GzipBlocks, Lines, Plain, packed_lines
+from airflow_provider_genesys.sinks.objects.ndjson import GzipLines, Lines, packed_lines, packed_members
 from airflow_provider_genesys.sinks.objects.parts import Part, PartWriter, RowForm, Rows, Table
 from airflow_provider_genesys.stores.base import ObjectStore
 
@@ -138,7 +138,7 @@ def packing_of(form: RowForm) -> Packing:
         from airflow_provider_genesys.sinks.objects.parquet import packed_columns
 
         return partial(packed_columns, plain_json=form == "iceberg")
-    return packed_lines
+    return packed_members if form == "ndjson.gz" else packed_lines
 
 
 def rows_of(form: RowForm, load: Load, contract: Table) -> Rows:
@@ -150,4 +150,4 @@ def rows_of(form: RowForm, load: Load, contract: Table) -> Rows:
         from airflow_provider_genesys.sinks.objects.parquet import ParquetRows
 
         return ParquetRows(load, contract, plain_json=form == "iceberg")
-    return Lines(contract, GzipBlocks() if form == "ndjson.gz" else Plain())
+    return GzipLines(contract) if form == "ndjson.gz" else Lines(contract)

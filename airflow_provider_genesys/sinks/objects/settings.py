@@ -81,6 +81,11 @@ class ObjectSettings:
         """The form of rows."""
         return "iceberg" if self.publisher else self.output_format
 
+    @property
+    def packed_as(self) -> tuple[str, ...]:
+        """What parts with the same rows differ by. It is in their keys, so that one key never has two contents."""
+        return {"iceberg": ("iceberg",), "ndjson.gz": ("members",)}.get(self.form, ())
+
     def writes(self, contract: Contract) -> str:
         """Return the form of a load's parts, and whether children have separate files."""
         return f"{self.form} with child files" if self.child_files and contract.children else self.form

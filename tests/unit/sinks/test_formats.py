@@ -2,8 +2,11 @@ from __future__ import annotations
 
 import gzip
 import json
+import zlib
+from dataclasses import replace
 from datetime import datetime, timezone
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -12,7 +15,10 @@ from hypothesis import strategies as st
 
 from airflow_provider_genesys.contracts.contract import Column, Contract
 from airflow_provider_genesys.exceptions import ContractError
-from airflow_provider_genesys.sinks.objects.ndjson import GZIP_BLOCK, GzipBlocks, Plain, RowEncoder
+from airflow_provider_genesys.pipeline.load import Batch
+from airflow_provider_genesys.sinks.objects.ndjson import GzipLines, RowEncoder, packed_members
+from airflow_provider_genesys.source.records import Slice
+from tests.sinks.batches import make_batches, make_load
 
 NOON = datetime(2026, 11, 1, 12, tzinfo=timezone.utc)
 
@@ -104,21 +110,63 @@ def test_a_column_name_that_needs_escapes_is_refused(name: str) -> None:
         contract_of(**{name: "string"})
 
 
-@pytest.mark.parametrize("size", [0, 1, GZIP_BLOCK - 1, GZIP_BLOCK, 3 * GZIP_BLOCK + 5])
-def test_gzip_gives_the_same_bytes_however_it_is_fed(size: int) -> None:
-    text = (b"".join(b'{"n":%d,"square":%d}\n' % (n, n * n) for n in range(40_000)))[:size]
+WIDE = contract_of(text="string")
 
-    packed = set()
-    for piece in (7919, GZIP_BLOCK, max(size, 1)):
-        packer = GzipBlocks()
-        packed.add(b"".join(packer.pack(text[at : at + piece]) for at in range(0, size, piece)) + packer.end())
 
-    [data] = packed
-    assert gzip.decompress(data) == text
+def rows_at(*places: tuple[int, int]) -> Batch:
+    """Return a batch with a row of so many bytes at each offset."""
+    load = make_load(contract=WIDE)
+    [batch] = make_batches(load, 1)
+    digits = "".join(str(n * n) for n in range(400_000))
+    rows = [("a", NOON, digits[offset % 1000 :][:size]) for offset, size in places]
+    return replace(batch, rows=rows, offsets=[offset for offset, _ in places], start=places[0][0])
+
+
+def members(data: bytes) -> list[bytes]:
+    found = []
+    while data:
+        unpacker = zlib.decompressobj(31)
+        found.append(unpacker.decompress(data))
+        data = unpacker.unused_data
+    return found
+
+
+def packed(batches: list[Batch]) -> bytes:
+    rows = GzipLines(WIDE)
+    return b"".join(map(rows.pack, batches)) + rows.end()
+
+
+SIZES = [(n * 90_000, 100_000 if n < 12 else 3_000) for n in range(60)]
+
+
+@pytest.mark.parametrize("step", [1, 3, 7, 60])
+def test_gzip_gives_the_same_bytes_however_rows_are_cut_into_batches(step: int) -> None:
+    whole = rows_at(*SIZES)
+    lines = RowEncoder(WIDE).encode(whole.rows)
+    batches = [rows_at(*SIZES[at : at + step]) for at in range(0, len(SIZES), step)]
+
+    data = packed(batches)
+
+    assert data == packed([whole])
+    assert gzip.decompress(data) == lines
     assert data[4:8] == bytes(4)  # no time
+    # Blocks of six rows are members while rows are large; small ones are put together.
+    assert [part.count(b"\n") for part in members(data)] == [6, 6, 48]
 
 
-def test_plain_packs_nothing() -> None:
-    packer = Plain()
+@pytest.mark.parametrize("begin", [0, 1, 5])
+def test_gzip_takes_members_that_another_process_has_packed(begin: int) -> None:
+    pack, shared = packed_members(WIDE), list[Batch]()
+    cuts = [begin, 6, 8, 12, 18, 30, 60]
+    for first, last in pairwise(cuts):
+        batch = rows_at(*SIZES[first:last])
+        part = Slice(batch.start, SIZES[last - 1][0] + 90_000, b"", batch.offsets, [], "lines")
+        shared.append(replace(batch, packed=pack(batch.rows, part)))
+    made_elsewhere = [batch.packed[:2] == b"\x1f\x8b" for batch in shared if batch.packed]
 
-    assert packer.pack(b"abc") + packer.end() == b"abc"
+    assert made_elsewhere == [begin < 4, False, True, False, False, False]
+    assert packed(shared) == packed([rows_at(*SIZES[begin:])])
+
+
+def test_no_rows_are_no_member() -> None:
+    assert packed([]) == b""
