@@ -111,14 +111,14 @@ def test_a_column_name_that_needs_escapes_is_refused(name: str) -> None:
 
 
 WIDE = contract_of(text="string")
+TEXT = "".join(str(n * n) for n in range(15_000))  # more than the longest row needs
 
 
 def rows_at(*places: tuple[int, int]) -> Batch:
     """Return a batch with a row of so many bytes at each offset."""
     load = make_load(contract=WIDE)
     [batch] = make_batches(load, 1)
-    digits = "".join(str(n * n) for n in range(400_000))
-    rows = [("a", NOON, digits[offset % 1000 :][:size]) for offset, size in places]
+    rows = [("a", NOON, TEXT[offset % 1000 :][:size]) for offset, size in places]
     return replace(batch, rows=rows, offsets=[offset for offset, _ in places], start=places[0][0])
 
 
