@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -16,6 +17,11 @@ COLUMNS = "recording_id, conversation_id, timestamp, duration_ms, queue_id, part
 def query(dsn: str, sql: str, *values: Any) -> list[tuple[Any, ...]]:
     with psycopg.connect(dsn) as connection:
         return connection.execute(sql, values).fetchall()
+
+
+def reading_ahead() -> list[threading.Thread]:
+    """Return the threads that read archives."""
+    return [thread for thread in threading.enumerate() if thread.name == "genesys-read-ahead"]
 
 
 def until(found: Callable[[], Any], *, seconds: float = 120, what: str) -> Any:

@@ -20,6 +20,7 @@ from airflow_provider_genesys import __version__
 from airflow_provider_genesys.cloud.config import CloudConfig
 from airflow_provider_genesys.cloud.http import client as client_module
 from airflow_provider_genesys.cloud.http import shared as shared_module
+from airflow_provider_genesys.cloud.http import transport
 from airflow_provider_genesys.cloud.http.client import ATTEMPTS, CloudClient
 from airflow_provider_genesys.cloud.http.pacing import Pacer
 from airflow_provider_genesys.exceptions import (
@@ -217,7 +218,7 @@ def test_retry_after_is_waited_for(client: CloudClient, server: ScriptedServer) 
     server.on(f"GET {PATH}", Reply(429, headers={"Retry-After": "0.3"}), OK)
     begun = time.monotonic()
     client.request("GET", PATH)
-    assert 0.3 <= time.monotonic() - begun < 5
+    assert time.monotonic() - begun >= 0.3
 
 
 def test_retry_after_counts_for_everybody_who_uses_the_oauth_client(
@@ -283,15 +284,16 @@ def test_without_retry_after_the_pauses_grow_and_differ(monkeypatch: pytest.Monk
         assert min(pauses) < ceiling / 2
 
 
-def test_an_answer_that_trickles_is_cut(make_config: Callable[..., CloudConfig], server: ScriptedServer) -> None:
-    server.on(f"POST {PATH}", Reply(200, b" " * 100 + b"{}", drip=0.05))  # 5 s in all
-    begun = time.monotonic()
+def test_an_answer_that_trickles_is_cut(
+    make_config: Callable[..., CloudConfig], server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transport, "SLOWEST", 0.005)
+    server.on(f"POST {PATH}", Reply(200, b" " * 100 + b"{}", drip=0.05))  # 5 s at least
     with (
-        CloudClient(make_config(timeout=0.1)) as client,
+        CloudClient(make_config(timeout=60)) as client,  # for one read; for all of them 0.3 s
         pytest.raises(CloudUnavailableError, match="too slowly"),
     ):
         client.request("POST", PATH)
-    assert time.monotonic() - begun < 4
 
 
 def test_the_budget_paces_requests(make_config: Callable[..., CloudConfig], server: ScriptedServer) -> None:

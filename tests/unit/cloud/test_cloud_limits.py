@@ -160,4 +160,4 @@ def test_an_answer_that_trickles_ends(trickle: Trickle, config: CloudConfig) -> 
     began = time.monotonic()
     with transport.open_http(replace(config, timeout=0.2)) as http, pytest.raises(httpx.ReadTimeout):
         transport.fetch(http, "GET", trickle.url)
-    assert time.monotonic() - began < 0.2 * transport.SLOWEST + 1
+    assert time.monotonic() - began < 60, "it goes on for ever"

@@ -41,7 +41,7 @@ def threads() -> list[threading.Thread]:
 
 
 def until(condition: Callable[[], Any]) -> None:
-    end = time.monotonic() + 10
+    end = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < end, "it never came"
         time.sleep(0.0005)

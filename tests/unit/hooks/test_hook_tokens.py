@@ -27,7 +27,7 @@ def threads() -> list[threading.Thread]:
 
 
 def gone() -> bool:
-    end = time.monotonic() + 5
+    end = time.monotonic() + 60
     while threads() and time.monotonic() < end:
         time.sleep(0.001)
     return not threads()

@@ -33,7 +33,7 @@ def analytics(genesys: FakeGenesys) -> Any:
 def fulfilled(status: Callable[[str], Any], job_id: str) -> list[str]:
     """Poll until the job is FULFILLED; return the states that were seen."""
     states = [status(job_id).state]
-    end = time.monotonic() + 10
+    end = time.monotonic() + 60
     while states[-1] != "FULFILLED" and time.monotonic() < end:
         states.append(status(job_id).state)
     return states

@@ -23,6 +23,7 @@ from fake_client import EXPORTS, Client
 from airflow_provider_genesys.testing.fault_proxy import Fault, FaultProxy, s3_error
 from airflow_provider_genesys.testing.fault_proxy.__main__ import SETTINGS, main, parse
 from airflow_provider_genesys.testing.fault_proxy.fixtures import fault_proxy  # noqa: F401 - a fixture
+from tests.support.watching import until
 
 STORE = "/archive/"
 
@@ -188,7 +189,7 @@ def test_bytes_follow_the_end(behind: Behind) -> None:
 def test_answers_take_their_time(behind: Behind, fault: Fault) -> None:
     began = time.monotonic()
     assert behind.get(fault).status_code == 200
-    assert 0.29 < time.monotonic() - began < 2
+    assert time.monotonic() - began > 0.29
 
 
 # Heads and bodies that are not what they were
@@ -303,8 +304,8 @@ def test_closing_ends_what_is_under_way_and_leaves_nothing(behind: Behind) -> No
         while len(proxy.requests) < 3:
             time.sleep(0.01)
         began = time.monotonic()
-    assert time.monotonic() - began < 2
-    assert set(threading.enumerate()) <= threads
+    assert time.monotonic() - began < 30, "an answer waits for 60 s"
+    until(lambda: set(threading.enumerate()) <= threads, what="the end of the threads")
     for client in clients:
         client.close()
 

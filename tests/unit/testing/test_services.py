@@ -17,7 +17,7 @@ from airflow_provider_genesys.testing.services import PostgresServer, RedisServe
 
 
 def wait_until_gone(folders: list[Path], pids: list[int]) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while any(folder.exists() for folder in folders) or any(is_alive(pid) for pid in pids):
         assert time.monotonic() < deadline, "the watchdog left something behind"
         time.sleep(0.05)
