@@ -6,10 +6,12 @@ import gc
 import itertools
 import os
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import psycopg
 import pytest
+from botocore.loaders import JSONFileLoader
 from hypothesis import HealthCheck, settings
 from psycopg import sql
 from typing_extensions import LiteralString
@@ -24,6 +26,9 @@ _SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large]
 settings.register_profile("a few", deadline=None, max_examples=30, suppress_health_check=_SLOW)
 settings.register_profile("many", settings.get_profile("a few"), max_examples=200)
 settings.load_profile("a few")  # without a deadline: under load an example may take seconds, and is no worse for it
+
+# Airflow's hooks make a session for each client, and each session reads a megabyte of descriptions.
+JSONFileLoader.load_file = staticmethod(cache(JSONFileLoader().load_file))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -74,7 +74,7 @@ def warehouse(
 ) -> Iterator[Warehouse]:
     """Services of this test's own, and connections that lead to them."""
     shared._known.clear()
-    with FakeGenesys(records=3_000, broken=12, seed=11, requests_per_minute=100_000) as genesys:
+    with FakeGenesys(records=1_200, broken=12, seed=11, requests_per_minute=100_000) as genesys:
         connections = {
             "GENESYS_DEFAULT": genesys.connection(),
             "POSTGRES_DEFAULT": {**postgres.connection(), "schema": database.rpartition("/")[2]},

@@ -42,10 +42,10 @@ def test_loads_and_dead_letters_of_each_place(
 ) -> None:
     for place in places:
         (load,) = said(capsys, "loads", place, "--json")
-        assert (load["state"], load["kind"], load["read"]) == ("complete", "recordings", 3_000)
+        assert (load["state"], load["kind"], load["read"]) == ("complete", "recordings", 1_200)
         assert load["read"] == load["written"] + load["dead_letters"] + load["duplicates"]
         assert said(capsys, "loads", place, "--state", "loading", "--json") == []
-        assert said(capsys, "load", place, load["load_id"])["counts"]["read"] == 3_000
+        assert said(capsys, "load", place, load["load_id"])["counts"]["read"] == 1_200
 
         counted = said(capsys, "dead-letters", "list", place, "--json")
         assert sum(one["letters"] for one in counted) == load["dead_letters"] == 12
@@ -68,7 +68,7 @@ def test_loads_and_dead_letters_of_each_place(
 def test_a_machine_gets_json_alone(places: list[str]) -> None:
     command = [sys.executable, "-m", "airflow_provider_genesys", "loads", places[1], "--json"]
     done = subprocess.run(command, capture_output=True, check=True, timeout=120)
-    assert json.loads(done.stdout)[0]["read"] == 3_000
+    assert json.loads(done.stdout)[0]["read"] == 1_200
     assert done.stderr == b""
 
 

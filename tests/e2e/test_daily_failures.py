@@ -102,8 +102,8 @@ def test_a_bucket_that_is_not_there(warehouse: Warehouse, capfd: pytest.CaptureF
 
 
 def test_too_many_broken_records(warehouse: Warehouse, capfd: pytest.CaptureFixture[str]) -> None:
-    warehouse.genesys.broken = 300
+    warehouse.genesys.broken = 120
     log = failed(warehouse, "load_into_postgres", capfd)
-    assert "300 of 3000 records" in log
+    assert "120 of 1200 records" in log
     assert "not-json" in log
     assert complete_loads(warehouse) == 0

@@ -32,6 +32,11 @@ CREATE TRIGGER refuse BEFORE INSERT ON genesys_recordings
 FINISHERS = ("finish_postgres_loads", "finish_s3_loads")
 
 
+@pytest.fixture(autouse=True)
+def several_commits(warehouse: Warehouse) -> None:
+    warehouse.genesys.records = 3_000
+
+
 def fail(warehouse: Warehouse) -> None:
     """Run the daily DAG into a budget that ends both loads half-way, for good."""
     run = warehouse.run(DAY, loads={"max_dead_letters": 5, "batch_size": 50, "part_size": PART})

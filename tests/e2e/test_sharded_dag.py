@@ -44,9 +44,9 @@ def test_an_archive_is_loaded_by_several_tasks_as_by_one(warehouse: Warehouse) -
     assert ended(done)["load_into_postgres"] == ended(done)["load_into_s3"] == ["success"] * 3
     assert warehouse.rows(COLUMNS) == before
     certificate = xcoms(done, "certificate")["return_value"]
-    assert certificate["read"] == 3_000
+    assert certificate["read"] == 1_200
     for counts in certificate["sinks"].values():
-        assert counts == {"written": 2_988, "dead_letters": 12, "duplicates": 0}
+        assert counts == {"written": 1_188, "dead_letters": 12, "duplicates": 0}
     in_s3 = manifest(warehouse)
     [(in_postgres,)] = warehouse.query("SELECT certificate FROM genesys_ledger WHERE shard = 0")
     assert in_s3["digest"] == in_postgres["digest"] == certificate["digest"]
@@ -57,4 +57,4 @@ def test_a_short_archive_is_loaded_by_one_task(warehouse: Warehouse) -> None:
     done = run(warehouse)
     assert ended(done)["load_into_postgres"] == ended(done)["load_into_s3"] == ["success"]
     assert xcoms(done, "plan_shards")["return_value"] == [None]
-    assert xcoms(done, "certificate")["return_value"]["read"] == 3_000
+    assert xcoms(done, "certificate")["return_value"]["read"] == 1_200

@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Literal
@@ -46,6 +46,21 @@ class FlakyProxy:
         """Fail the next ``times`` requests of ``method`` whose path or query has ``part``."""
         left = iter(range(times))
         self.rule = lambda m, path: fault if m == method and part in path and next(left, None) is not None else None
+
+    def fail_each(self, requests: Sequence[tuple[str, str]], turn: int) -> dict[tuple[str, str], Fault]:
+        """Fail each of ``requests`` once, neighbours in different ways; return those that have not come yet.
+
+        :param turn: the number of the first one's fault. When all of FAULTS have had their turn, every request has
+            met every fault.
+        """
+        left = {request: FAULTS[(turn + place) % len(FAULTS)] for place, request in enumerate(requests)}
+
+        def rule(method: str, path: str) -> Fault | None:
+            met = next((request for request in left if request[0] == method and request[1] in path), None)
+            return left.pop(met) if met else None
+
+        self.rule = rule
+        return left
 
     def count(self, method: str, part: str) -> int:
         """Return how many such requests there were."""

@@ -21,7 +21,7 @@ from airflow_provider_genesys.stores import piece_writer
 from airflow_provider_genesys.testing.services import AzuriteServer
 from airflow_provider_genesys.testing.services.azure import connection_string
 from tests.sinks.batches import LENGTH, make_batches, make_load, recording_row
-from tests.sinks.flaky import FAULTS, Fault, FlakyProxy, flaky_proxy
+from tests.sinks.flaky import FAULTS, FlakyProxy, flaky_proxy
 from tests.sinks.lake import CUT, MEBIBYTE, batches_of, ids, run
 from tests.support.watching import until
 
@@ -83,38 +83,37 @@ def names(client: Any, **options: Any) -> list[str]:
 @pytest.mark.outcome(
     "object stores", "any request is refused, times out, meets 500 or SlowDown, or loses its answer", "recovers"
 )
-@pytest.mark.parametrize("fault", FAULTS)
-@pytest.mark.parametrize(
-    "request_",
-    [
+@pytest.mark.parametrize("turn", range(len(FAULTS)))
+def test_each_request_that_fails_once_is_repeated(
+    client: Any, through_proxy: Any, proxy: FlakyProxy, turn: int
+) -> None:
+    requests = [
         ("PUT", "/_ledger/load-1/00000/00000001.json"),  # claim
         ("PUT", "/_ledger/load-1/00000/00000002.json"),  # entry behind a part
         ("PUT", PART),
         ("PUT", "_manifest.json"),
         ("GET", "/_ledger/load-1/00000/00000002.json"),  # fence
         ("GET", "comp=list"),
-    ],
-)
-def test_a_request_that_fails_once_is_repeated(
-    client: Any, through_proxy: Any, proxy: FlakyProxy, request_: tuple[str, str], fault: Fault
-) -> None:
-    proxy.fail(*request_, fault)
+    ]
+    left = proxy.fail_each(requests, turn)
     certificate = run(sink_on(through_proxy), LOAD, batches_of(LOAD, 130))
-    assert proxy.count(*request_) >= 2
+    assert not left
+    assert min(proxy.count(*request) for request in requests) >= 2
     assert read(client, certificate.location) == ids(range(130))
 
 
 @pytest.mark.outcome(
     "object stores", "any request is refused, times out, meets 500 or SlowDown, or loses its answer", "recovers"
 )
-@pytest.mark.parametrize("fault", FAULTS)
-@pytest.mark.parametrize("request_", [("PUT", "comp=block&"), ("PUT", "comp=blocklist")])
-def test_a_block_or_its_commit_that_fails_once_is_repeated(
-    client: Any, through_proxy: Any, proxy: FlakyProxy, request_: tuple[str, str], fault: Fault
+@pytest.mark.parametrize("turn", range(len(FAULTS)))
+def test_a_block_and_its_commit_that_fail_once_are_repeated(
+    client: Any, through_proxy: Any, proxy: FlakyProxy, turn: int
 ) -> None:
-    proxy.fail(*request_, fault)
+    requests = [("PUT", "comp=block&"), ("PUT", "comp=blocklist")]
+    left = proxy.fail_each(requests, turn)
     assert run(in_blocks(through_proxy), LOAD, bulky(6, size=3)).counts.written == 6
-    assert proxy.count(*request_) >= 2
+    assert not left
+    assert min(proxy.count(*request) for request in requests) >= 2
     assert names(client, include=["uncommittedblobs"]) == names(client)
 
 

@@ -30,7 +30,7 @@ from airflow_provider_genesys.stores.s3 import S3Store
 from airflow_provider_genesys.testing.services import AzuriteServer
 from airflow_provider_genesys.testing.services.azure import connection_string
 from tests.sinks.batches import make_load
-from tests.sinks.flaky import FlakyProxy, flaky_proxy
+from tests.sinks.flaky import FAULTS, FlakyProxy, flaky_proxy
 from tests.sinks.lake import MEBIBYTE, client_for
 from tests.unit.pipeline.sources import InMemory
 
@@ -86,36 +86,33 @@ def read(store: ObjectStore, certificate: Certificate) -> bytes:
     return b"".join(LandedArchive(store, find_landed(store, folder), identity=Identity()).read(0))
 
 
-@pytest.mark.parametrize("fault", ["slow-down", "lose-answer"])
-@pytest.mark.parametrize(
-    "request_",
-    [
+@pytest.mark.parametrize("turn", [FAULTS.index("slow-down"), FAULTS.index("lose-answer")])
+def test_each_request_of_s3_that_fails_once_is_repeated(proxy: FlakyProxy, bucket: str, client: Any, turn: int) -> None:
+    requests = [
         ("PUT", "partNumber=3"),
         ("GET", "uploadId="),  # what was sent
         ("POST", "uploadId="),  # the object appears
         ("PUT", "_manifest.json"),
         ("GET", "archive-"),  # it is read back
-    ],
-)
-def test_a_request_of_s3_that_fails_once_is_repeated(
-    proxy: FlakyProxy, bucket: str, client: Any, request_: tuple[str, str], fault: Any
-) -> None:
+    ]
     broken_off(in_s3(proxy, bucket))
-    proxy.fail(*request_, fault)
+    left = proxy.fail_each(requests, turn)
     certificate = landed(in_s3(proxy, bucket))
-    assert proxy.count(*request_) >= 2
+    assert not left
+    assert min(proxy.count(*request) for request in requests) >= 2
     assert certificate.attempts == 2
     assert read(S3Store(client, bucket), certificate) == DATA
 
 
-@pytest.mark.parametrize("request_", [("PUT", "comp=blocklist"), ("GET", "comp=blocklist"), ("GET", "archive-")])
-def test_a_request_of_azure_that_fails_once_is_repeated(
-    azure_proxy: FlakyProxy, azurite: AzuriteServer, container: str, request_: tuple[str, str]
+def test_each_request_of_azure_that_fails_once_is_repeated(
+    azure_proxy: FlakyProxy, azurite: AzuriteServer, container: str
 ) -> None:
+    requests = [("PUT", "comp=blocklist"), ("GET", "comp=blocklist"), ("GET", "archive-")]
     broken_off(in_azure(azure_proxy, azurite, container))
-    azure_proxy.fail(*request_, "slow-down")
+    left = azure_proxy.fail_each(requests, FAULTS.index("refuse"))
     certificate = landed(in_azure(azure_proxy, azurite, container))
-    assert azure_proxy.count(*request_) >= 2
+    assert not left
+    assert min(azure_proxy.count(*request) for request in requests) >= 2
     assert certificate.attempts == 2
     assert read(AzureStore(azurite.client().get_container_client(container)), certificate) == DATA
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from typing import Any
 
 import pytest
@@ -32,15 +31,22 @@ def test_abort_leaves_no_upload_and_is_silent_when_the_store_is_gone(
     sink.abort()
 
 
+def load_in_pieces(new_sink: Any, proxy: FlakyProxy) -> None:
+    load = make_load()
+    client = client_for(proxy.endpoint_url, read_timeout=STALL / 2)
+    run(new_sink(client=client, output_format="ndjson", part_size=20 * LENGTH), load, bulky(load, 12, size=6))
+
+
 @pytest.mark.outcome(
     "object stores",
     "any request is refused, times out, meets 500 or SlowDown, or loses its answer",
     "recovers",
 )
-@pytest.mark.parametrize("fault", FAULTS)
-@pytest.mark.parametrize(
-    "request_",
-    [
+@pytest.mark.parametrize("turn", range(len(FAULTS)))
+def test_each_request_that_fails_once_is_repeated(
+    new_sink: Any, lake: Bucket, bucket: str, proxy: FlakyProxy, turn: int
+) -> None:
+    requests = [
         ("PUT", "/_ledger/load-1/00000/00000001.json"),  # claim
         ("PUT", "/_ledger/load-1/00000/00000002.json"),  # entry behind a part
         ("PUT", "-000000000120000-"),  # part
@@ -49,19 +55,16 @@ def test_abort_leaves_no_upload_and_is_silent_when_the_store_is_gone(
         ("GET", "list-type=2"),
         ("GET", "uploads"),
         ("DELETE", "stale"),
-    ],
-)
-def test_a_request_that_fails_once_is_repeated(
-    new_sink: Any, lake: Bucket, bucket: str, proxy: FlakyProxy, request_: tuple[str, str], fault: Fault
-) -> None:
+    ]
     client = client_for(proxy.endpoint_url, read_timeout=STALL / 2)
     load = make_load()
     client.put_object(Bucket=bucket, Key=f"{LOAD}00000/stale.ndjson", Body=b"{}")
-    proxy.fail(*request_, fault)
+    left = proxy.fail_each(requests, turn)
 
     certificate = run(new_sink(client=client), load, batches_of(load, 130, dead={3}))
 
-    assert proxy.count(*request_) >= 2
+    assert not left
+    assert min(proxy.count(*request) for request in requests) >= 2
     assert certificate.counts.read == 130
     assert [row["recordingId"] for row in lake.rows()] == ids(number for number in range(130) if number != 3)
     assert len(lake.parts()) == 2
@@ -73,27 +76,25 @@ def test_a_request_that_fails_once_is_repeated(
     "any request is refused, times out, meets 500 or SlowDown, or loses its answer",
     "recovers",
 )
-@pytest.mark.parametrize(
-    ("request_", "fault"),
-    [
-        *itertools.product(
-            [("POST", "uploads"), ("PUT", "partNumber=1"), ("PUT", "partNumber=2"), ("POST", "uploadId=")], FAULTS
-        ),
-        (("POST", "uploadId="), "error-in-200"),
-    ],
-)
+@pytest.mark.parametrize("turn", range(len(FAULTS)))
 @pytest.mark.usefixtures("_small_pieces")
-def test_a_multipart_request_that_fails_once_is_repeated(
-    new_sink: Any, lake: Bucket, proxy: FlakyProxy, request_: tuple[str, str], fault: Fault
+def test_each_multipart_request_that_fails_once_is_repeated(
+    new_sink: Any, lake: Bucket, proxy: FlakyProxy, turn: int
 ) -> None:
-    load = make_load()
-    proxy.fail(*request_, fault)
+    requests = [("POST", "uploads"), ("PUT", "partNumber=1"), ("PUT", "partNumber=2"), ("POST", "uploadId=")]
+    left = proxy.fail_each(requests, turn)
+    load_in_pieces(new_sink, proxy)
+    assert not left
+    assert min(proxy.count(*request) for request in requests) >= 2
+    assert [row["recordingId"] for row in lake.rows()] == ids(range(12))
+    assert lake.uploads() == []
 
-    client = client_for(proxy.endpoint_url, read_timeout=STALL / 2)
-    sink = new_sink(client=client, output_format="ndjson", part_size=20 * LENGTH)
-    run(sink, load, bulky(load, 12, size=6))
 
-    assert proxy.count(*request_) >= 2
+@pytest.mark.usefixtures("_small_pieces")
+def test_a_completion_that_fails_with_status_200_is_repeated(new_sink: Any, lake: Bucket, proxy: FlakyProxy) -> None:
+    proxy.fail("POST", "uploadId=", "error-in-200")
+    load_in_pieces(new_sink, proxy)
+    assert proxy.count("POST", "uploadId=") >= 2
     assert [row["recordingId"] for row in lake.rows()] == ids(range(12))
     assert lake.uploads() == []
 

@@ -8,10 +8,13 @@ from __future__ import annotations
 import atexit
 import os
 import shutil
+import sqlite3
 import sys
 import tempfile
+import time
 from datetime import datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -42,12 +45,22 @@ os.environ |= {
 def airflow_db() -> Path:
     """Make the metadata database; return AIRFLOW_HOME."""
     from airflow.dag_processing.bundles.manager import DagBundlesManager
+    from airflow.sdk.definitions import dag
     from airflow.utils.db import initdb
+    from sqlalchemy import Engine, event
 
+    event.listen(Engine, "connect", _never_wait_for_the_disk)
+    # While a task waits for its next try, dag.test() looks once a second.
+    dag.time = SimpleNamespace(sleep=lambda _: time.sleep(0.05))  # type: ignore[attr-defined]
     (HOME / "dags").mkdir(exist_ok=True)
     initdb()
     DagBundlesManager().sync_bundles_to_db()
     return HOME
+
+
+def _never_wait_for_the_disk(connection: Any, _: Any) -> None:
+    if isinstance(connection, sqlite3.Connection):
+        connection.execute("PRAGMA synchronous = OFF")
 
 
 def run_dag(

@@ -33,6 +33,7 @@ def url() -> Iterator[str]:
     thread = threading.Thread(target=serve, daemon=True)
     thread.start()
     yield f"http://127.0.0.1:{listener.getsockname()[1]}/"
+    listener.shutdown(socket.SHUT_RDWR)  # else the thread would accept on
     listener.close()
     thread.join(5)
 
