@@ -40,6 +40,11 @@ def message(text: str) -> str:
     """
     if len(text) > LONGEST_MESSAGE:
         text = f"{text[: LONGEST_MESSAGE - 3]}..."
+    return printable(text)
+
+
+def printable(text: str) -> str:
+    """Return lines of text without control characters, and without those that change the order of what is shown."""
     return text if text.isprintable() else "\n".join(_printable(line) for line in text.split("\n"))
 
 

@@ -8,6 +8,7 @@ import typer
 
 from airflow_provider_genesys.commands import contract, dead_letters, demo, doctor, entities, loads, plan, verify, views
 from airflow_provider_genesys.exceptions import GenesysError
+from airflow_provider_genesys.outside import shown
 
 app = typer.Typer(
     name="airflow-genesys",
@@ -44,7 +45,6 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stderr.close()  # the reader of our output has ended, e.g. `head`
         return 1
     except Exception as error:  # noqa: BLE001 - of a driver or of Airflow: its message is of use, our stack is not
-        what = " ".join(str(error).split())
-        sys.stderr.write(f"{type(error).__name__}: {what:.500}\n")
+        sys.stderr.write(f"{type(error).__name__}: {shown(error, 500)}\n")
         return 1
     return 0

@@ -10,6 +10,9 @@ import msgspec
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
+
+from airflow_provider_genesys.outside import LONGEST_MESSAGE, printable, shown
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
@@ -32,14 +35,14 @@ def print_rows(columns: Sequence[str], rows: Iterable[Mapping[str, Any]], *, as_
 
 
 def say(line: str) -> None:
-    """Print a line."""
-    sys.stdout.write(f"{line}\n")
+    """Print a line, or several, without control characters: what it says may come from outside."""
+    sys.stdout.write(f"{printable(line)}\n")
 
 
-def _shown(value: Any) -> str:
+def _shown(value: Any) -> Text:
+    """Return a cell. It is no text, in which rich would look for markup."""
     if value is None:
-        return "-"
+        return Text("-")
     if isinstance(value, int) and not isinstance(value, bool):
-        return f"{value:,}"
-    # Square brackets are markup to rich.
-    return str(value).replace("[", r"\[")
+        return Text(f"{value:,}")
+    return Text(shown(value, LONGEST_MESSAGE))

@@ -18,7 +18,7 @@ def plan(
     window_end: Annotated[str, typer.Argument(help="The day after the last one.")],
     kind: Annotated[str, typer.Option(help="What is exported.")] = "conversation_details",
     sample_day: Annotated[str | None, typer.Option(help="The day that is sampled. [default: the last]")] = None,
-    page_size: Annotated[int, typer.Option(help="Records in a page.")] = 500,
+    page_size: Annotated[int, typer.Option(help="Records in a page.", min=1)] = 500,
     conn_id: Annotated[str, typer.Option(help="The Genesys connection.")] = "genesys_default",
 ) -> None:
     """Estimate the cost of a backfill of whole days: requests, minutes, bytes, rows.

@@ -10,6 +10,8 @@ from typing import Any, Protocol
 import msgspec
 
 from airflow_provider_genesys.completeness.verdict import Reconciliation, State
+from airflow_provider_genesys.exceptions import AccountError
+from airflow_provider_genesys.outside import shown
 from airflow_provider_genesys.sinks.postgres.session import Connection, Session
 from airflow_provider_genesys.stores.base import ObjectStore
 
@@ -92,10 +94,17 @@ class ObjectHistory:
             moment.replace(":", "").replace("+0000", "Z") for moment in (found.window_start, found.window_end)
         )
         key = f"{self._root}{start}_{end}.json"
-        kept: list[dict[str, Any]] = msgspec.json.decode(self._store.get(key) or b"[]")
-        kept = [*kept, found.as_json()][-_KEPT:]
+        try:
+            before = msgspec.json.decode(self._store.get(key) or b"[]", type=list[dict[str, Any]])
+            kept = [*before, found.as_json()][-_KEPT:]
+            said = [(datetime.fromisoformat(one["reconciled_at"]), str(one["verdict"])) for one in kept]
+        except (msgspec.MsgspecError, LookupError, TypeError, ValueError) as error:
+            raise AccountError(
+                f"{self._store.url}/{key} holds no comparisons of this package ({shown(error)}). Find out who wrote "
+                "it, and remove it."
+            ) from error
         self._store.put(key, msgspec.json.encode(kept))
-        return [(datetime.fromisoformat(one["reconciled_at"]), one["verdict"]) for one in kept]
+        return said
 
 
 def with_state(found: Reconciliation, history: History) -> Reconciliation:

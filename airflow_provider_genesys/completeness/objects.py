@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from typing import IO, Any
@@ -12,12 +13,16 @@ import msgspec
 
 from airflow_provider_genesys.completeness.tally import LOOK_BACK, Tally
 from airflow_provider_genesys.exceptions import AccountError
+from airflow_provider_genesys.outside import shown
+from airflow_provider_genesys.sinks.objects.manifest import read_manifest
 from airflow_provider_genesys.stores.base import ObjectStore, is_below
 from airflow_provider_genesys.stores.read_through import PIECE, StoredFile
 from airflow_provider_genesys.window import Window
 
 _MANIFEST = "/_manifest.json"
 _KIND = "conversation_details"
+_NOT_OURS = (msgspec.MsgspecError, LookupError, TypeError, ValueError, AttributeError, OSError, EOFError, zlib.error)
+"""What reading something else than a manifest and its parts raises."""
 
 
 def counter(
@@ -33,6 +38,15 @@ def counter(
     """
 
     def count(window: Window) -> Tally:
+        try:
+            return counted(window)
+        except _NOT_OURS as error:
+            raise AccountError(
+                f"{store.url}/{prefix} holds a manifest, or a part, that no load has written ({shown(error)}). "
+                "Something else writes below this prefix: find it, and load the window again."
+            ) from error
+
+    def counted(window: Window) -> Tally:
         tally, seen = Tally(), set[str]()
         for manifest in _manifests(store, prefix, partition_format, window):
             for part in manifest["parts"]:
@@ -55,7 +69,7 @@ def _manifests(store: ObjectStore, prefix: str, partition_format: str, window: W
         folders[f"{root}{day.strftime(partition_format)}/"] = None
         day += timedelta(hours=1)
     keys = [one.key for folder in folders for one in store.list_objects(folder) if one.key.endswith(_MANIFEST)]
-    found = [msgspec.json.decode(store.get(key) or b"{}") for key in keys]
+    found = [read_manifest(store, key) or {} for key in keys]
     loads = [manifest for manifest in found if manifest.get("kind") == _KIND]
     return sorted(loads, key=lambda manifest: str(manifest.get("ended_at")), reverse=True)
 

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from airflow_provider_genesys.exceptions import ConfigurationError
 from airflow_provider_genesys.hooks.clients import azure_container, client
 from airflow_provider_genesys.hooks.gcs import gcs_bucket
+from airflow_provider_genesys.outside import shown
 
 if TYPE_CHECKING:
     from airflow_provider_genesys.stores.base import ObjectStore
@@ -22,8 +23,14 @@ def is_folder_url(text: str) -> bool:
 
 
 def folder_of(url: str) -> tuple[str, str, str]:
-    """Return scheme, bucket and folder of a URL. The folder ends with a slash; that of a whole bucket is empty."""
-    parts = urlsplit(url)
+    """Return scheme, bucket and folder of a URL. The folder ends with a slash; that of a whole bucket is empty.
+
+    :raises ConfigurationError: it is no URL.
+    """
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise ConfigurationError(f"{shown(url)!r} is no URL of a folder: {error}.") from None
     return parts.scheme, parts.netloc, f"{parts.path.strip('/')}/".lstrip("/")
 
 

@@ -21,6 +21,8 @@ from airflow_provider_genesys.plugin.shown import loads_of, verdict_of
 
 _STATIC = Path(__file__).parent / "static"
 _FILES = {path.name: path for path in _STATIC.iterdir() if path.suffix in (".js", ".css", ".svg")}
+_LARGEST = 2**31 - 1
+"""The largest map index that the column of Airflow's metadata database holds."""
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'",
@@ -96,9 +98,12 @@ def _load(dag_id: str, run_id: str, task_id: str, map_index: str) -> dict[str, A
 def _index(text: str) -> int:
     """Return the map index. Airflow leaves the placeholder of the tab's address as it is where a task is not mapped."""
     try:
-        return -1 if text == "{MAP_INDEX}" else int(text)
+        index = -1 if text == "{MAP_INDEX}" else int(text)
     except ValueError:
-        raise HTTPException(404, "There is no such task instance.") from None
+        index = _LARGEST + 1
+    if not -1 <= index <= _LARGEST:
+        raise HTTPException(404, "There is no such task instance.")
+    return index
 
 
 def _check_readable(request: Request, user: GetUserDep, dag_id: str) -> None:

@@ -7,7 +7,7 @@ certificate, which has the ``parts``, it has ``children`` (parts by the child's 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
@@ -15,8 +15,9 @@ from typing import Any
 import msgspec
 
 from airflow_provider_genesys.exceptions import AccountError
+from airflow_provider_genesys.outside import shown
 from airflow_provider_genesys.pipeline.certificate import Certificate
-from airflow_provider_genesys.stores.base import ObjectStore
+from airflow_provider_genesys.stores.base import ObjectStore, is_below
 
 Manifest = dict[str, Any]
 
@@ -44,6 +45,22 @@ def read_manifest(store: ObjectStore, key: str) -> Manifest | None:
             f"{store.url}/{key} is no manifest of this package ({error}). Find out who wrote it; once it is removed, "
             "the window can be loaded again."
         ) from error
+
+
+def check_keys(store: ObjectStore, folder: str, keys: Iterable[str]) -> None:
+    """Check that a manifest lists only objects of one load: anyone who may write to the bucket can have made it.
+
+    :param folder: the folder of the manifest: it ends with the load's partition and id, as those of its dead letters
+        and children do.
+    :raises AccountError: it lists another one.
+    """
+    own = f"/{'/'.join(folder.strip('/').split('/')[-2:])}/" if folder else "/"
+    for key in keys:
+        if not is_below(key, "") or own not in f"/{key}":
+            raise AccountError(
+                f"The manifest in {store.url}/{folder} lists {shown(key)!r}, which is no object of its load. Something "
+                "else writes manifests below this prefix: find it, and load the window again."
+            )
 
 
 def certificate_in(manifest: Manifest) -> Certificate:

@@ -15,7 +15,7 @@ from airflow_provider_genesys.exceptions import AccountError
 from airflow_provider_genesys.outside import shown
 from airflow_provider_genesys.pipeline.certificate import Certificate
 from airflow_provider_genesys.sinks.objects.layout import MANIFEST, dead_letters_below, ledgers_below
-from airflow_provider_genesys.sinks.objects.manifest import Manifest, certificate_in, read_manifest
+from airflow_provider_genesys.sinks.objects.manifest import Manifest, certificate_in, check_keys, read_manifest
 from airflow_provider_genesys.sinks.objects.parts import Part
 from airflow_provider_genesys.sinks.objects.read_back import OnRead, problems_of
 from airflow_provider_genesys.stores.base import ObjectStore, below
@@ -76,9 +76,10 @@ def _manifest(store: ObjectStore, key: str) -> Manifest:
         raise AccountError(f"{store.url}/{key} is not there: the load is not finished, or somebody removed it.")
     try:
         certificate_in(manifest)
-        _listed(manifest)
+        listed = _listed(manifest)
     except (msgspec.ValidationError, KeyError, TypeError, AttributeError) as error:
         raise AccountError(f"{store.url}/{key} is no manifest of this package ({shown(error)}).") from error
+    check_keys(store, key.removesuffix(MANIFEST), (part.key for part in listed))
     return manifest
 
 

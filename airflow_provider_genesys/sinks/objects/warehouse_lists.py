@@ -20,7 +20,7 @@ import msgspec
 
 from airflow_provider_genesys.exceptions import AccountError, ConfigurationError
 from airflow_provider_genesys.sinks.objects.layout import MANIFEST
-from airflow_provider_genesys.sinks.objects.manifest import read_manifest
+from airflow_provider_genesys.sinks.objects.manifest import check_keys, read_manifest
 from airflow_provider_genesys.sinks.objects.parts import Part
 from airflow_provider_genesys.stores.base import ObjectStore, quoted
 
@@ -57,6 +57,7 @@ def write_lists(store: ObjectStore, folder: str, warehouses: Sequence[str]) -> t
         )
     tables = {ROWS: manifest["parts"], **manifest["children"]}
     parts = {table: msgspec.convert(listed, list[Part]) for table, listed in tables.items()}
+    check_keys(store, folder, (part.key for some in parts.values() for part in some))
     return str(manifest["export_id"]), write_lists_of(store, folder, parts, warehouses)
 
 

@@ -6,12 +6,13 @@ rows that newer loads took over. The ledger counts those.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 from zlib import crc32
 
 import msgspec
@@ -80,16 +81,20 @@ class TablePlace:
     table: str
 
 
+_PLACE = re.compile(r"postgresql://(.*?:\d+|[^/]*)/(?P<database>[^/]+)/(?P<table>.+)", re.DOTALL)
+"""Where the server is reached by a socket, its host is the path of a folder."""
+
+
 def place_of(url: str) -> TablePlace:
     """Return the table that ``postgresql://host:port/database/schema.table`` names.
 
     :raises ConfigurationError: it names none.
     """
-    steps = unquote(urlsplit(url).path).lstrip("/").split("/", 1)
-    schema, _, table = steps[-1].rpartition(".")
-    if not url.startswith("postgresql://") or len(steps) != 2 or not schema or not table:  # noqa: PLR2004 - database and table
+    found = _PLACE.fullmatch(unquote(url))
+    schema, _, table = found["table"].rpartition(".") if found else ("", "", "")
+    if not found or not schema or not table:
         raise ConfigurationError(f"{url!r:.300} is no table. Give it as postgresql://host:port/database/schema.table.")
-    return TablePlace(steps[0], schema, table)
+    return TablePlace(found["database"], schema, table)
 
 
 def verify_table(
