@@ -19,15 +19,36 @@ import msgspec
 
 from airflow_provider_genesys.cloud.exports.base import Page, Walk
 from airflow_provider_genesys.cloud.http.client import CloudClient
+from airflow_provider_genesys.cloud.http.errors import is_of_one
+from airflow_provider_genesys.cloud.http.paths import path_step
 from airflow_provider_genesys.entities.answers import Answer, Pager
 from airflow_provider_genesys.entities.declaration import KEY, PARENT, Listing
-from airflow_provider_genesys.exceptions import ListingMovedError, NotFoundError, SourceRefusedError
+from airflow_provider_genesys.exceptions import (
+    CloudError,
+    CloudUnavailableError,
+    ConfigurationError,
+    GenesysError,
+    ListingMovedError,
+    NotFoundError,
+    RecordError,
+    SourceError,
+    SourceRefusedError,
+)
 from airflow_provider_genesys.outside import shown
+from airflow_provider_genesys.retries import retried
 from airflow_provider_genesys.source.pages import Pages
 
 log = logging.getLogger(__name__)
 
 _NOTHING = memoryview(b"")
+_NO_MEMBERS = memoryview(b"{}")
+_WITHOUT_ID = "It has no id that a request could name, so what is below it cannot be asked for."
+_NO_ID = "@"
+"""What the name of a parent without an id begins with; a digest follows."""
+_FAILING = 10
+"""If none of this many parents in a row can be read, the fault is not in single ones."""
+UNAVAILABLE = "listing-unavailable"
+"""The rule of a parent whose listing Genesys does not give."""
 READINGS = 3
 """How often a listing is read before its changes are accepted and noted in the certificate."""
 
@@ -42,6 +63,8 @@ class _WalkState(msgspec.Struct, frozen=True, omit_defaults=True):
     :param total: number of records according to the first page.
     :param parent: id of the newest parent whose listing was read; parents are read in the order of their ids.
     :param vanished: parents that no longer existed.
+    :param readable: whether the listing of a parent was read.
+    :param failing: parents in a row, up to the newest, whose listings Genesys did not give.
     :param unstable: listings that kept changing.
     """
 
@@ -52,6 +75,8 @@ class _WalkState(msgspec.Struct, frozen=True, omit_defaults=True):
     total: int | None = None
     parent: str = ""
     vanished: int = 0
+    readable: bool = False
+    failing: int = 0
     unstable: str | None = None
 
 
@@ -105,11 +130,20 @@ class ListingWalk:
         return list(new), list(new.values())
 
     def _below_parents(self, place: _WalkState) -> Page:
-        """Read the listings of the next parents until there are enough records for a page."""
+        """Read the listings of the next parents until there are enough records for a page.
+
+        A parent whose listing Genesys does not give is a record that is rejected.
+        """
         ids: list[str] = []
         records: list[memoryview] = []
+        refused: dict[int, RecordError] = {}
         for parent in (behind := self._parents_behind(place.parent)):
-            found, place = self._of_parent(parent, place)
+            try:
+                found, place = self._of_parent(parent, place)
+            except (CloudError, SourceError, ConfigurationError) as error:
+                place = self._without(parent, place, error)
+                refused[len(records)] = RecordError(UNAVAILABLE, str(error))
+                found = {"": _NO_MEMBERS}
             ids += [f"{parent}/{one}" for one in found]
             records += [_below(parent, one, record) for one, record in found.items()]
             if len(records) >= self._page_size:
@@ -119,16 +153,33 @@ class ListingWalk:
         more = place.parent != "" and bool(behind) and place.parent != behind[-1]
         unstable = place.unstable or self._parents_moved
         walk = Walk(parents=len(self._parents()), vanished=place.vanished, unstable=unstable)
-        return Page(ids, records, _cursor(place) if more else None, listing=walk)
+        return Page(ids, records, _cursor(place) if more else None, refused=refused, listing=walk)
 
     def _of_parent(self, parent: str, place: _WalkState) -> tuple[dict[str, memoryview], _WalkState]:
         place = msgspec.structs.replace(place, parent=parent)
+        if parent.startswith(_NO_ID):
+            raise ConfigurationError(_WITHOUT_ID)
         try:
-            found, moved = _whole(self._pager, parent)
+            found, moved = retried(
+                lambda: _whole(self._pager, parent),
+                f"{self._listing.name} of {shown(parent, 80)}",
+                READINGS - 1,
+                is_transient=_is_unreadable,
+            )
         except NotFoundError:
             log.info("%s: %s is gone; its listing is left out.", self._listing.name, shown(parent, 80))
             return {}, msgspec.structs.replace(place, vanished=place.vanished + 1)
-        return found, msgspec.structs.replace(place, unstable=moved or place.unstable)
+        return found, msgspec.structs.replace(place, unstable=moved or place.unstable, readable=True, failing=0)
+
+    def _without(self, parent: str, place: _WalkState, error: GenesysError) -> _WalkState:
+        """Return the place after a parent whose listing Genesys does not give; raise ``error`` if it gives none."""
+        if not _is_of_parent(error, parent):
+            raise error
+        failing = place.failing + 1
+        if failing >= _FAILING or (parent == self._parents()[-1] and not place.readable):
+            raise error
+        log.warning("%s: the listing of %s is left out: %s", self._listing.name, shown(parent, 80), error)
+        return msgspec.structs.replace(place, parent=parent, failing=failing)
 
     def _nowhere(self, parents: int) -> SourceRefusedError:
         return SourceRefusedError(
@@ -146,8 +197,28 @@ class ListingWalk:
             assert listing is not None  # noqa: S101 - for the type checker
             found, moved = _whole(Pager(self._client, listing), None, keep=False)
             self._parents_moved = f"of {listing.name}, {moved}" if moved else None
-            self._parent_ids = sorted(found)
+            self._parent_ids = sorted(map(_named, found))
         return self._parent_ids
+
+
+def _named(parent: str) -> str:
+    """Return a parent's id, or a name for it if a path cannot have its id."""
+    try:
+        path_step(parent, "a parent")
+    except ConfigurationError:
+        return _NO_ID + hashlib.sha256(parent.encode()).hexdigest()[:32]
+    return parent
+
+
+def _is_of_parent(error: GenesysError, parent: str) -> bool:
+    """Whether a single parent may be the cause of the error."""
+    if isinstance(error, ConfigurationError):
+        return parent.startswith(_NO_ID)
+    return is_of_one(error) if isinstance(error, CloudError) else True
+
+
+def _is_unreadable(error: BaseException) -> bool:
+    return isinstance(error, CloudUnavailableError) and error.status == 200  # noqa: PLR2004 - OK, and yet no page
 
 
 def _whole(pager: Pager, parent: str | None, *, keep: bool = True) -> tuple[dict[str, memoryview], str | None]:

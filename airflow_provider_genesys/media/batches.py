@@ -10,6 +10,7 @@ from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_genesys.cloud.http.errors import is_of_one
 from airflow_provider_genesys.cloud.http.paths import path_step
 from airflow_provider_genesys.cloud.http.shapes import elements, members
 from airflow_provider_genesys.cloud.presigned import PresignedUrl, check_host, expires_at
@@ -29,8 +30,9 @@ if TYPE_CHECKING:
 PATH = "/api/v2/recording/batchrequests"
 LARGEST = 100
 """Largest number of items in one request."""
-SINGLE_FAULTS = (200, 400, 422, 500)
-"""Statuses with which Genesys can fail for a single recording or conversation; 200 with what cannot be read."""
+_ENDED = frozenset({"completed", "complete", "fulfilled", "succeeded", "success", "done", "finished"})
+_FAILED = frozenset({"failed", "failure", "error", "cancelled", "canceled", "expired", "aborted"})
+"""Statuses of a batch, in small letters. Of any other it is waited for."""
 _SHORTEST, _LONGEST = 2, 60
 """Shortest and longest lifetime of a URL in minutes. If the settings do not say, the shortest is assumed."""
 
@@ -89,7 +91,7 @@ class MediaBatches:
         try:
             return self._asked(wanted)
         except (RequestRefusedError, CloudUnavailableError) as error:
-            if error.status not in SINGLE_FAULTS:
+            if not is_of_one(error):
                 raise
             if len(wanted) == 1:
                 return [MediaResult(wanted[0], "", None, str(error), unavailable=True)]
@@ -111,6 +113,12 @@ class MediaBatches:
             answer = self._look(batch)
             if _is_complete(answer):
                 return answer
+            if str(answer.get("status")).lower() in _FAILED:
+                raise CloudUnavailableError(
+                    f"Batch request {shown(batch, 40)} ended {shown(answer.get('status'), 40)}: "
+                    f"{shown(answer.get('errorMsg') or answer.get('message') or 'without a reason')}.",
+                    status=200,
+                )
             waited = time.monotonic() - began
             if waited > self._patience.whole or self._stopped.wait(
                 pause(polls, self._patience.first, self._patience.longest)
@@ -158,11 +166,11 @@ class MediaBatches:
 
 
 def _is_complete(answer: dict[str, Any]) -> bool:
-    """Whether a batch has ended. Without a status, it has when all results are there."""
-    status, results, expected = answer.get("status"), answer.get("results"), answer.get("expectedResultCount")
-    if status:
-        return str(status).lower() == "completed"
-    return isinstance(results, list) and isinstance(expected, int) and len(results) >= expected
+    """Whether a batch has ended: its status says so, or all results are there."""
+    found, expected = len(elements(answer.get("results"))), answer.get("expectedResultCount")
+    if str(answer.get("status")).lower() in _ENDED:
+        return True
+    return not isinstance(expected, bool) and str(expected).isdecimal() and found >= int(str(expected)) > 0
 
 
 def _order(result: MediaResult) -> tuple[str, str]:

@@ -19,11 +19,13 @@ import msgspec
 
 from airflow_provider_genesys.cloud.config import CloudConfig
 from airflow_provider_genesys.cloud.exports.base import Page
+from airflow_provider_genesys.cloud.http.errors import is_of_one
 from airflow_provider_genesys.cloud.presigned import PresignedUrl
 from airflow_provider_genesys.exceptions import (
     CloudUnavailableError,
     NotAnArchiveError,
     NotTheFileError,
+    PermissionDeniedError,
     RecordError,
     RequestRefusedError,
     SourceChangedError,
@@ -31,7 +33,7 @@ from airflow_provider_genesys.exceptions import (
     SourceUnavailableError,
 )
 from airflow_provider_genesys.failpoints import failpoint
-from airflow_provider_genesys.media.batches import SINGLE_FAULTS, MediaBatches, MediaResult, Recording
+from airflow_provider_genesys.media.batches import MediaBatches, MediaResult, Recording
 from airflow_provider_genesys.media.expected import expected_media, unpacked_media
 from airflow_provider_genesys.media.index import BrokenMetadata, Index
 from airflow_provider_genesys.media.store import KeptRecording, MediaFile, MediaStore
@@ -46,6 +48,8 @@ MEDIA_DESCRIBED = "media described"
 _API_THREADS = 4
 UNAVAILABLE = "media-unavailable"
 """The rule of a recording whose requests all fail with an error for it alone."""
+DENIED = "permission-denied"
+"""The rule of a conversation whose recordings the OAuth client may not see, while it may see others."""
 _OUTAGE = 10
 """If none of this many recordings of a page is available, the fault is not in single recordings."""
 
@@ -111,6 +115,7 @@ class Media:
         self._fetching = ThreadPoolExecutor(at_once, "genesys-media")
         self._asking = ThreadPoolExecutor(_API_THREADS, "genesys-metadata")
         self._preparing = ThreadPoolExecutor(1, "genesys-next-page")
+        self._permitted = False
         self._ahead: dict[tuple[int, str | None], Future[_Ready]] = {}
 
     def read(self, job: int, cursor: str | None) -> Page:
@@ -136,7 +141,9 @@ class Media:
     def _prepare(self, job: int, cursor: str | None) -> _Ready:
         conversations = self._index(job, cursor)
         meant = (conversations.recordings.get(one) for one in conversations.ids)
-        found = [one for many in self._asking.map(self._of_conversation, conversations.ids, meant) for one in many]
+        by_conversation = list(self._asking.map(self._of_conversation, conversations.ids, meant))
+        self._check_permission(by_conversation)
+        found = [one for many in by_conversation for one in many]
         missing = [one.recording for one in found if not one.kept and not one.refused]
         results: dict[Recording, list[MediaResult]] = defaultdict(list)
         for result in self._batches.results(missing):
@@ -145,14 +152,22 @@ class Media:
         ids = [f"{one.recording.conversation_id}/{one.recording.recording_id}" for one in wanted]
         return _Ready(ids, [self._fetching.submit(self._outcome, one) for one in wanted], conversations.cursor)
 
+    def _check_permission(self, by_conversation: list[list[_Wanted]]) -> None:
+        """Reject no conversation if the OAuth client may see the recordings of none."""
+        denials = [many[0].refused for many in by_conversation if many and _is_denied(many[0])]
+        self._permitted = self._permitted or len(denials) < len(by_conversation)
+        if denials and not self._permitted:
+            raise PermissionDeniedError(str(denials[0]), status=403)
+
     def _of_conversation(self, conversation_id: str, meant: list[str] | None) -> list[_Wanted]:
         refused = RecordError("conversation-gone", "Genesys does not know the conversation any more.")
         try:
             found = self._metadata(conversation_id)
-        except (RequestRefusedError, CloudUnavailableError) as error:
-            if error.status not in SINGLE_FAULTS:
+        except (PermissionDeniedError, RequestRefusedError, CloudUnavailableError) as error:
+            if not is_of_one(error):
                 raise
-            found, refused = None, RecordError(UNAVAILABLE, str(error))
+            denied = isinstance(error, PermissionDeniedError)
+            found, refused = None, RecordError(DENIED if denied else UNAVAILABLE, str(error))
         if found is None:
             metadata = {"conversationId": conversation_id}
             return [_Wanted(Recording(conversation_id, one), metadata, None, refused=refused) for one in meant or [""]]
@@ -252,6 +267,10 @@ def _wanted(recording: Recording, metadata: dict[str, Any], kept: KeptRecording 
             recording, metadata, None, refused=RecordError("no-id", "The metadata has no id of a recording.")
         )
     return _Wanted(recording, {**metadata, "conversationId": recording.conversation_id}, kept)
+
+
+def _is_denied(wanted: _Wanted) -> bool:
+    return wanted.refused is not None and wanted.refused.rule == DENIED
 
 
 def _check_outage(refused: Sequence[RecordError], recordings: int) -> None:

@@ -20,6 +20,7 @@ from airflow_provider_genesys.cloud.http import shared
 from airflow_provider_genesys.cloud.http.client import CloudClient
 from airflow_provider_genesys.exceptions import (
     CloudUnavailableError,
+    PermissionDeniedError,
     RecordError,
     RequestRefusedError,
     SourceUnavailableError,
@@ -382,6 +383,17 @@ def test_a_conversation_that_fails_for_ever_is_rejected(scene: Scenes, status: i
     assert str(status) in str(page.refused[1])
 
 
+@pytest.mark.outcome("jobs", "403 for one conversation, and not for all", "dead letter")
+def test_a_conversation_that_the_client_may_not_see_is_rejected(scene: Scenes) -> None:
+    at = scene()
+    at.genesys.fail_next(f"/api/v2/conversations/{IDS[1]}/recordingmetadata", status=403, times=99)
+    [page] = at.pages(IDS[:4])
+    assert [(place, error.rule) for place, error in page.refused.items()] == [(1, "permission-denied")]
+    assert "Give the OAuth client a role" in str(page.refused[1])
+    with pytest.raises(PermissionDeniedError, match="Give the OAuth client a role"):
+        at.pages(IDS[1:2])
+
+
 @pytest.mark.usefixtures("at_once")
 @pytest.mark.outcome("jobs", "503 for good, for one conversation", "CloudUnavailableError")
 def test_a_conversation_that_meets_an_outage_is_not_rejected(scene: Scenes) -> None:
@@ -419,6 +431,10 @@ def test_a_recording_that_spoils_its_batch_is_found_and_rejected(scene: Scenes, 
         ({"expectedResultCount": 1, "results": [{"conversationId": "c", "recordingId": "r", "errorMsg": "no"}]}, 1),
         ({"status": "Completed", "results": None}, 0),
         ({"status": "Completed", "results": ["?", {"resultUrl": 7}, {"resultUrl": "/path"}]}, 2),
+        ({"status": "FULFILLED", "results": []}, 0),
+        ({"status": "PROCESSING", "expectedResultCount": 1, "results": [{"errorMsg": "no"}]}, 1),
+        ({"expectedResultCount": "1", "results": [{"errorMsg": "no"}]}, 1),
+        ({"status": {}, "expectedResultCount": 1, "results": [{"errorMsg": "no"}]}, 1),
     ],
 )
 def test_a_batch_has_ended_when_it_says_so_or_all_is_there(scene: Scenes, answer: Any, results: int) -> None:
@@ -427,6 +443,30 @@ def test_a_batch_has_ended_when_it_says_so_or_all_is_there(scene: Scenes, answer
     found = at.batches.results([Recording("c", "r")])
     assert len(found) == results
     assert all(one.error and one.url is None for one in found)
+
+
+@pytest.mark.outcome("jobs", "a batch request ends FAILED, with one recording in it", "dead letter")
+@pytest.mark.parametrize("status", ["FAILED", "Error", "CANCELLED"])
+def test_a_batch_that_failed_is_asked_for_in_halves(scene: Scenes, status: str) -> None:
+    at, real = scene(recordings_each=5), CloudClient.request
+    bad, poisoned = _of(at, 1)[3]["id"], set[str]()
+
+    def fail(client: CloudClient, method: str, path: str, **options: Any) -> Any:
+        if method == "GET" and path.rpartition("/")[2] in poisoned:
+            return {"status": status, "errorMsg": "broken inside", "results": []}
+        answer = real(client, method, path, **options)
+        if bad in str(options.get("json")):
+            poisoned.add(answer["id"])
+        return answer
+
+    wanted = [Recording("c1", one["id"]) for one in _of(at, 1)]
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(CloudClient, "request", fail)
+        results = at.batches.results(wanted)
+    [refused] = [one for one in results if one.unavailable]
+    assert refused.recording.recording_id == bad
+    assert f"ended {status}: broken inside" in str(refused.error)
+    assert sum(one.url is not None for one in results) == 4
 
 
 @pytest.mark.outcome("jobs", "a batch request gives an error for one recording, or leaves it out", "dead letter")

@@ -324,7 +324,7 @@ class UnreadablePageError(CloudUnavailableError):
         read: Callable[[bytes], Page],
         id_of: Callable[[bytes], str],
     ) -> None:
-        super().__init__(message)
+        super().__init__(message, status=200)
         self.id_of = id_of
         self.body = body
         self.member = member

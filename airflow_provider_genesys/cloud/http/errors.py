@@ -42,6 +42,9 @@ _KINDS: dict[int, type[CloudError]] = {
 _ABOUT_ARGUMENTS = frozenset({400, 405, 406, 409, 411, 412, 413, 414, 415, 416, 417, 422, 428, 431})
 """Status codes that complain of the request. Genesys' API has no other of this kind."""
 
+_OF_ONE = frozenset({200, 400, 403, 422, 500})
+"""Status codes with which Genesys may fail for a single entity; 200 with what cannot be read."""
+
 _ADVICE: dict[type[CloudError], str] = {
     AuthenticationError: (
         "The API refuses a token that was just issued: check that the connection's region (or host and login_url) "
@@ -62,6 +65,11 @@ _NOT_GENESYS = (
     "Genesys' API does not answer in this way, so something else may have: check the connection's region or host, and "
     "whether a proxy (HTTPS_PROXY on the worker), a gateway or a captive portal is in between."
 )
+
+
+def is_of_one(error: CloudError) -> bool:
+    """Whether Genesys may answer so for ever for a single entity, while it answers for all others."""
+    return error.status in _OF_ONE
 
 
 @dataclass(frozen=True)

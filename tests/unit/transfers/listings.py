@@ -58,7 +58,7 @@ def members(genesys: FakeGenesys) -> set[str]:
 
 def fail_below(genesys: FakeGenesys, queue: str) -> None:
     """Let the members of one queue be refused once."""
-    genesys.fail_next(f"/api/v2/routing/queues/{queue}/members", status=400)
+    genesys.fail_next(f"/api/v2/routing/queues/{queue}/members", status=409)
 
 
 def killed(make: Callable[[], Any], day: int, after: int) -> bool:

@@ -6,10 +6,11 @@ from random import Random
 from typing import Any
 
 import pytest
+import tenacity
 from airflow.exceptions import AirflowFailException
 
 from airflow_provider_genesys.cloud.http.client import CloudClient
-from airflow_provider_genesys.exceptions import ConfigurationError, ContractError
+from airflow_provider_genesys.exceptions import CloudUnavailableError, ConfigurationError, ContractError
 from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
 from airflow_provider_genesys.testing.fake_genesys.listings import Looked
 from airflow_provider_genesys.transfers.genesys_entities_to_postgres import GenesysEntitiesToPostgresOperator
@@ -140,7 +141,7 @@ def test_an_older_snapshot_that_completes_late_marks_nothing(genesys: FakeGenesy
     queues = genesys.listings.organisation.table("queues")
     fail_below(genesys, sorted(queue.id for queue in queues)[7])
     settings: dict[str, Any] = {"history": True, "retries": 2, "on_clear": "resume", "page_size": 5}
-    with pytest.raises(AirflowFailException, match="400"):
+    with pytest.raises(AirflowFailException, match="409"):
         load("queue_members", 4, **settings)
     joined = genesys.listings.organisation.table("queue_members", min(queue.id for queue in queues))
     gone = next(iter(joined)).id
@@ -174,7 +175,7 @@ def test_a_retry_goes_on_below_the_parent_where_it_stood(genesys: FakeGenesys, r
     queues = sorted(queue.id for queue in genesys.listings.organisation.table("queues"))
     fail_below(genesys, queues[7])
     settings: dict[str, Any] = {"entity": "queue_members", "page_size": 5, "retries": 2, "dead_letter_raw": "drop"}
-    with pytest.raises(AirflowFailException, match="400"):
+    with pytest.raises(AirflowFailException, match="409"):
         run(GenesysEntitiesToPostgresOperator(task_id="load", **settings), on(0))
     asked = len(genesys.requests)
     again = GenesysEntitiesToPostgresOperator(task_id="load", on_clear="resume", **settings)
@@ -184,6 +185,71 @@ def test_a_retry_goes_on_below_the_parent_where_it_stood(genesys: FakeGenesys, r
     asked_again = {seen.path.split("/")[5] for seen in list(genesys.requests)[asked:] if seen.path.endswith("/members")}
     assert queues[7] in asked_again
     assert queues[0] not in asked_again
+
+
+HTML = {"status": 200, "headers": {"Content-Type": "text/html"}, "body": b"<html>"}
+ERROR = {"status": 200, "body": {"message": "no", "code": "bad.request", "status": 400}}
+
+
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("airflow_provider_genesys.cloud.http.client._backoff", tenacity.wait_none())
+    monkeypatch.setattr("airflow_provider_genesys.retries.FIRST_WAIT", 0.01)
+
+
+@pytest.mark.usefixtures("at_once")
+@pytest.mark.outcome(
+    "pages", "the listing below one parent answers 400, 403, 422, 500 or no page, for good", "dead letter"
+)
+@pytest.mark.parametrize("bad", [{"status": status} for status in (400, 403, 422, 500)] + [HTML, ERROR], ids=str)
+def test_a_parent_whose_listing_fails_for_ever_keeps_no_other_back(
+    genesys: FakeGenesys, rows: Rows, bad: dict[str, Any]
+) -> None:
+    all_members, queues = members(genesys), sorted(queue.id for queue in genesys.listings.organisation.table("queues"))
+    load("queue_members", 0)
+    genesys.fail_next(f"/api/v2/routing/queues/{queues[7]}/members", times=99, **bad)
+
+    summary = load("queue_members", 1, page_size=5)
+
+    lost = {key for key in all_members if key.startswith(queues[7])}
+    assert summary["counts"] == {
+        "read": len(all_members - lost) + 1,
+        "written": len(all_members - lost),
+        "dead_letters": 1,
+        "duplicates": 0,
+    }
+    [letter] = rows("SELECT rule, message FROM genesys_dead_letters")
+    assert letter["rule"] == "listing-unavailable"
+    assert "/api/v2/routing/queues/" in letter["message"] or "queue_members" in letter["message"]
+    assert {row["key"] for row in rows("SELECT key FROM queue_members WHERE _deleted_at IS NULL")} == all_members
+
+
+@pytest.mark.usefixtures("at_once")
+@pytest.mark.parametrize(
+    ("status", "says"), [(400, "answered 400"), (403, "needs routing:queue"), (500, "answered 500")]
+)
+def test_where_the_listings_of_all_parents_fail_none_is_rejected(
+    genesys: FakeGenesys, rows: Rows, status: int, says: str
+) -> None:
+    genesys.fail_next("/api/v2/routing/queues/", status=status, times=9999)
+    with pytest.raises((AirflowFailException, CloudUnavailableError), match=says):
+        load("queue_members", 0, max_outage=0)
+    assert rows("SELECT count(*) FROM genesys_dead_letters") == [{"count": 0}]
+
+
+def test_a_parent_without_an_id_keeps_no_other_back(
+    genesys: FakeGenesys, rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queues, fetch = sorted(queue.id for queue in genesys.listings.organisation.table("queues")), CloudClient.fetch
+    nameless = b'"id":"%b"' % queues[3].encode(), b'"id":null'
+    monkeypatch.setattr(
+        CloudClient, "fetch", lambda *of, **how: fetch(*of, **how).replace(b'": "', b'":"').replace(*nameless)
+    )
+    summary = load("queue_members", 0)
+    assert summary["counts"]["dead_letters"] == 1
+    assert {row["key"] for row in rows("SELECT key FROM queue_members")} == {
+        key for key in members(genesys) if not key.startswith(queues[3])
+    }
 
 
 def test_a_missing_permission_fails_with_its_name(genesys: FakeGenesys, rows: Rows) -> None:

@@ -92,7 +92,7 @@ def test_a_walk_that_began_before_the_newest_snapshot_leaves_the_pointer(genesys
     last = max(queue.id for queue in genesys.listings.organisation.table("queues"))
     fail_below(genesys, last)
     settings: dict[str, Any] = {"part_size": 500, "page_size": 5, "retries": 2, "on_clear": "resume"}
-    with pytest.raises(AirflowFailException, match="400"):
+    with pytest.raises(AirflowFailException, match="409"):
         store.load("queue_members", 0, **settings)
     store.load("queue_members", 1, **settings)
     asked = len(genesys.requests)
