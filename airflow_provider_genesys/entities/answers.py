@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
 import msgspec
@@ -12,7 +12,6 @@ import msgspec
 from airflow_provider_genesys.cloud.exports.base import Page, UnreadablePageError, check_cursor
 from airflow_provider_genesys.cloud.exports.elements import RecordIds, check_records
 from airflow_provider_genesys.cloud.exports.results import EmptyPages
-from airflow_provider_genesys.cloud.http.client import CloudClient
 from airflow_provider_genesys.cloud.http.no_answer import check_answer
 from airflow_provider_genesys.cloud.http.paths import path_step
 from airflow_provider_genesys.cloud.http.shapes import query_of
@@ -25,6 +24,10 @@ from airflow_provider_genesys.exceptions import (
 )
 from airflow_provider_genesys.outside import shown
 from airflow_provider_genesys.source.broken_pages import repaired
+
+if TYPE_CHECKING:
+    from airflow_provider_genesys.cloud.http.client import CloudClient
+
 
 Parameters = dict[str, str | int | bool]
 

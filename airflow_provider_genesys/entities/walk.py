@@ -14,11 +14,11 @@ import hashlib
 import logging
 from collections.abc import Iterator, Sequence
 from itertools import islice, repeat
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from airflow_provider_genesys.cloud.exports.base import Page, Walk
-from airflow_provider_genesys.cloud.http.client import CloudClient
 from airflow_provider_genesys.cloud.http.errors import is_of_one
 from airflow_provider_genesys.cloud.http.paths import path_step
 from airflow_provider_genesys.entities.answers import Answer, Pager
@@ -37,6 +37,9 @@ from airflow_provider_genesys.exceptions import (
 from airflow_provider_genesys.outside import shown
 from airflow_provider_genesys.retries import retried
 from airflow_provider_genesys.source.pages import Pages
+
+if TYPE_CHECKING:
+    from airflow_provider_genesys.cloud.http.client import CloudClient
 
 log = logging.getLogger(__name__)
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import threading
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_genesys.cloud.exports.results import page_reader
-from airflow_provider_genesys.cloud.http.client import CloudClient
 from airflow_provider_genesys.exceptions import ConfigurationError
 from airflow_provider_genesys.media.batches import MediaBatches, Patience
 from airflow_provider_genesys.media.fetch import Media
 from airflow_provider_genesys.media.index import Index, of_pages, recording_metadata
 from airflow_provider_genesys.media.store import MediaStore
 from airflow_provider_genesys.source.broken_pages import repaired
+
+if TYPE_CHECKING:
+    from airflow_provider_genesys.cloud.http.client import CloudClient
 
 
 def open_media(

@@ -13,15 +13,18 @@ import logging
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timezone
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_genesys.cloud.exports.base import Page
 from airflow_provider_genesys.cloud.exports.results import page_reader
-from airflow_provider_genesys.cloud.http.client import CloudClient
 from airflow_provider_genesys.exceptions import CursorLostError, SourceChangedError
 from airflow_provider_genesys.source.broken_pages import repaired
 from airflow_provider_genesys.source.position import Identity, PagePlace, Place, Position, Proof, Start
 from airflow_provider_genesys.source.records import KEPT_OF_OVERSIZE, MAX_RECORD_BYTES, DeadLetter, Slice, oversize
+
+if TYPE_CHECKING:
+    from airflow_provider_genesys.cloud.http.client import CloudClient
+
 
 log = logging.getLogger(__name__)
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_genesys.cloud.config import CloudConfig
 from airflow_provider_genesys.cloud.exports.base import AGAIN, ExportStatus, check_usable, known_status
 from airflow_provider_genesys.cloud.exports.registry import family
-from airflow_provider_genesys.cloud.http.client import CloudClient
 from airflow_provider_genesys.cloud.presigned import PresignedUrl, check_host, expires_at
 from airflow_provider_genesys.cloud.seal import seal, unseal
 from airflow_provider_genesys.exceptions import (
@@ -17,6 +16,10 @@ from airflow_provider_genesys.exceptions import (
     UrlExpiredError,
 )
 from airflow_provider_genesys.times import iso_time, now, parse_time
+
+if TYPE_CHECKING:
+    from airflow_provider_genesys.cloud.http.client import CloudClient
+
 
 MARGIN = timedelta(minutes=5)
 """A URL that expires within this time is treated as expired."""

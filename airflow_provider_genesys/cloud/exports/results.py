@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -18,10 +18,13 @@ from airflow_provider_genesys.cloud.exports.base import (
 )
 from airflow_provider_genesys.cloud.exports.pieces import Piece, cut
 from airflow_provider_genesys.cloud.exports.registry import family
-from airflow_provider_genesys.cloud.http.client import CloudClient
 from airflow_provider_genesys.exceptions import ConfigurationError, SourceChangedError
 from airflow_provider_genesys.outside import shown
 from airflow_provider_genesys.times import parse_time
+
+if TYPE_CHECKING:
+    from airflow_provider_genesys.cloud.http.client import CloudClient
+
 
 MOST_EMPTY = 100
 """Pages of a job without a record that are followed in a row."""
