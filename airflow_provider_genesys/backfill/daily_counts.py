@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 PATH = "/api/v2/analytics/conversations/aggregates/query"
 _METRIC = "nConversations"
-_LONGEST = timedelta(days=31)
+LONGEST = timedelta(days=31)
+"""Longest interval of one request."""
 
 
 def conversations_by_day(client: CloudClient, start: datetime, end: datetime) -> dict[date, int]:
@@ -30,27 +31,22 @@ def conversations_by_day(client: CloudClient, start: datetime, end: datetime) ->
     :raises PermissionDeniedError: the OAuth client may not read aggregates.
     """
     found: Counter[date] = Counter()
-    while start < end:
-        until = min(start + _LONGEST, end)
-        found.update(_asked(client, start, until))
-        start = until
+    for interval in intervals(start, end):
+        body = {"interval": interval, "granularity": "P1D", "timeZone": "UTC", "metrics": [_METRIC]}
+        # Genesys groups by media type even if the request does not.
+        for counted in counts_in(client.request("POST", PATH, json=body)):
+            day = parse_time(counted.interval.partition("/")[0])
+            if day and counted.metric == _METRIC:
+                found[day.date()] += counted.count
     return dict(found)
 
 
-def _asked(client: CloudClient, start: datetime, end: datetime) -> Counter[date]:
-    body = {
-        "interval": f"{api_time(start)}/{api_time(end)}",
-        "granularity": "P1D",
-        "timeZone": "UTC",
-        "metrics": [_METRIC],
-    }
-    found: Counter[date] = Counter()
-    # Genesys groups by media type even if the request does not.
-    for counted in counts_in(client.request("POST", PATH, json=body)):
-        day = parse_time(counted.interval.partition("/")[0])
-        if day and counted.metric == _METRIC:
-            found[day.date()] += counted.count
-    return found
+def intervals(start: datetime, end: datetime) -> Iterator[str]:
+    """Yield the intervals of requests for the time from ``start`` to ``end``, each of at most :data:`LONGEST`."""
+    while start < end:
+        until = min(start + LONGEST, end)
+        yield f"{api_time(start)}/{api_time(until)}"
+        start = until
 
 
 @dataclass(frozen=True)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from airflow_provider_genesys.backfill.daily_counts import PATH, Counted, counts_in
+from airflow_provider_genesys.backfill import daily_counts
+from airflow_provider_genesys.backfill.daily_counts import PATH, Counted, counts_in, intervals
 from airflow_provider_genesys.completeness.tally import BEGAN, EMITTED, Cell
 from airflow_provider_genesys.outside import shown
-from airflow_provider_genesys.times import api_time
 from airflow_provider_genesys.window import Window
 
 if TYPE_CHECKING:
@@ -18,8 +17,7 @@ if TYPE_CHECKING:
 
 MOST_REQUESTS = 6
 """Most requests of one comparison."""
-_LONGEST = timedelta(days=31)
-LONGEST = _LONGEST * (MOST_REQUESTS // 2)
+LONGEST = daily_counts.LONGEST * (MOST_REQUESTS // 2)
 """A longer window is not compared: its counts and its divisions would need more requests."""
 
 
@@ -50,11 +48,7 @@ class GenesysCounts:
         return found
 
     def _asked(self, group_by: Sequence[str], metrics: Sequence[str]) -> Iterator[Counted]:
-        start = self._window.start
-        while start < self._window.end:
-            until = min(start + _LONGEST, self._window.end)
-            interval = f"{api_time(start)}/{api_time(until)}"
+        for interval in intervals(self._window.start, self._window.end):
             body = {"interval": interval, "groupBy": list(group_by), "metrics": list(metrics)}
             self.requests += 1
             yield from counts_in(self._client.request("POST", PATH, json=body))
-            start = until

@@ -15,6 +15,8 @@ XCOMS = ("return_value", "checkpoint", "reconciliation", "failure")
 """What is read. Handles and links, which hold sealed URLs, are not."""
 MOST = 10_000
 """Task instances that are read, the newest first."""
+_AT_ONCE = 500
+"""Runs in one query of XComs."""
 
 _MARK = "genesys_api_url"
 """The XCom that every load has, even one by a user's own subclass of an operator."""
@@ -82,10 +84,10 @@ def _with_xcoms(session: Session, chosen: Any) -> list[dict[str, Any]]:
     return list(found.values())
 
 
-def _xcoms(session: Session, runs: list[int], at_once: int = 500) -> Iterator[tuple[int, str, int, str, Any]]:
+def _xcoms(session: Session, runs: list[int]) -> Iterator[tuple[int, str, int, str, Any]]:
     wanted = (XComModel.dag_run_id, XComModel.task_id, XComModel.map_index, XComModel.key, XComModel.value)
-    for start in range(0, len(runs), at_once):
-        some = runs[start : start + at_once]
+    for start in range(0, len(runs), _AT_ONCE):
+        some = runs[start : start + _AT_ONCE]
         chosen = select(*wanted).where(XComModel.dag_run_id.in_(some), XComModel.key.in_(XCOMS))
         for row in session.execute(chosen):
             yield (*row[:4], decoded(row))

@@ -23,8 +23,6 @@ ERRORS = (GoogleAPICallError, GoogleAuthError, InvalidResponse, DataCorruption, 
 """What a request to the store raises."""
 
 NOT_FOUND, PRECONDITION_FAILED = 404, 412
-_GONE = {404, 410, 499}
-"""Statuses of an upload session that has ended: unknown, expired or cancelled."""
 _TRANSIENT_STATUS = {408, 429, 500, 502, 503, 504}
 _RIGHTS = "Give the service account the rights on the bucket that docs/gcs.md lists."
 _ADVICE_BY_STATUS = {
@@ -83,13 +81,12 @@ def is_transient(error: BaseException) -> bool:
     return status in _TRANSIENT_STATUS if status else isinstance(error, RequestException)
 
 
-def explained(error: BaseException, request: str, *, of_session: bool = False) -> SinkError:
+def explained(error: BaseException, request: str) -> SinkError:
     """Return the error of this package to raise instead of ``error``.
 
     :param request: the request, e.g. ``upload gs://bucket/key``.
-    :param of_session: it was about an upload session.
     """
-    if isinstance(error, SessionEndedError) or (of_session and status_of(error) in _GONE):
+    if isinstance(error, SessionEndedError):
         return SinkUnavailableError(
             f"{request}: the upload is no longer there. A newer attempt has completed or replaced it, or Google "
             "discarded it after a week. The next try continues after the last committed part."

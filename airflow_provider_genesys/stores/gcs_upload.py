@@ -27,6 +27,7 @@ _TIMEOUT = (10, 60)
 _GOES_ON = 308
 """Status of a session that waits for more bytes."""
 _ENDED = {404, 410, 499}
+"""Statuses of a session that is unknown, expired or cancelled."""
 
 
 class UploadSession:

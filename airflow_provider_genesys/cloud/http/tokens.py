@@ -74,12 +74,10 @@ class TokenSource:
     :param clock: monotonic seconds, so that a change of the wall clock does not change when a token expires.
     """
 
-    def __init__(
-        self, ask: Callable[[], Grant], *, clock: Callable[[], float] = time.monotonic, circuit: Circuit | None = None
-    ) -> None:
+    def __init__(self, ask: Callable[[], Grant], *, clock: Callable[[], float] = time.monotonic) -> None:
         self._ask = ask
         self._clock = clock
-        self._circuit = circuit or Circuit("Genesys Cloud's token endpoint", clock=clock)
+        self._circuit = Circuit(clock)
         self._asking = threading.Lock()
         self._held: _HeldToken | None = None
         self._last_use = clock()
