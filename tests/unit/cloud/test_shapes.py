@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from airflow_provider_genesys import retries
 from airflow_provider_genesys.backfill.daily_counts import conversations_by_day
 from airflow_provider_genesys.cloud.config import ArchiveApi, CloudConfig
 from airflow_provider_genesys.cloud.exports.base import ExportRequest
@@ -169,7 +170,8 @@ def changed(value: Any, path: Sequence[Any], wrong: Any) -> Any:
 )
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.timeout(60)
-def test_an_answer_of_any_shape_is_read_or_refused(case: str) -> None:
+def test_an_answer_of_any_shape_is_read_or_refused(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retries, "FIRST_WAIT", 0.0)
     answers, ask = CASES[case]
     for name, answer in answers.items():
         for path in places(answer):
