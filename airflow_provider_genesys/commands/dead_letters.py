@@ -14,7 +14,7 @@ import msgspec
 import typer
 
 from airflow_provider_genesys.commands.output import AsJson, print_rows, say
-from airflow_provider_genesys.commands.places import PlaceArgument, PlaceConnection, Row, open_place
+from airflow_provider_genesys.commands.places import ListedRow, PlaceArgument, PlaceConnection, open_place
 from airflow_provider_genesys.exceptions import DeadLetterError, NotFoundError
 
 app = typer.Typer(no_args_is_help=True, help="Rejected records: list, show, export, or try again without writing.")
@@ -102,7 +102,7 @@ def replay(
     print_rows(("becomes", "rule", "letters"), rows)
 
 
-def _judged(letters: Iterable[Row], contract: str | None, opened: Any) -> Iterator[tuple[str, str]]:
+def _judged(letters: Iterable[ListedRow], contract: str | None, opened: Any) -> Iterator[tuple[str, str]]:
     from airflow_provider_genesys.contracts.contract import resolve
     from airflow_provider_genesys.pipeline.replay import judge
     from airflow_provider_genesys.tasks.arguments import read_pii_key
@@ -128,7 +128,7 @@ def _opener(genesys_conn_id: str) -> Any:
 
     hook = GenesysCloudHook(genesys_conn_id)
 
-    def opened(letter: Row) -> bytes:
+    def opened(letter: ListedRow) -> bytes:
         if letter["raw"] is None:
             raise DeadLetterError("The record's bytes were dropped: dead_letter_raw was 'drop'.")
         return hook.open_dead_letter(letter)

@@ -27,7 +27,7 @@ PlaceConnection = Annotated[
         "google_cloud_default]"
     ),
 ]
-Row = dict[str, Any]
+ListedRow = dict[str, Any]
 
 _LEDGER = """
 SELECT load_id, shard, state, kind, window_start, window_end, export_id, contract, run_id, attempts,
@@ -57,15 +57,15 @@ class LoadedTable:
     name: str
     conn_id: str
 
-    def loads(self) -> Iterator[Row]:
+    def loads(self) -> Iterator[ListedRow]:
         """Yield every load in the ledger, the newest window first."""
         yield from self._rows(_LEDGER, "genesys_ledger", f"{self.schema}.{self.name}")
 
-    def letters(self, load_id: str | None = None) -> Iterator[Row]:
+    def letters(self, load_id: str | None = None) -> Iterator[ListedRow]:
         """Yield the dead letters, of one load or of all."""
         yield from self._rows(_LETTERS, "genesys_dead_letters", f"{self.schema}.{self.name}", load_id, load_id)
 
-    def _rows(self, query: str, table: str, *values: Any) -> Iterator[Row]:
+    def _rows(self, query: str, table: str, *values: Any) -> Iterator[ListedRow]:
         from psycopg import sql
         from psycopg.rows import dict_row
 
@@ -88,11 +88,11 @@ class LoadedFolder:
     store: ObjectStore
     prefix: str
 
-    def loads(self) -> Iterator[Row]:
+    def loads(self) -> Iterator[ListedRow]:
         """Yield every load in the ledgers below the prefix, the newest window first."""
         from airflow_provider_genesys.sinks.objects.ledger import Entry, newest_entries
 
-        def row(shard: int, entry: Entry) -> Row:
+        def row(shard: int, entry: Entry) -> ListedRow:
             counts = entry.checkpoint.counts if entry.checkpoint else None
             names = ("load_id", "state", "kind", "window_start", "window_end", "export_id", "contract", "run_id")
             facts = {name: getattr(entry, name) for name in names}
@@ -102,7 +102,7 @@ class LoadedFolder:
         rows = [row(shard, entry) for shard, entry in newest_entries(self.store, self.prefix)]
         yield from sorted(rows, key=lambda one: (one["window_start"] or "", one["load_id"]), reverse=True)
 
-    def letters(self, load_id: str | None = None) -> Iterator[Row]:
+    def letters(self, load_id: str | None = None) -> Iterator[ListedRow]:
         """Yield the dead letters that ledgers list, of one load or of all."""
         from airflow_provider_genesys.sinks.objects.dead_letters import letters_in
         from airflow_provider_genesys.sinks.objects.ledger import newest_entries

@@ -21,6 +21,7 @@ from airflow_provider_genesys.contracts.column import (
     readable,
     snake_case,
 )
+from airflow_provider_genesys.contracts.column_rows import Row
 from airflow_provider_genesys.exceptions import ContractError
 
 _STRAIGHT: dict[str, Any] = {
@@ -145,8 +146,6 @@ def _value(chain: list[Members], up: int, member: str, kind: ColumnType) -> Any:
 def _plain(kind: str, value: Any) -> Any:
     return value.decode() if kind == "json" else value
 
-
-Row = tuple[Any, ...]
 
 _ITEMS = "items"
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from airflow_provider_genesys.plugin.shown import WORST_FIRST, Row, loads_of, status_of, verdict_of
+from airflow_provider_genesys.plugin.shown import WORST_FIRST, TaskRow, loads_of, status_of, verdict_of
 from airflow_provider_genesys.times import parse_time
 
 DEAD_LETTER_SHARE = 0.01
@@ -25,7 +25,7 @@ _SHOWN = (
 Shown = dict[str, Any]
 
 
-def overview(rows: Iterable[Row]) -> dict[str, list[Shown]]:
+def overview(rows: Iterable[TaskRow]) -> dict[str, list[Shown]]:
     """Return ``loads``, ``missing`` windows, newest ``snapshots`` of listings, and what needs ``attention``.
 
     :param rows: task instances with their XComs, the newest run first.
@@ -61,7 +61,7 @@ def _name_kinds(loads: list[Shown]) -> None:
         one["kind"] = one["kind"] or known.get((one["dag_id"], one["task_id"]), "unknown")
 
 
-def judge_again(loads: Iterable[Shown], rows: Iterable[Row]) -> None:
+def judge_again(loads: Iterable[Shown], rows: Iterable[TaskRow]) -> None:
     """Let the newest reconciliation of a window decide, also one that another task made later.
 
     :param loads: changed in place.

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from airflow_provider_genesys.plugin import xcoms
 from airflow_provider_genesys.plugin.advice import ADVICE, happened
 
-Row = Mapping[str, Any]
+TaskRow = Mapping[str, Any]
 Status = Literal["complete", "provisional", "final", "differs", "failed", "running", "missing"]
 WORST_FIRST: tuple[Status, ...] = ("failed", "differs", "missing", "running", "provisional", "complete", "final")
 
@@ -35,7 +35,7 @@ _FACTS = (
 )
 
 
-def loads_of(row: Row) -> Iterator[dict[str, Any]]:
+def loads_of(row: TaskRow) -> Iterator[dict[str, Any]]:
     """Yield the facts of a task instance's loads: none, one, or several if the task finished several."""
     result = row.get("return_value")
     found = map(xcoms.certificate, result if isinstance(result, list) else [result])
@@ -51,7 +51,7 @@ def loads_of(row: Row) -> Iterator[dict[str, Any]]:
         yield _unfinished(row, "complete")
 
 
-def verdict_of(row: Row) -> dict[str, Any] | None:
+def verdict_of(row: TaskRow) -> dict[str, Any] | None:
     """Return the reconciliation that a task instance has made; None where it made none."""
     for found in map(xcoms.verdict, (row.get("reconciliation"), row.get("return_value"))):
         if found:
@@ -68,7 +68,7 @@ def status_of(verdict: Mapping[str, Any] | None) -> Status:
     return "final" if verdict["state"] == "final" else "provisional"
 
 
-def _complete(row: Row, certificate: Mapping[str, Any]) -> dict[str, Any]:
+def _complete(row: TaskRow, certificate: Mapping[str, Any]) -> dict[str, Any]:
     judged = certificate.get("reconciliation")
     verdict = _judged(judged) if judged else None
     # The example of a drift is a record's own value, so it is left out.
@@ -84,7 +84,7 @@ def _complete(row: Row, certificate: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _unfinished(row: Row, status: Status) -> dict[str, Any]:
+def _unfinished(row: TaskRow, status: Status) -> dict[str, Any]:
     kept, failure = xcoms.checkpoint(row.get("checkpoint")), xcoms.failure(row.get("failure"))
     what = failure or kept
     shown = {name: kept[name] for name in (*_PROGRESS, *_PLACE) if name in kept}
@@ -103,12 +103,12 @@ def _unfinished(row: Row, status: Status) -> dict[str, Any]:
     }
 
 
-def _task(row: Row) -> dict[str, Any]:
+def _task(row: TaskRow) -> dict[str, Any]:
     names = ("dag_id", "run_id", "task_id", "map_index", "state", "try_number")
     return {name: row.get(name) for name in names}
 
 
-def _sink(row: Row, location: str) -> str:
+def _sink(row: TaskRow, location: str) -> str:
     scheme = location.partition("://")[0]
     named = _OPERATOR.match(row.get("operator") or "")
     return _SINKS.get(scheme, scheme) or (_SINKS[named[1]] if named else "")
@@ -118,7 +118,7 @@ def _judged(found: Mapping[str, Any]) -> dict[str, Any]:
     return {name: found.get(name) for name in ("verdict", "reason", "state", "counts", "differences")}
 
 
-def _failure(row: Row) -> dict[str, str]:
+def _failure(row: TaskRow) -> dict[str, str]:
     """Return the class of the error that ended the task, what happened, and what to do."""
     name = xcoms.failure(row.get("failure")).get("error")
     kind = next((kind for kind in ADVICE if kind.__name__ == name), None)
