@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from airflow_provider_genesys.contracts.coerce import coerced
 from airflow_provider_genesys.contracts.column import (
+    PROCESSED_AT,
     SYSTEM_NAMES,
     Column,
     ColumnType,
@@ -47,7 +48,9 @@ def changes(contract: Contract, surprise: Surprise) -> list[Column]:
 
 def can_grow(contract: Contract, path: Path) -> bool:
     """Whether the contract has room for a column, and ``path`` can be written as one."""
-    return len(contract.columns) < MOST_COLUMNS and steps(".".join(path)) == path and readable(path[-1])
+    if len(contract.columns) >= MOST_COLUMNS or path == (PROCESSED_AT,):
+        return False
+    return steps(".".join(path)) == path and readable(path[-1])
 
 
 def difference(before: Contract, after: Contract) -> str:

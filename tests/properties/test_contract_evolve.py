@@ -147,6 +147,7 @@ def test_a_type_is_inferred_from_the_first_value(text: bytes, kind: str | None) 
         (("größe",), "gr__e"),
         (("ü",), "field"),
         (("aB" * 40,), ("aB" * 40)[: LONGEST_NAME * 2 // 3]),
+        (("@processed_at",), None),
         (("a.b",), None),
         (("a[0]",), None),
         (("",), None),

@@ -7,7 +7,7 @@ and metric becomes one row. A job's id here is ``domain:id``, because each domai
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -36,13 +36,13 @@ class _Metric(msgspec.Struct):
 
 class _Bucket(msgspec.Struct):
     interval: str
-    metrics: list[_Metric] = []
-    views: list[_Metric] = []
+    metrics: list[_Metric] | None = None
+    views: list[_Metric] | None = None
 
 
 class _Group(msgspec.Struct):
-    group: dict[str, Any] = {}
-    data: list[_Bucket] = []
+    group: dict[str, Any] | None = None
+    data: list[_Bucket] | None = None
 
 
 class _Answer(msgspec.Struct):
@@ -50,7 +50,16 @@ class _Answer(msgspec.Struct):
     cursor: str | None = None
 
 
+class _Unread(msgspec.Struct):
+    """A page whose groups are not read yet."""
+
+    results: list[msgspec.Raw] | None = None
+    cursor: str | None = None
+
+
 _ANSWERS = msgspec.json.Decoder(_Answer)
+_UNREAD = msgspec.json.Decoder(_Unread)
+_GROUPS = msgspec.json.Decoder(_Group)
 
 
 class Aggregates(AnalyticsJobs):
@@ -92,23 +101,27 @@ class Aggregates(AnalyticsJobs):
         return {}
 
     def read_page(self, job: str, body: bytes) -> Page:
-        """Return the rows of a page.
+        """Return the rows of a page. A group that is none is returned as it is: the contract rejects it.
 
         :raises msgspec.MsgspecError: ``body`` is not a page.
         :raises AnswerTooLargeError: it has more values than a page may have, or makes larger rows.
         """
         check_values(body)
-        answer = _ANSWERS.decode(body)
+        groups, cursor = _read(body)
         ids: list[str] = []
         records: list[memoryview] = []
         write = _writer(job.partition(":")[0])
         left = LONGEST_PAGE
-        for group in answer.results or []:
+        for group in groups:
+            if isinstance(group, msgspec.Raw):
+                ids.append(hashlib.sha256(group).hexdigest())
+                records.append(memoryview(group))
+                continue
             left -= _repeated(group)
             if left < 0:
                 raise too_large(body, f"{LONGEST_PAGE:,} bytes of dimensions in its rows")
             write(group, ids, records)
-        return Page(ids, records, answer.cursor or None)
+        return Page(ids, records, cursor or None)
 
 
 def asked_of(handle: Mapping[str, Any]) -> dict[str, Any]:
@@ -126,6 +139,23 @@ def group_by_of(handle: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _jobs_of(domain: str) -> str:
     return f"/api/v2/analytics/{domain_of(domain).name}/aggregates/jobs"
+
+
+def _read(body: bytes) -> tuple[Sequence[_Group | msgspec.Raw], str | None]:
+    """Return the groups of a page, and its cursor. What is no group is returned as its bytes."""
+    try:
+        answer = _ANSWERS.decode(body)
+    except msgspec.ValidationError:
+        unread = _UNREAD.decode(body)
+        return [_group(raw) for raw in unread.results or []], unread.cursor
+    return answer.results or [], answer.cursor
+
+
+def _group(raw: msgspec.Raw) -> _Group | msgspec.Raw:
+    try:
+        return _GROUPS.decode(raw)
+    except msgspec.ValidationError:
+        return raw
 
 
 def _writer(domain: str) -> Callable[[_Group, list[str], list[memoryview]], None]:
@@ -151,11 +181,11 @@ def _writer(domain: str) -> Callable[[_Group, list[str], list[memoryview]], None
         return own, f'{{"id":"{own}'.encode(), rest.encode()
 
     def add_rows(group: _Group, ids: list[str], records: list[memoryview]) -> None:
-        dimensions = msgspec.json.encode(group.group, order="sorted")
+        dimensions = msgspec.json.encode(group.group or {}, order="sorted")
         digest = hashlib.sha256(dimensions).hexdigest()[:_DIGITS]
         behind_id = f'{digest}"'.encode() + (b"," + dimensions[1:-1] if group.group else b"")
-        for one in group.data:
-            for found in (*one.metrics, *one.views):
+        for one in group.data or ():
+            for found in (*(one.metrics or ()), *(one.views or ())):
                 own, begin, rest = named(one.interval, found.metric or found.name, found.qualifier)
                 stats = bytes(found.stats)[1:]
                 ids.append(own + digest)
@@ -167,7 +197,7 @@ def _writer(domain: str) -> Callable[[_Group, list[str], list[memoryview]], None
 
 def _repeated(group: _Group) -> int:
     """Return the bytes of the dimensions in all rows of ``group``: each row has them."""
-    rows = sum(len(one.metrics) + len(one.views) for one in group.data)
+    rows = sum(len(one.metrics or ()) + len(one.views or ()) for one in group.data or ())
     return rows * len(msgspec.json.encode(group.group))
 
 

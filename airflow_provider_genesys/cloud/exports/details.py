@@ -67,7 +67,7 @@ class DetailsJobs(AnalyticsJobs):
         self._details = details
         self.member = details.member
         body: list[Any] = [(details.member, list[msgspec.Raw] | None, None), ("cursor", str | None, None)]
-        body.append(("dataAvailabilityDate", str | None, None))
+        body.append(("dataAvailabilityDate", Any, None))
         self._answers = msgspec.json.Decoder(msgspec.defstruct("Answer", body))
         begun = msgspec.defstruct("Begun", [("at", str | None, None)], rename={"at": details.start_field})
         self._begun = msgspec.json.Decoder(begun)

@@ -123,5 +123,14 @@ def _of_window(page: Page, handle: dict[str, Any], piece: str) -> Page:
     records = []
     for user, record in zip(page.ids, page.records, strict=True):
         own = msgspec.json.encode({"id": "/".join(filter(None, [user, start, piece])), **where})
-        records.append(memoryview(own[:-1] + b"," + bytes(record).lstrip()[1:]))
+        records.append(_with_members(record, own))
     return replace(page, records=records)
+
+
+def _with_members(record: memoryview, own: bytes) -> memoryview:
+    """Return a record with the members of ``own`` behind its others, since of equal names the last one counts."""
+    text = bytes(record).strip()
+    if not text.startswith(b"{"):
+        return record  # it is rejected
+    members = text[1:-1].strip()
+    return memoryview(b"{" + members + b"," + own[1:] if members else own)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import weakref
+from codecs import BOM_UTF8
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
@@ -89,7 +90,7 @@ class CloudClient:
     def fetch(self, path: str, *, params: Mapping[str, str | int | bool] | None = None) -> bytes:
         """GET the bytes of a response, for a caller that decodes them itself. Otherwise as :meth:`request`."""
         call = _Call("GET", path, {"params": params, "longest": LONGEST_PAGE})
-        return self._repeated(call, lambda response: response.content)
+        return self._repeated(call, lambda response: response.content.removeprefix(BOM_UTF8))
 
     def decode(self, path: str, read: Callable[[bytes], T]) -> T:
         """GET a response and return what ``read`` makes of its bytes; retry if it raises a temporary error."""
