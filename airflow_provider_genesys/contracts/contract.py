@@ -24,6 +24,7 @@ from airflow_provider_genesys.contracts.column import (
 from airflow_provider_genesys.contracts.drift import Modes
 from airflow_provider_genesys.contracts.file import read_file
 from airflow_provider_genesys.exceptions import ContractError
+from airflow_provider_genesys.outside import shown
 
 __all__ = ["PROCESSED_AT", "RECORDINGS", "Column", "ColumnType", "Contract", "Modes", "built_in_names", "resolve"]
 
@@ -258,6 +259,10 @@ def resolve(
     """
     if isinstance(contract, str) and contract.endswith((".yaml", ".yml")):
         return load_contract(Path(folder) / contract, check)
+    if contract is not None and not isinstance(contract, (str, Contract)):
+        raise ContractError(
+            f"{shown(contract, 80)!r} is no contract. Give the name of one, or the path of a YAML file."
+        )
     return checked(contract if isinstance(contract, Contract) else built_in(contract or kind), check)
 
 

@@ -14,8 +14,8 @@ from airflow_provider_genesys.hooks.clients import client, connect
 from airflow_provider_genesys.hooks.object_store import open_bucket
 from airflow_provider_genesys.tasks.connection import dag_folder
 from airflow_provider_genesys.tasks.failures import failing_fast
-from airflow_provider_genesys.tasks.rendered import required
-from airflow_provider_genesys.window import read_window
+from airflow_provider_genesys.tasks.rendered import text
+from airflow_provider_genesys.window import absent, read_window
 
 if TYPE_CHECKING:
     from airflow_provider_genesys.contracts.contract import Contract
@@ -162,7 +162,7 @@ class GenesysReplayDeadLettersOperator(BaseOperator):
             "gcs_bucket": lambda: self._in_objects("gs", "gcs_bucket", "gcs_prefix", self.gcp_conn_id),
             "queue_url": self._in_sqs,
         }
-        given = [replay for name, replay in places.items() if getattr(self, name)]
+        given = [replay for name, replay in places.items() if not absent(getattr(self, name))]
         if len(given) != 1:
             raise ConfigurationError(f"Give exactly one of {', '.join(places)}: the place of the dead letters.")
         return given[0]()
@@ -172,8 +172,8 @@ class GenesysReplayDeadLettersOperator(BaseOperator):
 
         return PostgresReplay(
             lambda: connect(self.postgres_conn_id),
-            required(self.table, "table"),
-            schema=required(self.schema, "schema"),
+            text(self.table, "table"),
+            schema=text(self.schema, "schema"),
             opened=self._open,
             pii_key=self._pii_key,
         )
@@ -183,8 +183,8 @@ class GenesysReplayDeadLettersOperator(BaseOperator):
 
         return SqsReplay(
             client("sqs", self.aws_conn_id),
-            required(self.queue_url, "queue_url"),
-            required(self.dead_letter_queue_url, "dead_letter_queue_url"),
+            text(self.queue_url, "queue_url"),
+            text(self.dead_letter_queue_url, "dead_letter_queue_url"),
             opened=self._open,
             pii_key=self._pii_key,
             message_group_id=self.message_group_id or None,
@@ -194,7 +194,7 @@ class GenesysReplayDeadLettersOperator(BaseOperator):
         """Return the replay in an object store; ``bucket`` and ``prefix`` are names of arguments."""
         from airflow_provider_genesys.sinks.objects.replay import ObjectReplay
 
-        place, below = (required(getattr(self, name), name) for name in (bucket, prefix))
+        place, below = (text(getattr(self, name), name) for name in (bucket, prefix))
         store = open_bucket(scheme, place, conn_id, self.extra_args)
         return ObjectReplay(store, below, opened=self._open, pii_key=self._pii_key, fencing=self.fencing)
 
@@ -209,9 +209,9 @@ class GenesysReplayDeadLettersOperator(BaseOperator):
     def _contract_of(self, kind: str) -> Contract:
         from airflow_provider_genesys.contracts.contract import built_in_names, resolve
 
-        if not self.contract and kind not in built_in_names():
+        if absent(self.contract) and kind not in built_in_names():
             raise DeadLetterError(f"There is no contract for exports of the kind {kind!r:.99}; give one as contract.")
-        return resolve(self.contract or None, kind=kind, folder=dag_folder(self))
+        return resolve(None if absent(self.contract) else self.contract, kind=kind, folder=dag_folder(self))
 
     def _pii_key(self, contract: Contract) -> bytes | None:
         from airflow_provider_genesys.tasks.arguments import read_pii_key

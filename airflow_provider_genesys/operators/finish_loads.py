@@ -21,7 +21,7 @@ from airflow_provider_genesys.exceptions import (
 from airflow_provider_genesys.hooks.clients import connect
 from airflow_provider_genesys.tasks.checkpoint_mirror import CheckpointMirror
 from airflow_provider_genesys.tasks.failures import failing_fast
-from airflow_provider_genesys.tasks.rendered import INCLUDE, mapping, required, words
+from airflow_provider_genesys.tasks.rendered import INCLUDE, mapping, text, words
 from airflow_provider_genesys.times import iso_time, now
 from airflow_provider_genesys.transfers.genesys_to_azure_blob import AzureBlobLoader
 from airflow_provider_genesys.transfers.genesys_to_gcs import GCSLoader
@@ -208,7 +208,7 @@ class GenesysFinishPostgresLoadsOperator(GenesysFinishLoadsOperator, PostgresLoa
         """Return the loads that the ledger of the table has as begun."""
         from airflow_provider_genesys.sinks.postgres.ledger import unfinished_loads
 
-        schema, table = required(self.schema, "schema"), required(self.table, "table")
+        schema, table = text(self.schema, "schema"), text(self.table, "table")
         return unfinished_loads(lambda: connect(self.postgres_conn_id), schema, table)
 
 

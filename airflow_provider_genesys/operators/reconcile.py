@@ -22,7 +22,8 @@ from airflow_provider_genesys.tasks.reconcile import (
     view_of_folder,
     view_of_table,
 )
-from airflow_provider_genesys.window import read_window, resolve_window
+from airflow_provider_genesys.tasks.rendered import mapping, text
+from airflow_provider_genesys.window import absent, read_window, resolve_window
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -97,9 +98,9 @@ class GenesysReconcileOperator(UsesGenesys, BaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Compare the window and return what was found."""
-        check_mode(self.reconcile)
-        handle = self.handle or {}
         with failing_fast(), self.hook:
+            check_mode(self.reconcile)
+            handle = mapping(self.handle, "handle")
             given = read_window("the operator's arguments", self.window_start, self.window_end)
             of_handle = read_window("the handle", handle.get("window_start"), handle.get("window_end"))
             window = given or of_handle or resolve_window(None, None, context)
@@ -112,11 +113,12 @@ class GenesysReconcileOperator(UsesGenesys, BaseOperator):
 
     def _view(self) -> SinkView | None:
         contract = contract_of(self.contract, None, kind=KIND, folder=dag_folder(self))
-        if bool(self.table) == bool(self.folder):
+        if absent(self.table) == absent(self.folder):
             raise ConfigurationError(
                 "Give the operator either table or folder: the place that the conversations were loaded to."
             )
-        if self.table:
-            return view_of_table(lambda: connect(self.postgres_conn_id), self.schema, self.table, contract)
-        store, prefix = open_folder(str(self.folder), self.folder_conn_id)
+        if not absent(self.table):
+            schema, table = text(self.schema, "schema"), text(self.table, "table")
+            return view_of_table(lambda: connect(self.postgres_conn_id), schema, table, contract)
+        store, prefix = open_folder(text(self.folder, "folder"), self.folder_conn_id)
         return view_of_folder(store, prefix, self.partition_format, contract)

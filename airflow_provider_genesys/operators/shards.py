@@ -72,17 +72,20 @@ class GenesysPlanShardsOperator(BaseOperator):
         from airflow_provider_genesys.source.shards import plan_shards
         from airflow_provider_genesys.tasks.handle import read_handle, upstream_of
         from airflow_provider_genesys.tasks.landed import landed_archives
+        from airflow_provider_genesys.tasks.rendered import number
         from airflow_provider_genesys.tasks.result import open_archive
 
         named = (self.source_prefix, self._handle_in_dag)
         landed = landed_archives(self, named, self.source_conn_id, upstream_of(self))
         with failing_fast(), GenesysCloudHook(self.genesys_conn_id) as hook:
+            shard_size = number(self.shard_size, "shard_size", int, least=1)
+            max_shards = number(self.max_shards, "max_shards", int, least=1)
             handle = read_handle(self.handle, self.kind, hook, landed)
             shards = plan_shards(
                 lambda known: open_archive(hook, handle, known, landed),
                 handle["export_id"],
-                shard_size=int(self.shard_size),
-                max_shards=int(self.max_shards),
+                shard_size=shard_size,
+                max_shards=max_shards,
                 now=now().replace(microsecond=0).isoformat(),
             )
         self.log.info("Export %s is loaded in %d pieces.", handle["export_id"], len(shards) or 1)

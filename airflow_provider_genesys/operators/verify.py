@@ -8,8 +8,9 @@ from typing import Any
 from airflow.sdk import BaseOperator, Context
 
 from airflow_provider_genesys.exceptions import AccountError, ConfigurationError
+from airflow_provider_genesys.outside import shown
 from airflow_provider_genesys.tasks.failures import failing_fast
-from airflow_provider_genesys.tasks.rendered import decoded, words
+from airflow_provider_genesys.tasks.rendered import NATIVE, decoded, is_list, words
 
 COMPARED = (
     *("export_id", "kind", "window_start", "window_end", "length", "etag", "bytes_read"),
@@ -64,6 +65,8 @@ class GenesysVerifyExportOperator(BaseOperator):
 
     def _given(self) -> list[dict[str, Any]]:
         given = decoded(self.certificates, "certificates")
+        if not is_list(given):
+            raise ConfigurationError(f"certificates is {shown(given, 80)!r}; it has to be a list. {NATIVE}")
         return [_whole(decoded(one, "a certificate")) for one in given]
 
 
@@ -73,6 +76,8 @@ def _whole(certificate: dict[str, Any] | Sequence[dict[str, Any]]) -> dict[str, 
         return certificate
     if not certificate:  # compare reports it as missing
         return {}
+    if not is_list(certificate) or not all(isinstance(one, dict) for one in certificate):
+        raise ConfigurationError(f"In certificates is {shown(certificate, 80)!r}, which is none. {NATIVE}")
     from airflow_provider_genesys.pipeline.shards import join_summaries
 
     return join_summaries(list(certificate))

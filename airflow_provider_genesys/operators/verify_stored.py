@@ -11,7 +11,7 @@ from airflow_provider_genesys.exceptions import AccountError
 from airflow_provider_genesys.hooks.clients import connect
 from airflow_provider_genesys.hooks.object_store import open_folder
 from airflow_provider_genesys.tasks.failures import failing_fast, of_window
-from airflow_provider_genesys.tasks.rendered import mapping, required
+from airflow_provider_genesys.tasks.rendered import mapping, required, text
 
 if TYPE_CHECKING:
     from airflow_provider_genesys.sinks.objects.verify import Verified
@@ -64,7 +64,7 @@ class GenesysVerifyStoredOperator(BaseOperator):
         }
 
     def _found(self, given: dict[str, Any]) -> Verified | VerifiedRows:
-        location = str(required(given.get("location"), "the certificate's location"))
+        location = text(given.get("location"), "the certificate's location")
         if location.startswith("postgresql://"):
             from airflow_provider_genesys.sinks.postgres.verify import one_of, verify_table
 

@@ -9,7 +9,7 @@ from airflow.sdk import BaseOperator, Context
 
 from airflow_provider_genesys.hooks.object_store import open_folder
 from airflow_provider_genesys.tasks.failures import failing_fast
-from airflow_provider_genesys.tasks.rendered import mapping, required, words
+from airflow_provider_genesys.tasks.rendered import mapping, text, words
 
 
 class GenesysWriteListsOperator(BaseOperator):
@@ -44,7 +44,7 @@ class GenesysWriteListsOperator(BaseOperator):
 
         with failing_fast():
             given = mapping(self.certificate, "certificate")
-            location = str(required(given.get("location"), "the certificate's location"))
+            location = text(given.get("location"), "the certificate's location")
             store, folder = open_folder(location, self.conn_id)
             export_id, written = write_lists(store, folder, words(self.lists, "lists", ()))
         return {"location": location, "export_id": export_id, "lists": written}

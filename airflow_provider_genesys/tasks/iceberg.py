@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_genesys.exceptions import ConfigurationError
 from airflow_provider_genesys.hooks.iceberg import Access, open_catalog
-from airflow_provider_genesys.tasks.rendered import flag, mapping, required
+from airflow_provider_genesys.tasks.rendered import flag, mapping, text
 from airflow_provider_genesys.window import absent
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def check_iceberg(given: Any) -> None:
             f"publish_to_iceberg has {', '.join(unknown)}; it may have {', '.join(sorted(_KNOWN))}."
         )
     for name in ("namespace", "table"):
-        required(found.get(name), f"publish_to_iceberg[{name!r}]")
+        text(found.get(name), f"publish_to_iceberg[{name!r}]")
     for name in mapping(found.get("properties"), "publish_to_iceberg['properties']"):
         if any(word in name.lower() for word in _SECRET):
             raise ConfigurationError(

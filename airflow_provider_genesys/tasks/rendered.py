@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import ast
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from airflow_provider_genesys.exceptions import ConfigurationError
+from airflow_provider_genesys.outside import shown
 from airflow_provider_genesys.window import absent
 
 _Number = TypeVar("_Number", int, float)
+_MOST = 2**63
 
 INCLUDE = ("media", "participants", "metadata")
 """The parts of a recording that an archive holds by default."""
 
-_NATIVE = (
+NATIVE = (
     "A template gives text: write it as {{ ... | tojson }}, or give the DAG render_template_as_native_obj=True, so "
     "that objects and lists arrive as they are."
 )
@@ -28,9 +30,38 @@ def required(value: Any, name: str) -> Any:
     return value
 
 
-def number(value: Any, kind: type[_Number]) -> _Number | None:
-    """Return a number, which may be text; None if it is empty."""
-    return None if absent(value) else kind(value)
+def text(value: Any, name: str) -> str:
+    """Return a text. A number becomes text again: native rendering makes numbers of digits.
+
+    :raises ConfigurationError: its template rendered to nothing, or to something else.
+    """
+    found = str(value) if isinstance(value, int) and not isinstance(value, bool) else required(value, name)
+    if isinstance(found, str) and found.isprintable():
+        return found
+    raise ConfigurationError(f"{name} is {shown(value, 80)!r}; it has to be text, without control characters.")
+
+
+def number(value: Any, name: str, kind: type[_Number], *, least: float = 0) -> _Number:
+    """Return a number, which may be text.
+
+    :raises ConfigurationError: it is none, or less than ``least``.
+    """
+    try:
+        found = kind(str(required(value, name)).strip())
+    except ValueError:
+        found = None
+    if found is not None and least <= found < _MOST:
+        return found
+    whole = "a whole number" if kind is int else "a number"
+    raise ConfigurationError(f"{name} is {shown(value, 80)!r}; it has to be {whole} of at least {least:g}.")
+
+
+def limit(value: Any, name: str, kind: type[_Number]) -> _Number | None:
+    """Return a number, which may be text; None if it is empty: there is no limit.
+
+    Raises as :func:`number` does.
+    """
+    return None if absent(value) else number(value, name, kind)
 
 
 def flag(value: Any, name: str) -> bool:
@@ -51,7 +82,7 @@ def mapping(value: Any, name: str) -> dict[str, Any]:
     """
     found = {} if absent(value) else decoded(value, name)
     if not isinstance(found, Mapping):
-        raise ConfigurationError(f"{name} is {found!r}; it has to be an object, {{name: value}}. {_NATIVE}")
+        raise ConfigurationError(f"{name} is {found!r}; it has to be an object, {{name: value}}. {NATIVE}")
     return dict(found)
 
 
@@ -66,9 +97,14 @@ def words(value: Any, name: str, default: tuple[str, ...]) -> tuple[str, ...]:
     found = decoded(value, name)
     if isinstance(found, str):
         found = [one.strip() for one in found.split(",")]
-    if isinstance(found, Mapping) or not all(isinstance(one, str) and one for one in found):
-        raise ConfigurationError(f"{name} is {value!r}; it has to be a list of texts. {_NATIVE}")
+    if not is_list(found) or not all(isinstance(one, str) and one for one in found):
+        raise ConfigurationError(f"{name} is {value!r}; it has to be a list of texts. {NATIVE}")
     return tuple(found)
+
+
+def is_list(value: Any) -> bool:
+    """Whether ``value`` is a sequence, be it a list or what Airflow gives of a mapped task, and no text."""
+    return isinstance(value, Sequence) and not isinstance(value, (str, bytes, bytearray))
 
 
 def decoded(value: Any, name: str) -> Any:
@@ -85,5 +121,5 @@ def decoded(value: Any, name: str) -> Any:
         except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
             continue
     raise ConfigurationError(
-        f"{name} begins like an object or a list, but is neither JSON nor a Python value. {_NATIVE}"
+        f"{name} begins like an object or a list, but is neither JSON nor a Python value. {NATIVE}"
     )

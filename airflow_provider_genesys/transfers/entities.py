@@ -14,7 +14,7 @@ from airflow_provider_genesys.exceptions import ConfigurationError, SourceChange
 from airflow_provider_genesys.tasks.arguments import is_rendered_later
 from airflow_provider_genesys.tasks.checkpoint_mirror import CheckpointMirror
 from airflow_provider_genesys.tasks.connection import dag_folder
-from airflow_provider_genesys.tasks.rendered import required
+from airflow_provider_genesys.tasks.rendered import text
 from airflow_provider_genesys.times import now
 from airflow_provider_genesys.transfers.base import GenesysExportTransferOperator
 from airflow_provider_genesys.transfers.object_store import ObjectStoreLoader
@@ -66,7 +66,7 @@ class GenesysEntitiesOperator(GenesysExportTransferOperator):
         """
         from airflow_provider_genesys.entities.declaration import resolve
 
-        return resolve(required(self.entity, "entity"), dag_folder(self), self.fits)
+        return resolve(text(self.entity, "entity"), dag_folder(self), self.fits)
 
     def find_handle(self, context: Context) -> dict[str, Any]:
         """Return a handle for the snapshot of this DAG run; its window is the run's day."""

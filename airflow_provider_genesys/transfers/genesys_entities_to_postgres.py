@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_genesys.hooks.clients import connect
-from airflow_provider_genesys.tasks.rendered import flag, number, required
+from airflow_provider_genesys.tasks.rendered import flag, limit, text
 from airflow_provider_genesys.transfers.entities import GenesysEntitiesOperator
 from airflow_provider_genesys.transfers.genesys_to_postgres import PostgresLoader
 from airflow_provider_genesys.window import absent
@@ -60,12 +60,12 @@ class GenesysEntitiesToPostgresOperator(GenesysEntitiesOperator, PostgresLoader)
         """Return the sink, not opened."""
         from airflow_provider_genesys.sinks.postgres.snapshots import Snapshots, SnapshotSink
 
-        listing, ratio = self.listing(), number(self.max_deleted_ratio, float)
+        listing, ratio = self.listing(), limit(self.max_deleted_ratio, "max_deleted_ratio", float)
         return SnapshotSink(
             lambda: connect(self.postgres_conn_id),
             self.table_name(),
             Snapshots(self.deletes, self.history, 1.0 if ratio is None else ratio, listing.volatile),
-            schema=required(self.schema, "schema"),
+            schema=text(self.schema, "schema"),
             create_table=flag(self.create_table, "create_table"),
             create_schema=self.create_schema,
             raw_column=self.raw_column,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_genesys.hooks.clients import azure_container
-from airflow_provider_genesys.tasks.rendered import required
+from airflow_provider_genesys.tasks.rendered import text
 from airflow_provider_genesys.transfers.media import GenesysRecordingMediaOperator
 
 if TYPE_CHECKING:
@@ -50,8 +50,8 @@ class GenesysRecordingMediaToAzureBlobOperator(GenesysRecordingMediaOperator):
 
     def make_store(self) -> MediaStore:
         """Return the store for the media."""
-        container = azure_container(self.wasb_conn_id, required(self.container_name, "container_name"))
-        return azure_media(container, required(self.blob_prefix, "blob_prefix"), self.extra_args)
+        container = azure_container(self.wasb_conn_id, text(self.container_name, "container_name"))
+        return azure_media(container, text(self.blob_prefix, "blob_prefix"), self.extra_args)
 
 
 def azure_media(container: Any, prefix: str, extra_args: dict[str, Any] | None) -> MediaStore:

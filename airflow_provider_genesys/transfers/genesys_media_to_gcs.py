@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_genesys.hooks.gcs import gcs_bucket
-from airflow_provider_genesys.tasks.rendered import required
+from airflow_provider_genesys.tasks.rendered import text
 from airflow_provider_genesys.transfers.media import GenesysRecordingMediaOperator
 
 if TYPE_CHECKING:
@@ -50,8 +50,8 @@ class GenesysRecordingMediaToGCSOperator(GenesysRecordingMediaOperator):
 
     def make_store(self) -> MediaStore:
         """Return the store for the media."""
-        bucket = gcs_bucket(self.gcp_conn_id, required(self.gcs_bucket, "gcs_bucket"))
-        return gcs_media(bucket, required(self.gcs_prefix, "gcs_prefix"), self.extra_args)
+        bucket = gcs_bucket(self.gcp_conn_id, text(self.gcs_bucket, "gcs_bucket"))
+        return gcs_media(bucket, text(self.gcs_prefix, "gcs_prefix"), self.extra_args)
 
 
 def gcs_media(bucket: Any, prefix: str, extra_args: dict[str, Any] | None) -> MediaStore:

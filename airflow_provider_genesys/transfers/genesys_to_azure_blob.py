@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_genesys.hooks.clients import azure_container
 from airflow_provider_genesys.hooks.iceberg import azure_access
 from airflow_provider_genesys.tasks.iceberg import publisher_of
-from airflow_provider_genesys.tasks.rendered import required
+from airflow_provider_genesys.tasks.rendered import text
 from airflow_provider_genesys.transfers.object_store import GenesysExportToObjectStoreOperator, ObjectStoreLoader
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class AzureBlobLoader(ObjectStoreLoader):
         )
 
     def _container(self) -> Any:
-        return azure_container(self.wasb_conn_id, required(self.container_name, "container_name"))
+        return azure_container(self.wasb_conn_id, text(self.container_name, "container_name"))
 
 
 class GenesysExportToAzureBlobOperator(AzureBlobLoader, GenesysExportToObjectStoreOperator):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_genesys.exceptions import ConfigurationError
 from airflow_provider_genesys.hooks.gcs import gcs_bucket
-from airflow_provider_genesys.tasks.rendered import required
+from airflow_provider_genesys.tasks.rendered import text
 from airflow_provider_genesys.transfers.object_store import GenesysExportToObjectStoreOperator, ObjectStoreLoader
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class GCSLoader(ObjectStoreLoader):
         from airflow_provider_genesys.sinks.gcs import GCSSink
 
         return GCSSink(
-            lambda: gcs_bucket(self.gcp_conn_id, required(self.gcs_bucket, "gcs_bucket")),
+            lambda: gcs_bucket(self.gcp_conn_id, text(self.gcs_bucket, "gcs_bucket")),
             self.prefix(),
             cipher=lambda: self.hook.cipher("upload session"),
             **self.row_settings(),

@@ -11,7 +11,7 @@ from airflow_provider_genesys.exceptions import ConfigurationError
 from airflow_provider_genesys.hooks.clients import connect
 from airflow_provider_genesys.tasks.handle import check_within
 from airflow_provider_genesys.tasks.reconcile import SinkView, view_of_table
-from airflow_provider_genesys.tasks.rendered import flag, number, required
+from airflow_provider_genesys.tasks.rendered import flag, limit, text
 from airflow_provider_genesys.transfers.base import GenesysExportTransferOperator
 from airflow_provider_genesys.transfers.loader import ExportLoader
 from airflow_provider_genesys.window import absent
@@ -64,7 +64,7 @@ class PostgresLoader(ExportLoader):
 
     def table_name(self) -> str:
         """Return the name of the table."""
-        table = str(required(self.table, "table"))
+        table = text(self.table, "table")
         if "." in table:
             schema, _, name = table.rpartition(".")
             raise ConfigurationError(f"table is {table!r}: give schema={schema!r} and table={name!r}.")
@@ -99,7 +99,7 @@ class PostgresLoader(ExportLoader):
         return PostgresSink(
             lambda: connect(self.postgres_conn_id),
             self.table_name(),
-            schema=required(self.schema, "schema"),
+            schema=text(self.schema, "schema"),
             create_table=flag(self.create_table, "create_table"),
             create_schema=self.create_schema,
             partition_by=self.partition_by,
@@ -153,5 +153,5 @@ class GenesysExportToPostgresOperator(PostgresLoader, GenesysExportTransferOpera
         """
         handle = super().find_handle(context)
         if self.write_mode == "replace_window" and absent(self.window_start):
-            check_within(handle, context, number(self.look_back_days, int) or 0)
+            check_within(handle, context, limit(self.look_back_days, "look_back_days", int) or 0)
         return handle

@@ -11,7 +11,7 @@ from airflow_provider_genesys.hooks.clients import client
 from airflow_provider_genesys.hooks.iceberg import s3_access
 from airflow_provider_genesys.links.s3 import GenesysS3PrefixLink
 from airflow_provider_genesys.tasks.iceberg import publisher_of
-from airflow_provider_genesys.tasks.rendered import required
+from airflow_provider_genesys.tasks.rendered import text
 from airflow_provider_genesys.transfers.object_store import GenesysExportToObjectStoreOperator, ObjectStoreLoader
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class S3Loader(ObjectStoreLoader):
 
         return S3Sink(
             lambda: client("s3", self.aws_conn_id),
-            required(self.s3_bucket, "s3_bucket"),
+            text(self.s3_bucket, "s3_bucket"),
             self.prefix(),
             fencing=self.fencing,
             publisher=publisher_of(self.publish_to_iceberg, lambda: s3_access(self.s3_bucket, self.aws_conn_id)),

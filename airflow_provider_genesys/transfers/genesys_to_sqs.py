@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_genesys.hooks.checkpoint_store import TABLE, open_store
 from airflow_provider_genesys.hooks.clients import client
-from airflow_provider_genesys.tasks.rendered import required
+from airflow_provider_genesys.tasks.rendered import text
 from airflow_provider_genesys.transfers.base import GenesysExportTransferOperator
 
 if TYPE_CHECKING:
@@ -77,15 +77,15 @@ class GenesysExportToSqsOperator(GenesysExportTransferOperator):
         from airflow_provider_genesys.sinks.sqs.sink import SqsSink
 
         settings = SqsSettings(
-            required(self.queue_url, "queue_url"),
-            required(self.dead_letter_queue_url, "dead_letter_queue_url"),
+            text(self.queue_url, "queue_url"),
+            text(self.dead_letter_queue_url, "dead_letter_queue_url"),
             message_group_id=self.message_group_id or None,
             max_message_bytes=self.max_message_bytes,
             max_in_flight=self.max_in_flight,
             dead_letter_raw=self.dead_letter_raw,
             encrypt=self.encrypt,
         )
-        conn_id = required(self.checkpoint_conn_id, "checkpoint_conn_id")
+        conn_id = text(self.checkpoint_conn_id, "checkpoint_conn_id")
         return SqsSink(
             lambda: client("sqs", self.aws_conn_id, {"max_pool_connections": self.max_in_flight}),
             lambda: open_store(conn_id, table=self.checkpoint_table),

@@ -29,7 +29,7 @@ from airflow_provider_genesys.tasks.connection import UsesGenesys, dag_folder
 from airflow_provider_genesys.tasks.handle import asked_of, window_of
 from airflow_provider_genesys.tasks.landed import LandedArchives
 from airflow_provider_genesys.tasks.reconcile import SinkView, check_mode, reconciled
-from airflow_provider_genesys.tasks.rendered import mapping, number
+from airflow_provider_genesys.tasks.rendered import limit, mapping
 from airflow_provider_genesys.tasks.result import open_result
 from airflow_provider_genesys.times import parse_time
 
@@ -212,8 +212,8 @@ class ExportLoader(UsesGenesys, BaseOperator):
         return load, Options(
             batch_size=self.batch_size,
             flush_interval=self.flush_interval,
-            max_dead_letters=number(self.max_dead_letters, int),
-            max_dead_letter_ratio=number(self.max_dead_letter_ratio, float),
+            max_dead_letters=limit(self.max_dead_letters, "max_dead_letters", int),
+            max_dead_letter_ratio=limit(self.max_dead_letter_ratio, "max_dead_letter_ratio", float),
             allow_empty=self.allow_empty,
             allow_unused_protected=self.allow_unused_protected,
             restart=restart,

@@ -12,7 +12,7 @@ from airflow.sdk import Context
 
 from airflow_provider_genesys.exceptions import ConfigurationError
 from airflow_provider_genesys.hooks.clients import connect
-from airflow_provider_genesys.tasks.rendered import mapping, required
+from airflow_provider_genesys.tasks.rendered import mapping, number, required
 from airflow_provider_genesys.times import now
 from airflow_provider_genesys.transfers.genesys_to_postgres import GenesysExportToPostgresOperator
 from airflow_provider_genesys.window import absent, resolve_window
@@ -161,7 +161,7 @@ class GenesysRecordingMediaOperator(GenesysExportToPostgresOperator):
         return None if absent(given) else mapping(given, "conversations_parameters")
 
     def _days(self) -> int:
-        return int(required(self.retention_threshold_days, "retention_threshold_days"))
+        return number(self.retention_threshold_days, "retention_threshold_days", int, least=0)
 
     def _check_source(self) -> None:
         """Check, while the DAG is parsed, that exactly one argument names conversations.

@@ -15,7 +15,7 @@ from airflow_provider_genesys.tasks.arguments import is_rendered_later
 from airflow_provider_genesys.tasks.checkpoint_mirror import CheckpointMirror
 from airflow_provider_genesys.tasks.iceberg import check_iceberg
 from airflow_provider_genesys.tasks.reconcile import SinkView, view_of_folder
-from airflow_provider_genesys.tasks.rendered import required, words
+from airflow_provider_genesys.tasks.rendered import text, words
 from airflow_provider_genesys.tasks.result import open_archive
 from airflow_provider_genesys.transfers.base import GenesysExportTransferOperator
 from airflow_provider_genesys.transfers.loader import ExportLoader
@@ -90,7 +90,7 @@ class ObjectStoreLoader(ExportLoader):
 
     def prefix(self) -> str:
         """Return the beginning of every key."""
-        return str(required(getattr(self, self.prefix_argument), self.prefix_argument))
+        return text(getattr(self, self.prefix_argument), self.prefix_argument)
 
 
 class GenesysExportToObjectStoreOperator(GenesysExportTransferOperator, ObjectStoreLoader):

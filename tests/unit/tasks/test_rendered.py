@@ -8,10 +8,15 @@ from typing import Any
 import pytest
 
 from airflow_provider_genesys.exceptions import ConfigurationError
+from airflow_provider_genesys.operators.dead_letters import GenesysReplayDeadLettersOperator
 from airflow_provider_genesys.operators.export import GenesysCreateExportOperator
+from airflow_provider_genesys.operators.reconcile import GenesysReconcileOperator
+from airflow_provider_genesys.operators.shards import GenesysPlanShardsOperator
 from airflow_provider_genesys.operators.verify import GenesysVerifyExportOperator
+from airflow_provider_genesys.operators.warehouse_lists import GenesysWriteListsOperator
 from airflow_provider_genesys.tasks.arguments import contract_of
-from airflow_provider_genesys.tasks.rendered import mapping, words
+from airflow_provider_genesys.tasks.failures import AirflowFailException
+from airflow_provider_genesys.tasks.rendered import limit, mapping, number, text, words
 from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
 from tests.support.task_context import Store, context, run
 
@@ -49,6 +54,51 @@ def test_one_word_is_a_list_of_one_and_nothing_is_the_default() -> None:
     for wrong in ([1], {"a": 1}, '{"a": 1}', "a,,b", "[a, b]"):
         with pytest.raises(ConfigurationError, match="include"):
             words(wrong, "include", ())
+
+
+WRONG = ([], {}, [1], {"a": 1}, True, float("nan"), b"x", "\ud800", "a\nb", "\x1b[31m", 1.5, None, "", "None")
+
+
+@pytest.mark.parametrize("given", WRONG)
+def test_what_is_no_text_is_refused(given: Any) -> None:
+    with pytest.raises(ConfigurationError, match="table"):
+        text(given, "table")
+
+
+def test_digits_that_a_native_template_made_a_number_of_are_text() -> None:
+    assert (text(20260101, "s3_prefix"), text("20260101", "s3_prefix")) == ("20260101", "20260101")
+
+
+@pytest.mark.parametrize("given", [*WRONG, "x", "{", "-1", -1, "1e999", 10**400, "9" * 5000, float("inf"), "0.5"])
+def test_what_is_no_number_is_refused(given: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"shard_size .* a whole number of at least 1|shard_size is empty"):
+        number(given, "shard_size", int, least=1)
+
+
+def test_a_number_is_read_as_it_is_or_as_text() -> None:
+    assert [number(given, "n", int) for given in (5, "5", " 5 ")] == [5, 5, 5]
+    assert [limit(given, "n", float) for given in (0.5, "0.5", None, "", "None")] == [0.5, 0.5, None, None, None]
+
+
+CERTIFICATE = {"location": "s3://bucket/prefix/load/", "counts": {}}
+
+
+@pytest.mark.parametrize(
+    ("make", "name"),
+    [
+        (lambda given: GenesysReconcileOperator(task_id="t", handle=given, table="t"), "handle"),
+        (lambda given: GenesysReconcileOperator(task_id="t", table=given), "table"),
+        (lambda given: GenesysReconcileOperator(task_id="t", table="t", contract=given), "no contract"),
+        (lambda given: GenesysVerifyExportOperator(task_id="t", certificates=given), "certificates"),
+        (lambda given: GenesysPlanShardsOperator(task_id="t", handle="x", shard_size=given), "shard_size"),
+        (lambda given: GenesysReplayDeadLettersOperator(task_id="t", table=given), "table"),
+        (lambda given: GenesysWriteListsOperator(task_id="t", certificate=CERTIFICATE, lists=given), "lists"),
+    ],
+)
+@pytest.mark.parametrize("given", [[1], 1.5, b"x"])
+def test_what_a_template_may_give_is_refused_by_name(make: Any, name: str, given: Any, genesys: FakeGenesys) -> None:
+    with pytest.raises(AirflowFailException, match=name):
+        make(given).execute(context(Store()))
 
 
 def test_texts_of_templates_ask_for_the_same_export(genesys: FakeGenesys) -> None:

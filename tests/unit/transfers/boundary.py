@@ -199,7 +199,7 @@ def _stand_in(seen: Boundary, patch: pytest.MonkeyPatch) -> None:
     record("pipeline.land.land", land)
     record("source.pages.open_pages", lambda **_: None)
     record("source.landed.find_landed", SimpleNamespace(handle={**HANDLE, "kind": "recordings"}))
-    record("source.landed.LandedObjectArchive")
+    record("source.landed.LandedArchive")
     record("tasks.landed.open_folder", ("a store", "a folder"))
     record("tasks.checkpoint_mirror.open_store", SimpleNamespace(keep=lambda *_: None, close=lambda: None))
     record("sinks.postgres.snapshots.SnapshotSink", sink)  # before the class that it is derived from

@@ -21,7 +21,6 @@ from airflow_provider_genesys.tasks import checkpoint_mirror
 from airflow_provider_genesys.tasks.checkpoint_mirror import CheckpointMirror
 from airflow_provider_genesys.tasks.handle import read_handle
 from airflow_provider_genesys.tasks.landed import NOWHERE
-from airflow_provider_genesys.tasks.rendered import number, required
 from airflow_provider_genesys.tasks.result import open_result
 from airflow_provider_genesys.tasks.task_state import is_first_try
 from tests.support.task_context import Store, Ti
@@ -73,14 +72,6 @@ def test_conversations_to_fetch_media_of_are_not_loaded_as_records() -> None:
     handle, start = {"export_id": "e", "kind": "recording_media"}, Checkpoint("l", "e", "")
     with pytest.raises(ConfigurationError, match="GenesysRecordingMediaToS3Operator"):
         open_result(hook, handle, start, page_size=500, landed=NOWHERE)
-
-
-def test_numbers_and_names_come_from_templates_as_text() -> None:
-    assert number("0.01", float) == 0.01
-    assert number("", int) is None
-    assert required("t", "table") == "t"
-    with pytest.raises(ConfigurationError, match="table is empty"):
-        required("None", "table")
 
 
 def test_the_mirror_writes_at_once_then_rarely_and_at_the_end() -> None:
