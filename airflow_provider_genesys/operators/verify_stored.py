@@ -11,6 +11,8 @@ from airflow_provider_genesys.exceptions import AccountError
 from airflow_provider_genesys.hooks.clients import connect
 from airflow_provider_genesys.hooks.object_store import open_folder
 from airflow_provider_genesys.tasks.failures import failing_fast, of_window
+from airflow_provider_genesys.tasks.handle import upstream_of
+from airflow_provider_genesys.tasks.landed import check_location
 from airflow_provider_genesys.tasks.rendered import mapping, required, text
 
 if TYPE_CHECKING:
@@ -34,15 +36,20 @@ class GenesysVerifyStoredOperator(BaseOperator):
     :param certificate: what the loading operator returned. (templated)
     :param conn_id: the connection to the store; default ``aws_default``, ``wasb_default``, ``google_cloud_default`` or
         ``postgres_default``. (templated)
+    :param below: URL of the folder below which the load has to be, if it is in an object store. Default: the folders of
+        the loading tasks upstream, if the DAG writes their buckets without a template; else any place.
     """
 
     template_fields: Sequence[str] = ("certificate", "conn_id")
     ui_color = "#e6f5e0"
 
-    def __init__(self, *, certificate: dict[str, Any], conn_id: str | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, *, certificate: dict[str, Any], conn_id: str | None = None, below: str | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.certificate = certificate
         self.conn_id = conn_id
+        self.below = below
 
     def execute(self, context: Context) -> dict[str, Any]:  # noqa: ARG002 - Airflow gives it
         """Read the load and return what it holds."""
@@ -74,6 +81,7 @@ class GenesysVerifyStoredOperator(BaseOperator):
         from airflow_provider_genesys.sinks.objects.layout import MANIFEST
         from airflow_provider_genesys.sinks.objects.verify import verify
 
+        check_location(self, location, self.below, upstream_of(self))
         store, folder = open_folder(location, self.conn_id)
         return verify(store, f"{folder}{MANIFEST}")
 

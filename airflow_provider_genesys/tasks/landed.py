@@ -8,7 +8,7 @@ and prefix of a task upstream that lands archives.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from airflow.sdk import BaseOperator
 
 from airflow_provider_genesys.exceptions import ConfigurationError
 from airflow_provider_genesys.hooks.object_store import folder_of, open_folder
+from airflow_provider_genesys.outside import shown
 
 if TYPE_CHECKING:
     from airflow_provider_genesys.source.base import Archive
@@ -65,11 +66,7 @@ class LandedArchives:
         return LandedArchive(store, find_landed(store, folder), identity=known)
 
     def _open(self, url: str) -> tuple[ObjectStore, str]:
-        from airflow_provider_genesys.stores.base import is_below
-
-        scheme, bucket, folder = folder_of(url)
-        places = [folder_of(place) for place in self.below]
-        if not any((scheme, bucket) == place[:2] and is_below(folder, place[2]) for place in places):
+        if not any(_is_in(url, place) for place in self.below):
             named = f"only {', '.join(self.below)}" if self.below else "no such place"
             raise ConfigurationError(
                 f"The handle leads to {url!r:.300}, and the DAG names {named}. If archives are to be read from there, "
@@ -94,16 +91,51 @@ def landed_archives(
     # A mapped task's arguments may come from an XCom; its definition in the DAG does not.
     definition = getattr(tasks.get(task.task_id), "partial_kwargs", None)
     own = named if definition is None else (definition.get("source_prefix"), definition.get("handle"))
-    found = [*own, *_targets(tasks[one] for one in upstream if one in tasks)]
+    raw = (tasks[one] for one in upstream if one in tasks and _arguments(tasks[one]).get("output_format") == "raw")
+    found = [*own, *_targets(raw)]
     return LandedArchives(conn_id, tuple(dict.fromkeys(place for text in found if (place := _named(text)))))
 
 
+def check_location(task: BaseOperator, url: str, below: str | None, upstream: Sequence[str]) -> None:
+    """Check that a load's location, which may come from an XCom, is where the DAG says that loads are.
+
+    Where the tasks upstream load into an object store and the DAG writes each bucket without a template, that is below
+    their prefixes. Elsewhere, only ``below`` says it.
+
+    :param below: URL of the folder, as the DAG names it.
+    :param upstream: ids of the tasks upstream.
+    :raises ConfigurationError: it is elsewhere.
+    """
+    dag = task.get_dag()
+    tasks = dag.task_dict if dag else {}
+    given = [below] if below else [*_targets(tasks[one] for one in upstream if one in tasks)]
+    places = [place for text in given if (place := _named(text))]
+    if len(places) == len(given) > 0 and not any(_is_in(url, place) for place in places):
+        raise ConfigurationError(
+            f"The certificate leads to {shown(url)!r}, and the DAG names only {', '.join(places)}. If the load is to "
+            "be read there, set below of this operator, e.g. below='s3://lake/genesys/'."
+        )
+
+
+def _is_in(url: str, place: str) -> bool:
+    from airflow_provider_genesys.stores.base import is_below
+
+    scheme, bucket, folder = folder_of(url)
+    own = folder_of(place)
+    return (scheme, bucket) == own[:2] and is_below(folder, own[2])
+
+
+def _arguments(task: Any) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = getattr(task, "partial_kwargs", None) or vars(task)
+    return found
+
+
 def _targets(tasks: Iterable[Any]) -> Iterator[str]:
-    """Yield the folders that tasks land archives in, as written in the DAG."""
+    """Yield the folders that tasks load into, as written in the DAG."""
     for task in tasks:
-        arguments = getattr(task, "partial_kwargs", None) or vars(task)
+        arguments = _arguments(task)
         for scheme, bucket, prefix in _TARGETS:
-            if arguments.get("output_format") == "raw" and arguments.get(bucket):
+            if arguments.get(bucket):
                 yield f"{scheme}://{arguments[bucket]}/{str(arguments.get(prefix) or '').strip('/')}/"
 
 

@@ -9,6 +9,7 @@ from airflow_provider_genesys.hooks.checkpoint_store import TABLE, open_store
 from airflow_provider_genesys.hooks.clients import client
 from airflow_provider_genesys.tasks.rendered import text
 from airflow_provider_genesys.transfers.base import GenesysExportTransferOperator
+from airflow_provider_genesys.window import absent
 
 if TYPE_CHECKING:
     from airflow_provider_genesys.pipeline.certificate import Certificate
@@ -79,7 +80,7 @@ class GenesysExportToSqsOperator(GenesysExportTransferOperator):
         settings = SqsSettings(
             text(self.queue_url, "queue_url"),
             text(self.dead_letter_queue_url, "dead_letter_queue_url"),
-            message_group_id=self.message_group_id or None,
+            message_group_id=None if absent(group := self.message_group_id) else text(group, "message_group_id"),
             max_message_bytes=self.max_message_bytes,
             max_in_flight=self.max_in_flight,
             dead_letter_raw=self.dead_letter_raw,

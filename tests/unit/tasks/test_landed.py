@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
 from airflow.sdk import DAG, task
 
 from airflow_provider_genesys.exceptions import ConfigurationError
+from airflow_provider_genesys.operators import verify_stored, warehouse_lists
 from airflow_provider_genesys.operators.shards import GenesysPlanShardsOperator
+from airflow_provider_genesys.operators.verify_stored import GenesysVerifyStoredOperator
+from airflow_provider_genesys.operators.warehouse_lists import GenesysWriteListsOperator
 from airflow_provider_genesys.source.position import Identity
 from airflow_provider_genesys.tasks import landed as module
+from airflow_provider_genesys.tasks.failures import AirflowFailException
 from airflow_provider_genesys.tasks.handle import read_handle
 from airflow_provider_genesys.tasks.landed import NOWHERE, LandedArchives
 from airflow_provider_genesys.transfers.genesys_to_azure_blob import GenesysExportToAzureBlobOperator
@@ -127,3 +132,41 @@ def test_a_location_that_no_dag_names_is_refused(handle: Any) -> None:
     hook: Any = None
     with pytest.raises(ConfigurationError, match="the DAG names no such place"):
         read_handle(handle, "recordings", hook, NOWHERE)
+
+
+HERE, ELSEWHERE = "s3://lake/rows/dt=2026-11-22/5f0c/", "s3://other/rows/dt=2026-11-22/5f0c/"
+
+
+@pytest.mark.parametrize("later", [GenesysVerifyStoredOperator, partial(GenesysWriteListsOperator, lists=["redshift"])])
+@pytest.mark.parametrize(
+    ("bucket", "below", "location", "refused"),
+    [
+        ("lake", None, ELSEWHERE, True),
+        ("lake", None, "s3://lake/rows/../secret/", True),
+        ("lake", None, "s3://lake/rows-of-others/5f0c/", True),
+        ("lake", None, "gs://lake/rows/dt=2026-11-22/5f0c/", True),
+        ("lake", None, HERE, False),
+        ("{{ params.b }}", None, ELSEWHERE, False),
+        ("{{ params.b }}", "s3://lake/rows/", ELSEWHERE, True),
+        ("lake", "s3://other/", ELSEWHERE, False),
+        ("lake", "s3://other/", HERE, True),
+    ],
+)
+def test_a_certificate_leads_only_to_where_the_dag_loads(
+    later: Any, bucket: str, below: str | None, location: str, refused: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+
+    def open_folder(url: str, _: str | None) -> Any:
+        opened.append(url)
+        raise ConfigurationError("opened")
+
+    for room in (verify_stored, warehouse_lists):
+        monkeypatch.setattr(room, "open_folder", open_folder)
+    with DAG("d", schedule=None):
+        rows = GenesysExportToS3Operator(task_id="rows", s3_bucket=bucket, s3_prefix="/rows/", handle="export-1")
+        one = later(task_id="later", certificate={"location": location}, below=below)
+        rows >> one
+    with pytest.raises(AirflowFailException, match="the DAG names only" if refused else "opened"):
+        one.execute({})
+    assert opened == ([] if refused else [location])
