@@ -24,6 +24,8 @@ from airflow_provider_genesys.times import api_time, parse_time
 
 KIND = "aggregates"
 _DIGITS = 16
+_INTERVALS = 3
+"""How often a row has its interval: in its id, in the record's copy of that, and as start and end."""
 
 
 class _Metric(msgspec.Struct):
@@ -119,7 +121,7 @@ class Aggregates(AnalyticsJobs):
                 continue
             left -= _repeated(group)
             if left < 0:
-                raise too_large(body, f"{LONGEST_PAGE:,} bytes of dimensions in its rows")
+                raise too_large(body, f"{LONGEST_PAGE:,} bytes of dimensions and intervals in its rows")
             write(group, ids, records)
         return Page(ids, records, cursor or None)
 
@@ -196,9 +198,12 @@ def _writer(domain: str) -> Callable[[_Group, list[str], list[memoryview]], None
 
 
 def _repeated(group: _Group) -> int:
-    """Return the bytes of the dimensions in all rows of ``group``: each row has them."""
-    rows = sum(len(one.metrics or ()) + len(one.views or ()) for one in group.data or ())
-    return rows * len(msgspec.json.encode(group.group))
+    """Return the bytes that all rows of ``group`` repeat: its dimensions, and the interval of their bucket."""
+    dimensions = len(msgspec.json.encode(group.group))
+    return sum(
+        (len(one.metrics or ()) + len(one.views or ())) * (dimensions + _INTERVALS * len(one.interval))
+        for one in group.data or ()
+    )
 
 
 def _text(moment: str) -> str:

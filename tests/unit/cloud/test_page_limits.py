@@ -75,10 +75,12 @@ def test_tiny_rows_of_aggregates(data: bytes, client: CloudClient, server: Scrip
     assert peak(lambda: asked("aggregates", "flows:j", client)) < 8 * len(body)
 
 
-def test_dimensions_are_not_repeated_without_end(client: CloudClient, server: ScriptedServer) -> None:
+@pytest.mark.parametrize("long", ["dimension", "interval"])
+def test_what_rows_share_is_not_repeated_without_end(long: str, client: CloudClient, server: ScriptedServer) -> None:
     rows = b",".join([b'{"metric":"m","stats":{}}'] * 1000)
-    body = b'{"results":[{"group":{"queueId":"%b"},"data":[{"interval":"","metrics":[%b]}]}]}'
-    server.on("GET /api/v2/analytics/flows/aggregates/jobs/j/results", Reply(200, body % (b"x" * MIB, rows)))
+    texts = (b"x" * MIB, b"") if long == "dimension" else (b"", b"x" * MIB)
+    body = b'{"results":[{"group":{"queueId":"%b"},"data":[{"interval":"%b","metrics":[%b]}]}]}' % (*texts, rows)
+    server.on("GET /api/v2/analytics/flows/aggregates/jobs/j/results", Reply(200, body))
     assert peak(lambda: asked("aggregates", "flows:j", client)) < LONGEST_PAGE // 4
 
 
