@@ -8,6 +8,7 @@ from airflow.sdk import BaseHook, Connection
 
 from airflow_provider_genesys.exceptions import ConfigurationError
 from airflow_provider_genesys.hooks.clients import ANSWER_SECONDS, CONNECT_SECONDS, client
+from airflow_provider_genesys.hooks.connections import existing
 
 if TYPE_CHECKING:
     from airflow_provider_genesys.checkpoints.conditional import ConditionalStore
@@ -26,7 +27,8 @@ def open_store(conn_id: str, *, table: str = TABLE) -> ConditionalStore:
     :raises ConfigurationError: the connection is of another type, or a setting in it cannot be read.
     :raises MissingExtraError: the Redis client is not installed.
     """
-    connection = BaseHook.get_connection(conn_id)
+    with existing(conn_id, "redis or aws"):
+        connection = BaseHook.get_connection(conn_id)
     if connection.conn_type == "redis":
         return _redis(connection)
     if connection.conn_type == "aws":

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_genesys.exceptions import MissingExtraError
+from airflow_provider_genesys.hooks.connections import existing, readable
 
 if TYPE_CHECKING:
     import psycopg
@@ -18,13 +19,16 @@ def client(kind: Literal["s3", "sqs", "dynamodb"], conn_id: str | None, config: 
     """Return a client as Airflow's own hook makes it. The client does not retry; the caller does.
 
     :param config: further arguments of botocore's ``Config``. Settings of the connection win over them.
+    :raises ConfigurationError: the connection has no region, or a setting that cannot be used.
     """
     from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
     from botocore.config import Config
+    from botocore.exceptions import BotoCoreError
 
     ours = Config(**_settings(kind), **(config or {}))
-    chosen = AwsBaseHook(conn_id, client_type=kind).conn_config.botocore_config
-    return AwsBaseHook(conn_id, client_type=kind, config=ours.merge(chosen) if chosen else ours).get_conn()
+    with readable(conn_id, BotoCoreError, ValueError):
+        chosen = AwsBaseHook(conn_id, client_type=kind).conn_config.botocore_config
+        return AwsBaseHook(conn_id, client_type=kind, config=ours.merge(chosen) if chosen else ours).get_conn()
 
 
 def _settings(kind: str) -> dict[str, Any]:
@@ -44,6 +48,7 @@ def _settings(kind: str) -> dict[str, Any]:
 def azure_container(conn_id: str, name: str) -> Any:
     """Return a ``ContainerClient`` of the account that WasbHook connects to.
 
+    :raises ConfigurationError: there is no such connection, or its account cannot be read.
     :raises MissingExtraError: Airflow's Azure provider is not installed.
     """
     try:
@@ -52,11 +57,15 @@ def azure_container(conn_id: str, name: str) -> Any:
         raise MissingExtraError(
             "Azure Blob needs Airflow's Azure provider. Run: pip install 'airflow-provider-genesys[azure]'"
         ) from error
-    return WasbHook(wasb_conn_id=conn_id).get_conn().get_container_client(name)
+    with existing(conn_id, "wasb"), readable(conn_id, ValueError):
+        return WasbHook(wasb_conn_id=conn_id).get_conn().get_container_client(name)
 
 
 def connect(postgres_conn_id: str) -> psycopg.Connection:
-    """Open a connection as PostgresHook does, but with psycopg 3, even if the hook still uses psycopg2."""
+    """Open a connection as PostgresHook does, but with psycopg 3, even if the hook still uses psycopg2.
+
+    :raises ConfigurationError: there is no such connection.
+    """
     try:
         import psycopg
         from airflow.providers.postgres.hooks.postgres import PostgresHook
@@ -64,7 +73,8 @@ def connect(postgres_conn_id: str) -> psycopg.Connection:
         raise MissingExtraError(
             f"{error}. Loading into PostgreSQL needs: pip install 'airflow-provider-genesys[postgres]'"
         ) from error
-    connection: Any = PostgresHook(postgres_conn_id=postgres_conn_id).get_conn()
+    with existing(postgres_conn_id, "postgres"):
+        connection: Any = PostgresHook(postgres_conn_id=postgres_conn_id).get_conn()
     if isinstance(connection, psycopg.Connection):
         return connection
     parameters, password = connection.info.dsn_parameters, connection.info.password

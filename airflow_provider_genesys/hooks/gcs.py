@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from airflow_provider_genesys.exceptions import ConfigurationError, MissingExtraError
+from airflow_provider_genesys.hooks.connections import existing, readable
 
 SCOPES = ("https://www.googleapis.com/auth/devstorage.read_write",)
 _PREFIX = "extra__google_cloud_platform__"
@@ -28,19 +29,22 @@ def gcs_bucket(conn_id: str, name: str) -> Any:
     from airflow.sdk import BaseHook
 
     try:
+        from google.auth.exceptions import GoogleAuthError
         from google.cloud.storage import Client
     except ImportError as error:
         raise MissingExtraError(
             "Google Cloud Storage needs its client. Run: pip install 'airflow-provider-genesys[google]'"
         ) from error
-    extras = _extras(BaseHook.get_connection(conn_id).extra_dejson)
+    with existing(conn_id, "google_cloud_platform"):
+        extras = _extras(BaseHook.get_connection(conn_id).extra_dejson)
     endpoint = extras.get("endpoint_url") or None
     if endpoint and not endpoint.startswith("https://") and not extras.get("is_anonymous"):
         raise ConfigurationError(
             f"The endpoint_url of the connection {conn_id} does not begin with https://, so the credentials would be "
             "sent in clear. Correct it; an emulator is used without credentials, with the extra is_anonymous."
         )
-    credentials, project = _credentials(conn_id, extras)
+    with readable(conn_id, ValueError, OSError, GoogleAuthError):
+        credentials, project = _credentials(conn_id, extras)
     options = {"api_endpoint": endpoint} if endpoint else None
     return Client(project=project, credentials=credentials, client_options=options).bucket(name)
 

@@ -14,11 +14,6 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseHook
 from airflow.sdk.log import mask_secret
 
-try:
-    from airflow.sdk.exceptions import AirflowNotFoundException
-except ImportError:  # before Airflow 3.2
-    from airflow.exceptions import AirflowNotFoundException  # type: ignore[attr-defined]
-
 from airflow_provider_genesys.cloud.config import CloudConfig
 from airflow_provider_genesys.cloud.exports.base import (
     ExportRequest,
@@ -36,6 +31,7 @@ from airflow_provider_genesys.exceptions import (
     PermissionDeniedError,
 )
 from airflow_provider_genesys.get_provider_info import CONNECTION_FIELDS, FIELD_BEHAVIOUR
+from airflow_provider_genesys.hooks.connections import existing
 from airflow_provider_genesys.outside import shown
 
 if TYPE_CHECKING:
@@ -86,13 +82,8 @@ class GenesysCloudHook(BaseHook):
 
         :raises ConfigurationError: a field is missing or wrong; the message names the connection and the field.
         """
-        try:
+        with existing(self.genesys_conn_id, self.conn_type):
             connection = self.get_connection(self.genesys_conn_id)
-        except AirflowNotFoundException:
-            raise ConfigurationError(
-                f"There is no connection {self.genesys_conn_id!r}. Create it in the UI (Admin, Connections) or with "
-                "`airflow connections add`, with the type genesys_cloud."
-            ) from None
         try:
             config = CloudConfig.from_connection(
                 login=connection.login,

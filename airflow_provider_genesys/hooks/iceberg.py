@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseHook
 
 from airflow_provider_genesys.hooks.clients import client
+from airflow_provider_genesys.hooks.connections import existing
 
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
@@ -72,7 +73,8 @@ def azure_access(container: Any) -> Access:
 
 
 def _of_connection(conn_id: str) -> dict[str, str]:
-    connection = BaseHook.get_connection(conn_id)
+    with existing(conn_id, "iceberg"):
+        connection = BaseHook.get_connection(conn_id)
     found: dict[str, Any] = dict(connection.extra_dejson)
     if connection.host:
         found["uri"] = connection.host.rstrip("/")

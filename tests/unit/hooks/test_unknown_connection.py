@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 import pytest
 
 from airflow_provider_genesys.commands.app import main
 from airflow_provider_genesys.exceptions import ConfigurationError
+from airflow_provider_genesys.hooks.checkpoint_store import open_store
+from airflow_provider_genesys.hooks.clients import azure_container, client, connect
+from airflow_provider_genesys.hooks.gcs import gcs_bucket
 from airflow_provider_genesys.hooks.genesys import GenesysCloudHook
 
 
@@ -25,3 +29,43 @@ def test_the_test_of_a_connection_does_not_name_the_id_it_runs_under(monkeypatch
     worked, told = GenesysCloudHook("xqzvw").test_connection()
     assert not worked
     assert "xqzvw" not in told
+
+
+def gcs(conn_id: str) -> object:
+    return gcs_bucket(conn_id, "bucket")
+
+
+def azure(conn_id: str) -> object:
+    return azure_container(conn_id, "container")
+
+
+def sqs(conn_id: str) -> object:
+    return client("sqs", conn_id)
+
+
+@pytest.mark.parametrize("opened", [connect, azure, gcs, open_store])
+def test_no_client_is_made_of_a_connection_that_is_not_there(opened: Callable[[str], object]) -> None:
+    with pytest.raises(ConfigurationError, match=r"no connection 'typo'.*with the type"):
+        opened("typo")
+
+
+@pytest.mark.parametrize(
+    ("opened", "fields"),
+    [
+        (sqs, {"conn_type": "aws", "login": "a", "password": "secret-of-mine"}),
+        (sqs, {"conn_type": "aws", "login": "a", "extra": {"region_name": "x", "endpoint_url": "no url"}}),
+        (azure, {"conn_type": "wasb", "extra": {"connection_string": "secret-of-mine"}}),
+        (gcs, {"conn_type": "google_cloud_platform", "extra": {"keyfile_dict": "secret-of-mine"}}),
+        (gcs, {"conn_type": "google_cloud_platform", "extra": {"keyfile_dict": {"type": "secret-of-mine"}}}),
+        (gcs, {"conn_type": "google_cloud_platform", "extra": {"key_path": "/no/such/key.json"}}),
+    ],
+)
+def test_a_connection_of_which_no_client_can_be_made_is_named(
+    opened: Callable[[str], object], fields: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AWS_DEFAULT_REGION", "AWS_REGION"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AIRFLOW_CONN_BROKEN", json.dumps(fields))
+    with pytest.raises(ConfigurationError, match="'broken'") as caught:
+        opened("broken")
+    assert "secret-of-mine" not in str(caught.value)
