@@ -77,14 +77,6 @@ class PublicOnly(httpcore.NetworkBackend):
                 failed = error
         raise failed
 
-    def connect_unix_socket(self, *args: Any, **kwargs: Any) -> httpcore.NetworkStream:
-        """Connect to no host; our clients never do."""
-        return self._backend.connect_unix_socket(*args, **kwargs)
-
-    def sleep(self, seconds: float) -> None:
-        """Wait."""
-        self._backend.sleep(seconds)
-
 
 def only_public(client: httpx.Client, listed: Collection[str]) -> None:
     """Let ``client`` connect to public addresses only, and to ``listed`` hosts. A proxy is reached at any address."""
