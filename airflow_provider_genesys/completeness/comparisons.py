@@ -98,7 +98,7 @@ class ObjectHistory:
             before = msgspec.json.decode(self._store.get(key) or b"[]", type=list[dict[str, Any]])
             kept = [*before, found.as_json()][-_KEPT:]
             said = [(datetime.fromisoformat(one["reconciled_at"]), str(one["verdict"])) for one in kept]
-        except (msgspec.MsgspecError, LookupError, TypeError, ValueError) as error:
+        except (msgspec.MsgspecError, LookupError, TypeError, ValueError, RecursionError) as error:
             raise AccountError(
                 f"{self._store.url}/{key} holds no comparisons of this package ({shown(error)}). Find out who wrote "
                 "it, and remove it."

@@ -21,7 +21,17 @@ from airflow_provider_genesys.window import Window
 
 _MANIFEST = "/_manifest.json"
 _KIND = "conversation_details"
-_NOT_OURS = (msgspec.MsgspecError, LookupError, TypeError, ValueError, AttributeError, OSError, EOFError, zlib.error)
+_NOT_OURS = (
+    RecursionError,
+    msgspec.MsgspecError,
+    LookupError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    OSError,
+    EOFError,
+    zlib.error,
+)
 """What reading something else than a manifest and its parts raises."""
 
 

@@ -148,7 +148,7 @@ class Pager:
         check_records(body, self.listing.records)
         try:
             return self._answer(body, number)
-        except (msgspec.MsgspecError, RecursionError) as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             return self._around_broken(body, number, error)
 
     def _around_broken(self, body: bytes, number: int, error: Exception) -> Answer:

@@ -115,7 +115,7 @@ class MediaStore:
         """Return the recording that a description names; None if this package did not write the description."""
         try:
             return msgspec.json.decode(self._store.get(key) or b"", type=KeptRecording)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return None
 
     def _folder(self, conversation_id: str) -> str:

@@ -34,7 +34,7 @@ def repaired(error: UnreadablePageError) -> Page:
         whole = b",".join(record for record in records if _is_json(record))
         before, behind = error.body[: slices[0].start], error.body[slices[-1].end :].lstrip(_SEPARATORS)
         page = error.read(before + whole + behind)
-    except (NotAnArchiveError, msgspec.MsgspecError, RecursionError):
+    except (NotAnArchiveError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         raise error from None
     ids = [error.id_of(record) for record in broken]
     return replace(page, ids=[*page.ids, *ids], records=[*page.records, *(memoryview(record) for record in broken)])

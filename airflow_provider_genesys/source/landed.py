@@ -80,7 +80,7 @@ def _read(text: bytes, where: str, folder: str) -> LandedObject:
             if is_below(archive.key, folder):
                 return LandedObject(archive.key, archive.bytes, archive.etag, source, dict(manifest["handle"]))
             raise SourceRefusedError(f"{where} lists {archive.key!r:.300}, which does not lie in its folder.")
-    except (msgspec.MsgspecError, KeyError, TypeError, ValueError) as error:
+    except (msgspec.MsgspecError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise SourceRefusedError(f"{where} is not the manifest of a landed archive ({error}).") from error
     raise SourceRefusedError(
         f"{where} lists rows that were read with contract {manifest['contract']}, not a raw archive. Give the "

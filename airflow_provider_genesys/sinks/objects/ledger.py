@@ -292,7 +292,7 @@ def _from_json(body: bytes, where: str) -> Entry:
         if version == VERSION:
             known = from_json(checkpoint, where=where) if checkpoint else None
             return replace(msgspec.convert(value, Entry), checkpoint=known)
-    except (msgspec.DecodeError, AttributeError, KeyError, TypeError) as error:
+    except (msgspec.DecodeError, AttributeError, KeyError, TypeError, UnicodeDecodeError, RecursionError) as error:
         raise CheckpointError(
             f"The ledger entry {where} cannot be read ({error}). Find out who wrote it; removing the load's whole "
             "_ledger folder lets the next run load the window from its beginning."

@@ -40,7 +40,7 @@ def read_manifest(store: ObjectStore, key: str) -> Manifest | None:
     body = store.get(key)
     try:
         return None if body is None else msgspec.json.decode(body, type=Manifest)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise AccountError(
             f"{store.url}/{key} is no manifest of this package ({error}). Find out who wrote it; once it is removed, "
             "the window can be loaded again."
@@ -113,5 +113,5 @@ def _submitted_at(body: bytes | None) -> datetime | None:
     """Return the time in a pointer; None if there is no readable pointer."""
     try:
         return datetime.fromisoformat(msgspec.json.decode(body or b"")["submitted_at"])
-    except (msgspec.DecodeError, KeyError, TypeError, ValueError):
+    except (msgspec.DecodeError, KeyError, TypeError, ValueError, RecursionError):
         return None

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 from scripted_server import Reply, ScriptedServer
 
-from airflow_provider_genesys.cloud.exports.base import PagedFamily
+from airflow_provider_genesys.cloud.exports.base import PagedFamily, UnreadablePageError
 from airflow_provider_genesys.cloud.exports.registry import family
 from airflow_provider_genesys.cloud.http.client import CloudClient
 from airflow_provider_genesys.entities.answers import Pager
 from airflow_provider_genesys.entities.declaration import built_in
 from airflow_provider_genesys.exceptions import AnswerTooLargeError, CloudUnavailableError
 from airflow_provider_genesys.limits import LONGEST_PAGE, MOST_RECORDS
-from airflow_provider_genesys.source.broken_pages import elements
+from airflow_provider_genesys.source.broken_pages import elements, repaired
 
 MIB = 1024 * 1024
 TINY = {
@@ -98,3 +98,20 @@ def test_an_error_with_status_200_is_no_empty_listing(client: CloudClient, serve
     with pytest.raises(CloudUnavailableError, match="A page of users is an error with status 200"):
         pager.ask(None)
     assert pager.ask(None).ids == []
+
+
+@pytest.mark.parametrize("broken", [b"", b'{"id":"\\ud800"},'], ids=["alone", "beside a broken record"])
+def test_a_cursor_that_is_no_text_is_an_error_of_ours(
+    broken: bytes, client: CloudClient, server: ScriptedServer
+) -> None:
+    body = b'{"%%b":[%b{"id":"a"}],"cursor":"\xff","nextUri":"\xff"}' % broken
+    server.on("GET /api/v2/users", Reply(200, body % b"entities"))
+    server.on("GET /api/v2/analytics/users/details/jobs/j/results", Reply(200, body % b"userDetails"))
+    with pytest.raises(UnreadablePageError):
+        Pager(client, built_in("users")).ask(None)
+    found = family("user_details", client.config)
+    assert isinstance(found, PagedFamily)
+    with pytest.raises(UnreadablePageError) as caught:
+        found.page(client, "j", None, 5)
+    with pytest.raises(UnreadablePageError):
+        repaired(caught.value)
