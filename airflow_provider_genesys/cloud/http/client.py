@@ -199,7 +199,7 @@ class CloudClient:
             ) from None
         if is_error(answer):
             raise CloudUnavailableError(
-                f"{call} was answered {response.status_code} with an error: {shown(response.text)}. If this happens "
+                f"{call} was answered {response.status_code} with an error: {shown(response.content)}. If this happens "
                 f"again, check whether a proxy answers in place of Genesys ({self.config.api_url}).",
                 status=response.status_code,
             )

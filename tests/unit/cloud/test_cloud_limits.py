@@ -161,3 +161,13 @@ def test_an_answer_that_trickles_ends(trickle: Trickle, config: CloudConfig) -> 
     with transport.open_http(replace(config, timeout=0.2)) as http, pytest.raises(httpx.ReadTimeout):
         transport.fetch(http, "GET", trickle.url)
     assert time.monotonic() - began < 60, "it goes on for ever"
+
+
+@pytest.mark.parametrize("charset", ["idna", "undefined", "\xff", "utf-16", "x" * 5000])
+def test_no_charset_of_a_header_decides_how_an_error_is_read(
+    charset: str, client: CloudClient, server: ScriptedServer
+) -> None:
+    headers = {"Content-Type": f"application/json; charset={charset}"}
+    server.on("GET /x", *[Reply(200, {"message": "busy", "code": "x"}, headers)] * 6)
+    with pytest.raises(CloudUnavailableError, match="with an error: .*busy"):
+        client.request("GET", "/x")
