@@ -16,6 +16,10 @@ LONGEST_TOKEN = 16 * 1024
 """Characters of a token. It is sent in a header, whose length servers limit."""
 LONGEST_CURSOR = 16 * 1024
 """Characters of the cursor of a page. It is sent in a URL and kept in the checkpoint."""
+LONGEST_ETAG = 1024
+"""Characters of an ETag that are kept and compared. It is in the checkpoint, and is sent in a header if it is whole."""
+LONGEST_URL = 64 * 1024
+"""Characters of a URL to a file. The HTTP client takes no longer one."""
 MOST_LISTED_PAGES = 1000
 """Most pages of a list of jobs that are read."""
 LONGEST_KEY = 500

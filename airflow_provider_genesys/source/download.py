@@ -31,6 +31,7 @@ from airflow_provider_genesys.exceptions import (
     SourceUnavailableError,
     UrlExpiredError,
 )
+from airflow_provider_genesys.limits import LONGEST_ETAG
 from airflow_provider_genesys.outside import shown
 from airflow_provider_genesys.retries import pause
 from airflow_provider_genesys.source.download_client import DownloadSettings, body_of, open_client
@@ -195,7 +196,7 @@ class Download:
 
     def _verified(self, response: httpx.Response, first: int, offset: int) -> ByteSpan:
         """Check the response's headers against what is known of the archive."""
-        known, etag = self.identity, response.headers.get("ETag")
+        known, etag = self.identity, response.headers.get("ETag", "")[:LONGEST_ETAG] or None
         # The first response of a load is judged by its bytes.
         pages, patience = self.expected.pages or known == Identity(), self.settings.timeout
         span = span_of(response, first=first, pages=pages, export_id=self.export_id, patience=patience)

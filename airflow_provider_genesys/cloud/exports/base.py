@@ -23,7 +23,7 @@ from airflow_provider_genesys.exceptions import (
     SourceRefusedError,
     WindowError,
 )
-from airflow_provider_genesys.limits import LONGEST_CURSOR
+from airflow_provider_genesys.limits import LONGEST_CURSOR, LONGEST_ETAG
 from airflow_provider_genesys.outside import shown
 from airflow_provider_genesys.times import iso_time
 
@@ -83,6 +83,7 @@ class ExportStatus:
         object.__setattr__(self, "raw_state", shown(self.raw_state, _LONGEST_STATE))
         object.__setattr__(self, "message", None if self.message is None else shown(self.message))
         object.__setattr__(self, "progress", _percent(self.progress))
+        object.__setattr__(self, "etag", None if self.etag is None else shown(self.etag, LONGEST_ETAG))
 
 
 _LONGEST_STATE = 60

@@ -14,6 +14,7 @@ from airflow_provider_genesys.exceptions import (
     CloudUnavailableError,
     ConfigurationError,
 )
+from airflow_provider_genesys.limits import LONGEST_URL
 from airflow_provider_genesys.outside import shown
 from airflow_provider_genesys.times import api_time, parse_time
 
@@ -124,6 +125,8 @@ def _text(value: Any) -> str | None:
 
 def _uri(value: Any) -> str | None:
     """Return a URL. For anything else, return a text that :func:`.presigned.check_host` refuses."""
+    if isinstance(value, str) and len(value) > LONGEST_URL:
+        return f"(a text of {len(value):,} characters)"
     return value if isinstance(value, str) or value is None else shown(value, 80)
 
 

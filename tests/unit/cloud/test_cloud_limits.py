@@ -18,6 +18,7 @@ from scripted_server import TOKEN_PATH, Reply, ScriptedServer
 from airflow_provider_genesys.cloud.config import CloudConfig
 from airflow_provider_genesys.cloud.exports.base import ExportRequest, Page
 from airflow_provider_genesys.cloud.exports.details import DetailsJobs
+from airflow_provider_genesys.cloud.exports.handle import make_handle, open_handle
 from airflow_provider_genesys.cloud.exports.registry import family
 from airflow_provider_genesys.cloud.http import transport
 from airflow_provider_genesys.cloud.http.client import CloudClient
@@ -26,8 +27,16 @@ from airflow_provider_genesys.exceptions import (
     CloudUnavailableError,
     RequestRefusedError,
     SourceRefusedError,
+    UntrustedHostError,
 )
-from airflow_provider_genesys.limits import LONGEST_ANSWER, LONGEST_CURSOR, LONGEST_ERROR, LONGEST_PAGE, LONGEST_TOKEN
+from airflow_provider_genesys.limits import (
+    LONGEST_ANSWER,
+    LONGEST_CURSOR,
+    LONGEST_ERROR,
+    LONGEST_ETAG,
+    LONGEST_PAGE,
+    LONGEST_TOKEN,
+)
 from tests.support.trickle import TRICKLES, Trickle
 from tests.unit.cloud.test_cloud_recordings import END, START
 
@@ -169,5 +178,17 @@ def test_no_charset_of_a_header_decides_how_an_error_is_read(
 ) -> None:
     headers = {"Content-Type": f"application/json; charset={charset}"}
     server.on("GET /x", *[Reply(200, {"message": "busy", "code": "x"}, headers)] * 6)
-    with pytest.raises(CloudUnavailableError, match="with an error: .*busy"):
+    with pytest.raises(CloudUnavailableError, match=r"with an error: .*busy"):
         client.request("GET", "/x")
+
+
+def test_a_long_etag_is_cut_and_a_long_url_is_none(
+    config: CloudConfig, client: CloudClient, server: ScriptedServer
+) -> None:
+    answer = {"status": "COMPLETED", "fileUri": "https://" + "x" * 3_000_000, "etag": "\x1b" + "e" * 3_000_000}
+    server.on("GET /api/v2/recordings/exports/one", Reply(200, answer))
+    status = family("recordings", config).status(client, "one")
+    handle = make_handle(status, config)
+    assert len(str(handle)) < 3 * LONGEST_ETAG
+    with pytest.raises(UntrustedHostError, match=r"not a URL at all|cannot be used"):
+        open_handle(handle, client, fresh=True)
