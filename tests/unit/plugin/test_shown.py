@@ -9,9 +9,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from fastapi import HTTPException
 
 from airflow_provider_genesys.pipeline.certificate import Certificate
 from airflow_provider_genesys.pipeline.checkpoint import Counts
+from airflow_provider_genesys.plugin.app import _index as map_index
 from airflow_provider_genesys.plugin.overview import overview
 from airflow_provider_genesys.plugin.rows import decoded
 from airflow_provider_genesys.plugin.shown import loads_of
@@ -129,3 +131,16 @@ def test_an_xcom_that_another_task_wrote_over_does_not_break_the_pages(case: str
         found = overview(rows)
         assert len(found["loads"]) >= len(others), wrong
         json.dumps([found, list(loads_of(rows[0]))], allow_nan=False, ensure_ascii=False).encode()
+
+
+@pytest.mark.parametrize(
+    ("text", "index"),
+    [("0", 0), ("-1", -1), ("{MAP_INDEX}", -1), *((one, None) for one in ("x", "-2", "9" * 20, "9" * 5000, "", "1.0"))],
+)
+def test_a_map_index_fits_its_column(text: str, index: int | None) -> None:
+    if index is not None:
+        assert map_index(text) == index
+        return
+    with pytest.raises(HTTPException) as caught:
+        map_index(text)
+    assert caught.value.status_code == 404
