@@ -54,7 +54,7 @@ class GenesysEntitiesToPostgresOperator(GenesysEntitiesOperator, PostgresLoader)
 
     def table_name(self) -> str:
         """Return the table's name; by default that of the listing."""
-        return self.listing().name if absent(self.table) else str(self.table)
+        return self.listing().name if absent(self.table) else text(self.table, "table")
 
     def make_sink(self) -> Sink:
         """Return the sink, not opened."""

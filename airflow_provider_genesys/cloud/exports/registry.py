@@ -6,6 +6,7 @@ from airflow_provider_genesys.cloud.config import CloudConfig
 from airflow_provider_genesys.cloud.exports import aggregates, details, recording_jobs, recordings
 from airflow_provider_genesys.cloud.exports.base import ExportFamily
 from airflow_provider_genesys.exceptions import ConfigurationError
+from airflow_provider_genesys.outside import shown
 
 
 def family(kind: str, config: CloudConfig) -> ExportFamily:
@@ -20,7 +21,8 @@ def family(kind: str, config: CloudConfig) -> ExportFamily:
         recording_jobs.RecordingJobs(),
         aggregates.Aggregates(),
     ]
-    families = {one.kind: one for one in every}
-    if kind not in families:
-        raise ConfigurationError(f"There is no kind of export named {kind!r}. Known kinds: {', '.join(families)}.")
-    return families[kind]
+    for one in every:
+        if one.kind == kind:  # anything may be given: an argument's template may make a list
+            return one
+    known = ", ".join(one.kind for one in every)
+    raise ConfigurationError(f"There is no kind of export named {shown(kind, 80)!r}. Known kinds: {known}.")

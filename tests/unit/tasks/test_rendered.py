@@ -10,6 +10,7 @@ import pytest
 from airflow_provider_genesys.exceptions import ConfigurationError
 from airflow_provider_genesys.operators.dead_letters import GenesysReplayDeadLettersOperator
 from airflow_provider_genesys.operators.export import GenesysCreateExportOperator
+from airflow_provider_genesys.operators.plan import GenesysPlanBackfillOperator
 from airflow_provider_genesys.operators.reconcile import GenesysReconcileOperator
 from airflow_provider_genesys.operators.shards import GenesysPlanShardsOperator
 from airflow_provider_genesys.operators.verify import GenesysVerifyExportOperator
@@ -80,6 +81,7 @@ def test_a_number_is_read_as_it_is_or_as_text() -> None:
     assert [limit(given, "n", float) for given in (0.5, "0.5", None, "", "None")] == [0.5, 0.5, None, None, None]
 
 
+DAY = {"window_start": "2026-01-01", "window_end": "2026-01-02"}
 CERTIFICATE = {"location": "s3://bucket/prefix/load/", "counts": {}}
 
 
@@ -89,6 +91,7 @@ CERTIFICATE = {"location": "s3://bucket/prefix/load/", "counts": {}}
         (lambda given: GenesysReconcileOperator(task_id="t", handle=given, table="t"), "handle"),
         (lambda given: GenesysReconcileOperator(task_id="t", table=given), "table"),
         (lambda given: GenesysReconcileOperator(task_id="t", table="t", contract=given), "no contract"),
+        (lambda given: GenesysPlanBackfillOperator(task_id="t", kind=given, **DAY), "no kind of export"),
         (lambda given: GenesysVerifyExportOperator(task_id="t", certificates=given), "certificates"),
         (lambda given: GenesysPlanShardsOperator(task_id="t", handle="x", shard_size=given), "shard_size"),
         (lambda given: GenesysReplayDeadLettersOperator(task_id="t", table=given), "table"),
