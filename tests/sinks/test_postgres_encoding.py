@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import psycopg
 import pytest
 
 from airflow_provider_genesys.contracts.child import Child, ChildColumn
-from airflow_provider_genesys.contracts.contract import RECORDINGS, Column
+from airflow_provider_genesys.contracts.contract import RECORDINGS, Column, built_in
 from airflow_provider_genesys.exceptions import SinkRefusedError, SinkUnavailableError
 from airflow_provider_genesys.pipeline.run import Options, run
 from airflow_provider_genesys.pipeline.sink import Sink
 from airflow_provider_genesys.sinks.dead_letters import opened
+from airflow_provider_genesys.sinks.postgres.snapshots import Snapshots, SnapshotSink
 from airflow_provider_genesys.testing.services import PostgresServer
 from tests.sinks.test_postgres_replay import replayed
 from tests.sinks.warehouse import Warehouse
@@ -128,3 +130,59 @@ def test_a_description_that_the_encoding_cannot_hold_is_refused_with_what_to_do(
     columns = tuple(replace(column, description="🐎") for column in RECORDINGS.columns)
     with pytest.raises(SinkRefusedError, match="not in UTF8, and a name or a description"):
         foreign.sink().open(a_load(contract=replace(RECORDINGS, columns=columns)), restart=False)
+
+
+AGGREGATES = built_in("aggregates")
+
+
+@pytest.mark.outcome("PostgreSQL", "a group of aggregates, or an entity, that the encoding cannot hold", "dead letter")
+@pytest.mark.parametrize("foreign", ["LATIN1", "WIN1252", "EUC_JP"], indirect=True)
+@pytest.mark.parametrize("where", ["id", "metric", "qualifier"])
+@pytest.mark.parametrize("replaces", [False, True])
+def test_a_row_of_aggregates_that_the_encoding_cannot_hold(foreign: Warehouse, where: str, replaces: bool) -> None:
+    def row(number: int, **odd: str) -> bytes:
+        start, end = "2026-11-22T00:00:00Z", "2026-11-22T00:30:00Z"
+        values = {"id": f"r{number}", "domain": "flows", "intervalStart": start, "intervalEnd": end, "metric": "n"}
+        return json.dumps({**values, "count": number, **odd}, ensure_ascii=False).encode()
+
+    data = b"\n".join([row(1), row(2, **{where: "žluťoučký 🐎"}), row(3), row(4, **{"größe": "🐎"})])
+    options = {"write_mode": "replace_window"} if replaces else {}
+    certificate = run(
+        a_load(contract=AGGREGATES.with_modes({"unknown": "evolve"})),
+        InMemory(data),
+        foreign.sink(**options),
+        Options(max_dead_letter_ratio=None),
+    )
+    # The last one has an unknown field, which the contract takes in.
+    assert certificate.rules == {"untranslatable-character": 2}
+    assert [row["count"] for row in foreign.rows_by("count")] == [1, 3]
+
+
+@pytest.mark.parametrize("foreign", ["LATIN1", "WIN1252", "EUC_JP"], indirect=True)
+@pytest.mark.parametrize("deletes", ["mark", "remove"])
+def test_an_entity_that_the_encoding_cannot_hold_is_rejected_and_nothing_taken_for_deleted(
+    foreign: Warehouse, deletes: Any
+) -> None:
+    def snapshot(load_id: str, **names: str) -> Any:
+        data = b"\n".join(
+            json.dumps(
+                {"recordingId": one, "timestamp": "2026-11-22T10:00:00Z", "durationMs": 1, "queue": {"name": name}}
+            ).encode()
+            for one, name in names.items()
+        )
+        sink = SnapshotSink(
+            foreign.connect,
+            "recordings",
+            Snapshots(deletes=deletes, history=True),
+            schema="public",
+            dead_letter_raw="keep",
+        )
+        submitted = a_load().submitted_at + timedelta(days=int(load_id))  # type: ignore[operator]  # it is known
+        load = replace(a_load(load_id), load_id=load_id, submitted_at=submitted)
+        return run(load, InMemory(data), sink, Options(max_dead_letter_ratio=None))
+
+    snapshot("1", a="ann", b="bob", c="carol")
+    certificate = snapshot("2", a="ann", b="🐎", c="karol")
+    assert certificate.rules == {"untranslatable-character": 1}
+    assert (certificate.snapshot or {})["deleted"] == 0
+    assert {row["recording_id"] for row in foreign.rows()} == {"a", "b", "c"}
