@@ -213,7 +213,7 @@ def _gathered_committed(sink: Sink, report: Callable[[Checkpoint], None]) -> Ite
 
 
 def _commit_gathered(sink: Sink, report: Callable[[Checkpoint], None]) -> None:
-    if isinstance(sink, GatheringSink) and (committed := sink.flush()) is not None:
+    while isinstance(sink, GatheringSink) and (committed := sink.flush()) is not None:
         report(committed)
 
 

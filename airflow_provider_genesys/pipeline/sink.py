@@ -42,9 +42,10 @@ class Sink(Protocol):
         """The ``processed_at`` that the ledger holds for this load's export; None before its first batch."""
 
     def write(self, batch: Batch) -> Checkpoint | None:
-        """Take a batch. Return the newest committed checkpoint where this call committed one, else None.
+        """Take a batch. Return the newest committed checkpoint that no call has returned yet, or None.
 
-        A sink may gather several batches into one commit; nothing of them counts until it returns the checkpoint.
+        A sink may gather several batches into one commit, and make it in the background: then a later call returns its
+        checkpoint, and an attempt that comes meanwhile may find it or not.
 
         :raises FencedError: a newer attempt has opened the same load; nothing of this batch was written.
         :raises SinkUnavailableError: retries are spent; the message names export id, offsets and batch.
@@ -100,7 +101,7 @@ class GatheringSink(Protocol):
     """What a sink has beside :class:`Sink` where a commit may dead-letter rows, so that the last one is judged too."""
 
     def flush(self) -> Checkpoint | None:
-        """Commit what is gathered, as :meth:`Sink.write` would; None where there is nothing."""
+        """Commit what is gathered, as :meth:`Sink.write` would; None where there is nothing. Called until then."""
 
 
 @runtime_checkable

@@ -19,11 +19,11 @@ from tests.sinks.strict_s3 import SwiftServer
 
 POSTGRES = [
     {},
-    {"partition_by": "month", "commit_rows": 20},
+    {"partition_by": "month", "commit_rows": 14},
     {"publish": "atomic", "write_mode": "replace_window"},
     *(
         pytest.param(alone, marks=pytest.mark.long)
-        for alone in ({"partition_by": "month"}, {"commit_rows": 20}, {"publish": "atomic"})
+        for alone in ({"partition_by": "month"}, {"commit_rows": 14}, {"publish": "atomic"})
     ),
 ]
 

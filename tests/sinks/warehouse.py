@@ -68,7 +68,9 @@ class Warehouse:
 
 def write_all(sink: PostgresSink, batches: Iterable[Batch]) -> Checkpoint:
     """Write all batches; return the last checkpoint."""
-    last = [sink.write(batch) for batch in batches][-1] or sink.flush()
+    last = [sink.write(batch) for batch in batches][-1]
+    while committed := sink.flush():
+        last = committed
     assert last is not None
     return last
 

@@ -14,6 +14,7 @@ from airflow_provider_genesys.failpoints import CHECKED, CLAIMING, COMMITTING, P
 from airflow_provider_genesys.pipeline.certificate import Certificate
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, Counts
 from airflow_provider_genesys.pipeline.load import Batch, Load
+from airflow_provider_genesys.sinks.postgres.background import Background, Sent
 from airflow_provider_genesys.sinks.postgres.errors import is_of_a_row, is_transient
 from airflow_provider_genesys.sinks.postgres.gathered import Gathered, whole
 from airflow_provider_genesys.sinks.postgres.ledger import Claim, HeldRow
@@ -53,33 +54,79 @@ class Attempt:
         self._load = load
         self._rules: Counter[str] = Counter()
         self._gathered = Gathered(settings.commit_rows)
+        self._under_way: Background | None = None
         self.claim = session.retried(lambda: self._open(restart=restart), self._doing("opening it"))
         self._position = self.claim.checkpoint.position if self.claim.checkpoint else None
 
     def write(self, batch: Batch) -> Checkpoint | None:
-        """Gather the batch; where that makes a commit due, commit all that is gathered."""
+        """Gather the batch; where that makes a commit due, begin it, or make it where each batch is to be committed.
+
+        Only one commit is under way: the one before has ended, and its checkpoint is returned.
+        """
         failpoint(WRITING)
         widened = self._tables.widened_batch(batch)
-        before = None
-        while self._gathered.evolves(widened):
-            before = self.flush()
-        return self.flush() if self._gathered.add(widened) else before
+        before = self._settled() if self._under_way and self._under_way.has_ended else None
+        while self._differs(widened.contract) and (committed := self.flush()):
+            before = committed
+        if not self._gathered.add(widened):
+            return before
+        if self._settings.commit_rows == 1 or widened.contract != self._target.contract:
+            return self.flush()
+        before = self._settled() or before
+        self._begin()
+        return before
 
     def flush(self) -> Checkpoint | None:
-        """Commit what is gathered in one transaction; batch by batch where PostgreSQL refuses it."""
+        """Commit what is gathered in one transaction; batch by batch where PostgreSQL refuses it.
+
+        If a commit was under way, its checkpoint is returned, and the next call commits what is gathered.
+        """
+        return self._settled() or self._write_gathered(self._gathered.take())
+
+    def abort(self) -> None:
+        """Give up the commit under way. Never raises."""
+        if self._under_way:
+            self._session.cut()
+            self._under_way.end()
+
+    def _differs(self, contract: Contract) -> bool:
+        """Whether batches that wait have other columns, so that they are committed first."""
+        under_way = self._under_way.batches if self._under_way else []
+        return any(batch.contract != contract for batch in (*under_way, *self._gathered.batches))
+
+    def _begin(self) -> None:
+        """Begin to commit what is gathered, in the background."""
         batches = self._gathered.take()
-        if len(batches) > 1:
-            together = whole(batches)
-            committed = self._session.retried(lambda: self._write_all(together), self._doing_batch(together))
+        together = whole(batches)
+        self._under_way = Background(batches, lambda sent: self._commit(together, {}, sent))
+        self._under_way.start()
+
+    def _settled(self) -> Checkpoint | None:
+        """Wait for the commit under way. If it fails, it is tried again here."""
+        under_way, self._under_way = self._under_way, None
+        return self._write_gathered(under_way.batches, [under_way.result]) if under_way else None
+
+    def _write_gathered(
+        self, batches: list[Batch], begun: Sequence[Callable[[], Checkpoint]] = ()
+    ) -> Checkpoint | None:
+        """Commit ``batches``.
+
+        :param begun: the first try, if it has begun.
+        """
+        if len(batches) > 1 or begun:
+            together, first = whole(batches), list(begun)
+            committed = self._session.retried(lambda: self._write_all(together, first), self._doing_batch(together))
             if committed:
                 self._position = committed.position
                 return committed
         return self._write_each(batches)
 
-    def _write_all(self, batch: Batch) -> Checkpoint | None:
+    def _write_all(self, batch: Batch, begun: list[Callable[[], Checkpoint]]) -> Checkpoint | None:
         """Commit several batches as one; None where that is refused, and nothing is written."""
-        self._evolve(batch.contract)
         try:
+            if begun:
+                return begun.pop()()
+            self._evolve(batch.contract)
             return self._commit(batch, {})
         except psycopg.Error as error:
             if is_transient(error):
@@ -143,6 +190,7 @@ class Attempt:
             self._lineage = lineage(self._load, self._settings.full_name, claim.begun_at)
             self._target = tables.target(cursor)
             self._table = tables.written(self._target, self._lineage)
+            self._fresh = tables.fresh(cursor)
             tables.rehearse(cursor, self._target, self._load, self._lineage)
             failpoint(CLAIMING)
         return claim
@@ -168,18 +216,21 @@ class Attempt:
         self._target = target
         self._table = self._tables.written(self._target, self._lineage)
 
-    def _commit(self, batch: Batch, poison: dict[int, DeadLetter]) -> Checkpoint:
+    def _commit(self, batch: Batch, poison: dict[int, DeadLetter], sent: Sent = lambda: None) -> Checkpoint:
         rows, offsets = without(batch, poison)
         ledger, lock = self._tables.ledger, shared_lock(self._settings.full_name)
-        with self._session.transaction(lock, ledger.lock) as cursor:
+        with self._session.transaction(lock, ledger.lock, *self._fresh.statements) as cursor:
             held = ledger.held(cursor, self.claim.fence)
+            self._fresh.were_read(cursor)
             if held.checkpoint and held.position == batch.checkpoint.position:
                 return held.checkpoint  # It landed on a former try, and only the answer to COMMIT was lost.
             if held.position != self._position:
                 raise ledger.forgotten()
             overtaken = held.overtaken and self._settings.publish == "batches"
             table, now = self._table, held.now
-            landed = table.land(cursor, rows, offsets, loaded_at=now, overtaken=overtaken) if rows else Landed()
+            landed = Landed()
+            if rows:
+                landed = table.land(cursor, rows, offsets, loaded_at=now, overtaken=overtaken, sent=sent)
             self._tables.children.replace(cursor, rows, offsets)
             letters = [*batch.dead_letters, *poison.values()]
             if letters:

@@ -21,36 +21,34 @@ class Gathered:
 
     def __init__(self, rows: int) -> None:
         self._rows = rows
-        self._batches: list[Batch] = []
+        self.batches: list[Batch] = []
         self._since = 0.0
-
-    def evolves(self, batch: Batch) -> bool:
-        """Whether ``batch`` has other columns, so that what is gathered is committed before it."""
-        return bool(self._batches) and self._batches[-1].contract != batch.contract
 
     def add(self, batch: Batch) -> bool:
         """Add a batch; return whether a commit is due."""
-        if not self._batches:
+        if not self.batches:
             self._since = time.monotonic()
-        self._batches.append(batch)
+        self.batches.append(batch)
         return (
-            sum(max(batch.records, 1) for batch in self._batches) >= self._rows
-            or batch.end - self._batches[0].start >= COMMIT_BYTES
+            sum(max(batch.records, 1) for batch in self.batches) >= self._rows
+            or batch.end - self.batches[0].start >= COMMIT_BYTES
             or time.monotonic() - self._since >= COMMIT_SECONDS
         )
 
     def take(self) -> list[Batch]:
         """Return the batches, and forget them."""
-        batches, self._batches = self._batches, []
+        batches, self.batches = self.batches, []
         return batches
 
     def put_back(self, batches: list[Batch]) -> None:
         """Take ``batches`` back, so that the next commit begins with them."""
-        self._batches = [*batches, *self._batches]
+        self.batches = [*batches, *self.batches]
 
 
 def whole(batches: list[Batch]) -> Batch:
-    """Return one batch of all ``batches``, without the bytes that they were read from."""
+    """Return one batch of all ``batches``; of several, without the bytes that they were read from."""
+    if len(batches) == 1:
+        return batches[0]
     return replace(
         batches[-1],
         rows=[row for batch in batches for row in batch.rows],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
@@ -80,6 +82,13 @@ class Session:
         except BaseException:
             self.close()
             raise
+
+    def cut(self) -> None:
+        """End what another thread does on the connection: its next look at the server finds none. Never raises."""
+        with suppress(Exception):
+            if connection := self._connection:
+                with socket.socket(fileno=os.dup(connection.fileno())) as line:
+                    line.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Close the connection. Never raises."""

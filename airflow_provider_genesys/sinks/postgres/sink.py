@@ -129,6 +129,8 @@ class PostgresSink:
 
     def abort(self) -> None:
         """See :meth:`Sink.abort`."""
+        if self._attempt:
+            self._attempt.abort()
         self._session.close()
 
     @property

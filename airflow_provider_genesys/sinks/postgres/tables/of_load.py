@@ -9,6 +9,7 @@ from airflow_provider_genesys.contracts.contract import Column, Contract
 from airflow_provider_genesys.exceptions import ConfigurationError, ContractError
 from airflow_provider_genesys.pipeline.load import Batch, Load
 from airflow_provider_genesys.sinks.postgres.dead_letters import DeadLetters
+from airflow_provider_genesys.sinks.postgres.fresh import Fresh
 from airflow_provider_genesys.sinks.postgres.ledger import Ledger
 from airflow_provider_genesys.sinks.postgres.replace_window import remove_older
 from airflow_provider_genesys.sinks.postgres.session import Cursor
@@ -99,6 +100,10 @@ class Tables:
         """Return the table that batches are written to: the target, or the one beside it."""
         staged = self._settings.publish == "atomic"
         return Table(self.staging.in_place_of(target) if staged else target, lineage)
+
+    def fresh(self, cursor: Cursor) -> Fresh:
+        """Return what reads new rows of the table that batches are written to."""
+        return Fresh(cursor, self.staging.identifier if self._settings.publish == "atomic" else self.identifier)
 
     def rehearse(self, cursor: Cursor, target: Target, load: Load, lineage: dict[str, Any]) -> None:
         """Run the load's statements on no rows: a missing right is an error before anything is downloaded."""

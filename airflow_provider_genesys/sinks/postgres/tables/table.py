@@ -19,6 +19,7 @@ from psycopg.adapt import Dumper
 from psycopg.postgres import types
 from psycopg.pq import Format
 
+from airflow_provider_genesys.sinks.postgres.background import Sent
 from airflow_provider_genesys.sinks.postgres.errors import STAGE, is_transient
 from airflow_provider_genesys.sinks.postgres.session import Connection, Cursor
 from airflow_provider_genesys.sinks.postgres.straight import Straight
@@ -65,33 +66,37 @@ class Table:
         *,
         loaded_at: datetime | None = None,
         overtaken: bool = False,
+        sent: Sent = lambda: None,
     ) -> Landed:
         """Write ``rows``, whose records begin at ``offsets``; among duplicates of their own the newest stays.
 
         :param loaded_at: ``now()`` of the transaction. With it the rows may go straight into the table.
         :param overtaken: see :meth:`Upsert.run`.
+        :param sent: is called when the server has all rows.
         :raises InexactValue: the table would change a value.
         """
         kept = newest(list(map(self._key, rows)), offsets)
         staged = [(*rows[place], offsets[place]) for place in kept]
         straight = loaded_at and not overtaken and self._straight.is_due
-        if straight and loaded_at and self._goes_straight(cursor.connection, staged, loaded_at):
+        if straight and loaded_at and self._goes_straight(cursor.connection, staged, loaded_at, sent):
             landed = Landed(len(staged))
         else:
-            landed = self._upserted(cursor, staged, overtaken=overtaken)
+            landed = self._upserted(cursor, staged, sent, overtaken=overtaken)
         return replace(landed, duplicates=len(rows) - landed.written)
 
     def refusing_column(self, cursor: Cursor, row: Sequence[Any]) -> Near | None:
         """Return the column whose type does not take its value of ``row``; None if there is no such column."""
         return refusing_column(cursor, self._target.identifier, self._target.contract, row)
 
-    def _goes_straight(self, connection: Connection, rows: Sequence[tuple[Any, ...]], loaded_at: datetime) -> bool:
+    def _goes_straight(
+        self, connection: Connection, rows: Sequence[tuple[Any, ...]], loaded_at: datetime, sent: Sent
+    ) -> bool:
         """Copy rows into the table. Return False if it refuses them; then nothing has changed."""
         straight, behind = self._straight, self._straight.behind(loaded_at)
         types = [*self._types[:-1], *straight.types]
         try:
             with connection.transaction():
-                taken = _copied(connection, straight.copy, types, ((*row, *behind) for row in rows))
+                taken = _copied(connection, straight.copy, types, ((*row, *behind) for row in rows), sent)
                 if taken != len(rows):  # a trigger has kept some out
                     raise psycopg.Rollback
                 return True
@@ -101,9 +106,9 @@ class Table:
         straight.failed()
         return False
 
-    def _upserted(self, cursor: Cursor, rows: Sequence[tuple[Any, ...]], *, overtaken: bool) -> Landed:
+    def _upserted(self, cursor: Cursor, rows: Sequence[tuple[Any, ...]], sent: Sent, *, overtaken: bool) -> Landed:
         cursor.execute(self._stage)
-        _copied(cursor.connection, self._copy, self._types, rows)
+        _copied(cursor.connection, self._copy, self._types, rows, sent)
         self._check_near(cursor)
         landed = self._upsert.run(cursor, len(rows), self._lineage, overtaken=overtaken)
         self._straight.took_the_long_way(met=landed.met)
@@ -116,7 +121,9 @@ class Table:
                 raise InexactValue(wrong)
 
 
-def _copied(connection: Connection, statement: bytes, types: Sequence[str], rows: Iterable[tuple[Any, ...]]) -> int:
+def _copied(
+    connection: Connection, statement: bytes, types: Sequence[str], rows: Iterable[tuple[Any, ...]], sent: Sent
+) -> int:
     """Return how many of ``rows`` the table has taken."""
     with connection.cursor() as cursor:
         cursor.adapters.register_dumper(bytes, _JsonDumper)
@@ -128,6 +135,7 @@ def _copied(connection: Connection, statement: bytes, types: Sequence[str], rows
                     copy.write_row(row)
             except (ValueError, TypeError, OverflowError) as error:
                 raise psycopg.DataError(type(error).__name__) from None
+            sent()
         return cursor.rowcount
 
 
