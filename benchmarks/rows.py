@@ -141,14 +141,20 @@ def _sqs(shelf: Shelf, scale: Scale) -> Iterator[Result]:
 
 def _postgres(shelf: Shelf, scale: Scale) -> Iterator[Result]:
     url, path = shelf.url("ndjson", scale.megabytes), shelf.path("ndjson", scale.megabytes)
+    what = "against bare COPY + upsert of the same rows"
     with PostgresServer(durable=True) as server:
-        ours = python("load", url, "--sink", "postgres", "--place", server.dsn)
-        pair = compared(ours, python("bare_copy", str(path), server.dsn), scale.runs)
+        alone = python("load", url, "--sink", "postgres", "--place", server.dsn)
+        bare = python("bare_copy", str(path), server.dsn)
+        yield _against_bare(f"PostgreSQL sink, {what}", alone, bare, 1.3, scale)
+        two = [*alone, "--processes", "2"]
+        yield _against_bare(f"PostgreSQL sink with processes=2, {what}", two, bare, 1.6, scale)
+
+
+def _against_bare(what: str, ours: list[str], bare: list[str], bar: float, scale: Scale) -> Result:
+    pair = compared(ours, bare, scale.runs)
     ratio = pair.ours["records"] / pair.ours["seconds"] / (pair.theirs["records"] / pair.theirs["seconds"])
     detail = f"{_rate(pair.ours)}, bare {_rate(pair.theirs)}"
-    yield Result(
-        "PostgreSQL sink, against bare COPY + upsert of the same rows", ratio, 1.3, at_least=True, detail=detail
-    )
+    return Result(what, ratio, bar, at_least=True, detail=detail)
 
 
 def _parquet(shelf: Shelf, scale: Scale) -> Iterator[Result]:
