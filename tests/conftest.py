@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import itertools
 import os
+import sys
 from collections.abc import Iterator
 from functools import cache
 from typing import Any
@@ -61,6 +62,13 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
             return "tests/ui" if scope.startswith("tests/ui/") else scope
 
     return BesideEachOther(config, log) if config.getoption("dist") == "loadfile" else None
+
+
+def pytest_runtest_teardown() -> None:
+    """Let Airflow forget this test's secrets: for each new one it compiles an expression of all that it has masked."""
+    for name in ("airflow._shared.secrets_masker", "airflow.sdk._shared.secrets_masker"):
+        if masking := sys.modules.get(name):
+            masking._secrets_masker().reset_masker()
 
 
 def pytest_collection_finish() -> None:

@@ -23,10 +23,16 @@ if TYPE_CHECKING:
 DAY = datetime(2026, 11, 22, tzinfo=timezone.utc)
 
 
-def run(warehouse: Warehouse, *, conversations: int = 100, **conf: Any) -> Any:
+def run(warehouse: Warehouse, *, conversations: int = 40, page_size: int = 500, **conf: Any) -> Any:
     warehouse.genesys.conversations = conversations
     dag = shipped_dag("genesys_conversation_details_daily")
+    for task in ("load_into_postgres", "load_into_s3"):
+        dag.get_task(task).partial_kwargs["page_size"] = page_size
     return run_dag(dag, DAY + timedelta(days=1, hours=2), s3_bucket=warehouse.bucket, **conf)
+
+
+NONE_AGAIN: dict[str, Any] = {"reconcile_days": []}
+"""No day is compared again: four tasks less."""
 
 
 def listed(warehouse: Warehouse) -> list[dict[str, Any]]:
@@ -45,7 +51,7 @@ def segments(record: dict[str, Any]) -> int:
 def test_a_day_and_two_before_it_arrive_whole_in_both_sinks(warehouse: Warehouse) -> None:
     assert run(warehouse, look_back_days=2).state == "success"
     rows = warehouse.query("SELECT conversation_id, jsonb_array_length(participants) FROM conversation_details")
-    assert len(rows) == 3 * 100
+    assert len(rows) == 3 * 40
     assert {record["conversationId"]: len(record["participants"]) for record in listed(warehouse)} == dict(rows)
     days = warehouse.query(
         "SELECT conversation_start AT TIME ZONE 'UTC', count(*) FROM conversation_details "
@@ -56,12 +62,12 @@ def test_a_day_and_two_before_it_arrive_whole_in_both_sinks(warehouse: Warehouse
 
 
 def test_the_queries_of_the_docs_give_every_segment(warehouse: Warehouse, tmp_path: Path) -> None:
-    run(warehouse, look_back_days=0)
+    run(warehouse, **NONE_AGAIN)
     page = (Path(__file__).parents[2] / "docs" / "conversation-details.md").read_text()
     of_json, of_tables, of_files = (block.partition("```")[0].rstrip(" ;\n") for block in page.split("```sql\n")[1:])
     found = warehouse.query(of_json)
     assert {row[1] for row in warehouse.query(of_tables)} == {row[2] for row in found}
-    assert len(found) == sum(map(segments, listed(warehouse))) > 100
+    assert len(found) == sum(map(segments, listed(warehouse))) > 40
     for key, body in warehouse.objects().items():
         path = tmp_path / key
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -72,14 +78,14 @@ def test_the_queries_of_the_docs_give_every_segment(warehouse: Warehouse, tmp_pa
 
 
 def test_only_an_older_day_that_differs_is_exported_again(warehouse: Warehouse) -> None:
-    run(warehouse, conversations=60, look_back_days=2, reconcile_days=[])
+    run(warehouse, look_back_days=2, **NONE_AGAIN)
     missing = warehouse.query(
         "SELECT conversation_id FROM conversation_details WHERE conversation_start >= '2026-11-21T00:00Z' "
         "AND conversation_start < '2026-11-22T00:00Z' LIMIT 1"
     )[0][0]
     warehouse.query(f"DELETE FROM conversation_details WHERE conversation_id = '{missing}' RETURNING 1")
     jobs = len(warehouse.genesys.jobs)
-    again = run(warehouse, conversations=60, reconcile_days=[2, 3, 30])
+    again = run(warehouse, reconcile_days=[2, 3, 30])
     assert again.state == "success"
     exported = {one["window_start"][:10] for one in xcoms(again, "days")["return_value"]}
     differing = (DAY - timedelta(days=1)).date().isoformat()
@@ -89,17 +95,17 @@ def test_only_an_older_day_that_differs_is_exported_again(warehouse: Warehouse) 
 
 
 def test_what_genesys_corrects_takes_the_place_of_what_was_loaded(warehouse: Warehouse) -> None:
-    run(warehouse, look_back_days=0)
+    run(warehouse, **NONE_AGAIN)
     count = "SELECT sum(length(participants::text)), count(*) FROM conversation_details"
     before = warehouse.query(count)[0]
     warehouse.genesys.revision = 1
-    assert run(warehouse, look_back_days=1).state == "success"
+    assert run(warehouse, look_back_days=1, **NONE_AGAIN).state == "success"
     held = warehouse.query("SELECT conversation_id, count(*) FROM conversation_details_segments GROUP BY 1")
     assert dict(held) == {record["conversationId"]: segments(record) for record in listed(warehouse)}
     after = warehouse.query(f"{count} WHERE conversation_start >= '2026-11-22'")[0]
-    assert after[1] == before[1] == 100
+    assert after[1] == before[1] == 40
     assert after[0] < before[0]
-    assert len(listed(warehouse)) == 200
+    assert len(listed(warehouse)) == 80
 
 
 def test_a_day_behind_the_pagination_cap_arrives_whole_in_both_sinks(
@@ -115,12 +121,12 @@ def test_a_day_behind_the_pagination_cap_arrives_whole_in_both_sinks(
 
     monkeypatch.setattr(GenesysExportTransferOperator, "resume", noting)
     monkeypatch.setattr(recreate, "Wait", partial(recreate.Wait, poll_interval=0.1))
-    warehouse.genesys.pagination_cap = 800  # refuses the third page of 500
+    warehouse.genesys.pagination_cap = 160  # refuses the third page of 100
     warehouse.genesys.job_polls = 1  # the first look finds a job that runs
-    finished = run(warehouse, conversations=1_200, look_back_days=0)
+    finished = run(warehouse, conversations=240, page_size=100, **NONE_AGAIN)
     assert finished.state == "success"
-    assert warehouse.query("SELECT count(*) FROM conversation_details") == [(1_200,)]
-    assert len({record["conversationId"] for record in listed(warehouse)}) == len(listed(warehouse)) == 1_200
+    assert warehouse.query("SELECT count(*) FROM conversation_details") == [(240,)]
+    assert len({record["conversationId"] for record in listed(warehouse)}) == len(listed(warehouse)) == 240
     certificate = xcoms(finished, "load_into_s3")["return_value"]
     assert "," in certificate["export_id"]
     assert certificate["original_export_id"] == xcoms(finished, "create_export")["return_value"]

@@ -24,7 +24,7 @@ LIMIT = 1_900_000
 BROKEN = f"""
 TRUNCATE genesys_ledger;
 CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
-    $$ BEGIN RAISE 'no right to this' USING ERRCODE = 'insufficient_privilege'; END $$;
+    $$ BEGIN PERFORM FROM a_table_that_is_gone; END $$;
 CREATE TRIGGER refuse BEFORE INSERT ON genesys_recordings
     FOR EACH ROW WHEN (NEW._source_offset >= {LIMIT}) EXECUTE FUNCTION refuse();
 """
@@ -97,7 +97,7 @@ def test_a_batch_that_the_sink_does_not_take_is_shown_and_then_brought_in(wareho
     shown = xcoms(run, "load_into_postgres")["checkpoint"]
     (export_id,) = warehouse.genesys.exports
     failed = shown["failed"]
-    assert (failed["export_id"], failed["error"], failed["code"]) == (export_id, "SinkRefusedError", "42501")
+    assert (failed["export_id"], failed["error"], failed["code"]) == (export_id, "SinkRefusedError", "42P01")
     assert failed["start"] == shown["byte_offset"] <= LIMIT < failed["end"]
     before = len(warehouse.rows())
     assert 0 < before < 2_988

@@ -16,7 +16,7 @@ ALLOWED_MIB = 64
 GROWTH_MIB = 4
 MEDIA_ELSE_MIB = 32
 """What a load of media may hold beside the pieces of files: threads, connections, a page of metadata."""
-SIZES = {"ndjson": (50, 500), "array": (30, 300), "gzip": (30, 300)}
+SIZES = {"ndjson": (50, 250), "array": (30, 150), "gzip": (30, 150)}
 """MB, 10**6 bytes, of the small and the large archive."""
 
 

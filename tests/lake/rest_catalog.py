@@ -112,7 +112,7 @@ def serving(state: RestCatalog) -> Iterator[RestCatalog]:
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         state.url = f"http://127.0.0.1:{server.server_port}"
         try:

@@ -27,7 +27,7 @@ class Server(ThreadingTCPServer):
         super().__init__(address, _Handler)
         self.handle = handle
         self._connections: dict[socket.socket, threading.Thread] = {}
-        self._thread = threading.Thread(target=self.serve_forever, args=(0.05,), name="fake-genesys", daemon=True)
+        self._thread = threading.Thread(target=self.serve_forever, args=(0.01,), name="fake-genesys", daemon=True)
 
     def start(self) -> None:
         """Serve from a separate thread."""

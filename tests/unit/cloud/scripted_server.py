@@ -53,7 +53,7 @@ class ScriptedServer:
         self._lock = threading.Lock()
         self.http = ThreadingHTTPServer(("127.0.0.1", port), self._handler())
         self.http.daemon_threads = True
-        self._thread = threading.Thread(target=self.http.serve_forever, args=(0.02,), daemon=True)
+        self._thread = threading.Thread(target=self.http.serve_forever, args=(0.01,), daemon=True)
         self._thread.start()
 
     @property

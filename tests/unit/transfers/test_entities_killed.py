@@ -82,7 +82,7 @@ def _snapshot(client: Any, bucket: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "step", [pytest.param(step, marks=[pytest.mark.long] if step % 9 else []) for step in range(38)]
+    "step", [pytest.param(step, marks=[pytest.mark.long] if step % 18 else []) for step in range(38)]
 )
 def test_killed_at_any_step_of_a_walk_into_s3_the_snapshot_is_the_same(
     genesys: FakeGenesys, s3: S3Server, bucket: str, monkeypatch: pytest.MonkeyPatch, step: int
