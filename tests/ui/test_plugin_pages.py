@@ -17,6 +17,8 @@ from playwright.sync_api import Page, expect
 from tests.ui.opening import frame, open_load
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import httpx
 
 LOADS = "/plugin/genesys-loads"
@@ -131,6 +133,37 @@ def test_a_difference_names_both_counts(page: Page, server: str, client: dict[st
     inside = open_load(page, server, client, differing, "load", "details")
     expect(inside.get_by_role("heading", name=f"conversation_details, {differing}")).to_contain_text("differs")
     expect(inside.get_by_role("region", name="Reconciliation")).to_contain_text("nConversations")
+
+
+def test_a_load_in_an_xcom_backend_says_where_its_figures_are(
+    page: Page, server: str, client: dict[str, httpx.Client], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with in_object_storage(tmp_path, monkeypatch) as kept:
+        inside = open_load(page, server, client, "2026-11-02", "load", "drifted")
+        expect(inside.get_by_text("The figures of this load are in an XCom backend")).to_be_visible()
+        assert [path for path in tmp_path.rglob("*") if path.is_file()]
+        assert kept not in inside.locator("body").inner_text()
+
+
+@contextmanager
+def in_object_storage(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Let Airflow's object-storage backend keep the drifted load's certificate; yield what the database has."""
+    from airflow.models.xcom import XComModel
+    from airflow.providers.common.io.xcom import backend
+    from airflow.sdk import ObjectStoragePath
+    from airflow.utils.session import create_session
+    from sqlalchemy import select, update
+
+    monkeypatch.setattr(backend, "_get_base_path", lambda: ObjectStoragePath(folder.as_uri()))
+    monkeypatch.setattr(backend, "_get_threshold", lambda: 0)
+    here = {"dag_id": "drifted", "task_id": "load", "key": "return_value"}
+    with create_session() as session:
+        before = session.scalars(select(XComModel.value).filter_by(**here)).one()
+        kept = str(backend.XComObjectStorageBackend.serialize_value(before))
+        session.execute(update(XComModel).filter_by(**here).values(value=kept))
+    yield kept
+    with create_session() as session:
+        session.execute(update(XComModel).filter_by(**here).values(value=before))
 
 
 def test_a_task_that_loads_nothing_says_so(page: Page, server: str, client: dict[str, httpx.Client]) -> None:
