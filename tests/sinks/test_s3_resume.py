@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from airflow_provider_genesys.exceptions import AccountError, CheckpointError
+from airflow_provider_genesys.exceptions import AccountError, CheckpointError, SinkRefusedError
 from tests.sinks.batches import make_batch, make_certificate, make_checkpoint, make_load
 from tests.sinks.lake import CUT, LEDGER, Bucket, batches_of, ids, run
 
@@ -96,6 +98,24 @@ def test_a_new_export_replaces_the_parts_of_the_old_one(new_sink: Any, lake: Buc
     assert len(lake.parts()) == 1
     assert len(lake.listed("raw/_dead_letters/")) == 1
     assert lake.manifest()["export_id"] == "export-2"
+
+
+@pytest.mark.outcome("object stores", "an older export comes after a newer one", "SinkRefusedError")
+def test_an_older_export_does_not_replace_a_newer_one(new_sink: Any, lake: Bucket) -> None:
+    newer, asked = make_load("export-2"), make_load().submitted_at
+    assert asked
+    older = replace(make_load("export-1"), submitted_at=asked - timedelta(microseconds=1))
+    run(new_sink(), newer, batches_of(newer, 60))
+    before = lake.listed()
+
+    for restart in (False, True):
+        with pytest.raises(SinkRefusedError, match=r"of export export-2, requested at .*create it again"):
+            new_sink().open(older, restart=restart)
+
+    assert lake.listed() == before
+    for other in (replace(older, submitted_at=asked), replace(older, export_id="export-3", submitted_at=None)):
+        run(new_sink(), other, batches_of(other, 40))  # not known to be older: what is loaded last stays, as it was
+        assert len(lake.rows()) == 40
 
 
 def test_other_loads_and_shards_are_left_alone(new_sink: Any, lake: Bucket) -> None:
