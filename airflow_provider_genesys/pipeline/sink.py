@@ -98,10 +98,13 @@ class AligningSink(Protocol):
 
 @runtime_checkable
 class GatheringSink(Protocol):
-    """What a sink has beside :class:`Sink` where a commit may dead-letter rows, so that the last one is judged too."""
+    """What a sink has beside :class:`Sink` if it commits in the background, or if a commit may dead-letter rows."""
 
     def flush(self) -> Checkpoint | None:
-        """Commit what is gathered, as :meth:`Sink.write` would; None where there is nothing. Called until then."""
+        """Wait for a commit in progress, or make the next one, and return its checkpoint. None if nothing waits.
+
+        Called until it returns None. A part of an object store that is not full may stay gathered.
+        """
 
 
 @runtime_checkable

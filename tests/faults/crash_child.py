@@ -154,8 +154,7 @@ def die() -> None:
 
 
 def terminate() -> None:
-    """End as a process does that hears SIGTERM and takes its leave."""
-    signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit("SIGTERM"))
+    """End as a process does that hears SIGTERM and takes its leave: the main thread, wherever it is."""
     os.kill(os.getpid(), signal.SIGTERM)
 
 
@@ -193,6 +192,7 @@ def in_drops(chunk: bytes, chance: random.Random) -> Iterator[bytes]:
 
 def load(job: dict[str, Any]) -> Any:
     failpoints.hook = listener(job)
+    signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit("SIGTERM"))
     piece_writer.PIECE = 5 * 2**20
     # So that bytes come as fast as they are written, and a kill at any of them finds the sink at work.
     document.Handover = partial(Handover, limit=64 * 1024, piece=32 * 1024)

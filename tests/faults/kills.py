@@ -17,8 +17,8 @@ OBJECT_STORES = ("s3", "local", "azure", "gcs")
 SINKS = (*TABLES, *OBJECT_STORES, "sqs")
 EVERYWHERE = {
     failpoints.OPENED: (1,),
-    failpoints.SPLIT: (1, 4),
-    failpoints.WRITING: (4,),
+    failpoints.SPLIT: (1, 7),
+    failpoints.WRITING: (7,),
     failpoints.COMMITTING: (1, 3),
     failpoints.COMMITTED: (3,),
     failpoints.REPORTED: (1,),
@@ -26,11 +26,12 @@ EVERYWHERE = {
     failpoints.CHECKED: (1,),
     failpoints.COMPLETE: (1,),
 }
-"""At which of the times that it is reached a step is deadly."""
+"""At which of the times that it is reached a step is deadly. At the seventh batch a second commit has begun, so the
+first is durable, also in sinks that commit in the background."""
 OF_TABLES = {failpoints.CLAIMING: (1,)}
 OF_OBJECTS = {
     failpoints.CLAIMED: (1,),
-    failpoints.GATHERED: (4,),
+    failpoints.GATHERED: (7,),
     failpoints.PUTTING: (1, 6),
     failpoints.PART_UPLOADED: (1, 3),
     failpoints.LEDGER_WRITTEN: (1, 3),

@@ -26,6 +26,8 @@ PAGED = {
     "local": {failpoints.SPLIT, failpoints.COMMITTED, failpoints.FINISHING, *OF_OBJECTS},
 }
 """At which steps pages meet their end: a table takes pieces of pages, an object store whole ones."""
+IN_PAGES = {failpoints.SPLIT: 4, failpoints.GATHERED: 4}
+"""A folder takes five pages, each as a part: at the fourth the first is durable."""
 WAITING = 2
 """How many loads wait at random moments without --long."""
 OF_PAGES = {
@@ -129,7 +131,7 @@ def test_killed_at_a_step_of_parquet(parquet: Scene, sink: str, step: str) -> No
     ("sink", "step", "nth"),
     [
         *(
-            (*of, nth)
+            (*of, IN_PAGES.get(of[1], nth))
             for of, nth in {(sink, step): nth for sink, step, nth in STEPS if step in PAGED.get(sink, ())}.items()
         ),
         *((sink, step, 1) for sink, steps in OF_PAGES.items() for step in steps),

@@ -20,6 +20,7 @@ from airflow_provider_genesys.stores import azure_blob as azure_store
 from airflow_provider_genesys.stores import piece_writer
 from airflow_provider_genesys.testing.services import AzuriteServer
 from airflow_provider_genesys.testing.services.azure import connection_string
+from airflow_provider_genesys.testing.sink_conformance.source import written
 from tests.sinks.batches import LENGTH, make_batches, make_load, recording_row
 from tests.sinks.flaky import FAULTS, FlakyProxy, flaky_proxy
 from tests.sinks.lake import CUT, MEBIBYTE, batches_of, ids, run
@@ -142,8 +143,8 @@ def test_a_lease_is_told(client: Any) -> None:
     sink = sink_on(client)
     sink.open(LOAD, restart=False)
     batches = list(batches_of(LOAD, 100))
-    sink.write(batches[0])
-    sink.write(batches[1])
+    written(sink, batches[0])
+    written(sink, batches[1])
     [part] = [name for name in names(client) if name.endswith(".gz")]
     lease = client.get_blob_client(part).acquire_lease(-1)
     sink.abort()

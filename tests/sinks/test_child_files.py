@@ -21,7 +21,13 @@ from airflow_provider_genesys.sinks.dead_letters import opened
 from airflow_provider_genesys.sinks.local import LocalSink
 from airflow_provider_genesys.sinks.objects.replay import ObjectReplay
 from airflow_provider_genesys.stores.folder import FolderStore
-from airflow_provider_genesys.testing.sink_conformance.source import LENGTH, make_batches, make_certificate, make_load
+from airflow_provider_genesys.testing.sink_conformance.source import (
+    LENGTH,
+    make_batches,
+    make_certificate,
+    make_load,
+    written,
+)
 from tests.sinks.lake import run as load_into
 from tests.sinks.replaying import LENIENT, letters_of, record
 
@@ -53,7 +59,7 @@ def run(folder: Path, load: Load = FIRST, *, stop_at: int | None = None, size: i
             sink.abort()
             return None
         if batch.start >= begin:
-            sink.write(batch)
+            written(sink, batch)
             last = batch
     return sink.finish(make_certificate(load, last.checkpoint))
 

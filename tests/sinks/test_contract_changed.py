@@ -18,6 +18,7 @@ from airflow_provider_genesys.pipeline.load import Load
 from airflow_provider_genesys.sinks.local import LocalSink
 from airflow_provider_genesys.sinks.s3 import S3Sink
 from airflow_provider_genesys.testing.services import S3Server
+from airflow_provider_genesys.testing.sink_conformance.source import written
 from tests.sinks.batches import LENGTH, make_batch, make_batches, make_certificate, make_checkpoint, make_load
 from tests.sinks.lake import Bucket, batches_of, ids
 from tests.sinks.lake import run as load_into_bucket
@@ -74,7 +75,7 @@ def test_what_the_docs_say_removes_the_former_load_from_the_ledger_and_no_other(
         paused(warehouse, load)
         sink = warehouse.sink()
         sink.open(load, restart=False)
-        sink.write(make_batch(load, range(10, 12), dead=[10]))
+        written(sink, make_batch(load, range(10, 12), dead=[10]))
         sink.abort()
     warehouse.execute(statements)
     assert [row["load_id"] for row in warehouse.dead_letters()] == [AFTER.load_id]
@@ -102,7 +103,7 @@ def test_postgres_stops_the_attempt_that_still_reads_by_the_contract_before(ware
     newer.open(AFTER, restart=False)
     write_all(newer, make_batches(AFTER, 20, size=5))
     with pytest.raises(FencedError):
-        older.write(make_batch(BEFORE, range(10, 15)))
+        written(older, make_batch(BEFORE, range(10, 15)))
     older.abort()
     assert newer.finish(make_certificate(AFTER, make_checkpoint(AFTER, 20))).counts == counts(20)
     assert versions(warehouse) == dict.fromkeys(ids(range(20)), str(AFTER.contract))
@@ -131,7 +132,7 @@ def pause_in_bucket(sink: S3Sink, load: Load) -> None:
     """Load 150 records of 230: one part, and half of another, which is thrown away."""
     sink.open(load, restart=False)
     for batch in batches_of(load, 150):
-        sink.write(batch)
+        written(sink, batch)
     sink.abort()
 
 
@@ -197,7 +198,7 @@ def test_child_files_are_written_of_all_parts_or_of_none(tmp_path: Path) -> None
         sink = LocalSink(tmp_path, part_size=100 * LENGTH, dead_letter_raw="drop", child_files=child_files)
         assert sink.open(load, restart=False) is None
         for batch in batches_of(load, 150):
-            sink.write(batch)
+            written(sink, batch)
         sink.abort()
 
 
@@ -205,11 +206,11 @@ def test_sqs_sends_all_records_again_as_other_messages(s3: S3Server, bucket: str
     queues = Queues(s3.endpoint_url)
     sink = queues.sink(lambda: dynamodb_store(s3, bucket))
     sink.open(BEFORE, restart=False)
-    sink.write(make_batch(BEFORE, range(10)))
+    written(sink, make_batch(BEFORE, range(10)))
     sink.abort()
     sink = queues.sink(lambda: dynamodb_store(s3, bucket))
     assert sink.open(AFTER, restart=False) is None
-    sink.write(make_batch(AFTER, range(20)))
+    written(sink, make_batch(AFTER, range(20)))
     sink.finish(make_certificate(AFTER, make_checkpoint(AFTER, 20)))
     sent = queues.records.drain().attributes.values()
     assert Counter(one["load_id"] for one in sent) == {"load-1": 10, "load-2": 20}

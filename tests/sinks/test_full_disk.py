@@ -12,6 +12,7 @@ import pytest
 from airflow_provider_genesys.exceptions import SinkUnavailableError
 from airflow_provider_genesys.sinks.local import LocalSink
 from airflow_provider_genesys.testing.services import PostgresServer
+from airflow_provider_genesys.testing.sink_conformance.source import written
 from tests.sinks.batches import LENGTH, make_batches, make_certificate, make_load
 from tests.sinks.lake import bulky
 from tests.sinks.pgbouncer import given_away
@@ -45,17 +46,17 @@ def test_a_folder_on_a_full_disk_fails_the_part_and_the_next_try_goes_on(disk: P
     batches = list(bulky(load, 10, size=5))
     sink = LocalSink(disk, "ndjson", **settings)  # type: ignore[arg-type]  # as above
     sink.open(load, restart=False)
-    committed = sink.write(batches[0])
+    committed = written(sink, batches[0])
     fill(disk)
     with pytest.raises(SinkUnavailableError, match=r"export-1, .*No space left on device.*Check that the disk"):
-        sink.write(batches[1])
+        written(sink, batches[1])
     (disk / FILLING).unlink()
     again = LocalSink(disk, "ndjson", **settings)  # type: ignore[arg-type]  # as above
     found = again.open(load, restart=False)
     assert committed is not None
     assert found is not None
     assert found.position == committed.position
-    again.write(batches[1])
+    written(again, batches[1])
     assert again.finish(make_certificate(load, batches[1].checkpoint)).counts == counts(10)
     assert not list(disk.rglob(".unfinished-*"))
 
@@ -78,10 +79,10 @@ def test_a_database_on_a_full_disk_fails_the_batch_and_the_next_try_goes_on(
         batches = list(make_batches(load, 20_000, size=10_000))
         sink = warehouse.sink()
         sink.open(load, restart=False)
-        committed = sink.write(batches[0])
+        committed = written(sink, batches[0])
         fill(disk)
         with pytest.raises(SinkUnavailableError, match=r"export-1.*No space left on device"):
-            sink.write(batches[1])
+            written(sink, batches[1])
         sink.abort()
         assert len(warehouse.rows()) == 10_000
         (disk / FILLING).unlink()
@@ -89,7 +90,7 @@ def test_a_database_on_a_full_disk_fails_the_batch_and_the_next_try_goes_on(
         found = again.open(load, restart=False)
         assert found is not None
         assert found.position == committed.position
-        last = again.write(batches[1])
+        last = written(again, batches[1])
         assert again.finish(make_certificate(load, last)).counts == counts(20_000)
     finally:
         warehouse.close()

@@ -22,6 +22,7 @@ from airflow_provider_genesys.stores.base import ObjectStore
 from airflow_provider_genesys.stores.folder import FolderStore
 from airflow_provider_genesys.stores.gcs import GCSStore
 from airflow_provider_genesys.stores.s3 import S3Store
+from airflow_provider_genesys.testing.sink_conformance.source import written
 from tests.sinks.batches import make_certificate, make_checkpoint, make_load
 from tests.sinks.lake import CUT, batches_of
 
@@ -75,15 +76,15 @@ def test_attempts_that_race_for_an_entry_do_not_both_get_it(place: Place) -> Non
     batches = list(batches_of(load, 100))
     old, new = place.sink(), place.sink()
     old.open(load, restart=False)
-    old.write(batches[0])
+    written(old, batches[0])
     ledger: Any = old._opened._ledger
     confirm = ledger.confirm
     ledger.confirm = lambda entry: (confirm(entry), new.open(load, restart=False))
 
     with pytest.raises(FencedError):
-        old.write(batches[1])
+        written(old, batches[1])
 
     assert len(place.ledger()) == 2
     for batch in batches:
-        new.write(batch)
+        written(new, batch)
     assert new.finish(make_certificate(load, make_checkpoint(load, 100))).counts.written == 100

@@ -220,6 +220,7 @@ def test_a_load_that_is_running_is_left_to_the_next_replay(lake: Lake) -> None:
     load, sink = make_load(), lake.make_sink(part_size=PART, dead_letter_raw="keep")
     sink.open(load, restart=False)
     sink.write(letters_of(load, {3: record(3)}))
+    sink.flush()  # the commit is made in the background
 
     account = lake.replayed()
 

@@ -14,6 +14,7 @@ from airflow_provider_genesys.sinks.objects.raw_landing import RawLanding
 from airflow_provider_genesys.sinks.objects.replay import ObjectReplay
 from airflow_provider_genesys.sinks.objects.settings import ObjectSettings
 from airflow_provider_genesys.stores.folder import FolderStore
+from airflow_provider_genesys.testing.sink_conformance.source import written
 from tests.sinks.batches import make_batches, make_load
 from tests.sinks.lake import CUT, batches_of, run
 from tests.sinks.replaying import LENIENT, letters_of, record
@@ -48,7 +49,7 @@ def test_a_load_stays_where_it_was_begun_though_the_name_changes(tmp_path: Path,
     begun = sink_in(tmp_path)
     begun.open(load, restart=False)
     for batch in batches[:2]:
-        begun.write(batch)
+        written(begun, batch)
     begun.abort()
     certificate = run(sink_in(tmp_path, "dt=%Y-%m-%d"), load, batches)
     assert certificate.attempts == 2

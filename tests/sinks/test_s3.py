@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_genesys.exceptions import AccountError
+from airflow_provider_genesys.testing.sink_conformance.source import written
 from tests.sinks.batches import (
     LENGTH,
     make_batch,
@@ -84,7 +85,7 @@ def test_a_checkpoint_comes_back_when_a_part_is_whole(new_sink: Any) -> None:
     load, sink = make_load(), new_sink()
 
     assert sink.open(load, restart=False) is None
-    returned = [sink.write(batch) for batch in batches_of(load, 150, dead={3})]
+    returned = [written(sink, batch) for batch in batches_of(load, 150, dead={3})]
 
     assert [checkpoint is not None for checkpoint in returned] == [False, True, False]
     assert returned[1].position.record_offset == CUT
@@ -206,7 +207,7 @@ def test_a_part_that_is_not_as_it_was_written_fails_the_load(
     load, sink = make_load(), new_sink()
     sink.open(load, restart=False)
     for batch in batches_of(load, 200):
-        sink.write(batch)
+        written(sink, batch)
     key, body = next(iter(lake.parts().items()))
     if change == "removed":
         client.delete_object(Bucket=bucket, Key=key)
@@ -223,7 +224,7 @@ def test_the_same_bytes_under_another_etag_pass(new_sink: Any, lake: Bucket, cli
     load, sink = make_load(), new_sink()
     sink.open(load, restart=False)
     for batch in batches_of(load, 100):
-        sink.write(batch)
+        written(sink, batch)
     [(key, body)] = lake.parts().items()
     upload = client.create_multipart_upload(Bucket=bucket, Key=key)["UploadId"]
     target = {"Bucket": bucket, "Key": key, "UploadId": upload}
@@ -236,7 +237,7 @@ def test_the_same_bytes_under_another_etag_pass(new_sink: Any, lake: Bucket, cli
 def test_a_gap_between_batches_is_a_bug_that_shows(new_sink: Any) -> None:
     load, sink = make_load(), new_sink()
     sink.open(load, restart=False)
-    sink.write(make_batch(load, range(10)))
+    written(sink, make_batch(load, range(10)))
 
     with pytest.raises(AccountError, match="byte 13200, but the load has come to byte 12000"):
-        sink.write(make_batch(load, range(11, 20)))
+        written(sink, make_batch(load, range(11, 20)))

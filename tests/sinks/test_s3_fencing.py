@@ -8,6 +8,7 @@ import pytest
 
 from airflow_provider_genesys.exceptions import FencedError, SinkRefusedError
 from airflow_provider_genesys.pipeline.load import Batch
+from airflow_provider_genesys.testing.sink_conformance.source import written
 from tests.sinks.batches import LENGTH, make_certificate, make_checkpoint, make_load
 from tests.sinks.lake import Bucket, batches_of, bulky, run
 
@@ -21,14 +22,14 @@ def test_of_two_live_attempts_the_older_one_stops(new_sink: Any, lake: Bucket) -
     batches = list(batches_of(load, 200))
     old, new = new_sink(), new_sink()
     old.open(load, restart=False)
-    old.write(batches[0])
+    written(old, batches[0])
 
     new.open(load, restart=False)
     with pytest.raises(FencedError, match="fence 2"):
-        old.write(batches[1])
+        written(old, batches[1])
 
     for batch in batches:
-        new.write(batch)
+        written(new, batch)
     new.finish(make_certificate(load, make_checkpoint(load, 200)))
     assert len(lake.rows()) == 200
 
@@ -38,10 +39,10 @@ def test_a_fenced_attempt_writes_no_manifest_and_removes_nothing(new_sink: Any, 
     old, new = new_sink(), new_sink()
     old.open(load, restart=False)
     for batch in batches_of(load, 100):
-        old.write(batch)
+        written(old, batch)
     new.open(load, restart=True)
     for batch in batches_of(load, 200):
-        new.write(batch)
+        written(new, batch)
     before = lake.listed()
 
     with pytest.raises(FencedError):
@@ -52,7 +53,7 @@ def test_a_fenced_attempt_writes_no_manifest_and_removes_nothing(new_sink: Any, 
 
 def write_all(sink: Any, batches: list[Batch]) -> None:
     for batch in batches:
-        sink.write(batch)
+        written(sink, batch)
 
 
 @pytest.mark.outcome("object stores", "an unfinished upload of an earlier attempt", "recovers")
@@ -66,7 +67,7 @@ def test_a_new_attempt_aborts_the_uploads_of_the_old_one_which_then_learns_that_
     old = new_sink(**settings)
     old.open(load, restart=False)
     for batch in batches[:2]:
-        old.write(batch)
+        written(old, batch)
     assert len(lake.uploads()) == 1
 
     new = new_sink(**settings)
@@ -77,7 +78,7 @@ def test_a_new_attempt_aborts_the_uploads_of_the_old_one_which_then_learns_that_
         write_all(old, batches[2:])  # a piece is sent while the next is made: it shows with the one after it
     assert "left to the next attempt" not in caplog.text
     for batch in batches:
-        new.write(batch)
+        written(new, batch)
     new.finish(make_certificate(load, make_checkpoint(load, 20)))
     assert len(lake.rows()) == 20
 
@@ -100,8 +101,8 @@ def test_without_fencing_an_older_attempt_still_stops_when_it_looks(new_sink: An
     batches = list(batches_of(load, 100))
     old = new_sink(fencing="none")
     old.open(load, restart=False)
-    old.write(batches[0])
+    written(old, batches[0])
     new_sink(fencing="none").open(load, restart=False)
 
     with pytest.raises(FencedError):
-        old.write(batches[1])
+        written(old, batches[1])

@@ -12,6 +12,7 @@ from airflow_provider_genesys.exceptions import FencedError, SinkUnavailableErro
 from airflow_provider_genesys.sinks.objects.ledger import Entry, Ledger
 from airflow_provider_genesys.stores.base import Stored
 from airflow_provider_genesys.stores.s3 import S3Store
+from airflow_provider_genesys.testing.sink_conformance.source import written
 from tests.sinks.batches import make_load
 from tests.sinks.lake import batches_of, client_for
 
@@ -38,12 +39,12 @@ def test_attempts_that_open_at_once_get_fences_of_their_own_and_one_goes_on(new_
     assert sorted(fences) == [1, 2, 3, 4, 5, 6]
     for fence, sink in sorted(zip(fences, sinks, strict=True), key=lambda pair: pair[0]):
         first, second = batches_of(load, 100)
-        sink.write(first)
+        written(sink, first)
         if fence == 6:
-            assert sink.write(second)
+            assert written(sink, second)
         else:
             with pytest.raises(FencedError):
-                sink.write(second)
+                written(sink, second)
 
 
 def test_the_newest_entry_is_found_though_the_listing_lags(client: Any, bucket: str) -> None:
@@ -58,12 +59,12 @@ def test_an_entry_goes_through_json_unchanged(client: Any, bucket: str, new_sink
     load, sink = make_load(), new_sink()
     sink.open(load, restart=False)
     for batch in batches_of(load, 100, dead={3}):
-        sink.write(batch)
-    written = sink._attempt.entry
+        written(sink, batch)
+    newest = sink._attempt.entry
 
-    assert Ledger(S3Store(client, bucket), "raw/_ledger/load-1/00000/", "conditional").latest() == written
-    assert written.checkpoint
-    assert len(written.parts) == len(written.dead_letters) == 1
+    assert Ledger(S3Store(client, bucket), "raw/_ledger/load-1/00000/", "conditional").latest() == newest
+    assert newest.checkpoint
+    assert len(newest.parts) == len(newest.dead_letters) == 1
 
 
 def test_a_claim_that_is_beaten_each_time_gives_up_as_unavailable(client: Any, bucket: str) -> None:

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from botocore.exceptions import EndpointConnectionError
 
-from airflow_provider_genesys.exceptions import AccountError, CheckpointError, SinkRefusedError
+from airflow_provider_genesys.exceptions import (
+    AccountError,
+    CheckpointError,
+    SinkRefusedError,
+    SinkUnavailableError,
+)
+from airflow_provider_genesys.testing.sink_conformance.source import written
 from tests.sinks.batches import make_batch, make_certificate, make_checkpoint, make_load
 from tests.sinks.lake import CUT, LEDGER, Bucket, batches_of, ids, run
 
@@ -18,7 +26,7 @@ def test_it_resumes_behind_the_last_whole_part(new_sink: Any, lake: Bucket) -> N
     lost = new_sink()
     lost.open(load, restart=False)
     for batch in batches_of(load, 150, dead={3}):
-        lost.write(batch)  # and then the process is gone: no abort
+        written(lost, batch)  # and then the process is gone: no abort
 
     sink = new_sink()
     checkpoint = sink.open(load, restart=False)
@@ -40,7 +48,7 @@ def test_a_crashed_load_ends_with_the_parts_of_a_perfect_one(new_sink: Any, lake
         checkpoint = sink.open(load, restart=False)
         begin = checkpoint.position.record_offset if checkpoint else 0
         for batch in [batch for batch in batches_of(load, 370) if batch.start >= begin][:crash_after]:
-            sink.write(batch)
+            written(sink, batch)
     run(new_sink(), load, batches_of(load, 370))
 
     perfect = Bucket(client, client.create_bucket(Bucket="perfect") and "perfect")
@@ -55,7 +63,7 @@ def test_restart_begins_anew_and_keeps_processed_at(new_sink: Any, lake: Bucket)
     sink.open(load, restart=False)
     assert sink.processed_at is None
     for batch in batches_of(load, 100):
-        sink.write(batch)
+        written(sink, batch)
     before = sink.processed_at
 
     again = new_sink()
@@ -88,7 +96,7 @@ def test_a_new_export_replaces_the_parts_of_the_old_one(new_sink: Any, lake: Buc
     sink = new_sink()
     sink.open(new, restart=False)
     for batch in batches_of(new, 100, dead={4}):
-        sink.write(batch)
+        written(sink, batch)
     # Until the new load is complete, the old manifest and all that it lists stay as they were.
     assert len(lake.rows()) == 229
     assert before.items() <= lake.parts().items()
@@ -133,12 +141,12 @@ def test_a_resumed_load_has_to_go_on_where_the_checkpoint_stands(new_sink: Any) 
     load, sink = make_load(), new_sink()
     sink.open(load, restart=False)
     for batch in batches_of(load, 100):
-        sink.write(batch)
+        written(sink, batch)
     again = new_sink()
     again.open(load, restart=False)
 
     with pytest.raises(AccountError):
-        again.write(make_batch(load, range(50)))
+        written(again, make_batch(load, range(50)))
 
 
 @pytest.mark.parametrize(
@@ -163,7 +171,7 @@ def test_a_ledger_whose_sums_do_not_agree_closes_no_load(new_sink: Any, lake: Bu
     load, sink = make_load(), new_sink()
     sink.open(load, restart=False)
     for batch in batches_of(load, 100):
-        sink.write(batch)
+        written(sink, batch)
     key = LEDGER + "00000002.json"
     client.put_object(Bucket=bucket, Key=key, Body=lake.read(key).replace(b'"rows":100', b'"rows":99'))
 
@@ -178,3 +186,48 @@ def test_foreign_objects_in_the_ledger_folder_are_ignored(new_sink: Any, client:
     client.put_object(Bucket=bucket, Key=LEDGER, Body=b"")
 
     assert new_sink().open(make_load(), restart=False) is None
+
+
+def test_the_next_part_is_filled_while_the_one_before_is_committed(new_sink: Any, client: Any) -> None:
+    load, go_on, asked = make_load(), threading.Event(), list[str]()
+
+    def hold(params: dict[str, Any], **_: Any) -> None:
+        if "/_ledger/" in params["url_path"] and threading.current_thread().name.startswith("genesys-commit"):
+            asked.append(params["url_path"])
+            go_on.wait(20)
+
+    sink = new_sink()
+    sink.open(load, restart=False)
+    client.meta.events.register("before-call.s3.PutObject", hold)
+    first, second, third, fourth, fifth = batches_of(load, 250)
+    assert [sink.write(batch) for batch in (first, second, third)] == [None, None, None]
+    assert len(asked) <= 1
+    threading.Timer(0.2, go_on.set).start()
+    newest = sink.write(fourth)  # it ends a part too, and so waits for the commit before
+    assert newest.position.record_offset == second.end
+    assert len(set(asked)) <= 2
+    later = sink.write(fifth) or sink.flush()
+    assert later.position.record_offset == fourth.end
+    assert sink.flush() is None
+    assert sink.finish(make_certificate(load, make_checkpoint(load, 250))).counts.read == 250
+
+
+def test_a_commit_that_fails_in_the_background_ends_the_attempt(new_sink: Any, client: Any, lake: Bucket) -> None:
+    load, sink, failed = make_load(), new_sink(retries=0), threading.Event()
+
+    def fail(params: dict[str, Any], **_: Any) -> None:
+        if "/_ledger/" in params["url_path"] and not failed.is_set():
+            failed.set()
+            raise EndpointConnectionError(endpoint_url="http://gone")
+
+    sink.open(load, restart=False)
+    client.meta.events.register("before-call.s3.PutObject", fail)
+    first, second, third, fourth = batches_of(load, 200)
+    written(sink, first)
+    assert sink.write(second) is None
+    assert failed.wait(20)
+    with pytest.raises(SinkUnavailableError, match=f"export-1, bytes 0 to {second.end}"):
+        _ = [sink.write(batch) for batch in (third, fourth)]  # at the latest where the next part ends
+    assert sink.flush() is None
+    run(new_sink(), load, [first, second, third, fourth])
+    assert len(lake.rows()) == 200

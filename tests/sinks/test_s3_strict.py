@@ -26,6 +26,7 @@ from airflow_provider_genesys.source.landed import LandedArchive, find_landed
 from airflow_provider_genesys.source.position import PROVEN, Identity
 from airflow_provider_genesys.stores import piece_writer
 from airflow_provider_genesys.stores.s3 import S3Store
+from airflow_provider_genesys.testing.sink_conformance.source import written
 from tests.sinks.batches import LENGTH, make_load
 from tests.sinks.lake import CUT, MEBIBYTE, Bucket, batches_of, bulky, ids, run
 from tests.sinks.strict_s3 import STRANGER, SwiftServer
@@ -244,7 +245,7 @@ def test_what_the_ledger_says_is_read_back(new_sink: Any, lake: Bucket) -> None:
     sink = new_sink(part_size=CUT)
     sink.open(load, restart=False)
     for batch in batches_of(load, 250):
-        sink.write(batch)
+        written(sink, batch)
     sink.abort()
     checkpoint: Checkpoint | None = new_sink(part_size=CUT).open(load, restart=False)
     assert checkpoint

@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from airflow_provider_genesys.contracts.contract import Contract
-from airflow_provider_genesys.exceptions import AccountError, ConfigurationError, SinkUnavailableError
+from airflow_provider_genesys.exceptions import AccountError, ConfigurationError, SinkUnavailableError, error_context
 from airflow_provider_genesys.failpoints import (
     CHECKED,
     CLAIMED,
@@ -95,6 +96,9 @@ class Attempt:
             withdraw(store, Layout(settings.prefix, replace(load, shard=0), settings.output_format))
         self._abort_uploads()
         self._gathered: _Gathered | None = None
+        self._committing: Future[Checkpoint] | None = None
+        self._handed: _Gathered | None = None  # what is being committed, or could not be
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="genesys-commit")
         self._next = self.entry.checkpoint.position.record_offset if self.entry.checkpoint else None
 
     def evolves(self, batch: Batch) -> bool:
@@ -118,10 +122,34 @@ class Attempt:
         return batch.end >= gathered.cut
 
     def commit(self) -> Checkpoint | None:
-        """Make the gathered objects visible, then commit them in the ledger. None if nothing is gathered."""
-        gathered = self._gathered
-        if gathered is None:
+        """Begin to commit what is gathered, in a thread. First wait for the commit before; return its checkpoint.
+
+        A store answers each request after some hundredths of a second, and a commit needs at least three. Meanwhile the
+        next part is filled. At most one commit is in progress, so the ledger keeps its order.
+        """
+        before = self.settled()
+        gathered, self._gathered = self._gathered, None
+        if gathered:
+            self._handed = gathered
+            self._committing = self._thread.submit(self._commit, gathered)
+        return before
+
+    def news(self) -> Checkpoint | None:
+        """Return the checkpoint of a commit that has ended since the last call, or raise its error."""
+        return self.settled() if self._committing and self._committing.done() else None
+
+    def settled(self) -> Checkpoint | None:
+        """Wait for the commit in the thread and return its checkpoint, or raise its error. None if there is none."""
+        committing, self._committing = self._committing, None
+        if committing is None or self._handed is None:
             return None
+        with error_context(f"Export {self.load.export_id}, bytes {self._handed.start} to {self._handed.end}"):
+            checkpoint = committing.result()
+        self._handed = None
+        return checkpoint
+
+    def _commit(self, gathered: _Gathered) -> Checkpoint:
+        """Make the gathered objects visible, then commit them in the ledger."""
         self._ledger.confirm(self.entry)
         failpoint(COMMITTING)
         rows, letters = gathered.close()
@@ -134,11 +162,14 @@ class Attempt:
             children=joined(self.entry.children, rows.children),
             dead_letters=[*self.entry.dead_letters, *letters],
         )
-        self._gathered = None
         return checkpoint
 
     def finish(self, certificate: Certificate) -> Certificate:
-        """Compare the ledger with the store, write the manifest, remove objects it does not list."""
+        """Compare the ledger with the store, write the manifest, remove objects it does not list.
+
+        Called when the last commit has settled.
+        """
+        self._thread.shutdown()
         self._check_account()
         stored = below(self._store, self._layout.objects)
         listed = self.entry.listed
@@ -169,9 +200,15 @@ class Attempt:
         self._write_manifest(certificate)
 
     def abort(self) -> None:
-        """Discard what is gathered. Never raises."""
-        gathered, self._gathered = self._gathered, None
-        for writer in (*gathered.rows.writers, gathered.letters) if gathered else ():
+        """Discard what is gathered, after a commit in progress has ended. Never raises."""
+        committing, self._committing = self._committing, None
+        if committing:
+            wait([committing])
+            self._handed = self._handed if committing.exception() else None
+        self._thread.shutdown()
+        discarded = [gathered for gathered in (self._handed, self._gathered) if gathered]
+        self._handed = self._gathered = None
+        for writer in (writer for gathered in discarded for writer in (*gathered.rows.writers, gathered.letters)):
             try:
                 writer.abort()
             except Exception as error:  # noqa: BLE001 - the error that led to the abort is the one to report

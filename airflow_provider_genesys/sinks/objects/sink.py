@@ -56,20 +56,33 @@ class ObjectSink:
         return None if has_children else packing_of(self._settings.form)
 
     def write(self, batch: Batch) -> Checkpoint | None:
-        """Add a batch to the part. If the part is full then, commit it and return the checkpoint.
+        """Add a batch to the part. If the part is full then, begin to commit it.
 
-        All rows of a part have the same columns: if the contract evolves, the part before this batch is committed
-        early.
+        Returns the checkpoint of a commit that has ended since the last call. All rows of a part have the same columns:
+        if the contract evolves, the part before this batch is committed early.
         """
-        with self._working(f"bytes {batch.start} to {batch.end}") as attempt:
-            before = attempt.commit() if attempt.evolves(batch) else None
-            return attempt.commit() if attempt.gather(batch) else before
+        with self._working() as attempt:
+            known = attempt.news()
+            if attempt.evolves(batch):
+                known = attempt.commit() or known
+            with error_context(f"Export {attempt.load.export_id}, bytes {batch.start} to {batch.end}"):
+                is_full = attempt.gather(batch)
+            return (attempt.commit() if is_full else None) or known
+
+    def flush(self) -> Checkpoint | None:
+        """Wait for the commit in progress and return its checkpoint. A part that is not full stays gathered."""
+        if self._attempt is None:
+            return None  # an error has ended the attempt
+        with self._working() as attempt:
+            return attempt.settled()
 
     def finish(self, certificate: Certificate) -> Certificate:
         """Commit the last part and close the load; see :meth:`.Attempt.finish`."""
-        with self._working("finishing the load") as attempt:
+        with self._working() as attempt:
             attempt.commit()
-            closed = attempt.finish(certificate)
+            attempt.settled()
+            with error_context(f"Export {attempt.load.export_id}, finishing the load"):
+                closed = attempt.finish(certificate)
         self._attempt, self._finished = None, attempt
         return closed
 
@@ -105,11 +118,10 @@ class ObjectSink:
         return self._attempt
 
     @contextmanager
-    def _working(self, place: str) -> Iterator[Attempt]:
+    def _working(self) -> Iterator[Attempt]:
         attempt = self._opened
         try:
-            with error_context(f"Export {attempt.load.export_id}, {place}"):
-                yield attempt
+            yield attempt
         except BaseException as error:
             # Half a batch may be in the part: continuing would write it twice.
             self.abort()

@@ -12,7 +12,7 @@ from airflow_provider_genesys.contracts.contract import RECORDINGS, Contract
 from airflow_provider_genesys.pipeline.certificate import Certificate
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, Counts
 from airflow_provider_genesys.pipeline.load import Batch, Load
-from airflow_provider_genesys.pipeline.sink import Sink
+from airflow_provider_genesys.pipeline.sink import GatheringSink, Sink
 from airflow_provider_genesys.source.position import Identity, Position, Proof
 from airflow_provider_genesys.source.records import DeadLetter
 from airflow_provider_genesys.testing.sink_conformance.place import Contents
@@ -173,13 +173,21 @@ def make_certificate(load: Load, checkpoint: Checkpoint) -> Certificate:
     )
 
 
+def written(sink: Sink, batch: Batch) -> Checkpoint | None:
+    """Write ``batch``. If a part ends with it, wait for the part's commit, which may be made in the background."""
+    committed, every = sink.write(batch), sink.cut_every
+    if every and batch.end // every > batch.start // every and isinstance(sink, GatheringSink):
+        return sink.flush() or committed
+    return committed
+
+
 def write_all(
     sink: Sink, load: Load, start: Checkpoint | None, *, until: int = RECORDS, size: int = 7
 ) -> list[Checkpoint]:
     """Write from ``start`` to record ``until``; return every checkpoint that was committed on the way."""
     begin = start.position.record_offset if start else 0
     committed = [
-        sink.write(batch) for batch in cut_batches(load, begin, until=until, size=size, cut_every=sink.cut_every)
+        written(sink, batch) for batch in cut_batches(load, begin, until=until, size=size, cut_every=sink.cut_every)
     ]
     return [checkpoint for checkpoint in committed if checkpoint]
 
@@ -189,7 +197,7 @@ def write_until_committed(sink: Sink, load: Load, start: Checkpoint | None, *, s
     begin = start.position.record_offset if start else 0
     committed = None
     for batch in cut_batches(load, begin, size=size, cut_every=sink.cut_every):
-        newest, before = sink.write(batch), committed
+        newest, before = written(sink, batch), committed
         committed = newest or committed
         if before:
             break

@@ -34,6 +34,7 @@ from airflow_provider_genesys.testing.sink_conformance.source import (
     write_all,
     write_last_and_finish,
     write_until_committed,
+    written,
 )
 
 LOAD = make_load()
@@ -316,7 +317,7 @@ class SinkConformance:
         every = _cut_every(sink)
         sink.open(LOAD, restart=False)
         for batch in cut_batches(LOAD, 0, size=3, cut_every=every):
-            assert (sink.write(batch) is not None) == (batch.end // every > batch.start // every)
+            assert (written(sink, batch) is not None) == (batch.end // every > batch.start // every)
         finish(sink, LOAD)
         assert len(_contents(place).parts) == -(-RECORDS * LENGTH // every)
 
