@@ -1,4 +1,4 @@
-"""Parts that a manifest names are counted only where loads lie."""
+"""Parts that a manifest names are counted only where loads are, and of several loads the newest."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 
 from airflow_provider_genesys.completeness.comparisons import ObjectHistory
 from airflow_provider_genesys.completeness.objects import counter
+from airflow_provider_genesys.completeness.tally import FIELDS
 from airflow_provider_genesys.completeness.verdict import not_comparable
 from airflow_provider_genesys.exceptions import AccountError
 from airflow_provider_genesys.sinks.objects.layout import DAY
@@ -57,3 +58,24 @@ def test_comparisons_that_are_none_are_named(tmp_path: Path, body: bytes) -> Non
     with pytest.raises(AccountError, match=r"_reconciled/.*holds no comparisons"):
         history.add(found)
     assert store.get(kept) == body
+
+
+@pytest.mark.parametrize("newest", ["load-1", "load-2"])
+def test_of_two_loads_of_a_conversation_the_newest_counts(tmp_path: Path, newest: str) -> None:
+    store = FolderStore(tmp_path)
+    for load, media in (("load-1", "voice"), ("load-2", "email")):
+        place, ended = f"details/{START:{DAY}}/{load}", f"2026-11-0{3 if load == newest else 2}T00:00:00+00:00"
+        row = {
+            "conversationId": "c",
+            "conversationStart": START.isoformat(),
+            "originatingDirection": "inbound",
+            "divisionIds": [],
+            "participants": [{"sessions": [{"mediaType": media}]}],
+        }
+        body = json.dumps(row).encode()
+        store.put(f"{place}/part.ndjson", body)
+        part = {"key": f"{place}/part.ndjson", "bytes": len(body)}
+        manifest = {"kind": "conversation_details", "ended_at": ended, "parts": [part]}
+        store.put(f"{place}/_manifest.json", json.dumps(manifest).encode())
+    found = counter(store, "details", DAY, {name: name for name in FIELDS})(Window(START, START + timedelta(days=1)))
+    assert {cell.media_type for cell in found.cells} == {"voice" if newest == "load-1" else "email"}
