@@ -144,3 +144,15 @@ def test_a_map_index_fits_its_column(text: str, index: int | None) -> None:
     with pytest.raises(HTTPException) as caught:
         map_index(text)
     assert caught.value.status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("state", "status"),
+    [
+        *((state, "failed") for state in ("failed", "upstream_failed")),
+        *((state, "running") for state in ("scheduled", "queued", "running", "deferred", "up_for_retry")),
+        ("skipped", None),
+    ],
+)
+def test_a_load_without_a_result_has_the_status_of_its_task(state: str, status: str | None) -> None:
+    assert [one["status"] for one in loads_of(row(22, state))] == ([status] if status else [])
