@@ -81,7 +81,7 @@ def test_filters_narrow_everything(page: Page, server: str) -> None:
     inside.locator("[name=from]").fill("2026-11-06")
     expect(inside.get_by_role("button", name=re.compile("recordings, 2026-11-0[2-5]"))).to_have_count(0)
     inside.get_by_role("combobox", name="DAG").select_option("details")
-    expect(inside.get_by_text("0 windows missing")).to_be_visible()
+    expect(inside.get_by_text("0 missing.")).to_be_visible()
 
 
 def test_a_complete_load_shows_an_account_that_closes(page: Page, server: str, client: dict[str, httpx.Client]) -> None:

@@ -247,7 +247,7 @@ function show() {
   if (sections.charts) draw(loads);
   const cut = data.cut ? " Older ones are not shown: choose a DAG." : "";
   at("message").textContent = data.loads.length
-    ? `${number(loads.length)} loads, ${number(missing.length)} windows missing.${cut}`
+    ? `${number(loads.length)} loads, ${number(missing.length)} missing.${cut}`
     : "No DAG that you may see has loaded anything from Genesys Cloud yet.";
 }
 
