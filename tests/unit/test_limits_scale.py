@@ -98,6 +98,8 @@ ELSEWHERE = {
     "LONGEST_ANSWER": "tests/unit/cloud/test_cloud_limits.py",
     "LONGEST_PAGE": "tests/unit/cloud/test_page_limits.py",
     "LONGEST_TOKEN": "tests/unit/cloud/test_cloud_limits.py",
+    "LONGEST_ETAG": "tests/unit/cloud/test_cloud_limits.py",
+    "LONGEST_URL": "tests/unit/cloud/test_cloud_limits.py",
     "MOST_LISTED_PAGES": "tests/unit/cloud/test_cloud_limits.py",
     "FOREIGN_RETRIES": "tests/unit/source/test_download.py",
     "MOST_NEW_NAMES": "tests/unit/contracts/test_many_names.py",

@@ -25,7 +25,7 @@ from airflow_provider_genesys.source.shards import WHOLE
 from airflow_provider_genesys.tasks.arguments import contract_of, read_pii_key, shard_of
 from airflow_provider_genesys.tasks.failures import AirflowFailException
 from airflow_provider_genesys.tasks.handle import read_handle
-from airflow_provider_genesys.tasks.rendered import number, required
+from airflow_provider_genesys.tasks.rendered import limit, required
 from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
 from airflow_provider_genesys.transfers.genesys_to_postgres import GenesysExportToPostgresOperator
 from tests.support.task_context import context
@@ -174,7 +174,7 @@ def test_another_contract_or_key_of_the_hash_makes_another_load(monkeypatch: pyt
 
 @pytest.mark.parametrize("value", [None, "", " ", "None", " None\n"])
 def test_what_a_template_makes_of_nothing_is_absent_to_every_reader(genesys: FakeGenesys, value: Any) -> None:
-    assert number(value, int) is None
+    assert limit(value, "max_dead_letters", int) is None
     assert shard_of(value, RECORDINGS) == WHOLE
     assert contract_of(value, None, kind="recordings", folder=".") == RECORDINGS
     with pytest.raises(ConfigurationError, match="table is empty"):
