@@ -1,4 +1,4 @@
-"""Each figure comes from a process of its own, several times over; medians are detail."""
+"""Runs each measurement several times, each time in a new process, and gives the medians."""
 
 from __future__ import annotations
 

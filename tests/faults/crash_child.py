@@ -166,7 +166,7 @@ WAYS: dict[str, Callable[[], None]] = {"SIGKILL": die, "SIGTERM": terminate, "Me
 
 
 class DyingDownload(Download):
-    """Dies, in the thread that reads ahead, when so many bytes have come; or lets its bytes wait."""
+    """Dies, in the thread that reads ahead, when a given number of bytes have come; or delays its bytes."""
 
     dies_after: int | None = None
     waits: random.Random | None = None

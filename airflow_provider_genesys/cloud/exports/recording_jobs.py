@@ -146,7 +146,9 @@ class RecordingJobs:
             if following is None:
                 return
             cursor = following
-        raise CloudUnavailableError(f"The list of recording jobs does not end: {len(met)} pages were read.")
+        raise CloudUnavailableError(
+            f"The list of recording jobs does not end: {len(met)} pages were read. The next try reads it again."
+        )
 
     def _are_taken(self, client: CloudClient) -> bool:
         """Whether the organisation has reached its limit of jobs, counting the jobs of all OAuth clients."""

@@ -134,7 +134,7 @@ class Attempt:
             self._committing = self._thread.submit(self._commit, gathered)
         return before
 
-    def news(self) -> Checkpoint | None:
+    def ended_commit(self) -> Checkpoint | None:
         """Return the checkpoint of a commit that has ended since the last call, or raise its error."""
         return self.settled() if self._committing and self._committing.done() else None
 

@@ -62,7 +62,7 @@ class ObjectSink:
         if the contract evolves, the part before this batch is committed early.
         """
         with self._working() as attempt:
-            known = attempt.news()
+            known = attempt.ended_commit()
             if attempt.evolves(batch):
                 known = attempt.commit() or known
             with error_context(f"Export {attempt.load.export_id}, bytes {batch.start} to {batch.end}"):

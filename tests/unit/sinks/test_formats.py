@@ -115,7 +115,7 @@ TEXT = "".join(str(n * n) for n in range(15_000))  # more than the longest row n
 
 
 def rows_at(*places: tuple[int, int]) -> Batch:
-    """Return a batch with a row of so many bytes at each offset."""
+    """Return a batch with a row of the given size in bytes at each given offset."""
     load = make_load(contract=WIDE)
     [batch] = make_batches(load, 1)
     rows = [("a", NOON, TEXT[offset % 1000 :][:size]) for offset, size in places]

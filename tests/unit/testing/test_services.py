@@ -109,7 +109,7 @@ def test_postgres_starts_as_nobody_where_namespaces_are_not_allowed(monkeypatch:
     prefix = ["setpriv", f"--reuid={ids}", f"--regid={ids}", "--clear-groups"]
     binary = services.postgres._postgres_binaries() / "postgres"
     if subprocess.call([*prefix, "test", "-x", binary]):
-        pytest.skip("the environment lies where nobody may not read")
+        pytest.skip("the environment is in a folder that the user nobody may not read")
     monkeypatch.setattr(services.postgres, "_unprivileged", lambda: prefix)
     with PostgresServer() as server, psycopg.connect(server.dsn) as connection:
         assert connection.execute("SELECT 1").fetchone() == (1,)
