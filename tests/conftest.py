@@ -39,9 +39,25 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    gc.disable()  # until everything is imported: half of the imports' time would go into collections that find nothing
     if config.getoption("--long"):
         settings.load_profile("many")
     outcome_report.configure(config)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Without --long, do not make the long cases of a test that has others: a quarter of all would only be left out."""
+    if metafunc.config.getoption("--long"):
+        return
+    for parametrized in metafunc.definition.iter_markers("parametrize"):
+        cases = parametrized.args[1]
+        if isinstance(cases, list) and (short := [case for case in cases if not _is_long(case)]):
+            cases[:] = short
+
+
+def _is_long(case: object) -> bool:
+    return any(mark.name == "long" for mark in getattr(case, "marks", ()))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -72,6 +88,7 @@ def pytest_runtest_teardown() -> None:
 
 
 def pytest_collection_finish() -> None:
+    gc.enable()
     gc.freeze()  # what is imported by now stays: Airflow alone would make each collection take a third of a second
 
 
