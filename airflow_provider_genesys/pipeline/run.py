@@ -8,7 +8,7 @@ dead-lettered. When the source has ended, the counts are checked, and the sink m
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -38,7 +38,7 @@ from airflow_provider_genesys.pipeline.workers import Processes, Workers, worker
 from airflow_provider_genesys.source.base import Archive, Source, Until
 from airflow_provider_genesys.source.document import Document
 from airflow_provider_genesys.source.pages import Pages
-from airflow_provider_genesys.source.records import MAX_RECORD_BYTES
+from airflow_provider_genesys.source.records import MAX_RECORD_BYTES, Slice
 from airflow_provider_genesys.times import now
 
 log = logging.getLogger(__name__)
@@ -102,9 +102,13 @@ def run(
         _announce(load, start)
         if start.committed_at is not None:
             watch(start)
-        Budget(own.max_dead_letters, own.max_dead_letter_ratio).check(start)  # before anything is downloaded
+        _budget(own).check(start)  # before anything is downloaded
         source = open_at(result(start), load, start, max_record_bytes=options.max_record_bytes)
-        certificate = _load(load, source, start, sink, own, watch)
+        batcher, progress = Batcher(load, start, own.pii_key), Progress(start, own.completeness.reported)
+        attempt = _Attempt(load, start, source, sink, own, watch, batcher, progress)
+        _load_records(attempt)
+        _check_whole(attempt)
+        certificate = _finished(attempt)
     except BaseException:
         sink.abort()
         raise
@@ -112,82 +116,111 @@ def run(
     return certificate
 
 
-def _load(
-    load: Load,
-    source: Source,
-    start: Checkpoint,
-    sink: Sink,
-    options: Options,
-    watch: Callable[[Checkpoint], None],
-) -> Certificate:
-    batcher, progress = Batcher(load, start, options.pii_key), Progress(start, options.completeness.reported)
-    budget = Budget(options.max_dead_letters, options.max_dead_letter_ratio)
-    memory = MemoryLimit(options.max_memory_mb)
-    phases = Phases()
-    slices = source.slices(
+@dataclass(frozen=True)
+class _Attempt:
+    """One attempt to load an export: from where to where records go, by which options, and what is counted."""
+
+    load: Load
+    start: Checkpoint
+    source: Source
+    sink: Sink
+    options: Options
+    watch: Callable[[Checkpoint], None]
+    batcher: Batcher
+    progress: Progress
+    phases: Phases = field(default_factory=Phases)
+
+    @property
+    def budget(self) -> Budget:
+        """How much may be rejected."""
+        return _budget(self.options)
+
+    def report(self, committed: Checkpoint) -> None:
+        """Say what the sink has committed."""
+        self.batcher.committed = committed
+        failpoint(COMMITTED)
+        self.budget.check(committed)
+        self.progress.committed(committed)
+        self.watch(committed)
+        failpoint(REPORTED)
+
+
+def _load_records(attempt: _Attempt) -> None:
+    """Give all records to the sink, in batches, from the checkpoint to the source's end."""
+    batcher, sink, phases = attempt.batcher, attempt.sink, attempt.phases
+    memory = MemoryLimit(attempt.options.max_memory_mb)
+    slices = _slices(attempt)
+    with _naming_failed(attempt), closing(slices), _gathered_committed(attempt), _workers(attempt) as workers:
+        for part, ready in workers.ahead(slices, lambda: batcher.known):
+            failpoint(SPLIT)
+            phases.ended("source")
+            memory.check(f"Export {attempt.load.export_id}, byte {part.end}")
+            for piece, rows in batcher.rows(part, ready):
+                batch = batcher.batch(piece, rows)
+                phases.ended("contract")
+                memory.check(f"Export {attempt.load.export_id}, byte {piece.end}")
+                committed = sink.write(batch)
+                phases.ended("sink")
+                memory.check(f"Export {attempt.load.export_id}, byte {piece.end}")
+                if committed is not None:
+                    attempt.report(committed)
+            del part, ready, piece, rows, batch  # holding them while the next rows are made costs 7 % of all CPU time
+
+
+def _slices(attempt: _Attempt) -> Generator[Slice, None, None]:
+    options, sink = attempt.options, attempt.sink
+    return attempt.source.slices(
         options.batch_size,
         cut_every=sink.cut_every,
         flush_interval=options.flush_interval,
         pack_every=sink.pack_every if isinstance(sink, AligningSink) and worker_count(options.processes) else None,
     )
 
-    def report(committed: Checkpoint) -> None:
-        batcher.committed = committed
-        failpoint(COMMITTED)
-        budget.check(committed)
-        progress.committed(committed)
-        watch(committed)
-        failpoint(REPORTED)
 
-    with (
-        _naming_failed(load, batcher),
-        closing(slices),
-        _gathered_committed(sink, report),
-        _workers(load, start, sink, options) as workers,
-    ):
-        for part, ready in workers.ahead(slices, lambda: batcher.known):
-            failpoint(SPLIT)
-            phases.ended("source")
-            memory.check(f"Export {load.export_id}, byte {part.end}")
-            for piece, rows in batcher.rows(part, ready):
-                batch = batcher.batch(piece, rows)
-                phases.ended("contract")
-                memory.check(f"Export {load.export_id}, byte {piece.end}")
-                committed = sink.write(batch)
-                phases.ended("sink")
-                memory.check(f"Export {load.export_id}, byte {piece.end}")
-                if committed is not None:
-                    report(committed)
-            del part, ready, piece, rows, batch  # holding them while the next rows are made costs 7 % of all CPU time
+def _check_whole(attempt: _Attempt) -> None:
+    """Check that the source was read to its end, and that neither too much was rejected nor anything is missing."""
+    load, batcher, options = attempt.load, attempt.batcher, attempt.options
     check_end(load.range, batcher.last)
     if not batcher.read and not options.allow_empty:
-        raise _empty(load, source.length)
-    budget.check(batcher.account, ended=True)
-    options.completeness.check(load.export_id, batcher.read, source.length)
-    described = _described(load, batcher, source, progress)
+        raise NotAnArchiveError(
+            f"Export {load.export_id} holds no record ({attempt.source.length} bytes) for {load.window_start} to "
+            f"{load.window_end}. Check the window and the filters; where a window without records is normal, set "
+            "allow_empty=True."
+        )
+    attempt.budget.check(batcher.account, ended=True)
+    options.completeness.check(load.export_id, batcher.read, attempt.source.length)
+
+
+def _finished(attempt: _Attempt) -> Certificate:
+    """Mark the load complete. Return its certificate."""
+    load, batcher, options = attempt.load, attempt.batcher, attempt.options
+    described = _described(attempt)
     if not load.shard:
         described = _with_unused(load, options, described, batcher.read - batcher.dead_letters)
-    phases.ended("source")
+    attempt.phases.ended("source")
     failpoint(FINISHING)
-    with _naming_failed(load, batcher):
+    with _naming_failed(attempt):
         reported = options.completeness.reported
-        certificate = sink.finish(replace(described, expected_records=reported, phases=phases.seconds))
+        certificate = attempt.sink.finish(replace(described, expected_records=reported, phases=attempt.phases.seconds))
     failpoint(COMPLETE)
     done = batcher.last.at(now(), certificate.counts, where="the end")
-    watch(done)
-    log.info(progress.line(done))
-    if certificate.incomplete:
-        log.warning(
-            "Export %s: Genesys had data until %s only. Load the window again later.",
-            load.export_id,
-            source.identity.available_until,
-        )
-    for drift in certificate.drift:
-        log.warning("Export %s: %s", load.export_id, drift)
+    attempt.watch(done)
+    log.info(attempt.progress.line(done))
+    _warn(attempt, certificate)
     return certificate
 
 
-def _workers(load: Load, start: Checkpoint, sink: Sink, options: Options) -> Workers:
+def _warn(attempt: _Attempt, certificate: Certificate) -> None:
+    export_id = attempt.load.export_id
+    if certificate.incomplete:
+        until = attempt.source.identity.available_until
+        log.warning("Export %s: Genesys had data until %s only. Load the window again later.", export_id, until)
+    for drift in certificate.drift:
+        log.warning("Export %s: %s", export_id, drift)
+
+
+def _workers(attempt: _Attempt) -> Workers:
+    load, start, sink, options = attempt.load, attempt.start, attempt.sink, attempt.options
     count = worker_count(options.processes)
     packing = sink.packing(load.contract) if isinstance(sink, PackingSink) else None
     if packing is None or not count:
@@ -199,7 +232,7 @@ def _workers(load: Load, start: Checkpoint, sink: Sink, options: Options) -> Wor
 
 
 @contextmanager
-def _gathered_committed(sink: Sink, report: Callable[[Checkpoint], None]) -> Iterator[None]:
+def _gathered_committed(attempt: _Attempt) -> Iterator[None]:
     """Commit what the sink has gathered at the end; also where reading fails: the next try goes on behind it."""
     try:
         yield
@@ -207,32 +240,35 @@ def _gathered_committed(sink: Sink, report: Callable[[Checkpoint], None]) -> Ite
         raise
     except GenesysError:
         with suppress(GenesysError):
-            _commit_gathered(sink, report)
+            _commit_gathered(attempt)
         raise
-    _commit_gathered(sink, report)
+    _commit_gathered(attempt)
 
 
-def _commit_gathered(sink: Sink, report: Callable[[Checkpoint], None]) -> None:
-    while isinstance(sink, GatheringSink) and (committed := sink.flush()) is not None:
-        report(committed)
+def _commit_gathered(attempt: _Attempt) -> None:
+    while isinstance(attempt.sink, GatheringSink) and (committed := attempt.sink.flush()) is not None:
+        attempt.report(committed)
 
 
 @contextmanager
-def _naming_failed(load: Load, batcher: Batcher) -> Iterator[None]:
+def _naming_failed(attempt: _Attempt) -> Iterator[None]:
     """Add to a sink's error which bytes follow the last known commit."""
     try:
         yield
     except (SinkUnavailableError, SinkRefusedError) as error:
+        batcher = attempt.batcher
         start, end = batcher.committed.position.record_offset, batcher.last.position.record_offset
         if start == end:
             raise
-        left = f"Not committed of export {load.export_id}: bytes {start} to {end}. The next try continues there."
+        left = (
+            f"Not committed of export {attempt.load.export_id}: bytes {start} to {end}. The next try continues there."
+        )
         raise type(error)(f"{error} {left}", code=error.code, failed=(start, end)) from error
 
 
 def _judged_whole(load: Load, options: Options, joint: Certificate) -> Certificate:
     """Check the limits that hold for all shards together."""
-    Budget(options.max_dead_letters, options.max_dead_letter_ratio).check(joint, ended=True)
+    _budget(options).check(joint, ended=True)
     options.completeness.check(joint.export_id, joint.counts.read, joint.bytes_read)
     return _with_unused(load, options, joint, joint.counts.read - joint.counts.dead_letters)
 
@@ -244,6 +280,10 @@ def _with_unused(load: Load, options: Options, certificate: Certificate, rows: i
     if certificate.unused and rows:
         log.info("Export %s: no record has a value at %s", load.export_id, ", ".join(certificate.unused))
     return replace(certificate, drift=[*certificate.drift, *unused])
+
+
+def _budget(options: Options) -> Budget:
+    return Budget(options.max_dead_letters, options.max_dead_letter_ratio)
 
 
 def _of_shard(options: Options) -> Options:
@@ -268,25 +308,14 @@ def _announce(load: Load, start: Checkpoint) -> None:
     log.info("Export %s (%s to %s): %s", load.export_id, load.window_start, load.window_end, how)
 
 
-def _empty(load: Load, length: int) -> NotAnArchiveError:
-    return NotAnArchiveError(
-        f"Export {load.export_id} holds no record ({length} bytes) for {load.window_start} to "
-        f"{load.window_end}. Check the window and the filters; where a window without records is normal, set "
-        "allow_empty=True."
-    )
-
-
-def _incomplete(load: Load, available_until: str | None) -> bool:
-    return available_until is not None and datetime.fromisoformat(available_until) < load.window_end
-
-
-def _described(load: Load, batcher: Batcher, source: Source, progress: Progress) -> Certificate:
-    last = batcher.last
+def _described(attempt: _Attempt) -> Certificate:
+    load, source, last = attempt.load, attempt.source, attempt.batcher.last
+    until = source.identity.available_until
     return Certificate.of(
         load,
         source.identity,
         bytes_read=source.length - last.first,
-        counts=Counts(read=batcher.read),
+        counts=Counts(read=attempt.batcher.read),
         digest=f"{last.digest:016x}",
         min_timestamp=last.min_timestamp,
         max_timestamp=last.max_timestamp,
@@ -295,10 +324,10 @@ def _described(load: Load, batcher: Batcher, source: Source, progress: Progress)
         unused=last.unused or [],
         evolved=last.evolved,
         shard=load.range if load.shard else None,
-        incomplete=_incomplete(load, source.identity.available_until),
-        started_at=progress.started_at,
+        incomplete=until is not None and datetime.fromisoformat(until) < load.window_end,
+        started_at=attempt.progress.started_at,
         ended_at=now().isoformat(),
-        seconds=round(progress.seconds, 3),
+        seconds=round(attempt.progress.seconds, 3),
     )
 
 
