@@ -246,20 +246,6 @@ def test_a_value_that_a_narrower_column_does_not_take_is_rejected(warehouse: War
     assert letter["message"].endswith(": numeric value out of range, column duration_ms of type smallint")
 
 
-@pytest.mark.outcome("PostgreSQL", "a trigger swallows rows", "SinkUnavailableError")
-def test_rows_that_vanish_are_not_taken_for_duplicates(warehouse: Warehouse) -> None:
-    load, sink = make_load(), warehouse.sink()
-    sink.open(load, restart=False)
-    warehouse.execute(
-        "CREATE FUNCTION swallow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;"
-        "CREATE TRIGGER swallow BEFORE INSERT ON recordings FOR EACH ROW WHEN (NEW.duration_ms = 21)"
-        " EXECUTE FUNCTION swallow()"
-    )
-    with pytest.raises(SinkUnavailableError, match="rows are gone"):
-        sink.write(make_batch(load, range(10)))
-    assert warehouse.rows() == []
-
-
 @pytest.mark.outcome("PostgreSQL", "a deadlock", "recovers")
 def test_a_deadlock_is_tried_again(warehouse: Warehouse, caplog: pytest.LogCaptureFixture) -> None:
     load = make_load()

@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from airflow_provider_genesys.exceptions import SinkRefusedError, SinkUnavailableError
+from airflow_provider_genesys.exceptions import SinkRefusedError
 from airflow_provider_genesys.pipeline.load import Load
 from airflow_provider_genesys.sinks.postgres.straight import Straight
 from tests.sinks.batches import DAY, LENGTH, make_batches, make_certificate, make_load, recording_row
@@ -80,15 +80,6 @@ def test_a_whole_load_again_takes_the_long_way(logged: Warehouse) -> None:
     load(logged, later, list(range(12)))
     assert ways(logged) == ["INSE"] * 3
     assert {row["_genesys_export_id"] for row in logged.rows()} == {"export-2"}
-
-
-def test_a_trigger_that_keeps_rows_out_is_no_success(warehouse: Warehouse) -> None:
-    warehouse.sink().open(make_load("earlier"), restart=False)
-    warehouse.execute("CREATE FUNCTION keep_out() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$")
-    warehouse.execute("CREATE TRIGGER keep_out BEFORE INSERT ON recordings FOR EACH ROW EXECUTE FUNCTION keep_out()")
-    of = make_load()
-    with pytest.raises(SinkUnavailableError, match="rows are gone"):
-        warehouse.load(of, make_batches(of, range(4), size=4))
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from dataclasses import replace
 import psycopg
 
 from airflow_provider_genesys.contracts.contract import Contract
-from airflow_provider_genesys.exceptions import GenesysError
+from airflow_provider_genesys.exceptions import GenesysError, SinkRefusedError
 from airflow_provider_genesys.failpoints import CHECKED, CLAIMING, COMMITTING, PUBLISHED, WRITING, failpoint
 from airflow_provider_genesys.pipeline.certificate import Certificate
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, Counts
@@ -30,6 +30,7 @@ from airflow_provider_genesys.sinks.postgres.session import Cursor, Session
 from airflow_provider_genesys.sinks.postgres.settings import PostgresSettings
 from airflow_provider_genesys.sinks.postgres.tables.evolve import SHORT_WAIT
 from airflow_provider_genesys.sinks.postgres.tables.of_load import Tables
+from airflow_provider_genesys.sinks.postgres.tables.relation import RowsKeptOut
 from airflow_provider_genesys.sinks.postgres.upsert import Landed, lineage
 from airflow_provider_genesys.source.records import DeadLetter
 from airflow_provider_genesys.times import iso_time, now
@@ -201,6 +202,8 @@ class Attempt:
             try:
                 return self._commit(batch, poison)
             except psycopg.Error as error:
+                if isinstance(error, RowsKeptOut) and error.all_of_several:
+                    raise SinkRefusedError(f"Export {self._load.export_id}: {error}. Then clear the task.") from None
                 if not is_of_a_row(error) or not (found := self._search(batch, poison)):
                     raise
                 poison.update(found)
@@ -294,7 +297,7 @@ class Attempt:
     ) -> Certificate:
         ledger, full_name = self._tables.ledger, self._settings.full_name
         present, taken = ledger.audit(cursor, self.claim.begun_at)
-        ledger.check(landed.written, present, taken)
+        ledger.check(cursor, landed.written, present, taken)
         self._dead_letters.check(cursor, held.counts.dead_letters)
         facts = {"rows": present, "taken_over": landed.written - present}
         facts |= {"removed": removed.rows} if self._settings.write_mode == "replace_window" else {}

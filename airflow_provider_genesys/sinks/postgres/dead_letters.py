@@ -9,12 +9,13 @@ from typing import Any
 import msgspec
 from psycopg import sql
 
-from airflow_provider_genesys.exceptions import AccountError
+from airflow_provider_genesys.exceptions import AccountError, SinkRefusedError
 from airflow_provider_genesys.pipeline.load import Batch, Load
 from airflow_provider_genesys.sinks.dead_letters import DeadLetterRows, RawBytes
 from airflow_provider_genesys.sinks.postgres.encoding import holds_any_text, storable_letter
 from airflow_provider_genesys.sinks.postgres.session import Cursor
-from airflow_provider_genesys.sinks.postgres.tables.schema import create_table
+from airflow_provider_genesys.sinks.postgres.tables.own import OwnTable
+from airflow_provider_genesys.sinks.postgres.tables.relation import what_keeps_out
 from airflow_provider_genesys.source.records import DeadLetter
 
 _COLUMNS = (
@@ -40,8 +41,8 @@ _COLUMNS = (
     "replayed_at timestamptz",
     "replayed_by text",
     "replayed_contract text",
-    "PRIMARY KEY (load_id, target, shard, source_offset)",
 )
+_KEY = ("load_id", "target", "shard", "source_offset")
 _INSERT = """
 INSERT INTO {table} (target, {names}) SELECT %(target)s, {names}
 FROM json_populate_recordset(NULL::{table}, %(rows)s)
@@ -55,17 +56,17 @@ _COUNT = "SELECT count(*) FROM {table} WHERE load_id = %(load_id)s AND target = 
 _FORGET = "DELETE FROM {table} WHERE load_id = %(load_id)s AND target = %(target)s AND shard = %(shard)s"
 
 
-def identify(schema: str) -> tuple[sql.Identifier, sql.Composed]:
-    """Return the table of ``schema`` and the statement that creates it."""
-    table = sql.Identifier(schema, "genesys_dead_letters")
-    return table, create_table(table, [sql.SQL(column) for column in _COLUMNS])
+def table_of(schema: str) -> OwnTable:
+    """Return the table of ``schema``."""
+    return OwnTable(sql.Identifier(schema, "genesys_dead_letters"), _COLUMNS, _KEY)
 
 
 class DeadLetters:
     """The dead letters of one load into one table. Methods run in the transaction of the cursor that they are given."""
 
     def __init__(self, schema: str, table: str, load: Load, raw_bytes: RawBytes) -> None:
-        self.identifier, self.definition = identify(schema)
+        self.table = table_of(schema)
+        self.identifier = self.table.identifier
         self._raw_bytes = raw_bytes
         self._rows = DeadLetterRows(load, raw_bytes)
         self._export_id = load.export_id
@@ -97,6 +98,12 @@ class DeadLetters:
         if not holds_any_text(cursor):
             rows = list(map(storable_letter, rows))
         cursor.execute(self._insert, {**self._load, "rows": msgspec.json.encode(rows).decode()})
+        if cursor.rowcount != len(rows):
+            what = what_keeps_out(cursor, self.identifier) or "Something about"
+            raise SinkRefusedError(
+                f"Export {self._export_id}: {what} {self.identifier.as_string()} keeps dead letters from being "
+                "written, without an error. Remove it from this table, then clear the task."
+            )
 
     def check(self, cursor: Cursor, expected: int) -> None:
         """Compare the number of letters with the number that the checkpoint counts, replayed ones included.

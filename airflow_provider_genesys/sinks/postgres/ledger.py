@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 from psycopg import sql
 
-from airflow_provider_genesys.exceptions import AccountError, FencedError, SinkUnavailableError
+from airflow_provider_genesys.exceptions import AccountError, FencedError, SinkRefusedError, SinkUnavailableError
 from airflow_provider_genesys.pipeline.certificate import Certificate
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, Counts, from_json
 from airflow_provider_genesys.pipeline.load import Load, LoadFacts, Previous, continues
@@ -23,7 +23,8 @@ from airflow_provider_genesys.sinks.postgres.replace_window import WriteMode
 from airflow_provider_genesys.sinks.postgres.session import Connection, Cursor, Session
 from airflow_provider_genesys.sinks.postgres.staging import Publish
 from airflow_provider_genesys.sinks.postgres.tables.columns import CONTRACT, EXPORT, LOADED, SHARD
-from airflow_provider_genesys.sinks.postgres.tables.schema import create_table
+from airflow_provider_genesys.sinks.postgres.tables.own import OwnTable
+from airflow_provider_genesys.sinks.postgres.tables.relation import what_keeps_out
 from airflow_provider_genesys.sinks.postgres.upsert import Landed
 from airflow_provider_genesys.source.position import Position
 
@@ -54,11 +55,8 @@ _COLUMNS = (
     "begun_at timestamptz NOT NULL",
     "opened_at timestamptz NOT NULL",
     "completed_at timestamptz",
-    "PRIMARY KEY (load_id, target, shard)",
 )
-_INDEX = """
-CREATE INDEX ON {ledger} (target, submitted_at) WHERE write_mode = 'replace_window' AND state = 'complete'
-"""
+_INDEX = "CREATE INDEX ON {ledger} (target, submitted_at) WHERE write_mode = 'replace_window' AND state = 'complete'"
 
 _CLAIM = """
 INSERT INTO {ledger} AS l (load_id, target, shard, fence, state, export_id, kind, window_start, window_end,
@@ -174,8 +172,8 @@ class Ledger:
 
     def __init__(self, schema: str, table: str, load: Load, write_mode: WriteMode, publish: Publish) -> None:
         self.identifier = sql.Identifier(schema, "genesys_ledger")
-        body = create_table(self.identifier, [sql.SQL(column) for column in _COLUMNS])
-        self.definition = sql.SQL(";").join([body, sql.SQL(_INDEX.rstrip()).format(ledger=self.identifier)])
+        index = sql.SQL(_INDEX).format(ledger=self.identifier)
+        self.table = OwnTable(self.identifier, _COLUMNS, ("load_id", "target", "shard"), (index,))
         self._load = load
         self._row: dict[str, Any] = {
             **vars(load.facts),
@@ -197,7 +195,10 @@ class Ledger:
 
     def claim(self, cursor: Cursor, *, restart: bool) -> Claim:
         """Take a new fence. The claim has a checkpoint if the load can be continued; otherwise it starts again."""
-        fence, attempts, *times, checkpoint, export_id, state, contract, publish = _only(self._run(cursor, _CLAIM))
+        claimed = self._run(cursor, _CLAIM).fetchone()
+        if claimed is None:
+            raise self._kept_out(cursor)
+        fence, attempts, *times, checkpoint, export_id, state, contract, publish = claimed
         begun_at, opened_at, submitted_at = times
         self._run(cursor, _TAKE_OVER)
         (processed_at,) = _only(self._run(cursor, _PROCESSED_AT))
@@ -252,7 +253,7 @@ class Ledger:
             "taken_over": json.dumps(Counter(held.taken_over) + landed.taken_over),
         }
         if not self._run(cursor, _ADVANCE, **new, fence=checkpoint.fence).rowcount:
-            raise self._fenced(checkpoint.fence)
+            raise self._kept_out(cursor)
 
     def audit(self, cursor: Cursor, begun_at: datetime) -> tuple[int, int]:
         """Count the rows of this load that the table holds, and those that other loads took over from its source."""
@@ -260,13 +261,16 @@ class Ledger:
         present, taken = _only(self._run(cursor, _AUDIT, source=source, begun_at=begun_at))
         return present, taken
 
-    def check(self, written: int, present: int, taken: int) -> None:
+    def check(self, cursor: Cursor, written: int, present: int, taken: int) -> None:
         """Compare the rows written with those that the table holds. A newer export may have taken some over since."""
         if not written - taken <= present <= written:
+            what = what_keeps_out(cursor, self._names["table"])
+            suspect = f"{what} the table, or somebody else," if what else "Somebody else"
             raise AccountError(
                 f"Export {self._load.export_id}: {written} rows were written to {self._row['target']}, but it "
-                f"holds {present} of them, and other loads took over at most {taken}. Somebody else deletes rows "
-                "there, or changes whose they are. Clear the task with on_clear='restart' to load the export again."
+                f"holds {present} of them, and other loads took over at most {taken}. {suspect} "
+                "deletes rows there, or changes whose they are. Clear the task with on_clear='restart' to load the "
+                "export again."
             )
         if present < written:
             log.warning("%d rows of export %s belong to newer loads by now.", written - present, self._load.export_id)
@@ -275,7 +279,7 @@ class Ledger:
         """Mark the load complete."""
         new = {"certificate": storable_json(cursor, certificate.to_json()), "taken_over": json.dumps(taken_over)}
         if not self._run(cursor, _COMPLETE, **new, fence=fence).rowcount:
-            raise self._fenced(fence)
+            raise self._kept_out(cursor)
 
     def amend(self, cursor: Cursor, certificate: Certificate, fence: int) -> None:
         """Keep another certificate of the load, which is complete, unless a newer attempt has claimed it."""
@@ -294,6 +298,14 @@ class Ledger:
     def _read(self, cursor: Cursor, checkpoint: dict[str, Any]) -> Checkpoint:
         return from_json(
             restored(cursor, checkpoint), where=f"{self.identifier.as_string()}, load_id {self._load.load_id}"
+        )
+
+    def _kept_out(self, cursor: Cursor) -> SinkRefusedError:
+        """Return the error for a row that is locked, but not written."""
+        what = what_keeps_out(cursor, self.identifier) or "Something about"
+        return SinkRefusedError(
+            f"{what} {self.identifier.as_string()} keeps the row of load {self._load.load_id} from being written, "
+            "without an error. No load can go on like this: remove it from this table, then clear the task."
         )
 
     def _fenced(self, fence: int) -> FencedError:

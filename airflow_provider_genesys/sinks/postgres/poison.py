@@ -16,6 +16,7 @@ from airflow_provider_genesys.pipeline.load import Batch, Load
 from airflow_provider_genesys.sinks.postgres.errors import is_of_a_row, lacks_partition, places_of, rule_of
 from airflow_provider_genesys.sinks.postgres.session import Cursor
 from airflow_provider_genesys.sinks.postgres.tables.children import Children
+from airflow_provider_genesys.sinks.postgres.tables.relation import RowsKeptOut
 from airflow_provider_genesys.sinks.postgres.tables.table import Table
 from airflow_provider_genesys.sinks.postgres.tables.types import InexactValue, Near
 from airflow_provider_genesys.source.records import DeadLetter
@@ -81,7 +82,7 @@ def without(batch: Batch, poison: dict[int, DeadLetter]) -> tuple[list[tuple[Any
 
 def _places(error: Exception, refusing_column: Callable[[], Near | None]) -> list[str]:
     """Return where the row was refused. For a failed cast, the server names neither table nor column."""
-    if not isinstance(error, psycopg.Error) or isinstance(error, InexactValue):
+    if not isinstance(error, psycopg.Error) or isinstance(error, (InexactValue, RowsKeptOut)):
         return []
     named = places_of(error)
     if not named and isinstance(error, psycopg.DataError) and (column := refusing_column()):
@@ -100,6 +101,8 @@ def _reason(error: Exception, places: Sequence[str]) -> tuple[str, str]:
     if not isinstance(error, psycopg.Error):
         return "unranked-export", str(error)
     rule = rule_of(error)
+    if isinstance(error, RowsKeptOut):
+        return rule, f"{error.where} keeps the row out, without an error."
     if isinstance(error, InexactValue):
         return rule, f"The table cannot hold the row as it is: {error}."
     return rule, f"PostgreSQL refuses the row: {', '.join([rule.replace('-', ' '), *places])}"

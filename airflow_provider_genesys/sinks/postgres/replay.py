@@ -35,7 +35,7 @@ from airflow_provider_genesys.pipeline.replay import (
     account,
     judge,
 )
-from airflow_provider_genesys.sinks.postgres.dead_letters import identify
+from airflow_provider_genesys.sinks.postgres.dead_letters import table_of
 from airflow_provider_genesys.sinks.postgres.encoding import legible
 from airflow_provider_genesys.sinks.postgres.errors import is_of_a_row
 from airflow_provider_genesys.sinks.postgres.ledger import Ledger
@@ -43,6 +43,7 @@ from airflow_provider_genesys.sinks.postgres.poison import search
 from airflow_provider_genesys.sinks.postgres.replace_window import shared_lock
 from airflow_provider_genesys.sinks.postgres.session import Connection, Cursor, Session
 from airflow_provider_genesys.sinks.postgres.tables.children import children_there
+from airflow_provider_genesys.sinks.postgres.tables.relation import check_relation, is_watched
 from airflow_provider_genesys.sinks.postgres.tables.schema import check, columns_of, find_key
 from airflow_provider_genesys.sinks.postgres.tables.table import Table
 from airflow_provider_genesys.sinks.postgres.tables.target import Target
@@ -123,7 +124,7 @@ class PostgresReplay:
         self._target = f"{schema}.{table}"
         self._opened = opened
         self._pii_key = pii_key
-        self._letters, _ = identify(schema)
+        self._letters = table_of(schema).identifier
         self._ledger = sql.Identifier(schema, "genesys_ledger")
 
     def run(self, contract_of: Callable[[str], Contract], run_id: str, window: Span = EVER) -> Replayed:
@@ -215,9 +216,12 @@ class PostgresReplay:
         columns = columns_of(cursor, identifier)
         if not columns:
             raise SinkRefusedError(f"There is no table {self._target} to replay dead letters into.")
+        check_relation(cursor, identifier)
         check(identifier, contract, load, columns)
         key, near = find_key(cursor, identifier, contract), near_columns(cursor, identifier, contract)
-        return Table(Target(identifier, self._ledger, contract, key, near), lineage(load, self._target, EVER.since))
+        watched = is_watched(cursor, identifier)
+        target = Target(identifier, self._ledger, contract, key, near, watched=watched)
+        return Table(target, lineage(load, self._target, EVER.since))
 
     def _mark(self, cursor: Cursor, load: Load, judged: Judged) -> None:
         facts = {**self._key(load), "run_id": load.run_id, "contract": str(load.contract)}

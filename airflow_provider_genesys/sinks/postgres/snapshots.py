@@ -16,7 +16,7 @@ from psycopg import sql
 
 from airflow_provider_genesys.contracts.column import PROCESSED_AT, Column
 from airflow_provider_genesys.contracts.contract import Contract
-from airflow_provider_genesys.exceptions import ConfigurationError, SnapshotShrunkError
+from airflow_provider_genesys.exceptions import ConfigurationError, SinkRefusedError, SnapshotShrunkError
 from airflow_provider_genesys.pipeline.certificate import Certificate
 from airflow_provider_genesys.pipeline.load import Batch, Load
 from airflow_provider_genesys.sinks.postgres.attempt import Attempt
@@ -34,6 +34,7 @@ from airflow_provider_genesys.sinks.postgres.tables.columns import (
 )
 from airflow_provider_genesys.sinks.postgres.tables.evolve import evolve
 from airflow_provider_genesys.sinks.postgres.tables.of_load import Tables
+from airflow_provider_genesys.sinks.postgres.tables.relation import check_relation, what_keeps_out
 from airflow_provider_genesys.sinks.postgres.tables.schema import create_table, ensure
 from airflow_provider_genesys.sinks.postgres.tables.target import Target
 from airflow_provider_genesys.sinks.postgres.tables.types import check_exact
@@ -149,6 +150,7 @@ class _SnapshotTables(Tables):
     def prepare(self, cursor: Cursor, load: Load) -> None:
         super().prepare(cursor, load)
         if self.snapshots.history:
+            check_relation(cursor, self.history)
             ensure(cursor, self.history, self._history_definition(), create=self._settings.create_table)
             check_exact(cursor, self.history, self._history_types() | {VALID_FROM: TIME, VALID_TO: TIME})
 
@@ -247,10 +249,24 @@ class _SnapshotAttempt(Attempt):
     def _take_away(self, cursor: Cursor) -> Removed:
         if self._deletes == "mark":
             self._run(cursor, _MARK)
+            self._check_done(cursor, cursor.rowcount)
         if self._deletes != "remove":
             return NOTHING_REMOVED
         taken = Counter({label: count for label, count in self._run(cursor, _REMOVE) if label})
+        self._check_done(cursor, taken.total())
         return Removed(taken.total(), taken)
+
+    def _check_done(self, cursor: Cursor, done: int) -> None:
+        """Check that rows whose keys are gone were marked or removed.
+
+        :raises SinkRefusedError: a trigger or a policy has kept some as they were.
+        """
+        if done < (due := self._account["deleted"]):
+            where = f"{what_keeps_out(cursor, self._tables.identifier) or 'Something about'} {self._settings.full_name}"
+            raise SinkRefusedError(
+                f"{where} keeps {due - done} of {due} rows from being marked or removed, without an error. Disable it "
+                "for this load, then clear the task."
+            )
 
     @property
     def _without_deleted(self) -> Contract:

@@ -13,6 +13,7 @@ from airflow_provider_genesys.exceptions import AccountError, SinkRefusedError
 from airflow_provider_genesys.pipeline.load import Load
 from airflow_provider_genesys.sinks.postgres.errors import describe, is_of_a_row
 from airflow_provider_genesys.sinks.postgres.session import Cursor
+from airflow_provider_genesys.sinks.postgres.tables.relation import RowsKeptOut
 from airflow_provider_genesys.sinks.postgres.tables.target import Target
 from airflow_provider_genesys.sinks.postgres.tables.types import InexactValue, inexact
 from airflow_provider_genesys.sinks.postgres.upsert import Landed, Upsert
@@ -68,7 +69,7 @@ class Staging:
 
     def in_place_of(self, target: Target) -> Target:
         """Return what batches are written to."""
-        return replace(target, identifier=self.identifier)
+        return replace(target, identifier=self.identifier, watched=False)
 
     def publish(
         self, cursor: Cursor, target: Target, lineage: dict[str, Any], *, written: int, overtaken: bool
@@ -110,8 +111,9 @@ class Staging:
             )
 
     def _refused(self, error: psycopg.Error) -> SinkRefusedError:
+        why = error if isinstance(error, RowsKeptOut) else describe(error)
         return SinkRefusedError(
             f"{self._target} refuses to take export {self._load.export_id}, which is loaded beside it: "
-            f"{describe(error)}. Nothing of it is visible; its rows are in {self.identifier.as_string()}. Look there "
+            f"{why}. Nothing of it is visible; its rows are in {self.identifier.as_string()}. Look there "
             "for the row, change it or the constraint, then clear the task with on_clear='resume'."
         )

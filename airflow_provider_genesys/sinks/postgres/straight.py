@@ -34,7 +34,7 @@ class Straight:
         self.copy = sql.SQL(_COPY).format(target=target.identifier, columns=names).as_bytes()
         self.types = [column.type for column in _BEHIND]
         self._lineage = tuple(lineage[name] for name in ("export", "submitted", "shard", "contract"))
-        self._waits = 0 if target.takes_binary and not target.near else None
+        self._waits = 0 if target.takes_binary and not (target.near or target.watched) else None
         self._next_wait = 1
 
     @property

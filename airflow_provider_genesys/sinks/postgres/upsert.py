@@ -31,10 +31,12 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+import psycopg
 from psycopg import errors, sql
 
 from airflow_provider_genesys.pipeline.load import Load
 from airflow_provider_genesys.sinks.postgres.session import Cursor
+from airflow_provider_genesys.sinks.postgres.tables.relation import RowsKeptOut, what_keeps_out
 from airflow_provider_genesys.sinks.postgres.tables.target import Target, unranked
 
 _INSERT = """
@@ -74,14 +76,19 @@ WITH met AS (
     UPDATE {target} AS t SET {assigned}, {offset} = s.{offset}, {export} = %(export)s,
         {submitted} = %(submitted)s::timestamptz, {shard} = %(shard)s, {contract} = %(contract)s, {loaded} = now()
     FROM {stage} AS s JOIN judged ON {s_is_judged}
-    WHERE {t_is_s} AND judged.older AND NOT (judged.of_this_load AND judged.same_record)
+    WHERE {t_is_s} AND judged.older AND NOT (judged.of_this_load AND judged.same_record) RETURNING 1
 )
 SELECT label,
     count(*),
     count(*) FILTER (WHERE CASE WHEN of_this_load THEN same_record ELSE older END),
     count(*) FILTER (WHERE older AND NOT (label = %(source)s AND same_contract)),
+    count(*) FILTER (WHERE older AND NOT (of_this_load AND same_record)), (SELECT count(*) FROM replaced),
     count(*) FILTER (WHERE unranked), {loads_submitted}
 FROM judged GROUP BY label
+"""
+
+_MISSING = """
+SELECT count(*) FROM {stage} AS s WHERE NOT EXISTS (SELECT FROM {target} AS t WHERE {t_is_s})
 """
 
 _DROP_OVERTAKEN = """
@@ -147,8 +154,9 @@ class Upsert:
 
     def __init__(self, target: Target, stage: sql.Identifier) -> None:
         names = {**target.names(), **_names(stage, target.own, target.key)}
-        statements = (_INSERT, _LOCK_ROWS, _SETTLE, _DROP_OVERTAKEN, _FIND_UNRANKED)
-        self._insert, self._lock, self._settle, self._drop_overtaken, self._find_unranked = (
+        self._target = target
+        statements = (_INSERT, _LOCK_ROWS, _SETTLE, _MISSING, _DROP_OVERTAKEN, _FIND_UNRANKED)
+        self._insert, self._lock, self._settle, self._missing, self._drop_overtaken, self._find_unranked = (
             sql.SQL(text).format(**names).as_bytes() for text in statements
         )
 
@@ -159,10 +167,11 @@ class Upsert:
             duplicates.
         :raises UnrankedExportError: the table, or such a window, has a record of another export, and it is not known
             which was asked for later.
+        :raises RowsKeptOut: a trigger or a policy has kept rows out.
         """
         late = self._leave_out_overtaken(cursor, lineage) if overtaken else 0
         inserted = cursor.execute(self._insert, lineage).rowcount
-        if inserted == staged - late:
+        if inserted == staged - late and not self._target.watched:
             return Landed(inserted, late)
         landed = self.settle(cursor, staged - late, lineage)
         return replace(landed, duplicates=landed.duplicates + late, met=staged - late - inserted)
@@ -180,14 +189,25 @@ class Upsert:
         for label, *_, unknown, submitted in rows:
             if unknown:
                 raise unranked(lineage, label, submitted, unknown)
-        found, written = (sum(row[place] for row in rows) for place in (1, 2))
+        found, written, due = (sum(row[place] for row in rows) for place in (1, 2, 4))
         if found != staged:
-            raise errors.SerializationFailure(
-                "rows are gone that the same transaction has inserted or met; if it stays so, a trigger or a rule of "
-                "the table drops rows or changes their keys"
-            )
+            raise self._gone(cursor, staged, lineage)
+        if rows and due != rows[0][5]:
+            raise self._kept_out(cursor, due - rows[0][5], due)
         taken_over = Counter({row[0]: row[3] for row in rows if row[0] and row[3]})
         return Landed(written, staged - written, taken_over)
+
+    def _gone(self, cursor: Cursor, staged: int, lineage: dict[str, Any]) -> psycopg.Error:
+        """Return the error for rows that are not there: another session removed them, or they cannot get there."""
+        cursor.execute(self._insert, lineage)
+        ((missing,),) = cursor.execute(self._missing).fetchall()
+        return self._kept_out(cursor, missing, staged)
+
+    def _kept_out(self, cursor: Cursor, count: int, of: int) -> psycopg.Error:
+        table = self._target.identifier
+        if count and (what := what_keeps_out(cursor, table)):
+            return RowsKeptOut(table, count, of, what)
+        return errors.SerializationFailure("rows are gone that the same transaction has inserted or met")
 
 
 def _names(stage: sql.Identifier, own: Sequence[str], key: Sequence[str]) -> dict[str, sql.Composable]:

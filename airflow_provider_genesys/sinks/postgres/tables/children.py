@@ -26,6 +26,7 @@ from airflow_provider_genesys.sinks.postgres.tables.columns import (
     child_column_names,
     child_name,
 )
+from airflow_provider_genesys.sinks.postgres.tables.relation import RowsKeptOut, check_relation, what_keeps_out
 from airflow_provider_genesys.sinks.postgres.tables.schema import columns_of, create_table, ensure
 from airflow_provider_genesys.sinks.postgres.tables.types import check_exact
 
@@ -69,6 +70,7 @@ class Children:
         :raises SinkRefusedError: one is missing and cannot be created; the message holds the SQL.
         """
         for child, table in self._tables:
+            check_relation(cursor, table, deletes=True)
             ensure(cursor, table, self._definition(child, table), create=create)
         self.check_types(cursor)
         self.replace(cursor, [], [], rehearse=True)
@@ -100,9 +102,13 @@ class Children:
         for child, table in self._tables:
             names = {**self._names, "child": table, "columns": self._columns(child)}
             cursor.execute(sql.SQL(_DELETE).format(**names), [[row[self._place] for row in held]])
+            sent = 0
             with cursor.copy(sql.SQL(_COPY).format(**names)) as copy:
-                for values in self._rows(child, held):
+                for sent, values in enumerate(self._rows(child, held), 1):  # noqa: B007 - their number is used below
                     copy.write_row(values)
+            if cursor.rowcount != sent:
+                what = what_keeps_out(cursor, table) or "Something about"
+                raise RowsKeptOut(table, sent - cursor.rowcount, sent, what)
 
     def _rows(self, child: Child, rows: Sequence[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
         source = self._sources[child.source]

@@ -19,11 +19,11 @@ from airflow_provider_genesys.sinks.postgres.staging import Staging
 from airflow_provider_genesys.sinks.postgres.tables.children import children_of
 from airflow_provider_genesys.sinks.postgres.tables.columns import column_names
 from airflow_provider_genesys.sinks.postgres.tables.evolve import evolve
+from airflow_provider_genesys.sinks.postgres.tables.relation import check_relation, is_watched
 from airflow_provider_genesys.sinks.postgres.tables.schema import (
     check,
     create_target,
     ensure,
-    ensure_own,
     ensure_schema,
     find_key,
 )
@@ -70,7 +70,8 @@ class Tables:
         if self._settings.create_schema:
             ensure_schema(cursor, self._settings.schema)
         for own in (self.ledger, self.dead_letters):
-            ensure_own(cursor, own.identifier, own.definition, load, create=create)
+            own.table.ensure(cursor, load, create=create)
+        check_relation(cursor, self.identifier, deletes=self._settings.write_mode == "replace_window")
         contract, partitions = self.contract, self._settings.partitions
         definition = partitions.create_target(contract) if partitions else create_target(self.identifier, contract)
         check(self.identifier, contract, load, ensure(cursor, self.identifier, definition, create=create))
@@ -124,7 +125,12 @@ class Tables:
 
     def _as_it_is(self, cursor: Cursor, target: Target) -> Target:
         near = near_columns(cursor, self.identifier, target.contract)
-        return replace(target, near=near, takes_binary=takes_binary(cursor, self.identifier, target.contract))
+        return replace(
+            target,
+            near=near,
+            takes_binary=takes_binary(cursor, self.identifier, target.contract),
+            watched=is_watched(cursor, self.identifier),
+        )
 
 
 def _check_pii(contract: Contract, *, allowed: bool) -> None:

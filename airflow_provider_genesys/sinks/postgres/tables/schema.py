@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from psycopg import errors, sql
 
@@ -68,7 +68,7 @@ def create_target(table: sql.Identifier, contract: Contract, *, partitioned: boo
         for name, kind, _ in _described(contract)
     ]
     key = key_choices(contract)[-1 if partitioned else 0]
-    columns.append(sql.SQL("PRIMARY KEY ({})").format(sql.SQL(", ").join(map(sql.Identifier, key))))
+    columns.append(sql.SQL("PRIMARY KEY ({})").format(listed(key)))
     body = create_table(table, columns)
     if partitioned:
         body += sql.SQL(" PARTITION BY RANGE ({})").format(sql.Identifier(key[-1]))
@@ -124,36 +124,35 @@ def ensure(cursor: Cursor, table: sql.Identifier, definition: sql.Composed, *, c
     return columns_of(cursor, table)
 
 
-def ensure_own(cursor: Cursor, table: sql.Identifier, definition: sql.Composed, load: Load, *, create: bool) -> None:
-    """Create a ledger or a table of dead letters unless it is there, perhaps from an earlier release.
-
-    :raises SinkRefusedError: it is missing and cannot be created, or it does not take the load.
-    """
-    _check_submission(table, load, ensure(cursor, table, definition, create=create), "submitted_at")
-
-
 def check(table: sql.Identifier, contract: Contract, load: Load, present: dict[str, bool]) -> None:
     """Compare the target's columns with those that contract and load need.
 
     :raises SinkRefusedError: one is missing, or another one needs a value.
     """
     kinds = {name: kind for name, kind, _ in _described(contract)}
-    absent = [name for name in kinds if name not in present]
+    check_present(table, {name: sql.SQL(kind) for name, kind in kinds.items() if name not in present})
+    check_filled(table, present, kinds)
+    check_submission(table, load, present, SUBMITTED.name)
+
+
+def check_present(table: sql.Identifier, absent: Mapping[str, sql.Composable]) -> None:
+    """Raise :class:`SinkRefusedError` if columns are ``absent``; by name, the definitions of those that are."""
     if absent:
-        parts = [sql.SQL("ADD COLUMN {} {}").format(sql.Identifier(name), sql.SQL(kinds[name])) for name in absent]
+        parts = [sql.SQL("ADD COLUMN {} {}").format(sql.Identifier(name), how) for name, how in absent.items()]
         remedy = sql.SQL("ALTER TABLE {} {}").format(table, sql.SQL(", ").join(parts))
-        raise _unfit(table, f"lacks the columns {', '.join(absent)}", [remedy])
-    demanding = [name for name, demands in present.items() if demands and name not in kinds]
+        raise unfit(table, f"lacks the columns {', '.join(absent)}", [remedy])
+
+
+def check_filled(table: sql.Identifier, present: Mapping[str, bool], filled: Collection[str]) -> None:
+    """Raise :class:`SinkRefusedError` if columns besides those that are ``filled`` need a value."""
+    demanding = [name for name, demands in present.items() if demands and name not in filled]
     if demanding:
-        remedies = [
-            sql.SQL("ALTER TABLE {} ALTER COLUMN {} DROP NOT NULL").format(table, sql.Identifier(name))
-            for name in demanding
-        ]
-        raise _unfit(table, f"has columns that the contract cannot fill: {', '.join(demanding)}", remedies)
-    _check_submission(table, load, present, SUBMITTED.name)
+        drop = sql.SQL("ALTER TABLE {} ALTER COLUMN {} DROP NOT NULL")
+        remedies = [drop.format(table, sql.Identifier(name)) for name in demanding]
+        raise unfit(table, f"has columns that a load cannot fill: {', '.join(demanding)}", remedies)
 
 
-def _check_submission(table: sql.Identifier, load: Load, present: dict[str, bool], column: str) -> None:
+def check_submission(table: sql.Identifier, load: Load, present: dict[str, bool], column: str) -> None:
     """Raise :class:`SinkRefusedError` if ``column`` needs the time of the export's request and it is not known."""
     if load.submitted_at is None and present[column]:
         remedy = sql.SQL("ALTER TABLE {} ALTER COLUMN {} DROP NOT NULL").format(table, sql.Identifier(column))
@@ -161,7 +160,7 @@ def _check_submission(table: sql.Identifier, load: Load, present: dict[str, bool
             f"wants to know when export {load.export_id} was asked for, and nobody says. Give the operator "
             "submitted_at, or let that be unknown"
         )
-        raise _unfit(table, how, [remedy])
+        raise unfit(table, how, [remedy])
 
 
 def find_key(cursor: Cursor, table: sql.Identifier, contract: Contract) -> tuple[str, ...]:
@@ -170,15 +169,25 @@ def find_key(cursor: Cursor, table: sql.Identifier, contract: Contract) -> tuple
     :raises SinkRefusedError: it has no unique key of the columns that :func:`key_choices` names, or one that takes
         different ids for the same.
     """
-    unique = [set(names) for (names,) in cursor.execute(_UNIQUE, [table.as_string()]).fetchall()]
+    unique = unique_keys(cursor, table)
     choices = key_choices(contract)
     for key in choices:
         if set(key) in unique:
             _check_strict(cursor, table, key)
             return key
     wanted = choices[-1 if is_partitioned(cursor, table) else 0]
-    remedy = sql.SQL("ALTER TABLE {} ADD UNIQUE ({})").format(table, sql.SQL(", ").join(map(sql.Identifier, wanted)))
-    raise _unfit(table, f"has no unique key on {', '.join(wanted)} alone, by which duplicates could be found", [remedy])
+    remedy = sql.SQL("ALTER TABLE {} ADD UNIQUE ({})").format(table, listed(wanted))
+    raise unfit(table, f"has no unique key on {', '.join(wanted)} alone, by which duplicates could be found", [remedy])
+
+
+def unique_keys(cursor: Cursor, table: sql.Identifier) -> list[set[str]]:
+    """Return the columns of each unique key that ON CONFLICT can use."""
+    return [set(names) for (names,) in cursor.execute(_UNIQUE, [table.as_string()]).fetchall()]
+
+
+def listed(names: Sequence[str]) -> sql.Composed:
+    """Compose the names of columns, with commas between."""
+    return sql.SQL(", ").join(map(sql.Identifier, names))
 
 
 def _check_strict(cursor: Cursor, table: sql.Identifier, key: Sequence[str]) -> None:
@@ -187,7 +196,7 @@ def _check_strict(cursor: Cursor, table: sql.Identifier, key: Sequence[str]) -> 
         retype = sql.SQL('ALTER COLUMN {} TYPE text COLLATE "default"')
         actions = sql.SQL(", ").join(retype.format(sql.Identifier(name)) for name in loose)
         how = f"has a unique key that takes ids for the same which differ, e.g. in case: {', '.join(loose)}"
-        raise _unfit(table, how, [sql.SQL("ALTER TABLE {} {}").format(table, actions)])
+        raise unfit(table, how, [sql.SQL("ALTER TABLE {} {}").format(table, actions)])
 
 
 def is_partitioned(cursor: Cursor, table: sql.Identifier) -> bool:
@@ -211,6 +220,7 @@ def _absent(table: sql.Identifier, definition: sql.Composed, why: str) -> SinkRe
     )
 
 
-def _unfit(table: sql.Identifier, how: str, remedies: Collection[sql.Composed]) -> SinkRefusedError:
+def unfit(table: sql.Identifier, how: str, remedies: Collection[sql.Composed]) -> SinkRefusedError:
+    """Return the error for a table that is there, with the SQL that repairs it."""
     statements = "; ".join(remedy.as_string() for remedy in remedies)
     return SinkRefusedError(f"The table {table.as_string()} {how}. Run: {statements};")

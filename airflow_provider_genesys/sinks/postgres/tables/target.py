@@ -41,6 +41,7 @@ class Target:
     :param ledger: the ledger of the loads into it.
     :param key: names of the columns of its unique key; among equal keys the newest row stays.
     :param near: columns that hold only some of the contract's values; see :mod:`.postgres.types`.
+    :param watched: whether its triggers may drop or change rows, so that each row is looked for once it is written.
     :param takes_binary: whether rows can be copied straight into it; see :mod:`.postgres.straight`.
     """
 
@@ -50,6 +51,7 @@ class Target:
     key: tuple[str, ...]
     near: tuple[Near, ...] = ()
     takes_binary: bool = False
+    watched: bool = False
 
     @property
     def own(self) -> list[str]:
