@@ -40,7 +40,7 @@
     │   ├── SinkUnavailableError  retried            the batch was retried and is still not in; nothing of it is visible
     │   ├── SinkRefusedError      fails the task     no such table or bucket, no permission
     │   │   ├── SnapshotShrunkError fails the task   a snapshot lacks more keys than max_deleted_ratio allows
-    │   │   └── UnrankedExportError fails the task   another export has the same record; it is not known which is newer
+    │   │   └── UnrankedExportError fails the task   another export is there; it is not known which is newer
     │   ├── FencedError           fails the task     a newer attempt of the same load has taken over
     │   └── CheckpointError       fails the task     the checkpoint cannot be read, or belongs to something else
     ├── MemoryLimitError          fails the task     the process holds more than max_memory_mb
@@ -279,7 +279,7 @@ class SnapshotShrunkError(SinkRefusedError):
 
 
 class UnrankedExportError(SinkRefusedError):
-    """The sink holds the same record of another export, and it is not known which was requested later."""
+    """The sink has the record, or the window, of another export, and it is not known which was requested later."""
 
 
 class FencedError(SinkError):

@@ -19,7 +19,7 @@ from airflow_provider_genesys.exceptions import SinkUnavailableError
 from airflow_provider_genesys.failpoints import PUBLISHING, TABLE_COMMITTED, failpoint
 from airflow_provider_genesys.lake.catalog import PASSING, described, explained
 from airflow_provider_genesys.lake.change import Change
-from airflow_provider_genesys.lake.commits import is_newer, newest
+from airflow_provider_genesys.lake.commits import check_rank, inside, is_newer, newest
 from airflow_provider_genesys.lake.files import held_by
 from airflow_provider_genesys.lake.schema import check_table
 from airflow_provider_genesys.lake.tables import IcebergTarget, load_or_create
@@ -78,6 +78,8 @@ class TablePublisher:
         if found and is_newer(found, held, change.publication, name):
             log.warning("A newer listing is in the Iceberg table %s already; it stays.", name)
             return found.snapshot_id
+        for shorter in inside(table, load) if held.files else ():
+            check_rank(shorter, load, name)
         confirm()
         failpoint(PUBLISHING)
         change.commit(table, held)

@@ -139,6 +139,20 @@ class Previous:
     """The form in which the sink writes rows, e.g. its file format; None if the ledger does not say."""
 
 
+def is_later(submitted_at: datetime | None, other: datetime | None, by: datetime | None) -> bool | None:
+    """Whether one export was requested later than another one; None if that is not known.
+
+    :param submitted_at: when the one was requested; None if not known.
+    :param other: when the other one was requested; None if not known.
+    :param by: a time at which the other one had been requested, e.g. at which its load began.
+    """
+    if submitted_at is None or submitted_at == other:
+        return None
+    if other is None:
+        return True if by and by < submitted_at else None
+    return submitted_at > other
+
+
 def continues(previous: Previous | None, export_id: str, form: str | None = None, *, restart: bool) -> bool:
     """Whether an attempt continues from the checkpoint of the one before. If not, it begins at the start.
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import airflow_provider_genesys
+from airflow_provider_genesys.times import now
 from tests.sinks.batches import LENGTH, make_load
 from tests.sinks.lake import batches_of, bulky, ids, run
 
@@ -17,7 +18,7 @@ def test_the_reader_of_the_docs_sees_one_whole_load_at_any_time(new_sink: Any, c
     shown: dict[str, Any] = {}
     [code, *_] = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
     exec(code, shown)  # noqa: S102 - our own page
-    first, second = make_load("export-1"), make_load("export-2")
+    first, second = make_load("export-1"), make_load("export-2", submitted_at=now())
     location = run(new_sink(), first, batches_of(first, 230, dead={7})).location
 
     sink = new_sink()
@@ -51,8 +52,8 @@ def test_the_rights_in_the_docs_are_the_requests_that_are_made(new_sink: Any, cl
     dying.open(load, restart=False)
     for batch in bulky(load, 10, size=10):
         dying.write(batch)
-    for export_id in ("export-1", "export-2"):
-        run(new_sink(**settings), make_load(export_id), bulky(make_load(export_id), 10, size=10))
+    for one in (load, make_load("export-2", submitted_at=now())):
+        run(new_sink(**settings), one, bulky(one, 10, size=10))
 
     assert made == needed.keys()
     assert {needed[operation] for operation in made} == allowed

@@ -29,6 +29,7 @@ from airflow_provider_genesys.sinks.objects.replay import ObjectReplay
 from airflow_provider_genesys.sinks.objects.settings import ObjectSettings
 from airflow_provider_genesys.sinks.objects.sink import ObjectSink
 from airflow_provider_genesys.stores.folder import FolderStore
+from airflow_provider_genesys.times import now
 from tests.lake.tables import NAME, Lake
 from tests.sinks.batches import make_batches, make_load, recording_row
 from tests.sinks.lake import CUT, batches_of, ids, run
@@ -275,7 +276,7 @@ def test_what_may_not_replace_a_window_is_refused(new_sink: Callable[..., Object
     with pytest.raises(SinkRefusedError, match=r"requested at .* later than export export-1"):
         run(new_sink(), older, batches_of(older, 50))
     unknown = replace(older, load_id="load-4", submitted_at=None)
-    with pytest.raises(UnrankedExportError, match="Give submitted_at"):
+    with pytest.raises(UnrankedExportError, match="Give the operator submitted_at"):
         run(new_sink(), unknown, batches_of(unknown, 50))
     filtered = replace(load, load_id="load-5")
     with pytest.raises(SinkRefusedError, match="another load made with the same contract"):
@@ -292,6 +293,49 @@ def test_what_may_not_replace_a_window_is_refused(new_sink: Callable[..., Object
     newest = later(later(older))
     run(new_sink(), newest, batches_of(newest, 250))
     assert lake.ids() == ids(range(250))
+
+
+@pytest.mark.outcome("Iceberg", "two exports of a window, and nobody knows which is newer", "UnrankedExportError")
+def test_exports_that_cannot_be_ranked_do_not_replace_each_other(
+    new_sink: Callable[..., ObjectSink], lake: Lake
+) -> None:
+    """Another prefix has another ledger; only the table knows both."""
+    first = make_load()
+    run(new_sink(), first, batches_of(first, 150))
+    other = replace(RECORDINGS, version=RECORDINGS.version + 1)
+    for asked in (first.submitted_at, None):
+        for again in (
+            make_load("export-2", submitted_at=asked),
+            make_load("export-2", load_id="load-2", contract=other, submitted_at=asked),
+        ):
+            with pytest.raises(UnrankedExportError, match=r"of export export-1, requested at 2026.*Give the operator"):
+                run(new_sink("other"), again, batches_of(again, 50))
+    older = replace(make_load("export-2"), submitted_at=first.window_start)
+    with pytest.raises(SinkRefusedError, match="an older export does not replace it"):
+        run(new_sink("third"), older, batches_of(older, 50))
+    assert lake.ids() == ids(range(150))
+    newest = later(first)
+    run(new_sink("fourth"), newest, batches_of(newest, 250))
+    assert lake.ids() == ids(range(250))
+
+
+def test_an_export_requested_after_a_commit_is_newer(new_sink: Callable[..., ObjectSink], lake: Lake) -> None:
+    unknown = make_load(submitted_at=None)
+    run(new_sink(), unknown, batches_of(unknown, 150))
+    newest = make_load("export-2", submitted_at=now())
+    run(new_sink("other"), newest, batches_of(newest, 250))
+    assert lake.ids() == ids(range(250))
+
+
+def test_an_older_day_does_not_replace_newer_hours(new_sink: Callable[..., ObjectSink], lake: Lake) -> None:
+    day = make_load()
+    hour = replace(later(day), load_id="hour", window_end=day.window_start + timedelta(hours=1))
+    run(new_sink(), hour, batches_of(hour, 50))
+    for asked, error in ((day.submitted_at, SinkRefusedError), (hour.submitted_at, UnrankedExportError)):
+        one = replace(day, load_id=f"day {asked}", submitted_at=asked)
+        with pytest.raises(error, match=r"has the window 2026-11-01T00:00:00.* to 2026-11-01T01"):
+            run(new_sink(), one, batches_of(one, 150))
+    assert lake.ids() == ids(range(50))
 
 
 def test_a_day_replaces_its_hours(new_sink: Callable[..., ObjectSink], lake: Lake) -> None:

@@ -28,6 +28,7 @@ from airflow_provider_genesys.testing.sink_conformance.source import (
     make_load,
     written,
 )
+from airflow_provider_genesys.times import now
 from tests.sinks.lake import run as load_into
 from tests.sinks.replaying import LENIENT, letters_of, record
 
@@ -112,7 +113,7 @@ def test_a_load_that_was_broken_off_ends_with_the_files_of_a_perfect_one(tmp_pat
 def test_a_later_export_replaces_the_children_with_the_parts(tmp_path: Path) -> None:
     run(tmp_path)
     before = objects(tmp_path)
-    run(tmp_path, make_load("export-2", contract=CONTRACT))
+    run(tmp_path, make_load("export-2", contract=CONTRACT, submitted_at=now()))
     assert len(objects(tmp_path)) == len(before)
     assert not objects(tmp_path).keys() & before.keys()
 

@@ -36,6 +36,7 @@ from airflow_provider_genesys.stores.base import ObjectStore
 from airflow_provider_genesys.stores.folder import FolderStore
 from airflow_provider_genesys.stores.gcs import GCSStore
 from airflow_provider_genesys.stores.s3 import S3Store
+from airflow_provider_genesys.times import now
 from tests.sinks.batches import DAY, LENGTH, make_batch, make_load
 from tests.sinks.lake import rows_in, run
 from tests.sinks.replaying import LENIENT, LETTER, STRAYS, contract_of, letters_of, record
@@ -364,7 +365,7 @@ def test_a_replay_that_a_load_overtakes_before_it_is_published_leaves_the_manife
     lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     set_up(lake)
-    again = make_load("export-2")
+    again = make_load("export-2", submitted_at=now())
     manifests: list[dict[str, Any]] = []
 
     def overtaken(step: str) -> None:

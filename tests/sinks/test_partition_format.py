@@ -15,6 +15,7 @@ from airflow_provider_genesys.sinks.objects.replay import ObjectReplay
 from airflow_provider_genesys.sinks.objects.settings import ObjectSettings
 from airflow_provider_genesys.stores.folder import FolderStore
 from airflow_provider_genesys.testing.sink_conformance.source import written
+from airflow_provider_genesys.times import now
 from tests.sinks.batches import make_batches, make_load
 from tests.sinks.lake import CUT, batches_of, run
 from tests.sinks.replaying import LENIENT, letters_of, record
@@ -53,7 +54,8 @@ def test_a_load_stays_where_it_was_begun_though_the_name_changes(tmp_path: Path,
     begun.abort()
     certificate = run(sink_in(tmp_path, "dt=%Y-%m-%d"), load, batches)
     assert certificate.attempts == 2
-    again = run(sink_in(tmp_path, "day=%d"), make_load("export-2"), list(batches_of(make_load("export-2"), 250)))
+    later = make_load("export-2", submitted_at=now())
+    again = run(sink_in(tmp_path, "day=%d"), later, list(batches_of(later, 250)))
     assert certificate.location == again.location == f"{store.url}/{FOLDER}"
     assert folders(store) == {"year=2026/month=11/", "_ledger/"}
 

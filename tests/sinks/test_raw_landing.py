@@ -38,6 +38,7 @@ from airflow_provider_genesys.stores.base import ObjectStore
 from airflow_provider_genesys.stores.folder import FolderStore
 from airflow_provider_genesys.stores.gcs import GCSStore
 from airflow_provider_genesys.stores.s3 import S3Store
+from airflow_provider_genesys.times import now
 from tests.sinks.batches import make_load
 from tests.sinks.gcs import CIPHER
 from tests.sinks.lake import MEBIBYTE
@@ -195,7 +196,7 @@ def test_an_upload_that_is_gone_is_begun_anew(shore: Shore) -> None:
 def test_what_was_landed_stays_readable_until_it_is_landed_anew(shore: Shore) -> None:
     first, second = shore.archive(2.5), shore.archive(3.5)
     shore.land(first)
-    newer = make_load("export-2")
+    newer = make_load("export-2", submitted_at=now())
     with pytest.raises(SourceUnavailableError):
         shore.land(Breaking(second, 2 * shore.piece), load=newer)
     assert shore.read() == first

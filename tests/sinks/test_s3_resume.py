@@ -15,8 +15,10 @@ from airflow_provider_genesys.exceptions import (
     CheckpointError,
     SinkRefusedError,
     SinkUnavailableError,
+    UnrankedExportError,
 )
 from airflow_provider_genesys.testing.sink_conformance.source import written
+from airflow_provider_genesys.times import now
 from tests.sinks.batches import make_batch, make_certificate, make_checkpoint, make_load
 from tests.sinks.lake import CUT, LEDGER, Bucket, batches_of, ids, run
 
@@ -83,13 +85,13 @@ def test_a_complete_load_and_another_export_begin_anew(new_sink: Any) -> None:
 
     assert new_sink().open(load, restart=False) is None
     other = new_sink()
-    assert other.open(make_load("export-2"), restart=False) is None
+    assert other.open(make_load("export-2", submitted_at=now()), restart=False) is None
     assert other.processed_at is None
 
 
 @pytest.mark.outcome("jobs", "data arrive after their window was loaded", "recovers with the next load of that window")
 def test_a_new_export_replaces_the_parts_of_the_old_one(new_sink: Any, lake: Bucket) -> None:
-    old, new = make_load("export-1"), make_load("export-2")
+    old, new = make_load("export-1"), make_load("export-2", submitted_at=now())
     run(new_sink(), old, batches_of(old, 230, dead={3}))
     before = lake.parts()
 
@@ -121,9 +123,80 @@ def test_an_older_export_does_not_replace_a_newer_one(new_sink: Any, lake: Bucke
             new_sink().open(older, restart=restart)
 
     assert lake.listed() == before
-    for other in (replace(older, submitted_at=asked), replace(older, export_id="export-3", submitted_at=None)):
-        run(new_sink(), other, batches_of(other, 40))  # not known to be older: what is loaded last stays, as it was
-        assert len(lake.rows()) == 40
+
+
+@pytest.mark.outcome("object stores", "two exports of a window, and nobody knows which is newer", "UnrankedExportError")
+@pytest.mark.parametrize("begun", [0, 60], ids=["claimed", "complete"])
+def test_exports_that_cannot_be_ranked_do_not_replace_each_other(new_sink: Any, lake: Bucket, begun: int) -> None:
+    first = make_load()
+    if begun:
+        run(new_sink(), first, batches_of(first, begun))
+    else:
+        new_sink().open(first, restart=False)
+    before = lake.listed()
+    for other in (make_load("export-2"), make_load("export-2", submitted_at=None)):
+        for restart in (False, True):
+            with pytest.raises(UnrankedExportError, match=r"export-1, requested at .*Give the operator submitted"):
+                new_sink().open(other, restart=restart)
+    assert lake.listed() == before
+    later(new_sink, lake)
+
+
+def test_an_export_requested_after_a_load_began_is_newer_than_that_of_the_load(new_sink: Any, lake: Bucket) -> None:
+    unknown = make_load(submitted_at=None)
+    run(new_sink(), unknown, batches_of(unknown, 60))
+    with pytest.raises(UnrankedExportError, match="export export-1, requested at an unknown time"):
+        new_sink().open(make_load("export-2"), restart=False)  # requested before that load began
+    later(new_sink, lake)
+
+
+def later(new_sink: Any, lake: Bucket) -> None:
+    """Load what is requested now: it replaces what is there."""
+    load = make_load("export-3", submitted_at=now())
+    run(new_sink(), load, batches_of(load, 40))
+    assert len(lake.rows()) == 40
+
+
+@pytest.mark.outcome("object stores", "an older export comes while a newer one is loaded", "SinkRefusedError")
+def test_an_older_export_does_not_take_over_the_load_of_a_newer_one(new_sink: Any, lake: Bucket) -> None:
+    newer = make_load("export-2", run_id="dag/newer/load", submitted_at=now())
+    batches = list(batches_of(newer, 250))
+    sink = new_sink()
+    sink.open(newer, restart=False)
+    for batch in batches[:3]:
+        written(sink, batch)
+    before = lake.listed()
+
+    with pytest.raises(
+        SinkRefusedError, match=r"not complete; its last step was at .* dag/newer/load .*If it cannot end, clear"
+    ):
+        new_sink().open(make_load(), restart=True)
+
+    assert lake.listed() == before
+    for batch in batches[3:]:
+        written(sink, batch)
+    sink.finish(make_certificate(newer, batches[-1].checkpoint))
+    assert lake.manifest()["export_id"] == "export-2"
+    later(new_sink, lake)
+
+
+def test_shards_and_a_load_in_one_piece_are_ranked_too(new_sink: Any, lake: Bucket) -> None:
+    newer = make_load("export-2", submitted_at=now())
+    run(new_sink(), newer, batches_of(newer, 60))
+    before = lake.listed()
+    with pytest.raises(SinkRefusedError, match="an older export does not replace it"):
+        new_sink().open(make_load(shard=2), restart=False)
+    assert lake.listed() == before
+
+    again = make_load("export-3", submitted_at=now())
+    sink = new_sink()
+    sink.open(again, restart=False)
+    new_sink().open(make_load("export-4", shard=1, submitted_at=now()), restart=False)
+    with pytest.raises(SinkRefusedError, match=r"export export-4, .*does not take over that load"):
+        sink.finish(make_certificate(again, make_checkpoint(again, 0)))
+    with pytest.raises(SinkRefusedError, match=r"export export-4, .*does not take over that load"):
+        new_sink().open(again, restart=False)
+    assert len(lake.rows()) == 60
 
 
 def test_other_loads_and_shards_are_left_alone(new_sink: Any, lake: Bucket) -> None:

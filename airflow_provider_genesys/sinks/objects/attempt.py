@@ -29,13 +29,14 @@ from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, Counts
 from airflow_provider_genesys.pipeline.load import Batch, Load
 from airflow_provider_genesys.sinks.dead_letters import DeadLetterLines, DeadLetterRows, RawBytes
 from airflow_provider_genesys.sinks.objects.layout import Layout, partition_of, tag
-from airflow_provider_genesys.sinks.objects.ledger import Ledger, successor
+from airflow_provider_genesys.sinks.objects.ledger import Ledger
 from airflow_provider_genesys.sinks.objects.manifest import write_manifest
 from airflow_provider_genesys.sinks.objects.parts import Part, PartWriter
 from airflow_provider_genesys.sinks.objects.publish import Columns, Publication
 from airflow_provider_genesys.sinks.objects.row_parts import ChildRows, Cut, RowParts, WrittenParts, joined, rows_of
 from airflow_provider_genesys.sinks.objects.settings import ObjectSettings
 from airflow_provider_genesys.sinks.objects.shards import withdraw
+from airflow_provider_genesys.sinks.objects.successor import check_other_shards, successor
 from airflow_provider_genesys.sinks.objects.warehouse_lists import (
     ROWS,
     WrittenLists,
@@ -84,7 +85,9 @@ class Attempt:
         named = settings.prefix, load, settings.output_format
         partition, name = partition_of(load, settings.partition_format), uuid.uuid4().hex
         writes = settings.writes(load.contract)
-        self._ledger = Ledger(store, Layout(*named, partition).ledger, settings.fencing)
+        layout = Layout(*named, partition)
+        check_other_shards(store, layout, load)
+        self._ledger = Ledger(store, layout.ledger, settings.fencing)
         self.entry = self._ledger.claim(
             lambda latest: successor(latest, load, name, restart=restart, partition=partition, writes=writes)
         )
@@ -168,6 +171,8 @@ class Attempt:
         """Compare the ledger with the store, write the manifest, remove objects it does not list.
 
         Called when the last commit has settled.
+
+        :raises SinkRefusedError: a load of a later export has begun meanwhile, in shards or in one piece.
         """
         self._thread.shutdown()
         self._check_account()
@@ -177,6 +182,7 @@ class Attempt:
             self._check(part, stored.get(part.key))
         # Stale objects were listed before this, so objects of a newer attempt cannot be among them.
         self._ledger.confirm(self.entry)
+        check_other_shards(self._store, self._layout, self.load)
         failpoint(CHECKED)
         tables = {ROWS: self.entry.parts, **self.entry.children}
         lists = write_lists_of(self._store, self._layout.load, tables, self._settings.lists)

@@ -23,10 +23,11 @@ from airflow_provider_genesys.pipeline.certificate import Certificate
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
 from airflow_provider_genesys.pipeline.load import Load
 from airflow_provider_genesys.sinks.objects.layout import Layout, partition_of, tag
-from airflow_provider_genesys.sinks.objects.ledger import Ledger, Sending, Whole, successor
+from airflow_provider_genesys.sinks.objects.ledger import Ledger, Sending, Whole
 from airflow_provider_genesys.sinks.objects.manifest import write_manifest
 from airflow_provider_genesys.sinks.objects.parts import Part
 from airflow_provider_genesys.sinks.objects.settings import ObjectSettings
+from airflow_provider_genesys.sinks.objects.successor import successor
 from airflow_provider_genesys.source.landed import RAW
 from airflow_provider_genesys.source.position import Identity, Position, Proof
 from airflow_provider_genesys.source.split.base import shape_of

@@ -85,6 +85,8 @@ class Layout:
         self.parts = f"{self.load}{shard}/"
         self.dead_letters = f"{dead_letters_below(prefix)}{partition}/{name}/{shard}/"
         self.ledger = f"{ledgers_below(prefix)}{name}/{shard}/"
+        self.ledgers = self.ledger.removesuffix(f"{shard}/")
+        """The beginning of the keys of the ledgers of all shards of the load."""
         self.children = {
             child.name: f"{_child_root(prefix, child.name)}{partition}/{name}/{shard}/"
             for child in load.contract.children

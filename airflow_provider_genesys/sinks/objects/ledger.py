@@ -15,15 +15,13 @@ from typing import Any, Literal
 import msgspec
 
 from airflow_provider_genesys.exceptions import CheckpointError, FencedError, SinkRefusedError, SinkUnavailableError
-from airflow_provider_genesys.outside import shown
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, from_json
-from airflow_provider_genesys.pipeline.load import Load, LoadFacts, Previous, continues
+from airflow_provider_genesys.pipeline.load import LoadFacts
 from airflow_provider_genesys.sinks.objects.layout import ledgers_below
 from airflow_provider_genesys.sinks.objects.parts import Part
 from airflow_provider_genesys.sinks.objects.row_parts import ChildParts, all_of
 from airflow_provider_genesys.sinks.objects.settings import Fencing
 from airflow_provider_genesys.stores.base import ObjectStore, SentPieces
-from airflow_provider_genesys.times import now, parse_time
 
 VERSION = 1
 _CLAIMS = 10
@@ -49,10 +47,6 @@ class Sending:
     crc32: int
     whole: Whole | None = None
     """What appears in the next moment; None while bytes are still to come."""
-
-
-_NEWEST = {"kind", "window_start", "window_end", "submitted_at", "contract", "run_id"}
-"""The facts of a load that may change in its next attempt."""
 
 
 @dataclass(frozen=True)
@@ -208,59 +202,6 @@ class Ledger:
         key = self._key(number)
         body = self._store.get(key) if number else None
         return _from_json(body, f"{self._store.url}/{key}") if body is not None else None
-
-
-def successor(
-    latest: Entry | None, load: Load, attempt: str, *, restart: bool, partition: str, writes: str | None = None
-) -> Entry:
-    """Return the entry that takes over from ``latest``: with its checkpoint, or without one.
-
-    :param partition: the partition of a new load; an older load keeps its own.
-    :param writes: the form of this attempt's parts; see :func:`.load.continues`.
-    :raises SinkRefusedError: the load is complete with an export that was requested later.
-    """
-    facts = {name: value for name, value in load.facts.as_json().items() if name in _NEWEST}
-    newest = {**facts, "written_at": now().isoformat(), "writes": writes}
-    if latest is None:
-        return Entry(1, 1, attempt, load.load_id, load.export_id, partition=partition, **newest)
-    _check_older(latest, load)
-    number, fence, same = latest.number + 1, latest.fence + 1, latest.export_id == load.export_id
-    previous = Previous(latest.export_id, latest.state, latest.checkpoint, latest.writes)
-    if latest.checkpoint and continues(previous, load.export_id, writes, restart=restart):
-        checkpoint = replace(latest.checkpoint, fence=fence)
-        if load.self_asked:
-            newest["submitted_at"] = latest.submitted_at
-        return replace(
-            latest,
-            number=number,
-            fence=fence,
-            attempt=attempt,
-            attempts=latest.attempts + 1,
-            checkpoint=checkpoint,
-            **newest,
-        )
-    processed_at = latest.processed_at if same else None
-    begun = Entry(number, fence, attempt, load.load_id, load.export_id, processed_at=processed_at, **newest)
-    return replace(begun, partition=latest.partition, kept=_kept(latest))
-
-
-def _check_older(latest: Entry, load: Load) -> None:
-    """Raise :class:`SinkRefusedError` if the load is complete with an export that was requested later."""
-    there, ours = parse_time(latest.submitted_at), load.submitted_at
-    if latest.state == "loading" or latest.export_id == load.export_id or not there or not ours or there <= ours:
-        return
-    raise SinkRefusedError(
-        f"The window {load.window_start.isoformat()} to {load.window_end.isoformat()} is there already, of export "
-        f"{shown(latest.export_id, 40)}, requested at {there.isoformat()}, later than export {load.export_id} "
-        f"({ours.isoformat()}): an older export does not replace it. Clear the task that creates the export, to create "
-        "it again. If the older one is wanted, load it below another prefix."
-    )
-
-
-def _kept(latest: Entry) -> list[str]:
-    """Return the parts to keep when the load of ``latest`` is loaded again."""
-    parts = [*latest.parts, *all_of(latest.children)] if latest.published else []
-    return list(dict.fromkeys([*latest.kept, *(part.key for part in parts)]))
 
 
 def unfinished_loads(store: ObjectStore, prefix: str, fencing: Fencing) -> list[LoadFacts]:

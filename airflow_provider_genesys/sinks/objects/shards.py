@@ -17,6 +17,7 @@ from airflow_provider_genesys.sinks.objects.manifest import (
     write_manifest,
 )
 from airflow_provider_genesys.sinks.objects.settings import ObjectSettings
+from airflow_provider_genesys.sinks.objects.successor import check_other_shards
 from airflow_provider_genesys.stores.base import ObjectStore, below
 
 
@@ -35,10 +36,14 @@ class Shards:
         self._shards = shards
 
     def join(self, joined: Callable[[Sequence[Certificate]], Certificate]) -> Certificate | None:
-        """If all shards are complete, write the manifest of the whole and remove objects that belong to no shard."""
+        """If all shards are complete, write the manifest of the whole and remove objects that belong to no shard.
+
+        :raises SinkRefusedError: there is a load of a later export.
+        """
         before = self._complete()
         if before is None:
             return None
+        check_other_shards(self._store, self._whole, self._load)
         manifests = [read_manifest(self._store, layout.manifest) or {} for layout in self._shards]
         if any((manifest.get("shard") or {}).get("count") != len(self._shards) for manifest in manifests):
             return None  # one is from another plan
