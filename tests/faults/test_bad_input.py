@@ -18,6 +18,7 @@ import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -210,11 +211,28 @@ KINDS: dict[str, Callable[[], bytes]] = {
 }
 
 
-def zipped(document: bytes) -> bytes:
-    made = io.BytesIO()
-    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as file:
+class Pipe(io.BytesIO):
+    """A file that cannot seek, so that the sizes of a zip entry come after its data."""
+
+    def seekable(self) -> bool:
+        return False
+
+    def tell(self) -> int:
+        raise OSError
+
+
+def zipped(document: bytes, method: int = zipfile.ZIP_DEFLATED, made: io.BytesIO | None = None) -> bytes:
+    made = made or io.BytesIO()
+    with zipfile.ZipFile(made, "w", method) as file:
         file.writestr("export", document)
     return made.getvalue()
+
+
+def zstd_frame(document: bytes, *, checksum: bool, sized: bool = True) -> bytes:
+    packer = zstd.ZstdCompressor(options={zstd.CompressionParameter.checksum_flag: checksum})
+    if sized:
+        packer.set_pledged_input_size(len(document))
+    return packer.compress(document) + packer.flush()
 
 
 PACKED: dict[str, Callable[[bytes], bytes]] = {
@@ -388,6 +406,84 @@ def test_an_archive_that_is_cut_at_any_byte_is_never_taken_for_the_whole(shape: 
     # Between two records nothing shows that NDJSON was cut, unless the store or Genesys reports how long it is.
     between = [at + end for at in range(len(document)) if document.startswith(b"}}", at) for end in (2, 3)]
     assert taken == (between[:-1] if shape == "lines" and not packed else [])
+
+
+SUMMED: dict[str, Callable[[bytes], bytes]] = {
+    "gzip": lambda document: gzip.compress(document, mtime=0),
+    "zip": zipped,
+    "zip, stored": lambda document: zipped(document, zipfile.ZIP_STORED),
+    "zip, sizes after the data": lambda document: zipped(document, made=Pipe()),
+    "zstd": lambda document: zstd_frame(document, checksum=True),
+}
+"""Packings with a checksum."""
+UNSUMMED: dict[str, Callable[[bytes], bytes]] = {
+    "zstd without checksum": lambda document: zstd_frame(document, checksum=False),
+    "zstd without checksum and size": lambda document: zstd_frame(document, checksum=False, sized=False),
+}
+
+
+@pytest.mark.outcome("bad input", "an archive that is cut off at any byte", "NotAnArchiveError")
+@pytest.mark.parametrize("packed", [*SUMMED, *UNSUMMED])
+def test_a_packed_archive_that_is_cut_at_any_byte_is_never_taken_for_the_whole(packed: str) -> None:
+    archive = {**SUMMED, **UNSUMMED}[packed](whole("lines"))
+    assert not [length for length in range(len(archive)) if is_loaded(archive[:length])]
+
+
+def altered(archive: bytes) -> Iterator[bytes]:
+    """The archive, with one byte altered in each place."""
+    for at, byte in enumerate(archive):
+        yield archive[:at] + bytes([byte ^ (1 << at % 8)]) + archive[at + 1 :]
+
+
+def outcome_of(archive: bytes, **options: Any) -> tuple[list[Any], int] | None:
+    """The loaded records without the time of the load, and the number of dead letters; None if it is refused."""
+    shelf, now = Shelf(), RECORDINGS.index("processedAt")
+    with suppress(GenesysError):
+        run(a_load(), InMemory(archive), MemorySink(shelf), Options(max_dead_letter_ratio=None, **options))
+        return [(*row[:now], *row[now + 1 :]) for row in shelf.rows], len(shelf.letters)
+    return None
+
+
+@pytest.mark.outcome("bad input", "a byte is altered anywhere in gzip, zip or Zstandard with a checksum", "recovers")
+@pytest.mark.outcome(
+    "bad input", "a byte is altered anywhere in gzip, zip or Zstandard with a checksum", "NotAnArchiveError"
+)
+@pytest.mark.parametrize("packed", SUMMED)
+def test_a_checksum_shows_each_altered_byte(packed: str) -> None:
+    archive = SUMMED[packed](good(1) + b"\n" + good(2))
+    found = [outcome_of(changed) for changed in altered(archive)]
+    assert {str(rows) for rows in found if rows} == {str(outcome_of(archive))}  # e.g. of a date in the head
+    assert found.count(None) > len(found) / 3
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_no_altered_byte_makes_a_plain_archive_lose_a_record(shape: str) -> None:
+    records = [good(1), good(2)]
+    document = b"\n".join(records) if shape == "lines" else b"[" + b",".join(records) + b"]"
+    for changed in altered(document):
+        shelf = Shelf()
+        with suppress(GenesysError):
+            run(a_load(), InMemory(changed), MemorySink(shelf), Options(max_dead_letter_ratio=None))
+            kept = str([row[0] for row in shelf.rows] + [letter.raw for letter in shelf.letters])
+            assert all(text in kept for text in ("good-1", "good-2") if text in str(changed))
+
+
+@pytest.mark.parametrize("packed", UNSUMMED)
+def test_zstandard_without_a_checksum_is_loaded_with_a_warning(packed: str, caplog: pytest.LogCaptureFixture) -> None:
+    archive = UNSUMMED[packed](whole("lines")) * 2
+    assert outcome_of(archive)
+    assert caplog.text.count("no checksum") == 1
+    caplog.clear()
+    assert outcome_of(SUMMED["zstd"](whole("lines")))
+    assert "no checksum" not in caplog.text
+
+
+@pytest.mark.parametrize("packed", UNSUMMED)
+def test_the_number_of_records_shows_those_that_an_altered_byte_costs(packed: str) -> None:
+    archive = UNSUMMED[packed](good(1) + b"\n" + good(2))
+    for changed in altered(archive):
+        found = outcome_of(changed, completeness=Completeness(reported=2))
+        assert found is None or len(found[0]) + found[1] >= 2
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 from airflow_provider_genesys.exceptions import MissingExtraError
 from airflow_provider_genesys.source.unpack.member import PIECE, Member, Unreadable
 
@@ -14,14 +16,31 @@ except ImportError as missing:
     ) from missing
 
 
+log = logging.getLogger(__name__)
+
+_MAGIC = b"\x28\xb5\x2f\xfd"
+_DESCRIPTOR, _CHECKSUM = len(_MAGIC), 0x4  # the byte after the signature, and its flag
+
+
 class Zstd:
     """Implements :class:`.member.ArchivePacking`."""
 
     documents = False
 
+    def __init__(self) -> None:
+        self._warned = False
+
     def begin(self, packed: bytes) -> tuple[Member | None, bytes]:
-        """Begin a frame."""
-        return (_Frame() if packed else None), packed
+        """Begin a frame. Warn about the first one without a checksum."""
+        if len(packed) <= _DESCRIPTOR:
+            return None, packed
+        if packed.startswith(_MAGIC) and not packed[_DESCRIPTOR] & _CHECKSUM and not self._warned:
+            self._warned = True
+            log.warning(
+                "The Zstandard archive has no checksum, so an altered byte in it may not be noticed. Pack it with "
+                "one (zstd does so by default), or compare its records with their number (expect_records)."
+            )
+        return _Frame(), packed
 
     def end(self) -> None:
         """Accept the end of the archive after any frame."""
