@@ -12,7 +12,7 @@ from typing import Annotated, Any, get_args
 
 import msgspec
 
-from airflow_provider_genesys.contracts.coerce import coerced
+from airflow_provider_genesys.contracts.coerce import coerced, float_of
 from airflow_provider_genesys.contracts.column import (
     KEPT_BY_POSTGRESQL,
     SYSTEM_NAMES,
@@ -27,12 +27,13 @@ from airflow_provider_genesys.exceptions import ContractError
 _STRAIGHT: dict[str, Any] = {
     "string": str,
     "integer": Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)],
-    "number": float,
+    "number": msgspec.Raw,
     "boolean": bool,
     "timestamp": datetime,
     "json": msgspec.Raw,
 }
 """Types whose values mostly are what they become, so that they can be decoded as such; the others are coerced."""
+_OF_RAW: dict[str, Callable[[str], Any]] = {"json": str, "number": float_of}
 _TYPES = get_args(ColumnType)
 
 _UP = re.compile(r"((?:\.\./)*)([^./]+)")
@@ -170,7 +171,7 @@ class ChildDecoder:
         self._sorted: Callable[[Row], Row] | None = None
         if order != sorted(order):
             self._sorted = itemgetter(*(order.index(place) for place in range(len(columns))))
-        self._json = [place for place, (_, _, kind) in enumerate(columns) if kind == "json"]
+        self._raw = {place: _OF_RAW[kind] for place, (_, _, kind) in enumerate(columns) if kind in _OF_RAW}
         self._times = [place for place, (_, _, kind) in enumerate(columns) if kind == "timestamp"]
 
     def rows(self, text: bytes) -> list[Row] | None:
@@ -185,15 +186,18 @@ class ChildDecoder:
             for row in rows:
                 if row[place] is not None and row[place].tzinfo is not timezone.utc:
                     return None
-        return list(map(self._with_json, rows)) if self._json else rows
+        try:
+            return list(map(self._read, rows)) if self._raw else rows
+        except (ValueError, ArithmeticError):
+            return None
 
-    def _with_json(self, row: Row) -> Row:
-        if all(row[place] is None for place in self._json):
+    def _read(self, row: Row) -> Row:
+        if all(row[place] is None for place in self._raw):
             return row
         values = list(row)
-        for place in self._json:
+        for place, read in self._raw.items():
             text = bytes(row[place] or b"null")
-            values[place] = None if text == b"null" else text.decode()
+            values[place] = None if text == b"null" else read(text.decode())
         return tuple(values)
 
     def _flat(self, items: Sequence[Any], around: Row, depth: int) -> list[Row]:
@@ -221,7 +225,7 @@ def _level(columns: Sequence[Any], depths: Sequence[int], depth: int) -> list[in
 
 
 def _struct(columns: Sequence[tuple[int, str, str]], inner: tuple[str, Any] | None) -> Any:
-    types = [_STRAIGHT[kind] if kind == "json" else _STRAIGHT[kind] | None for _, _, kind in columns]
+    types = [_STRAIGHT[kind] if kind in _OF_RAW else _STRAIGHT[kind] | None for _, _, kind in columns]
     fields: list[Any] = [(f"value_{place}", kind, None) for place, kind in enumerate(types)]
     names = {f"value_{place}": member for place, (_, member, _) in enumerate(columns)}
     if inner:

@@ -20,10 +20,13 @@ from airflow_provider_genesys.contracts.column import Column, ColumnType
 from airflow_provider_genesys.times import in_utc
 
 _scalar = msgspec.json.Decoder(Any, float_hook=Decimal)
+_text = msgspec.json.Decoder(str)
 _encoder = msgspec.json.Encoder(decimal_format="number")
 _INT64 = range(-(2**63), 2**63)
 _NUMERAL = re.compile(r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?\s*", re.IGNORECASE)
 _DIGITS = 40  # before or after the point; a longer number is refused
+_SURE = 15  # any number of that many digits survives being a float
+_LONGEST_FLOAT = 1100  # characters: no float has more, written in full
 
 
 def coerced(kind: ColumnType, text: bytes) -> Any:
@@ -34,6 +37,8 @@ def coerced(kind: ColumnType, text: bytes) -> Any:
     if kind == "json":
         return text
     try:
+        if kind in _OF_NUMERALS:
+            return _OF_NUMERALS[kind](_numeral(text))
         return _COERCIONS[kind](_scalar.decode(text))
     except (msgspec.MsgspecError, ValueError, TypeError, ArithmeticError, RecursionError):
         raise ValueError(kind) from None
@@ -52,11 +57,35 @@ def default_of(column: Column) -> Any:
     return coerced(column.type, _encoder.encode(column.default))
 
 
-def counted(value: Decimal | None) -> Decimal | None:
-    """Return ``value``; raise :class:`ValueError` if it is not a number, or has too many digits."""
-    if value is not None and (not value.is_finite() or abs(value.adjusted()) > _DIGITS):
+def float_of(text: str) -> float:
+    """Return the numeral ``text`` as a float.
+
+    :raises ValueError: it is no numeral, or the nearest float, written with as many digits, is another number.
+    """
+    number = float(text)
+    if (len(text) <= _SURE and "e" not in text and "E" not in text) or repr(number) == text:
+        return number
+    if len(text) > _LONGEST_FLOAT or not isfinite(number):
         raise ValueError
-    return value
+    written = Decimal(text)
+    digits = "".join(map(str, written.as_tuple().digits)).rstrip("0")
+    if Decimal(f"{number:.{max(len(digits), 1) - 1}e}") != written:
+        raise ValueError
+    return number
+
+
+def decimal_of(text: str) -> Decimal:
+    """Return the numeral ``text``.
+
+    :raises ValueError: it is no numeral that JSON or a text in JSON may hold, or has too many digits.
+    :raises ArithmeticError: its exponent is too large.
+    """
+    if not _NUMERAL.fullmatch(text):
+        raise ValueError
+    number = Decimal(text)
+    if abs(number.adjusted()) > _DIGITS:
+        raise ValueError
+    return number
 
 
 def _string(value: Any) -> str:
@@ -67,36 +96,22 @@ def _string(value: Any) -> str:
     return str(value)
 
 
-def _integer(value: Any) -> int:
-    number = _decimal(value)
+def _integer(text: str) -> int:
+    number = decimal_of(text)
     if number != number.to_integral_value() or int(number) not in _INT64:
         raise ValueError
     return int(number)
 
 
-def _decimal(value: Any) -> Decimal:
-    if isinstance(value, bool) or not isinstance(value, (int, Decimal, str)):
-        raise TypeError
-    number = Decimal(_numeral(value))
-    counted(number)
-    return number
+def _numeral(text: bytes) -> str:
+    """Return the numeral that the JSON value ``text`` is or, as a string, holds.
 
-
-def _number(value: Any) -> float:
-    """Return the nearest float. Digits may be lost, as the type ``number`` allows."""
-    if isinstance(value, bool) or not isinstance(value, (int, Decimal, str)):
-        raise TypeError
-    number = float(_numeral(value))
-    if not isfinite(number):
+    :raises ValueError: it is none, or one that only Python reads as a number, e.g. ``1_0``.
+    """
+    numeral = str(_text.decode(text)) if text.startswith(b'"') else text.decode()
+    if not _NUMERAL.fullmatch(numeral):
         raise ValueError
-    return number
-
-
-def _numeral(value: int | Decimal | str) -> int | Decimal | str:
-    """Return ``value``; raise :class:`ValueError` for a text that only Python reads as a number, e.g. ``1_0``."""
-    if isinstance(value, str) and not _NUMERAL.fullmatch(value):
-        raise ValueError
-    return value
+    return numeral.strip()
 
 
 def _boolean(value: Any) -> bool:
@@ -119,11 +134,14 @@ def _uuid(value: Any) -> str:
     return str(msgspec.convert(value.strip(), UUID))  # Python's own reads any text with 32 digits, in any place
 
 
+_OF_NUMERALS: dict[ColumnType, Callable[[str], Any]] = {
+    "integer": _integer,
+    "number": float_of,
+    "decimal": decimal_of,
+}
+
 _COERCIONS: dict[ColumnType, Callable[[Any], Any]] = {
     "string": _string,
-    "integer": _integer,
-    "number": _number,
-    "decimal": _decimal,
     "boolean": _boolean,
     "timestamp": _timestamp,
     "uuid": _uuid,

@@ -12,7 +12,7 @@ from uuid import UUID
 
 import msgspec
 
-from airflow_provider_genesys.contracts.coerce import coerced, counted, default_of, is_of_kind
+from airflow_provider_genesys.contracts.coerce import coerced, decimal_of, default_of, float_of, is_of_kind
 from airflow_provider_genesys.contracts.column import PROCESSED_AT, Column, Path, readable
 from airflow_provider_genesys.contracts.contract import Contract
 from airflow_provider_genesys.contracts.json_path import picked
@@ -25,8 +25,8 @@ MOST_KNOWN = 500
 _TYPES: dict[str, Any] = {
     "string": str,
     "integer": Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)],
-    "number": float,
-    "decimal": Decimal,
+    "number": msgspec.Raw,
+    "decimal": msgspec.Raw,
     "boolean": bool,
     "timestamp": datetime,
     "uuid": UUID,
@@ -128,7 +128,7 @@ def _field(name: str, node: Any, key: str) -> Any:
         kind = _ID if node.name == key and node.type == "string" else _TYPES[node.type]
         if node.required or node.expected:
             return (name, kind)
-        return (name, kind, _NOTHING) if node.type == "json" else (name, kind | None, None)
+        return (name, kind, _NOTHING) if kind is msgspec.Raw else (name, kind | None, None)
     struct = _struct(node, key)
     return (name, struct) if _requires(node) else (name, struct | None, None)
 
@@ -195,7 +195,8 @@ def _value(suffix: str, column: Column, tree: Tree, known: dict[str, Any]) -> st
     if column.inside:
         known[f"list{suffix}"] = _list_reader(column)
         return f"list{suffix}({place})"
-    reader = "required_json" if column.type == "json" and (column.required or column.expected) else column.type
+    required = f"required_{column.type}" if column.required or column.expected else ""
+    reader = required if required in _READERS else column.type
     if len(column.keys) == 1 and reader in _INLINE:
         return _INLINE[reader].format(place)
     return f"{reader}({place})" if reader in _READERS else place
@@ -261,6 +262,25 @@ def _required_raw(value: msgspec.Raw) -> msgspec.Raw:
     return value
 
 
+def _number(value: msgspec.Raw) -> float | None:
+    text = _json(value)
+    return None if text is None else float_of(text.decode())
+
+
+def _required_number(value: msgspec.Raw) -> float:
+    return float_of(_required_json(value).decode())
+
+
+def _decimal(value: msgspec.Raw) -> Decimal | None:
+    text = _json(value)
+    return None if text is None else _required_decimal(value)
+
+
+def _required_decimal(value: msgspec.Raw) -> Decimal:
+    text = _required_json(value)
+    return decimal_of((text[1:-1] if text.startswith(b'"') else text).decode())
+
+
 def _uuid(value: UUID | None) -> str | None:
     return None if value is None else str(value)
 
@@ -272,7 +292,10 @@ _READERS: dict[str, Any] = {
     "required_raw": _required_raw,
     "JSON_NULL": _JSON_NULL,
     "uuid": _uuid,
-    "decimal": counted,
+    "number": _number,
+    "required_number": _required_number,
+    "decimal": _decimal,
+    "required_decimal": _required_decimal,
     "UTC": timezone.utc,
 }
 _RAW = "(t if (t := {0}) and t != JSON_NULL else None)"

@@ -113,7 +113,7 @@ def _candidates(text: bytes) -> Sequence[ColumnType]:
         return ("boolean",)
     if text.startswith((b"{", b"[")):
         return ("json",)
-    return ("number", "json") if re.search(rb"[.eE]", text) else ("integer", "decimal", "json")
+    return ("number", "decimal", "json") if re.search(rb"[.eE]", text) else ("integer", "decimal", "json")
 
 
 def _optional(contract: Contract, column: Column | None) -> list[Column]:
