@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from pyiceberg.catalog import Catalog
+from pyiceberg.types import StringType
 
 from airflow_provider_genesys.contracts.column import Column
 from airflow_provider_genesys.exceptions import FencedError, SinkRefusedError
@@ -27,6 +29,7 @@ from airflow_provider_genesys.stores.folder import FolderStore
 from tests.sinks.batches import make_load
 
 LOAD = make_load()
+DAY = timedelta(days=1)
 COLUMNS = [Column("id", "id", "string"), Column("n", "n", "integer")]
 TABLES = {"": COLUMNS, "calls": COLUMNS, "notes": COLUMNS}
 TARGET = IcebergTarget("lake", "rows", create=True)
@@ -126,6 +129,38 @@ def test_an_empty_window_is_committed_once_so_that_an_older_attempt_cannot_fill_
     older = replace(nothing, fence=0, parts={"": parts_of(store, "")})
     with pytest.raises(FencedError):
         publisher.publish(store, older, lambda: None)
+
+
+def test_a_load_is_found_after_other_commits_and_without_the_history(
+    publisher: TablePublisher, catalog: Catalog, store: FolderStore
+) -> None:
+    first = Publication(replace(LOAD, submitted_at=None), 1, {"": COLUMNS}, {"": parts_of(store, "")})
+    day_after = replace(LOAD, load_id="load-2", window_start=LOAD.window_end, window_end=LOAD.window_end + DAY)
+    second = replace(first, load=day_after, parts={"": parts_of(store, "next")})
+    done = publisher.publish(store, first, lambda: None)
+    newer = publisher.publish(store, second, lambda: None)
+    assert publisher.publish(store, first, lambda: None) == done
+    table = catalog.load_table("lake.rows")
+    table.maintenance.expire_snapshots().older_than(datetime.now() + DAY).commit()  # noqa: DTZ005 - PyIceberg's
+    assert publisher.publish(store, first, lambda: None) == newer, "its files are in the only snapshot that is left"
+    assert len(catalog.load_table("lake.rows").metadata.snapshots) == 1
+
+
+def test_columns_that_are_not_the_load_s_have_to_be_optional(publisher: TablePublisher, catalog: Catalog) -> None:
+    publisher.check({"": COLUMNS})
+    table = catalog.load_table("lake.rows")
+    with table.update_schema() as update:
+        update.add_column("theirs", StringType())
+    publisher.check({"": COLUMNS})
+    with catalog.load_table("lake.rows").update_schema(allow_incompatible_changes=True) as update:
+        update.add_column("needed", StringType(), required=True)
+    with pytest.raises(SinkRefusedError, match="`needed` DROP NOT NULL"):
+        publisher.check({"": COLUMNS})
+
+
+def test_tables_are_not_made_unless_that_is_asked_for(catalog: Catalog) -> None:
+    with pytest.raises(SinkRefusedError, match="Set create=True"):
+        TablePublisher(lambda: catalog, str, IcebergTarget("lake", "rows")).check({"": COLUMNS})
 
 
 @pytest.mark.parametrize(("location", "below"), [("URL/tables/", "/tables/rows"), (None, "/warehouse/lake/rows")])
