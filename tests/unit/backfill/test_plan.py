@@ -159,3 +159,9 @@ def test_a_plan_is_told_in_words(client: CloudClient) -> None:
     text = "\n".join(plan(client).lines())
     assert "7 days of conversation_details" in text
     assert "840  counted by aggregates" in text
+
+
+def test_a_sampled_day_outside_the_window_is_counted_as_well(client: CloudClient) -> None:
+    request = ExportRequest(FIRST, FIRST + DAY, options=WEEK.options)
+    told = plan(client, request=request, sample_day=FIRST + 3 * DAY)
+    assert (told.sampled_day, told.counted_by, told.records) == ("2026-11-05", "aggregates", 120)

@@ -116,3 +116,10 @@ def test_seconds_left_counts_down_to_the_deadline() -> None:
     now = datetime.now(timezone.utc)
     assert 9 < seconds_left(now + timedelta(seconds=10)) <= 10
     assert seconds_left(now - timedelta(seconds=1)) < 0
+
+
+def test_the_pauses_of_a_wait_grow() -> None:
+    waiting = watch()
+    pauses = [waiting.pause() for _ in range(5)]
+    assert pauses[0] <= 10
+    assert min(pauses[3:]) >= 30

@@ -160,7 +160,11 @@ def test_no_contract_is_made_without_a_key_and_a_timestamp(
     whole = [{**RECORD, "recordId": f"r{number}", "name": f"n{number}"} for number in range(3)]
     sample.write_text("".join(json.dumps(record) + "\n" for record in whole))
     assert main(["contract", "infer", str(sample)]) == 0
-    assert "key: recordId\n" in capsys.readouterr().out
+    made = tmp_path / "made.yaml"
+    made.write_text(capsys.readouterr().out)
+    assert "key: recordId\n" in made.read_text()
+    assert main(["contract", "check", str(made)]) == 0
+    assert "is valid: key recordId, timestamp at." in capsys.readouterr().out
     sample.write_text("".join(json.dumps({**record, **change}) + "\n" for record in whole))
     assert main(["contract", "infer", str(sample)]) == 1
     assert lacking in capsys.readouterr().err

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from google.auth.credentials import AnonymousCredentials
 
 from airflow_provider_genesys.exceptions import ConfigurationError
+from airflow_provider_genesys.hooks import object_store
 from airflow_provider_genesys.hooks.clients import azure_container, client
 from airflow_provider_genesys.hooks.gcs import gcs_bucket as google_bucket
 from airflow_provider_genesys.hooks.object_store import open_folder
@@ -156,3 +157,28 @@ def test_what_would_be_ignored_or_sent_in_clear_is_refused(
     connect("lake", conn_type="google_cloud_platform", extra=extra)
     with pytest.raises(ConfigurationError, match=advice):
         google_bucket("lake", "raw")
+
+
+@pytest.mark.parametrize("url", ["s3:///raw/", "s3://lake", "s3://lake/", "ftp://lake/raw/", "raw/", "/raw/"])
+def test_what_is_no_folder_in_a_bucket_is_refused(url: str) -> None:
+    with pytest.raises(ConfigurationError, match="not a folder in a bucket"):
+        open_folder(url, None)
+
+
+@pytest.mark.parametrize("scheme", ["s3", "az", "gs"])
+def test_a_bucket_is_opened_with_what_is_given(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[Any] = []
+
+    def store(client: Any, *given: Any, **more: Any) -> None:
+        opened.append((client, *given, more))
+
+    for name in ("s3.S3Store", "azure_blob.AzureStore", "gcs.GCSStore"):
+        monkeypatch.setattr(f"airflow_provider_genesys.stores.{name}", store)
+    monkeypatch.setattr(object_store, "client", lambda kind, conn_id: f"{kind} by {conn_id}")
+    monkeypatch.setattr(object_store, "azure_container", lambda conn_id, name: f"az {name} by {conn_id}")
+    monkeypatch.setattr(object_store, "gcs_bucket", lambda conn_id, name: f"gs {name} by {conn_id}")
+    object_store.open_bucket(scheme, "lake", "mine", {"an": "extra"})
+    first = ("s3 by mine", "lake") if scheme == "s3" else (f"{scheme} lake by mine",)
+    assert opened == [(*first, {"extra_args": {"an": "extra"}})]
+    open_folder(f"{scheme}://lake/raw", None)
+    assert object_store.DEFAULT_CONN_IDS[scheme] in opened[1][0]

@@ -13,6 +13,7 @@ from fastapi import HTTPException
 
 from airflow_provider_genesys.pipeline.certificate import Certificate
 from airflow_provider_genesys.pipeline.checkpoint import Counts
+from airflow_provider_genesys.plugin import xcoms
 from airflow_provider_genesys.plugin.app import _index as map_index
 from airflow_provider_genesys.plugin.overview import overview
 from airflow_provider_genesys.plugin.rows import decoded
@@ -156,3 +157,9 @@ def test_a_map_index_fits_its_column(text: str, index: int | None) -> None:
 )
 def test_a_load_without_a_result_has_the_status_of_its_task(state: str, status: str | None) -> None:
     assert [one["status"] for one in loads_of(row(22, state))] == ([status] if status else [])
+
+
+@pytest.mark.parametrize("name", ["window_start", "window_end"])
+def test_a_certificate_whose_window_has_no_such_end_is_none(name: str) -> None:
+    assert xcoms.certificate(certificate(5))
+    assert xcoms.certificate({**certificate(5), name: "2026-13-01"}) is None

@@ -246,7 +246,9 @@ def test_a_file_that_comes_after_completion_is_waited_for(genesys: FakeGenesys) 
 
 
 @pytest.mark.outcome("jobs", "COMPLETED, and the file never comes", "ExportGoneError")
-def test_a_file_that_never_comes_is_an_error(genesys: FakeGenesys) -> None:
+def test_a_file_that_never_comes_is_an_error(genesys: FakeGenesys, monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr("airflow_provider_genesys.tasks.wait.time.sleep", pauses.append)
     export_id = new_export()
     genesys.fail_next(
         f"{EXPORTS}/{export_id}", status=200, times=9, body={"exportId": export_id, "status": "COMPLETED"}
@@ -254,6 +256,7 @@ def test_a_file_that_never_comes_is_an_error(genesys: FakeGenesys) -> None:
     with pytest.raises(AirflowFailException, match=r"is COMPLETED, but Genesys gives no file for it. Clear the task"):
         run(sensor(export_id), context(Store()))
     assert looks(genesys) == 1 + wait_module.FILE_POLLS
+    assert [pause > 0 for pause in pauses] == [True] * wait_module.FILE_POLLS
 
 
 WITHOUT_WINDOW = {"status": "COMPLETED", "fileUri": "https://files.example.com/a?Signature=abcdefgh"}
