@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 import pytest
@@ -165,3 +165,22 @@ def test_a_sampled_day_outside_the_window_is_counted_as_well(client: CloudClient
     request = ExportRequest(FIRST, FIRST + DAY, options=WEEK.options)
     told = plan(client, request=request, sample_day=FIRST + 3 * DAY)
     assert (told.sampled_day, told.counted_by, told.records) == ("2026-11-05", "aggregates", 120)
+
+
+def test_only_the_count_of_conversations_is_taken_and_groups_are_added() -> None:
+    def group(*metrics: tuple[str, int], interval: str = "2026-11-02T00:00:00.000Z/2026-11-03T00:00:00.000Z") -> Any:
+        counted = [{"metric": name, "stats": {"count": count}} for name, count in metrics]
+        return {"group": {}, "data": [{"interval": interval, "metrics": counted}]}
+
+    class Answering:
+        asked: ClassVar[list[Any]] = []
+
+        def request(self, *given: Any, json: Any) -> Any:
+            self.asked.append((*given, json["interval"], json["metrics"]))
+            return {"results": [group(("nConversations", 3), ("nOffered", 50)), group(("nConversations", 4))]}
+
+    day = FIRST + 40 * DAY
+    found = conversations_by_day(Answering(), FIRST, day)  # type: ignore[arg-type]  # a client that answers at once
+    assert found == {FIRST.date(): 2 * 7}
+    spans = ["2026-11-02T00:00:00.000Z/2026-12-03T00:00:00.000Z", "2026-12-03T00:00:00.000Z/2026-12-12T00:00:00.000Z"]
+    assert Answering.asked == [("POST", PATH, span, ["nConversations"]) for span in spans]

@@ -18,10 +18,11 @@ from airflow_provider_genesys.exceptions import (
     SourceChangedError,
 )
 from airflow_provider_genesys.pipeline.certificate import Certificate
+from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
 from airflow_provider_genesys.pipeline.run import Options, run
-from airflow_provider_genesys.pipeline.shards import join_certificates
-from airflow_provider_genesys.source.position import Identity
-from airflow_provider_genesys.source.shards import Shard, plan_shards
+from airflow_provider_genesys.pipeline.shards import check_end, holds, join_certificates
+from airflow_provider_genesys.source.position import Identity, Position
+from airflow_provider_genesys.source.shards import WHOLE, Shard, plan_shards
 from tests.unit.pipeline.memory_sink import MemorySink, Shelf
 from tests.unit.pipeline.sources import InMemory, a_load
 
@@ -178,3 +179,19 @@ def test_the_share_of_dead_letters_is_judged_over_all_shards() -> None:
     run(load, InMemory(archive), sink, Options(max_dead_letter_ratio=of_all + 0.01))
     with pytest.raises(DeadLetterBudgetError):
         run(load, InMemory(archive), sink, Options(max_dead_letter_ratio=of_all - 0.01))
+
+
+@pytest.mark.parametrize(
+    ("first", "end", "own"), [(100, 100, True), (100, 200, True), (100, 201, False), (99, 150, False), (0, 150, False)]
+)
+def test_a_checkpoint_belongs_to_the_range_that_it_began_and_did_not_pass(first: int, end: int, own: bool) -> None:
+    begun = Checkpoint("load-1", "export-1", NOW, first=first, position=Position(end))
+    assert holds(Shard(1, 3, 100, 200), begun) is own
+
+
+def test_a_shard_is_read_to_its_end() -> None:
+    for end in (199, 201):
+        with pytest.raises(AccountError, match=f"was read to byte {end}, and ends at byte 200"):
+            check_end(Shard(1, 3, 100, 200), Checkpoint("load-1", "export-1", NOW, position=Position(end)))
+    check_end(Shard(1, 3, 100, 200), Checkpoint("load-1", "export-1", NOW, position=Position(200)))
+    check_end(WHOLE, Checkpoint("load-1", "export-1", NOW, position=Position(200)))
