@@ -10,7 +10,7 @@ from urllib.parse import parse_qs
 import msgspec
 
 from airflow_provider_genesys.cloud.exports.base import Page, UnreadablePageError, check_cursor
-from airflow_provider_genesys.cloud.exports.elements import RecordIds, check_records
+from airflow_provider_genesys.cloud.exports.elements import RecordIds, check_once, check_records, cursor_of
 from airflow_provider_genesys.cloud.exports.results import EmptyPages
 from airflow_provider_genesys.cloud.http.no_answer import check_answer
 from airflow_provider_genesys.cloud.http.paths import path_step
@@ -28,6 +28,8 @@ from airflow_provider_genesys.source.broken_pages import repaired
 if TYPE_CHECKING:
     from airflow_provider_genesys.cloud.http.client import CloudClient
 
+
+_COUNTS = ("total", "pageCount", "pageSize")
 
 Parameters = dict[str, str | int | bool]
 
@@ -51,7 +53,7 @@ class Answer:
 
 
 class _Cursors(msgspec.Struct):
-    after: str | None = None
+    after: msgspec.Raw = msgspec.Raw()
 
 
 class Pager:
@@ -67,11 +69,12 @@ class Pager:
         self.listing = listing
         self._size = min(page_size or listing.page_size, listing.max_page_size or listing.page_size)
         members: list[Any] = [("records", list[msgspec.Raw], msgspec.field(default_factory=list))]
-        members += [(name, int | None, None) for name in ("total", "pageCount", "pageSize")]
-        members += [(name, str | None, None) for name in ("nextUri", "cursor")]
+        members += [(name, int | None, None) for name in _COUNTS]
+        members += [("nextUri", str | None, None), ("cursor", msgspec.Raw, msgspec.Raw())]
         members += [("cursors", _Cursors | None, None)]
         body = msgspec.defstruct("Body", members, rename={"records": listing.records})
-        self._bodies = msgspec.json.Decoder(body)
+        self._bodies = msgspec.json.Decoder(body, strict=False)  # counts may be texts
+        self._members = {listing.records, "nextUri", "cursor", "cursors", *_COUNTS}
         self._ids = RecordIds(listing.key)
 
     def ask(self, at: str | None, parent: str | None = None) -> Answer:
@@ -175,6 +178,7 @@ class Pager:
         return replace(answers[-1], ids=page.ids, records=list(page.records))
 
     def _answer(self, body: bytes, number: int) -> Answer:
+        check_once(body, self._members)
         page: Any = self._bodies.decode(body)
         records = [memoryview(raw) for raw in page.records]
         if not records:
@@ -192,7 +196,7 @@ class Pager:
         if paging == "nextUri":
             return query
         named = parse_qs(query or "").get(paging, [None])[-1]
-        return page.cursor or (page.cursors and page.cursors.after) or named
+        return cursor_of(page.cursor) or (cursor_of(page.cursors.after) if page.cursors else None) or named
 
     def _more(self, page: Any, number: int, count: int) -> bool:
         """Whether there is another page, as far as the response says."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import re
 from dataclasses import replace
 
 import msgspec
@@ -9,35 +11,50 @@ import msgspec
 from airflow_provider_genesys.cloud.exports.base import Page, UnreadablePageError
 from airflow_provider_genesys.cloud.exports.elements import check_records
 from airflow_provider_genesys.exceptions import CloudUnavailableError, NotAnArchiveError
+from airflow_provider_genesys.outside import shown
 from airflow_provider_genesys.source.records import Slice
 from airflow_provider_genesys.source.split.array import ArraySplitter
 from airflow_provider_genesys.source.split.base import Splitter
 from airflow_provider_genesys.source.split.path import PathSplitter
 
+log = logging.getLogger(__name__)
+
 _raw = msgspec.json.Decoder(list[msgspec.Raw])
+_MAY_HOLD = re.compile(rb'[\[\]{}"]')
 _SEPARATORS = b", \t\r\n"
 
 
 def repaired(error: UnreadablePageError) -> Page:
     """Return the page that ``error`` has, with the records that are not JSON after all others.
 
-    :raises UnreadablePageError: ``error`` itself, if not just single records are broken.
+    Commas between records may be missing or too many. Text behind the page is ignored if it can hold no record.
+
+    :raises UnreadablePageError: ``error`` itself, if more than that is wrong with it.
     """
     try:
-        slices = _drained(
-            PathSplitter(error.member, where="The page", max_record_bytes=len(error.body) + 1), error.body
-        )
+        body = _without_rest(error.body)
+        slices = _drained(PathSplitter(error.member, where="The page", max_record_bytes=len(body) + 1), body)
+        if not slices:
+            return error.read(body)
         records = _records(slices)
         broken = [record for record in records if not _is_json(record)]
-        if not broken:
-            raise error
         whole = b",".join(record for record in records if _is_json(record))
-        before, behind = error.body[: slices[0].start], error.body[slices[-1].end :].lstrip(_SEPARATORS)
+        before, behind = body[: slices[0].start], body[slices[-1].end :].lstrip(_SEPARATORS)
         page = error.read(before + whole + behind)
     except (NotAnArchiveError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         raise error from None
     ids = [error.id_of(record) for record in broken]
     return replace(page, ids=[*page.ids, *ids], records=[*page.records, *(memoryview(record) for record in broken)])
+
+
+def _without_rest(body: bytes) -> bytes:
+    """Return ``body`` without the text behind its JSON object, if that text has no quote and no bracket."""
+    end = body.rfind(b"}") + 1
+    rest = body[end:].strip()
+    if not rest or _MAY_HOLD.search(rest):
+        return body
+    log.warning("A page of Genesys' ends with other text, which is ignored: %s", shown(rest, 80))
+    return body[:end]
 
 
 def elements(body: bytes) -> list[bytes]:

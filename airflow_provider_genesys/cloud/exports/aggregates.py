@@ -18,7 +18,7 @@ from airflow_provider_genesys.cloud.exports.aggregate_query import AggregateQuer
 from airflow_provider_genesys.cloud.exports.analytics_jobs import AnalyticsJobs, job_path
 from airflow_provider_genesys.cloud.exports.base import ExportRequest, Page
 from airflow_provider_genesys.cloud.exports.buckets import cut_buckets
-from airflow_provider_genesys.cloud.exports.elements import check_values, too_large
+from airflow_provider_genesys.cloud.exports.elements import check_values, cursor_of, too_large
 from airflow_provider_genesys.limits import LONGEST_PAGE
 from airflow_provider_genesys.times import api_time, parse_time
 
@@ -49,14 +49,14 @@ class _Group(msgspec.Struct):
 
 class _Answer(msgspec.Struct):
     results: list[_Group] | None = None
-    cursor: str | None = None
+    cursor: msgspec.Raw = msgspec.Raw()
 
 
 class _Unread(msgspec.Struct):
     """A page whose groups are not read yet."""
 
     results: list[msgspec.Raw] | None = None
-    cursor: str | None = None
+    cursor: msgspec.Raw = msgspec.Raw()
 
 
 _ANSWERS = msgspec.json.Decoder(_Answer)
@@ -123,7 +123,7 @@ class Aggregates(AnalyticsJobs):
             if left < 0:
                 raise too_large(body, f"{LONGEST_PAGE:,} bytes of dimensions and intervals in its rows")
             write(group, ids, records)
-        return Page(ids, records, cursor or None)
+        return Page(ids, records, cursor)
 
 
 def asked_of(handle: Mapping[str, Any]) -> dict[str, Any]:
@@ -149,8 +149,8 @@ def _read(body: bytes) -> tuple[Sequence[_Group | msgspec.Raw], str | None]:
         answer = _ANSWERS.decode(body)
     except msgspec.ValidationError:
         unread = _UNREAD.decode(body)
-        return [_group(raw) for raw in unread.results or []], unread.cursor
-    return answer.results or [], answer.cursor
+        return [_group(raw) for raw in unread.results or []], cursor_of(unread.cursor)
+    return answer.results or [], cursor_of(answer.cursor)
 
 
 def _group(raw: msgspec.Raw) -> _Group | msgspec.Raw:

@@ -25,7 +25,7 @@ from airflow_provider_genesys.cloud.exports.base import (
     created_id,
     delete,
 )
-from airflow_provider_genesys.cloud.exports.elements import check_records
+from airflow_provider_genesys.cloud.exports.elements import check_once, check_records
 from airflow_provider_genesys.cloud.http.no_answer import check_answer
 from airflow_provider_genesys.cloud.http.paths import path_step
 from airflow_provider_genesys.cloud.http.shapes import members
@@ -168,19 +168,23 @@ class AnalyticsJobs(ABC):
             raise self._meant(client, job, cursor, error) from error
         check_records(body, self.member)
         try:
-            page = self.read_page(job, body) if body else Page([], [])
+            page = self._read(job, body) if body else Page([], [])
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise UnreadablePageError(
                 f"A page of job {job} cannot be read ({len(body)} bytes: {shown(error)}). The next try asks again. "
                 "If the error repeats, check whether a proxy answers in place of Genesys.",
                 body=body,
                 member=self.member,
-                read=partial(self.read_page, job),
+                read=partial(self._read, job),
                 id_of=self.id_of_broken,
             ) from error
         if not page.ids:
             check_answer(body, f"A page of job {job}")
         return page
+
+    def _read(self, job: str, body: bytes) -> Page:
+        check_once(body, (self.member, "cursor"))
+        return self.read_page(job, body)
 
     def _in_pieces(self, client: CloudClient, request: ExportRequest, pieces: int) -> list[str] | None:
         """Create a job for each of ``pieces`` pieces of the window; None if Genesys finds one of them too large."""

@@ -11,7 +11,7 @@ import msgspec
 
 from airflow_provider_genesys.cloud.exports.analytics_jobs import AnalyticsJobs, job_path
 from airflow_provider_genesys.cloud.exports.base import ExportRequest, Page
-from airflow_provider_genesys.cloud.exports.elements import RecordIds
+from airflow_provider_genesys.cloud.exports.elements import RecordIds, cursor_of
 from airflow_provider_genesys.cloud.exports.pieces import BY_START_DAY, cut
 from airflow_provider_genesys.exceptions import ConfigurationError
 from airflow_provider_genesys.times import api_time, parse_time
@@ -66,7 +66,7 @@ class DetailsJobs(AnalyticsJobs):
         self.by_window = details.by_window
         self._details = details
         self.member = details.member
-        body: list[Any] = [(details.member, list[msgspec.Raw] | None, None), ("cursor", str | None, None)]
+        body: list[Any] = [(details.member, list[msgspec.Raw] | None, None), ("cursor", msgspec.Raw, msgspec.Raw())]
         body.append(("dataAvailabilityDate", Any, None))
         self._answers = msgspec.json.Decoder(msgspec.defstruct("Answer", body))
         begun = msgspec.defstruct("Begun", [("at", str | None, None)], rename={"at": details.start_field})
@@ -105,7 +105,7 @@ class DetailsJobs(AnalyticsJobs):
         answer: Any = self._answers.decode(body)
         records = [memoryview(raw) for raw in getattr(answer, self.member) or []]
         ids = [self._ids.of(record) for record in records]
-        return Page(ids, records, answer.cursor or None, parse_time(answer.dataAvailabilityDate))
+        return Page(ids, records, cursor_of(answer.cursor), parse_time(answer.dataAvailabilityDate))
 
     def bodies(self, request: ExportRequest, pieces: int) -> list[dict[str, Any]]:
         """Return the request bodies for the window in that many pieces.

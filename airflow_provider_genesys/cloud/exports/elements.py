@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 import threading
+from collections.abc import Collection
 from functools import cache
 from typing import Any
 
@@ -13,6 +15,7 @@ from airflow_provider_genesys.exceptions import AnswerTooLargeError
 from airflow_provider_genesys.limits import MOST_RECORDS, MOST_VALUES
 
 _left = threading.local()
+_texts = msgspec.json.Decoder(str)
 _LOOKED_AT = 64 * 1024
 """Bytes of a broken record in which its id is looked for."""
 
@@ -55,6 +58,39 @@ def check_values(body: bytes) -> None:
     """Raise :class:`AnswerTooLargeError` if a page has more values than :data:`MOST_VALUES`."""
     if body.count(b",") > MOST_VALUES:
         raise too_large(body, f"{MOST_VALUES:,} values")
+
+
+def check_once(body: bytes, names: Collection[str]) -> None:
+    """Check that a page, which is a JSON object, has none of the members ``names`` twice.
+
+    A decoder would take the last one, and the records or the cursor of the first would be lost.
+
+    :raises msgspec.ValidationError: it has one of them twice.
+    """
+    doubtful = [name for name in names if body.count(b'"%b"' % name.encode()) > 1]
+    if not doubtful:
+        return
+    try:
+        own = json.loads(body.decode("utf-8", "replace"), object_pairs_hook=lambda pairs: [name for name, _ in pairs])
+    except (ValueError, RecursionError):
+        return  # single records are broken, or all is: a decoder says so
+    if twice := [name for name in doubtful if own.count(name) > 1]:
+        raise msgspec.ValidationError(f"It has the member {twice[0]!r} twice")
+
+
+def cursor_of(value: msgspec.Raw) -> str | None:
+    """Return the cursor that a page has, as text; None after the last page. A number is its digits.
+
+    :raises msgspec.ValidationError: it is something else, so nobody knows whether another page follows.
+    """
+    text = bytes(value).decode()
+    if text in ("", "null"):
+        return None
+    if text.startswith('"'):
+        return str(_texts.decode(text)) or None
+    if text[0] in "-0123456789":
+        return text
+    raise msgspec.ValidationError(f"Its cursor is {text[:40]}, which is neither text nor a number")
 
 
 def too_large(body: bytes, limit: str) -> AnswerTooLargeError:

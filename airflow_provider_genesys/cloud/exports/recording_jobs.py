@@ -17,11 +17,14 @@ from airflow_provider_genesys.cloud.exports.base import (
     ExportState,
     ExportStatus,
     Page,
+    UnreadablePageError,
     check_cursor,
     created_id,
     delete,
 )
+from airflow_provider_genesys.cloud.exports.elements import check_once, check_records
 from airflow_provider_genesys.cloud.exports.recording_query import is_same_query, recording_query
+from airflow_provider_genesys.cloud.http.no_answer import check_answer
 from airflow_provider_genesys.cloud.http.paths import new_id, path_step
 from airflow_provider_genesys.cloud.http.shapes import elements, members, query_of
 from airflow_provider_genesys.exceptions import (
@@ -109,11 +112,21 @@ class RecordingJobs:
             following = urlencode({"pageSize": min(size, LARGEST_PAGE), "includeTotal": "false"})
             record = {**answer, "explanation": _explained(answer)}
             return Page([job], [_raw(record)], following if answer.get("totalFailedRecordings") else None)
-        answer = members(client.request("GET", f"{_path(job)}/failedrecordings", params=dict(parse_qsl(cursor))))
-        failed = elements(answer.get("entities"))
-        records = [_raw(one) for one in failed]
-        refused = dict.fromkeys(range(len(failed)), RecordError("not-exported", _NOT_EXPORTED))
-        return Page([bytes(record).decode() for record in records], records, _following(answer), refused=refused)
+        body = client.fetch(f"{_path(job)}/failedrecordings", params=dict(parse_qsl(cursor)))
+        check_records(body, _MEMBER)
+        try:
+            page = _failed_page(body)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            raise UnreadablePageError(
+                f"A page of failed recordings of job {job} cannot be read: {shown(error)}. The next try asks again.",
+                body=body,
+                member=_MEMBER,
+                read=_failed_page,
+                id_of=_text_of,
+            ) from error
+        if not page.ids:
+            check_answer(body, f"A page of the failed recordings of job {job}")
+        return page
 
     def _status(self, answer: dict[str, Any], export_id: str) -> ExportStatus:
         raw_state = shown(answer.get("state") or "")
@@ -142,7 +155,7 @@ class RecordingJobs:
             met.add(cursor)
             answer = members(client.request("GET", PATH, params=dict(parse_qsl(cursor))))
             yield from (one for one in elements(answer.get("entities")) if isinstance(one, dict))
-            following = _following(answer)
+            following = _following(answer.get("nextUri"))
             if following is None:
                 return
             cursor = following
@@ -163,6 +176,29 @@ class RecordingJobs:
 
     def _meant(self, client: CloudClient, error: CloudError) -> CloudError:
         return _limit("Genesys refused the job") if self._is_limit(client, error) else error
+
+
+_MEMBER = "entities"
+
+
+class _Failed(msgspec.Struct):
+    entities: list[msgspec.Raw] | None = None
+    nextUri: Any = None  # noqa: N815 - the member's name
+
+
+_FAILED_PAGES = msgspec.json.Decoder(_Failed)
+
+
+def _failed_page(body: bytes) -> Page:
+    check_once(body, (_MEMBER, "nextUri"))
+    answer = _FAILED_PAGES.decode(body or b"{}")
+    records = [memoryview(one) for one in answer.entities or ()]
+    refused = dict.fromkeys(range(len(records)), RecordError("not-exported", _NOT_EXPORTED))
+    return Page([_text_of(bytes(one)) for one in records], records, _following(answer.nextUri), refused=refused)
+
+
+def _text_of(record: bytes) -> str:
+    return record.decode("utf-8", "backslashreplace")
 
 
 _NOT_EXPORTED = "The job could not export this recording; Genesys gives its id, and no reason."
@@ -191,8 +227,8 @@ def _is_for(job: dict[str, Any], query: dict[str, Any]) -> bool:
     return job.get("state") in _ALIVE and is_same_query(members(job.get("recordingJobsQuery")), query)
 
 
-def _following(listing: dict[str, Any]) -> str | None:
-    cursor = query_of(listing.get("nextUri"))
+def _following(uri: Any) -> str | None:
+    cursor = query_of(uri)
     check_cursor(cursor)
     return cursor
 

@@ -94,7 +94,10 @@ class CloudClient:
 
     def decode(self, path: str, read: Callable[[bytes], T]) -> T:
         """GET a response and return what ``read`` makes of its bytes; retry if it raises a temporary error."""
-        return self._repeated(_Call("GET", path, {"longest": LONGEST_PAGE}), lambda response: read(response.content))
+        return self._repeated(
+            _Call("GET", path, {"longest": LONGEST_PAGE}),
+            lambda response: read(response.content.removeprefix(BOM_UTF8)),
+        )
 
     def token(self) -> str:
         """Return a valid token. From now until :meth:`close`, a thread renews it in the background.

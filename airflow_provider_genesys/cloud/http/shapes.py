@@ -6,6 +6,9 @@ import json
 from typing import Any
 from urllib.parse import urlsplit
 
+from airflow_provider_genesys.exceptions import CloudUnavailableError
+from airflow_provider_genesys.outside import shown
+
 
 def decode(body: bytes) -> Any:
     """Decode JSON. Half a surrogate pair and bytes that are not UTF-8 become U+FFFD.
@@ -29,11 +32,20 @@ def elements(value: Any) -> list[Any]:
 
 
 def query_of(uri: Any) -> str | None:
-    """Return only the query of the next page's URI. Its host and path are ignored, for safety."""
+    """Return only the query of the next page's URI. Its host and path are ignored, for safety.
+
+    :raises CloudUnavailableError: it is no URI, so nobody knows whether another page follows.
+    """
     try:
-        return urlsplit(uri).query or None if isinstance(uri, str) else None
-    except ValueError:  # no URL
-        return None
+        if uri is None or isinstance(uri, str):
+            return urlsplit(uri or "").query or None
+    except ValueError:
+        pass
+    raise CloudUnavailableError(
+        f"A page of Genesys names {shown(uri, 80)!r} as the URI of the next page. The next try asks again. If this "
+        "repeats, check whether a proxy answers in place of Genesys.",
+        status=200,
+    )
 
 
 def _without_halves(value: Any) -> Any:

@@ -12,6 +12,7 @@ from scripted_server import Reply, ScriptedServer
 from airflow_provider_genesys.cloud.exports.results import page_reader
 from airflow_provider_genesys.cloud.http.client import CloudClient
 from airflow_provider_genesys.contracts.contract import built_in
+from airflow_provider_genesys.exceptions import CloudUnavailableError
 from airflow_provider_genesys.pipeline.certificate import Certificate
 from airflow_provider_genesys.pipeline.run import Options, run
 from airflow_provider_genesys.source.broken_pages import repaired
@@ -34,10 +35,16 @@ def of_metric(**changes: Any) -> dict[str, Any]:
 
 
 def loaded(kind: str, records: list[Any], client: CloudClient, server: ScriptedServer) -> tuple[Shelf, Certificate]:
-    job, path, member = PATHS[kind]
+    body = b"\xef\xbb\xbf" + msgspec.json.encode({PATHS[kind][2]: records})
+    return from_pages(kind, [body], client, server)
+
+
+def from_pages(
+    kind: str, bodies: list[bytes], client: CloudClient, server: ScriptedServer
+) -> tuple[Shelf, Certificate]:
+    job, path, _ = PATHS[kind]
     server.on(f"GET {path}", Reply(200, {"state": "FULFILLED"}))
-    body = b"\xef\xbb\xbf" + msgspec.json.encode({member: records})
-    server.on(f"GET {path}/results", Reply(200, body))
+    server.on(f"GET {path}/results", *(Reply(200, body) for body in bodies))
     handle = {"export_id": job, "kind": kind, **WINDOW}
     found, shelf = page_reader(handle, client, page_size=100, repair=repaired), Shelf()
     assert found
@@ -96,3 +103,54 @@ def test_a_member_of_a_record_does_not_take_the_place_of_its_window(
     contract = built_in("user_details")
     assert row[contract.index("id")] == "u1/2026-11-22T00:00:00+00:00"
     assert row[contract.index("windowStart")].isoformat() == WINDOW["window_start"]
+
+
+LAST = b'{"userDetails": [{"userId": "c"}, {"userId": "d"}]}'
+
+
+@pytest.mark.outcome("pages", "a cursor that is a number", "recovers")
+@pytest.mark.outcome("pages", "commas between the records of a page are missing or too many", "recovers")
+@pytest.mark.outcome("pages", "text without brackets behind a page", "recovers")
+@pytest.mark.parametrize(
+    "first",
+    [
+        b'{"userDetails": [{"userId": "a"}, {"userId": "b"}], "cursor": 12345678901234567890123}',
+        b'{"userDetails": [{"userId": "a"} {"userId": "b"}], "cursor": "2"}',
+        b'{"userDetails": [{"userId": "a"},, {"userId": "b"},], "cursor": "2"}',
+        b'{"userDetails": [{"userId": "a"}{"userId": "b"}], "cursor": 2} and more',
+        b'{"userDetails": [{"userId": "a"}, {"userId": "b"}], "cursor": "2"}\0\0',
+        b'\xef\xbb\xbf  {"userDetails": [{"userId": "a"}, {"userId": "b"}], "cursor": "2"} <!-- a proxy -->',
+        b'{"userDetails": [{"userId": "a", "cursor": 1, "cursor": 2}, {"userId": "b"}], "cursor": "2"}',
+    ],
+)
+@pytest.mark.parametrize("broken", [False, True])
+def test_a_page_with_an_oddity_is_read_and_the_next_one_follows(
+    first: bytes, broken: bool, client: CloudClient, server: ScriptedServer
+) -> None:
+    if broken:
+        first = first.replace(b'"b"}', b'"b"}, {"userId": "x", "n": NaN}')
+    shelf, certificate = from_pages("user_details", [first, LAST], client, server)
+    users = built_in("user_details").index("userId")
+    assert [row[users] for row in shelf.rows] == ["a", "b", "c", "d"]
+    assert certificate.counts.dead_letters == broken
+
+
+@pytest.mark.outcome("pages", "a cursor that is neither text nor a number", "CloudUnavailableError")
+@pytest.mark.outcome("pages", "a page has its records or its cursor twice", "CloudUnavailableError")
+@pytest.mark.parametrize(
+    ("first", "says"),
+    [
+        (b'{"userDetails": [{"userId": "a"}], "cursor": true}', "neither text nor a number"),
+        (b'{"userDetails": [{"userId": "a"}], "cursor": false}', "neither text nor a number"),
+        (b'{"userDetails": [{"userId": "a"}], "cursor": ["2"]}', "neither text nor a number"),
+        (b'{"userDetails": [{"userId": "a"}], "userDetails": [{"userId": "b"}]}', "'userDetails' twice"),
+        (b'{"userDetails": [{"userId": "a"}], "cursor": "2", "cursor": null}', "'cursor' twice"),
+        (b'{"userDetails": [{"userId": "a"}]} {"userDetails": [{"userId": "b"}]}', "trailing"),
+        (b'{"userDetails": [{"userId": "a"}]', "truncated"),
+    ],
+)
+def test_a_page_that_may_hide_records_is_an_error(
+    first: bytes, says: str, client: CloudClient, server: ScriptedServer
+) -> None:
+    with pytest.raises(CloudUnavailableError, match=says):
+        from_pages("user_details", [first, LAST], client, server)
