@@ -264,13 +264,15 @@ def test_what_is_wanted_later_than_we_have_patience_is_handed_up_at_once(
 def test_patience_bounds_the_whole_call(
     config: CloudConfig, server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client_module, "_backoff", tenacity.wait_fixed(0.2))
+    clock = Clock()
+    for module in ("tenacity.time", "tenacity.nap.time"):
+        monkeypatch.setattr(module, SimpleNamespace(sleep=clock.sleep, monotonic=clock))
+    monkeypatch.setattr(client_module, "_backoff", tenacity.wait_fixed(2))
     server.on(f"GET {PATH}", Reply(503))
-    begun = time.monotonic()
-    with CloudClient(config, patience=0.5) as client, pytest.raises(CloudUnavailableError):
+    with CloudClient(config, patience=5) as client, pytest.raises(CloudUnavailableError):
         client.request("GET", PATH)
-    assert time.monotonic() - begun < 5
-    assert 1 < server.count(f"GET {PATH}") <= 3, "patience would not end it before the sixth"
+    assert clock.slept == [2, 2], "the third would end after the patience, and before the sixth attempt"
+    assert server.count(f"GET {PATH}") == 3
 
 
 def test_without_retry_after_the_pauses_grow_and_differ(monkeypatch: pytest.MonkeyPatch) -> None:
