@@ -6,6 +6,16 @@ from tests.support.airflow_home import airflow_db
 
 # isort: split
 from tests.sinks.conftest import client, lake, new_sink, proxy, warehouse
-from tests.unit.conftest import genesys, start_genesys
+from tests.unit.conftest import end_supervisors, genesys, start_genesys
 
-__all__ = ["airflow_db", "client", "genesys", "lake", "new_sink", "proxy", "start_genesys", "warehouse"]
+__all__ = [
+    "airflow_db",
+    "client",
+    "end_supervisors",
+    "genesys",
+    "lake",
+    "new_sink",
+    "proxy",
+    "start_genesys",
+    "warehouse",
+]

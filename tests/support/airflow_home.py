@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -44,6 +45,12 @@ os.environ |= {
 @pytest.fixture(scope="session")
 def airflow_db() -> Path:
     """Make the metadata database; return AIRFLOW_HOME."""
+    return make_airflow_db()
+
+
+@cache
+def make_airflow_db() -> Path:
+    """Make the metadata database, once; return AIRFLOW_HOME."""
     from airflow.dag_processing.bundles.manager import DagBundlesManager
     from airflow.sdk.definitions import dag
     from airflow.utils.db import initdb
@@ -79,6 +86,14 @@ def run_dag(
     :param skipped: regular expression for the ids of tasks that are marked as successful without being run.
     :param conf: the conf of the run.
     """
+    run: DagRun = serialized(dag).test(
+        logical_date=logical_date, run_after=run_after, run_conf=conf or None, mark_success_pattern=skipped
+    )
+    return run
+
+
+def serialized(dag: DAG) -> DAG:
+    """Write ``dag`` to the metadata database, where the Execution API looks for it; return it."""
     try:
         from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
     except ImportError:  # before Airflow 3.2
@@ -87,10 +102,7 @@ def run_dag(
     bag = DagBag(dag_folder=os.devnull, collect_dags=False)
     bag.bag_dag(dag)
     sync_bag_to_db(bag, BUNDLE, None)
-    run: DagRun = dag.test(
-        logical_date=logical_date, run_after=run_after, run_conf=conf or None, mark_success_pattern=skipped
-    )
-    return run
+    return dag
 
 
 def states(run: DagRun) -> dict[str, str]:

@@ -14,8 +14,16 @@ import pytest
 
 from airflow_provider_genesys.cloud.http import shared
 from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
+from tests.support import task_context
 
 __all__ = ["airflow_db"]
+
+
+@pytest.fixture(autouse=True)
+def end_supervisors() -> Iterator[None]:
+    """End the supervisors of the test's tasks: none serves another test."""
+    yield
+    task_context.supervised.close()
 
 
 @pytest.fixture

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from datetime import datetime, timezone
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from airflow_provider_genesys.exceptions import WindowError
 from airflow_provider_genesys.window import Window, resolve_window
+from tests.support.task_context import context
 
 sdk = pytest.importorskip("airflow.sdk")
 if not hasattr(sdk, "CronPartitionTimetable"):
     pytest.skip("partitions came with Airflow 3.2", allow_module_level=True)
+
+from airflow.sdk.execution_time.comms import AssetEventDagRunReferenceResult  # noqa: E402 - not before Airflow 3.2
+from airflow.sdk.execution_time.context import TriggeringAssetEventsAccessor  # noqa: E402 - as above
 
 
 def window(start: str, end: str) -> Window:
@@ -21,11 +24,11 @@ def window(start: str, end: str) -> Window:
 
 
 def partitioned(cron: str, zone: str, moment: str, key: str = "a key of somebody's format") -> dict[str, Any]:
-    """The context of a run as Airflow 3.3 gives it: no data interval, and the timetable at hand."""
+    """The context of a run that has no data interval, and the timetable at hand."""
     dag = sdk.DAG("partitioned", schedule=sdk.CronPartitionTimetable(cron, timezone=zone))
+    dates = dict.fromkeys(["logical_date", "data_interval_start", "data_interval_end"])
     date = datetime.fromisoformat(moment).replace(tzinfo=timezone.utc)
-    run = SimpleNamespace(conf={}, data_interval_start=None, data_interval_end=None)
-    return {"dag": dag, "dag_run": run, "partition_key": key, "partition_date": date}
+    return {**context(run={**dates, "partition_key": key, "partition_date": date}), "dag": dag}
 
 
 @pytest.mark.parametrize(
@@ -79,14 +82,17 @@ def test_a_key_that_says_no_length_is_an_error_that_names_it(key: str) -> None:
 
 
 def test_arguments_and_conf_come_before_the_partition() -> None:
-    context = partitioned("0 0 * * *", "UTC", "2026-11-22T00:00")
-    assert resolve_window("2026-01-01", "2026-01-02", context) == window("2026-01-01T00:00", "2026-01-02T00:00")
-    context["params"] = {"window_start": "2026-01-03", "window_end": "2026-01-04"}
-    assert resolve_window(None, None, context) == window("2026-01-03T00:00", "2026-01-04T00:00")
+    given = partitioned("0 0 * * *", "UTC", "2026-11-22T00:00")
+    assert resolve_window("2026-01-01", "2026-01-02", given) == window("2026-01-01T00:00", "2026-01-02T00:00")
+    given["params"] = {"window_start": "2026-01-03", "window_end": "2026-01-04"}
+    assert resolve_window(None, None, given) == window("2026-01-03T00:00", "2026-01-04T00:00")
 
 
-def events(*windows: dict[str, str]) -> dict[str, Any]:
-    return {"triggering_asset_events": {"asset": [SimpleNamespace(extra=one) for one in windows]}}
+def events(*windows: dict[str, Any]) -> dict[str, Any]:
+    of = {"asset": {"name": "calls", "uri": "s3://lake/calls", "extra": {}}, "source_aliases": []}
+    of |= dict.fromkeys(["source_task_id", "source_dag_id", "source_run_id", "source_map_index"])
+    given = [AssetEventDagRunReferenceResult(**of, extra=one, timestamp=datetime.now(timezone.utc)) for one in windows]
+    return {"triggering_asset_events": TriggeringAssetEventsAccessor.build(given)}
 
 
 def test_a_run_that_our_asset_events_triggered_has_their_window() -> None:

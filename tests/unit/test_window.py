@@ -1,13 +1,13 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from airflow_provider_genesys.exceptions import WindowError
 from airflow_provider_genesys.window import Window, absent, days_of, read_window, resolve_window
+from tests.support.task_context import context
 
 START = datetime(2026, 11, 22, tzinfo=timezone.utc)
 END = datetime(2026, 11, 23, tzinfo=timezone.utc)
@@ -20,9 +20,12 @@ def run_context(
     interval: tuple[datetime | None, datetime | None] = (None, None),
     conf: dict[str, Any] | None = None,
     params: dict[str, Any] | None = None,
+    run_type: str = "manual",
 ) -> dict[str, Any]:
-    run = SimpleNamespace(conf=conf, data_interval_start=interval[0], data_interval_end=interval[1])
-    return {"dag_run": run, "params": params or {}}
+    run = {"conf": conf and {name: str(value) for name, value in conf.items()}, "run_type": run_type}
+    start, end = interval
+    dates = {"logical_date": end, "data_interval_start": start, "data_interval_end": end}
+    return {**context(run={**run, **dates}), "params": params or {}}
 
 
 @pytest.mark.parametrize(
@@ -71,10 +74,10 @@ def test_zero_length_interval_says_which_timetable_to_use() -> None:
         resolve_window(None, None, run_context(interval=(START, START)))
 
 
-@pytest.mark.parametrize("empty", [{}, run_context(), {"dag_run": None, "params": None}])
-def test_run_without_interval_says_how_to_give_a_window(empty: dict[str, Any]) -> None:
-    with pytest.raises(WindowError, match=r'no data interval.*\{"window_start": "2026'):
-        resolve_window(None, None, empty)
+def test_run_without_interval_says_how_to_give_a_window() -> None:
+    for empty in ({}, run_context(), {"dag_run": None, "params": None}):
+        with pytest.raises(WindowError, match=r'no data interval.*\{"window_start": "2026'):
+            resolve_window(None, None, empty)
 
 
 @pytest.mark.parametrize(
@@ -116,13 +119,11 @@ def test_a_window_in_the_form_of_a_backfill_is_refused(where: str) -> None:
     form = {"window_start": "2026-11-01", "window_end": "2026-11-02"}
     one = run_context((START, END), **{where: form})
     assert resolve_window(None, None, one).start == datetime(2026, 11, 1, tzinfo=timezone.utc)
-    for kind in ("backfill", SimpleNamespace(value="backfill")):
-        one["dag_run"].run_type = kind
-        with pytest.raises(WindowError, match=r"Every run of the backfill would export that one\. Leave window_start"):
-            resolve_window(None, None, one)
+    one = run_context((START, END), **{where: form}, run_type="backfill")
+    with pytest.raises(WindowError, match=r"Every run of the backfill would export that one\. Leave window_start"):
+        resolve_window(None, None, one)
     assert resolve_window("2026-11-05", "2026-11-06", one).start == datetime(2026, 11, 5, tzinfo=timezone.utc)
-    same = run_context((START, END), **{where: {"window_start": START, "window_end": END}})
-    same["dag_run"].run_type = "backfill"
+    same = run_context((START, END), **{where: {"window_start": START, "window_end": END}}, run_type="backfill")
     assert resolve_window(None, None, same) == resolve_window(None, None, run_context((START, END)))
 
 

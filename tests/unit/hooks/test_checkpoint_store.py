@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -17,6 +16,7 @@ from airflow_provider_genesys.tasks import checkpoint_mirror as mirror_module
 from airflow_provider_genesys.tasks.checkpoint_mirror import CheckpointMirror
 from airflow_provider_genesys.testing.services import RedisServer, S3Server, free_port
 from airflow_provider_genesys.testing.sink_conformance.source import LENGTH, make_checkpoint, make_load
+from tests.support.task_context import context, pushed
 
 LOAD = make_load()
 KEY = Key(LOAD.load_id, "queue")
@@ -61,39 +61,25 @@ def test_an_aws_connection_leads_to_a_table(define: Callable[..., None], s3: S3S
     assert_it_remembers(lambda: open_store("store", table="of_this_test"))
 
 
-@dataclass
-class Ti:
-    """A loading task; ``pushed`` is its XCom."""
-
-    dag_id: str = "day"
-    run_id: str = "run"
-    task_id: str = "load"
-    map_index: int = -1
-    pushed: dict[str, Any] = field(default_factory=dict)
-
-    def xcom_push(self, key: str, value: Any) -> None:
-        self.pushed[key] = value
-
-
-def shown(ti: Ti, *positions: int) -> None:
-    """Let a load commit checkpoints at these records."""
-    context: Any = {"ti": ti}
-    with CheckpointMirror(context, "store") as mirror:
+def shown(*positions: int) -> dict[str, Any]:
+    """Let a load commit checkpoints at these records; return its XCom."""
+    given = context(dag_id="day", run_id="run", task_id="load")
+    with CheckpointMirror(given, "store") as mirror:
         for records in positions:
             mirror.committed(make_checkpoint(LOAD, records))
+    return dict(pushed(given))
 
 
 def test_a_mirror_shows_the_checkpoint_in_the_store_as_xcom_does(
     define: Callable[..., None], redis: RedisServer
 ) -> None:
     define(**redis.connection(), extra={"db": 4})
-    ti = Ti()
-    shown(ti, 5, 6, 7)
+    xcom = shown(5, 6, 7)
     text = open_store("store").recall("task/day/run/load/-1/checkpoint")
     assert text is not None
     shared = {"file_uri", "expires_at"}
-    assert json.loads(text) == {key: value for key, value in ti.pushed["checkpoint"].items() if key not in shared}
-    assert ti.pushed["checkpoint"]["byte_offset"] == 7 * LENGTH
+    assert json.loads(text) == {key: value for key, value in xcom.items() if key not in shared}
+    assert xcom["byte_offset"] == 7 * LENGTH
 
 
 def test_a_load_goes_on_where_its_mirror_is_out_of_reach(
@@ -101,9 +87,8 @@ def test_a_load_goes_on_where_its_mirror_is_out_of_reach(
 ) -> None:
     define(conn_type="redis", host="127.0.0.1", port=free_port())
     monkeypatch.setattr(mirror_module, "EVERY", 0.0)
-    ti = Ti()
-    shown(ti, 5, 6, 7)
-    assert ti.pushed["checkpoint"]["byte_offset"] == 7 * LENGTH
+    xcom = shown(5, 6, 7)
+    assert xcom["byte_offset"] == 7 * LENGTH
     assert [record.message[:24] for record in caplog.records if record.name == mirror_module.__name__] == [
         "This attempt no longer c"
     ]
@@ -112,7 +97,7 @@ def test_a_load_goes_on_where_its_mirror_is_out_of_reach(
 def test_a_mirror_of_another_type_is_refused_before_anything_is_loaded(define: Callable[..., None]) -> None:
     define(conn_type="postgres", host="example.com")
     with pytest.raises(ConfigurationError, match="type 'postgres'"):
-        shown(Ti(), 5)
+        shown(5)
 
 
 def test_another_type_is_refused_with_those_that_there_are(define: Callable[..., None]) -> None:

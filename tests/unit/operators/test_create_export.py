@@ -17,7 +17,7 @@ from airflow_provider_genesys.tasks.failures import AirflowException, AirflowFai
 from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
 from airflow_provider_genesys.testing.services import RedisServer, free_port
 from airflow_provider_genesys.transfers.genesys_to_postgres import GenesysExportToPostgresOperator
-from tests.support.task_context import DAY_END, DAY_START, EXPORTS, Store, context, posts, run
+from tests.support.task_context import DAY_END, DAY_START, EXPORTS, Store, context, posts, pushed, run
 
 
 def create(context: dict[str, Any], **arguments: Any) -> Any:
@@ -31,7 +31,7 @@ def test_exports_the_data_interval(genesys: FakeGenesys) -> None:
     archive = genesys.exports[export_id].archive
     assert (archive.window_start, archive.window_end) == (DAY_START, DAY_END)
     assert archive.file_format == "ndjson"
-    shown = first["ti"].pushed["export"]
+    shown = pushed(first, "export")
     submitted = datetime.fromisoformat(shown.pop("submitted_at"))
     assert abs(submitted - datetime.now(timezone.utc)) < timedelta(minutes=1)
     assert len(shown.pop("fingerprint")) == 32
@@ -49,22 +49,24 @@ def test_a_retry_adopts_the_export_of_the_earlier_try(genesys: FakeGenesys) -> N
     store = Store()
     first = context(store)
     export_id = create(first)
+    shown = pushed(first, "export")
     retry = context(store)
     assert create(retry) == export_id
-    assert retry["ti"].pushed["export"] == first["ti"].pushed["export"]
+    assert pushed(retry, "export") == shown
     assert posts(genesys) == 1
 
 
-def test_the_id_is_kept_before_anything_else_can_fail(genesys: FakeGenesys) -> None:
+def test_the_id_is_kept_before_anything_else_can_fail(genesys: FakeGenesys, monkeypatch: pytest.MonkeyPatch) -> None:
     store = Store()
     first = context(store)
 
-    def full_disk(**_: Any) -> None:
+    def full_disk(*_: Any, **__: Any) -> None:
         raise OSError("no XCom today")
 
-    first["ti"].xcom_push = full_disk
-    with pytest.raises(OSError, match="no XCom"):
-        create(first)
+    with monkeypatch.context() as patch:
+        patch.setattr(type(first["ti"]), "xcom_push", full_disk)
+        with pytest.raises(OSError, match="no XCom"):
+            create(first)
     assert create(context(store)) in genesys.exports
     assert posts(genesys) == 1
 
@@ -87,7 +89,7 @@ def test_before_airflow_3_3_a_retry_adopts_what_a_checkpoint_store_kept(
     export_id = create(context(), checkpoint_conn_id="kept")
     retry = context()
     assert create(retry, checkpoint_conn_id="kept") == export_id
-    assert retry["ti"].pushed["export"]["export_id"] == export_id
+    assert pushed(retry, "export")["export_id"] == export_id
     assert create(context(max_tries=3), checkpoint_conn_id="kept") != export_id
     assert create(context(map_index=1), checkpoint_conn_id="kept") != export_id
     assert posts(genesys) == 3

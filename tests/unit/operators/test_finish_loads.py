@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -23,43 +23,43 @@ from airflow_provider_genesys.sinks.objects.ledger import unfinished_loads
 from airflow_provider_genesys.stores.folder import FolderStore
 from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
 from airflow_provider_genesys.transfers.base import GenesysExportTransferOperator
-from tests.support.task_context import context, new_export
+from tests.support.task_context import context, instance_in, new_export
 
-RUN = "scheduled__2026-11-23T00:00:00+00:00"
+_runs = itertools.count(1)
 
 
-def has_failed(states: dict[str, Any], run_id: str = f"daily/{RUN}/load") -> bool:
-    def get_task_states(*, dag_id: str, task_ids: list[str], run_ids: list[str]) -> dict[str, Any]:
-        assert (dag_id, task_ids, run_ids) == ("daily", ["load"], [RUN])
-        return {RUN: states} if states else {}
-
-    ti = SimpleNamespace(dag_id="finish", run_id="r", task_id="finish_loads", get_task_states=get_task_states)
-    return _has_failed(run_id, {"ti": ti})  # type: ignore[typeddict-item]
+def has_failed(*states: str | None) -> bool:
+    """Ask whether a load has failed whose task is in this state, or whose mapped instances are in these."""
+    run_id = f"run-{next(_runs)}"
+    for map_index, state in enumerate(states, -1 if len(states) == 1 else 0):
+        instance_in(state, dag_id="daily", run_id=run_id, task_id="load", map_index=map_index)
+    return _has_failed(f"daily/{run_id}/load", context(dag_id="finish", task_id="finish_loads"))
 
 
 @pytest.mark.parametrize("state", ["failed", "upstream_failed", "removed"])
 def test_a_load_whose_task_has_failed_for_good_is_taken_up(state: str) -> None:
-    assert has_failed({"load": state})
+    assert has_failed(state)
 
 
 @pytest.mark.parametrize(
     "state", ["running", "queued", "scheduled", "deferred", "up_for_retry", "restarting", None, "success", "skipped"]
 )
 def test_a_load_whose_task_works_will_work_or_was_marked_is_left_alone(state: str | None) -> None:
-    assert not has_failed({"load": state})
+    assert not has_failed(state)
 
 
 def test_a_load_that_this_airflow_does_not_know_is_left_alone() -> None:
-    assert not has_failed({})
+    assert not has_failed()
 
 
 def test_of_a_mapped_task_no_instance_may_be_at_work() -> None:
-    assert has_failed({"load_0": "failed", "load_1": "success"})
-    assert not has_failed({"load_0": "failed", "load_1": "running"})
+    assert has_failed("failed", "success")
+    assert not has_failed("failed", "running")
 
 
 def test_a_load_that_the_same_task_has_begun_is_its_own() -> None:
-    assert has_failed({}, run_id="finish/r/finish_loads")
+    given = context(dag_id="finish", run_id="r", task_id="finish_loads")
+    assert _has_failed("finish/r/finish_loads", given)
 
 
 def test_archives_as_they_are_are_not_finished() -> None:

@@ -277,7 +277,7 @@ def test_the_window_comes_from_the_task_upstream_where_genesys_does_not_say(gene
     genesys.fail_next(f"{EXPORTS}/{export_id}", status=200, body=WITHOUT_WINDOW)
     waiting = sensor(export_id)
     waiting.upstream_task_ids.update(upstream(export_id))
-    handle = run(waiting, context(Store(), upstream=upstream(export_id)))
+    handle = run(waiting, context(Store(), task_id="wait", upstream=upstream(export_id)))
     assert (handle["window_start"], handle["window_end"]) == ("2026-01-01T00:00:00+00:00", "2026-01-02T00:00:00+00:00")
 
 
@@ -286,7 +286,7 @@ def test_the_window_of_another_export_is_never_taken(genesys: FakeGenesys) -> No
     genesys.fail_next(f"{EXPORTS}/{export_id}", status=200, body=WITHOUT_WINDOW)
     waiting = sensor(export_id)
     waiting.upstream_task_ids.add("unrelated")
-    handle = run(waiting, context(Store(), upstream=upstream(export_id)))
+    handle = run(waiting, context(Store(), task_id="wait", upstream=upstream(export_id)))
     assert (handle["window_start"], handle["window_end"]) == (None, None)
 
 

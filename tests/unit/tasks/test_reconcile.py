@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from airflow.sdk import Asset
 from airflow.sdk.exceptions import AirflowFailException
-from airflow.sdk.execution_time.context import OutletEventAccessors
 
 from airflow_provider_genesys.completeness import verdict
 from airflow_provider_genesys.completeness.verdict import Reconciliation, not_comparable
@@ -25,7 +24,7 @@ from airflow_provider_genesys.tasks import reconcile as module
 from airflow_provider_genesys.tasks.reconcile import KIND, reconciled
 from airflow_provider_genesys.testing.sink_conformance.source import make_certificate, make_checkpoint, make_load
 from airflow_provider_genesys.window import Window
-from tests.support.task_context import DAY_END, DAY_START, context
+from tests.support.task_context import DAY_END, DAY_START, context, pushed
 
 WHOLE = replace(make_certificate(make_load(), make_checkpoint(make_load(), 10)), kind=KIND)
 
@@ -69,7 +68,7 @@ def test_a_load_with_filters_is_not_comparable_and_says_so(monkeypatch: pytest.M
     assert whole.reconciliation is not None
     assert whole.reconciliation["verdict"] == "not comparable"
     assert "has filters" in whole.reconciliation["reason"]
-    assert given["ti"].pushed["reconciliation"] == whole.reconciliation
+    assert pushed(given, "reconciliation") == whole.reconciliation
 
 
 @pytest.mark.usefixtures("genesys")
@@ -77,8 +76,7 @@ def test_an_outlet_of_the_operator_has_the_comparison(monkeypatch: pytest.Monkey
     found = not_comparable(Window(DAY_START, DAY_END), "a test")
     monkeypatch.setattr(operator_module, "compare", lambda *_: found)
     monkeypatch.setattr(GenesysReconcileOperator, "_view", lambda _: None)
-    outlet: Any = Asset("compared")
-    given: Any = {**context(), "outlet_events": OutletEventAccessors()}
+    outlet, given = Asset("compared"), context(task_id="compare")
     compared = GenesysReconcileOperator(task_id="compare", table="t", outlets=[outlet]).execute(given)
     assert given["outlet_events"][outlet].extra == compared == found.as_json()
 
@@ -117,7 +115,7 @@ def viewed(monkeypatch: pytest.MonkeyPatch, **given: Any) -> list[Any]:
         ("judge", lambda found, mode: asked.append((found.reason, mode))),
     ):
         monkeypatch.setattr(operator_module, name, fake)
-    GenesysReconcileOperator(task_id="compare", contract=CONTRACT, **given).execute(context())  # type: ignore[arg-type]
+    GenesysReconcileOperator(task_id="compare", contract=CONTRACT, **given).execute(context())
     return asked
 
 
@@ -144,7 +142,7 @@ def test_the_operator_compares_the_place_and_the_window_that_it_is_given(monkeyp
 @pytest.mark.parametrize("given", [{}, {"table": "t", "folder": "s3://b/f"}, {"table": ""}, {"folder": None}])
 def test_the_operator_has_one_place_to_compare(given: dict[str, Any]) -> None:
     with pytest.raises(AirflowFailException, match="either table or folder"):
-        GenesysReconcileOperator(task_id="compare", **given).execute(context())  # type: ignore[arg-type]
+        GenesysReconcileOperator(task_id="compare", **given).execute(context())
 
 
 DIFFERS = Reconciliation("a", "b", "differs", "two are missing", "c", {"g": {"sink": 3}}, [{"one": 1}] * 5)
@@ -158,11 +156,11 @@ def test_a_difference_fails_a_load_that_asks_for_it_and_is_kept_first(monkeypatc
             kept.append(certificate)
 
     monkeypatch.setattr(module, "compare", lambda *_: DIFFERS)
-    given, nothing = context(), None
     for mode in ("warn", "fail"):
+        given, nothing = context(), None
         with pytest.raises(IncompleteError, match="two are missing") if mode == "fail" else nullcontext():
             reconciled(WHOLE, Keeping(), nothing, lambda: None, given, mode, filtered=False)  # type: ignore[arg-type]
-        assert kept.pop().reconciliation == DIFFERS.as_json() == given["ti"].pushed.pop("reconciliation")
+        assert kept.pop().reconciliation == DIFFERS.as_json() == pushed(given, "reconciliation")
 
 
 def test_an_error_of_a_comparison_fails_only_where_that_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -161,9 +161,10 @@ def test_what_expires_again_and_again_is_not_asked_for_for_ever(start_genesys: S
 
 def test_who_gives_an_id_alone_is_helped_by_the_task_that_created_it(start_genesys: Start) -> None:
     genesys = start_genesys(conversations=40)
-    task, given = Task(), context(Store())
+    task = Task()
     handle = task.create(BY_DAY)
-    given["ti"].upstream = {"create": {"export_id": handle["export_id"], "request": handle.pop("request")}}
+    upstream = {"create": {"export_id": handle["export_id"], "request": handle.pop("request")}}
+    given = context(Store(), task_id="load", upstream=upstream)
     genesys.jobs[handle["export_id"]].outcome = "EXPIRED"
     assert task.run(handle, given)["read"] == 40
 

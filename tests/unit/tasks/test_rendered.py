@@ -19,7 +19,7 @@ from airflow_provider_genesys.tasks.arguments import contract_of
 from airflow_provider_genesys.tasks.failures import AirflowFailException
 from airflow_provider_genesys.tasks.rendered import limit, mapping, number, text, words
 from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
-from tests.support.task_context import Store, context, run
+from tests.support.task_context import Store, context, pushed, run
 
 FILTERS = {"status": "COMPLETED", "queues": ["a", None, True], "since": {"days": 3}}
 
@@ -111,7 +111,7 @@ def test_texts_of_templates_ask_for_the_same_export(genesys: FakeGenesys) -> Non
     for arguments in (asked, texts):
         given = context(Store())
         run(GenesysCreateExportOperator(task_id="create", **arguments), given)  # type: ignore[arg-type]
-        fingerprints.add(given["ti"].pushed["export"]["fingerprint"])
+        fingerprints.add(pushed(given, "export")["fingerprint"])
     assert len(fingerprints) == 1
 
 

@@ -9,7 +9,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from airflow.sdk.execution_time.context import OutletEventAccessors
 
 from airflow_provider_genesys.cloud.exports.base import ExportState, ExportStatus
 from airflow_provider_genesys.contracts.drift import Drift
@@ -50,7 +49,7 @@ class Boundary:
         self.outage = outage
         self.lost = lost
         self.calls: list[tuple[str, dict[str, Any]]] = []
-        self.context: dict[str, Any] = {**context(), "outlet_events": OutletEventAccessors()}
+        self.context: dict[str, Any] = context()
         self.collector = HookLineageCollector()
         self.counted: list[str] = []
         self.raised: BaseException | None = None

@@ -14,7 +14,7 @@ from psycopg.rows import dict_row
 
 from airflow_provider_genesys import failpoints
 from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
-from tests.support.task_context import context, run
+from tests.support.task_context import run, stand_in
 
 Rows = Callable[[str], list[dict[str, Any]]]
 
@@ -40,10 +40,7 @@ def rows(database: str, monkeypatch: pytest.MonkeyPatch) -> Rows:
 
 def on(day: int, **more: Any) -> dict[str, Any]:
     """Return the context of the DAG run of a day."""
-    given = context(run_id=f"day-{day}", **more)
-    moment = _FIRST + timedelta(days=day)
-    vars(given["dag_run"]).update(run_after=moment, start_date=moment)
-    return given
+    return stand_in(f"day-{day}", _FIRST + timedelta(days=day), **more)
 
 
 def members(genesys: FakeGenesys) -> set[str]:

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 from airflow.sdk import Asset
-from airflow.sdk.execution_time.context import OutletEventAccessors
 
 from airflow_provider_genesys.exceptions import SourceUnavailableError
 from airflow_provider_genesys.pipeline import progress
@@ -25,7 +24,7 @@ from airflow_provider_genesys.transfers.base import GenesysExportTransferOperato
 from airflow_provider_genesys.transfers.genesys_to_azure_blob import GenesysExportToAzureBlobOperator
 from airflow_provider_genesys.transfers.genesys_to_postgres import GenesysExportToPostgresOperator
 from airflow_provider_genesys.transfers.genesys_to_s3 import GenesysExportToS3Operator
-from tests.support.task_context import Store, context, new_export
+from tests.support.task_context import Store, context, new_export, pushed
 
 try:
     from airflow.sdk.lineage import HookLineageCollector
@@ -57,7 +56,7 @@ class Reported:
         self.metrics: dict[str, Any] = {}
         self.collector = HookLineageCollector()
         self.store = Store()
-        self.context: Any = {**context(self.store), "outlet_events": OutletEventAccessors()}
+        self.context: Any = context(self.store)
         self.folder = folder
         count = self.metrics.__setitem__
         stats = SimpleNamespace(
@@ -107,7 +106,7 @@ def test_a_load_is_reported_everywhere(reported: Reported, caplog: pytest.LogCap
     assert written.asset.extra["read"] == RECORDS
 
     assert reported.context["outlet_events"][OUTLET].extra == summary
-    for shown in (reported.context["ti"].pushed["checkpoint"], reported.store.get("checkpoint")):
+    for shown in (pushed(reported.context), reported.store.get("checkpoint")):
         assert shown["record_index"] == RECORDS
     lines = [(record.name, record.message) for record in caplog.records if "records/s" in record.message]
     assert [name.rpartition(".")[2] for name, _ in lines] == ["progress", "run"], "while it runs, and at its end"

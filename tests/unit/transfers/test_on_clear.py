@@ -56,9 +56,7 @@ def load(start_genesys: Callable[..., FakeGenesys], tmp_path: Path) -> Callable[
             task_id="load", handle=export_id, on_clear=on_clear, retries=RETRIES, batch_size=10, drift_alias=None
         )
         task.folder, task.breaks_off = tmp_path, breaks_off
-        given: Any = context(max_tries=of_tries[1])
-        given["ti"].try_number = of_tries[0]
-        return task.execute(given)
+        return task.execute(context(max_tries=of_tries[1], try_number=of_tries[0]))
 
     return load
 

@@ -19,7 +19,7 @@ from airflow_provider_genesys.transfers.genesys_to_azure_blob import GenesysExpo
 from airflow_provider_genesys.transfers.genesys_to_s3 import GenesysExportToS3Operator
 from tests.lake.rest_catalog import Answer, RestCatalog, serving
 from tests.lake.tables import Lake, in_azure, in_s3
-from tests.support.task_context import Ti, context, new_export
+from tests.support.task_context import context, new_export, pushed
 
 SECRET = "a-secret-of-the-catalog"  # noqa: S105 - made up
 TABLE = {"conn_id": "lake", "namespace": "lake", "table": "recordings", "create": True}
@@ -49,7 +49,7 @@ def export_id(start_genesys: Callable[..., FakeGenesys]) -> str:
     return new_export()
 
 
-def load(bucket: str, export_id: str, **changes: Any) -> tuple[dict[str, Any], Ti]:
+def load(bucket: str, export_id: str, **changes: Any) -> tuple[dict[str, Any], Any]:
     given: Any = context()
     task = GenesysExportToS3Operator(
         task_id="load",
@@ -59,7 +59,7 @@ def load(bucket: str, export_id: str, **changes: Any) -> tuple[dict[str, Any], T
         drift_alias=None,
         **{"output_format": "parquet", "publish_to_iceberg": TABLE, **changes},
     )
-    return task.execute(given), given["ti"]
+    return task.execute(given), pushed(given)
 
 
 def closed(_: Answer) -> None:
@@ -80,12 +80,12 @@ def test_a_rest_catalog_takes_a_load_once(
     lake: Lake, rest: RestCatalog, bucket: str, export_id: str, lost: tuple[Any, ...]
 ) -> None:
     rest.lost += lost
-    summary, ti = load(bucket, export_id)
+    summary, checkpoint = load(bucket, export_id)
     table = lake.table()
     assert summary["iceberg"] == {"lake.recordings": str(table.metadata.current_snapshot_id)}
     assert len(table.metadata.snapshots) == 1
     assert table.scan().to_arrow().num_rows == summary["counts"]["written"] == 60
-    shown = json.dumps([summary, ti.pushed]) + table.metadata.model_dump_json()
+    shown = json.dumps([summary, checkpoint]) + table.metadata.model_dump_json()
     assert SECRET not in shown
     assert "testtest" not in shown
 

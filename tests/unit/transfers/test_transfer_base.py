@@ -23,7 +23,7 @@ from airflow_provider_genesys.tasks.handle import read_handle
 from airflow_provider_genesys.tasks.landed import NOWHERE
 from airflow_provider_genesys.tasks.result import open_result
 from airflow_provider_genesys.tasks.task_state import is_first_try
-from tests.support.task_context import Store, Ti
+from tests.support.task_context import Store, context, pushed
 
 
 class NoHook:
@@ -45,8 +45,7 @@ class NoHook:
     ],
 )
 def test_the_first_try_after_a_clear_is_told_from_a_retry(*, try_number: int, max_tries: int, first: bool) -> None:
-    context: Any = {"ti": SimpleNamespace(try_number=try_number, max_tries=max_tries)}
-    assert is_first_try(context, 3) is first
+    assert is_first_try(context(try_number=try_number, max_tries=max_tries), 3) is first
 
 
 @pytest.mark.parametrize(
@@ -75,48 +74,46 @@ def test_conversations_to_fetch_media_of_are_not_loaded_as_records() -> None:
 
 
 def test_the_mirror_writes_at_once_then_rarely_and_at_the_end() -> None:
-    pushed: list[Any] = []
-    context: Any = {"ti": SimpleNamespace(xcom_push=lambda key, value: pushed.append((key, value["record_index"])))}
-    with CheckpointMirror(context) as mirror:
+    given = context()
+    with CheckpointMirror(given) as mirror:
         mirror.show({"file_uri": "sealed", "expires_at": "later"})
         for read in range(100):
             mirror.committed(checkpoint(read))
-        assert pushed == [("checkpoint", 0)]
-    assert pushed == [("checkpoint", 0), ("checkpoint", 99)]
+        assert pushed(given)["record_index"] == 0
+    assert pushed(given)["record_index"] == 99
 
 
 def test_people_see_how_far_it_is_first_and_no_sealed_url(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [0.0]
     monkeypatch.setattr(checkpoint_mirror, "time", SimpleNamespace(monotonic=lambda: clock[0]))
-    store, ti = Store(), Ti()
-    context: Any = {"ti": ti, "task_state_store": store}
-    with CheckpointMirror(context) as mirror:
+    store = Store()
+    given = context(store)
+    with CheckpointMirror(given) as mirror:
         mirror.show({"file_uri": "sealed", "expires_at": "later"})
         mirror.committed(checkpoint(20))
         clock[0] = 10.0
         mirror.committed(checkpoint(60))
-    shown, pushed = store.get("checkpoint"), ti.pushed["checkpoint"]
+    shown, xcom = store.get("checkpoint"), pushed(given)
     assert dict(list(shown.items())[:4]) == {"percent": 60.0, "records": 60, "per_second": 4, "seconds_left": 10}
     assert {"file_uri", "expires_at"}.isdisjoint(shown)
-    assert list(pushed)[: len(shown)] == list(shown)
-    assert (pushed["file_uri"], pushed["expires_at"], pushed["byte_offset"]) == ("sealed", "later", 600)
+    assert list(xcom)[: len(shown)] == list(shown)
+    assert (xcom["file_uri"], xcom["expires_at"], xcom["byte_offset"]) == ("sealed", "later", 600)
 
 
 @pytest.mark.parametrize(("records", "percent"), [(200, 30.0), (None, None), (0, None), ("many", None), (10, 100.0)])
 def test_of_pages_and_packed_archives_the_number_of_records_says_how_far_it_is(records: Any, percent: Any) -> None:
-    ti = Ti()
-    with CheckpointMirror({"ti": ti}) as mirror:  # type: ignore[typeddict-item]
+    given = context()
+    with CheckpointMirror(given) as mirror:
         mirror.show({"records": records})
         mirror.committed(checkpoint(60, "gzip"))
-    assert ti.pushed["checkpoint"]["percent"] == percent
+    assert pushed(given)["percent"] == percent
 
 
 @pytest.mark.parametrize("committed", [True, False])
 @pytest.mark.parametrize("kind", [SinkUnavailableError, SinkRefusedError])
 def test_the_mirror_shows_which_bytes_a_sink_did_not_take(kind: type[SinkError], committed: bool) -> None:
-    pushed: list[Any] = []
-    context: Any = {"ti": SimpleNamespace(xcom_push=lambda key, value: pushed.append((key, value)))}
-    mirror = CheckpointMirror(context)
+    given = context()
+    mirror = CheckpointMirror(given)
 
     def fail() -> None:
         with mirror:
@@ -127,8 +124,8 @@ def test_the_mirror_shows_which_bytes_a_sink_did_not_take(kind: type[SinkError],
 
     with pytest.raises(kind):
         fail()
-    key, value = pushed[-1]
-    assert (key, value["file_uri"], value.get("byte_offset")) == ("checkpoint", "sealed", 30 if committed else None)
+    value = pushed(given)
+    assert (value["file_uri"], value.get("byte_offset")) == ("sealed", 30 if committed else None)
     assert value["failed"] == {"export_id": "e", "start": 30, "end": 50, "error": kind.__name__, "code": "55P03"}
 
 
