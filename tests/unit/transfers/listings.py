@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 from collections.abc import Callable
@@ -18,6 +19,8 @@ from tests.support.task_context import run, stand_in
 
 Rows = Callable[[str], list[dict[str, Any]]]
 
+_CLEAN = multiprocessing.get_context("forkserver")
+_CLEAN.set_forkserver_preload(["tests.unit.transfers.preloaded"])
 _FIRST = datetime(2026, 11, 22, tzinfo=timezone.utc)
 
 
@@ -59,13 +62,20 @@ def fail_below(genesys: FakeGenesys, queue: str) -> None:
 
 
 def killed(make: Callable[[], Any], day: int, after: int) -> bool:
-    """Run what ``make`` makes in a child process, killed at the step ``after``; return False where it ends before."""
-    child = os.fork()
-    if not child:
-        left = iter(range(after))
-        failpoints.hook = lambda _: None if next(left, None) is not None else os.kill(os.getpid(), signal.SIGKILL)
-        run(make(), on(day))
-        os._exit(0)
-    _, status = os.waitpid(child, 0)
-    assert status in (0, signal.SIGKILL)
-    return status == signal.SIGKILL
+    """Run what ``make`` makes in a child process, killed at the step ``after``; return False where it ends before.
+
+    The child is not forked from the tests' process, whose threads hold locks that nothing in the child would release.
+    """
+    connections = {name: value for name, value in os.environ.items() if name.startswith("AIRFLOW_CONN_")}
+    child = _CLEAN.Process(target=_run, args=(make, day, after, connections))
+    child.start()
+    child.join()
+    assert child.exitcode in (0, -signal.SIGKILL)
+    return child.exitcode != 0
+
+
+def _run(make: Callable[[], Any], day: int, after: int, connections: dict[str, str]) -> None:
+    os.environ.update(connections)
+    left = iter(range(after))
+    failpoints.hook = lambda _: None if next(left, None) is not None else os.kill(os.getpid(), signal.SIGKILL)
+    run(make(), on(day))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -88,9 +89,7 @@ def test_killed_at_any_step_of_a_walk_into_s3_the_snapshot_is_the_same(
     genesys: FakeGenesys, s3: S3Server, bucket: str, monkeypatch: pytest.MonkeyPatch, step: int
 ) -> None:
     monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", json.dumps(s3.connection()))
-
-    def into_s3() -> GenesysEntitiesToS3Operator:
-        return GenesysEntitiesToS3Operator(**MEMBERS, s3_bucket=bucket, s3_prefix="raw", part_size=2000)
+    into_s3 = partial(GenesysEntitiesToS3Operator, **MEMBERS, s3_bucket=bucket, s3_prefix="raw", part_size=2000)
 
     assert killed(into_s3, 0, step)
     summary = run(into_s3(), on(0))
