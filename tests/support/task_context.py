@@ -10,7 +10,7 @@ import json
 import os
 from collections.abc import Mapping
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from functools import cache
 from types import MappingProxyType, SimpleNamespace
@@ -101,7 +101,7 @@ class _Ti:
     task_id: str = "create"
     map_index: int = -1
     try_number: int = 1
-    start_date: datetime = DAY_END
+    start_date: datetime = field(default_factory=lambda: datetime.now(timezone.utc))
 
     def xcom_push(self, key: str, value: Any) -> None:
         json.dumps(value)
@@ -111,7 +111,10 @@ class _Ti:
 
 
 def stand_in(run_id: str, moment: datetime, **more: Any) -> dict[str, Any]:
-    """Return the context of a run that began at ``moment``, for a fork: nothing serves an Execution API in it."""
+    """Return the context of a run that began at ``moment``, without an Execution API behind it.
+
+    For processes that are killed, where nothing serves one, and for hundreds of cases that push nothing that is read.
+    """
     run = SimpleNamespace(conf={}, clear_number=0, data_interval_start=DAY_START, data_interval_end=DAY_END)
     run.run_after = run.start_date = moment
     return {"ti": _Ti(run_id=run_id, **more), "dag_run": run, "params": {}}

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from airflow.sdk.execution_time.context import OutletEventAccessors
 
 from airflow_provider_genesys.cloud.exports.base import ExportState, ExportStatus
 from airflow_provider_genesys.contracts.drift import Drift
@@ -17,7 +18,7 @@ from airflow_provider_genesys.pipeline.certificate import Certificate
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, Counts
 from airflow_provider_genesys.pipeline.load import Load, LoadFacts
 from airflow_provider_genesys.tasks import reports
-from tests.support.task_context import DAY_END, DAY_START, context
+from tests.support.task_context import DAY_END, DAY_START, RUN, stand_in
 
 try:
     from airflow.sdk.lineage import HookLineageCollector
@@ -49,7 +50,7 @@ class Boundary:
         self.outage = outage
         self.lost = lost
         self.calls: list[tuple[str, dict[str, Any]]] = []
-        self.context: dict[str, Any] = context()
+        self.context: dict[str, Any] = {**stand_in(RUN, DAY_END), "outlet_events": OutletEventAccessors()}
         self.collector = HookLineageCollector()
         self.counted: list[str] = []
         self.raised: BaseException | None = None

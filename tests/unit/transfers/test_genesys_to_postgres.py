@@ -13,7 +13,7 @@ from airflow_provider_genesys.exceptions import ConfigurationError, ContractErro
 from airflow_provider_genesys.tasks.handle import check_within
 from airflow_provider_genesys.transfers.genesys_entities_to_postgres import GenesysEntitiesToPostgresOperator
 from airflow_provider_genesys.transfers.genesys_to_postgres import GenesysExportToPostgresOperator
-from tests.support.task_context import context
+from tests.support.task_context import DAY_END, context
 from tests.unit.transfers.boundary import HANDLE, observe
 
 
@@ -74,10 +74,9 @@ def test_a_window_that_dag_or_run_name_is_replaced(arguments: dict[str, Any]) ->
 
 
 def test_a_run_without_a_window_names_none() -> None:
-    run = context()
-    run["dag_run"].data_interval_start = run["dag_run"].data_interval_end
+    run = context(run={"data_interval_start": DAY_END})
     with pytest.raises(WindowError, match=r"and this run has none.*window_start and window_end"):
-        check_within(HANDLE, run, 7)  # type: ignore[arg-type]
+        check_within(HANDLE, run, 7)
 
 
 @pytest.mark.parametrize(("given", "created"), [(True, True), ("True", True), ("false", False), (False, False)])
