@@ -149,3 +149,10 @@ def test_the_newest_snapshot_of_each_listing_is_shown() -> None:
     assert [one["snapshot"] for one in overview(listings)["snapshots"]] == [{"present": 3}]
     assert len(overview(listings)["loads"]) == 2
     assert overview(listings)["missing"] == []
+
+
+def test_three_windows_of_one_length_have_a_rhythm() -> None:
+    assert [one["window_start"] for one in overview([load(day) for day in (5, 3, 2)])["missing"]] == [at(4)]
+    short = load(4) | {"run_id": "short"}
+    short["return_value"] = {**short["return_value"], "window_end": (FIRST + timedelta(days=4, hours=1)).isoformat()}
+    assert overview([load(6), short, load(2)])["missing"] == [], "their lengths differ"

@@ -12,12 +12,12 @@ import google_crc32c
 import pytest
 
 from airflow_provider_genesys import retries
-from airflow_provider_genesys.exceptions import SinkUnavailableError
+from airflow_provider_genesys.exceptions import AccountError, SinkUnavailableError
 from airflow_provider_genesys.stores.base import SentPieces
 from airflow_provider_genesys.stores.folder import FolderStore
 from airflow_provider_genesys.stores.gcs import GCSStore
 from airflow_provider_genesys.stores.gcs_upload import GCSUpload, UploadSession
-from airflow_provider_genesys.stores.read_through import completed, read_through
+from airflow_provider_genesys.stores.read_through import StoredFile, completed, read_through
 from airflow_provider_genesys.testing.services.gcs import client_for
 from tests.unit.cloud.scripted_server import Reply, ScriptedServer
 
@@ -176,3 +176,18 @@ def test_an_object_is_read_in_pieces_to_its_end(tmp_path: Path, monkeypatch: pyt
         assert (found.size, found.sha256) == (size, hashlib.sha256(body).hexdigest())
     monkeypatch.setattr(store, "read", lambda *_given, **_more: None)
     assert read_through(store, "a", size=8) is None, "it has changed meanwhile"
+
+
+def test_an_object_is_a_file_to_read_unless_it_changes(tmp_path: Path) -> None:
+    store = FolderStore(tmp_path)
+    etag = store.put("a", b"0123456789")
+    file = StoredFile(store, "a", 10, etag=etag)
+    assert (file.read(3), file.tell(), file.seek(-2, 2), file.read(9), file.read(1)) == (b"012", 3, 8, b"89", b"")
+    assert (file.seek(4), file.seek(1, 1), file.read(2), file.seek(-99, 1)) == (4, 5, b"56", 0)
+    store.put("a", b"012345678")
+    for changed in (StoredFile(store, "a", 10), file):
+        with pytest.raises(AccountError, match="is no longer there, or has changed"):
+            changed.read(10)
+    store.delete("a")
+    with pytest.raises(AccountError, match="is no longer there"):
+        StoredFile(store, "a", 10).read(1)

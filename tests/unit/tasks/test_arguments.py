@@ -13,7 +13,7 @@ from airflow.sdk import DAG, Asset, AssetAlias
 from airflow.sdk.execution_time.context import OutletEventAccessors
 
 from airflow_provider_genesys.contracts.column import Column
-from airflow_provider_genesys.contracts.contract import RECORDINGS
+from airflow_provider_genesys.contracts.contract import RECORDINGS, Modes
 from airflow_provider_genesys.contracts.drift import Drift
 from airflow_provider_genesys.exceptions import ConfigurationError, ContractError
 from airflow_provider_genesys.hooks.genesys import GenesysCloudHook
@@ -183,3 +183,12 @@ def test_what_a_template_makes_of_nothing_is_absent_to_every_reader(genesys: Fak
         read_handle(value, "recordings", GenesysCloudHook())
     with pytest.raises(AirflowFailException, match="got no export_id"):
         GenesysExportSensor(task_id="wait", export_id=value).execute(context())  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["unknown", "type", "missing"])
+def test_a_contract_that_evolves_is_not_loaded_in_shards(name: str) -> None:
+    shard = {"number": 1, "count": 2, "start": 0, "end": 9, "planned_at": "2026-11-23T01:00:00+00:00"}
+    steady = replace(RECORDINGS, modes=Modes("freeze", "quarantine", "quarantine"))
+    assert shard_of(shard, steady).end == 9
+    with pytest.raises(ConfigurationError, match="cannot be loaded in shards"):
+        shard_of(shard, replace(steady, modes=replace(steady.modes, **{name: "evolve"})))  # type: ignore[arg-type]

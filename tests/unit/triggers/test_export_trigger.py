@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from airflow_provider_genesys.cloud.exports import waiting
 from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
 from airflow_provider_genesys.triggers.export import GenesysExportTrigger
+from airflow_provider_genesys.triggers.polling import in_thread
 from tests.support.task_context import EXPORTS, looks, new_export
 
 Start = Callable[..., FakeGenesys]
@@ -238,3 +240,12 @@ def test_a_cancellation_during_a_poll_keeps_its_message(start_genesys: Start) ->
         return await running
 
     assert asyncio.run(cancelled_while_polling()) == "by a person"
+
+
+def test_two_triggers_ask_at_the_same_time() -> None:
+    both = threading.Barrier(2)
+
+    async def asked() -> None:
+        await asyncio.gather(*(in_thread(lambda: both.wait(timeout=10)) for _ in range(2)))
+
+    asyncio.run(asked())
