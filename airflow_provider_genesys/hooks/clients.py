@@ -69,6 +69,8 @@ def connect(postgres_conn_id: str) -> psycopg.Connection:
     try:
         import psycopg
         from airflow.providers.postgres.hooks.postgres import PostgresHook
+
+        from airflow_provider_genesys.sinks.postgres.session import in_unicode
     except ImportError as error:
         raise MissingExtraError(
             f"{error}. Loading into PostgreSQL needs: pip install 'airflow-provider-genesys[postgres]'"
@@ -76,7 +78,7 @@ def connect(postgres_conn_id: str) -> psycopg.Connection:
     with existing(postgres_conn_id, "postgres"):
         connection: Any = PostgresHook(postgres_conn_id=postgres_conn_id).get_conn()
     if isinstance(connection, psycopg.Connection):
-        return connection
+        return in_unicode(connection)
     parameters, password = connection.info.dsn_parameters, connection.info.password
     connection.close()
-    return psycopg.connect(**parameters, password=password)
+    return in_unicode(psycopg.connect(**parameters, password=password))

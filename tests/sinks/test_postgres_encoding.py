@@ -16,9 +16,11 @@ from airflow_provider_genesys.exceptions import SinkRefusedError, SinkUnavailabl
 from airflow_provider_genesys.pipeline.run import Options, run
 from airflow_provider_genesys.pipeline.sink import Sink
 from airflow_provider_genesys.sinks.dead_letters import opened
+from airflow_provider_genesys.sinks.postgres.replay import PostgresReplay
 from airflow_provider_genesys.sinks.postgres.snapshots import Snapshots, SnapshotSink
+from airflow_provider_genesys.sinks.postgres.verify import verify_table
 from airflow_provider_genesys.testing.services import PostgresServer
-from tests.sinks.test_postgres_replay import replayed
+from tests.sinks.test_postgres_replay import LENIENT, replayed
 from tests.sinks.warehouse import Warehouse
 from tests.unit.pipeline.sources import InMemory, a_load
 
@@ -111,6 +113,31 @@ def test_a_replay_goes_on_past_what_the_encoding_cannot_hold(foreign: Warehouse)
     account = replayed(foreign)
 
     assert (account.replayed, account.broken) == (1, {"untranslatable-character": 1, "wrong-type": 1})
+
+
+@pytest.mark.outcome("PostgreSQL", "the run's name has characters that the encoding cannot hold", "recovers")
+@pytest.mark.parametrize("foreign", ["LATIN1", "EUC_JP", "SQL_ASCII"], indirect=True)
+def test_a_load_is_verified_amended_and_replayed_in_every_encoding(foreign: Warehouse) -> None:
+    load = replace(a_load(contract=EVOLVING), run_id="выгрузка/🐎")
+    sink = foreign.sink()
+    data = archive(4, r1={"durationMs": None}, r2={"durationMs": None}, r3=dict.fromkeys(NAMES, "x"))
+
+    certificate = run(load, InMemory(data), sink, Options(max_dead_letter_ratio=None))
+    sink.amend(certificate)
+
+    [verified] = verify_table(foreign.connect, certificate.location)
+    assert (verified.problems, verified.certificate) == ((), certificate)
+    foreign.execute("ALTER TABLE recordings ALTER duration_ms DROP NOT NULL")
+    replay = PostgresReplay(foreign.connect, "recordings", opened=lambda letter: opened(letter, bytes))
+    assert replay.run(lambda _: LENIENT, "повтор/🐎").replayed == 2
+
+
+@pytest.mark.parametrize("foreign", ["SQL_ASCII"], indirect=True)
+def test_ids_are_compared_with_the_digest_in_a_database_without_encoding(foreign: Warehouse) -> None:
+    data = archive(3, r1={"recordingId": "日本"})
+    certificate = run(a_load(), InMemory(data), foreign.sink(), Options())
+    [verified] = verify_table(foreign.connect, certificate.location)
+    assert (verified.problems, verified.digest) == ((), True)
 
 
 def test_a_child_that_the_encoding_cannot_hold(foreign: Warehouse) -> None:

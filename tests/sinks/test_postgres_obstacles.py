@@ -32,6 +32,14 @@ def made(warehouse: Warehouse) -> Iterator[Warehouse]:
     assert len(warehouse.connections) <= 4
 
 
+def loader(warehouse: Warehouse) -> Warehouse:
+    """The same database, for a role with all rights to its tables, whom policies bind."""
+    role = f"loader_{warehouse.dsn.rpartition('/')[2]}"
+    warehouse.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'loader'")
+    warehouse.execute(f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {role}")
+    return Warehouse(f"postgresql://{role}:loader@{warehouse.dsn.rpartition('@')[2]}")
+
+
 def trigger(warehouse: Warehouse, when: str, body: str, table: str = "recordings") -> None:
     warehouse.execute(f"CREATE FUNCTION meddle() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {body} END $$")
     warehouse.execute(f"CREATE TRIGGER meddle {when} ON {table} FOR EACH ROW EXECUTE FUNCTION meddle()")
@@ -267,17 +275,14 @@ def test_our_own_tables_have_to_be_as_we_make_them(warehouse: Warehouse, alterat
 def test_a_row_that_a_policy_hides_is_rejected(warehouse: Warehouse) -> None:
     load = make_load()
     warehouse.load(load, make_batches(load, 10))
-    role = f"loader_{warehouse.dsn.rpartition('/')[2]}"
     for statement in (
-        f"CREATE ROLE {role} LOGIN PASSWORD 'loader'",
-        f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {role}",
         "ALTER TABLE recordings ENABLE ROW LEVEL SECURITY",
         "CREATE POLICY seen ON recordings FOR SELECT USING (duration_ms <> 21 OR _genesys_export_id <> 'export-1')",
         "CREATE POLICY changed ON recordings FOR UPDATE USING (true)",
         "CREATE POLICY new ON recordings FOR INSERT WITH CHECK (true)",
     ):
         warehouse.execute(statement)
-    own = Warehouse(f"postgresql://{role}:loader@{warehouse.dsn.rpartition('@')[2]}")
+    own = loader(warehouse)
     certificate = own.load(LATER, make_batches(LATER, 10), create_table=False)
     connections = len(own.connections)
     own.close()
@@ -285,3 +290,107 @@ def test_a_row_that_a_policy_hides_is_rejected(warehouse: Warehouse) -> None:
     assert connections <= 3
     [letter] = warehouse.dead_letters()
     assert letter["message"] == 'A policy of "public"."recordings" keeps the row out, without an error.'
+
+
+@pytest.mark.outcome("PostgreSQL", "a policy of the ledger hides its rows", "SinkRefusedError")
+def test_a_policy_that_hides_the_ledgers_row_is_no_lost_commit(warehouse: Warehouse) -> None:
+    warehouse.sink().open(make_load(load_id="first"), restart=False)
+    warehouse.execute("ALTER TABLE genesys_ledger ENABLE ROW LEVEL SECURITY")
+    warehouse.execute("CREATE POLICY new ON genesys_ledger FOR INSERT WITH CHECK (true)")
+    warehouse.execute("CREATE POLICY seen ON genesys_ledger FOR SELECT USING (true)")
+    own = loader(warehouse)
+    with pytest.raises(SinkRefusedError, match=r'A policy of "public"."genesys_ledger" keeps the row'):
+        own.sink(create_table=False).open(make_load(), restart=False)
+    own.close()
+
+
+@pytest.mark.outcome(
+    "PostgreSQL", "a column of the contract is generated, or an identity", "SinkRefusedError with the SQL to run"
+)
+@pytest.mark.parametrize(
+    ("table", "actions"),
+    [
+        ("recordings", ["DROP COLUMN direction", "ADD direction text GENERATED ALWAYS AS ('z') STORED"]),
+        ("recordings", ["ALTER duration_ms ADD GENERATED ALWAYS AS IDENTITY"]),
+        ("recordings_people", ['DROP COLUMN "user"', "ADD \"user\" text GENERATED ALWAYS AS ('z') STORED"]),
+    ],
+)
+def test_a_column_that_computes_its_value_is_refused(warehouse: Warehouse, table: str, actions: list[str]) -> None:
+    load = make_load(contract=replace(RECORDINGS, children=(PEOPLE,)))
+    warehouse.sink().open(replace(load, load_id="first"), restart=False)
+    for action in actions:
+        warehouse.execute(f"ALTER TABLE {table} {action}")
+    with pytest.raises(SinkRefusedError, match="has columns that PostgreSQL computes and a load writes") as refused:
+        warehouse.sink().open(load, restart=False)
+    warehouse.execute(re.findall("ALTER TABLE .*;", str(refused.value))[0])
+    assert warehouse.load(load, make_batches(load, 5)).counts == counts(5)
+
+
+@pytest.mark.parametrize(
+    ("action", "what"),
+    [('DROP COLUMN "user"', "lacks the columns user"), ("ADD tenant text NOT NULL", "cannot fill: tenant")],
+)
+def test_a_child_table_that_does_not_fit_is_refused_with_the_sql(warehouse: Warehouse, action: str, what: str) -> None:
+    load = make_load(contract=replace(RECORDINGS, children=(PEOPLE,)))
+    warehouse.sink().open(replace(load, load_id="first"), restart=False)
+    warehouse.execute(f"ALTER TABLE recordings_people {action}")
+    with pytest.raises(SinkRefusedError, match=what) as refused:
+        warehouse.sink().open(load, restart=False)
+    warehouse.execute(re.findall("ALTER TABLE .*;", str(refused.value))[0])
+    assert warehouse.load(load, make_batches(load, 5)).counts == counts(5)
+
+
+@pytest.mark.outcome("PostgreSQL", "key, types or rules of the table are changed while a load runs", "SinkRefusedError")
+@pytest.mark.parametrize(
+    ("statement", "what"),
+    [
+        ("ALTER TABLE recordings ALTER duration_ms TYPE real", "duration_ms is real, not bigint"),
+        ("ALTER TABLE recordings ALTER direction TYPE varchar(9)", "The key or the types .* on_clear='restart'"),
+        ("ALTER TABLE recordings DROP CONSTRAINT recordings_pkey", "no unique key on recording_id"),
+        ("CREATE RULE lost AS ON INSERT TO recordings DO INSTEAD NOTHING", "has rules that rewrite"),
+    ],
+)
+def test_a_table_that_is_altered_during_a_load_does_not_complete_it(made: Warehouse, statement: str, what: str) -> None:
+    load, sink = make_load(), made.sink()
+    sink.open(load, restart=False)
+    sink.write(make_batch(load, range(5)))
+    made.execute(statement)
+    last = sink.write(make_batch(load, range(5, 10)))
+    with pytest.raises(SinkRefusedError, match=what):
+        sink.finish(make_certificate(load, last))
+    assert made.execute("SELECT state FROM genesys_ledger WHERE load_id = 'load-1'") == [{"state": "loading"}]
+
+
+def test_a_target_that_is_a_partition_is_said_to_be_one(warehouse: Warehouse) -> None:
+    load = make_load()
+    warehouse.sink(partition_by="day").open(replace(load, load_id="first"), restart=False)
+    for statement in (
+        "RENAME TO whole",
+        "DETACH PARTITION recordings_20261101",
+        "ATTACH PARTITION recordings_20261101 FOR VALUES FROM ('2026-11-01') TO ('2026-11-01 00:00:00.5')",
+    ):
+        warehouse.execute(f"ALTER TABLE {'recordings' if 'RENAME' in statement else 'whole'} {statement}")
+    warehouse.execute("ALTER TABLE recordings_20261101 RENAME TO recordings")
+    with pytest.raises(SinkRefusedError, match=r"is a partition, which does not take 2026-11-01.*Name the table"):
+        warehouse.load(load, make_batches(load, 10))
+
+
+@pytest.mark.outcome("PostgreSQL", "a trigger's own error for a row", "dead letter")
+@pytest.mark.parametrize(
+    ("statement", "rule"),
+    [
+        ("CASE WHEN NEW.duration_ms <> 21 THEN NULL; END CASE;", "case-not-found"),
+        (
+            "NEW.seen := (SELECT 1 FROM generate_series(1, CASE NEW.duration_ms WHEN 21 THEN 2 ELSE 1 END));",
+            "cardinality-violation",
+        ),
+        ("ASSERT NEW.duration_ms <> 21;", "assert-failure"),
+        ("NEW.seen := 1 / (NEW.duration_ms - 21);", "division-by-zero"),
+    ],
+)
+def test_an_error_in_a_trigger_rejects_the_row(made: Warehouse, statement: str, rule: str) -> None:
+    made.execute("ALTER TABLE recordings ADD seen integer")
+    trigger(made, "BEFORE INSERT", f"{statement} RETURN NEW;")
+    load = make_load()
+    certificate = made.load(load, make_batches(load, 10))
+    assert (certificate.counts, certificate.rules) == (counts(10, dead_letters=1), {rule: 1})

@@ -265,6 +265,7 @@ class Attempt:
                 return ledger.certificate(cursor)  # Only the answer to COMMIT was lost.
             if held.position != self._position:
                 raise ledger.forgotten()
+            self._tables.check_unchanged(cursor, self._target)
             landed = self._published(cursor, held)
             removed = self._removed(cursor)
             final = self._accounted(cursor, replace(certificate, duplicates="counted"), held, landed, removed)

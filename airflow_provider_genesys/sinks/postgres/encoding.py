@@ -25,6 +25,11 @@ def holds_any_text(cursor: Cursor) -> bool:
     return cursor.connection.info.parameter_status("server_encoding") in _ANY_TEXT
 
 
+def storable(cursor: Cursor, text: str) -> str:
+    """Return a name for people as the database can hold it."""
+    return text if holds_any_text(cursor) else legible(text)
+
+
 def storable_json(cursor: Cursor, text: str | bytes) -> str:
     """Return JSON text as the database can hold it; :func:`restored` undoes it."""
     if holds_any_text(cursor):
@@ -42,7 +47,8 @@ def storable_letter(letter: dict[str, Any]) -> dict[str, Any]:
     raw, form = letter["raw"], letter["raw_form"]
     if form == "text" and not raw.isascii():
         raw, form = base64.b64encode(raw.encode()).decode(), "base64"
-    kept = {"raw": raw and legible(raw), "raw_form": form, "message": legible(letter["message"])}
+    kept = {"raw": raw and legible(raw), "raw_form": form}
+    kept |= {name: legible(letter[name]) for name in ("message", "run_id")}
     return {**letter, **kept}
 
 

@@ -18,14 +18,18 @@ STAGE = "genesys_stage"
 _TRANSIENT = (
     "08",  # the connection broke
     "25P03",  # ended for having been idle in a transaction
+    "25P04",  # ended for the length of its transaction
     "40",  # deadlock, serialisation failure
     "53",  # too many connections, out of memory, disk full
     "55P03",  # lock timeout
     "57",  # shutdown, start-up, statement timeout
 )
 _ROW = (
+    "20",  # a trigger's CASE without a branch for the row
+    "21",  # a trigger's subquery with more than one row
     "22",  # a value that its type does not take
     "23",  # a constraint
+    "38",  # a trigger in another language than PL/pgSQL
     "44",  # a view's check option
     "54",  # a limit: a key too long for an index, JSON nested too deep
     "P0",  # a trigger's exception that names no SQLSTATE
@@ -34,6 +38,7 @@ _ROW = (
 # these are tried again before they are reported, which only costs time.
 _NO_ENTRY = re.compile(
     "authentication failed|no pg_hba.conf entry|no password supplied|not permitted to log in|no such (user|database)"
+    "|permission denied for database"
     '|(database|role) ".*" does not exist'
 )
 # A value may follow.
@@ -79,6 +84,11 @@ def _is_raised(error: psycopg.Error) -> bool:
 def lacks_partition(error: BaseException) -> bool:
     """Tell whether the target is partitioned, and no partition takes the row: a check without a constraint."""
     return isinstance(error, psycopg.errors.CheckViolation) and not error.diag.constraint_name
+
+
+def is_partition(error: Exception) -> bool:
+    """Tell whether the target itself is a partition, whose bounds do not take the row."""
+    return isinstance(error, psycopg.Error) and error.diag.source_function == "ExecPartitionCheckEmitError"
 
 
 def rule_of(error: psycopg.Error) -> str:

@@ -18,7 +18,7 @@ from airflow_provider_genesys.exceptions import AccountError, FencedError, SinkR
 from airflow_provider_genesys.pipeline.certificate import Certificate
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, Counts, from_json
 from airflow_provider_genesys.pipeline.load import Load, LoadFacts, Previous, continues
-from airflow_provider_genesys.sinks.postgres.encoding import restored, storable_json
+from airflow_provider_genesys.sinks.postgres.encoding import restored, storable, storable_json
 from airflow_provider_genesys.sinks.postgres.replace_window import WriteMode
 from airflow_provider_genesys.sinks.postgres.session import Connection, Cursor, Session
 from airflow_provider_genesys.sinks.postgres.staging import Publish
@@ -210,6 +210,8 @@ class Ledger:
         else:
             claim.attempts, claim.begun_at, claim.submitted_at = 1, opened_at, self._load.submitted_at
             self._run(cursor, _BEGIN)
+        if cursor.execute(self.lock).fetchone() is None:
+            raise self._kept_out(cursor)  # by a policy that hides it
         return claim
 
     @cached_property
@@ -283,7 +285,7 @@ class Ledger:
 
     def amend(self, cursor: Cursor, certificate: Certificate, fence: int) -> None:
         """Keep another certificate of the load, which is complete, unless a newer attempt has claimed it."""
-        self._run(cursor, _AMEND, certificate=certificate.to_json().decode(), fence=fence)
+        self._run(cursor, _AMEND, certificate=storable_json(cursor, certificate.to_json()), fence=fence)
 
     def certificate(self, cursor: Cursor) -> Certificate:
         """Return the certificate of the complete load."""
@@ -293,7 +295,8 @@ class Ledger:
     def _run(self, cursor: Cursor, statement: str, **parameters: Any) -> Cursor:
         if statement not in self._composed:
             self._composed[statement] = sql.SQL(statement).format(**self._names).as_bytes()
-        return cursor.execute(self._composed[statement], {**self._row, **parameters})
+        run_id = storable(cursor, self._row["run_id"])
+        return cursor.execute(self._composed[statement], {**self._row, "run_id": run_id, **parameters})
 
     def _read(self, cursor: Cursor, checkpoint: dict[str, Any]) -> Checkpoint:
         return from_json(

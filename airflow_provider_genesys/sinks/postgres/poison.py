@@ -13,7 +13,13 @@ import psycopg
 from airflow_provider_genesys.contracts.contract import Contract
 from airflow_provider_genesys.exceptions import SinkRefusedError, UnrankedExportError
 from airflow_provider_genesys.pipeline.load import Batch, Load
-from airflow_provider_genesys.sinks.postgres.errors import is_of_a_row, lacks_partition, places_of, rule_of
+from airflow_provider_genesys.sinks.postgres.errors import (
+    is_of_a_row,
+    is_partition,
+    lacks_partition,
+    places_of,
+    rule_of,
+)
 from airflow_provider_genesys.sinks.postgres.session import Cursor
 from airflow_provider_genesys.sinks.postgres.tables.children import Children
 from airflow_provider_genesys.sinks.postgres.tables.relation import RowsKeptOut
@@ -47,7 +53,7 @@ def search(
             raise
         if len(rows) == 1:
             if lacks_partition(error):
-                _check_outside(load, rows[0])
+                _check_outside(load, rows[0], error)
             where = _places(error, partial(table.refusing_column, cursor, rows[0]))
             return {offsets[0]: _dead_letter(load.contract, rows[0], offsets[0], error, where)}
         middle = len(rows) // 2
@@ -63,12 +69,15 @@ def with_records(found: dict[int, DeadLetter], batch: Batch) -> dict[int, DeadLe
     return {offset: replace(letter, raw=batch.source.record(offset)) for offset, letter in found.items()}
 
 
-def _check_outside(load: Load, row: tuple[Any, ...]) -> None:
+def _check_outside(load: Load, row: tuple[Any, ...], error: Exception) -> None:
     moment = row[load.contract.index(load.contract.timestamp)]
     if load.window_start <= moment < load.window_end:
+        how, remedy = "has no partition for", "Create it, or add a default partition"
+        if is_partition(error):
+            how, remedy = "is a partition, which does not take", "Name the table that it is a partition of"
         raise SinkRefusedError(
-            f"The target of export {load.export_id} has no partition for {moment.date()}, which its window needs. "
-            "Create it, or add a default partition; then clear the task with on_clear='resume'."
+            f"The target of export {load.export_id} {how} {moment.date()}, which its window needs. {remedy}; then "
+            "clear the task with on_clear='resume'."
         )
 
 

@@ -36,7 +36,7 @@ from airflow_provider_genesys.pipeline.replay import (
     judge,
 )
 from airflow_provider_genesys.sinks.postgres.dead_letters import table_of
-from airflow_provider_genesys.sinks.postgres.encoding import legible
+from airflow_provider_genesys.sinks.postgres.encoding import legible, storable
 from airflow_provider_genesys.sinks.postgres.errors import is_of_a_row
 from airflow_provider_genesys.sinks.postgres.ledger import Ledger
 from airflow_provider_genesys.sinks.postgres.poison import search
@@ -224,7 +224,7 @@ class PostgresReplay:
         return Table(target, lineage(load, self._target, EVER.since))
 
     def _mark(self, cursor: Cursor, load: Load, judged: Judged) -> None:
-        facts = {**self._key(load), "run_id": load.run_id, "contract": str(load.contract)}
+        facts = {**self._key(load), "run_id": storable(cursor, load.run_id), "contract": str(load.contract)}
         self._run(cursor, _REPLAYED, **facts, offsets=judged.offsets)
         failed = [
             {"source_offset": offset, "stage": letter.stage, "rule": letter.rule, "message": legible(letter.message)}

@@ -98,6 +98,14 @@ class Session:
                 connection.close()
 
 
+def in_unicode(connection: Connection) -> Connection:
+    """Let the server send text as UTF-8, whatever its own encoding is; from SQL_ASCII, text would come as bytes."""
+    if connection.info.encoding != "utf-8":
+        connection.execute("SET client_encoding TO 'UTF8'")
+        connection.commit()
+    return connection
+
+
 def _make_ready(connection: Connection) -> None:
     """Reset the connection: autocommit, and no prepared statements, which pgbouncer may run on another connection."""
     if not isinstance(connection, psycopg.Connection):
@@ -108,8 +116,7 @@ def _make_ready(connection: Connection) -> None:
     connection.rollback()
     connection.autocommit = True
     connection.prepare_threshold = None
-    if connection.info.encoding != "utf-8":
-        connection.execute("SET client_encoding TO 'UTF8'")
+    in_unicode(connection)
 
 
 def _describe(error: BaseException) -> str:

@@ -36,7 +36,7 @@ from psycopg import errors, sql
 
 from airflow_provider_genesys.pipeline.load import Load
 from airflow_provider_genesys.sinks.postgres.session import Cursor
-from airflow_provider_genesys.sinks.postgres.tables.relation import RowsKeptOut, what_keeps_out
+from airflow_provider_genesys.sinks.postgres.tables.relation import RowsKeptOut, check_relation, what_keeps_out
 from airflow_provider_genesys.sinks.postgres.tables.target import Target, unranked
 
 _INSERT = """
@@ -207,6 +207,7 @@ class Upsert:
         table = self._target.identifier
         if count and (what := what_keeps_out(cursor, table)):
             return RowsKeptOut(table, count, of, what)
+        check_relation(cursor, table)
         return errors.SerializationFailure("rows are gone that the same transaction has inserted or met")
 
 

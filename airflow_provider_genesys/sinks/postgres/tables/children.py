@@ -27,7 +27,13 @@ from airflow_provider_genesys.sinks.postgres.tables.columns import (
     child_name,
 )
 from airflow_provider_genesys.sinks.postgres.tables.relation import RowsKeptOut, check_relation, what_keeps_out
-from airflow_provider_genesys.sinks.postgres.tables.schema import columns_of, create_table, ensure
+from airflow_provider_genesys.sinks.postgres.tables.schema import (
+    check_filled,
+    check_present,
+    columns_of,
+    create_table,
+    ensure,
+)
 from airflow_provider_genesys.sinks.postgres.tables.types import check_exact
 
 _WRITTEN = """
@@ -71,7 +77,10 @@ class Children:
         """
         for child, table in self._tables:
             check_relation(cursor, table, deletes=True)
-            ensure(cursor, table, self._definition(child, table), create=create)
+            present = ensure(cursor, table, self._definition(child, table), create=create)
+            given = self._given(child)
+            check_present(table, {name: sql.SQL(kind) for name, kind in given.items() if name not in present})
+            check_filled(table, present, given)
         self.check_types(cursor)
         self.replace(cursor, [], [], rehearse=True)
 
@@ -81,8 +90,7 @@ class Children:
         :raises SinkRefusedError: one cannot; the message holds the SQL.
         """
         for child, table in self._tables:
-            own = zip(self._own[child], (TYPES[column.type] for column in child.columns), strict=True)
-            check_exact(cursor, table, {self._key: self._kind, ORDINAL: "integer", **dict(own)})
+            check_exact(cursor, table, self._given(child))
 
     def replace(
         self, cursor: Cursor, rows: Sequence[tuple[Any, ...]], offsets: Sequence[int], *, rehearse: bool = False
@@ -109,6 +117,11 @@ class Children:
             if cursor.rowcount != sent:
                 what = what_keeps_out(cursor, table) or "Something about"
                 raise RowsKeptOut(table, sent - cursor.rowcount, sent, what)
+
+    def _given(self, child: Child) -> dict[str, str]:
+        """Return the columns of the child's table, with their types."""
+        own = zip(self._own[child], (TYPES[column.type] for column in child.columns), strict=True)
+        return {self._key: self._kind, ORDINAL: "integer", **dict(own)}
 
     def _rows(self, child: Child, rows: Sequence[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
         source = self._sources[child.source]

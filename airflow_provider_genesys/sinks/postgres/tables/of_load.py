@@ -6,7 +6,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from airflow_provider_genesys.contracts.contract import Column, Contract
-from airflow_provider_genesys.exceptions import ConfigurationError, ContractError
+from airflow_provider_genesys.exceptions import ConfigurationError, ContractError, SinkRefusedError
 from airflow_provider_genesys.pipeline.load import Batch, Load
 from airflow_provider_genesys.sinks.postgres.dead_letters import DeadLetters
 from airflow_provider_genesys.sinks.postgres.fresh import Fresh
@@ -122,6 +122,19 @@ class Tables:
         if self._settings.publish == "atomic":
             evolve(cursor, self.staging.identifier, contract, allowed=True)
         return self._as_it_is(cursor, replace(target, contract=contract))
+
+    def check_unchanged(self, cursor: Cursor, target: Target) -> None:
+        """Check that the target takes rows as it did when the load was opened, or last evolved.
+
+        :raises SinkRefusedError: somebody has altered it meanwhile.
+        """
+        check_relation(cursor, self.identifier)
+        now = self._as_it_is(cursor, target)
+        if (find_key(cursor, self.identifier, target.contract), now.near) != (target.key, target.near):
+            raise SinkRefusedError(
+                f"The key or the types of {self.identifier.as_string()} were changed while a load wrote there: it may "
+                "hold other values than the records have. Clear the task with on_clear='restart' to load them again."
+            )
 
     def _as_it_is(self, cursor: Cursor, target: Target) -> Target:
         near = near_columns(cursor, self.identifier, target.contract)

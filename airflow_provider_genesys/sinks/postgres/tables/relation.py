@@ -1,4 +1,4 @@
-"""What has a table's name, and what stands between a statement and its rows: rules, triggers, policies."""
+"""What has the name of a table, and what may keep rows out of it: rules, triggers, policies."""
 
 from __future__ import annotations
 

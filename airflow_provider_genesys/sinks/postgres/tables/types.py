@@ -6,7 +6,7 @@ the time, ``numeric(12,-3)`` the last digits, ``varchar(3)`` blanks at the end.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import psycopg
@@ -20,14 +20,15 @@ from airflow_provider_genesys.sinks.postgres.tables.columns import LINEAGE, TYPE
 # For each column, the type below all domains, with its modifier.
 _HELD = """
 WITH RECURSIVE held AS (
-    SELECT a.attname, format_type(a.atttypid, a.atttypmod) AS shown, a.atttypid AS type, a.atttypmod AS modifier
+    SELECT a.attname, format_type(a.atttypid, a.atttypmod) AS shown, a.atttypid AS type, a.atttypmod AS modifier,
+        CASE WHEN attgenerated <> '' THEN 'EXPRESSION' WHEN attidentity = 'a' THEN 'IDENTITY' ELSE '' END AS computed
     FROM pg_catalog.pg_attribute AS a WHERE attrelid = to_regclass(%s) AND attnum > 0 AND NOT attisdropped
     UNION ALL
-    SELECT held.attname, held.shown, t.typbasetype, coalesce(nullif(t.typtypmod, -1), held.modifier)
+    SELECT held.attname, held.shown, t.typbasetype, coalesce(nullif(t.typtypmod, -1), held.modifier), computed
     FROM held JOIN pg_catalog.pg_type AS t ON t.oid = held.type WHERE t.typtype = 'd'
 )
 SELECT attname, shown, CASE WHEN n.nspname = 'pg_catalog' OR typname = 'citext' THEN typname ELSE '' END, modifier,
-    upper(current_setting('TimeZone')) ~ '^(ETC/)?(UTC|UCT|GMT|GMT[+-]?0|ZULU|UNIVERSAL|GREENWICH)$'
+    computed, upper(current_setting('TimeZone')) ~ '^(ETC/)?(UTC|UCT|GMT|GMT[+-]?0|ZULU|UNIVERSAL|GREENWICH)$'
 FROM held JOIN pg_catalog.pg_type AS t ON t.oid = type JOIN pg_catalog.pg_namespace AS n ON n.oid = t.typnamespace
 WHERE t.typtype <> 'd'
 """
@@ -102,6 +103,8 @@ class _Held(NamedTuple):
     shown: str
     base: str
     modifier: int
+    computed: str
+    """What gives the column its value, as ``ALTER TABLE … DROP`` names it; empty for what is inserted."""
     utc: bool
 
     def is_exact(self, given: str) -> bool:
@@ -138,6 +141,7 @@ def near_columns(cursor: Cursor, table: sql.Identifier, contract: Contract) -> t
     """
     given = {name: TYPES[column.type] for name, column in zip(column_names(contract), contract.columns, strict=True)}
     held = _held(cursor, table)
+    _check_writable(table, held, [*given, *(column.name for column in LINEAGE)])
     found = {name: held[name] for name in given if name in held and not held[name].is_exact(given[name])}
     own = {column.name: column.type for column in LINEAGE if column.type != "text"}
     _refuse(table, held, {name: given[name] for name, column in found.items() if not column.is_near(given[name])} | own)
@@ -149,7 +153,7 @@ def refusing_column(cursor: Cursor, table: sql.Identifier, contract: Contract, r
     held = _held(cursor, table)
     for name, column, value in zip(column_names(contract), contract.columns, row, strict=True):
         given, kind = TYPES[column.type], held[name].shown
-        cast = sql.SQL("SELECT %s::{}::{}").format(sql.SQL(given), sql.SQL(kind))
+        cast = sql.SQL("SELECT %s::{0}::{1}::{0}").format(sql.SQL(given), sql.SQL(kind))
         try:
             with cursor.connection.transaction():
                 cursor.execute(cast, [value.decode() if isinstance(value, bytes) else value])
@@ -172,7 +176,9 @@ def check_exact(cursor: Cursor, table: sql.Identifier, given: Mapping[str, str])
     :param given: by column, the type that is written.
     :raises SinkRefusedError: it does not; the message holds the SQL that repairs it.
     """
-    _refuse(table, _held(cursor, table), given)
+    held = _held(cursor, table)
+    _check_writable(table, held, given)
+    _refuse(table, held, given)
 
 
 def inexact(near: Sequence[Near], contract: Contract, stage: sql.Identifier) -> sql.Composed:
@@ -190,6 +196,17 @@ def inexact(near: Sequence[Near], contract: Contract, stage: sql.Identifier) -> 
 
 def _held(cursor: Cursor, table: sql.Identifier) -> dict[str, _Held]:
     return {row[0]: _Held(*row) for row in cursor.execute(_HELD, [table.as_string()]).fetchall()}
+
+
+def _check_writable(table: sql.Identifier, held: Mapping[str, _Held], names: Collection[str]) -> None:
+    computed = [held[name] for name in names if name in held and held[name].computed]
+    if computed:
+        drop = [sql.SQL(f"ALTER COLUMN {{}} DROP {one.computed}").format(sql.Identifier(one.name)) for one in computed]
+        statement = sql.SQL("ALTER TABLE {} {}").format(table, sql.SQL(", ").join(drop)).as_string()
+        raise SinkRefusedError(
+            f"The table {table.as_string()} has columns that PostgreSQL computes and a load writes: "
+            f"{', '.join(one.name for one in computed)}. Run: {statement};"
+        )
 
 
 def _refuse(table: sql.Identifier, held: Mapping[str, _Held], given: Mapping[str, str]) -> None:
