@@ -27,6 +27,14 @@ class RowFacts:
     empty: frozenset[int]
 
 
+def joined(facts: Sequence[RowFacts]) -> RowFacts:
+    """Return the facts of several pieces of a slice, in their order."""
+    spans = [one.span for one in facts if one.span]
+    span = (min(first for first, _ in spans), max(last for _, last in spans)) if spans else None
+    empty = frozenset.intersection(*(one.empty for one in facts))
+    return RowFacts(sum(one.digest for one in facts), facts[-1].last_key, span, empty)
+
+
 class Summing:
     """Makes the facts of the rows of one contract."""
 

@@ -149,8 +149,9 @@ def _load_records(attempt: _Attempt) -> None:
     """Give all records to the sink, in batches, from the checkpoint to the source's end."""
     batcher, sink, phases = attempt.batcher, attempt.sink, attempt.phases
     memory = MemoryLimit(attempt.options.max_memory_mb)
-    slices = _slices(attempt)
-    with _naming_failed(attempt), closing(slices), _gathered_committed(attempt), _workers(attempt) as workers:
+    workers = _workers(attempt)
+    slices = _slices(attempt, workers)
+    with _naming_failed(attempt), closing(slices), _gathered_committed(attempt), workers:
         for part, ready in workers.ahead(slices, lambda: batcher.known):
             failpoint(SPLIT)
             phases.ended("source")
@@ -167,13 +168,13 @@ def _load_records(attempt: _Attempt) -> None:
             del part, ready, piece, rows, batch  # holding them while the next rows are made costs 7 % of all CPU time
 
 
-def _slices(attempt: _Attempt) -> Generator[Slice, None, None]:
+def _slices(attempt: _Attempt, workers: Workers) -> Generator[Slice, None, None]:
     options, sink = attempt.options, attempt.sink
     return attempt.source.slices(
         options.batch_size,
         cut_every=sink.cut_every,
         flush_interval=options.flush_interval,
-        pack_every=sink.pack_every if isinstance(sink, AligningSink) and worker_count(options.processes) else None,
+        pack_every=sink.pack_every if isinstance(sink, AligningSink) and workers.pids else None,
     )
 
 
@@ -228,7 +229,8 @@ def _workers(attempt: _Attempt) -> Workers:
             log.info("Export %s: the sink takes rows from one process only; processes has no effect.", load.export_id)
         return Workers(None, 0)
     log.info("Export %s: %d worker processes read and pack its records.", load.export_id, count)
-    return Workers(Job(load.contract, datetime.fromisoformat(start.processed_at), packing, options.pii_key), count)
+    processed_at = datetime.fromisoformat(start.processed_at)
+    return Workers(Job(load.contract, processed_at, packing, options.pii_key, options.batch_size), count)
 
 
 @contextmanager

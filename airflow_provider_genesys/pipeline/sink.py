@@ -89,11 +89,11 @@ class PackingSink(Protocol):
 
 @runtime_checkable
 class AligningSink(Protocol):
-    """What a :class:`PackingSink` has beside where slices should end where its packed pieces do."""
+    """What a :class:`PackingSink` has beside where slices should be what it packs."""
 
     pack_every: int | None
-    """If not None, slices for other processes also end with the first record that reaches a multiple of this many
-    unpacked bytes. What the sink holds does not depend on it."""
+    """If not None, slices for other processes end with the first record that reaches a multiple of this many unpacked
+    bytes, however many records they have and however long that takes. What the sink holds does not depend on it."""
 
 
 @runtime_checkable

@@ -12,28 +12,28 @@ import mmap
 import signal
 import sys
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from multiprocessing.connection import Connection
-from typing import Literal
+from typing import Any, Literal
 
 from airflow_provider_genesys.contracts.column_rows import Row
 from airflow_provider_genesys.contracts.contract import Contract
-from airflow_provider_genesys.contracts.drift import Drift
-from airflow_provider_genesys.contracts.row_facts import RowFacts
-from airflow_provider_genesys.contracts.transform import Known, Rows, Transform
+from airflow_provider_genesys.contracts.drift import Drift, summed
+from airflow_provider_genesys.contracts.row_facts import RowFacts, joined
+from airflow_provider_genesys.contracts.transform import Known, Transform
 from airflow_provider_genesys.pipeline.memory import keep_freed_memory
 from airflow_provider_genesys.source.records import Slice
 
-Pack = Callable[[Sequence[Row], Slice], bytes]
-"""Packs the rows of a slice, one for each of its records."""
+Pack = Callable[[Iterable[Sequence[Row]], Slice], bytes]
+"""Packs the rows of a slice, one for each of its records. They come in pieces."""
 Packing = Callable[[Contract], Pack]
 """Makes what packs the rows of a contract as a sink wants them. It is pickled, so it is a function of a module."""
 
 SLOTS = 4
-"""Slices that one worker has at a time: the one that it reads, and those that wait for it."""
+"""Slices that one worker has at a time, at most: the one that it reads, and those that wait for it."""
 SLOT_BYTES = 16 * 1024 * 1024
 """A larger slice, or one with larger rows, is read in the task's process."""
 _INTEGER = 8  # bytes of an offset
@@ -47,6 +47,8 @@ class Job:
     processed_at: datetime
     packing: Packing
     pii_key: bytes | None = field(default=None, repr=False)
+    batch_size: int = 500
+    """Records that are read at a time. A slice may have more."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,7 @@ class Slots:
         begin = given.slot * SLOT_BYTES
         middle = begin + 2 * given.records * _INTEGER
         numbers = array("q", bytes(self._view[begin:middle])).tolist()
-        data = bytes(self._view[middle : middle + given.length])
+        data: Any = self._view[middle : middle + given.length]  # its pieces are copied
         starts, ends = numbers[: given.records], numbers[given.records :]
         return Slice(given.start, given.end, data, starts, ends, given.shape)
 
@@ -109,6 +111,10 @@ class Slots:
     def read(self, slot: int, length: int) -> bytes:
         """Return the first ``length`` bytes of ``slot``."""
         return bytes(self._view[slot * SLOT_BYTES : slot * SLOT_BYTES + length])
+
+    def forget(self, slot: int) -> None:
+        """Give up this process's hold on the memory of ``slot``. What is in it stays."""
+        self._map.madvise(mmap.MADV_DONTNEED, slot * SLOT_BYTES, SLOT_BYTES)
 
     def close(self) -> None:
         """Give the memory back."""
@@ -133,14 +139,22 @@ class _Reader:
         if given.known:
             self._transform.follow(given.known)
             self._pack = self._job.packing(given.known.contract)
+        facts, drift = list[RowFacts](), list[Drift]()
         part = self._slots.get(given)
-        rows = self._transform.at_once(part)
-        return self._packed(given.slot, part, rows) if rows else None
+        packed = self._pack(self._rows(part, facts, drift), part)
+        del part  # it is in the slot
+        self._slots.forget(given.slot)
+        fits = self._slots.write(given.slot, packed)
+        return Ready(joined(facts), summed([], drift), len(packed)) if fits else None
 
-    def _packed(self, slot: int, part: Slice, rows: Rows) -> Ready | None:
-        packed = self._pack(rows.rows, part)
-        fits = self._slots.write(slot, packed)
-        return Ready(self._transform.facts(rows), rows.drift, len(packed)) if fits else None
+    def _rows(self, part: Slice, facts: list[RowFacts], drift: list[Drift]) -> Iterator[Sequence[Row]]:
+        for piece in part.pieces(self._job.batch_size):
+            read = self._transform.at_once(piece)
+            if read is None:
+                raise _NotPlainError
+            facts.append(self._transform.facts(read))
+            drift += read.drift
+            yield read.rows
 
 
 def main() -> None:
@@ -153,6 +167,10 @@ def main() -> None:
         connection.send(True)  # noqa: FBT003 - it is a message
         while True:
             connection.send(_unless_failed(reader, connection.recv()))
+
+
+class _NotPlainError(Exception):
+    """A record has to be examined."""
 
 
 def _unless_failed(reader: _Reader, given: Given) -> Ready | None:

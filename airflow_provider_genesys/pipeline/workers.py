@@ -35,6 +35,8 @@ _GROUPS = Path("/sys/fs/cgroup")
 
 _PROGRAM = "import sys; sys.path[:] = sys.argv[3:]; from airflow_provider_genesys.pipeline.worker import main; main()"
 _PATIENCE = 5.0  # seconds for a worker to end
+AHEAD = 8 * 1024 * 1024
+"""Bytes of slices for each worker that are read ahead: one and a half row groups of Parquet."""
 START_WAIT = 0.0
 """Seconds that a slice waits for workers that are starting. Without, the task's process begins alone."""
 
@@ -53,6 +55,7 @@ class Workers:
     def __init__(self, job: Job | None, count: int) -> None:
         self._all: list[_Worker] = []
         self._next = 0
+        self._limit = job.batch_size if job else None
         try:
             message = pickle.dumps(job)
             for _ in range(count if job else 0):
@@ -83,7 +86,16 @@ class Workers:
         """
         if not self._all:
             return map(_alone, slices)  # it holds no slice longer than the loop does
-        return self._in_turn(slices, known)
+        return self._cut(self._in_turn(slices, known))
+
+    def _cut(self, answers: Iterator[Answer]) -> Iterator[Answer]:
+        """Cut those slices that no worker has read, which are longer than the task's process reads at a time."""
+        for part, rows in answers:
+            if rows or self._limit is None:
+                yield part, rows
+            else:
+                yield from map(_alone, part.pieces(self._limit))
+            del part, rows  # it would be held while the next one is waited for
 
     def _in_turn(self, slices: Iterable[Slice], known: Callable[[], Known]) -> Iterator[Answer]:
         waiting: deque[_Waiting] = deque()
@@ -91,12 +103,16 @@ class Workers:
             for part in slices:
                 waiting.append(self._given(part, known()))
                 del part
-                while waiting and (len(waiting) >= SLOTS * len(self._all) or waiting[0].is_there):
+                while waiting and (self._is_enough(waiting) or waiting[0].is_there):
                     yield self._taken(waiting.popleft())
         except GenesysError:
             yield from map(self._taken, waiting)
             raise
         yield from map(self._taken, waiting)
+
+    def _is_enough(self, waiting: deque[_Waiting]) -> bool:
+        held = sum(len(one.part.data) for one in waiting)
+        return len(waiting) >= SLOTS * len(self._all) or held >= AHEAD * len(self._all)
 
     def _are_up(self) -> bool:
         try:
@@ -160,7 +176,7 @@ class _Worker:
 
     def __init__(self, job: bytes) -> None:
         self._known: Known | None = None
-        self._slot = 0
+        self._free = list(range(SLOTS))
         self._up = False
         with ExitStack() as ours:
             memory = ours.enter_context(os.fdopen(_memory(), "r+b"))
@@ -194,18 +210,21 @@ class _Worker:
 
     def give(self, part: Slice, known: Known) -> int | None:
         """Hand ``part`` to the process and return its slot; None if it is too large."""
-        slot = self._slot
+        slot = self._free[-1]  # the last one used: so few are used that few take memory
         if not self._slots.put(slot, part):
             return None
         news = None if known is self._known else known
         given = Given(slot, part.start, part.end, len(part.data), len(part.starts), part.shape, news)
         self._connection.send(given)
-        self._known, self._slot = known, (slot + 1) % SLOTS
+        self._slots.forget(slot)
+        self._known = known
+        self._free.pop()
         return slot
 
     def take(self, contract: Contract, slot: int) -> Rows | None:
         """Wait for the oldest slice and return its rows, made with ``contract``; None if they have to be made here."""
         ready: Ready | None = self._connection.recv()
+        self._free.append(slot)
         if ready is None:
             return None
         packed = self._slots.read(slot, ready.packed)

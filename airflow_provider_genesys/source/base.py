@@ -65,7 +65,7 @@ class Source(Protocol):
     def slices(
         self, limit: int, *, cut_every: int | None, flush_interval: float, pack_every: int | None = None
     ) -> Generator[Slice, None, None]:
-        """Yield slices of at most ``limit`` records. Each knows the places inside it.
+        """Yield slices of at most ``limit`` records, or of any number with ``pack_every``. They know their places.
 
         :param cut_every: see :attr:`.sink.Sink.cut_every`.
         :param pack_every: see :attr:`.sink.AligningSink.pack_every`. A source may ignore it.

@@ -5,6 +5,7 @@ An archive has one document; a zip file has one for each entry. Offsets count th
 
 from __future__ import annotations
 
+import sys
 import time
 from bisect import bisect_right
 from collections.abc import Generator, Iterator, Sequence
@@ -22,6 +23,8 @@ from airflow_provider_genesys.source.split.base import Splitter, shape_of
 from airflow_provider_genesys.source.split.lines import LineSplitter
 from airflow_provider_genesys.source.split.path import PathSplitter
 from airflow_provider_genesys.source.unpack.unpacked import Entries, Unpacked
+
+_NEVER = 24 * 3600.0  # seconds
 
 
 class Document:
@@ -64,6 +67,8 @@ class Document:
         self, limit: int, *, cut_every: int | None, flush_interval: float, pack_every: int | None = None
     ) -> Generator[Slice, None, None]:
         """Yield slices of ``limit`` records, or of fewer after ``flush_interval`` seconds or at the end of a part."""
+        if pack_every:
+            limit, flush_interval = sys.maxsize, _NEVER
         every = [size for size in (cut_every, pack_every) if size]
         oldest = None  # when the first pending record came
         with Handover(self._proven, stop=self._archive.stop) as handover:
@@ -154,8 +159,11 @@ class Document:
 
     def _ready(self, least: int, limit: int, every: Sequence[int]) -> Iterator[Slice]:
         splitter = self._splitter
-        while splitter and (splitter.pending >= least or (splitter.pending and splitter.buffered >= MAX_SLICE_BYTES)):
+        while splitter and splitter.pending:
             cut = min(((self._position // size + 1) * size for size in every), default=None)
+            reached = cut is not None and splitter.reached >= cut
+            if splitter.pending < least and not reached and splitter.buffered < MAX_SLICE_BYTES:
+                return
             part = splitter.take(limit, cut)
             if part is None:
                 return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -11,8 +12,9 @@ from airflow_provider_genesys.source.position import Place
 MAX_RECORD_BYTES = 16 * 1024 * 1024
 """A longer record is dead-lettered, so that one record cannot use all memory."""
 
-MAX_SLICE_BYTES = 8 * 1024 * 1024
-"""A slice ends before it grows past this, even with few records. A single record may be longer."""
+MAX_SLICE_BYTES = 9 * 1024 * 1024
+"""A slice ends before it grows past this, even with few records. A single record may be longer. A row group of Parquet
+fits in, with the record that ends it."""
 
 KEPT_OF_OVERSIZE = 64 * 1024
 """This many bytes of an oversize record are kept in its dead letter."""
@@ -52,6 +54,24 @@ class Slice:
     def raw(self, start: int, end: int) -> bytes:
         """Return the exact bytes of a record."""
         return self.data[start - self.start : end - self.start]
+
+    def pieces(self, count: int) -> Iterator[Slice]:
+        """Yield it in slices of at most ``count`` records."""
+        begin = self.start
+        for first in range(0, len(self.starts) or 1, count):
+            starts, ends = self.starts[first : first + count], self.ends[first : first + count]
+            end = ends[-1] if first + count < len(self.starts) else self.end
+            yield Slice(
+                begin,
+                end,
+                bytes(self.data[begin - self.start : end - self.start]) if starts else self.data,
+                starts,
+                ends,
+                self.shape,
+                [letter for letter in self.refused if begin <= letter.offset < end],
+                self.places,
+            )
+            begin = end
 
     def record(self, start: int) -> bytes:
         """Return the bytes of the record that begins at ``start``, without the line end."""

@@ -88,7 +88,7 @@ def test_batches_are_the_same(
     assert [shown(batch) for batch in shared] == [shown(batch) for batch in again]
     for batch in shared:
         if batch.packed is not None and batch.source is not None:
-            assert batch.packed == PACKINGS[packed_as](batch.contract)(list(batch.rows), batch.source)
+            assert batch.packed == PACKINGS[packed_as](batch.contract)([list(batch.rows)], batch.source)
     assert pools[packed_as].pids, "the workers were lost"
 
 

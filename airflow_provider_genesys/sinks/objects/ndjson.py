@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
 from isal import isal_zlib
 
-from airflow_provider_genesys.contracts.column_rows import ColumnRows, by_column
+from airflow_provider_genesys.contracts.column_rows import ColumnRows, Row, by_column
 from airflow_provider_genesys.pipeline.load import Batch
+from airflow_provider_genesys.pipeline.worker import Pack
 from airflow_provider_genesys.sinks.objects.parts import Table
 from airflow_provider_genesys.source.records import Slice
 
@@ -63,10 +64,10 @@ class RowEncoder:
         return self._encoder.encode_lines(list(map(self._row, *columns)))
 
 
-def packed_lines(contract: Table) -> Callable[[Sequence[tuple[Any, ...]], Slice], bytes]:
+def packed_lines(contract: Table) -> Pack:
     """Return the :data:`.worker.Pack` that makes the lines that :class:`Lines` takes."""
     encode = RowEncoder(contract).encode
-    return lambda rows, _: encode(rows)
+    return lambda pieces, _: b"".join(map(encode, pieces))
 
 
 def _on_one_line(value: bytes | msgspec.Raw) -> msgspec.Raw:
@@ -137,12 +138,12 @@ class GzipLines:
         return member
 
 
-def packed_members(contract: Table) -> Callable[[Sequence[tuple[Any, ...]], Slice], bytes]:
+def packed_members(contract: Table) -> Pack:
     """Return the :data:`.worker.Pack` for :class:`GzipLines`: a member where a slice fills one, else its lines."""
     encode = RowEncoder(contract).encode
 
-    def pack(rows: Sequence[tuple[Any, ...]], part: Slice) -> bytes:
-        lines, (first, last) = encode(rows), (part.starts[0] // BLOCK, part.starts[-1] // BLOCK)
+    def pack(pieces: Iterable[Sequence[Row]], part: Slice) -> bytes:
+        lines, (first, last) = b"".join(map(encode, pieces)), (part.starts[0] // BLOCK, part.starts[-1] // BLOCK)
         ends = (
             first == last != part.end // BLOCK and part.end - part.start > BLOCK // 2
         )  # it probably begins there, too

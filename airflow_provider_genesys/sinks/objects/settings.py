@@ -84,7 +84,8 @@ class ObjectSettings:
     @property
     def packed_as(self) -> tuple[str, ...]:
         """What parts with the same rows differ by. It is in their keys, so that one key never has two contents."""
-        return {"iceberg": ("iceberg",), "ndjson.gz": ("members",)}.get(self.form, ())
+        forms = {"iceberg": ("iceberg", "8 MiB"), "parquet": ("8 MiB",), "ndjson.gz": ("members",)}
+        return forms.get(self.form, ())
 
     def writes(self, contract: Contract) -> str:
         """Return the form of a load's parts, and whether children have separate files."""

@@ -18,6 +18,7 @@ from airflow_provider_genesys.pipeline.worker import Packing
 from airflow_provider_genesys.sinks.objects.attempt import Attempt
 from airflow_provider_genesys.sinks.objects.ndjson import BLOCK
 from airflow_provider_genesys.sinks.objects.raw_landing import RawLanding
+from airflow_provider_genesys.sinks.objects.row_groups import ROW_GROUP
 from airflow_provider_genesys.sinks.objects.row_parts import packing_of
 from airflow_provider_genesys.sinks.objects.settings import ObjectSettings
 from airflow_provider_genesys.sinks.objects.shards import Shards
@@ -32,7 +33,7 @@ class ObjectSink:
 
     def __init__(self, connect: Callable[[], ObjectStore], settings: ObjectSettings) -> None:
         self.cut_every: int | None = settings.part_size
-        self.pack_every = BLOCK if settings.output_format == "ndjson.gz" else None
+        self.pack_every = {"ndjson.gz": BLOCK, "parquet": ROW_GROUP}.get(settings.output_format)
         self._connect = connect
         self._settings = settings
         self._attempt: Attempt | None = None

@@ -101,6 +101,11 @@ class ArraySplitter:
         return len(self._ends) + len(self._refused)
 
     @property
+    def reached(self) -> int:
+        """Offset of the end of the last element that can be taken now."""
+        return self._ends[-1] if self._ends else self._base
+
+    @property
     def buffered(self) -> int:
         """Bytes held."""
         return len(self._buffer)

@@ -40,6 +40,10 @@ class Splitter(Protocol):
         """Records that can be taken now."""
 
     @property
+    def reached(self) -> int:
+        """Offset of the end of the last record that can be taken now."""
+
+    @property
     def buffered(self) -> int:
         """Bytes held."""
 

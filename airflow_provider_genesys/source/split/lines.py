@@ -42,6 +42,11 @@ class LineSplitter:
         return len(self._line_ends) + len(self._refused)
 
     @property
+    def reached(self) -> int:
+        """Offset of the end of the last whole line."""
+        return self._line_ends[-1] if self._line_ends else self._base
+
+    @property
     def buffered(self) -> int:
         """Bytes held."""
         return len(self._buffer)

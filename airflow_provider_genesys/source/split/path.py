@@ -72,6 +72,11 @@ class PathSplitter:
         return self._array.pending if self._array else 0
 
     @property
+    def reached(self) -> int:
+        """Offset of the end of the last record that can be taken now."""
+        return self._array.reached if self._array else 0
+
+    @property
     def buffered(self) -> int:
         """Bytes of records held."""
         return self._array.buffered if self._array else 0

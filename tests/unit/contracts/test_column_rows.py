@@ -61,7 +61,7 @@ def test_columns_hold_the_same_rows(shape: Literal["lines", "array"], space: byt
     lines = RowEncoder(CONTRACT).encode(at_once.rows)
     assert lines == RowEncoder(CONTRACT).encode(one_by_one.rows)
     assert lines.count(b"\n") == len(RECORDS)
-    assert packed_columns(CONTRACT)(at_once.rows, part) == packed_columns(CONTRACT)(one_by_one.rows, part)
+    assert packed_columns(CONTRACT)([at_once.rows], part) == packed_columns(CONTRACT)([one_by_one.rows], part)
     assert transform.facts(at_once) == transform.facts(one_by_one)
     assert list(at_once.rows) == one_by_one.rows
     assert at_once.rows[1] == one_by_one.rows[1]

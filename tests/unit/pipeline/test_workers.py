@@ -25,6 +25,8 @@ from airflow_provider_genesys.pipeline.certificate import Certificate
 from airflow_provider_genesys.pipeline.run import Options, run
 from airflow_provider_genesys.pipeline.workers import cores, worker_count
 from airflow_provider_genesys.sinks.local import LocalSink
+from airflow_provider_genesys.sinks.objects import parquet
+from airflow_provider_genesys.sinks.objects.row_groups import is_file
 from airflow_provider_genesys.testing.fake_genesys.archive import Archive
 from tests.support.watching import until
 from tests.unit.pipeline.memory_sink import MemorySink, Shelf
@@ -86,6 +88,30 @@ def test_the_same_objects_with_any_number_of_processes(tmp_path: Path, document:
     assert made[2] == made[1]
     assert made[1][1].dead_letters == 3
     assert len(made[1][0]) > 1
+
+
+def test_workers_encode_row_groups_and_change_no_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second of three row groups has a broken record, so the task's process encodes it."""
+    encoded = 0
+
+    def counting(data: bytes) -> bool:
+        nonlocal encoded
+        encoded += is_file(data)
+        return is_file(data)
+
+    monkeypatch.setattr(parquet, "is_file", counting)
+    whole = b"".join(map(bytes, Archive(DAY, DAY.replace(day=23), 20_000).chunks()))
+    at = whole.index(b"\n", 10_000_000) + 1
+    broken = whole[:at] + b"{broken\n" + whole[at:]
+    made = {}
+    for processes in (1, 2):
+        (tmp_path / str(processes)).mkdir()
+        sink = LocalSink(tmp_path / str(processes), "parquet", dead_letter_raw="keep")
+        certificate = load(sink, InMemory(broken), batch_size=500, processes=processes)
+        parts = [(one["rows"], one["sha256"]) for one in certificate.parts]
+        made[processes] = (parts, certificate.counts, certificate.digest, certificate.rules)
+    assert made[2] == made[1]
+    assert encoded >= 1
 
 
 class Killing(InMemory):

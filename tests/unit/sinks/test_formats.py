@@ -161,7 +161,7 @@ def test_gzip_takes_members_that_another_process_has_packed(begin: int) -> None:
     for first, last in pairwise(cuts):
         batch = rows_at(*SIZES[first:last])
         part = Slice(batch.start, SIZES[last - 1][0] + 90_000, b"", batch.offsets, [], "lines")
-        shared.append(replace(batch, packed=pack(batch.rows, part)))
+        shared.append(replace(batch, packed=pack([batch.rows], part)))
     made_elsewhere = [batch.packed[:2] == b"\x1f\x8b" for batch in shared if batch.packed]
 
     assert made_elsewhere == [begin < 4, False, True, False, False, False]

@@ -99,6 +99,7 @@ def test_an_exponent_does_not_survive_in_a_decimal(written: Written) -> None:
 @pytest.mark.parametrize("sizes", [[1], [7, 500], [64, 1, 999]])
 def test_batches_do_not_change_the_bytes(written: Written, sizes: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parquet, "ROW_GROUP", 100 * LENGTH)
+    monkeypatch.setattr(parquet, "BLOCK", 10 * LENGTH)
     load = make_load()
     whole = written(list(make_batches(load, 2000, size=2000)), load, "whole")
     [batch] = make_batches(load, 2000, size=2000)

@@ -1,0 +1,64 @@
+"""Slices of an archive end where the sink's pieces do, and are cut into smaller ones."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+
+from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
+from airflow_provider_genesys.pipeline.run import open_at
+from airflow_provider_genesys.source.records import DeadLetter, Slice
+from tests.unit.pipeline.sources import InMemory, a_load
+
+BEGIN = Checkpoint("load-1", "export-1", "2026-11-23T03:00:00+00:00")
+RECORDS = [{"recordingId": str(number), "text": "x" * (number % 7 * 40)} for number in range(400)]
+DOCUMENTS = {
+    "lines": b"".join(json.dumps(record).encode() + b"\n" for record in RECORDS),
+    "array": json.dumps(RECORDS).encode(),
+}
+
+
+def slices(document: bytes, pack_every: int | None) -> list[Slice]:
+    source = open_at(InMemory(document, 700)(BEGIN), a_load(), BEGIN, max_record_bytes=800)
+    return list(source.slices(10, cut_every=30_000, flush_interval=0, pack_every=pack_every))
+
+
+@pytest.mark.parametrize("shape", DOCUMENTS)
+def test_a_slice_is_all_that_a_sink_packs_at_a_time(shape: str) -> None:
+    document = DOCUMENTS[shape]
+    found = slices(document, 5_000)
+    assert [start for part in found for start in part.starts] == [
+        start for part in slices(document, None) for start in part.starts
+    ]
+    for part, after in pairwise(found):
+        assert part.start // 5_000 < part.end // 5_000, "it ends before it is full"
+        assert part.ends[-2] // 5_000 == part.start // 5_000, "it has more than one piece"
+        assert part.end == after.start
+    assert max(len(part.starts) for part in found) > 10
+
+
+@pytest.mark.parametrize("count", [1, 3, 10, 400, 1000])
+@pytest.mark.parametrize("shape", DOCUMENTS)
+def test_a_slice_is_cut_into_pieces(shape: str, count: int) -> None:
+    [whole, *_] = slices(DOCUMENTS[shape], 10_000)
+    pieces = list(whole.pieces(count))
+    assert b"".join(piece.data for piece in pieces) == whole.data
+    assert [piece.start for piece in pieces] == [whole.start, *(piece.end for piece in pieces[:-1])]
+    assert pieces[-1].end == whole.end
+    assert [one for piece in pieces for one in zip(piece.starts, piece.ends, strict=True)] == list(
+        zip(whole.starts, whole.ends, strict=True)
+    )
+    assert all(len(piece.starts) <= count for piece in pieces)
+    for piece in pieces:
+        assert piece.raw(piece.starts[0], piece.ends[0]) == whole.raw(piece.starts[0], piece.ends[0])
+
+
+def test_a_slice_of_an_oversize_record_stays_whole() -> None:
+    letter = DeadLetter(5, b"{", "split", "record-too-large", "too large")
+    alone = Slice(5, 100, b"}", [], [], "lines", [letter])
+    assert list(alone.pieces(1)) == [alone]
+    between = Slice(0, 12, b"{}\n{xxxx}\n{}", [0, 10], [3, 12], "lines", [replace(letter, offset=3)])
+    assert [len(piece.refused) for piece in between.pieces(1)] == [0, 1]
