@@ -114,7 +114,7 @@ def test_workers_pack_by_the_contract_as_it_has_evolved(pools: dict[str, Workers
     assert [column.name for column in made[-1].contract.columns] != [column.name for column in EVOLVING.columns]
     for batch in made[-2:]:  # by each of two workers
         assert batch.source
-        assert batch.packed == PACKINGS[packed_as](batch.contract)(list(batch.rows), batch.source)
+        assert batch.packed == PACKINGS[packed_as](batch.contract)([list(batch.rows)], batch.source)
 
 
 def test_a_slice_that_a_worker_refuses_is_read_by_the_task(

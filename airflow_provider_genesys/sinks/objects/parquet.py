@@ -134,13 +134,12 @@ class _Columns:
 
     def __init__(self, contract: Table, *, plain_json: bool) -> None:
         key = contract.key if isinstance(contract, Contract) else None
-        no_json = [column.name for column in contract.columns if column.type != "json"]
+        repeating = [column.name for column in contract.columns if column.type != "json" and column.name != key]
         self._settings = {
             "version": "2.6",
             "compression": "zstd",
             "compression_level": 1,
-            "use_dictionary": [name for name in no_json if name != key],  # the others are hardly ever equal
-            "write_statistics": no_json,
+            "use_dictionary": repeating,  # the values of the others are hardly ever equal
             "memory_pool": _MEMORY,
         }
         types = {**_TYPES, "json": pa.string()} if plain_json else _TYPES
