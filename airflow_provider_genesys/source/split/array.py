@@ -251,8 +251,7 @@ class ArraySplitter:
 
     def _one(self, begin: int, *, final: bool) -> bool:
         """Cut out the one record at ``begin``. Return False if that needs more bytes."""
-        end = self._end_of(begin, final=final)
-        if end is not None:
+        if (end := self._end_of(begin, final=final)) is not None:
             return self._add(begin, end)
         held = len(self._buffer) - begin
         self._look_at = begin + min(held + int(held * _GROWTH if held > _SMALL else 0), self._max) + 1
@@ -261,8 +260,7 @@ class ArraySplitter:
         if final and self._nested:  # the next "record" may be inside this one, and the document be cut off
             return False
         opener = self._supposed(begin, begin + self._max)
-        end = unclosed_end(self._buffer, begin, begin + self._max, opener)
-        if end is not None:
+        if (end := unclosed_end(self._buffer, begin, begin + self._max, opener)) is not None:
             return self._add(begin, end)
         return held > self._max and not self._ends and self._skip(begin, opener)
 
