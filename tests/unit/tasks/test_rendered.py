@@ -17,7 +17,7 @@ from airflow_provider_genesys.operators.verify import GenesysVerifyExportOperato
 from airflow_provider_genesys.operators.warehouse_lists import GenesysWriteListsOperator
 from airflow_provider_genesys.tasks.arguments import contract_of
 from airflow_provider_genesys.tasks.failures import AirflowFailException
-from airflow_provider_genesys.tasks.rendered import limit, mapping, number, text, words
+from airflow_provider_genesys.tasks.rendered import is_list, limit, mapping, number, text, words
 from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
 from tests.support.task_context import Store, context, pushed, run
 
@@ -138,3 +138,9 @@ def test_modes_and_certificates_come_as_text_too() -> None:
         may_differ="['contract']",
     )
     assert verify.execute(context())["read"] == 1  # type: ignore[arg-type]
+
+
+def test_texts_and_objects_are_no_lists() -> None:
+    assert [is_list(one) for one in ([], (1,), "ab", b"ab", bytearray(1), {"a": 1}, {1}, None, 5)] == [True] * 2 + [
+        False
+    ] * 7

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from airflow_provider_genesys.cloud.exports.base import ExportState, ExportStatus
-from airflow_provider_genesys.exceptions import ConfigurationError, ExportTimeoutError
+from airflow_provider_genesys.exceptions import ConfigurationError, ExportTimeoutError, WindowError
 from airflow_provider_genesys.tasks import availability
 from airflow_provider_genesys.tasks.availability import wait_for_data
-from airflow_provider_genesys.tasks.handle import read_handle
+from airflow_provider_genesys.tasks.handle import read_handle, window_of
 from airflow_provider_genesys.tasks.wait import Wait, wait_for_export
 from tests.support.task_context import DAY_END, DAY_START, Store, context
 
@@ -65,3 +65,10 @@ def test_what_cannot_be_an_id_is_refused_before_it_is_asked_for_or_shown(export_
             read_handle(given, "recordings", hook)
         assert len(str(caught.value)) < 200
         assert str(caught.value).isprintable()
+
+
+def test_a_window_is_the_operator_s_or_that_of_the_handle_or_an_error() -> None:
+    handle = {"export_id": "e", "window_start": "2026-11-20T00:00:00Z", "window_end": "2026-11-21T00:00:00Z"}
+    assert [window_of(handle, *given).start.day for given in ((None, None), ("2026-11-22", "2026-11-23"))] == [20, 22]
+    with pytest.raises(WindowError, match="Neither Genesys nor the handle says which window export e has"):
+        window_of({"export_id": "e"}, None, None)
