@@ -107,6 +107,8 @@ class CloudError(GenesysError):
         self.status = status
         self.code = code
         self.correlation_id = correlation_id
+        self.of_one = False
+        """Whether Genesys answered for other entities meanwhile."""
 
 
 class AuthenticationError(CloudError):

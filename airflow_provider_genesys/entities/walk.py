@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import islice, repeat
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ import msgspec
 
 from airflow_provider_genesys.cloud.exports.base import Page, Walk
 from airflow_provider_genesys.cloud.http.errors import is_of_one
+from airflow_provider_genesys.cloud.http.one_of_many import asked_for_one
 from airflow_provider_genesys.cloud.http.paths import path_step
 from airflow_provider_genesys.entities.answers import Answer, Pager
 from airflow_provider_genesys.entities.declaration import KEY, PARENT, Listing
@@ -164,7 +166,7 @@ class ListingWalk:
             raise ConfigurationError(_WITHOUT_ID)
         try:
             found, moved = retried(
-                lambda: _whole(self._pager, parent),
+                lambda: asked_for_one(lambda: _whole(self._pager, parent), self._others(parent)),
                 f"{self._listing.name} of {shown(parent, 80)}",
                 READINGS - 1,
                 is_transient=_is_unreadable,
@@ -173,6 +175,13 @@ class ListingWalk:
             log.info("%s: %s is gone; its listing is left out.", self._listing.name, shown(parent, 80))
             return {}, msgspec.structs.replace(place, vanished=place.vanished + 1)
         return found, msgspec.structs.replace(place, unstable=moved or place.unstable, readable=True, failing=0)
+
+    def _others(self, parent: str) -> Iterator[Callable[[], object]]:
+        """Yield requests for the listings of a parent's neighbours."""
+        parents = [one for one in self._parents() if one == parent or not one.startswith(_NO_ID)]
+        place = parents.index(parent)
+        for other in (*reversed(parents[max(0, place - 2) : place]), *parents[place + 1 : place + 3]):
+            yield partial(self._pager.ask, None, other)
 
     def _without(self, parent: str, place: _WalkState, error: GenesysError) -> _WalkState:
         """Return the place after a parent whose listing Genesys does not give; raise ``error`` if it gives none."""

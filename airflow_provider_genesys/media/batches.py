@@ -7,10 +7,11 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_genesys.cloud.http.errors import is_of_one
+from airflow_provider_genesys.cloud.http.one_of_many import asked_for_one
 from airflow_provider_genesys.cloud.http.paths import path_step
 from airflow_provider_genesys.cloud.http.shapes import elements, members
 from airflow_provider_genesys.cloud.presigned import PresignedUrl, check_host, expires_at
@@ -84,19 +85,23 @@ class MediaBatches:
         :raises UntrustedHostError: the connection does not allow downloads from a URL's host.
         """
         batches = (wanted[start : start + LARGEST] for start in range(0, len(wanted), LARGEST))
-        return [result for batch in batches for result in self._batch(batch)]
+        return [result for batch in batches for result in self._batch(batch, batch)]
 
-    def _batch(self, wanted: Sequence[Recording]) -> list[MediaResult]:
-        """Ask for ``wanted`` in one request. If Genesys fails for it, ask in halves, to find what it fails for."""
+    def _batch(self, wanted: Sequence[Recording], beside: Sequence[Recording]) -> list[MediaResult]:
+        """Ask for ``wanted`` in one request. If Genesys fails for it, ask in halves, to find what it fails for.
+
+        :param beside: recordings of which some are asked for, to find out whether Genesys fails for all.
+        """
+        others = [one for one in (*beside[:2], *beside[-2:]) if one not in wanted[:1]]
         try:
-            return self._asked(wanted)
+            return asked_for_one(partial(self._asked, wanted), (partial(self._asked, [one]) for one in others))
         except (RequestRefusedError, CloudUnavailableError) as error:
             if not is_of_one(error):
                 raise
             if len(wanted) == 1:
                 return [MediaResult(wanted[0], "", None, str(error), unavailable=True)]
         half = len(wanted) // 2
-        return [*self._batch(wanted[:half]), *self._batch(wanted[half:])]
+        return [*self._batch(wanted[:half], beside), *self._batch(wanted[half:], beside)]
 
     def _asked(self, wanted: Sequence[Recording]) -> list[MediaResult]:
         asked = [{"conversationId": one.conversation_id, "recordingId": one.recording_id} for one in wanted]

@@ -13,6 +13,8 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import repeat
 from typing import Any
 
 import msgspec
@@ -20,6 +22,7 @@ import msgspec
 from airflow_provider_genesys.cloud.config import CloudConfig
 from airflow_provider_genesys.cloud.exports.base import Page
 from airflow_provider_genesys.cloud.http.errors import is_of_one
+from airflow_provider_genesys.cloud.http.one_of_many import asked_for_one
 from airflow_provider_genesys.cloud.presigned import PresignedUrl
 from airflow_provider_genesys.exceptions import (
     CloudUnavailableError,
@@ -29,6 +32,7 @@ from airflow_provider_genesys.exceptions import (
     RecordError,
     RequestRefusedError,
     SourceChangedError,
+    SourceError,
     SourceRefusedError,
     SourceUnavailableError,
 )
@@ -50,6 +54,7 @@ UNAVAILABLE = "media-unavailable"
 """The rule of a recording whose requests all fail with an error for it alone."""
 DENIED = "permission-denied"
 """The rule of a conversation whose recordings the OAuth client may not see, while it may see others."""
+_OTHERS = 3
 _OUTAGE = 10
 """If none of this many recordings of a page is available, the fault is not in single recordings."""
 
@@ -116,6 +121,8 @@ class Media:
         self._asking = ThreadPoolExecutor(_API_THREADS, "genesys-metadata")
         self._preparing = ThreadPoolExecutor(1, "genesys-next-page")
         self._permitted = False
+        self._newest: tuple[MediaResult, int] | None = None  # the newest file that was stored
+        self._answered = ""  # the newest conversation whose metadata came
         self._ahead: dict[tuple[int, str | None], Future[_Ready]] = {}
 
     def read(self, job: int, cursor: str | None) -> Page:
@@ -141,7 +148,8 @@ class Media:
     def _prepare(self, job: int, cursor: str | None) -> _Ready:
         conversations = self._index(job, cursor)
         meant = (conversations.recordings.get(one) for one in conversations.ids)
-        by_conversation = list(self._asking.map(self._of_conversation, conversations.ids, meant))
+        ids = conversations.ids
+        by_conversation = list(self._asking.map(self._of_conversation, ids, meant, repeat(ids)))
         self._check_permission(by_conversation)
         found = [one for many in by_conversation for one in many]
         missing = [one.recording for one in found if not one.kept and not one.refused]
@@ -149,8 +157,8 @@ class Media:
         for result in self._batches.results(missing):
             results[result.recording].append(result)
         wanted = [replace(one, results=results[one.recording]) for one in found]
-        ids = [f"{one.recording.conversation_id}/{one.recording.recording_id}" for one in wanted]
-        return _Ready(ids, [self._fetching.submit(self._outcome, one) for one in wanted], conversations.cursor)
+        names = [f"{one.recording.conversation_id}/{one.recording.recording_id}" for one in wanted]
+        return _Ready(names, [self._fetching.submit(self._outcome, one) for one in wanted], conversations.cursor)
 
     def _check_permission(self, by_conversation: list[list[_Wanted]]) -> None:
         """Reject no conversation if the OAuth client may see the recordings of none."""
@@ -159,10 +167,14 @@ class Media:
         if denials and not self._permitted:
             raise PermissionDeniedError(str(denials[0]), status=403)
 
-    def _of_conversation(self, conversation_id: str, meant: list[str] | None) -> list[_Wanted]:
+    def _of_conversation(self, conversation_id: str, meant: list[str] | None, page: list[str]) -> list[_Wanted]:
         refused = RecordError("conversation-gone", "Genesys does not know the conversation any more.")
         try:
-            found = self._metadata(conversation_id)
+            others = {*page[: _OTHERS + 1], *filter(None, [self._answered])} - {conversation_id}
+            found = asked_for_one(
+                partial(self._metadata, conversation_id), (partial(self._metadata, o) for o in others)
+            )
+            self._answered = conversation_id
         except (PermissionDeniedError, RequestRefusedError, CloudUnavailableError) as error:
             if not is_of_one(error):
                 raise
@@ -213,25 +225,48 @@ class Media:
     def _stored(self, result: MediaResult, number: int) -> MediaFile:
         of = result.recording
         key = self._store.key(of.conversation_id, of.recording_id, result.content_type, number)
-        download = Download(
+        try:
+            file = self._until_alone(
+                lambda: self._store.write(key, result.content_type, self._chunks(self._download(result, number)))
+            )
+        except NotTheFileError as error:
+            raise RecordError(UNAVAILABLE, str(error)) from error
+        except (SourceRefusedError, SourceChangedError, NotAnArchiveError) as error:
+            raise RecordError("media-refused", str(error)) from error
+        self._newest = result, number
+        failpoint(MEDIA_STORED)
+        return file
+
+    def _until_alone(self, write: Callable[[], MediaFile]) -> MediaFile:
+        """Return what ``write`` returns. If the store fails twice for this file, and gives another, reject it."""
+        for left in (1, 0):
+            try:
+                return write()
+            except SourceUnavailableError as error:
+                if not error.answered and not self._is_another_given():
+                    raise
+                if error.answered or not left:
+                    raise RecordError(UNAVAILABLE, str(error)) from error
+        raise AssertionError
+
+    def _is_another_given(self) -> bool:
+        """Whether the store gives the newest file that was stored."""
+        if self._newest is None or self._stopped.is_set():
+            return False
+        try:
+            return any(self._download(*self._newest).read(0))
+        except (SourceError, RecordError):
+            return False
+
+    def _download(self, result: MediaResult, number: int) -> Download:
+        of = result.recording
+        return Download(
             lambda fresh: self._url(result, number, fresh=fresh),
             f"recording {shown(of.recording_id, 80)} of conversation {shown(of.conversation_id, 80)}",
             settings=self._settings,
             sleep=self._stopped.wait,
             expected=expected_media(result.content_type),
         )
-        try:
-            file = self._store.write(key, result.content_type, self._chunks(download))
-        except NotTheFileError as error:
-            raise RecordError(UNAVAILABLE, str(error)) from error
-        except (SourceRefusedError, SourceChangedError, NotAnArchiveError) as error:
-            raise RecordError("media-refused", str(error)) from error
-        except SourceUnavailableError as error:
-            if not error.answered:
-                raise
-            raise RecordError(UNAVAILABLE, str(error)) from error
-        failpoint(MEDIA_STORED)
-        return file
 
     def _chunks(self, download: Download) -> Iterator[bytes]:
         """Yield the bytes of the file, without their Content-Encoding."""

@@ -283,14 +283,15 @@ def test_a_page_for_good_in_place_of_media_is_rejected(scene: Scenes, bad: str) 
 
 
 @pytest.mark.usefixtures("quick")
-@pytest.mark.outcome("download", "500 for good, for one recording", "dead letter")
-def test_a_file_that_answers_500_for_ever_is_rejected(scene: Scenes) -> None:
+@pytest.mark.outcome("download", "500, 502, 503 or 504 for good, for one recording", "dead letter")
+@pytest.mark.parametrize("status", [500, 502, 503, 504])
+def test_a_file_that_answers_with_an_error_for_ever_is_rejected(scene: Scenes, status: int) -> None:
     at = scene()
-    at.genesys.fail_next(only_file(at), status=500, times=99)
+    at.genesys.fail_next(only_file(at), status=status, times=99)
     records, refused = at.outcome(IDS[:4])
     assert [error.rule for error in refused] == [UNAVAILABLE]
     assert len(records) == 3
-    assert "500" in str(refused[0])
+    assert str(status) in str(refused[0])
 
 
 @pytest.mark.usefixtures("quick")
@@ -303,12 +304,30 @@ def test_an_outage_rejects_nothing(scene: Scenes) -> None:
 
 
 @pytest.mark.usefixtures("quick")
-@pytest.mark.outcome("download", "503 for good, for one recording", "SourceUnavailableError")
+@pytest.mark.outcome("download", "503 for good, for all recordings of a page", "SourceUnavailableError")
 def test_a_store_that_is_busy_rejects_nothing(scene: Scenes) -> None:
     at = scene()
-    at.genesys.fail_next(only_file(at), status=503, times=99)
+    at.genesys.fail_next(MEDIA, status=503, times=999)
     with pytest.raises(SourceUnavailableError, match="503"):
         at.pages(IDS[:4])
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_store_that_becomes_busy_after_the_first_files_rejects_nothing(scene: Scenes) -> None:
+    at = scene()
+    stored = threading.Event()
+
+    def index(job: int, cursor: str | None) -> Conversations:
+        if cursor and stored.wait(20):
+            at.genesys.fail_next(MEDIA, status=503, times=999)
+        return of_ids(IDS[:8])(job, cursor)
+
+    media = at.media(index)
+    ready = media._prepare(0, None)
+    assert all(outcome.result() for outcome in ready.outcomes)
+    stored.set()
+    with pytest.raises(SourceUnavailableError, match="503"):
+        media.read(0, ready.cursor)
 
 
 @pytest.mark.outcome("download", "media with Content-Encoding: gzip", "recovers")
@@ -373,8 +392,8 @@ def test_metadata_whose_text_is_broken_is_rejected_and_the_others_arrive(scene: 
 
 
 @pytest.mark.usefixtures("at_once")
-@pytest.mark.outcome("jobs", "400 or 500 for good, for one conversation", "dead letter")
-@pytest.mark.parametrize("status", [400, 500])
+@pytest.mark.outcome("jobs", "400, 500, 502, 503 or 504 for good, for one conversation", "dead letter")
+@pytest.mark.parametrize("status", [400, 500, 502, 503, 504])
 def test_a_conversation_that_fails_for_ever_is_rejected(scene: Scenes, status: int) -> None:
     at = scene()
     at.genesys.fail_next(f"/api/v2/conversations/{IDS[1]}/recordingmetadata", status=status, times=99)
@@ -395,16 +414,18 @@ def test_a_conversation_that_the_client_may_not_see_is_rejected(scene: Scenes) -
 
 
 @pytest.mark.usefixtures("at_once")
-@pytest.mark.outcome("jobs", "503 for good, for one conversation", "CloudUnavailableError")
-def test_a_conversation_that_meets_an_outage_is_not_rejected(scene: Scenes) -> None:
+@pytest.mark.outcome("jobs", "503 for good, for all conversations", "CloudUnavailableError")
+@pytest.mark.parametrize("ids", [IDS[:4], IDS[1:2]])
+def test_a_conversation_that_meets_an_outage_is_not_rejected(scene: Scenes, ids: list[str]) -> None:
     at = scene()
-    at.genesys.fail_next(f"/api/v2/conversations/{IDS[1]}/recordingmetadata", status=503, times=99)
+    at.genesys.fail_next("/api/v2/conversations/", status=503, times=999)
     with pytest.raises(CloudUnavailableError):
-        at.pages(IDS[:4])
+        at.pages(ids)
 
 
-@pytest.mark.outcome("jobs", "400 or 500 for a batch with one recording in it", "dead letter")
-@pytest.mark.parametrize("status", [400, 500])
+@pytest.mark.usefixtures("at_once")
+@pytest.mark.outcome("jobs", "400, 500 or 503 for a batch with one recording in it", "dead letter")
+@pytest.mark.parametrize("status", [400, 500, 503])
 def test_a_recording_that_spoils_its_batch_is_found_and_rejected(scene: Scenes, status: int) -> None:
     at, real = scene(recordings_each=5), CloudClient.request
     bad = _of(at, 1)[3]["id"]

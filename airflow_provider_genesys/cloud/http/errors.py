@@ -69,7 +69,7 @@ _NOT_GENESYS = (
 
 def is_of_one(error: CloudError) -> bool:
     """Whether Genesys may answer so for ever for a single entity, while it answers for all others."""
-    return error.status in _OF_ONE
+    return error.of_one or error.status in _OF_ONE
 
 
 @dataclass(frozen=True)

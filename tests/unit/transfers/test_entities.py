@@ -199,9 +199,13 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("at_once")
 @pytest.mark.outcome(
-    "pages", "the listing below one parent answers 400, 403, 422, 500 or no page, for good", "dead letter"
+    "pages",
+    "the listing below one parent answers 400, 403, 422, 500, 502, 503, 504 or no page, for good",
+    "dead letter",
 )
-@pytest.mark.parametrize("bad", [{"status": status} for status in (400, 403, 422, 500)] + [HTML, ERROR], ids=str)
+@pytest.mark.parametrize(
+    "bad", [{"status": status} for status in (400, 403, 422, 500, 502, 503, 504)] + [HTML, ERROR], ids=str
+)
 def test_a_parent_whose_listing_fails_for_ever_keeps_no_other_back(
     genesys: FakeGenesys, rows: Rows, bad: dict[str, Any]
 ) -> None:
@@ -226,7 +230,8 @@ def test_a_parent_whose_listing_fails_for_ever_keeps_no_other_back(
 
 @pytest.mark.usefixtures("at_once")
 @pytest.mark.parametrize(
-    ("status", "says"), [(400, "answered 400"), (403, "needs routing:queue"), (500, "answered 500")]
+    ("status", "says"),
+    [(400, "answered 400"), (403, "needs routing:queue"), (500, "answered 500"), (503, "answered 503")],
 )
 def test_where_the_listings_of_all_parents_fail_none_is_rejected(
     genesys: FakeGenesys, rows: Rows, status: int, says: str
