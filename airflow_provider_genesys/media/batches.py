@@ -34,6 +34,8 @@ LARGEST = 100
 _ENDED = frozenset({"completed", "complete", "fulfilled", "succeeded", "success", "done", "finished"})
 _FAILED = frozenset({"failed", "failure", "error", "cancelled", "canceled", "expired", "aborted"})
 """Statuses of a batch, in small letters. Of any other it is waited for."""
+_BELIEVED = 4
+"""How often in a row a batch without a status has to seem complete."""
 _SHORTEST, _LONGEST = 2, 60
 """Shortest and longest lifetime of a URL in minutes. If the settings do not say, the shortest is assumed."""
 
@@ -108,15 +110,16 @@ class MediaBatches:
         batch = members(self._client.request("POST", PATH, json={"batchDownloadRequestList": asked})).get("id")
         if not batch:
             raise SourceUnavailableError(f"The answer from {PATH} has no id of a batch. The next try asks again.")
-        found = self._completed(str(batch)).get("results")
+        found = self._completed(str(batch), wanted).get("results")
         results = [self._read(one) for one in elements(found) if isinstance(one, dict)]
         return sorted(results, key=_order)
 
-    def _completed(self, batch: str) -> dict[str, Any]:
-        began, polls = time.monotonic(), 0
+    def _completed(self, batch: str, wanted: Sequence[Recording]) -> dict[str, Any]:
+        began, polls, seeming = time.monotonic(), 0, 0
         while True:
             answer = self._look(batch)
-            if _is_complete(answer):
+            seeming = seeming + 1 if _seems_complete(answer, wanted) else 0
+            if _is_complete(answer) or seeming == _BELIEVED:
                 return answer
             if str(answer.get("status")).lower() in _FAILED:
                 raise CloudUnavailableError(
@@ -171,11 +174,34 @@ class MediaBatches:
 
 
 def _is_complete(answer: dict[str, Any]) -> bool:
-    """Whether a batch has ended: its status says so, or all results are there."""
-    found, expected = len(elements(answer.get("results"))), answer.get("expectedResultCount")
+    """Whether a batch has ended: its status says so, or as many results are there as are expected."""
     if str(answer.get("status")).lower() in _ENDED:
         return True
-    return not isinstance(expected, bool) and str(expected).isdecimal() and found >= int(str(expected)) > 0
+    results = [one for one in elements(answer.get("results")) if one]
+    failed = sum(isinstance(one, dict) and bool(one.get("errorMsg")) for one in results)
+    there = len(results) - failed + max(failed, _count(answer.get("errorCount")) or 0)
+    return there >= (_count(answer.get("expectedResultCount")) or there + 1)
+
+
+def _seems_complete(answer: dict[str, Any], wanted: Sequence[Recording]) -> bool:
+    """Whether a batch without a status seems to have ended: it expects nothing, counts all, or has all ``wanted``."""
+    status = answer.get("status")
+    if isinstance(status, str) and status:
+        return False
+    expected = _count(answer.get("expectedResultCount"))
+    if expected is None:
+        found = {str(members(one).get("recordingId")) for one in elements(answer.get("results"))}
+        return found >= {one.recording_id for one in wanted}
+    return (_count(answer.get("resultCount")) or 0) + (_count(answer.get("errorCount")) or 0) >= expected
+
+
+def _count(value: Any) -> int | None:
+    """Return a count, which may be a text; None if it is none."""
+    text = "" if isinstance(value, bool) else str(value)
+    return int(text) if text.isdecimal() and len(text) <= _DIGITS else None
+
+
+_DIGITS = 9
 
 
 def _order(result: MediaResult) -> tuple[str, str]:

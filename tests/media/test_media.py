@@ -456,6 +456,8 @@ def test_a_recording_that_spoils_its_batch_is_found_and_rejected(scene: Scenes, 
         ({"status": "PROCESSING", "expectedResultCount": 1, "results": [{"errorMsg": "no"}]}, 1),
         ({"expectedResultCount": "1", "results": [{"errorMsg": "no"}]}, 1),
         ({"status": {}, "expectedResultCount": 1, "results": [{"errorMsg": "no"}]}, 1),
+        ({"expectedResultCount": 1, "resultCount": 0, "errorCount": 1, "results": []}, 0),
+        ({"expectedResultCount": 1, "results": [{"errorMsg": "no"}, {"errorMsg": "nor that"}]}, 2),
     ],
 )
 def test_a_batch_has_ended_when_it_says_so_or_all_is_there(scene: Scenes, answer: Any, results: int) -> None:
@@ -464,6 +466,26 @@ def test_a_batch_has_ended_when_it_says_so_or_all_is_there(scene: Scenes, answer
     found = at.batches.results([Recording("c", "r")])
     assert len(found) == results
     assert all(one.error and one.url is None for one in found)
+
+
+@pytest.mark.outcome("jobs", "a batch request without a status expects nothing, or lacks its counts", "recovers")
+@pytest.mark.parametrize(
+    ("answer", "results"),
+    [
+        ({"expectedResultCount": 0, "resultCount": 0}, 0),
+        ({"expectedResultCount": "0", "results": []}, 0),
+        ({"status": "", "expectedResultCount": 2, "resultCount": 2, "results": [{"errorMsg": "no"}]}, 1),
+        ({"results": [{"conversationId": "c", "recordingId": "r", "errorMsg": "no"}]}, 1),
+    ],
+)
+def test_a_batch_that_seems_complete_is_believed_when_it_stays_so(scene: Scenes, answer: Any, results: int) -> None:
+    at = scene(job_polls=99)
+    at.genesys.fail_next(f"{PATH}/", status=200, body=answer, times=3)
+    at.genesys.fail_next(f"{PATH}/", status=200, body={"expectedResultCount": 5, "results": []})
+    at.genesys.fail_next(f"{PATH}/", status=200, body=answer, times=4)
+    looks = len(at.genesys.requests)
+    assert len(at.batches.results([Recording("c", "r")])) == results
+    assert sum(PATH in seen.path for seen in list(at.genesys.requests)[looks:]) == 1 + 8
 
 
 @pytest.mark.outcome("jobs", "a batch request ends FAILED, with one recording in it", "dead letter")
