@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import datetime
-from itertools import islice
+from functools import cache
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import typer
 
 from airflow_provider_genesys.commands.output import AsJson, print_rows, say
 from airflow_provider_genesys.commands.places import ListedRow, PlaceArgument, PlaceConnection, open_place
-from airflow_provider_genesys.exceptions import DeadLetterError, NotFoundError
+from airflow_provider_genesys.exceptions import NotFoundError
+
+if TYPE_CHECKING:
+    from airflow_provider_genesys.contracts.contract import Contract
+    from airflow_provider_genesys.pipeline.replay import Open
 
 app = typer.Typer(no_args_is_help=True, help="Rejected records: list, show, export, or try again without writing.")
 
@@ -35,9 +39,13 @@ def by_reason(
     Example: airflow-genesys dead-letters list public.genesys_recordings
     """
     keys = ("load_id", "kind", "window_start", "state", "rule")
-    counted = Counter(tuple(str(one[key]) for key in keys) for one in open_place(place, conn_id).letters(load_id))
-    rows = [dict(zip(keys, key, strict=True)) | {"letters": count} for key, count in counted.most_common()]
-    print_rows((*keys, "letters"), rows, as_json=as_json)
+    counted = Counter[tuple[str, ...]]()
+    try:
+        for one in open_place(place, conn_id).letters(load_id):
+            counted[tuple(str(one.get(key, "-")) for key in keys)] += 1
+    finally:
+        rows = [dict(zip(keys, key, strict=True)) | {"letters": count} for key, count in counted.most_common()]
+        print_rows((*keys, "letters"), rows, as_json=as_json)
 
 
 @app.command()
@@ -53,8 +61,9 @@ def show(
     Example: airflow-genesys dead-letters show public.genesys_recordings 8f14e45fceea167a 1048576
     """
     for letter in open_place(place, conn_id).letters(load_id):
-        if letter["source_offset"] == offset:
-            say(f"{letter['stage']}: {letter['rule']}: {letter['message']}")
+        if letter.get("source_offset") == offset:
+            say(": ".join(str(letter.get(name, "-")) for name in ("stage", "rule", "message")))
+            sys.stdout.flush()
             sys.stdout.buffer.write(_opener(genesys_conn_id)(letter) + b"\n")
             return
     raise NotFoundError(f"Load {load_id!r:.80} of {place} has no dead letter at {offset}.")
@@ -72,11 +81,13 @@ def export(
     Example: airflow-genesys dead-letters export public.genesys_recordings letters.ndjson
     """
     count = 0
-    with file.open("wb") as out:
-        for letter in open_place(place, conn_id).letters(load_id):
-            out.write(msgspec.json.encode(letter) + b"\n")
-            count += 1
-    say(f"{count:,} dead letters are in {file}.")
+    try:
+        with file.open("wb") as out:
+            for letter in open_place(place, conn_id).letters(load_id):
+                out.write(msgspec.json.encode(letter) + b"\n")
+                count += 1
+    finally:
+        say(f"{count:,} dead letters are in {file}.")
 
 
 @app.command()
@@ -93,44 +104,48 @@ def replay(
 
     Example: airflow-genesys dead-letters replay public.genesys_recordings --contract include/recordings.yaml
     """
-    open_letters = (one for one in open_place(place, conn_id).letters(load_id) if one["state"] == "open")
     account = Counter[tuple[str, str]]()
     opened = _opener(genesys_conn_id)
-    while some := list(islice(open_letters, 500)):
-        account.update(_judged(some, contract, opened))
-    rows = [{"becomes": become, "rule": rule, "letters": count} for (become, rule), count in sorted(account.items())]
-    print_rows(("becomes", "rule", "letters"), rows)
+    try:
+        for letter in open_place(place, conn_id).letters(load_id):
+            if letter.get("state") == "open":
+                account.update(_judged(letter, contract, opened))
+    finally:
+        rows = [
+            {"becomes": become, "rule": rule, "letters": count} for (become, rule), count in sorted(account.items())
+        ]
+        print_rows(("becomes", "rule", "letters"), rows)
 
 
-def _judged(letters: Iterable[ListedRow], contract: str | None, opened: Any) -> Iterator[tuple[str, str]]:
-    from airflow_provider_genesys.contracts.contract import resolve
-    from airflow_provider_genesys.pipeline.replay import judge
+def _judged(letter: ListedRow, contract: str | None, opened: Open) -> Iterator[tuple[str, str]]:
+    from airflow_provider_genesys.pipeline.replay import is_letter, judge
     from airflow_provider_genesys.tasks.arguments import read_pii_key
 
-    for letter in letters:
-        chosen = resolve(contract, kind=letter["kind"], folder=".")
-        key = read_pii_key(chosen.pii_key) if chosen.hashes else None
-        found = judge([letter], chosen, _moment(letter["processed_at"]), opened, key)
-        for failed in found.failed.values():
-            yield "still rejected", failed.rule
-        if found.offsets:
-            yield "a row", letter["rule"]
-        if found.unreadable:
-            yield "unreadable here", letter["rule"]
+    rule = str(letter.get("rule", "-"))
+    chosen = _contract_of(contract, letter["kind"]) if is_letter(letter) else None
+    if chosen is None:
+        yield "no dead letter", rule
+        return
+    key = read_pii_key(chosen.pii_key) if chosen.hashes else None
+    processed_at = msgspec.convert(letter["processed_at"], datetime)
+    found = judge([letter], chosen, processed_at, opened, key)
+    for failed in found.failed.values():
+        yield "still rejected", failed.rule
+    if found.offsets:
+        yield "a row", rule
+    if found.unreadable:
+        yield "unreadable here", rule
 
 
-def _moment(value: datetime | str) -> datetime:
-    return value if isinstance(value, datetime) else datetime.fromisoformat(value.replace("Z", "+00:00"))
+@cache
+def _contract_of(contract: str | None, kind: str) -> Contract | None:
+    """Return the contract; None if it is not given and there is none of this kind."""
+    from airflow_provider_genesys.contracts.contract import built_in_names, resolve
+
+    return resolve(contract, kind=kind, folder=".") if contract or kind in built_in_names() else None
 
 
-def _opener(genesys_conn_id: str) -> Any:
+def _opener(genesys_conn_id: str) -> Open:
     from airflow_provider_genesys.hooks.genesys import GenesysCloudHook
 
-    hook = GenesysCloudHook(genesys_conn_id)
-
-    def opened(letter: ListedRow) -> bytes:
-        if letter["raw"] is None:
-            raise DeadLetterError("The record's bytes were dropped: dead_letter_raw was 'drop'.")
-        return hook.open_dead_letter(letter)
-
-    return opened
+    return GenesysCloudHook(genesys_conn_id).open_dead_letter

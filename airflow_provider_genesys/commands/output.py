@@ -23,9 +23,20 @@ def print_json(value: Any) -> None:
 
 
 def print_rows(columns: Sequence[str], rows: Iterable[Mapping[str, Any]], *, as_json: bool = False) -> None:
-    """Print a table of some columns; as JSON, everything that the rows hold."""
+    """Print a table of some columns; as JSON, everything that the rows hold.
+
+    If the rows end with an error, those before it are printed.
+    """
+    read: list[Mapping[str, Any]] = []
+    try:
+        read.extend(rows)
+    finally:
+        _print(columns, read, as_json=as_json)
+
+
+def _print(columns: Sequence[str], rows: Sequence[Mapping[str, Any]], *, as_json: bool) -> None:
     if as_json:
-        print_json(list(rows))
+        print_json(rows)
         return
     table = Table(*(name.replace("_", " ") for name in columns), box=None, pad_edge=False, header_style="bold")
     for row in rows:

@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from airflow_provider_genesys.exceptions import AccountError, SinkError
 from airflow_provider_genesys.hooks.object_store import is_folder_url, open_folder
 
 if TYPE_CHECKING:
+    from airflow_provider_genesys.sinks.objects.ledger import Entry
+    from airflow_provider_genesys.sinks.objects.parts import Part
     from airflow_provider_genesys.stores.base import ObjectStore
 
 PlaceArgument = Annotated[
@@ -34,7 +37,11 @@ SELECT load_id, shard, state, kind, window_start, window_end, export_id, contrac
     certificate -> 'counts' AS counts, begun_at, completed_at, certificate
 FROM {} WHERE target = %s ORDER BY window_start DESC, load_id, shard
 """
-_LETTERS = "SELECT * FROM {} WHERE target = %s AND (%s::text IS NULL OR load_id = %s) ORDER BY load_id, source_offset"
+# As JSON, for PostgreSQL has times that Python has not.
+_LETTERS = """
+SELECT row_to_json(d) AS letter FROM {} AS d WHERE target = %s AND (%s::text IS NULL OR load_id = %s)
+ORDER BY load_id, source_offset
+"""
 
 
 def open_place(place: str, conn_id: str | None) -> LoadedTable | LoadedFolder:
@@ -62,8 +69,9 @@ class LoadedTable:
         yield from self._rows(_LEDGER, "genesys_ledger", f"{self.schema}.{self.name}")
 
     def letters(self, load_id: str | None = None) -> Iterator[ListedRow]:
-        """Yield the dead letters, of one load or of all."""
-        yield from self._rows(_LETTERS, "genesys_dead_letters", f"{self.schema}.{self.name}", load_id, load_id)
+        """Yield the dead letters, of one load or of all, with times as ISO 8601 text."""
+        for row in self._rows(_LETTERS, "genesys_dead_letters", f"{self.schema}.{self.name}", load_id, load_id):
+            yield row["letter"]
 
     def _rows(self, query: str, table: str, *values: Any) -> Iterator[ListedRow]:
         from psycopg import sql
@@ -89,8 +97,10 @@ class LoadedFolder:
     prefix: str
 
     def loads(self) -> Iterator[ListedRow]:
-        """Yield every load in the ledgers below the prefix, the newest window first."""
-        from airflow_provider_genesys.sinks.objects.ledger import Entry, newest_entries
+        """Yield every load in the ledgers below the prefix, the newest window first.
+
+        :raises CheckpointError: an entry cannot be read; raised behind the others.
+        """
 
         def row(shard: int, entry: Entry) -> ListedRow:
             counts = entry.checkpoint.counts if entry.checkpoint else None
@@ -99,16 +109,43 @@ class LoadedFolder:
             figures = {"attempts": entry.attempts, "counts": vars(counts) if counts else None}
             return {**facts, **figures, "shard": shard, "written_at": entry.written_at, "parts": len(entry.parts)}
 
-        rows = [row(shard, entry) for shard, entry in newest_entries(self.store, self.prefix)]
+        unread: list[SinkError | AccountError] = []
+        rows = [row(shard, entry) for shard, entry in self._entries(unread)]
         yield from sorted(rows, key=lambda one: (one["window_start"] or "", one["load_id"]), reverse=True)
+        _raise_first(unread)
 
     def letters(self, load_id: str | None = None) -> Iterator[ListedRow]:
-        """Yield the dead letters that ledgers list, of one load or of all."""
+        """Yield the dead letters that ledgers list, of one load or of all.
+
+        Objects that are gone are left out, since old dead letters may be removed.
+
+        :raises AccountError: an object does not hold the letters that its ledger says; raised behind the others.
+        :raises CheckpointError: the same, of an entry of a ledger.
+        """
+        unread: list[SinkError | AccountError] = []
+        for _, entry in self._entries(unread):
+            for part in entry.dead_letters if load_id in (None, entry.load_id) else ():
+                yield from self._letters_in(part, unread)
+        _raise_first(unread)
+
+    def _letters_in(self, part: Part, unread: list[SinkError | AccountError]) -> Iterator[ListedRow]:
         from airflow_provider_genesys.sinks.objects.dead_letters import letters_in
+
+        if self.store.read(part.key, 0, 1) is None:
+            return
+        try:
+            for some in letters_in(self.store, part):
+                yield from some
+        except AccountError as error:
+            unread.append(error)
+
+    def _entries(self, unread: list[SinkError | AccountError]) -> Iterator[tuple[int, Entry]]:
         from airflow_provider_genesys.sinks.objects.ledger import newest_entries
 
-        for _, entry in newest_entries(self.store, self.prefix):
-            if load_id in (None, entry.load_id):
-                for part in entry.dead_letters:
-                    for some in letters_in(self.store, part):
-                        yield from some
+        return newest_entries(self.store, self.prefix, unread.append)
+
+
+def _raise_first(unread: list[SinkError | AccountError]) -> None:
+    if unread:
+        first, *others = unread
+        raise type(first)(f"{first} {len(others)} others cannot be read either." if others else str(first))

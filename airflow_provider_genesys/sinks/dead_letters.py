@@ -14,6 +14,7 @@ import msgspec
 
 from airflow_provider_genesys.contracts.pii import ProtectRecord
 from airflow_provider_genesys.exceptions import ConfigurationError, DeadLetterError
+from airflow_provider_genesys.outside import shown
 from airflow_provider_genesys.pipeline.load import Batch, Load
 from airflow_provider_genesys.pipeline.replay import Open
 from airflow_provider_genesys.source.records import DeadLetter
@@ -142,8 +143,8 @@ def opened(letter: Mapping[str, Any], decrypt: Callable[[bytes], bytes]) -> byte
     :param decrypt: the inverse of ``encrypt`` of :class:`RawBytes`.
     :raises DeadLetterError: they were not stored, or cannot be read.
     """
-    raw, form = letter["raw"], letter["raw_form"]
-    if form in _KEPT:
+    raw, form = letter.get("raw"), letter.get("raw_form")
+    if isinstance(form, str) and form in _KEPT:
         try:
             return _KEPT[form](raw, decrypt)
         except (AttributeError, TypeError, ValueError) as error:
@@ -153,13 +154,15 @@ def opened(letter: Mapping[str, Any], decrypt: Callable[[bytes], bytes]) -> byte
             "This record was not kept unchanged: personal data in it was dropped, hashed or masked as the contract "
             "says (dead_letter_raw='keep'). Its export and its offset say where it is in the archive."
         )
-    raise DeadLetterError(
-        "The bytes of this record were not kept (dead_letter_raw='drop'). Its export and its offset say where it is in "
-        "the archive."
-    )
+    if form == "dropped":
+        raise DeadLetterError(
+            "The bytes of this record were not kept (dead_letter_raw='drop'). Its export and its offset say where it "
+            "is in the archive."
+        )
+    raise DeadLetterError(f"This is no dead letter that this release can read: its raw_form is {shown(form, 40)!r}.")
 
 
-_KEPT: dict[str, Callable[[str, Callable[[bytes], bytes]], bytes]] = {
+_KEPT: dict[str, Callable[[Any, Callable[[bytes], bytes]], bytes]] = {
     "text": lambda raw, _: raw.encode(),
     "encrypted": lambda raw, decrypt: decrypt(raw.encode()),
     "base64": lambda raw, _: base64.b64decode(raw, validate=True),

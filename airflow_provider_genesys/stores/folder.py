@@ -40,6 +40,10 @@ _TRANSIENT = {
 }
 
 
+_NO_FILE = (FileNotFoundError, IsADirectoryError, NotADirectoryError)
+"""Errors of a path at which there is no file; a store knows no folders, only keys."""
+
+
 class FolderStore:
     """Implements :class:`.stores.base.ObjectStore`. A key is a path below the folder.
 
@@ -65,13 +69,13 @@ class FolderStore:
 
     def get(self, key: str) -> bytes | None:
         """Return the content of a small file."""
-        with _explained(f"reading {key}"), suppress(FileNotFoundError):
+        with _explained(f"reading {key}"), suppress(*_NO_FILE):
             return self._path(key).read_bytes()
         return None
 
     def read(self, key: str, start: int, length: int, *, etag: str | None = None) -> bytes | None:
         """Return some bytes of a file."""
-        with _explained(f"reading {key}"), suppress(FileNotFoundError), self._path(key).open("rb") as file:
+        with _explained(f"reading {key}"), suppress(*_NO_FILE), self._path(key).open("rb") as file:
             if etag in {None, _etag(os.fstat(file.fileno()))}:
                 file.seek(start)
                 return file.read(length)

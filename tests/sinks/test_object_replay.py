@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import hashlib
 import json
 import os
 import re
@@ -27,6 +29,7 @@ from airflow_provider_genesys.sinks.dead_letters import opened
 from airflow_provider_genesys.sinks.gcs import GCSSink
 from airflow_provider_genesys.sinks.local import LocalSink
 from airflow_provider_genesys.sinks.objects import dead_letters
+from airflow_provider_genesys.sinks.objects.ledger import Ledger
 from airflow_provider_genesys.sinks.objects.replay import ObjectReplay
 from airflow_provider_genesys.sinks.objects.sink import ObjectSink
 from airflow_provider_genesys.sinks.s3 import S3Sink
@@ -278,13 +281,21 @@ def test_a_letter_that_tells_another_window_hides_no_load(lake: Lake) -> None:
     assert (in_the_forged.letters, within.letters) == (0, 4)
 
 
-@pytest.mark.parametrize("body", [b'{"state": "open"}\n', b"not ours", b"[]\n", b""])
+@pytest.mark.parametrize(
+    "body",
+    [b'{"state": "open"}\n', b"not ours", b"[]\n", b"", gzip.compress(b"{}\n" * 99)[:-9], None],
+    ids=["forged", "text", "array", "empty", "cut gzip", "folder"],
+)
 def test_letters_that_are_gone_or_changed_are_left_and_told_when_all_others_were_replayed(
-    lake: Lake, body: bytes
+    lake: Lake, body: bytes | None, tmp_path: Path
 ) -> None:
     set_up(lake)
     key = lake.manifest()["dead_letters"][1]["key"]
-    lake.store.put(key, body)
+    if body is None:
+        lake.store.delete(key)
+        (tmp_path / key / "x").mkdir(parents=True)
+    else:
+        lake.store.put(key, body)
 
     for _ in range(2):
         with pytest.raises(AccountError, match=r"does not hold the dead letters.*1 such objects were left"):
@@ -313,6 +324,35 @@ def test_what_is_no_letter_does_not_stop_the_others(lake: Lake) -> None:
 
     assert (account.replayed, account.strays) == (3, len(others))
     assert len(lake.rows()) == 29
+
+
+def test_a_ledger_that_cannot_be_read_stops_no_other_load(lake: Lake) -> None:
+    set_up(lake)
+    lake.store.put("_ledger/load-0/00000/00000001.json", b"{")
+    letter = json.dumps({**LETTER, "load_id": "load-0"}) + "\n"
+    lake.store.put("_dead_letters/dt=2026-11-01/load-0/00000/a.ndjson", letter.encode())
+
+    with pytest.raises(AccountError, match=r"ledger entry .*load-0/.* cannot be read.*all others replayed"):
+        lake.replayed()
+
+    assert len(lake.rows()) == 29
+
+
+def test_the_ledger_says_when_a_load_was_processed_and_no_letter(lake: Lake) -> None:
+    set_up(lake)
+    ledger = Ledger(lake.store, "_ledger/load-1/00000/", "conditional")
+    latest = ledger.latest()
+    assert latest
+    [first, *others] = latest.dead_letters
+    said = (lake.store.get(first.key) or b"").replace(b"2026-11-02T03:00:00Z", b"2100-01-01T00:00:00Z")
+    lake.store.put(first.key, said)
+    changed = replace(first, bytes=len(said), sha256=hashlib.sha256(said).hexdigest())
+    ledger.append(replace(latest, number=latest.number + 1, dead_letters=[changed, *others]))
+
+    assert lake.replayed().replayed == 3
+
+    assert b"2100-01-01" in said
+    assert {row["processedAt"] for row in lake.rows()} == {"2026-11-02T03:00:00Z"}
 
 
 def test_what_has_no_line_end_is_not_read_through(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:

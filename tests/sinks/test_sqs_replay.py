@@ -149,6 +149,19 @@ def test_a_letter_says_nothing_of_others(queues: Queues, load: Callable[..., Non
     assert sent[json.loads(letter["raw"])["recordingId"]] == "2026-11-02T03:00:00Z"
 
 
+def test_of_two_letters_of_a_record_with_different_bytes_none_is_removed_unread(
+    queues: Queues, load: Callable[..., None]
+) -> None:
+    load({3: record(3)})
+    [letter] = queues.letters.drain().bodies.values()
+    for raw in (letter["raw"], letter["raw"], record(5).decode()):
+        queues.client.send_message(QueueUrl=queues.letters.url, MessageBody=json.dumps({**letter, "raw": raw}))
+
+    account = replayed(queues)
+
+    assert (account.replayed, account.strays, left_in(queues)) == (1, 1, 1)
+
+
 def test_a_row_that_the_queue_does_not_take_stays_open(queues: Queues, load: Callable[..., None]) -> None:
     load({3: record(3, metadata="x" * 3000), 4: record(4)})
     queues.client.set_queue_attributes(QueueUrl=queues.records.url, Attributes={"MaximumMessageSize": "2048"})

@@ -223,12 +223,22 @@ def unfinished_loads(store: ObjectStore, prefix: str, fencing: Fencing) -> list[
     return sorted(found, key=lambda load: load.window_start)
 
 
-def newest_entries(store: ObjectStore, prefix: str) -> Iterator[tuple[int, Entry]]:
-    """Yield the number of the shard and the newest entry of every ledger below ``prefix``."""
-    for folders in _ledgers(store, prefix):
-        for folder in folders:
-            if entry := Ledger(store, folder, "none").latest():
-                yield int(folder.rstrip("/").rpartition("/")[2]), entry
+def newest_entries(
+    store: ObjectStore, prefix: str, unread: Callable[[CheckpointError], None]
+) -> Iterator[tuple[int, Entry]]:
+    """Yield the number of the shard and the newest entry of every ledger below ``prefix``.
+
+    :param unread: is given the error of each entry that cannot be read.
+    """
+    for folder in (folder for folders in _ledgers(store, prefix) for folder in folders):
+        shard = folder.rstrip("/").rpartition("/")[2]
+        try:
+            entry = Ledger(store, folder, "none").latest()
+        except CheckpointError as error:
+            unread(error)
+            continue
+        if entry and shard.isdecimal():
+            yield int(shard), entry
 
 
 def _ledgers(store: ObjectStore, prefix: str) -> Iterator[list[str]]:

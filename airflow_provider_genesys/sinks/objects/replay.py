@@ -18,7 +18,7 @@ from typing import Any, get_args
 import msgspec
 
 from airflow_provider_genesys.contracts.contract import Contract
-from airflow_provider_genesys.exceptions import AccountError, DeadLetterError, error_context
+from airflow_provider_genesys.exceptions import AccountError, CheckpointError, DeadLetterError, error_context
 from airflow_provider_genesys.failpoints import CLEANED, LEDGER_WRITTEN, MANIFEST_WRITTEN, PART_UPLOADED, failpoint
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
 from airflow_provider_genesys.pipeline.load import Batch, Load
@@ -44,8 +44,12 @@ from airflow_provider_genesys.times import now
 
 log = logging.getLogger(__name__)
 
-Judge = Callable[[list[Letter], Load], Judged]
-"""Reads letters of a load through today's contract."""
+Judge = Callable[[list[Letter], Load, str | None], Judged]
+"""Reads letters of a load, with its ``processed_at``, through today's contract."""
+
+
+Damaged = dict[str, AccountError | CheckpointError]
+"""The error of each object that cannot be read, by its key."""
 
 
 class ObjectReplay:
@@ -81,7 +85,7 @@ class ObjectReplay:
         :raises FencedError: another replay or load has taken over a load; run the replay again.
         :raises AccountError: objects do not hold the letters that their ledger says; raised at the end.
         """
-        total, damaged = Replayed(), dict[str, AccountError]()
+        total, damaged = Replayed(), Damaged()
         for folder, keys in self._folders():
             for key in keys:
                 try:
@@ -93,6 +97,9 @@ class ObjectReplay:
                     log.warning("%s/%s is left as it is. %s", self._store.url, key, error)
                     total.strays += 1
                     continue
+                except CheckpointError as error:
+                    damaged[folder] = error
+                    break
                 if window.meets(load.facts):
                     with error_context(f"Export {load.export_id}, replaying its dead letters"):
                         total.add(self._replay(load, latest, damaged))
@@ -122,7 +129,7 @@ class ObjectReplay:
     def _ledger(self, load: Load) -> Ledger:
         return Ledger(self._store, Layout(self._prefix, load, "").ledger, self._fencing)
 
-    def _replay(self, load: Load, latest: Entry | None, damaged: dict[str, AccountError]) -> Replayed:
+    def _replay(self, load: Load, latest: Entry | None, damaged: Damaged) -> Replayed:
         if latest is None or latest.state == "loading" or (load.shard and not self._is_joined(load, latest)):
             return Replayed(loads_skipped=1)
         if latest.state == "complete" and not self._has_open(latest, damaged):
@@ -145,19 +152,19 @@ class ObjectReplay:
         """Whether the shard's load is complete. Until then a claim would stop its shards from being joined."""
         return joins(self._store, Layout(self._prefix, replace(load, shard=0), "", entry.partition)) > 0
 
-    def _has_open(self, entry: Entry, damaged: dict[str, AccountError]) -> bool:
+    def _has_open(self, entry: Entry, damaged: Damaged) -> bool:
         return any(self._is_open(part, damaged) for part in entry.dead_letters)
 
-    def _is_open(self, part: Part, damaged: dict[str, AccountError]) -> bool:
+    def _is_open(self, part: Part, damaged: Damaged) -> bool:
         try:
             return any(is_open(letter) for letters in letters_in(self._store, part) for letter in letters)
         except AccountError as error:
             damaged[part.key] = error
             return False
 
-    def _judge(self, letters: list[Letter], load: Load) -> Judged:
-        processed_at = msgspec.convert(letters[0]["processed_at"], datetime)
-        return judge(letters, load.contract, processed_at, self._opened, self._pii_key(load.contract))
+    def _judge(self, letters: list[Letter], load: Load, processed_at: str | None) -> Judged:
+        moment = msgspec.convert(processed_at or letters[0]["processed_at"], datetime)
+        return judge(letters, load.contract, moment, self._opened, self._pii_key(load.contract))
 
 
 class _LoadingError(Exception):
@@ -176,7 +183,7 @@ class _LoadReplay:
         self._entry = entry
         self._layout = self._layout_of(load.shard)
 
-    def run(self, judged: Judge, damaged: dict[str, AccountError]) -> Replayed:
+    def run(self, judged: Judge, damaged: Damaged) -> Replayed:
         """Write rows and marks, commit them, list them in the manifest, and remove objects it no longer lists.
 
         :param damaged: is filled with the error of each damaged object of letters, by key; the object is left as it is.
@@ -222,7 +229,7 @@ class _LoadReplay:
         try:
             for letters in letters_in(self._store, part):
                 due = [letter for letter in letters if is_open(letter)]
-                result = judged(due, self._load) if due else Judged()
+                result = judged(due, self._load, self._entry.processed_at) if due else Judged()
                 rows.write(self._batch(part, result))
                 kept.write(marked(letters, result, self._load), len(letters))
                 total.add(account(due, result))

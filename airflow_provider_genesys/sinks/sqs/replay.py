@@ -134,12 +134,22 @@ class SqsReplay:
             if not window.meets(facts):
                 self._held.append(message["ReceiptHandle"])
                 continue
-            if whole(letter, self._opened) is None:
+            raw = whole(letter, self._opened)
+            if raw is None:
                 self._held.append(message["ReceiptHandle"])
                 total.add(Replayed(letters=1, unreadable=1))
                 continue
             received = found[facts, letter["processed_at"]]
-            received.letters[letter["source_offset"]] = letter
+            other = received.letters.setdefault(letter["source_offset"], letter)
+            if other is not letter and whole(other, self._opened) != raw:
+                log.warning(
+                    "Message %s of %s goes back: another letter of the same record has other bytes.",
+                    message.get("MessageId"),
+                    self._letters.url,
+                )
+                self._held.append(message["ReceiptHandle"])
+                total.strays += 1
+                continue
             received.receipts[letter["source_offset"]].append(message["ReceiptHandle"])
         return found
 

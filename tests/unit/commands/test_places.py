@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -21,6 +22,7 @@ from airflow_provider_genesys.commands.app import main
 from airflow_provider_genesys.commands.places import LoadedFolder, LoadedTable
 from airflow_provider_genesys.hooks import clients
 from airflow_provider_genesys.pipeline.load import Load
+from airflow_provider_genesys.sinks.objects.ledger import Ledger
 from airflow_provider_genesys.sinks.objects.settings import ObjectSettings
 from airflow_provider_genesys.sinks.objects.sink import ObjectSink
 from airflow_provider_genesys.stores.folder import FolderStore
@@ -117,6 +119,71 @@ def test_a_replay_is_tried_with_open_letters_alone(place: Any, capsys: pytest.Ca
         with clients.connect("") as connection:
             connection.execute("UPDATE genesys_dead_letters SET state = 'replayed' WHERE load_id = 'load-1'")
         assert judged() == ["still", "rejected", "missing-required", "2"]
+
+
+COPY = """
+INSERT INTO genesys_dead_letters SELECT (jsonb_populate_record(l, %s)).* FROM genesys_dead_letters AS l
+WHERE load_id = 'load-3' AND source_offset > 9
+"""
+
+
+def forge(place: LoadedFolder | LoadedTable, *letters: dict[str, Any]) -> None:
+    """Add letters to those of the third load."""
+    if isinstance(place, LoadedTable):
+        with clients.connect("") as connection:
+            for number, letter in enumerate(letters):
+                connection.execute(COPY, [json.dumps({"source_offset": number, **letter})])
+        return
+    ledger = Ledger(place.store, "raw/_ledger/load-3/00000/", "conditional")
+    latest = ledger.latest()
+    assert latest
+    [part] = latest.dead_letters
+    own = place.store.get(part.key) or b""
+    lines = own + b"".join(json.dumps({**json.loads(own), **letter}).encode() + b"\n" for letter in letters) + b"{}\n"
+    place.store.put(part.key, lines)
+    changed = replace(part, bytes=len(lines), sha256=hashlib.sha256(lines).hexdigest())
+    ledger.append(replace(latest, number=latest.number + 1, dead_letters=[changed]))
+
+
+def test_a_letter_that_is_none_stops_no_command(place: Any, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    forge(
+        place,
+        {"kind": "nothing we know", "rule": "forged"},
+        {"processed_at": "infinity", "rule": "forged"},
+        {"raw": None, "rule": "no-bytes"},
+        {"raw": "no token", "raw_form": "encrypted", "rule": "no-bytes"},
+    )
+    listed = said(capsys, "dead-letters", "list", "here")
+    assert {"forged", "no-bytes", "missing-required"} <= {one["rule"] for one in listed}
+    assert main(["dead-letters", "export", "here", str(tmp_path / "letters")]) == 0
+    assert main(["dead-letters", "show", "here", "load-3", "2"]) == 1
+    assert main(["dead-letters", "show", "here", "load-3", "7777"]) == 1
+    capsys.readouterr()
+    assert main(["dead-letters", "replay", "here"]) == 0
+    found = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert {"no dead letter forged 2", "unreadable here no-bytes 2", "still rejected missing-required 4"} <= set(found)
+
+
+def test_what_cannot_be_read_is_said_behind_all_that_can(
+    place: Any, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    if isinstance(place, LoadedTable):
+        pytest.skip("a table has no objects")
+    gone, changed, _ = sorted(found.key for found in place.store.list_objects("raw/_dead_letters/"))
+    place.store.delete(gone)
+    assert {one["load_id"] for one in said(capsys, "dead-letters", "list", "here")} == {"load-2", "load-3"}
+    place.store.put(changed, b"not ours")
+    place.store.put("raw/_ledger/load-2/00000/00000099.json", b"{")
+    for command, rows in (
+        (["dead-letters", "list", "here", "--json"], ["load-3"]),
+        (["loads", "here", "--json"], ["load-3", "load-1"]),
+    ):
+        assert main(command) == 1
+        printed = capsys.readouterr()
+        assert [one["load_id"] for one in json.loads(printed.out)] == rows
+        assert "cannot be read" in printed.err
+    assert main(["dead-letters", "export", "here", str(tmp_path / "letters")]) == 1
+    assert len((tmp_path / "letters").read_text().splitlines()) == 1
 
 
 def test_a_plan_is_made_of_what_is_asked_for(
