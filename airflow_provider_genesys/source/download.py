@@ -34,7 +34,8 @@ from airflow_provider_genesys.exceptions import (
 from airflow_provider_genesys.limits import LONGEST_ETAG
 from airflow_provider_genesys.outside import shown
 from airflow_provider_genesys.retries import pause
-from airflow_provider_genesys.source.download_client import DownloadSettings, body_of, open_client
+from airflow_provider_genesys.source.body import body_of
+from airflow_provider_genesys.source.download_client import DownloadSettings, open_client
 from airflow_provider_genesys.source.expected import ARCHIVE, Expected
 from airflow_provider_genesys.source.position import Identity, proven
 from airflow_provider_genesys.source.response import (

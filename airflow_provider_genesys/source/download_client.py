@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Iterator
 from dataclasses import dataclass
 
-import httpcore
 import httpx
 
 from airflow_provider_genesys.cloud.addresses import only_public
@@ -59,45 +57,6 @@ def open_client(settings: DownloadSettings, *, keep: int) -> httpx.Client:
     if settings.listed_hosts is not None:
         only_public(client, settings.listed_hosts)
     return timed(use_streams(client, _WideStream))
-
-
-def body_of(response: httpx.Response) -> Iterator[bytes]:
-    """Yield the bytes of a body as they come, and leave the connection unusable for another request.
-
-    httpx copies each byte four times. So where the length is known, only the bytes that came with the head are taken
-    from it; the others are read from the connection. That halves the cost of reading (``docs/performance.md``).
-
-    :raises httpx.TransportError: the connection broke. One that only ended is no error here.
-    """
-    chunks = response.iter_raw()
-    left = _length(response)
-    if left is None:
-        yield from chunks
-        return
-    first = next(chunks, b"")
-    if first:
-        yield first
-    stream, left = response.extensions["network_stream"], left - len(first)
-    while left > 0 and (chunk := _read(stream, left, response)):
-        left -= len(chunk)
-        yield chunk
-
-
-def _length(response: httpx.Response) -> int | None:
-    """Return the length of a body that has one and is not framed; else None."""
-    if "Transfer-Encoding" in response.headers or response.http_version != "HTTP/1.1":
-        return None
-    return int(response.headers["Content-Length"]) if "Content-Length" in response.headers else None
-
-
-def _read(stream: httpcore.NetworkStream, left: int, response: httpx.Response) -> bytes:
-    timeout = response.request.extensions["timeout"]["read"]
-    try:
-        return stream.read(READ_AT_ONCE, timeout)[:left]
-    except httpcore.TimeoutException as error:
-        raise httpx.ReadTimeout(str(error)) from error
-    except httpcore.NetworkError as error:
-        raise httpx.ReadError(str(error)) from error
 
 
 class _WideStream(Stream):

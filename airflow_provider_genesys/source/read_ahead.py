@@ -95,10 +95,11 @@ class Handover:
             self._changed.notify_all()
 
     def _put(self, chunk: bytes) -> bool:
+        """Hold ``chunk`` and wait until there is room for the next one. Return False if no more is wanted."""
         with self._changed:
-            self._changed.wait_for(lambda: self._held < self._limit or self._stopped)
             if not self._stopped and chunk:
                 self._chunks.append(chunk)
                 self._held += len(chunk)
                 self._changed.notify_all()
+            self._changed.wait_for(lambda: self._held < self._limit or self._stopped)
             return not self._stopped

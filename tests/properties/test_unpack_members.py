@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_genesys.exceptions import NotAnArchiveError
+from airflow_provider_genesys.source.unpack.member import PIECE
 from airflow_provider_genesys.source.unpack.unpacked import PackingName, Unpacked
 from tests.properties.cutting import chunkings, in_chunks
 
@@ -147,7 +148,7 @@ def test_a_bomb_ends_before_it_needs_memory(kind: str) -> None:
     pieces: list[int] = []
     with pytest.raises(NotAnArchiveError, match="more than 500 times"):
         pieces.extend(map(len, Unpacked(iter([bomb]), where="It")))
-    assert max(pieces) <= 256 * 1024
+    assert max(pieces) <= PIECE
     assert sum(pieces) < 70_000_000
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from isal import isal_zlib
+from isal import igzip_lib
 
 from airflow_provider_genesys.source.unpack.member import PIECE, Member, Unreadable
 
@@ -21,7 +21,7 @@ class Gzip:
         packed = packed.lstrip(b"\0")
         if not packed.startswith(MAGIC[: len(packed)]):
             raise Unreadable("it is no longer gzip")
-        return (Inflating(31) if _has_head(packed) else None), packed
+        return (Inflating(igzip_lib.DECOMP_GZIP) if _has_head(packed) else None), packed
 
     def end(self) -> None:
         """Accept the end of the archive after any member."""
@@ -30,22 +30,24 @@ class Gzip:
 class Inflating:
     """Implements :class:`.member.Member` for data packed with deflate. Checks checksum and length.
 
-    :param wrapper: zlib's ``wbits``: 31 for a gzip member, -15 for deflate without head and trailer.
+    :param flag: ``igzip_lib.DECOMP_GZIP`` for a gzip member, ``DECOMP_DEFLATE`` for deflate without head and trailer.
     """
 
-    def __init__(self, wrapper: int) -> None:
-        self._member = isal_zlib.decompressobj(wbits=wrapper)
+    def __init__(self, flag: int) -> None:
+        # Of isal's two classes this one gives up Python's lock once for a piece; isal_zlib's does so five times, and
+        # waits for it each time.
+        self._member = igzip_lib.IgzipDecompressor(flag)
         self.ended = self.more = False
 
     def unpack(self, packed: bytes) -> tuple[bytes, bytes]:
-        """Inflate at most one piece."""
+        """Inflate at most one piece. The library keeps the input that is not inflated yet."""
         try:
             piece = self._member.decompress(packed, PIECE)
-        except isal_zlib.error as error:  # type: ignore[misc]  # its stub gives an instance for the class
+        except igzip_lib.error as error:  # type: ignore[misc]  # its stub gives an instance for the class
             raise Unreadable(f"its packed data are wrong ({error})") from error
         self.ended = self._member.eof
-        self.more = not self.ended and len(piece) == PIECE
-        return piece, self._member.unused_data if self.ended else self._member.unconsumed_tail
+        self.more = not self.ended and not self._member.needs_input
+        return piece, self._member.unused_data if self.ended else b""
 
 
 def _has_head(packed: bytes) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-PIECE = 256 * 1024
+PIECE = 512 * 1024
 """Most unpacked bytes to return at a time, so that a few packed bytes cannot fill the memory."""
 
 REMAKE = "Clear the create task to create the export again."

@@ -10,7 +10,7 @@ import logging
 import struct
 from dataclasses import dataclass
 
-from isal import isal_zlib
+from isal import igzip_lib, isal_zlib
 
 from airflow_provider_genesys.source.unpack.gzip import Inflating
 from airflow_provider_genesys.source.unpack.member import Member, Unreadable
@@ -110,7 +110,9 @@ class _Entry:
 
     def __init__(self, head: _Head) -> None:
         self._head = head
-        self._data: Member = Inflating(-15) if head.method == _DEFLATED else _Stored(head.packed_size)
+        self._data: Member = (
+            Inflating(igzip_lib.DECOMP_DEFLATE) if head.method == _DEFLATED else _Stored(head.packed_size)
+        )
         self._packed_size = self._size = self._crc = 0
         self.ended = self.more = False
         self._finish(b"")

@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+import fcntl
 import socket
+import ssl
+import struct
+import termios
 import threading
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
 
 import httpx
 import pytest
+import trustme
 
-from airflow_provider_genesys.source.download_client import READ_AT_ONCE, DownloadSettings, body_of, open_client
+from airflow_provider_genesys.source.body import body_of
+from airflow_provider_genesys.source.download_client import READ_AT_ONCE, DownloadSettings, open_client
 
 BODY = b"x" * (4 * READ_AT_ONCE)
+Wrap = Callable[[socket.socket], socket.socket]
 
 
-@pytest.fixture
-def url() -> Iterator[str]:
+@contextmanager
+def serving(
+    scheme: str = "http", wrapped: Callable[[socket.socket], socket.socket] = lambda plain: plain
+) -> Iterator[str]:
     """A server that has the whole body ready before anything is read of it."""
     listener = socket.create_server(("127.0.0.1", 0))
     listener.settimeout(10)
@@ -24,18 +34,24 @@ def url() -> Iterator[str]:
     def serve() -> None:
         with suppress(OSError):  # the listener is closed
             while True:
-                connection, _ = listener.accept()
-                with connection:
+                plain, _ = listener.accept()
+                with wrapped(plain) as connection:
                     connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2 * len(BODY))
                     connection.recv(65536)
                     connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(BODY) + BODY)
 
     thread = threading.Thread(target=serve, daemon=True)
     thread.start()
-    yield f"http://127.0.0.1:{listener.getsockname()[1]}/"
+    yield f"{scheme}://127.0.0.1:{listener.getsockname()[1]}/"
     listener.shutdown(socket.SHUT_RDWR)  # else the thread would accept on
     listener.close()
     thread.join(5)
+
+
+@pytest.fixture
+def url() -> Iterator[str]:
+    with serving() as url:
+        yield url
 
 
 def asked_for(monkeypatch: pytest.MonkeyPatch) -> list[int]:
@@ -99,4 +115,50 @@ def test_a_body_ends_at_its_length() -> None:
             first = next(body)
             response.extensions["network_stream"].write(b"x")
             assert first + b"".join(body) == b"abcdef"
+        thread.join(5)
+
+
+def test_records_of_tls_that_have_come_are_read_together() -> None:
+    authority, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    trusted = ssl.create_default_context()
+    authority.configure_trust(trusted)
+    with (
+        serving("https", partial(context.wrap_socket, server_side=True)) as url,
+        open_client(DownloadSettings(verify=trusted), keep=0) as client,
+        client.stream("GET", url) as response,
+    ):
+        body = body_of(response)
+        chunks = [next(body)]
+        connection = response.extensions["network_stream"].get_extra_info("socket")
+        while waiting(connection) < 100_000:  # more than a record
+            pass
+        chunks += body
+        assert b"".join(chunks) == BODY
+        assert len(chunks[1]) > 65_536
+
+
+def waiting(connection: socket.socket) -> int:
+    """The bytes that have come and are not read."""
+    return struct.unpack("i", fcntl.ioctl(connection, termios.FIONREAD, bytes(4)))[0]
+
+
+def test_a_body_that_stands_still_is_a_read_that_took_too_long() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(65536)
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nab")
+                connection.recv(1)  # until the client goes
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        address = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        with open_client(DownloadSettings(timeout=0.3), keep=0) as client, client.stream("GET", address) as response:
+            body = body_of(response)
+            assert next(body) == b"ab"
+            with pytest.raises(httpx.ReadTimeout):
+                next(body)
         thread.join(5)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import random
+import sys
 import time
 import zipfile
 from collections.abc import Callable, Iterator
@@ -70,3 +71,13 @@ def test_small_and_large_members_alternate(pack: Callable[[bytes], bytes]) -> No
     packed = b"".join(map(pack, members))
     for size in (1024, 65_536, CHUNK, len(packed)):
         assert b"".join(Unpacked(chunks(packed, size), where="It")) == b"".join(members)
+
+
+def test_threads_take_turns_more_often_while_members_are_unpacked() -> None:
+    usual = sys.getswitchinterval()
+    for packed, shorter in ((PACKED["gzip"](2), True), (2 * LINE, False)):
+        unpacked = iter(Unpacked(chunks(packed), where="It"))
+        next(unpacked)
+        assert (sys.getswitchinterval() < usual) is shorter
+        unpacked.close()
+        assert sys.getswitchinterval() == usual
