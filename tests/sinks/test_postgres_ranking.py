@@ -77,6 +77,17 @@ def test_a_window_that_was_replaced_is_closed_to_what_nobody_can_rank(warehouse:
     assert warehouse.load(outside, make_batches(outside, 3, row=a_day_later)).counts == counts(3)
 
 
+@pytest.mark.parametrize("publish", ["batches", "atomic"])
+def test_what_nobody_can_rank_is_not_removed_even_if_no_record_is_shared(warehouse: Warehouse, publish: str) -> None:
+    load(warehouse, asked_for("there", AT_MIDNIGHT), range(4))
+    with pytest.raises(UnrankedExportError, match="4 of its records from export there"):
+        load(warehouse, asked_for("unknown", None), range(10, 12), **REPLACE, publish=publish)
+    assert exports(warehouse)[:4] == ["there"] * 4
+    assert {
+        row["state"] for row in warehouse.execute("SELECT state FROM genesys_ledger WHERE export_id = 'unknown'")
+    } == {"loading"}
+
+
 def a_day_later(number: int) -> tuple[Any, ...]:
     return recording_row(number, recordingId=f"later-{number}", timestamp=DAY + timedelta(days=1, seconds=number))
 
