@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from airflow_provider_genesys.exceptions import AccountError, CheckpointError
 from airflow_provider_genesys.sinks.objects.ledger import Ledger
-from airflow_provider_genesys.sinks.objects.manifest import check_keys, read_manifest
+from airflow_provider_genesys.sinks.objects.manifest import check_keys, lists_of, point_to, read_manifest
 from airflow_provider_genesys.stores.folder import FolderStore
 
 DEEP = b'{"a":' * 100_000
@@ -44,3 +47,37 @@ def test_an_entry_of_a_ledger_that_is_none_is_named(tmp_path: Path, body: bytes)
     store.put("lake/_ledger/l0/00000/00000001.json", body)
     with pytest.raises(CheckpointError, match=r"00000001.json cannot be read"):
         Ledger(store, "lake/_ledger/l0/00000/", "conditional").latest()
+
+
+def test_the_lists_of_shards_are_joined_in_their_order() -> None:
+    manifests: list[Any] = [
+        {"children": {"calls": ["a", "b"], "notes": ["c"]}, "dead_letters": ["l"], "replayed": 1},
+        {"children": {"calls": ["d"]}, "dead_letters": ["m", "n"], "replayed": 2},
+        {"children": {"notes": ["e"]}, "dead_letters": [], "replayed": 4},
+    ]
+    assert lists_of(manifests) == {
+        "children": {"calls": ["a", "b", "d"], "notes": ["c", "e"]},
+        "dead_letters": ["l", "m", "n"],
+        "replayed": 7,
+    }
+
+
+def test_the_pointer_names_the_newest_load(tmp_path: Path) -> None:
+    store, day = FolderStore(tmp_path), datetime(2026, 11, 22, tzinfo=timezone.utc)
+    store.put("lake/_latest.json", b"no pointer")
+    for hours, named in ((1, 1), (0, 1), (1, 1), (2, 2)):
+        summary = {
+            "load_id": f"load-{hours}",
+            "export_id": "e",
+            "location": f"s3://lake/{hours}/",
+            "counts": {"written": hours},
+        }
+        moment = day + timedelta(hours=hours)
+        assert point_to(store, "lake/", summary, moment) is (hours == named)
+        assert json.loads(store.get("lake/_latest.json") or b"") == {
+            "manifest": f"s3://lake/{named}/_manifest.json",
+            "load_id": f"load-{named}",
+            "export_id": "e",
+            "submitted_at": (day + timedelta(hours=named)).isoformat(),
+            "rows": named,
+        }

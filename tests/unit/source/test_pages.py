@@ -189,3 +189,28 @@ def page_ends() -> list[int]:
         at += sum(len(raw) + 1 for raw in page)
         ends.append(at)
     return ends
+
+
+def test_a_cursor_of_a_later_job_is_found_again_from_that_job_s_first_page() -> None:
+    def two_jobs() -> Results:
+        results = Results()
+        results.jobs = [[[record(0), record(1)]], [[record(number)] for number in range(2, 6)]]
+        return results
+
+    shelf, later, whole = Shelf(), two_jobs(), Shelf()
+    load(two_jobs(), MemorySink(whole))
+    with pytest.raises(SinkUnavailableError):
+        load(two_jobs(), MemorySink(shelf, fail_at=3))
+    assert shelf.checkpoint
+    place = shelf.checkpoint.position.page
+    assert place
+    assert (place.job, place.ordinal, place.first, place.cursor) == (1, 3, 1, "1-2")
+    later.lost = {"1-2"}
+    real = later.read
+
+    def read(job: int, cursor: str | None) -> Page:
+        page = real(job, cursor)
+        return Page(page.ids, page.records, "new-2" if page.cursor == "1-2" else page.cursor)
+
+    run(a_load(), lambda _: Pages(read, "export-1", jobs=2), MemorySink(shelf), Options(**OPTIONS))
+    assert account(shelf) == account(whole)
