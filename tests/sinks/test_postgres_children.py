@@ -11,7 +11,7 @@ import pytest
 
 from airflow_provider_genesys.contracts.child import Child, ChildColumn
 from airflow_provider_genesys.contracts.contract import RECORDINGS
-from airflow_provider_genesys.exceptions import ConfigurationError, SinkRefusedError
+from airflow_provider_genesys.exceptions import AccountError, ConfigurationError, SinkRefusedError
 from airflow_provider_genesys.pipeline.load import Batch, Load
 from tests.sinks.batches import DAY, make_batch, make_batches, make_certificate, make_load, recording_row
 from tests.sinks.replaying import letters_of, record
@@ -187,3 +187,58 @@ def test_a_trigger_that_raises_for_a_row_blocks_only_that_row(warehouse: Warehou
     raises = RAISES.replace("recordings_people", "recordings").replace("n = 7", "duration_ms = 21")
     warehouse.execute(raises.replace("participant_id", f"queue_id {code}"))
     assert sink.write(make_batch(load, range(9))).rules == {"raise-exception": 1}
+
+
+@pytest.mark.outcome(
+    "PostgreSQL", "rows of child tables are deleted, or others added, while a load runs", "AccountError"
+)
+@pytest.mark.parametrize(
+    ("statement", "held"),
+    [
+        ("DELETE FROM recordings_people WHERE ordinal = 2", 9),
+        ("DELETE FROM recordings_people WHERE recording_id = 'recording-0000001'", 10),
+        ("INSERT INTO recordings_people SELECT recording_id, 3 FROM recordings_people WHERE ordinal = 1", 15),
+    ],
+)
+def test_child_rows_that_somebody_else_changes_are_noticed(warehouse: Warehouse, statement: str, held: int) -> None:
+    sink = warehouse.sink()
+    sink.open(FIRST, restart=False)
+    first, second = make_batch(FIRST, range(3)), make_batch(FIRST, range(3, 6))
+    sink.write(first)
+    warehouse.execute(statement)
+    last = sink.write(second)
+    with pytest.raises(AccountError, match=rf"12 rows were written to .*recordings_people.*holds {held} of them"):
+        sink.finish(make_certificate(FIRST, last))
+
+
+def test_child_rows_are_counted_where_records_come_twice_and_loads_are_resumed(warehouse: Warehouse) -> None:
+    warehouse.load(FIRST, batches(FIRST, "a", "b"))  # older rows, which are replaced
+    place = CONTRACT.index("participants")
+
+    def batch(ids: list[str], *numbers: int, at: int) -> Batch:
+        persons = json.dumps([{"id": one} for one in ids]).encode()
+        made = make_batch(LATER, range(at, at + len(numbers)), row=lambda n: recording_row(numbers[n - at]))
+        return replace(made, rows=[(*row[:place], persons, *row[place + 1 :]) for row in made.rows])
+
+    sink = warehouse.sink()
+    sink.open(LATER, restart=False)
+    sink.write(batch(["a", "b", "c"], 0, 1, 1, at=0))
+    sink.abort()
+    again = warehouse.sink()
+    again.open(LATER, restart=False)
+    again.write(batch(["a"], 1, 2, at=3))
+    last = again.write(batch([], 0, at=5))
+
+    assert again.finish(make_certificate(LATER, last)).counts == counts(6, duplicates=3)
+    assert warehouse.execute("SELECT child_rows FROM genesys_ledger WHERE export_id = 'export-2'") == [
+        {"child_rows": {"people": 2}}
+    ]
+
+
+def test_child_rows_that_a_newer_load_has_taken_over_are_not_missed(warehouse: Warehouse) -> None:
+    sink = warehouse.sink()
+    sink.open(FIRST, restart=False)
+    last = sink.write(make_batch(FIRST, range(3)))
+    newer = replace(LATER, load_id="load-2")
+    warehouse.load(newer, batches(newer, "a", records=2))
+    assert sink.finish(make_certificate(FIRST, last)).counts == counts(3)

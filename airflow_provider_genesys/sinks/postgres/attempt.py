@@ -17,7 +17,7 @@ from airflow_provider_genesys.pipeline.load import Batch, Load
 from airflow_provider_genesys.sinks.postgres.background import Background, Sent
 from airflow_provider_genesys.sinks.postgres.errors import is_of_a_row, is_transient
 from airflow_provider_genesys.sinks.postgres.gathered import Gathered, whole
-from airflow_provider_genesys.sinks.postgres.ledger import Claim, HeldRow
+from airflow_provider_genesys.sinks.postgres.held import Claim, HeldRow
 from airflow_provider_genesys.sinks.postgres.poison import search, with_records, without
 from airflow_provider_genesys.sinks.postgres.replace_window import (
     NOTHING_REMOVED,
@@ -234,13 +234,13 @@ class Attempt:
             landed = Landed()
             if rows:
                 landed = table.land(cursor, rows, offsets, loaded_at=now, overtaken=overtaken, sent=sent)
-            self._tables.children.replace(cursor, rows, offsets)
+            child_rows = self._tables.children.replace(cursor, rows, offsets, landed.renewed)
             letters = [*batch.dead_letters, *poison.values()]
             if letters:
                 self._dead_letters.keep(cursor, batch, letters)
             tally = Counts(batch.records, landed.written, len(letters), landed.duplicates)
             checkpoint = self._checkpoint(batch, held.counts + tally, poison)
-            ledger.advance(cursor, checkpoint, held, landed)
+            ledger.advance(cursor, checkpoint, held, landed, child_rows)
             failpoint(COMMITTING)
         return checkpoint
 
@@ -299,6 +299,7 @@ class Attempt:
         ledger, full_name = self._tables.ledger, self._settings.full_name
         present, taken = ledger.audit(cursor, self.claim.begun_at)
         ledger.check(cursor, landed.written, present, taken)
+        self._tables.children.check(cursor, self._lineage, held.child_rows, exact=not taken)
         self._dead_letters.check(cursor, held.counts.dead_letters)
         facts = {"rows": present, "taken_over": landed.written - present}
         facts |= {"removed": removed.rows} if self._settings.write_mode == "replace_window" else {}

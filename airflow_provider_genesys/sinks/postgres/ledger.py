@@ -6,7 +6,6 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from functools import cached_property
 from typing import Any
@@ -16,9 +15,10 @@ from psycopg import sql
 
 from airflow_provider_genesys.exceptions import AccountError, FencedError, SinkRefusedError, SinkUnavailableError
 from airflow_provider_genesys.pipeline.certificate import Certificate
-from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, Counts, from_json
+from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, from_json
 from airflow_provider_genesys.pipeline.load import Load, LoadFacts, Previous, continues
 from airflow_provider_genesys.sinks.postgres.encoding import restored, storable, storable_json
+from airflow_provider_genesys.sinks.postgres.held import Claim, HeldRow
 from airflow_provider_genesys.sinks.postgres.replace_window import WriteMode
 from airflow_provider_genesys.sinks.postgres.session import Connection, Cursor, Session
 from airflow_provider_genesys.sinks.postgres.staging import Publish
@@ -26,7 +26,6 @@ from airflow_provider_genesys.sinks.postgres.tables.columns import CONTRACT, EXP
 from airflow_provider_genesys.sinks.postgres.tables.own import OwnTable
 from airflow_provider_genesys.sinks.postgres.tables.relation import what_keeps_out
 from airflow_provider_genesys.sinks.postgres.upsert import Landed
-from airflow_provider_genesys.source.position import Position
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +49,7 @@ _COLUMNS = (
     "processed_at timestamptz",
     "checkpoint jsonb",
     "taken_over jsonb NOT NULL DEFAULT '{}'",
+    "child_rows jsonb NOT NULL DEFAULT '{}'",
     "certificate jsonb",
     "attempts integer NOT NULL",
     "begun_at timestamptz NOT NULL",
@@ -84,7 +84,7 @@ _BEGIN = """
 UPDATE {ledger} SET state = 'loading', contract = %(contract)s, kind = %(kind)s, window_start = %(window_start)s,
     window_end = %(window_end)s, processed_at = CASE WHEN export_id = %(export_id)s THEN processed_at END,
     export_id = %(export_id)s, submitted_at = %(submitted_at)s, publish = %(publish)s, checkpoint = NULL,
-    certificate = NULL, attempts = 1, begun_at = now(), completed_at = NULL
+    child_rows = '{{}}', certificate = NULL, attempts = 1, begun_at = now(), completed_at = NULL
 WHERE load_id = %(load_id)s AND target = %(target)s AND shard = %(shard)s
 """
 _LOCK = """
@@ -92,11 +92,12 @@ SELECT fence, checkpoint, taken_over, state = 'complete', EXISTS (
     SELECT FROM {ledger} WHERE target = {target} AND write_mode = 'replace_window' AND state = 'complete'
         AND export_id <> {export_id}
         AND (submitted_at >= {submitted_at} OR submitted_at IS NULL OR {submitted_at} IS NULL)
-), (extract(epoch FROM now()) * 1000000)::bigint
+), (extract(epoch FROM now()) * 1000000)::bigint, child_rows
 FROM {ledger} WHERE load_id = {load_id} AND target = {target} AND shard = {number} FOR UPDATE
 """
 _ADVANCE = """
-UPDATE {ledger} SET checkpoint = %(checkpoint)s, processed_at = %(processed_at)s, taken_over = %(taken_over)s
+UPDATE {ledger} SET checkpoint = %(checkpoint)s, processed_at = %(processed_at)s, taken_over = %(taken_over)s,
+    child_rows = %(child_rows)s
 WHERE load_id = %(load_id)s AND target = %(target)s AND shard = %(shard)s AND fence = %(fence)s
 """
 # One statement sees one snapshot, and a load that takes rows over notes it in the same transaction. Rows that only
@@ -127,44 +128,6 @@ WHERE target = %s AND state = 'loading' AND shard = 0 AND NOT EXISTS (
     SELECT FROM {ledger} WHERE load_id = l.load_id AND target = l.target AND export_id = l.export_id AND shard > 0
 ) ORDER BY window_start
 """
-
-
-@dataclass
-class Claim:
-    """What an attempt gets when it opens the load."""
-
-    fence: int
-    attempts: int
-    begun_at: datetime
-    """When the load began: opened for the first time, or again with nothing to continue."""
-    submitted_at: datetime | None
-    """When the export was requested, according to the ledger."""
-    checkpoint: Checkpoint | None = None
-    processed_at: str | None = None
-
-
-@dataclass(frozen=True)
-class HeldRow:
-    """The row's values when a batch begins."""
-
-    checkpoint: Checkpoint | None
-    taken_over: dict[str, int]
-    """By source (``export_id/shard``): number of its rows that this load has replaced so far."""
-    complete: bool
-    overtaken: bool
-    """Whether loads that may be newer have replaced windows of the same target."""
-    now: datetime
-    """When the transaction began, by the server's clock: its ``now()``."""
-
-    @property
-    def position(self) -> Position | None:
-        """The place of the checkpoint."""
-        return self.checkpoint.position if self.checkpoint else None
-
-    @property
-    def counts(self) -> Counts:
-        """The account up to the checkpoint."""
-        return self.checkpoint.counts if self.checkpoint else Counts()
 
 
 class Ledger:
@@ -230,14 +193,16 @@ class Ledger:
         """
         cursor.nextset()
         cursor.nextset()
-        unknown: tuple[Any, ...] = (0, None, {}, False, False, 0)
-        newest, checkpoint, taken_over, complete, overtaken, now = cursor.fetchone() or unknown
+        unknown: tuple[Any, ...] = (0, None, {}, False, False, 0, {})
+        newest, checkpoint, taken_over, complete, overtaken, now, child_rows = cursor.fetchone() or unknown
         if newest > fence:
             raise self._fenced(fence)
         if newest < fence:
             raise self.forgotten()
         known = self._read(cursor, checkpoint) if checkpoint else None
-        return HeldRow(known, taken_over, complete, overtaken, _EPOCH + timedelta(microseconds=now))
+        return HeldRow(
+            known, taken_over, complete, overtaken, _EPOCH + timedelta(microseconds=now), Counter(child_rows)
+        )
 
     def forgotten(self) -> SinkUnavailableError:
         """Return the error for a server that has lost a transaction that it had confirmed, with rows and ledger."""
@@ -247,12 +212,15 @@ class Ledger:
             "task's next try resumes at what is still there."
         )
 
-    def advance(self, cursor: Cursor, checkpoint: Checkpoint, held: HeldRow, landed: Landed) -> None:
-        """Commit ``checkpoint`` with the transaction's rows: ``landed`` since ``held``."""
+    def advance(
+        self, cursor: Cursor, checkpoint: Checkpoint, held: HeldRow, landed: Landed, child_rows: Counter[str]
+    ) -> None:
+        """Commit ``checkpoint`` with the transaction's rows: ``landed`` and ``child_rows`` since ``held``."""
         new = {
             "checkpoint": storable_json(cursor, checkpoint.to_json()),
             "processed_at": checkpoint.processed_at,
             "taken_over": json.dumps(Counter(held.taken_over) + landed.taken_over),
+            "child_rows": storable_json(cursor, json.dumps(held.child_rows + child_rows)),
         }
         if not self._run(cursor, _ADVANCE, **new, fence=checkpoint.fence).rowcount:
             raise self._kept_out(cursor)

@@ -20,7 +20,7 @@ from airflow_provider_genesys.exceptions import ConfigurationError, SinkRefusedE
 from airflow_provider_genesys.pipeline.certificate import Certificate
 from airflow_provider_genesys.pipeline.load import Batch, Load
 from airflow_provider_genesys.sinks.postgres.attempt import Attempt
-from airflow_provider_genesys.sinks.postgres.ledger import HeldRow
+from airflow_provider_genesys.sinks.postgres.held import HeldRow
 from airflow_provider_genesys.sinks.postgres.replace_window import NOTHING_REMOVED, Removed
 from airflow_provider_genesys.sinks.postgres.session import Connection, Cursor, Session
 from airflow_provider_genesys.sinks.postgres.settings import PostgresSettings

@@ -83,6 +83,7 @@ SELECT label,
     count(*) FILTER (WHERE CASE WHEN of_this_load THEN same_record ELSE older END),
     count(*) FILTER (WHERE older AND NOT (label = %(source)s AND same_contract)),
     count(*) FILTER (WHERE older AND NOT (of_this_load AND same_record)), (SELECT count(*) FROM replaced),
+    array_agg(met_key_1::text) FILTER (WHERE of_this_load AND older AND NOT same_record),
     count(*) FILTER (WHERE unranked), {loads_submitted}
 FROM judged GROUP BY label
 """
@@ -118,6 +119,8 @@ class Landed:
     """By source (``export_id/shard``): how many of its rows were replaced, or read by another contract."""
     met: int = 0
     """How many keys were in the table already."""
+    renewed: tuple[str, ...] = ()
+    """Ids of the rows of this load that it has replaced itself."""
 
 
 def lineage(load: Load, target: str, begun_at: datetime) -> dict[str, Any]:
@@ -195,7 +198,8 @@ class Upsert:
         if rows and due != rows[0][5]:
             raise self._kept_out(cursor, due - rows[0][5], due)
         taken_over = Counter({row[0]: row[3] for row in rows if row[0] and row[3]})
-        return Landed(written, staged - written, taken_over)
+        renewed = tuple(key for row in rows for key in row[6] or ())
+        return Landed(written, staged - written, taken_over, renewed=renewed)
 
     def _gone(self, cursor: Cursor, staged: int, lineage: dict[str, Any]) -> psycopg.Error:
         """Return the error for rows that are not there: another session removed them, or they cannot get there."""
@@ -214,7 +218,7 @@ class Upsert:
 def _names(stage: sql.Identifier, own: Sequence[str], key: Sequence[str]) -> dict[str, sql.Composable]:
     """Return the names that depend on the stage, and the lists of columns."""
     columns = [sql.Identifier(name) for name in key]
-    met = [(column, sql.Identifier(f"met_key_{number}")) for number, column in enumerate(columns)]
+    met = [(column, sql.Identifier(f"met_key_{number}")) for number, column in enumerate(columns, 1)]
     return {
         "stage": stage,
         "own": sql.SQL(", ").join(map(sql.Identifier, own)),

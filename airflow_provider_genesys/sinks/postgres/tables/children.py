@@ -7,18 +7,21 @@ nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from psycopg import sql
 
 from airflow_provider_genesys.contracts.child import Child
 from airflow_provider_genesys.contracts.column import snake_case
-from airflow_provider_genesys.exceptions import ConfigurationError
+from airflow_provider_genesys.exceptions import AccountError, ConfigurationError
 from airflow_provider_genesys.pipeline.load import Load
 from airflow_provider_genesys.sinks.postgres.session import Cursor
 from airflow_provider_genesys.sinks.postgres.tables.columns import (
+    CONTRACT,
     EXPORT,
+    LOADED,
     OFFSET,
     ORDINAL,
     SHARD,
@@ -41,7 +44,16 @@ SELECT t.{key}::text, t.{offset} FROM {target} AS t
 JOIN unnest(%s::{kind}[], %s::bigint[]) AS s (key, place) ON t.{key} = s.key AND t.{offset} = s.place
 WHERE t.{export} = %s AND t.{shard} = %s
 """
-_DELETE = "DELETE FROM {child} WHERE {key} = ANY (%s::{kind}[])"
+_DELETE = """
+WITH gone AS (DELETE FROM {child} WHERE {key} = ANY (%s::{kind}[]) RETURNING {key})
+SELECT count(*) FROM gone WHERE {key}::text = ANY (%s)
+"""
+_COUNT = """
+SELECT count(*) FROM {child} WHERE {key} IN (
+    SELECT {key} FROM {target} WHERE {export} = %(export)s AND {shard} = %(shard)s AND {contract} = %(contract)s
+        AND {loaded} >= %(begun_at)s
+)
+"""
 _COPY = "COPY {child} ({columns}) FROM STDIN"
 
 
@@ -63,6 +75,8 @@ class Children:
             "key": sql.Identifier(self._key),
             "kind": sql.SQL(self._kind),
             "offset": sql.Identifier(OFFSET.name),
+            "contract": sql.Identifier(CONTRACT.name),
+            "loaded": sql.Identifier(LOADED.name),
             "export": sql.Identifier(EXPORT.name),
             "shard": sql.Identifier(SHARD.name),
         }
@@ -93,11 +107,23 @@ class Children:
             check_exact(cursor, table, self._given(child))
 
     def replace(
-        self, cursor: Cursor, rows: Sequence[tuple[Any, ...]], offsets: Sequence[int], *, rehearse: bool = False
-    ) -> None:
-        """Replace the children of those ``rows``, at ``offsets``, that the table now holds."""
+        self,
+        cursor: Cursor,
+        rows: Sequence[tuple[Any, ...]],
+        offsets: Sequence[int],
+        renewed: Sequence[str] = (),
+        *,
+        rehearse: bool = False,
+    ) -> Counter[str]:
+        """Replace the children of those ``rows``, at ``offsets``, that the table now holds.
+
+        :param renewed: ids of the rows that took the place of rows of the same load.
+        :returns: by child, how many rows of the load there are more now.
+        :raises RowsKeptOut: a trigger or a policy has kept child rows out.
+        """
+        more: Counter[str] = Counter()
         if not self._tables:
-            return
+            return more
         keys = [row[self._place] for row in rows]
         written = set(
             cursor.execute(
@@ -106,10 +132,11 @@ class Children:
         )
         held = [row for row, key, at in zip(rows, keys, offsets, strict=True) if (key, at) in written]
         if not held and not rehearse:
-            return
+            return more
         for child, table in self._tables:
             names = {**self._names, "child": table, "columns": self._columns(child)}
-            cursor.execute(sql.SQL(_DELETE).format(**names), [[row[self._place] for row in held]])
+            keys = [row[self._place] for row in held]
+            ((gone,),) = cursor.execute(sql.SQL(_DELETE).format(**names), [keys, list(renewed)]).fetchall()
             sent = 0
             with cursor.copy(sql.SQL(_COPY).format(**names)) as copy:
                 for sent, values in enumerate(self._rows(child, held), 1):  # noqa: B007 - their number is used below
@@ -117,6 +144,29 @@ class Children:
             if cursor.rowcount != sent:
                 what = what_keeps_out(cursor, table) or "Something about"
                 raise RowsKeptOut(table, sent - cursor.rowcount, sent, what)
+            more[child.name] = sent - gone
+        return more
+
+    def check(self, cursor: Cursor, lineage: dict[str, Any], written: Mapping[str, int], *, exact: bool) -> None:
+        """Compare the number of child rows with what the load has written.
+
+        :param lineage: that of the load; see :func:`.postgres.upsert.lineage`.
+        :param written: see :attr:`.postgres.held.HeldRow.child_rows`.
+        :param exact: whether no other load has taken rows over, with their children.
+        :raises AccountError: rows are missing, or there are more.
+        """
+        for child, table in self._tables:
+            names = {**self._names, "child": table}
+            ((present,),) = cursor.execute(sql.SQL(_COUNT).format(**names), lineage).fetchall()
+            due = written.get(child.name, 0)
+            if present > due or (exact and present < due):
+                what = what_keeps_out(cursor, table)
+                who = f"{what} the table, or somebody else," if what else "Somebody else"
+                raise AccountError(
+                    f"Export {lineage['export']}: {due} rows were written to {table.as_string()}, but it holds "
+                    f"{present} of them. {who} writes or deletes rows there. "
+                    "Clear the task with on_clear='restart' to load the export again."
+                )
 
     def _given(self, child: Child) -> dict[str, str]:
         """Return the columns of the child's table, with their types."""
