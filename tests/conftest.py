@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, settings
 from psycopg import sql
 from typing_extensions import LiteralString
 
+from airflow_provider_genesys import retries
 from airflow_provider_genesys.testing.services import AzuriteServer, GCSServer, PostgresServer, S3Server
 from tests.support import outcome_report
 
@@ -27,6 +28,8 @@ _SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large]
 settings.register_profile("a few", deadline=None, max_examples=30, suppress_health_check=_SLOW)
 settings.register_profile("many", settings.get_profile("a few"), max_examples=200)
 settings.load_profile("a few")  # without a deadline: under load an example may take seconds, and is no worse for it
+
+retries.FIRST_WAIT = 0.01  # seconds between two tries, of which longer ones find nothing more
 
 # Airflow's hooks make a session for each client, and each session reads a megabyte of descriptions.
 JSONFileLoader.load_file = staticmethod(cache(JSONFileLoader().load_file))

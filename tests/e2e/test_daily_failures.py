@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from airflow_provider_genesys import retries
 from airflow_provider_genesys.source import download
 from airflow_provider_genesys.testing.fake_genesys import missing_permissions
 from airflow_provider_genesys.testing.services import free_port
@@ -88,8 +89,11 @@ def test_a_missing_table_where_none_is_to_be_created(warehouse: Warehouse, capfd
     assert "CREATE TABLE" in log or "create_table" in log
 
 
-def test_a_database_that_is_not_there(warehouse: Warehouse, change: Any, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_database_that_is_not_there(
+    warehouse: Warehouse, change: Any, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     change("POSTGRES", port=free_port())
+    monkeypatch.setattr(retries, "LONGEST_WAIT", 0.1)
     log = failed(warehouse, "load_into_postgres", capfd, retries=0)
     assert "export" in log.lower()
     assert "refused" in log

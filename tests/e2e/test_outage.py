@@ -43,6 +43,6 @@ def test_an_outage_is_waited_out_in_the_same_try(warehouse: Warehouse, *, deferr
 def test_an_outage_that_lasts_too_long_ends_the_try(warehouse: Warehouse) -> None:
     warehouse.genesys.fail_next("/archive/", status=503, times=10_000)
     # dag.test() of Airflow 3.3 loses when the outage began: a task that defers itself would do so for ever.
-    run = warehouse.run(DAY, loads={"max_outage": 1.0, "deferrable": False})
+    run = warehouse.run(DAY, loads={"max_outage": 0.3, "deferrable": False})
     assert states(run)["load_into_postgres"] == "failed"
     assert not warehouse.query("SELECT 1 FROM genesys_ledger WHERE state = 'complete'")

@@ -82,6 +82,8 @@ def main() -> None:
     client_for("http://127.0.0.1:9")  # botocore reads its descriptions once for all forks
     for service in ("sqs", "dynamodb"):
         sqs_client("http://127.0.0.1:9", service)
+    for kind in ("recordings", "conversation_details"):
+        resolve(None, kind=kind)  # and so are the contracts
     gc.disable()
     gc.freeze()  # else the first collection in each fork would copy every page
     print("ready", flush=True)  # noqa: T201 - the answer

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_genesys import retries
 from airflow_provider_genesys.sinks.s3 import S3Sink
 from airflow_provider_genesys.stores import piece_writer
 from airflow_provider_genesys.testing.services import S3Server
@@ -47,9 +46,8 @@ def lake(client: Any, bucket: str) -> Bucket:
 
 
 @pytest.fixture
-def new_sink(client: Any, bucket: str, monkeypatch: pytest.MonkeyPatch) -> Callable[..., S3Sink]:
+def new_sink(client: Any, bucket: str) -> Callable[..., S3Sink]:
     """Makes a sink on this test's bucket; settings are replaced by name."""
-    monkeypatch.setattr(retries, "FIRST_WAIT", 0.01)
 
     def make(**settings: Any) -> S3Sink:
         chosen = {"prefix": "raw", "part_size": CUT, "dead_letter_raw": "keep", "bucket": bucket, **settings}

@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 from azure.storage.blob import BlobServiceClient, ContainerSasPermissions, generate_container_sas
 
-from airflow_provider_genesys import retries
 from airflow_provider_genesys.exceptions import SinkRefusedError, SinkUnavailableError
 from airflow_provider_genesys.sinks.azure_blob import AzureBlobSink
 from airflow_provider_genesys.stores import azure_blob as azure_store
@@ -32,7 +31,6 @@ PART = "-000000000120000-"
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retries, "FIRST_WAIT", 0.01)
     monkeypatch.setattr(piece_writer, "PIECE", MEBIBYTE)
 
 

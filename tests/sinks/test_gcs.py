@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_genesys import retries
 from airflow_provider_genesys.exceptions import ConfigurationError, SinkRefusedError, SinkUnavailableError
 from airflow_provider_genesys.sinks.gcs import GCSSink
 from airflow_provider_genesys.stores import piece_writer
@@ -28,11 +27,6 @@ from tests.sinks.lake import CUT, MEBIBYTE, batches_of, run
 LOAD = make_load()
 KEY = "raw/large.ndjson"
 PIECE = 2 * PIECE_UNIT
-
-
-@pytest.fixture(autouse=True)
-def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retries, "FIRST_WAIT", 0.01)
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from azure.storage.blob import BlobServiceClient
 
-from airflow_provider_genesys import retries
 from airflow_provider_genesys.exceptions import (
     SinkRefusedError,
     SinkUnavailableError,
@@ -41,7 +40,6 @@ DATA = b'{"recordingId": "a"}\n' + b"x" * (2 * PIECE + MEBIBYTE)
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retries, "FIRST_WAIT", 0.01)
     monkeypatch.setattr(piece_writer, "PIECE", PIECE)
 
 

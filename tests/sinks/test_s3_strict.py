@@ -14,7 +14,6 @@ from typing import Any
 import botocore.auth
 import pytest
 
-from airflow_provider_genesys import retries
 from airflow_provider_genesys.exceptions import FencedError, SinkRefusedError, SinkUnavailableError, SourceRefusedError
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
 from airflow_provider_genesys.pipeline.land import land
@@ -57,7 +56,6 @@ def bucket(client: Any) -> str:
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retries, "FIRST_WAIT", 0.01)
     monkeypatch.setattr(piece_writer, "PIECE", 5 * MEBIBYTE)
 
 

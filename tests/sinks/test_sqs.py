@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from botocore.awsrequest import AWSResponse
 
-from airflow_provider_genesys import retries
 from airflow_provider_genesys.exceptions import SinkRefusedError, SinkUnavailableError
 from airflow_provider_genesys.pipeline.certificate import Certificate
 from airflow_provider_genesys.sinks.sqs.messages import message_id
@@ -21,11 +20,6 @@ from tests.sinks.queues import Queues, dynamodb_store, sqs_client
 
 PAGE = Path(__file__).parents[2] / "docs" / "sqs.md"
 LOAD = make_load()
-
-
-@pytest.fixture(autouse=True)
-def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retries, "FIRST_WAIT", 0.01)
 
 
 @pytest.fixture

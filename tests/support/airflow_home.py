@@ -5,6 +5,7 @@ Import this, in a conftest.py, before airflow: it sets the environment that Airf
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import os
 import shutil
@@ -52,6 +53,7 @@ def airflow_db() -> Path:
 def make_airflow_db() -> Path:
     """Make the metadata database, once; return AIRFLOW_HOME."""
     from airflow.dag_processing.bundles.manager import DagBundlesManager
+    from airflow.providers.standard.triggers import temporal
     from airflow.sdk.definitions import dag
     from airflow.utils.db import initdb
     from sqlalchemy import Engine, event
@@ -59,6 +61,8 @@ def make_airflow_db() -> Path:
     event.listen(Engine, "connect", _never_wait_for_the_disk)
     # While a task waits for its next try, dag.test() looks once a second.
     dag.time = SimpleNamespace(sleep=lambda _: time.sleep(0.05))  # type: ignore[attr-defined]
+    # So does a trigger that waits for a time, however short that is.
+    temporal.asyncio = SimpleNamespace(sleep=lambda _: asyncio.sleep(0.02))  # type: ignore[attr-defined]
     (HOME / "dags").mkdir(exist_ok=True)
     initdb()
     DagBundlesManager().sync_bundles_to_db()

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_genesys import retries
 from airflow_provider_genesys.checkpoints.base import Key
 from airflow_provider_genesys.checkpoints.conditional import ConditionalStore
 from airflow_provider_genesys.exceptions import ConfigurationError, SinkRefusedError
@@ -87,6 +88,7 @@ def test_a_load_goes_on_where_its_mirror_is_out_of_reach(
 ) -> None:
     define(conn_type="redis", host="127.0.0.1", port=free_port())
     monkeypatch.setattr(mirror_module, "EVERY", 0.0)
+    monkeypatch.setattr(retries, "LONGEST_WAIT", 0.1)
     xcom = shown(5, 6, 7)
     assert xcom["byte_offset"] == 7 * LENGTH
     assert [record.message[:24] for record in caplog.records if record.name == mirror_module.__name__] == [

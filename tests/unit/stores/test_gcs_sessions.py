@@ -11,7 +11,6 @@ from typing import Any
 import google_crc32c
 import pytest
 
-from airflow_provider_genesys import retries
 from airflow_provider_genesys.exceptions import AccountError, SinkUnavailableError
 from airflow_provider_genesys.stores.base import SentPieces
 from airflow_provider_genesys.stores.folder import FolderStore
@@ -23,11 +22,6 @@ from tests.unit.cloud.scripted_server import Reply, ScriptedServer
 
 OBJECT = "GET /download/storage/v1/b/lake/o/a"
 SESSION = "PUT /session"
-
-
-@pytest.fixture(autouse=True)
-def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retries, "FIRST_WAIT", 0.001)
 
 
 @pytest.fixture

@@ -194,7 +194,6 @@ ERROR = {"status": 200, "body": {"message": "no", "code": "bad.request", "status
 @pytest.fixture
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("airflow_provider_genesys.cloud.http.client._backoff", tenacity.wait_none())
-    monkeypatch.setattr("airflow_provider_genesys.retries.FIRST_WAIT", 0.01)
 
 
 @pytest.mark.usefixtures("at_once")

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from airflow.exceptions import AirflowFailException
 
-from airflow_provider_genesys import retries
 from airflow_provider_genesys.exceptions import ConfigurationError
 from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
 from airflow_provider_genesys.testing.services import AzuriteServer, S3Server
@@ -37,7 +36,6 @@ def lake(tmp_path: Path, bucket: str, s3: S3Server, monkeypatch: pytest.MonkeyPa
 
 @pytest.fixture
 def rest(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> Iterator[RestCatalog]:
-    monkeypatch.setattr(retries, "FIRST_WAIT", 0.01)
     with serving(RestCatalog(lake.catalog(), SECRET)) as catalog:
         connection(monkeypatch, "lake", conn_type="iceberg", host=catalog.url, login="client", password=SECRET)
         yield catalog
