@@ -535,3 +535,15 @@ def test_the_same_export_through_another_contract_has_an_account_of_its_own(ware
     warehouse.load(load, make_batches(load, 10))
     assert warehouse.load(stricter, make_batches(stricter, 10, dead=[1, 2])).counts == counts(10, dead_letters=2)
     assert {row["_contract_version"] for row in warehouse.rows()} == {str(load.contract), str(stricter.contract)}
+
+
+def test_a_certificate_is_added_to_unless_a_newer_attempt_has_begun(warehouse: Warehouse) -> None:
+    load, sink = make_load(), warehouse.sink()
+    sink.open(load, restart=False)
+    closed = sink.finish(make_certificate(load, write_all(sink, make_batches(load, 5))))
+    compared = {"verdict": "agrees"}
+    sink.amend(replace(closed, reconciliation=compared))
+    assert warehouse.ledger()["certificate"]["reconciliation"] == compared
+    warehouse.sink().open(load, restart=True)
+    sink.amend(replace(closed, reconciliation={"verdict": "differs"}))
+    assert (warehouse.ledger()["certificate"] or {}).get("reconciliation") in (compared, None)
