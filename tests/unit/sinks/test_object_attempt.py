@@ -28,8 +28,10 @@ def store(tmp_path: Path) -> FolderStore:
 
 @pytest.fixture
 def new_sink(store: FolderStore) -> Sink:
-    settings = ObjectSettings("raw", "ndjson", CUT, dead_letter_raw="keep")
-    return lambda: ObjectSink(lambda: store, settings)
+    def make(output_format: Any = "ndjson") -> ObjectSink:
+        return ObjectSink(lambda: store, ObjectSettings("raw", output_format, CUT, dead_letter_raw="keep"))
+
+    return make
 
 
 def files(store: FolderStore, below: str = "raw/") -> list[str]:
@@ -141,3 +143,18 @@ def test_checkpoints_and_certificate_carry_the_attempt(new_sink: Sink) -> None:
     resumed = again.open(load, restart=False)
     assert (resumed.fence, resumed.position.record_offset) == (2, 200 * LENGTH)
     assert again.finish(make_certificate(load, resumed)).attempts == 2
+
+
+def test_a_load_is_continued_in_the_same_form_alone(new_sink: Sink, store: FolderStore) -> None:
+    load, sink = make_load(), new_sink()
+    sink.open(load, restart=False)
+    for batch in batches_of(load, 200):
+        sink.write(batch)
+    sink.flush()
+    sink.abort()
+    assert new_sink("ndjson").open(load, restart=False)
+    other = new_sink("parquet")
+    assert other.open(load, restart=False) is None
+    certificate = run(other, load, batches_of(load, 150))
+    assert {part["key"].rpartition(".")[2] for part in certificate.parts} == {"parquet"}
+    assert not [key for key in files(store) if key.endswith(".ndjson")]
