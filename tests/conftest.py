@@ -29,6 +29,7 @@ settings.register_profile("a few", deadline=None, max_examples=30, suppress_heal
 settings.register_profile("many", settings.get_profile("a few"), max_examples=200)
 settings.load_profile("a few")  # without a deadline: under load an example may take seconds, and is no worse for it
 
+os.fsync = lambda _: None  # what a killed process has written stays without it; it is for machines that lose power
 retries.FIRST_WAIT = 0.01  # seconds between two tries, of which longer ones find nothing more
 
 # Airflow's hooks make a session for each client, and each session reads a megabyte of descriptions.
