@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_genesys.exceptions import AccountError, FencedError
+from airflow_provider_genesys.exceptions import AccountError, FencedError, SinkRefusedError
 from airflow_provider_genesys.sinks.objects.settings import ObjectSettings
 from airflow_provider_genesys.sinks.objects.sink import ObjectSink
 from airflow_provider_genesys.stores.folder import FolderStore
@@ -158,3 +158,19 @@ def test_a_load_is_continued_in_the_same_form_alone(new_sink: Sink, store: Folde
     certificate = run(other, load, batches_of(load, 150))
     assert {part["key"].rpartition(".")[2] for part in certificate.parts} == {"parquet"}
     assert not [key for key in files(store) if key.endswith(".ndjson")]
+
+
+@pytest.mark.parametrize(("shard", "others"), [(0, 1), (1, 0), (1, 2)])
+def test_a_load_whose_window_a_later_export_has_begun_otherwise_is_not_completed(
+    new_sink: Sink, store: FolderStore, shard: int, others: int
+) -> None:
+    load = replace(make_load(), shard=shard)
+    sink = new_sink()
+    sink.open(load, restart=False)
+    for batch in batches_of(load, 100):
+        sink.write(batch)
+    later = replace(load, export_id="export-2", shard=others, submitted_at=datetime(2026, 11, 3, tzinfo=timezone.utc))
+    new_sink().open(later, restart=False)
+    with pytest.raises(SinkRefusedError, match="export-2"):
+        sink.finish(make_certificate(load, batch.checkpoint))
+    assert not [key for key in files(store) if key.endswith("_manifest.json")]
