@@ -124,6 +124,15 @@ def gcs() -> Iterator[GCSServer]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def children() -> Iterator[Any]:
+    """The :class:`~tests.faults.crash_scene.Loader` of the session: it takes seconds to start."""
+    from tests.faults.crash_scene import loader
+
+    with loader() as running:
+        yield running
+
+
 @pytest.fixture
 def database(postgres: PostgresServer) -> Iterator[str]:
     """DSN of an empty database, for this test alone."""

@@ -9,14 +9,14 @@ import pytest
 
 from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
 from airflow_provider_genesys.testing.services import AzuriteServer, GCSServer, PostgresServer, S3Server
-from tests.faults.crash_scene import Loader, Places, loader
+from tests.faults.crash_scene import Loader, Places
 
 _numbers = itertools.count()
 
 
 @pytest.fixture(scope="module")
-def running() -> Iterator[tuple[FakeGenesys, Loader]]:
-    with FakeGenesys(requests_per_minute=1_000_000) as genesys, loader() as children:
+def running(children: Loader) -> Iterator[tuple[FakeGenesys, Loader]]:
+    with FakeGenesys(requests_per_minute=1_000_000) as genesys:
         yield genesys, children
 
 

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import signal
-from collections.abc import Iterator
 
 import pytest
 
 from airflow_provider_genesys import failpoints
 from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
 from airflow_provider_genesys.testing.services import AzuriteServer, GCSServer, PostgresServer, S3Server
-from tests.faults.crash_scene import Loader, Places, Source, loader, make_source
+from tests.faults.crash_scene import Loader, Places, Source, make_source
 
 PIECE = 5 * 2**20
 IN_S3 = {
@@ -50,12 +49,6 @@ KILLS = [
 ]
 BEGUN_ANEW = {failpoints.CLAIMED, failpoints.OPENED, failpoints.WRITING, failpoints.COMPLETE}
 """After these there is nothing to go on from; after the last because all is done."""
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[tuple[FakeGenesys, Loader]]:
-    with FakeGenesys(requests_per_minute=1_000_000) as genesys, loader() as children:
-        yield genesys, children
 
 
 @pytest.fixture(scope="module")

@@ -25,7 +25,7 @@ from airflow_provider_genesys.media.fetch import MEDIA_DESCRIBED, MEDIA_STORED
 from airflow_provider_genesys.media.store import PIECE
 from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
 from airflow_provider_genesys.testing.services import AzuriteServer, GCSServer, PostgresServer, S3Server
-from tests.faults.crash_scene import Contents, Loader, Source, loader, make_source, tables
+from tests.faults.crash_scene import Contents, Loader, Source, make_source, tables
 from tests.sinks.lake import Bucket
 
 MEDIA = "/archive/media/"
@@ -178,12 +178,6 @@ class Scene:
         """Return the names of the files that are there, and of which the store says so."""
         keys = [key for key in bucket.listed("media/") if key.endswith(".metadata.json")]
         return {file["key"].rpartition("/")[2] for key in keys for file in json.loads(bucket.read(key))["files"]}
-
-
-@pytest.fixture(scope="module")
-def children() -> Iterator[Loader]:
-    with loader() as running:
-        yield running
 
 
 @pytest.fixture(scope="module")
