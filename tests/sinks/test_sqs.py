@@ -98,6 +98,15 @@ def test_the_limit_is_that_of_the_queue(s3: S3Server, store: Any) -> None:
     assert len(queues.records.drain().bodies) == 9
 
 
+def test_a_smaller_limit_may_be_set(queues: Queues, store: Any) -> None:
+    def row(number: int) -> tuple[Any, ...]:
+        return recording_row(number, queueName="x" * (3000 if number == 5 else 5))
+
+    certificate = load_all(queues.sink(store, max_message_bytes=3000), 10, row=row)
+    assert certificate.rules == {"message-too-large": 1}
+    assert len(queues.records.drain().bodies) == 9
+
+
 @pytest.mark.outcome("queues", "a batch is taken in part", "recovers")
 @pytest.mark.parametrize("fifo", [False, True])
 def test_what_is_not_taken_of_a_batch_is_sent_again_one_by_one(s3: S3Server, store: Any, *, fifo: bool) -> None:

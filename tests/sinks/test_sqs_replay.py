@@ -74,6 +74,7 @@ def test_a_mended_contract_turns_dead_letters_into_messages(queues: Queues, load
         "mended": {"missing-required": 12},
         "broken": {"missing-required": 1},
     }
+    assert hidden_in(queues) == 0, "what was replayed is removed, and not only out of sight for a while"
     sent = queues.records.drain().bodies.keys() - before
     assert sent == {message_id(LOAD, number * LENGTH) for number in range(20, 32)}
     body = queues.records.bodies[message_id(LOAD, 20 * LENGTH)]
@@ -99,6 +100,11 @@ def test_letters_without_bytes_and_what_is_no_letter_stay(queues: Queues, load: 
 
     assert (account.letters, account.unreadable, account.strays) == (1, 1, 1)
     assert left_in(queues) == 2
+
+
+def hidden_in(queues: Queues) -> int:
+    answer = queues.client.get_queue_attributes(QueueUrl=queues.letters.url, AttributeNames=["All"])
+    return int(answer["Attributes"]["ApproximateNumberOfMessagesNotVisible"])
 
 
 def left_in(queues: Queues) -> int:
