@@ -14,6 +14,7 @@ from airflow_provider_genesys.hooks.clients import client, connect
 from airflow_provider_genesys.hooks.object_store import open_bucket
 from airflow_provider_genesys.tasks.connection import dag_folder
 from airflow_provider_genesys.tasks.failures import failing_fast
+from airflow_provider_genesys.tasks.files import check_file
 from airflow_provider_genesys.tasks.rendered import text
 from airflow_provider_genesys.window import absent, read_window
 
@@ -134,6 +135,7 @@ class GenesysReplayDeadLettersOperator(BaseOperator):
         self.window_start = window_start
         self.window_end = window_end
         self.contract = contract
+        self._contract_in_dag = contract
         self.pii_key = pii_key
         self.postgres_conn_id = postgres_conn_id
         self.aws_conn_id = aws_conn_id
@@ -211,6 +213,7 @@ class GenesysReplayDeadLettersOperator(BaseOperator):
 
         if absent(self.contract) and kind not in built_in_names():
             raise DeadLetterError(f"There is no contract for exports of the kind {kind!r:.99}; give one as contract.")
+        check_file(self, "contract", self.contract, self._contract_in_dag)
         return resolve(None if absent(self.contract) else self.contract, kind=kind, folder=dag_folder(self))
 
     def _pii_key(self, contract: Contract) -> bytes | None:

@@ -13,6 +13,7 @@ from airflow_provider_genesys.hooks.object_store import open_folder
 from airflow_provider_genesys.tasks.arguments import contract_of, is_rendered_later
 from airflow_provider_genesys.tasks.connection import UsesGenesys, dag_folder
 from airflow_provider_genesys.tasks.failures import failing_fast
+from airflow_provider_genesys.tasks.files import check_file
 from airflow_provider_genesys.tasks.reconcile import (
     KIND,
     SinkView,
@@ -91,6 +92,7 @@ class GenesysReconcileOperator(UsesGenesys, BaseOperator):
         self.folder_conn_id = folder_conn_id
         self.partition_format = partition_format
         self.contract = contract
+        self._contract_in_dag = contract
         self.reconcile = reconcile
         self.genesys_conn_id = genesys_conn_id
         if not is_rendered_later(reconcile):
@@ -112,6 +114,7 @@ class GenesysReconcileOperator(UsesGenesys, BaseOperator):
         return found.as_json()
 
     def _view(self) -> SinkView | None:
+        check_file(self, "contract", self.contract, self._contract_in_dag)
         contract = contract_of(self.contract, None, kind=KIND, folder=dag_folder(self))
         if absent(self.table) == absent(self.folder):
             raise ConfigurationError(

@@ -11,7 +11,6 @@ from airflow_provider_genesys.exceptions import AccountError
 from airflow_provider_genesys.hooks.clients import connect
 from airflow_provider_genesys.hooks.object_store import open_folder
 from airflow_provider_genesys.tasks.failures import failing_fast, of_window
-from airflow_provider_genesys.tasks.handle import upstream_of
 from airflow_provider_genesys.tasks.landed import check_location
 from airflow_provider_genesys.tasks.rendered import mapping, required, text
 
@@ -37,7 +36,7 @@ class GenesysVerifyStoredOperator(BaseOperator):
     :param conn_id: the connection to the store; default ``aws_default``, ``wasb_default``, ``google_cloud_default`` or
         ``postgres_default``. (templated)
     :param below: URL of the folder below which the load has to be, if it is in an object store. Default: the folders of
-        the loading tasks upstream, if the DAG writes their buckets without a template; else any place.
+        the loading tasks upstream. It has to be given where no such task is upstream.
     """
 
     template_fields: Sequence[str] = ("certificate", "conn_id")
@@ -48,15 +47,16 @@ class GenesysVerifyStoredOperator(BaseOperator):
     ) -> None:
         super().__init__(**kwargs)
         self.certificate = certificate
+        self._certificate_in_dag = certificate
         self.conn_id = conn_id
         self.below = below
 
-    def execute(self, context: Context) -> dict[str, Any]:  # noqa: ARG002 - Airflow gives it
+    def execute(self, context: Context) -> dict[str, Any]:
         """Read the load and return what it holds."""
         with failing_fast():
             given = required(mapping(self.certificate, "certificate") or None, "certificate")
             with of_window(given.get("window_start"), given.get("window_end")):
-                found = self._verified(given)
+                found = self._verified(given, context)
         self.log.info("%s is as its certificate says: %s.", found.location, found.measured)
         certificate = found.certificate
         return {
@@ -70,7 +70,7 @@ class GenesysVerifyStoredOperator(BaseOperator):
             "rows": found.rows,
         }
 
-    def _found(self, given: dict[str, Any]) -> Verified | VerifiedRows:
+    def _found(self, given: dict[str, Any], context: Context) -> Verified | VerifiedRows:
         location = text(given.get("location"), "the certificate's location")
         if location.startswith("postgresql://"):
             from airflow_provider_genesys.sinks.postgres.verify import one_of, verify_table
@@ -81,12 +81,12 @@ class GenesysVerifyStoredOperator(BaseOperator):
         from airflow_provider_genesys.sinks.objects.layout import MANIFEST
         from airflow_provider_genesys.sinks.objects.verify import verify
 
-        check_location(self, location, self.below, upstream_of(self))
+        check_location(self, location, self.below, self._certificate_in_dag, context)
         store, folder = open_folder(location, self.conn_id)
         return verify(store, f"{folder}{MANIFEST}")
 
-    def _verified(self, given: dict[str, Any]) -> Verified | VerifiedRows:
-        found = self._found(given)
+    def _verified(self, given: dict[str, Any], context: Context) -> Verified | VerifiedRows:
+        found = self._found(given, context)
         problems = [*_other_load(given, found), *found.problems]
         for problem in problems:
             self.log.error("%s", problem)

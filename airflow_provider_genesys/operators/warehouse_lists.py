@@ -9,7 +9,6 @@ from airflow.sdk import BaseOperator, Context
 
 from airflow_provider_genesys.hooks.object_store import open_folder
 from airflow_provider_genesys.tasks.failures import failing_fast
-from airflow_provider_genesys.tasks.handle import upstream_of
 from airflow_provider_genesys.tasks.landed import check_location
 from airflow_provider_genesys.tasks.rendered import mapping, text, words
 
@@ -28,7 +27,7 @@ class GenesysWriteListsOperator(BaseOperator):
     :param conn_id: the connection to the store; default ``aws_default``, ``wasb_default`` or
         ``google_cloud_default``. (templated)
     :param below: URL of the folder below which the load has to be, e.g. ``s3://lake/genesys/``. Default: the folders of
-        the loading tasks upstream, if the DAG writes their buckets without a template; else any place.
+        the loading tasks upstream. It has to be given where no such task is upstream.
     """
 
     template_fields: Sequence[str] = ("certificate", "lists", "conn_id")
@@ -45,18 +44,19 @@ class GenesysWriteListsOperator(BaseOperator):
     ) -> None:
         super().__init__(**kwargs)
         self.certificate = certificate
+        self._certificate_in_dag = certificate
         self.lists = lists
         self.conn_id = conn_id
         self.below = below
 
-    def execute(self, context: Context) -> dict[str, Any]:  # noqa: ARG002 - Airflow gives it
+    def execute(self, context: Context) -> dict[str, Any]:
         """Write the lists and return where they are."""
         from airflow_provider_genesys.sinks.objects.warehouse_lists import write_lists
 
         with failing_fast():
             given = mapping(self.certificate, "certificate")
             location = text(given.get("location"), "the certificate's location")
-            check_location(self, location, self.below, upstream_of(self))
+            check_location(self, location, self.below, self._certificate_in_dag, context)
             store, folder = open_folder(location, self.conn_id)
             export_id, written = write_lists(store, folder, words(self.lists, "lists", ()))
         return {"location": location, "export_id": export_id, "lists": written}

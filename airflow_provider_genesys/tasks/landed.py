@@ -7,12 +7,14 @@ and prefix of a task upstream that lands archives.
 
 from __future__ import annotations
 
+import logging
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseOperator
+from airflow.sdk import BaseOperator, Context
 
 from airflow_provider_genesys.exceptions import ConfigurationError
 from airflow_provider_genesys.hooks.object_store import folder_of, open_folder
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from airflow_provider_genesys.source.base import Archive
     from airflow_provider_genesys.source.position import Identity
     from airflow_provider_genesys.stores.base import ObjectStore
+
+log = logging.getLogger(__name__)
 
 LOCATION = "landed_at"
 """Key in the handle of a landed archive: the URL of its folder."""
@@ -96,25 +100,46 @@ def landed_archives(
     return LandedArchives(conn_id, tuple(dict.fromkeys(place for text in found if (place := _named(text)))))
 
 
-def check_location(task: BaseOperator, url: str, below: str | None, upstream: Sequence[str]) -> None:
+def check_location(task: BaseOperator, url: str, below: str | None, written: Any, context: Context) -> None:
     """Check that a load's location, which may come from an XCom, is where the DAG says that loads are.
 
-    Where the tasks upstream load into an object store and the DAG writes each bucket without a template, that is below
-    their prefixes. Elsewhere, only ``below`` says it.
+    That is below the folders of the loading tasks upstream. A bucket that is a template there is rendered for this
+    run, as it was for those tasks.
 
-    :param below: URL of the folder, as the DAG names it.
-    :param upstream: ids of the tasks upstream.
-    :raises ConfigurationError: it is elsewhere.
+    :param below: URL of a folder, as the DAG names it; it takes the place of those of the tasks upstream.
+    :param written: the certificate as the operator was given it. The DAG may name one itself.
+    :raises ConfigurationError: it is elsewhere, or the DAG names no place.
     """
-    dag = task.get_dag()
-    tasks = dag.task_dict if dag else {}
-    given = [below] if below else [*_targets(tasks[one] for one in upstream if one in tasks)]
+    if isinstance(written, Mapping) and written.get("location") == url and not _is_mapped(task):
+        return
+    given = [below] if below else _targets(_upstream(task), partial(_rendered, task, context))
     places = [place for text in given if (place := _named(text))]
-    if len(places) == len(given) > 0 and not any(_is_in(url, place) for place in places):
+    if not any(_is_in(url, place) for place in places):
+        named = f"only {', '.join(places)}" if places else "no place of loads"
         raise ConfigurationError(
-            f"The certificate leads to {shown(url)!r}, and the DAG names only {', '.join(places)}. If the load is to "
-            "be read there, set below of this operator, e.g. below='s3://lake/genesys/'."
+            f"The certificate leads to {shown(url)!r}, and the DAG names {named}. If the load is to be read there, set "
+            "below of this operator, e.g. below='s3://lake/genesys/'."
         )
+
+
+def _upstream(task: BaseOperator) -> list[Any]:
+    """Return the tasks upstream of ``task``, or their definitions if they are mapped."""
+    dag = task.get_dag()
+    return [dag.task_dict[one] for one in sorted(task.get_flat_relative_ids(upstream=True))] if dag else []
+
+
+def _rendered(task: BaseOperator, context: Context, bucket: Any) -> Any:
+    """Return what a bucket of a task upstream is in this run; None if that cannot be said."""
+    try:
+        return task.render_template(bucket, context)
+    except Exception as error:  # noqa: BLE001 - a template may run any code; the error that follows says what to do
+        log.warning("The bucket %s cannot be rendered: %s", shown(bucket, 80), shown(error))
+        return None
+
+
+def _is_mapped(task: BaseOperator) -> bool:
+    dag = task.get_dag()
+    return hasattr(dag.task_dict.get(task.task_id) if dag else None, "partial_kwargs")
 
 
 def _is_in(url: str, place: str) -> bool:
@@ -130,13 +155,17 @@ def _arguments(task: Any) -> Mapping[str, Any]:
     return found
 
 
-def _targets(tasks: Iterable[Any]) -> Iterator[str]:
-    """Yield the folders that tasks load into, as written in the DAG."""
+def _targets(tasks: Iterable[Any], rendered: Callable[[Any], Any] = lambda bucket: bucket) -> Iterator[str]:
+    """Yield the folders that tasks load into, as written in the DAG.
+
+    :param rendered: makes the name of a bucket of what is written.
+    """
     for task in tasks:
         arguments = _arguments(task)
         for scheme, bucket, prefix in _TARGETS:
-            if arguments.get(bucket):
-                yield f"{scheme}://{arguments[bucket]}/{str(arguments.get(prefix) or '').strip('/')}/"
+            name = rendered(arguments[bucket]) if arguments.get(bucket) else None
+            if name:
+                yield f"{scheme}://{name}/{str(arguments.get(prefix) or '').strip('/')}/"
 
 
 def _named(text: Any) -> str | None:

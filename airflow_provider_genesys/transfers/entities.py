@@ -14,6 +14,7 @@ from airflow_provider_genesys.exceptions import ConfigurationError, SourceChange
 from airflow_provider_genesys.tasks.arguments import is_rendered_later
 from airflow_provider_genesys.tasks.checkpoint_mirror import CheckpointMirror
 from airflow_provider_genesys.tasks.connection import dag_folder
+from airflow_provider_genesys.tasks.files import check_file
 from airflow_provider_genesys.tasks.rendered import text
 from airflow_provider_genesys.times import now
 from airflow_provider_genesys.transfers.base import GenesysExportTransferOperator
@@ -50,6 +51,7 @@ class GenesysEntitiesOperator(GenesysExportTransferOperator):
             raise ConfigurationError(f"A listing is loaded without {', '.join(wrong)}: those are for exports.")
         super().__init__(handle={}, page_size=page_size or 0, allow_empty=allow_empty, **kwargs)
         self.entity = entity
+        self._entity_in_dag = entity
         self._accept = False
         if not is_rendered_later(entity):
             self.listing()
@@ -66,6 +68,7 @@ class GenesysEntitiesOperator(GenesysExportTransferOperator):
         """
         from airflow_provider_genesys.entities.declaration import resolve
 
+        check_file(self, "entity", self.entity, self._entity_in_dag)
         return resolve(text(self.entity, "entity"), dag_folder(self), self.fits)
 
     def find_handle(self, context: Context) -> dict[str, Any]:

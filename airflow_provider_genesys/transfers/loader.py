@@ -26,6 +26,7 @@ from airflow_provider_genesys.tasks.arguments import (
 )
 from airflow_provider_genesys.tasks.checkpoint_mirror import CheckpointMirror
 from airflow_provider_genesys.tasks.connection import UsesGenesys, dag_folder
+from airflow_provider_genesys.tasks.files import check_file
 from airflow_provider_genesys.tasks.handle import asked_of, window_of
 from airflow_provider_genesys.tasks.landed import LandedArchives
 from airflow_provider_genesys.tasks.reconcile import SinkView, check_mode, reconciled
@@ -114,6 +115,7 @@ class ExportLoader(UsesGenesys, BaseOperator):
         self.window_end = window_end
         self.filters = filters
         self.contract = contract
+        self._contract_in_dag = contract
         self.contract_modes = contract_modes
         self.pii_key = pii_key
         self.drift_alias = drift_alias
@@ -227,6 +229,7 @@ class ExportLoader(UsesGenesys, BaseOperator):
         """Return the load of an export. The same arguments always give the same ``load_id``."""
         from airflow_provider_genesys.pipeline.load import Load
 
+        check_file(self, "contract", self.contract, self._contract_in_dag)
         contract = contract_for(handle, self.contract, self.contract_modes, dag_folder(self), self.fits)
         shard = shard_of(self.shard, contract)
         window = window_of(handle, self.window_start, self.window_end)

@@ -146,14 +146,17 @@ HERE, ELSEWHERE = "s3://lake/rows/dt=2026-11-22/5f0c/", "s3://other/rows/dt=2026
         ("lake", None, "s3://lake/rows-of-others/5f0c/", True),
         ("lake", None, "gs://lake/rows/dt=2026-11-22/5f0c/", True),
         ("lake", None, HERE, False),
-        ("{{ params.b }}", None, ELSEWHERE, False),
+        ("{{ params.b }}", None, ELSEWHERE, True),
+        ("{{ params.b }}", None, HERE, False),
+        ("{{ params.nothing }}", None, HERE, True),
+        (None, None, HERE, True),
         ("{{ params.b }}", "s3://lake/rows/", ELSEWHERE, True),
         ("lake", "s3://other/", ELSEWHERE, False),
         ("lake", "s3://other/", HERE, True),
     ],
 )
 def test_a_certificate_leads_only_to_where_the_dag_loads(
-    later: Any, bucket: str, below: str | None, location: str, refused: bool, monkeypatch: pytest.MonkeyPatch
+    later: Any, bucket: str | None, below: str | None, location: str, refused: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened: list[str] = []
 
@@ -164,9 +167,22 @@ def test_a_certificate_leads_only_to_where_the_dag_loads(
     for room in (verify_stored, warehouse_lists):
         monkeypatch.setattr(room, "open_folder", open_folder)
     with DAG("d", schedule=None):
-        rows = GenesysExportToS3Operator(task_id="rows", s3_bucket=bucket, s3_prefix="/rows/", handle="export-1")
-        one = later(task_id="later", certificate={"location": location}, below=below)
-        rows >> one
-    with pytest.raises(AirflowFailException, match="the DAG names only" if refused else "opened"):
-        one.execute({})
+        one = later(task_id="later", certificate="{{ params.certificate }}", below=below)
+        if bucket:
+            rows = GenesysExportToS3Operator(task_id="rows", s3_bucket=bucket, s3_prefix="/rows/", handle="export-1")
+            rows >> one
+    one.certificate = {"location": location}  # as it is rendered
+    with pytest.raises(AirflowFailException, match=r"the DAG names (only|no place)" if refused else "opened"):
+        one.execute({"params": {"b": "lake"}})
     assert opened == ([] if refused else [location])
+
+
+def test_a_certificate_that_the_dag_itself_has_needs_no_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    def open_folder(url: str, _: str | None) -> Any:
+        raise ConfigurationError(f"opened {url}")
+
+    monkeypatch.setattr(verify_stored, "open_folder", open_folder)
+    with DAG("d", schedule=None):
+        one = GenesysVerifyStoredOperator(task_id="later", certificate={"location": HERE})
+    with pytest.raises(AirflowFailException, match=f"opened {HERE}"):
+        one.execute({})
