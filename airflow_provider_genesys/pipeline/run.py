@@ -227,8 +227,8 @@ def _workers(attempt: _Attempt) -> Workers:
             log.info("Export %s: the sink takes rows from one process only; processes has no effect.", load.export_id)
         return Workers(None, 0)
     log.info("Export %s: %d worker processes read and pack its records.", load.export_id, count)
-    processed_at = datetime.fromisoformat(start.processed_at)
-    return Workers(Job(load.contract, processed_at, packing, options.pii_key, options.batch_size), count)
+    job = Job(load.contract, datetime.fromisoformat(start.processed_at), packing, options.pii_key)
+    return Workers(job, count, limit=options.batch_size)
 
 
 @contextmanager

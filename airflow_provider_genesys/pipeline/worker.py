@@ -34,6 +34,8 @@ Packing = Callable[[Contract], Pack]
 
 SLOTS = 4
 """Slices that one worker has at a time, at most: the one that it reads, and those that wait for it."""
+PIECE = 512 * 1024
+"""Bytes of a slice that a worker reads at a time. The processor's cache holds them, and what is made of them."""
 SLOT_BYTES = 16 * 1024 * 1024
 """A larger slice, or one with larger rows, is read in the task's process."""
 _INTEGER = 8  # bytes of an offset
@@ -47,8 +49,6 @@ class Job:
     processed_at: datetime
     packing: Packing
     pii_key: bytes | None = field(default=None, repr=False)
-    batch_size: int = 500
-    """Records that are read at a time. A slice may have more."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ class Slots:
         return bytes(self._view[slot * SLOT_BYTES : slot * SLOT_BYTES + length])
 
     def forget(self, slot: int) -> None:
-        """Give up this process's hold on the memory of ``slot``. What is in it stays."""
+        """Let go of the memory of ``slot``, which the other process still holds with all that is in it."""
         self._map.madvise(mmap.MADV_DONTNEED, slot * SLOT_BYTES, SLOT_BYTES)
 
     def close(self) -> None:
@@ -141,20 +141,19 @@ class _Reader:
             self._pack = self._job.packing(given.known.contract)
         facts, drift = list[RowFacts](), list[Drift]()
         part = self._slots.get(given)
-        packed = self._pack(self._rows(part, facts, drift), part)
-        del part  # it is in the slot
-        self._slots.forget(given.slot)
+        packed = self._pack(self._rows(part, given.slot, facts, drift), part)
         fits = self._slots.write(given.slot, packed)
         return Ready(joined(facts), summed([], drift), len(packed)) if fits else None
 
-    def _rows(self, part: Slice, facts: list[RowFacts], drift: list[Drift]) -> Iterator[Sequence[Row]]:
-        for piece in part.pieces(self._job.batch_size):
+    def _rows(self, part: Slice, slot: int, facts: list[RowFacts], drift: list[Drift]) -> Iterator[Sequence[Row]]:
+        for piece in part.pieces(len(part.starts), PIECE):
             read = self._transform.at_once(piece)
             if read is None:
                 raise _NotPlainError
             facts.append(self._transform.facts(read))
             drift += read.drift
             yield read.rows
+        self._slots.forget(slot)  # what follows needs memory, too
 
 
 def main() -> None:

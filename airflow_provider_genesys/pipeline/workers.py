@@ -36,7 +36,7 @@ _GROUPS = Path("/sys/fs/cgroup")
 _PROGRAM = "import sys; sys.path[:] = sys.argv[3:]; from airflow_provider_genesys.pipeline.worker import main; main()"
 _PATIENCE = 5.0  # seconds for a worker to end
 AHEAD = 8 * 1024 * 1024
-"""Bytes of slices for each worker that are read ahead: one and a half row groups of Parquet."""
+"""Bytes of slices for each worker that are read ahead, at most: with Parquet, a row group."""
 START_WAIT = 0.0
 """Seconds that a slice waits for workers that are starting. Without, the task's process begins alone."""
 
@@ -50,12 +50,13 @@ class Workers:
     If one of them is lost, the task's process goes on alone.
 
     :param count: how many; with 0 the task's process does all by itself.
+    :param limit: records that the task's process reads at a time, at most.
     """
 
-    def __init__(self, job: Job | None, count: int) -> None:
+    def __init__(self, job: Job | None, count: int, *, limit: int = sys.maxsize) -> None:
         self._all: list[_Worker] = []
         self._next = 0
-        self._limit = job.batch_size if job else None
+        self._limit = limit
         try:
             message = pickle.dumps(job)
             for _ in range(count if job else 0):
@@ -91,7 +92,7 @@ class Workers:
     def _cut(self, answers: Iterator[Answer]) -> Iterator[Answer]:
         """Cut those slices that no worker has read, which are longer than the task's process reads at a time."""
         for part, rows in answers:
-            if rows or self._limit is None:
+            if rows:
                 yield part, rows
             else:
                 yield from map(_alone, part.pieces(self._limit))
@@ -216,7 +217,6 @@ class _Worker:
         news = None if known is self._known else known
         given = Given(slot, part.start, part.end, len(part.data), len(part.starts), part.shape, news)
         self._connection.send(given)
-        self._slots.forget(slot)
         self._known = known
         self._free.pop()
         return slot

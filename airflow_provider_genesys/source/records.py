@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -55,12 +56,14 @@ class Slice:
         """Return the exact bytes of a record."""
         return self.data[start - self.start : end - self.start]
 
-    def pieces(self, count: int) -> Iterator[Slice]:
-        """Yield it in slices of at most ``count`` records."""
-        begin = self.start
-        for first in range(0, len(self.starts) or 1, count):
-            starts, ends = self.starts[first : first + count], self.ends[first : first + count]
-            end = ends[-1] if first + count < len(self.starts) else self.end
+    def pieces(self, count: int, every: int = sys.maxsize) -> Iterator[Slice]:
+        """Yield it in slices of at most ``count`` records, which also end at each multiple of ``every`` bytes."""
+        begin, first, total = self.start, 0, len(self.starts)
+        while first < max(total, 1):
+            multiple = (begin // every + 1) * every
+            last = min(first + count, max(bisect_left(self.starts, multiple, first), first + 1))
+            starts, ends = self.starts[first:last], self.ends[first:last]
+            end, first = ends[-1] if last < total else self.end, last
             yield Slice(
                 begin,
                 end,

@@ -11,13 +11,14 @@ from bisect import bisect_left
 from collections.abc import Iterator
 from typing import Any
 
+from airflow_provider_genesys.pipeline.worker import PIECE
 from airflow_provider_genesys.sinks.objects import compact
 from airflow_provider_genesys.source.records import Slice
 
 ROW_GROUP = 8 * 1024 * 1024
 """Unpacked source bytes per row group. That much is in memory as columns, once or twice."""
-BLOCK = 512 * 1024
-"""Unpacked source bytes per record batch."""
+BLOCK = PIECE
+"""Unpacked source bytes per record batch: what a worker reads at a time, so that it need not copy its columns."""
 
 HEAD = b"PAR1"
 """What a file begins and ends with."""

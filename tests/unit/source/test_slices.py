@@ -56,6 +56,16 @@ def test_a_slice_is_cut_into_pieces(shape: str, count: int) -> None:
         assert piece.raw(piece.starts[0], piece.ends[0]) == whole.raw(piece.starts[0], piece.ends[0])
 
 
+@pytest.mark.parametrize("shape", DOCUMENTS)
+def test_pieces_end_at_multiples(shape: str) -> None:
+    whole = slices(DOCUMENTS[shape], 10_000)[1]
+    pieces = list(whole.pieces(1000, 700))
+    assert b"".join(piece.data for piece in pieces) == whole.data
+    assert [start for piece in pieces for start in piece.starts] == whole.starts
+    for piece, after in pairwise(pieces):
+        assert piece.starts[-1] < (piece.start // 700 + 1) * 700 <= after.starts[0]
+
+
 def test_a_slice_of_an_oversize_record_stays_whole() -> None:
     letter = DeadLetter(5, b"{", "split", "record-too-large", "too large")
     alone = Slice(5, 100, b"}", [], [], "lines", [letter])
