@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from airflow_provider_genesys.exceptions import AccountError, FencedError, SinkRefusedError
+from airflow_provider_genesys.sinks.objects.ledger import unfinished_loads
 from airflow_provider_genesys.sinks.objects.settings import ObjectSettings
 from airflow_provider_genesys.sinks.objects.sink import ObjectSink
 from airflow_provider_genesys.stores.folder import FolderStore
-from tests.sinks.batches import LENGTH, make_batches, make_certificate, make_load
+from tests.sinks.batches import DAY, LENGTH, make_batches, make_certificate, make_load
 from tests.sinks.lake import CUT, LOAD, batches_of, run
 
 Sink = Callable[..., Any]
@@ -174,3 +175,18 @@ def test_a_load_whose_window_a_later_export_has_begun_otherwise_is_not_completed
     with pytest.raises(SinkRefusedError, match="export-2"):
         sink.finish(make_certificate(load, batch.checkpoint))
     assert not [key for key in files(store) if key.endswith("_manifest.json")]
+
+
+def test_the_unfinished_loads_are_those_that_were_begun_and_not_completed(new_sink: Sink, store: FolderStore) -> None:
+    days = [
+        replace(load, window_start=begin, window_end=begin + timedelta(days=1))
+        for load, begin in ((make_load(load_id=f"load-{5 - day}"), DAY + timedelta(days=day)) for day in range(5))
+    ]
+    run(new_sink(), days[1], batches_of(days[1], 50))
+    for load in (days[4], days[0], days[2]):
+        new_sink().open(load, restart=False)
+    new_sink().open(replace(days[3], shard=1), restart=False)
+    found = unfinished_loads(store, "raw", "conditional")
+    assert [one.load_id for one in found] == ["load-5", "load-3", "load-1"], "the oldest window first"
+    assert found == [load.facts for load in (days[0], days[2], days[4])]
+    assert unfinished_loads(store, "other", "conditional") == []
