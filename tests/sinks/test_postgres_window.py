@@ -214,3 +214,14 @@ def test_an_empty_export_empties_its_window(warehouse: Warehouse) -> None:
     last = replace(next(batches(load, range(1))).checkpoint, digest=0)
     assert sink.finish(make_certificate(load, last)).parts[0]["removed"] == 10
     assert warehouse.rows() == []
+
+
+def test_rows_to_which_other_tables_refer_are_named_by_their_constraint(warehouse: Warehouse) -> None:
+    load = make_load()
+    warehouse.load(load, make_batches(load, 10))
+    warehouse.execute("CREATE TABLE notes (recording text REFERENCES recordings)")
+    warehouse.execute("INSERT INTO notes SELECT max(recording_id) FROM recordings")
+    later = make_load("export-2", submitted_at=DAY + timedelta(days=3))
+    with pytest.raises(SinkRefusedError, match=r"notes_recording_fkey.*Delete those references first"):
+        warehouse.load(later, make_batches(later, 5), write_mode="replace_window")
+    assert len(warehouse.rows()) == 10

@@ -46,6 +46,8 @@ _COPIED = re.compile(r"^COPY (\w{1,63}), line \d+(?:, column (\w{1,63}))?", re.M
 _HINTS = {
     "22P05": "The database is not in UTF8, and a name or a description has a character that it does not hold: write it "
     "in ASCII, or load into a database in UTF8.",
+    "23503": "Other tables refer to rows that the load removes or replaces. Delete those references first, or let the "
+    "constraint do so (ON DELETE CASCADE or SET NULL); then clear the task with on_clear='resume'.",
     "25006": "The connection leads to a server that is read-only; point it at the primary.",
     "3F000": "Create the schema, or name another one.",
     "42501": "Grant the role what docs/postgres.md lists under 'Rights'.",
@@ -86,8 +88,8 @@ def lacks_partition(error: BaseException) -> bool:
     return isinstance(error, psycopg.errors.CheckViolation) and not error.diag.constraint_name
 
 
-def is_partition(error: Exception) -> bool:
-    """Tell whether the target itself is a partition, whose bounds do not take the row."""
+def is_out_of_bounds(error: Exception) -> bool:
+    """Tell whether a partition does not take the row: the target is one, or a trigger of it has changed the row."""
     return isinstance(error, psycopg.Error) and error.diag.source_function == "ExecPartitionCheckEmitError"
 
 

@@ -15,7 +15,7 @@ from airflow_provider_genesys.exceptions import SinkRefusedError, UnrankedExport
 from airflow_provider_genesys.pipeline.load import Batch, Load
 from airflow_provider_genesys.sinks.postgres.errors import (
     is_of_a_row,
-    is_partition,
+    is_out_of_bounds,
     lacks_partition,
     places_of,
     rule_of,
@@ -73,8 +73,9 @@ def _check_outside(load: Load, row: tuple[Any, ...], error: Exception) -> None:
     moment = row[load.contract.index(load.contract.timestamp)]
     if load.window_start <= moment < load.window_end:
         how, remedy = "has no partition for", "Create it, or add a default partition"
-        if is_partition(error):
-            how, remedy = "is a partition, which does not take", "Name the table that it is a partition of"
+        if is_out_of_bounds(error):
+            how = "is, or has, a partition that does not take a row of"
+            remedy = "Name the table that it is a partition of, or let no trigger change the timestamp"
         raise SinkRefusedError(
             f"The target of export {load.export_id} {how} {moment.date()}, which its window needs. {remedy}; then "
             "clear the task with on_clear='resume'."
