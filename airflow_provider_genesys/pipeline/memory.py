@@ -10,7 +10,7 @@ from pathlib import Path
 from airflow_provider_genesys.exceptions import MemoryLimitError
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
-_KEPT = 12 * 2**20  # bytes, more than a slice has; the C library ignores blocks of more than 32 MiB
+_KEPT = 8 * 2**20  # bytes; the C library ignores blocks of more than 32 MiB
 
 
 def peak_memory_mb() -> float:
