@@ -49,7 +49,7 @@ class LiveAirflow(ABC):
             **(environment or {}),
         }
         self._parts: dict[str, subprocess.Popen[bytes]] = {}
-        self._client = httpx.Client(base_url=self.url, timeout=30)
+        self._client = httpx.Client(base_url=self.url, timeout=120)
 
     def __enter__(self) -> Self:
         """Start the parts; see :meth:`wait`."""

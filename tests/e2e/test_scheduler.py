@@ -13,6 +13,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from airflow import __version__ as airflow_version
 from airflow import sdk
@@ -34,27 +35,39 @@ FROM (SELECT {COLUMNS} FROM genesys_recordings WHERE timestamp >= %s AND timesta
 """
 
 POLICY = f"""
-import airflow.providers.amazon.aws.hooks.s3
-import airflow.providers.postgres.hooks.postgres
-import airflow.sdk.execution_time.task_runner
-import airflow_provider_genesys.operators.export
-import airflow_provider_genesys.operators.verify
-import airflow_provider_genesys.pipeline.run
-import airflow_provider_genesys.sensors.export
-import airflow_provider_genesys.sinks.postgres.sink
-import airflow_provider_genesys.sinks.s3
-import airflow_provider_genesys.transfers.genesys_to_postgres
-import airflow_provider_genesys.transfers.genesys_to_s3
+import sys
+from importlib import import_module
+
+if "scheduler" in sys.argv:
+    for name in (
+        "airflow.providers.amazon.aws.hooks.s3",
+        "airflow.providers.postgres.hooks.postgres",
+        "airflow.sdk.execution_time.task_runner",
+        "airflow_provider_genesys.operators.export",
+        "airflow_provider_genesys.operators.verify",
+        "airflow_provider_genesys.pipeline.run",
+        "airflow_provider_genesys.sensors.export",
+        "airflow_provider_genesys.sinks.postgres.sink",
+        "airflow_provider_genesys.sinks.s3",
+        "airflow_provider_genesys.transfers.genesys_to_postgres",
+        "airflow_provider_genesys.transfers.genesys_to_s3",
+    ):
+        import_module(name)
+    import_module("airflow_provider_genesys.source.download")._BACKOFF = (0.1, 0.1)
+    import_module("airflow_provider_genesys.cloud.http.client")._backoff = import_module("tenacity").wait_fixed(0.1)
 
 def task_policy(task):
+    if hasattr(task, "poll_interval"):
+        task.poll_interval = 1
     if hasattr(task, "outage_pause"):
-        task.outage_pause = (8.0, 8.0)
+        task.outage_pause = (4.0, 4.0)
     if hasattr(task, "part_size"):
         task.part_size = {PART}
+        task.processes = 2
 """
-"""A cluster policy, as $AIRFLOW_HOME/config may hold one: the shortest pause in an outage is 30 s else.
+"""A cluster policy, as $AIRFLOW_HOME/config may hold one: all pauses are short, and loads into S3 have workers.
 
-What it imports, the scheduler has before it forks, so that not every task takes seconds for it.
+The scheduler has what it imports before it forks, so that not every task takes seconds for it.
 """
 
 BATCHES = "SELECT checkpoint FROM genesys_ledger WHERE state = 'loading' AND checkpoint IS NOT NULL"
@@ -62,7 +75,7 @@ BATCHES = "SELECT checkpoint FROM genesys_ledger WHERE state = 'loading' AND che
 
 @pytest.fixture(scope="module")
 def services() -> Iterator[Embedded]:
-    with embedded(records=BIG, broken=50, seed=3, job_seconds=8) as running:
+    with embedded(records=BIG, broken=50, seed=3, job_seconds=3) as running:
         yield running
 
 
@@ -72,12 +85,14 @@ def airflow(services: Embedded) -> Iterator[Standalone]:
     (services.home / "config" / "airflow_local_settings.py").write_text(POLICY)
     settings = {
         "AIRFLOW__CORE__PARALLELISM": "2",
+        "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.1",
         "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3600",
         "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(_bundles(services)),
     }
     with Standalone(services, settings) as running:
         running.wait()
         yield running
+        running.kill("standalone")  # what it would take its leave of is removed in a moment
 
 
 def _bundles(services: Embedded) -> list[dict[str, Any]]:
@@ -101,12 +116,14 @@ def _block(page: str, dag_id: str) -> str:
     return str(code)
 
 
-def kill(services: Embedded, task: str) -> None:
-    """Kill the process of a running task as the kernel would."""
+def kill(services: Embedded, task: str) -> list[psutil.Process]:
+    """Kill the process of a running task as the kernel would; return the processes that it had started."""
     [(pid,)] = query(
         services.metadata_dsn, "SELECT pid FROM task_instance WHERE task_id = %s AND state = 'running'", task
     )
+    started = psutil.Process(pid).children(recursive=True)
     os.kill(pid, signal.SIGKILL)
+    return started
 
 
 def kill_triggerer(airflow: Standalone) -> None:
@@ -162,13 +179,17 @@ def test_a_killed_load_continues_in_the_next_try_for_both_sinks(airflow: Standal
         "load_into_s3": lambda: ledger_entries(services) >= 2,
     }
 
+    workers: list[psutil.Process] = []
+
     def killed() -> bool:
         for task in [task for task, reached in half_way.items() if reached()]:
-            kill(services, task)
+            workers.extend(kill(services, task))
             del half_way[task]
         return not half_way
 
     until(killed, what="both loads' half-way")
+    assert len(workers) == 2, "those of the load into S3"
+    assert not psutil.wait_procs(workers, timeout=60)[1], "they end with their task"
 
     def ended() -> dict[str, Any] | None:
         found: dict[str, Any] = airflow.call("GET", f"{DAG}/dagRuns/{run_id}")
