@@ -10,6 +10,7 @@ from botocore.exceptions import (
     SSLError,
 )
 from botocore.exceptions import ConnectionError as NoConnectionError
+from botocore.parsers import ResponseParserError
 
 from airflow_provider_genesys.outside import shown
 
@@ -29,6 +30,15 @@ _TRANSIENT_CODES = {
 }
 
 
+_TRANSIENT_ERRORS = (
+    NoConnectionError,
+    HTTPClientError,
+    IncompleteReadError,
+    CredentialRetrievalError,
+    ResponseParserError,  # a page of a proxy in place of the store's answer
+)
+
+
 def code_of(error: Exception) -> str:
     """Return S3's code for an error, e.g. ``SlowDown``, or the name of its class if S3 did not answer."""
     return (
@@ -40,6 +50,8 @@ def describe(error: BaseException) -> str:
     """Return S3's own message, without botocore's words on retries, which are switched off here."""
     if isinstance(error, ClientError):
         return f"{code_of(error)}: {shown(error.response['Error'].get('Message', ''))}".rstrip(". :")
+    if isinstance(error, ResponseParserError):
+        return f"the answer cannot be read: {shown(error, 160)}".rstrip(".")
     return shown(error).rstrip(".")
 
 
@@ -50,4 +62,4 @@ def is_transient(error: BaseException) -> bool:
         return code_of(error) in _TRANSIENT_CODES or status in _TRANSIENT_STATUS
     if isinstance(error, SSLError):
         return "CERTIFICATE_VERIFY_FAILED" not in str(error)
-    return isinstance(error, (NoConnectionError, HTTPClientError, IncompleteReadError, CredentialRetrievalError))
+    return isinstance(error, _TRANSIENT_ERRORS)

@@ -58,9 +58,11 @@ class AzureStore:
         return self._read(key, lambda answer: bytes(answer.readall()), offset=start, length=length, **condition)
 
     def list_objects(self, prefix: str) -> Iterator[Stored]:
-        """Return the blobs below ``prefix``, without those that were never committed."""
-        for found in self._listed(prefix):
-            yield Stored(found.name, found.size, _etag(found.etag))
+        """Return the blobs below ``prefix``, without those that were never committed, and without folders."""
+        # An account with a hierarchical namespace lists folders, which cannot be removed while they hold something.
+        for found in self._listed(prefix, include=["metadata"]):
+            if (found.metadata or {}).get("hdi_isfolder") != "true":
+                yield Stored(found.name, found.size, _etag(found.etag))
 
     def delete(self, key: str) -> None:
         """Remove a blob and its snapshots. Azure does not remove a blob that still has snapshots."""

@@ -44,8 +44,15 @@ _EXPIRED = (
 )
 _SMALLER_PART = "The part has too many blocks: choose a smaller part_size."
 _WRITABLE = "An immutability policy or a legal hold forbids changes: keep it away from this prefix."
+_OTHER_TYPE = "Something else keeps a page or append blob under this name: choose another prefix."
+_LEASE = (
+    "Somebody holds a lease on the blob. Find out who; 'az storage blob lease break' ends it, then clear the task with "
+    "on_clear='resume'."
+)
 _ADVICE = {
     "AccountIsDisabled": "Enable the storage account.",
+    "FeatureVersionMismatch": "The account does not offer what the request needs: leave it out of extra_args.",
+    "SkuNotSupported": "The account's kind does not offer what the request needs: use a general-purpose v2 account.",
     "AuthorizationFailure": f"{_KEY} {_RIGHTS} Let the account's firewall admit this worker.",
     "AuthorizationPermissionMismatch": _RIGHTS,
     "AuthorizationProtocolMismatch": "The SAS wants https: correct the account URL of the Azure connection.",
@@ -53,15 +60,17 @@ _ADVICE = {
     "AuthorizationSourceIPMismatch": "The SAS is for other IP addresses: let it include this worker's.",
     "BlobArchived": "Parts and ledger have to be readable at once: move the blob out of the archive tier.",
     "BlobImmutableDueToPolicy": _WRITABLE,
-    "BlobTypeMismatch": "Something else keeps a page or append blob under this name: choose another prefix.",
+    "BlobTypeMismatch": _OTHER_TYPE,
     "BlockCountExceedsLimit": _SMALLER_PART,
     "BlockListTooLong": _SMALLER_PART,
     "ContainerNotFound": "Create the container, or correct its name.",
     "InsufficientAccountPermissions": _RIGHTS,
     "InvalidAuthenticationInfo": _KEY,
     "InvalidResourceName": _NAME,
-    "LeaseIdMissing": "Somebody holds a lease on the blob. Find out who; 'az storage blob lease break' ends it, then "
-    "clear the task with on_clear='resume'.",
+    "InvalidBlobType": _OTHER_TYPE,
+    "LeaseAlreadyPresent": _LEASE,
+    "LeaseIdMismatchWithBlobOperation": _LEASE,
+    "LeaseIdMissing": _LEASE,
     "NoAuthenticationInformation": _KEY,
     "OutOfRangeInput": _NAME,
     "PublicAccessNotPermitted": _KEY,

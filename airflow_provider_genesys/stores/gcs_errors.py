@@ -24,6 +24,7 @@ ERRORS = (GoogleAPICallError, GoogleAuthError, InvalidResponse, DataCorruption, 
 
 NOT_FOUND, PRECONDITION_FAILED = 404, 412
 _TRANSIENT_STATUS = {408, 429, 500, 502, 503, 504}
+_TRANSIENT_REASONS = {"rateLimitExceeded", "userRateLimitExceeded"}  # with status 403
 _RIGHTS = "Give the service account the rights on the bucket that docs/gcs.md lists."
 _ADVICE_BY_STATUS = {
     400: "Correct the bucket's name or extra_args, as the message says.",
@@ -31,7 +32,11 @@ _ADVICE_BY_STATUS = {
     403: _RIGHTS,
     404: "Create the bucket, or correct its name.",
 }
+_QUOTA = "A quota is used up: raise it, or wait until it begins again; then clear the task with on_clear='resume'."
 _ADVICE_BY_REASON = {
+    "accountDisabled": "Enable billing of the bucket's project.",
+    "dailyLimitExceeded": _QUOTA,
+    "quotaExceeded": _QUOTA,
     "objectUnderActiveHold": "Somebody holds the object: release it, or choose another prefix.",
     "retentionPolicyNotMet": "A retention policy forbids changes of young objects: keep it away from this bucket.",
     "userProjectMissing": "The bucket lets requesters pay, which this package does not support: use another bucket.",
@@ -78,6 +83,8 @@ def is_transient(error: BaseException) -> bool:
     if isinstance(error, GoogleAuthError):
         return bool(getattr(error, "retryable", False))
     status = status_of(error)
+    if code_of(error) in _TRANSIENT_REASONS:
+        return True
     return status in _TRANSIENT_STATUS if status else isinstance(error, RequestException)
 
 

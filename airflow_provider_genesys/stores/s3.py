@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterator
 from typing import Any, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
 
 from airflow_provider_genesys.aws_errors import code_of, describe, is_transient
 from airflow_provider_genesys.exceptions import SinkRefusedError
@@ -23,6 +24,12 @@ _OF_A_PIECE = {"PartNumber", "ETag", "ChecksumCRC32"}
 """Members of each piece that the request to complete an upload needs."""
 _NO_SUCH_REQUEST = {"NotImplemented", "MethodNotAllowed"}
 """Codes of a store that cannot list unfinished uploads. They are left to the store's lifecycle rules."""
+
+
+_TAKEN = {"PreconditionFailed", "412"}
+"""Codes of a refused condition. A response without a body has its status as code."""
+
+_ABSENT = {"NoSuchKey", "404", *_TAKEN}
 
 
 class S3Store:
@@ -44,7 +51,7 @@ class S3Store:
     def put(self, key: str, body: Body) -> str:
         """Write an object in one request."""
         failpoint(PUTTING)
-        return str(self._put(key, body)["ETag"])
+        return self.etag_of(self._put(key, body), key)
 
     def put_if_absent(self, key: str, body: bytes) -> bool:
         """Create an object. Return False if S3 says that the key is taken."""
@@ -62,7 +69,7 @@ class S3Store:
     def list_objects(self, prefix: str) -> Iterator[Stored]:
         """Return the objects below ``prefix``."""
         for found in self._listed("list_objects_v2", "Contents", prefix, Prefix=prefix):
-            yield Stored(found["Key"], found["Size"], found["ETag"])
+            yield Stored(found["Key"], found["Size"], found.get("ETag", ""))
 
     def delete(self, key: str) -> None:
         """Remove an object."""
@@ -72,7 +79,7 @@ class S3Store:
         """Begin a multipart upload."""
         algorithm = {"ChecksumAlgorithm": "CRC32"} if self._checksums else {}
         made = self.call("create_multipart_upload", **self._described(key), **algorithm)
-        return S3Upload(self, SentPieces(key, made["UploadId"]), [])
+        return S3Upload(self, SentPieces(key, self.member_of(made, "UploadId", key)), [])
 
     def resume(self, sent: SentPieces) -> S3Upload | None:
         """Continue a multipart upload; None unless S3 lists all pieces that were sent."""
@@ -96,6 +103,22 @@ class S3Store:
         request = getattr(self._client, operation)
         return self._retried(operation, arguments["Key"], lambda: request(Bucket=self._bucket, **arguments), tolerate)
 
+    def etag_of(self, answer: Any, key: str) -> str:
+        """Return the ETag in the response to a write, as :meth:`member_of` does."""
+        return self.member_of(answer, "ETag", key)
+
+    def member_of(self, answer: Any, name: str, key: str) -> str:
+        """Return a member of the response to a write.
+
+        :raises SinkRefusedError: it has none, so it is not S3's.
+        """
+        if found := answer.get(name):
+            return str(found)
+        raise SinkRefusedError(
+            f"The answer to writing {self.url}/{key} has no {name}, so it is not S3's: correct endpoint_url of the AWS "
+            "connection, or look for a proxy on the way. The next try writes the object again."
+        )
+
     def checksum(self, body: Body) -> dict[str, str]:
         """Return the argument with the checksum of ``body``; empty if the client must not send checksums."""
         return {"ChecksumCRC32": _crc32(body)} if self._checksums else {}
@@ -106,7 +129,7 @@ class S3Store:
 
     def _put(self, key: str, body: Body, **condition: str) -> Any:
         arguments = {**self._described(key), **self.checksum(body), **condition}
-        return self.call("put_object", tolerate={"PreconditionFailed"}, Body=body, **arguments)
+        return self.call("put_object", tolerate=_TAKEN, Body=body, **arguments)
 
     def _described(self, key: str) -> dict[str, Any]:
         return {"Key": key, "ContentType": content_type(key), **self._extra_args}
@@ -115,13 +138,18 @@ class S3Store:
         def read() -> T:
             return take(self._client.get_object(Bucket=self._bucket, Key=key, **span))
 
-        return self._retried("get_object", key, read, {"NoSuchKey", "PreconditionFailed"})
+        return self._retried("get_object", key, read, _ABSENT)
 
     def _listed(
         self, operation: str, field: str, place: str, *, tolerate: Collection[str] = ("NoSuchUpload",), **arguments: Any
     ) -> list[dict[str, Any]]:
         def read() -> list[dict[str, Any]]:
-            pages = self._client.get_paginator(operation).paginate(Bucket=self._bucket, **arguments)
+            pages = list(self._client.get_paginator(operation).paginate(Bucket=self._bucket, **arguments))
+            if operation == "list_objects_v2" and not all("IsTruncated" in page for page in pages):
+                raise SinkRefusedError(
+                    f"{operation} {self.url}/{place}: the answer does not say whether the list is whole (IsTruncated). "
+                    "It is not S3's: correct endpoint_url of the AWS connection, or look for a proxy on the way."
+                )
             return [found for page in pages for found in page.get(field, [])]
 
         return self._retried(operation, place, read, tolerate) or []
@@ -130,7 +158,7 @@ class S3Store:
         request = f"{operation} {self.url}/{key}"
         try:
             return retried(action, request, self._retries, is_transient=is_transient, describe=describe)
-        except (ClientError, BotoCoreError) as error:
+        except (ClientError, BotoCoreError, ResponseParserError) as error:
             if code_of(error) in tolerate:
                 return None
             raise explained(error, request) from error
@@ -157,7 +185,7 @@ class S3Upload:
             )
         numbered: dict[str, Any] = {"PartNumber": len(self._pieces) + 1, **self._store.checksum(piece)}
         answer = self._store.call("upload_part", Body=piece, **self._target, **numbered)
-        self._pieces.append({**numbered, "ETag": answer["ETag"]})
+        self._pieces.append({**numbered, "ETag": self._store.etag_of(answer, self.sent.key)})
         self.sent = self.sent.and_piece(len(piece))
         failpoint(PIECE_SENT)
 
@@ -170,7 +198,8 @@ class S3Upload:
 
     def _complete(self) -> str:
         pieces = {"Parts": self._pieces}
-        return str(self._store.call("complete_multipart_upload", **self._target, MultipartUpload=pieces)["ETag"])
+        answer = self._store.call("complete_multipart_upload", **self._target, MultipartUpload=pieces)
+        return self._store.etag_of(answer, self.sent.key)
 
     def abort(self) -> None:
         """Discard what was sent."""

@@ -9,6 +9,7 @@ import azure.core.exceptions as azure
 import pytest
 
 from airflow_provider_genesys.exceptions import SinkRefusedError, SinkUnavailableError
+from airflow_provider_genesys.stores.azure_blob import AzureStore
 from airflow_provider_genesys.stores.azure_errors import code_of, explained, is_transient
 
 REQUEST = "upload_blob az://lake/key"
@@ -58,6 +59,9 @@ def test_what_passes_is_tried_again(error: Any) -> None:
         (answer("OutOfRangeInput", 400), "3 to 63 lower-case letters"),
         (answer("BlobImmutableDueToPolicy", 409), "immutability policy"),
         (answer("AccountIsDisabled", 403), "Enable the storage account"),
+        (answer("SkuNotSupported", 400), "general-purpose v2"),
+        (answer("InvalidBlobType", 409), "append blob"),
+        (answer("LeaseAlreadyPresent", 409), "lease break"),
         (answer("SomethingNew", 400), "correct the settings or the store"),
         (azure.ServiceRequestError("CERTIFICATE_VERIFY_FAILED"), "not trusted"),
     ],
@@ -76,3 +80,12 @@ def test_blocks_that_are_gone_are_sent_again_by_the_next_try(code: str) -> None:
     told = explained(answer(code, 400), REQUEST)
     assert type(told) is SinkUnavailableError
     assert "no longer there" in str(told)
+
+
+def test_folders_of_a_hierarchical_namespace_are_no_blobs() -> None:
+    def blob(name: str, metadata: dict[str, str] | None) -> SimpleNamespace:
+        return SimpleNamespace(name=name, size=0, etag="0x1", metadata=metadata)
+
+    listed = [blob("raw/dt=2026-11-01", {"hdi_isfolder": "true"}), blob("raw/a", None), blob("raw/b", {"by": "us"})]
+    container: Any = SimpleNamespace(url="https://x/lake", container_name="lake", list_blobs=lambda **_: listed)
+    assert [found.key for found in AzureStore(container).list_objects("raw/")] == ["raw/a", "raw/b"]

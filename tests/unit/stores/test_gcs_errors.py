@@ -20,6 +20,11 @@ def answer(status: int, reason: str = "", message: str = "Google says so.") -> A
     return google.from_http_status(status, f"PUT {URL}: {message}", errors=errors)
 
 
+@pytest.mark.parametrize("reason", ["rateLimitExceeded", "userRateLimitExceeded"])
+def test_a_rate_limit_is_no_lack_of_rights(reason: str) -> None:
+    assert is_transient(answer(403, reason))
+
+
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
 def test_what_passes_is_tried_again(status: int) -> None:
     assert is_transient(answer(status))
@@ -39,6 +44,8 @@ def test_a_connection_that_breaks_is_tried_again(error: Exception) -> None:
         (answer(401, "authError"), "Correct the credentials"),
         (answer(403, "forbidden"), "docs/gcs.md"),
         (answer(403, "retentionPolicyNotMet"), "retention policy"),
+        (answer(403, "quotaExceeded"), "A quota is used up"),
+        (answer(403, "accountDisabled"), "billing"),
         (answer(403, "objectUnderActiveHold"), "release it"),
         (answer(404, "notFound"), "Create the bucket"),
         (answer(400, "invalid"), "Correct the bucket"),
