@@ -95,7 +95,8 @@ def test_every_file_of_every_table_is_committed(
         assert [one.summary["genesys.rows"] for one in table.metadata.snapshots if one.summary] == ["30"]
     assert publisher.publish(store, made, lambda: None) == done, "a second call commits nothing"
 
-    fewer = replace(made, load=replace(LOAD, export_id="export-2"), parts={n: p[1:] for n, p in whole.items()})
+    later = replace(LOAD, export_id="export-2", submitted_at=LOAD.window_end + DAY)
+    fewer = replace(made, load=later, parts={n: p[1:] for n, p in whole.items()})
     publisher.publish(store, fewer, lambda: None)
     assert {name: numbers_in(catalog, name) for name in done} == {name: list(range(10, 30)) for name in done}
 
@@ -182,7 +183,17 @@ def _held(*paths: str, deleted: bool = False) -> WindowFiles:
     return WindowFiles(dict.fromkeys(paths, _File()), deleted)  # type: ignore[arg-type]  # of a file only this is read
 
 
-FOUND = Committed(7, LOAD.load_id, LOAD.export_id, 1, "digest", str(LOAD.contract), LOAD.submitted_at)
+FOUND = Committed(
+    snapshot_id=7,
+    at=LOAD.window_end,
+    window=(LOAD.window_start.isoformat(), LOAD.window_end.isoformat()),
+    load_id=LOAD.load_id,
+    export_id=LOAD.export_id,
+    fence=1,
+    digest="digest",
+    contract=str(LOAD.contract),
+    submitted_at=LOAD.submitted_at,
+)
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from airflow_provider_genesys.operators import export as create_module
 from airflow_provider_genesys.operators.dead_letters import GenesysReplayDeadLettersOperator
 from airflow_provider_genesys.operators.export import GenesysCreateExportOperator
 from airflow_provider_genesys.pipeline.replay import EVER, Replayed
-from tests.support.task_context import Store, context
+from tests.support.task_context import context, pushed
 from tests.unit.transfers.boundary import Boundary, StubHook
 from tests.unit.transfers.test_arguments_arrive import parameters
 
@@ -45,7 +45,8 @@ def created(seen: Boundary, monkeypatch: pytest.MonkeyPatch, **arguments: Any) -
         return kept
 
     monkeypatch.setattr(create_module, "open_store", opened)
-    monkeypatch.setattr(create_module, "KeptElsewhere", lambda *_: Store())
+    nothing_kept = SimpleNamespace(get=lambda *_: None, set=lambda *_: None)
+    monkeypatch.setattr(create_module, "KeptElsewhere", lambda *_: nothing_kept)
     record = seen.record
     for name in ("wait_for_data", "wait_for_export", "check_hash_keys"):
         monkeypatch.setattr(create_module, name, record(name, getattr(create_module, name)))
@@ -89,15 +90,15 @@ def test_what_is_created_is_what_was_asked_for(seen: Boundary, monkeypatch: pyte
         assert (wait.poll_interval, wait.max_poll_interval, wait.timeout) == (7, 8, 9)
         assert waited["defer"].keywords["method_name"] == "resume"
     assert (export["export_id"], export["owned"]) == ("export-2", True)
-    pushed = seen.context["ti"].pushed["export"]
-    assert (pushed["export_id"], pushed["kind"], pushed["request"]) == (
+    told = pushed(seen.context, "export")
+    assert (told["export_id"], told["kind"], told["request"]) == (
         "export-2",
         "user_details",
         {"filters": {"a": 1}, "options": {"b": 2}},
     )
-    assert (pushed["window_start"][:10], pushed["window_end"][:10]) == ("2026-11-20", "2026-11-21")
-    assert pushed["submitted_at"]
-    assert pushed["fingerprint"] == request.fingerprint("user_details")
+    assert (told["window_start"][:10], told["window_end"][:10]) == ("2026-11-20", "2026-11-21")
+    assert told["submitted_at"]
+    assert told["fingerprint"] == request.fingerprint("user_details")
     assert seen.of("check_hash_keys")["task"] is task
 
 
