@@ -21,7 +21,7 @@ class _NamedPlace:
     column: Column
     pii: Pii
     index: int | None
-    """Place of the column in a row; None if rows do not hold it."""
+    """Place of the column in a row; None if rows do not hold it, or have its default."""
 
 
 class Unused:
@@ -71,11 +71,15 @@ def judge_unused(contract: Contract, paths: list[str], records: int, *, allow_pr
 
 def _places(contract: Contract) -> Iterator[_NamedPlace]:
     index = {column.name: place for place, column in enumerate(contract.columns)}
+    may_lack = contract.modes.missing in ("evolve", "discard_value")
     for column in (*contract.columns, *contract.dropped):
         if column.path == PROCESSED_AT or column.variant:
             continue
-        if not column.required and column.default is None:
-            yield _NamedPlace(column.path, column, column.pii, index.get(column.name))
+        if not column.required or may_lack:
+            # A column with a default has a value in each row, so its records have to be searched.
+            yield _NamedPlace(
+                column.path, column, column.pii, index.get(column.name) if column.default is None else None
+            )
         for path, action in column.pii_inside:
             dot = "" if path.startswith("[") else "."
             yield _NamedPlace(f"{column.path}{dot}{path}", column, action, None)

@@ -226,9 +226,7 @@ class Media:
         of = result.recording
         key = self._store.key(of.conversation_id, of.recording_id, result.content_type, number)
         try:
-            file = self._until_alone(
-                lambda: self._store.write(key, result.content_type, self._chunks(self._download(result, number)))
-            )
+            file = self._until_alone(lambda: self._store.write(key, result.content_type, self._chunks(result, number)))
         except NotTheFileError as error:
             raise RecordError(UNAVAILABLE, str(error)) from error
         except (SourceRefusedError, SourceChangedError, NotAnArchiveError) as error:
@@ -268,10 +266,10 @@ class Media:
             expected=expected_media(result.content_type),
         )
 
-    def _chunks(self, download: Download) -> Iterator[bytes]:
+    def _chunks(self, result: MediaResult, number: int) -> Iterator[bytes]:
         """Yield the bytes of the file, without their Content-Encoding."""
-        empty = True
-        for chunk in unpacked_media(self._until_stopped(download), download):
+        empty, download = True, self._download(result, number)
+        for chunk in unpacked_media(self._until_stopped(download), download, result.content_type):
             empty = False
             yield chunk
         if empty:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -361,10 +362,39 @@ def test_what_cannot_be_unpacked_is_rejected(scene: Scenes, encoding: str, body:
         ("audio/ogg", b"<\xff\xfe\x00" + bytes(600)),
         ("audio/ogg", b"RIFF....WAVE" + bytes(600)),
         ("", b'{"recordingId": "r"}'),
+        ("", gzip.compress(b"x" * 600)),
+        ("audio/basic", bytes(600)),
+        ("application/zip", b"PK\3\4" + bytes(600)),
+        ("application/json", b"[]"),
+        ("application/json; charset=utf-8", '{"text": "Grüß Gott"}'.encode()),
+        ("audio/mpeg", b"\xff\xfb\x90\x64" + bytes(600)),
     ],
 )
 def test_what_can_be_media_is(kind: str, body: bytes) -> None:
     assert expected_media(kind).fault(body, ended=True) == ""
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "says"),
+    [
+        ("audio/ogg", b"%PDF-1.7" + bytes(600), "a PDF, in place of audio/ogg"),
+        ("video/mp4", b"\x89PNG\r\n" + bytes(600), "a PNG image"),
+        ("audio/ogg", bytes(600), "512 zero bytes|600 zero bytes"),
+        ("application/json", b"\x82\xa3\x00\xff" * 200, "a binary file"),
+        ("application/json", b"try again later", "text in place of application/json"),
+        ("text/plain", b"PK\3\4" + bytes(600), "a zip file"),
+    ],
+)
+def test_what_cannot_be_the_media_is_named(kind: str, body: bytes, says: str) -> None:
+    assert re.search(says, expected_media(kind).fault(body, ended=True) or "")
+
+
+def test_a_packed_file_that_does_not_say_so_is_rejected(scene: Scenes) -> None:
+    at = scene()
+    at.genesys.fail_next(only_file(at), status=200, body=gzip.compress(b'{"transcripts": []}' * 50))
+    records, refused = at.outcome(IDS[:2])
+    assert ([error.rule for error in refused], len(records)) == (["media-refused"], 1)
+    assert "a gzip file without a Content-Encoding" in str(refused[0])
 
 
 BROKEN = {

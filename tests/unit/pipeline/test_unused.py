@@ -84,6 +84,7 @@ PROTECTED = {
     "mask": Column("phone", "custmer.phone", "string", pii="mask"),
     "hash": Column("phone", "customer.phnoe", "string", pii="hash"),
     "drop": Column("phone", "customer.phnoe", "string", pii="drop"),
+    "mask with a default": Column("phone", "customer.phnoe", "string", pii="mask", default="none"),
     "mask inside": Column("customer", "customer", "json", pii_inside=(("phnoe", "mask"),)),
     "drop in a list": Column("calls", "calls", "json", pii_inside=(("[].phnoe", "drop"),)),
 }
@@ -102,6 +103,14 @@ def test_a_protected_place_that_no_record_has_fails(how: str) -> None:
     load(contract, data, pii_key=b"key", allow_unused_protected=True)
     allowed = replace(PROTECTED[how], may_be_empty=True)
     load(reading(allowed, modes=Modes(unknown="evolve")), data, pii_key=b"key")
+
+
+@pytest.mark.parametrize("missing", ["evolve", "discard_value"])
+def test_a_required_place_that_may_be_missing_all_the_same_fails(missing: Any) -> None:
+    phone = Column("phone", "customer.phnoe", "string", required=True, pii="mask")
+    data = document(*(record(number, **CALLER) for number in range(5)))
+    with pytest.raises(ContractError, match="none of 5 records has a value at"):
+        load(reading(phone, modes=Modes(unknown="evolve", missing=missing)), data)
 
 
 @pytest.mark.parametrize("how", PROTECTED)
