@@ -225,7 +225,8 @@ def load(job: dict[str, Any]) -> Any:
 
         options = run.Options(batch_size=job["batch_size"], flush_interval=0.001 if "waits" in job else 10)
         contract = replace(resolve(None, kind=kind), records_path=job.get("records_path"))
-        whole = Load("load", job["export_id"], kind, *DAY, DAY[1], contract, "test")
+        submitted_at = datetime.fromisoformat(job["submitted_at"]) if "submitted_at" in job else DAY[1]
+        whole = Load("load", job["export_id"], kind, *DAY, submitted_at, contract, "test")
         if job["place"].get("raw"):
             return land(whole, {}, download, LANDINGS[job["sink"]](job["place"]), options)
         if bucket := job["place"].get("media_bucket"):

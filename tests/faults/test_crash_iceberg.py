@@ -104,8 +104,8 @@ def test_readers_see_whole_windows(
         kill = {"seconds": random.Random(kill["share"]).random() * old["took"]}  # noqa: S311 - the same each time
     rows, lake, bucket = old["counts"]["written"], Lake(**catalog), Bucket(scene.places.client, scene.places.bucket)
     with watched(lake) as seen:
-        again._attempt("s3", place, PROCESSED_AT[1], **kill)
-        new = again._attempt("s3", place, PROCESSED_AT[2])
+        again._attempt("s3", place, PROCESSED_AT[1], submitted_at=PROCESSED_AT[0], **kill)
+        new = again._attempt("s3", place, PROCESSED_AT[2], submitted_at=PROCESSED_AT[0])
     assert new["counts"]["written"] == rows
     assert seen[0] == {PROCESSED_AT[0]: rows}
     assert {(len(one), one.total()) for one in seen} == {(1, rows)}, "rows of two loads, or of none"
