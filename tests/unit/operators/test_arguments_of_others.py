@@ -16,7 +16,7 @@ from airflow_provider_genesys.operators import export as create_module
 from airflow_provider_genesys.operators.dead_letters import GenesysReplayDeadLettersOperator
 from airflow_provider_genesys.operators.export import GenesysCreateExportOperator
 from airflow_provider_genesys.pipeline.replay import EVER, Replayed
-from tests.support.task_context import context, pushed
+from tests.support.task_context import context
 from tests.unit.transfers.boundary import Boundary, StubHook
 from tests.unit.transfers.test_arguments_arrive import parameters
 
@@ -50,6 +50,8 @@ def created(seen: Boundary, monkeypatch: pytest.MonkeyPatch, **arguments: Any) -
     record = seen.record
     for name in ("wait_for_data", "wait_for_export", "check_hash_keys"):
         monkeypatch.setattr(create_module, name, record(name, getattr(create_module, name)))
+    ti = seen.context["ti"]
+    monkeypatch.setattr(ti, "xcom_push", record("xcom_push", ti.xcom_push))
     task = GenesysCreateExportOperator(task_id="create", **arguments)
     task.execute(seen.context)  # type: ignore[arg-type]
     return task
@@ -90,7 +92,7 @@ def test_what_is_created_is_what_was_asked_for(seen: Boundary, monkeypatch: pyte
         assert (wait.poll_interval, wait.max_poll_interval, wait.timeout) == (7, 8, 9)
         assert waited["defer"].keywords["method_name"] == "resume"
     assert (export["export_id"], export["owned"]) == ("export-2", True)
-    told = pushed(seen.context, "export")
+    [told] = [given["value"] for name, given in seen.calls if name == "xcom_push" and given["key"] == "export"]
     assert (told["export_id"], told["kind"], told["request"]) == (
         "export-2",
         "user_details",
