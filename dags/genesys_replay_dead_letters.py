@@ -78,8 +78,8 @@ with DAG(
             None,
             type=["null", "string"],
             title="Contract",
-            description="Name of a built-in contract, or path of a YAML file below the folder of this DAG's file. Empty: that "
-            "of the kind of export.",
+            description="Name of a built-in contract, or path of a YAML file below the folder of this DAG's file. "
+            "Empty: that of the kind of export.",
         ),
     },
     render_template_as_native_obj=True,
