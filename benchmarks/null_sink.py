@@ -9,7 +9,7 @@ from datetime import datetime, timezone
 from airflow_provider_genesys.pipeline.certificate import Certificate
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, Counts
 from airflow_provider_genesys.pipeline.load import Batch, Load
-from airflow_provider_genesys.sinks.objects.ndjson import GzipLines
+from airflow_provider_genesys.sinks.objects.ndjson import BLOCK, GzipLines
 
 
 class NullSink:
@@ -45,6 +45,9 @@ class NullSink:
 
 class PackingSink(NullSink):
     """Encodes and packs as the object-store sinks do, and throws away what comes out."""
+
+    align_every: int | None = BLOCK
+    pack_every: int | None = None
 
     def open(self, load: Load, *, restart: bool) -> Checkpoint | None:
         """Begin."""

@@ -170,9 +170,11 @@ def _load_records(attempt: _Attempt) -> None:
 
 def _slices(attempt: _Attempt, workers: Workers) -> Generator[Slice, None, None]:
     options, sink = attempt.options, attempt.sink
-    packed = sink.pack_every if isinstance(sink, AligningSink) and workers.pids else None
+    cut, packed = sink.cut_every, None
+    if isinstance(sink, AligningSink):
+        cut, packed = sink.align_every, sink.pack_every if workers.pids else None
     return attempt.source.slices(
-        options.batch_size, cut_every=sink.cut_every, flush_interval=options.flush_interval, pack_every=packed
+        options.batch_size, cut_every=cut, flush_interval=options.flush_interval, pack_every=packed
     )
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import io
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+
+from isal import isal_zlib
 
 from airflow_provider_genesys.exceptions import AccountError, SinkUnavailableError
 from airflow_provider_genesys.stores.base import Body, ObjectStore
@@ -28,7 +29,7 @@ class Digests:
 
     def update(self, data: Body, /) -> None:
         """Take the next bytes."""
-        self.crc32 = zlib.crc32(data, self.crc32)
+        self.crc32 = isal_zlib.crc32(data, self.crc32)
         if self.sha256:
             self.sha256.update(data)
 

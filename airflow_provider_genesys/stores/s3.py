@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import base64
-import zlib
 from collections.abc import Callable, Collection, Iterator
 from typing import Any, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
+from isal import isal_zlib
 
 from airflow_provider_genesys.aws_errors import code_of, describe, is_transient
 from airflow_provider_genesys.exceptions import SinkRefusedError
@@ -207,4 +207,4 @@ class S3Upload:
 
 
 def _crc32(body: Body) -> str:
-    return base64.b64encode(zlib.crc32(body).to_bytes(4, "big")).decode()
+    return base64.b64encode(isal_zlib.crc32(body).to_bytes(4, "big")).decode()

@@ -98,7 +98,8 @@ class GzipLines:
 
     def __init__(self, contract: Table) -> None:
         self._plain = Lines(contract)
-        self._held = bytearray()  # lines of the next member
+        self._held: list[bytes | memoryview] = []  # lines of the next member, not copied until it ends
+        self._size = 0  # of them in bytes
         self._block = -1  # in which the last row of them begins
 
     def pack(self, batch: Batch) -> bytes:
@@ -125,17 +126,17 @@ class GzipLines:
             after = bisect_left(offsets, (block + 1) * BLOCK, place)
             end = len(lines) if after == len(offsets) else _behind(lines, begin, after - place)
             yield self._ended(block)
-            self._held += memoryview(lines)[begin:end]
+            self._held.append(memoryview(lines)[begin:end] if end - begin < len(lines) else lines)
+            self._size += end - begin
             self._block, begin, place = block, end, after
 
     def _ended(self, block: int) -> bytes:
         """Return the member that ends before ``block``, if one does."""
-        return self._member() if block != self._block and len(self._held) >= MEMBER else b""
+        return self._member() if block != self._block and self._size >= MEMBER else b""
 
     def _member(self) -> bytes:
-        member = _member(self._held)
-        self._held.clear()
-        return member
+        held, self._held, self._size = self._held, [], 0
+        return _member(held[0] if len(held) == 1 else b"".join(held))
 
 
 def packed_members(contract: Table) -> Pack:
@@ -159,5 +160,5 @@ def _behind(lines: bytes, begin: int, count: int) -> int:
     return begin
 
 
-def _member(lines: bytes | bytearray) -> bytes:
+def _member(lines: bytes | memoryview) -> bytes:
     return isal_zlib.compress(lines, GZIP_LEVEL, _GZIP_WRAPPER)
