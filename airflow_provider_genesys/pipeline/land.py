@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from functools import partial
 from typing import Any, Protocol
 
@@ -46,6 +47,9 @@ class Landing(Protocol):
     def finish(self, certificate: Certificate, handle: dict[str, Any]) -> Certificate:
         """Make the archive visible and mark the landing complete. Return the closed certificate."""
 
+    def close(self) -> None:
+        """Send no more, after what is being sent. Called at the end, also after an error. Never raises."""
+
 
 def land(
     load: Load,
@@ -63,6 +67,18 @@ def land(
     :param watch: is called with every committed checkpoint, first the one that the landing goes on from.
     :raises GenesysError: see :mod:`airflow_provider_genesys.exceptions`; the next attempt goes on from the checkpoint.
     """
+    with closing(landing):
+        return _land(load, handle, archive, landing, options, watch)
+
+
+def _land(
+    load: Load,
+    handle: dict[str, Any],
+    archive: Callable[[Checkpoint], Archive],
+    landing: Landing,
+    options: Options,
+    watch: Callable[[Checkpoint], None],
+) -> Certificate:
     start = landing.open(load, restart=options.restart)
     failpoint(OPENED)
     if start:

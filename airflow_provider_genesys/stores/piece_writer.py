@@ -5,10 +5,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
 from typing import Protocol
 
-from airflow_provider_genesys.stores.base import MOST_PIECES, PIECE_UNIT, Body, Upload
+from airflow_provider_genesys.stores.base import MOST_PIECES, PIECE_UNIT, Body, ResumableUpload, SentPieces, Upload
 
 PIECE = 8 * 1024 * 1024
 """Bytes sent at a time, by default. S3 demands at least 5 MiB."""
@@ -112,14 +111,14 @@ class PieceWriter:
 
 
 class UploadAhead:
-    """Wraps an :class:`.stores.base.Upload` and sends its pieces in a thread, one at a time.
+    """Wraps a :class:`.stores.base.ResumableUpload` and sends its pieces in a thread, one at a time.
 
     If sending a piece fails, the next call raises the error. At most one piece is held while it is sent.
 
     :param upload: only the thread uses it while a piece is being sent.
     """
 
-    def __init__(self, upload: Upload) -> None:
+    def __init__(self, upload: ResumableUpload) -> None:
         self._upload = upload
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="genesys-upload")
         self._sending: Future[None] | None = None
@@ -137,10 +136,17 @@ class UploadAhead:
 
     def abort(self) -> None:
         """Discard what was sent. First wait for the piece that is being sent, or the store would keep it."""
-        with suppress(Exception):  # either it caused the abort, or it no longer matters
-            self._settle()
-        self._thread.shutdown()
+        self.close()
         self._upload.abort()
+
+    def close(self) -> None:
+        """Send no more, after the piece that is being sent. The store keeps what it has."""
+        self._thread.shutdown()
+
+    def sent(self) -> SentPieces:
+        """Wait until all pieces are sent, and return what is needed to continue after them."""
+        self._settle()
+        return self._upload.sent
 
     def _settle(self) -> None:
         sending, self._sending = self._sending, None

@@ -32,8 +32,8 @@ from airflow_provider_genesys.source.landed import RAW
 from airflow_provider_genesys.source.position import Identity, Position, Proof
 from airflow_provider_genesys.source.split.base import shape_of
 from airflow_provider_genesys.source.unpack.unpacked import packing_of
-from airflow_provider_genesys.stores.base import Body, ObjectStore, ResumableUpload
-from airflow_provider_genesys.stores.piece_writer import PieceWriter, piece_size
+from airflow_provider_genesys.stores.base import Body, ObjectStore
+from airflow_provider_genesys.stores.piece_writer import PieceWriter, UploadAhead, piece_size
 from airflow_provider_genesys.stores.read_through import Digests, FoundObject, read_through
 from airflow_provider_genesys.times import now
 
@@ -57,9 +57,10 @@ class LandingAttempt:
         )
         self._layout = Layout(settings.prefix, load, RAW, self.entry.partition)
         failpoint(CLAIMED)
-        self._upload: ResumableUpload | None = None
+        self._upload: UploadAhead | None = None
         self._writer: PieceWriter | None = None
         self._digests = Digests(sha256=hashlib.sha256())
+        self._taken_up = 0  # bytes that an earlier attempt has sent
         self._proof = self.entry.checkpoint.proof if self.entry.checkpoint else Proof()
         self._key = ""
         self._landed = self._take_up(self.entry.sending) if self.entry.sending else None
@@ -69,11 +70,14 @@ class LandingAttempt:
 
     @property
     def sent(self) -> int:
-        """Bytes of the archive that were sent."""
-        return self._upload.sent.bytes if self._upload else 0
+        """Bytes of the archive that were sent, or are being sent."""
+        return self._writer.sent if self._writer else self._taken_up
 
     def write(self, data: bytes, source: Identity) -> Checkpoint | None:
-        """Take the archive's next bytes. Return the newest checkpoint if this call committed one."""
+        """Take the archive's next bytes. Return the newest checkpoint if this call committed one.
+
+        A piece is sent while the next one comes. A commit waits for it.
+        """
         if self._landed:
             return None  # the object is there as a whole; the ledger only knew of less
         before = self.sent
@@ -104,6 +108,11 @@ class LandingAttempt:
         self._append(state="complete")
         return closed
 
+    def close(self) -> None:
+        """Wait for the piece that is being sent. What the store has stays, and the next attempt continues it."""
+        if self._upload:
+            self._upload.close()
+
     def check_fence(self) -> None:
         """Raise :class:`FencedError` if a newer attempt has taken over; return if the store cannot say."""
         with suppress(SinkUnavailableError):
@@ -111,8 +120,8 @@ class LandingAttempt:
 
     def _take_up(self, sending: Sending) -> Part | None:
         """Continue an earlier attempt's upload if it is there; if the object is already visible, return it."""
-        self._upload = self._store.resume(sending.sent)
-        if self._upload:
+        if upload := self._store.resume(sending.sent):
+            self._upload, self._taken_up = UploadAhead(upload), sending.sent.bytes
             self._key, self._digests = sending.sent.key, Digests(sending.crc32)
             return None
         # The earlier attempt may have died just after the object became visible.
@@ -129,7 +138,7 @@ class LandingAttempt:
                 piece=piece_size(source.length),
                 digest=self._digests,
                 upload=self._upload,
-                sent=self.sent,
+                sent=self._taken_up,
             )
         return self._writer
 
@@ -137,9 +146,9 @@ class LandingAttempt:
         self._key = self._named(bytes(body), ended=True)
         return self._store.put(self._key, body)
 
-    def _begin(self, head: Body) -> ResumableUpload:
+    def _begin(self, head: Body) -> UploadAhead:
         self._key = self._named(bytes(head), ended=False)
-        self._upload = self._store.upload(self._key)
+        self._upload = UploadAhead(self._store.upload(self._key))
         return self._upload
 
     def _named(self, head: bytes, *, ended: bool) -> str:
@@ -158,7 +167,7 @@ class LandingAttempt:
         """
         failpoint(COMMITTING)
         assert self._upload  # noqa: S101 - something was sent
-        sent = self._upload.sent
+        sent = self._upload.sent()
         checkpoint = Checkpoint(
             self.load.load_id,
             self.load.export_id,

@@ -65,6 +65,11 @@ class RawLanding:
         with self._working() as attempt:
             return attempt.finish(certificate, handle)
 
+    def close(self) -> None:
+        """Let go of the landing, finished or not: wait for what is being sent, and send no more. Never raises."""
+        if self._attempt:
+            self._attempt.close()
+
     @contextmanager
     def _working(self) -> Iterator[LandingAttempt]:
         attempt = self._attempt

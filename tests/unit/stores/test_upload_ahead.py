@@ -7,6 +7,7 @@ import threading
 import pytest
 
 from airflow_provider_genesys.exceptions import SinkUnavailableError
+from airflow_provider_genesys.stores.base import SentPieces
 from airflow_provider_genesys.stores.piece_writer import UploadAhead
 
 
@@ -24,6 +25,10 @@ class Gate:
         if piece == self._lost:
             raise SinkUnavailableError("lost")
         self.came.append(piece)
+
+    @property
+    def sent(self) -> SentPieces:
+        return SentPieces("key", "name", len(self.came), sum(map(len, self.came)))
 
     def complete(self, last: bytes, sha256: str) -> str:
         return f"{sha256} {b''.join([*self.came, last]).decode()}"
@@ -43,15 +48,31 @@ def test_a_piece_is_sent_while_the_next_is_made_and_the_order_stays() -> None:
     assert upload.complete(b"d", "digest") == "digest abcd"
 
 
-@pytest.mark.parametrize("then", ["send", "complete"])
-def test_what_goes_wrong_is_raised_by_the_next_call(then: str) -> None:
+def test_what_was_sent_counts_the_piece_on_its_way() -> None:
+    gate = Gate()
+    upload = UploadAhead(gate)
+    upload.send(b"abc")
+    threading.Timer(0.05, gate.open.set).start()
+    assert upload.sent().bytes == 3
+
+
+@pytest.mark.parametrize("closed", [False, True])
+@pytest.mark.parametrize("then", ["send", "sent", "complete"])
+def test_what_goes_wrong_is_raised_by_the_next_call(then: str, *, closed: bool) -> None:
     gate = Gate(lost=b"b")
     gate.open.set()
     upload = UploadAhead(gate)
     upload.send(b"a")
     upload.send(b"b")
+    if closed:
+        upload.close()
+    calls = {
+        "send": lambda: upload.send(b"c"),
+        "sent": upload.sent,
+        "complete": lambda: upload.complete(b"c", "digest"),
+    }
     with pytest.raises(SinkUnavailableError, match="lost"):
-        upload.send(b"c") if then == "send" else upload.complete(b"c", "digest")
+        calls[then]()
     assert gate.came == [b"a"]
 
 
