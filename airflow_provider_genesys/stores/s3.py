@@ -22,6 +22,8 @@ T = TypeVar("T")
 
 _OF_A_PIECE = {"PartNumber", "ETag", "ChecksumCRC32"}
 """Members of each piece that the request to complete an upload needs."""
+_CHECKSUM = "x-amz-checksum-crc32"
+_WITH_BODY = ("PutObject", "UploadPart")
 _NO_SUCH_REQUEST = {"NotImplemented", "MethodNotAllowed"}
 """Codes of a store that cannot list unfinished uploads. They are left to the store's lifecycle rules."""
 
@@ -36,7 +38,8 @@ class S3Store:
     """Implements :class:`.stores.base.ObjectStore`.
 
     Each body is sent with its CRC-32 in a header. boto would send it in a trailer, which many other stores do not
-    know. No CRC-32 is sent if the client's ``request_checksum_calculation`` is ``when_required``.
+    know. No CRC-32 is sent if the client's ``request_checksum_calculation`` is ``when_required``. Over TLS a body with
+    a CRC-32 is not hashed again for the signature, as boto has it for the checksums that it makes itself.
 
     :param client: a boto3 S3 client.
     """
@@ -47,6 +50,8 @@ class S3Store:
         self._bucket = bucket
         self._retries = retries
         self._extra_args = extra_args or {}
+        for operation in _WITH_BODY:
+            client.meta.events.register(f"before-sign.s3.{operation}", _tell_checksum, unique_id=f"genesys-{operation}")
 
     def put(self, key: str, body: Body) -> str:
         """Write an object in one request."""
@@ -204,6 +209,12 @@ class S3Upload:
     def abort(self) -> None:
         """Discard what was sent."""
         self._store.call("abort_multipart_upload", tolerate={"NoSuchUpload"}, **self._target)
+
+
+def _tell_checksum(request: Any, **_: object) -> None:
+    """Tell boto that a request has a checksum. It does not look for one that it has not made."""
+    if _CHECKSUM in request.headers:
+        request.context.setdefault("checksum", {})["request_algorithm"] = {"in": "header", "name": _CHECKSUM}
 
 
 def _crc32(body: Body) -> str:
