@@ -114,7 +114,8 @@ def _landing(shelf: Shelf, scale: Scale) -> Iterator[Result]:
 
 
 def _azure(shelf: Shelf, scale: Scale) -> Iterator[Result]:
-    with AzuriteServer() as server:
+    server = AzuriteServer()
+    with apart(server):
         place = f"{server.account_url}/{server.create_container('bench')}"
         yield _against_upload("Azure gzip sink (Azurite), against the SDK's own upload", "azure", place, shelf, scale)
 
