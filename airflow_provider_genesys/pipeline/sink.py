@@ -92,8 +92,8 @@ class AligningSink(Protocol):
     """What a sink has beside :class:`Sink` where slices should be what it packs."""
 
     align_every: int | None
-    """Where slices for this process end, in place of :attr:`Sink.cut_every`: the same, or a divisor of it. What the sink
-    holds does not depend on it."""
+    """Where slices for this process end, in place of :attr:`Sink.cut_every`: the same, or a divisor of it. What the
+    sink holds does not depend on it."""
 
     pack_every: int | None
     """If not None, slices for other processes end with the first record that reaches a multiple of this many unpacked

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_genesys.exceptions import ConfigurationError
+from airflow_provider_genesys.sinks.objects.ndjson import BLOCK
 from airflow_provider_genesys.sinks.s3 import S3Sink
 
 
@@ -36,6 +37,19 @@ def no_client() -> Any:
 def test_a_setting_that_cannot_work_is_refused_at_once(settings: dict[str, Any], error: str) -> None:
     with pytest.raises(ConfigurationError, match=error):
         S3Sink(no_client, "lake", **{"prefix": "raw", "dead_letter_raw": "drop", **settings})
+
+
+@pytest.mark.parametrize(
+    ("settings", "align_every"),
+    [
+        ({}, BLOCK),
+        ({"part_size": 8 * BLOCK}, BLOCK),
+        ({"part_size": 8 * BLOCK + 1}, 8 * BLOCK + 1),
+        ({"output_format": "ndjson", "part_size": 8 * BLOCK}, 8 * BLOCK),
+    ],
+)
+def test_slices_end_where_members_do_if_parts_end_there_too(settings: dict[str, Any], align_every: int) -> None:
+    assert S3Sink(no_client, "lake", "raw", dead_letter_raw="drop", **settings).align_every == align_every
 
 
 def test_nothing_is_asked_for_before_open() -> None:
