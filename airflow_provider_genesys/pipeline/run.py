@@ -32,7 +32,7 @@ from airflow_provider_genesys.pipeline.load import Load
 from airflow_provider_genesys.pipeline.memory import MemoryLimit, keep_freed_memory
 from airflow_provider_genesys.pipeline.progress import Phases, Progress
 from airflow_provider_genesys.pipeline.shards import beginning_of, check_end, holds, join_shards
-from airflow_provider_genesys.pipeline.sink import AligningSink, GatheringSink, PackingSink, Sink
+from airflow_provider_genesys.pipeline.sink import GatheringSink, PackingSink, Sink, ends_of_slices
 from airflow_provider_genesys.pipeline.worker import Job
 from airflow_provider_genesys.pipeline.workers import Processes, Workers, worker_count
 from airflow_provider_genesys.source.base import Archive, Source, Until
@@ -170,9 +170,7 @@ def _load_records(attempt: _Attempt) -> None:
 
 def _slices(attempt: _Attempt, workers: Workers) -> Generator[Slice, None, None]:
     options, sink = attempt.options, attempt.sink
-    cut, packed = sink.cut_every, None
-    if isinstance(sink, AligningSink):
-        cut, packed = sink.align_every, sink.pack_every if workers.pids else None
+    cut, packed = ends_of_slices(sink, shared=bool(workers.pids))
     return attempt.source.slices(
         options.batch_size, cut_every=cut, flush_interval=options.flush_interval, pack_every=packed
     )

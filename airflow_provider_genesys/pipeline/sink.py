@@ -126,3 +126,13 @@ class JoiningSink(Protocol):
         :param load: the load of the shard.
         :param joined: makes one certificate of all the shards', or raises.
         """
+
+
+def ends_of_slices(sink: Sink, *, shared: bool) -> tuple[int | None, int | None]:
+    """Return the ``cut_every`` and the ``pack_every`` of slices for ``sink``; see :meth:`.source.base.Source.slices`.
+
+    :param shared: whether other processes read them.
+    """
+    if not isinstance(sink, AligningSink):
+        return sink.cut_every, None
+    return sink.align_every, sink.pack_every if shared else None
