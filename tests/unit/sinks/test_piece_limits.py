@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -34,6 +35,8 @@ def test_the_largest_part_keeps_to_the_limit_with_rows_of_five_times_their_recor
 @pytest.mark.outcome("object stores", "more pieces than the 10,000 that S3 takes", "SinkRefusedError")
 def test_a_piece_too_many_is_refused_before_it_is_sent() -> None:
     class NoClient:
+        meta = Mock()
+
         def __getattr__(self, name: str) -> Any:
             raise AssertionError(name)
 
