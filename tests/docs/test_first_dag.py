@@ -31,6 +31,9 @@ def test_it_loads_the_day_before_its_date(airflow_db: Path, database: str, monke
     names: dict[str, Any] = {}
     exec(first_dag("README.md"), names)  # noqa: S102 - our own page
     dag = names["create"].dag
+    for task in dag.tasks:
+        if hasattr(task, "poll_interval"):
+            task.poll_interval = 0.05
     with FakeGenesys(conversations=20) as genesys:
         monkeypatch.setenv("AIRFLOW_CONN_GENESYS_DEFAULT", genesys.connection_json())
         monkeypatch.setenv("AIRFLOW_CONN_POSTGRES_DEFAULT", database)
