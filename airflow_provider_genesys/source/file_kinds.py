@@ -65,6 +65,14 @@ _KINDS = {
     b"HTTP/1.": "an HTTP response with its head",
     b"\x1e{": "a JSON text sequence (RFC 7464)",
 }
+_TEXTS = {
+    "a MIME message": rb"(--\S{1,70}\r?\n)?(MIME-Version|Content-[A-Za-z-]+|Received|Return-Path):",
+    "SQL": rb"(?i)--[ \r\n]|/\*|(INSERT|CREATE|DROP|BEGIN|SET|USE|COPY|PRAGMA|SELECT|LOCK)\b",
+    "YAML": rb"%YAML|---\s|(- )?[\w\"'-]+:(\s|$)",
+    "CSV or another table of text": rb"[^\r\n,;\t|]*([,;\t|][^\r\n,;\t|]*)+\r?\n[^\r\n]*[,;\t|]",
+}
+"""By the kind of a text file: what it begins with."""
+_RECORD_BEGINS = re.compile(rb"^[ \t]*[{\[]", re.MULTILINE)
 _CHECKSUM = slice(148, 156)  # in a block that begins a member of a tar file
 _CONTROL = re.compile(rb"[\0-\x08\x0e-\x1f]")
 _ENOUGH, _LOOKED_AT = 4, 32  # this many control characters in this many first bytes: the file is not text
@@ -77,6 +85,13 @@ def kind_of(head: bytes) -> str | None:
     if named is None and head[4:8] == b"ftyp":
         named = "an MP4 file"
     return named or ("a tar file" if _is_tar(head) else None)
+
+
+def text_kind_of(head: bytes) -> str | None:
+    """Return the kind of a text file that begins with ``head``, e.g. "SQL"; None if a line may be a record."""
+    if _RECORD_BEGINS.search(head):
+        return None
+    return next((name for name, begin in _TEXTS.items() if re.match(begin, head)), None)
 
 
 def is_binary(head: bytes) -> bool:

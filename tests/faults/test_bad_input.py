@@ -183,6 +183,10 @@ def parquet() -> bytes:
     return made.getvalue()
 
 
+def padded(line: bytes) -> bytes:
+    return line * 40
+
+
 KINDS: dict[str, Callable[[], bytes]] = {
     "tar": lambda: tar(whole("lines"), tarfile.GNU_FORMAT),
     "tar-pax": lambda: tar(whole("lines"), tarfile.PAX_FORMAT),
@@ -206,6 +210,10 @@ KINDS: dict[str, Callable[[], bytes]] = {
     "cpio": lambda: b"070702" + b"0" * 104 + b"export\0" + whole("lines"),
     "http": lambda: b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n" + whole("lines"),
     "json-sequence": lambda: whole("lines").replace(b'{"rec', b'\x1e{"rec'),
+    "mime": lambda: b"--b7\r\nContent-Type: application/x-ndjson\r\n\r\n" + padded(b"x" * 79 + b"\r\n"),
+    "csv": lambda: b"\xef\xbb\xbfrecordingId,timestamp,durationMs\n" + padded(b"good-1,2026-11-22T01:00:00Z,1\n"),
+    "sql": lambda: b"-- a dump\nCREATE TABLE r (id text);\n" + padded(b"INSERT INTO r VALUES ('good-1');\n"),
+    "yaml": lambda: b"---\n" + padded(b"- recordingId: good-1\n  durationMs: 1\n"),
     "ebcdic": lambda: whole("lines").decode().encode("cp500"),
     "binary": lambda: b"\x82\x01\x02\xa3\x05\x06\x07\x08" + whole("lines"),
 }
@@ -253,6 +261,13 @@ def test_a_file_of_another_kind_is_refused_by_its_name(name: str, packed: str, c
         run(a_load(), InMemory(archive, chunk), MemorySink(shelf), Options(max_dead_letter_ratio=None))
     assert not shelf.rows
     assert not shelf.letters
+
+
+@pytest.mark.parametrize("first", [b"recordingId,timestamp", b"---", b"-- a dump", b"Content-Type: x", b"id: 1"])
+def test_a_line_before_the_records_is_a_dead_letter(first: bytes) -> None:
+    shelf, _ = load(InMemory(first + b"\n" + whole("lines")), max_dead_letter_ratio=None)
+    assert [row[0] for row in shelf.rows] == ["good-1", "good-2", "good-3", "good-4"]
+    assert [letter.raw for letter in shelf.letters] == [first]
 
 
 def test_every_kind_of_file_has_its_line() -> None:

@@ -10,7 +10,7 @@ from bisect import bisect_left, bisect_right
 from typing import Literal, Protocol
 
 from airflow_provider_genesys.exceptions import NotAnArchiveError
-from airflow_provider_genesys.source.file_kinds import TELLING, is_binary, kind_of
+from airflow_provider_genesys.source.file_kinds import TELLING, is_binary, kind_of, text_kind_of
 from airflow_provider_genesys.source.records import BOM, MAX_SLICE_BYTES, Slice
 
 _WIDE_BOMS = (b"\xff\xfe", b"\xfe\xff")
@@ -18,8 +18,6 @@ _WIDE_BOMS = (b"\xff\xfe", b"\xfe\xff")
 _WHITESPACE = b" \t\r\n"
 
 _PACKED = (b"\x1f\x8b", b"PK\x03\x04", b"\x28\xb5\x2f\xfd")  # gzip, zip and Zstandard
-
-_BEGINNINGS = b"{[" + _WHITESPACE + BOM[:1]  # first bytes of a valid archive
 
 _ENCODING = 4  # number of first bytes that show the encoding
 
@@ -65,7 +63,7 @@ def shape_of(head: bytes, *, where: str, ended: bool = False) -> Literal["lines"
         any archive.
     """
     body = head.removeprefix(BOM).lstrip(_WHITESPACE)
-    if len(head) < (_ENCODING if head[:1] in _BEGINNINGS else TELLING) and not (ended and body):
+    if len(head) < (_ENCODING if body.startswith((b"{", b"[")) else TELLING) and not (ended and body):
         return None
     if head.startswith(_PACKED):
         raise NotAnArchiveError(f"{where} is packed twice; unpack it once before it is loaded.")
@@ -80,6 +78,8 @@ def shape_of(head: bytes, *, where: str, ended: bool = False) -> Literal["lines"
             f"{where} is HTML or XML, not an archive; it begins {_excerpt(body)!r}. Open the export in Genesys Cloud, "
             "or clear the create task to make it again."
         )
+    if kind := text_kind_of(head[:TELLING].removeprefix(BOM).lstrip(_WHITESPACE)):
+        raise _another_kind(where, kind)
     if not body and len(head) > _MAX_BLANK:
         raise NotAnArchiveError(f"{where} begins with more than {_MAX_BLANK} bytes of white space.")
     return ("array" if body.startswith(b"[") else "lines") if body else None
