@@ -63,9 +63,11 @@ def load(sink: Any, source: Any, contract: Contract = RECORDINGS, **options: Any
 
 def workers_of(process: int) -> list[int]:
     """The worker processes that ``process`` has."""
-    threads = Path(f"/proc/{process}/task").iterdir()
-    found = " ".join((thread / "children").read_text() for thread in threads).split()
-    return [pid for pid in map(int, found) if b"pipeline.worker" in command_of(pid)]
+    found: list[int] = []
+    for thread in Path(f"/proc/{process}/task").iterdir():
+        with suppress(OSError):  # the thread has ended
+            found += map(int, (thread / "children").read_text().split())
+    return [pid for pid in found if b"pipeline.worker" in command_of(pid)]
 
 
 def command_of(pid: int) -> bytes:
