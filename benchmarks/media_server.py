@@ -86,6 +86,7 @@ def main() -> None:
     least, most = (int(size) * 1_000_000 for size in sizes)
     Handler.file, Handler.sizes = Path(folder) / "media", (least, most)
     with Handler.file.open("wb") as file:
+        file.write(b"OggS")  # a file of zero bytes only is taken for no recording
         file.truncate(most)
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()

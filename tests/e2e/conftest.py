@@ -59,6 +59,7 @@ class Warehouse:
         for task in dag.tasks:
             if task.task_id.startswith("load_into_"):
                 vars(task).update(loads or {})
+                vars(task)["_contract_in_dag"] = task.contract  # as if the DAG's file had it
         due = day + timedelta(days=1)
         return run_dag(dag, due, run_after=due, s3_bucket=self.bucket, **conf)
 
