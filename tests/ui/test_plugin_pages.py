@@ -109,7 +109,7 @@ def test_a_load_that_drifted_names_the_fields_and_the_new_columns(
     unknown = drift.get_by_role("row").filter(has_text="conversationId")
     expect(unknown).to_contain_text("not in the contract")
     expect(unknown).to_contain_text("2,000")
-    expect(drift.get_by_role("row").filter(has_text="language")).to_contain_text("required, but missing")
+    expect(drift.get_by_role("row").filter(has_text="required, but missing")).to_contain_text("language")
     expect(drift).to_contain_text("became optional: language (string)")
 
 
