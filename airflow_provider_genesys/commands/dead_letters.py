@@ -119,14 +119,13 @@ def replay(
 
 def _judged(letter: ListedRow, contract: str | None, opened: Open) -> Iterator[tuple[str, str]]:
     from airflow_provider_genesys.pipeline.replay import is_letter, judge
-    from airflow_provider_genesys.tasks.arguments import read_pii_key
 
     rule = str(letter.get("rule", "-"))
-    chosen = _contract_of(contract, letter["kind"]) if is_letter(letter) else None
-    if chosen is None:
+    read_by = _contract_of(contract, letter["kind"]) if is_letter(letter) else None
+    if read_by is None:
         yield "no dead letter", rule
         return
-    key = read_pii_key(chosen.pii_key) if chosen.hashes else None
+    chosen, key = read_by
     processed_at = msgspec.convert(letter["processed_at"], datetime)
     found = judge([letter], chosen, processed_at, opened, key)
     for failed in found.failed.values():
@@ -138,11 +137,15 @@ def _judged(letter: ListedRow, contract: str | None, opened: Open) -> Iterator[t
 
 
 @cache
-def _contract_of(contract: str | None, kind: str) -> Contract | None:
-    """Return the contract; None if it is not given and there is none of this kind."""
+def _contract_of(contract: str | None, kind: str) -> tuple[Contract, bytes | None] | None:
+    """Return the contract, and the key that it hashes with; None if it is not given and there is none of this kind."""
     from airflow_provider_genesys.contracts.contract import built_in_names, resolve
+    from airflow_provider_genesys.tasks.arguments import read_pii_key
 
-    return resolve(contract, kind=kind, folder=".") if contract or kind in built_in_names() else None
+    if not contract and kind not in built_in_names():
+        return None
+    chosen = resolve(contract, kind=kind, folder=".")
+    return chosen, read_pii_key(chosen.pii_key) if chosen.hashes else None
 
 
 def _opener(genesys_conn_id: str) -> Open:

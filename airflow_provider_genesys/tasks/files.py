@@ -6,7 +6,7 @@ names files below the folder of the DAG, or below the folder that the argument i
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,8 @@ def check_file(task: BaseOperator, name: str, value: Any, written: Any) -> None:
     """
     if not isinstance(value, str) or not value.endswith((".yaml", ".yml")):
         return
-    written = _in_dag(task, name, written)
+    if (definition := mapped_arguments(task)) is not None:
+        written = definition.get(name)
     if value == written:
         return
     folder = Path(dag_folder(task))
@@ -38,11 +39,13 @@ def check_file(task: BaseOperator, name: str, value: Any, written: Any) -> None:
         )
 
 
-def _in_dag(task: BaseOperator, name: str, written: Any) -> Any:
-    """Return the argument as the DAG has it. A mapped task is made with values that may come from an XCom."""
+def mapped_arguments(task: BaseOperator) -> Mapping[str, Any] | None:
+    """Return the arguments that the DAG gives to all instances of a mapped task; None if it is not mapped.
+
+    The others come from what the task is mapped over, which may be an XCom.
+    """
     dag = task.get_dag()
-    definition = getattr(dag.task_dict.get(task.task_id) if dag else None, "partial_kwargs", None)
-    return written if definition is None else definition.get(name)
+    return getattr(dag.task_dict.get(task.task_id) if dag else None, "partial_kwargs", None)
 
 
 def _beginning(folder: Path, written: Any) -> Iterator[Path]:

@@ -19,6 +19,7 @@ from airflow.sdk import BaseOperator, Context
 from airflow_provider_genesys.exceptions import ConfigurationError
 from airflow_provider_genesys.hooks.object_store import folder_of, open_folder
 from airflow_provider_genesys.outside import shown
+from airflow_provider_genesys.tasks.files import mapped_arguments
 
 if TYPE_CHECKING:
     from airflow_provider_genesys.source.base import Archive
@@ -110,7 +111,7 @@ def check_location(task: BaseOperator, url: str, below: str | None, written: Any
     :param written: the certificate as the operator was given it. The DAG may name one itself.
     :raises ConfigurationError: it is elsewhere, or the DAG names no place.
     """
-    if isinstance(written, Mapping) and written.get("location") == url and not _is_mapped(task):
+    if isinstance(written, Mapping) and written.get("location") == url and mapped_arguments(task) is None:
         return
     given = [below] if below else _targets(_upstream(task), partial(_rendered, task, context))
     places = [place for text in given if (place := _named(text))]
@@ -135,11 +136,6 @@ def _rendered(task: BaseOperator, context: Context, bucket: Any) -> Any:
     except Exception as error:  # noqa: BLE001 - a template may run any code; the error that follows says what to do
         log.warning("The bucket %s cannot be rendered: %s", shown(bucket, 80), shown(error))
         return None
-
-
-def _is_mapped(task: BaseOperator) -> bool:
-    dag = task.get_dag()
-    return hasattr(dag.task_dict.get(task.task_id) if dag else None, "partial_kwargs")
 
 
 def _is_in(url: str, place: str) -> bool:

@@ -92,15 +92,15 @@ def test_what_is_created_is_what_was_asked_for(seen: Boundary, monkeypatch: pyte
         assert (wait.poll_interval, wait.max_poll_interval, wait.timeout) == (7, 8, 9)
         assert waited["defer"].keywords["method_name"] == "resume"
     assert (export["export_id"], export["owned"]) == ("export-2", True)
-    [told] = [given["value"] for name, given in seen.calls if name == "xcom_push" and given["key"] == "export"]
-    assert (told["export_id"], told["kind"], told["request"]) == (
+    [export_xcom] = [given["value"] for name, given in seen.calls if name == "xcom_push" and given["key"] == "export"]
+    assert (export_xcom["export_id"], export_xcom["kind"], export_xcom["request"]) == (
         "export-2",
         "user_details",
         {"filters": {"a": 1}, "options": {"b": 2}},
     )
-    assert (told["window_start"][:10], told["window_end"][:10]) == ("2026-11-20", "2026-11-21")
-    assert told["submitted_at"]
-    assert told["fingerprint"] == request.fingerprint("user_details")
+    assert (export_xcom["window_start"][:10], export_xcom["window_end"][:10]) == ("2026-11-20", "2026-11-21")
+    assert export_xcom["submitted_at"]
+    assert export_xcom["fingerprint"] == request.fingerprint("user_details")
     assert seen.of("check_hash_keys")["task"] is task
 
 

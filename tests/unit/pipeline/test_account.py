@@ -51,8 +51,8 @@ def test_a_load_that_goes_on_says_first_from_where() -> None:
 def test_a_certificate_says_of_what_it_is() -> None:
     load = a_load()
     certificate = run(load, InMemory(DOCUMENT), MemorySink(Shelf()), OPTIONS)
-    told = (certificate.load_id, certificate.export_id, certificate.kind, certificate.contract)
-    assert told == ("load-1", "export-1", "recordings", str(RECORDINGS))
+    named = (certificate.load_id, certificate.export_id, certificate.kind, certificate.contract)
+    assert named == ("load-1", "export-1", "recordings", str(RECORDINGS))
     times = (certificate.window_start, certificate.window_end, certificate.submitted_at)
     assert times == (DAY.isoformat(), *[(DAY + timedelta(days=1)).isoformat()] * 2)
     assert (certificate.bytes_read, certificate.source) == (len(DOCUMENT), Identity(len(DOCUMENT), '"etag"'))

@@ -20,8 +20,8 @@ def found(handle: dict[str, Any], given: Any = None, **upstream: Any) -> str | N
     """Ask in a task behind ``create`` and another one."""
     with DAG("corrections", schedule=None) as dag:
         EmptyOperator(task_id="create") >> EmptyOperator(task_id="check") >> EmptyOperator(task_id="load")
-    told = context(task_id="load", upstream=upstream)
-    return submission_of({"export_id": "e", **handle}, given, upstream_of(dag.get_task("load")), told)  # type: ignore[arg-type]
+    at_load = context(task_id="load", upstream=upstream)
+    return submission_of({"export_id": "e", **handle}, given, upstream_of(dag.get_task("load")), at_load)  # type: ignore[arg-type]
 
 
 CREATED = {"create": {"export_id": "e", "submitted_at": NOTED}}
