@@ -24,6 +24,7 @@ _TRANSIENT_CODES = {
     "RequestTimeout",  # 400: our body did not arrive in time
     "ServiceUnavailable",
     "SlowDown",
+    "TemporaryRedirect",  # 307: the name of a new bucket is not known everywhere yet
     "Throttling",
     "ThrottlingException",
     "XAmzContentSHA256Mismatch",  # 400: as BadDigest
@@ -40,10 +41,14 @@ _TRANSIENT_ERRORS = (
 
 
 def code_of(error: Exception) -> str:
-    """Return S3's code for an error, e.g. ``SlowDown``, or the name of its class if S3 did not answer."""
-    return (
-        shown(error.response["Error"].get("Code", ""), 80) if isinstance(error, ClientError) else type(error).__name__
-    )
+    """Return the service's code for an error, e.g. ``SlowDown``.
+
+    A page of a proxy has none: then it is the status, or without an answer the name of the error's class.
+    """
+    if not isinstance(error, ClientError):
+        return type(error).__name__
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", "")
+    return shown(error.response["Error"].get("Code") or status, 80)
 
 
 def describe(error: BaseException) -> str:

@@ -134,7 +134,7 @@ class S3Store:
 
     def _put(self, key: str, body: Body, **condition: str) -> Any:
         arguments = {**self._described(key), **self.checksum(body), **condition}
-        return self.call("put_object", tolerate=_TAKEN, Body=body, **arguments)
+        return self.call("put_object", tolerate=_TAKEN if condition else (), Body=body, **arguments)
 
     def _described(self, key: str) -> dict[str, Any]:
         return {"Key": key, "ContentType": content_type(key), **self._extra_args}
