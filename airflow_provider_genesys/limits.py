@@ -20,6 +20,12 @@ LONGEST_ETAG = 1024
 """Characters of an ETag that are kept and compared. It is in the checkpoint, and is sent in a header if it is whole."""
 LONGEST_URL = 64 * 1024
 """Characters of a URL to a file. The HTTP client takes no longer one."""
+MOST_PAGES = 1_000_000
+"""Pages of one export or listing that are followed. With 500 records in each, that is 500 million records."""
+MOST_EMPTY = 100
+"""Pages without a record that are followed in a row."""
+MOST_HELD = 1_000_000
+"""Ids of a listing that are in memory at once: of its parents, or of a listing that changes while it is read."""
 MOST_LISTED_PAGES = 1000
 """Most pages of a list of jobs that are read."""
 LONGEST_KEY = 500

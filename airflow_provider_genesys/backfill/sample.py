@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from airflow_provider_genesys.cloud.exports.base import ExportRequest, ExportState, QueryFamily
+from airflow_provider_genesys.cloud.exports.progress import Progress
 from airflow_provider_genesys.cloud.exports.waiting import Watch, seconds_left
 from airflow_provider_genesys.contracts.child import Child
 from airflow_provider_genesys.contracts.contract import resolve
@@ -70,8 +71,10 @@ def read_sample(
     jobs = found.jobs(export_id)
     for number, job in enumerate(jobs):
         cursor, pages = None, 0
+        walk = Progress(f"job {job}", "The plan has no sample.")
         while most_pages is None or pages < most_pages:
             page = found.page(client, job, cursor, page_size)
+            walk.check(page.ids, cursor, page.cursor)
             sample.take(page, children)
             cursor, pages = page.cursor, pages + 1
             if cursor is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
@@ -11,7 +10,7 @@ import msgspec
 
 from airflow_provider_genesys.cloud.exports.base import Page, UnreadablePageError, check_cursor
 from airflow_provider_genesys.cloud.exports.elements import RecordIds, check_once, check_records, cursor_of
-from airflow_provider_genesys.cloud.exports.results import EmptyPages
+from airflow_provider_genesys.cloud.exports.progress import Progress
 from airflow_provider_genesys.cloud.http.no_answer import check_answer
 from airflow_provider_genesys.cloud.http.paths import path_step
 from airflow_provider_genesys.cloud.http.shapes import query_of
@@ -19,7 +18,6 @@ from airflow_provider_genesys.entities.declaration import Listing
 from airflow_provider_genesys.exceptions import (
     PermissionDeniedError,
     RequestRefusedError,
-    SourceChangedError,
     SourceRefusedError,
 )
 from airflow_provider_genesys.outside import shown
@@ -64,8 +62,7 @@ class Pager:
 
     def __init__(self, client: CloudClient, listing: Listing, page_size: int | None = None) -> None:
         self._client = client
-        self._walk = EmptyPages()
-        self._met: set[bytes] = set()
+        self._walk = Progress(f"the listing {listing.name}", "Nothing was marked as deleted.")
         self.listing = listing
         self._size = min(page_size or listing.page_size, listing.max_page_size or listing.page_size)
         members: list[Any] = [("records", list[msgspec.Raw], msgspec.field(default_factory=list))]
@@ -99,21 +96,8 @@ class Pager:
                 raise
             raise self._capped(number, f"refuses it ({error})") from error
         answer = self._read(body, number)
-        self._check_progress(answer, first=at is None)
-        self._walk.check(self.listing.name, empty=not answer.ids, more=answer.after is not None)
+        self._walk.check(answer.ids, at, answer.after)
         return answer
-
-    def _check_progress(self, answer: Answer, *, first: bool) -> None:
-        """Notice pages that repeat, whatever their cursors and numbers are."""
-        if first:
-            self._met.clear()
-        page = hashlib.sha256(msgspec.json.encode(answer.ids)).digest()
-        if answer.ids and page in self._met:
-            raise SourceChangedError(
-                f"The pages of the listing {self.listing.name} lead in a circle: one holds the same records as a page "
-                "before it. Nothing was marked as deleted. If this happens again, report it to Genesys' support."
-            )
-        self._met.add(page)
 
     def short(self, count: int, total: int | None) -> SourceRefusedError | None:
         """Return the error for a listing that ended after ``count`` records, fewer than ``total``."""

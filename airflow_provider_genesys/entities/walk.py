@@ -36,6 +36,7 @@ from airflow_provider_genesys.exceptions import (
     SourceError,
     SourceRefusedError,
 )
+from airflow_provider_genesys.limits import LONGEST_PAGE, MOST_HELD
 from airflow_provider_genesys.outside import shown
 from airflow_provider_genesys.retries import retried
 from airflow_provider_genesys.source.pages import Pages
@@ -132,6 +133,7 @@ class ListingWalk:
         """Return the records whose ids were on no earlier page."""
         new = {one: record for one, record in zip(answer.ids, answer.records, strict=True) if one not in self._seen}
         self._seen.update(new)
+        _check_held(self._listing, len(self._seen))
         return list(new), list(new.values())
 
     def _below_parents(self, place: _WalkState) -> Page:
@@ -239,14 +241,25 @@ def _whole(pager: Pager, parent: str | None, *, keep: bool = True) -> tuple[dict
     :param keep: whether the records are returned, or only their ids.
     """
     for _ in range(READINGS):
-        place, found = _WalkState(), dict[str, memoryview]()
+        place, found, size = _WalkState(), dict[str, memoryview](), 0
         for answer in _answers(pager, parent):
             place = _behind(place, answer)
             found.update(zip(answer.ids, answer.records if keep else repeat(_NOTHING), strict=False))
+            size += sum(map(len, answer.records)) if keep else 0
+            _check_held(pager.listing, len(found), size)
         moved = _ended(pager, place, parent)
         if not moved:
             break
     return found, moved
+
+
+def _check_held(listing: Listing, count: int, size: int = 0) -> None:
+    if count > MOST_HELD or size > LONGEST_PAGE:
+        raise SourceRefusedError(
+            f"The listing {listing.name} has more than {MOST_HELD:,} records or {LONGEST_PAGE:,} bytes that have to be "
+            "in memory at once. Nothing was marked as deleted. Narrow it by a query of a declaration of your own, and "
+            "load it in parts."
+        )
 
 
 def _ended(pager: Pager, place: _WalkState, parent: str | None = None) -> str | None:

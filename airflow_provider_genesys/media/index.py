@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, urlencode
 import msgspec
 
 from airflow_provider_genesys.cloud.exports.elements import RecordIds
-from airflow_provider_genesys.cloud.exports.results import EmptyPages
+from airflow_provider_genesys.cloud.exports.progress import Progress
 from airflow_provider_genesys.cloud.http.paths import path_step
 from airflow_provider_genesys.cloud.http.shapes import members, query_of
 from airflow_provider_genesys.exceptions import (
@@ -70,7 +70,7 @@ def of_retention(client: CloudClient, days: int, size: int) -> Index:
 
     The index raises :class:`CursorLostError` if Genesys no longer accepts a cursor.
     """
-    walk = EmptyPages()
+    walk = Progress(RETENTION, "The load is not complete.")
 
     def index(_: int, cursor: str | None) -> Conversations:
         first = urlencode({"retentionThresholdDays": days, "pageSize": min(size, LARGEST_PAGE)})
@@ -85,7 +85,7 @@ def of_retention(client: CloudClient, days: int, size: int) -> Index:
             # Without an id it is rejected later, as one that Genesys does not know.
             recordings.setdefault(_id(one, "conversationId"), []).append(_id(one, "recordingId"))
         following = query_of(answer.get("nextUri"))
-        walk.check(RETENTION, empty=not recordings, more=following is not None)
+        walk.check([one for found in recordings.values() for one in found], cursor, following)
         return Conversations(list(recordings), following, recordings)
 
     return index

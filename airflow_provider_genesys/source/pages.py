@@ -11,16 +11,18 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import timezone
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_genesys.cloud.exports.base import Page
+from airflow_provider_genesys.cloud.exports.progress import check_number
 from airflow_provider_genesys.cloud.exports.results import page_reader
-from airflow_provider_genesys.exceptions import CursorLostError, SourceChangedError
+from airflow_provider_genesys.exceptions import CursorLostError, SourceChangedError, SourceRefusedError
 from airflow_provider_genesys.source.broken_pages import repaired
 from airflow_provider_genesys.source.position import Identity, PagePlace, Place, Position, Proof, Start
 from airflow_provider_genesys.source.records import KEPT_OF_OVERSIZE, MAX_RECORD_BYTES, DeadLetter, Slice, oversize
+from airflow_provider_genesys.source.unpack.unpacked import MAX_UNPACKED
 
 if TYPE_CHECKING:
     from airflow_provider_genesys.cloud.http.client import CloudClient
@@ -29,15 +31,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _DIGEST_DIGITS = 32
-
-
-@dataclass
-class _Trail:
-    """The cursors and pages seen in one job, to notice pages that repeat."""
-
-    cursors: set[str] = field(default_factory=set)
-    """Digests: a cursor may be long, and there may be many."""
-    pages: set[str] = field(default_factory=set)
 
 
 class Pages:
@@ -56,7 +49,6 @@ class Pages:
         self._jobs = jobs
         self._max_record_bytes = MAX_RECORD_BYTES
         self._position = Position(page=PagePlace())
-        self._trail = _Trail()
 
     def open_at(self, start: Start, *, max_record_bytes: int) -> Pages:
         """Go to ``start``; return this object."""
@@ -78,6 +70,7 @@ class Pages:
         """Yield slices of ``limit`` records, or whole pages if the sink cuts parts.
 
         :raises SourceChangedError: the results contradict themselves or what was read before.
+        :raises SourceRefusedError: there are more pages or bytes than the limits allow.
         """
         while self._place.job < self._jobs:
             place, page = self._next_page()
@@ -93,6 +86,7 @@ class Pages:
 
     def _next_page(self) -> tuple[PagePlace, Page]:
         place = self._place
+        self._check_length(place)
         try:
             page = self._read(place.job, place.cursor)
         except CursorLostError:
@@ -102,7 +96,6 @@ class Pages:
                 "Export %s: its cursor is no longer valid. Reading the job's pages from the first.", self._export_id
             )
             page = self._found_again(place)
-        self._check_trail(place, page)
         if _digest(page.ids[: place.index]) != place.digest and place.index:
             raise self._changed(f"the first {place.index} records of page {place.ordinal + 1} have changed")
         if page.available_until:
@@ -111,6 +104,15 @@ class Pages:
         if page.listing:
             self.identity = Identity(listing=page.listing)
         return place, page
+
+    def _check_length(self, place: PagePlace) -> None:
+        """End a walk that was continued for ever, from one task to the next."""
+        check_number(place.ordinal + 1, f"export {self._export_id}")
+        if self.length > MAX_UNPACKED:
+            raise SourceRefusedError(
+                f"The pages of export {self._export_id} have more than {MAX_UNPACKED:,} bytes. Load the window in "
+                "parts. If it cannot have that much, its pages have no end: report that to Genesys' support."
+            )
 
     def _found_again(self, place: PagePlace) -> Page:
         """Read from the first page of the job to ``place``. The ids before it must be the same as before."""
@@ -122,20 +124,10 @@ class Pages:
             raise self._changed(f"the pages before page {place.ordinal + 1} have changed")
         return page
 
-    def _check_trail(self, place: PagePlace, page: Page) -> None:
-        trail, met = self._trail, _digest(page.ids)
-        if page.cursor is not None and (page.cursor == place.cursor or _digest([page.cursor]) in trail.cursors):
-            raise self._in_circles(place, "leads back to a page that was already read")
-        if page.ids and met in trail.pages:
-            raise self._in_circles(place, "holds the same records as a page before it")
-        trail.cursors.add(_digest([place.cursor or ""]))
-        trail.pages.add(met)
-
     def _after(self, page: Page) -> PagePlace:
         """Return the place of the first record after ``page``."""
         place = self._place
         if page.cursor is None:
-            self._trail = _Trail()
             return PagePlace(job=place.job + 1, ordinal=place.ordinal + 1, first=place.ordinal + 1)
         before = _digest([place.before, *page.ids])
         return PagePlace(place.job, place.ordinal + 1, place.first, page.cursor, before)
@@ -178,13 +170,6 @@ class Pages:
             return oversize(offset, bytes(record[:KEPT_OF_OVERSIZE]), len(record), self._max_record_bytes)
         error = page.refused[number]
         return DeadLetter(offset, bytes(record), "source", error.rule, str(error))
-
-    def _in_circles(self, place: PagePlace, how: str) -> SourceChangedError:
-        return SourceChangedError(
-            f"Page {place.ordinal + 1} of the results of export {self._export_id} {how}. Nothing of it was loaded, "
-            "and the load is not complete. Clear the task that creates the export, to create it again. If this "
-            "happens again, report it to Genesys' support."
-        )
 
     def _changed(self, how: str) -> SourceChangedError:
         return SourceChangedError(

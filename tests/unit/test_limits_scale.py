@@ -17,16 +17,15 @@ from typing import Any
 import httpx
 import pytest
 
-from airflow_provider_genesys.cloud.exports.base import Page, check_cursor
+from airflow_provider_genesys.cloud.exports.base import check_cursor
 from airflow_provider_genesys.cloud.exports.elements import check_records, check_values
+from airflow_provider_genesys.cloud.exports.progress import Progress
 from airflow_provider_genesys.cloud.http.errors import error_from
 from airflow_provider_genesys.cloud.http.paths import path_step
 from airflow_provider_genesys.contracts.contract import resolve
-from airflow_provider_genesys.exceptions import GenesysError, SourceChangedError
+from airflow_provider_genesys.exceptions import GenesysError
 from airflow_provider_genesys.outside import message, shown
-from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
 from airflow_provider_genesys.pipeline.run import Options, run
-from airflow_provider_genesys.source.pages import Pages
 from airflow_provider_genesys.source.unpack.unpacked import Unpacked
 from tests.docs.test_limits_docs import rows
 from tests.unit.pipeline.memory_sink import MemorySink, Shelf
@@ -58,12 +57,10 @@ def unpacked(size: int) -> None:
 
 
 def walked(pages: int) -> None:
-    """Read empty pages with ever new cursors."""
-    cursors = iter(range(pages))
-    source = Pages(lambda *_: Page([], [], str(next(cursors, "")) or None), "e")
-    source.open_at(Checkpoint("l", "e", "now"), max_record_bytes=100)
-    with suppress(SourceChangedError):
-        list(source.slices(10, cut_every=None, flush_interval=1))
+    """Read pages with ever new records."""
+    walk = Progress("the results", "")
+    for page in range(pages):
+        walk.check([f"{page}/{number}" for number in range(20)], str(page), str(page + 1))
 
 
 def attempted(refusing: Callable[[], object]) -> None:
@@ -85,7 +82,7 @@ SCALED: dict[str, tuple[int, Callable[[int], object]]] = {
     "LONGEST_ID": (400 * KB, lambda n: attempted(partial(path_step, "a/" * n, "an id"))),
     "LONGEST_IDS": (400 * KB, lambda n: attempted(partial(path_step, "a," * n, "an id"))),
     "LONGEST_CURSOR": (4000 * KB, lambda n: attempted(partial(check_cursor, "a=" * n))),
-    "MOST_EMPTY": (2 * KB, walked),
+    "MOST_PAGES": (KB, walked),
     "MOST_RECORDS": (1000 * KB, lambda n: attempted(partial(check_records, b"[" + b"{}," * n + b"{}]"))),
     "MOST_VALUES": (4000 * KB, lambda n: attempted(partial(check_values, b"0," * n))),
     "LONGEST": (4000 * KB, lambda n: shown("a=b&signature=c https://" * (n // 20))),
@@ -95,6 +92,8 @@ SCALED: dict[str, tuple[int, Callable[[int], object]]] = {
 }
 """By the limit's name: the size of the input, and what takes an input of a size."""
 ELSEWHERE = {
+    "MOST_EMPTY": "tests/faults/test_page_faults.py",
+    "MOST_HELD": "tests/unit/cloud/test_endless_walks.py",
     "LONGEST_ANSWER": "tests/unit/cloud/test_cloud_limits.py",
     "LONGEST_PAGE": "tests/unit/cloud/test_page_limits.py",
     "LONGEST_TOKEN": "tests/unit/cloud/test_cloud_limits.py",

@@ -17,17 +17,16 @@ from airflow_provider_genesys.cloud.exports.base import (
     known_status,
 )
 from airflow_provider_genesys.cloud.exports.pieces import Piece, cut
+from airflow_provider_genesys.cloud.exports.progress import Progress
 from airflow_provider_genesys.cloud.exports.registry import family
-from airflow_provider_genesys.exceptions import ConfigurationError, SourceChangedError
-from airflow_provider_genesys.outside import shown
+from airflow_provider_genesys.exceptions import ConfigurationError
 from airflow_provider_genesys.times import parse_time
 
 if TYPE_CHECKING:
     from airflow_provider_genesys.cloud.http.client import CloudClient
 
 
-MOST_EMPTY = 100
-"""Pages of a job without a record that are followed in a row."""
+_CREATE_AGAIN = "The load is not complete. Clear the task that creates the export, to create it again."
 
 Read = Callable[[int, str | None], Page]
 """Returns the page of a job. Arguments: the place of the job in the export, and the cursor (None: first page)."""
@@ -51,7 +50,8 @@ def page_reader(
     if not isinstance(found, PagedFamily):
         return None
     check_usable(known_status(found, client, export_id), "results")
-    jobs, walk = found.jobs(export_id), EmptyPages()
+    jobs = found.jobs(export_id)
+    walks = [Progress(f"job {job}", _CREATE_AGAIN) for job in jobs]
 
     def read(job: int, cursor: str | None) -> Page:
         try:
@@ -60,31 +60,11 @@ def page_reader(
             if repair is None:
                 raise
             page = repair(error)
-        walk.check(f"job {jobs[job]}", empty=not page.ids, more=page.cursor is not None)
+        walks[job].check(page.ids, cursor, page.cursor)
         return page
 
     whole = _owned(read, found, handle, len(jobs)) if isinstance(found, QueryFamily) else read
     return whole, len(jobs)
-
-
-class EmptyPages:
-    """Ends a walk that leads from empty page to empty page."""
-
-    def __init__(self) -> None:
-        self._empty: dict[str, int] = {}
-
-    def check(self, what: str, *, empty: bool, more: bool) -> None:
-        """Note the next page of ``what``: whether it is empty, and names another page.
-
-        :raises SourceChangedError: too many pages in a row are empty and name another one.
-        """
-        self._empty[what] = self._empty.get(what, 0) + 1 if empty and more else 0
-        if self._empty[what] > MOST_EMPTY:
-            raise SourceChangedError(
-                f"{MOST_EMPTY} pages of {shown(what)} in a row have no record, and each has a cursor to another. "
-                "The load is not complete. Clear the task that creates the export, to create it again. If this happens "
-                "again, report it to Genesys' support."
-            )
 
 
 def _owned(read: Read, found: QueryFamily, handle: dict[str, Any], jobs: int) -> Read:

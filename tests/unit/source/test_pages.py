@@ -34,7 +34,6 @@ class Results:
         self.jobs = [[[record(next(numbers)) for _ in range(size)] for size in sizes] for sizes in ([7, 0, 9, 4], [5])]
         self.jobs[0][2][1] = b'{"recordingId": oops}'
         self.lost: set[str] = set()
-        self.turns: dict[str, str] = {}
         self.asked: list[tuple[int, str | None]] = []
 
     def read(self, job: int, cursor: str | None) -> Page:
@@ -45,7 +44,7 @@ class Results:
         records = self.jobs[job][number]
         following = f"{job}-{number + 1}" if number + 1 < len(self.jobs[job]) else None
         ids = [raw[17:21].decode() for raw in records]
-        return Page(ids, [memoryview(raw) for raw in records], self.turns.get(cursor or "", following))
+        return Page(ids, [memoryview(raw) for raw in records], following)
 
     def pages(self, _: Any = None) -> Pages:
         return Pages(self.read, "export-1", jobs=len(self.jobs))
@@ -129,23 +128,6 @@ def test_a_way_back_that_leads_elsewhere_is_not_followed() -> None:
 
     with pytest.raises(SourceChangedError, match="pages before page 3"):
         run(a_load(), lambda _: Pages(read, "export-1", jobs=2), MemorySink(shelf), Options(**OPTIONS))
-
-
-@pytest.mark.parametrize(
-    ("turn", "how"),
-    [
-        ({"0-2": "0-2"}, "leads back"),
-        ({"0-2": "0-1"}, "leads back"),
-        ({"0-2": "again-2"}, "same records"),
-    ],
-    ids=["same cursor twice", "cursor loop", "page repeated"],
-)
-def test_a_way_in_circles_ends_the_load_unfinished(turn: dict[str, str], how: str) -> None:
-    results, shelf = Results(), Shelf()
-    results.turns = turn
-    with pytest.raises(SourceChangedError, match=how):
-        load(results, MemorySink(shelf))
-    assert shelf.certificate is None
 
 
 @pytest.mark.parametrize(("hour", "incomplete"), [(23, True), (24, False)])
