@@ -25,6 +25,8 @@ from airflow_provider_genesys.source.split.path import PathSplitter
 from airflow_provider_genesys.source.unpack.unpacked import Entries, Unpacked
 
 _NEVER = 24 * 3600.0  # seconds
+_ENOUGH = 256 * 1024
+"""Where a sink commits batches, a slice of this many bytes does not wait for more: its first records came long ago."""
 
 
 class Document:
@@ -66,10 +68,15 @@ class Document:
     def slices(
         self, limit: int, *, cut_every: int | None, flush_interval: float, pack_every: int | None = None
     ) -> Generator[Slice, None, None]:
-        """Yield slices of ``limit`` records, or of fewer after ``flush_interval`` seconds or at the end of a part."""
+        """Yield slices of ``limit`` records at most.
+
+        They have fewer after ``flush_interval`` seconds, at the end of a part, and without parts where enough bytes
+        have come.
+        """
         if pack_every:
             limit, flush_interval = sys.maxsize, _NEVER
         every = [size for size in (cut_every, pack_every) if size]
+        enough = MAX_SLICE_BYTES if every else _ENOUGH
         oldest = None  # when the first pending record came
         with Handover(self._proven, stop=self._archive.stop) as handover:
             while (chunk := handover.take(_left(oldest, flush_interval))) != b"":
@@ -80,7 +87,7 @@ class Document:
                     self._turn()
                 self._feed(begun)
                 flush = oldest is not None and not _left(oldest, flush_interval)
-                for part in self._ready(1 if flush else limit, limit, every):
+                for part in self._ready(1 if flush else limit, limit, every, enough):
                     oldest = None
                     yield part
                 if oldest is None and self._splitter and self._splitter.pending:
@@ -157,12 +164,12 @@ class Document:
             offset, where=self._where, opened=opened, opener=opener, max_record_bytes=self._max_record_bytes
         )
 
-    def _ready(self, least: int, limit: int, every: Sequence[int]) -> Iterator[Slice]:
+    def _ready(self, least: int, limit: int, every: Sequence[int], enough: int = MAX_SLICE_BYTES) -> Iterator[Slice]:
         splitter = self._splitter
         while splitter and splitter.pending:
             cut = min(((self._position // size + 1) * size for size in every), default=None)
             reached = cut is not None and splitter.reached >= cut
-            if splitter.pending < least and not reached and splitter.buffered < MAX_SLICE_BYTES:
+            if splitter.pending < least and not reached and splitter.buffered < enough:
                 return
             part = splitter.take(limit, cut)
             if part is None:

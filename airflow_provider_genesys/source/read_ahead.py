@@ -23,7 +23,7 @@ class Handover:
         *,
         stop: Callable[[], None] = lambda: None,
         limit: int = 1024 * 1024,
-        piece: int = 256 * 1024,
+        piece: int = 512 * 1024,
     ) -> None:
         self._source = source
         self._stop = stop

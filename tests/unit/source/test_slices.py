@@ -72,3 +72,15 @@ def test_a_slice_of_an_oversize_record_stays_whole() -> None:
     assert list(alone.pieces(1)) == [alone]
     between = Slice(0, 12, b"{}\n{xxxx}\n{}", [0, 10], [3, 12], "lines", [replace(letter, offset=3)])
     assert [len(piece.refused) for piece in between.pieces(1)] == [0, 1]
+
+
+def test_a_slice_waits_for_more_bytes_only_where_parts_are_made() -> None:
+    document = b"".join(b'{"recordingId":"%04d","text":"%s"}\n' % (number, b"x" * 9_970) for number in range(90))
+    source = InMemory(document, 300_000)
+
+    def found(cut_every: int | None) -> list[int]:
+        opened = open_at(source(BEGIN), a_load(), BEGIN, max_record_bytes=20_000)
+        return [len(part.starts) for part in opened.slices(500, cut_every=cut_every, flush_interval=60)]
+
+    assert found(None) == [29, 30, 31], "one for each read"
+    assert found(10**9) == [90]
