@@ -12,6 +12,7 @@ from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
 from airflow.sdk import Context
 
 from airflow_provider_genesys.exceptions import (
+    CheckpointError,
     ExportGoneError,
     ExportTimeoutError,
     GenesysError,
@@ -47,8 +48,8 @@ class GenesysFinishLoadsOperator(ExportLoader):
     Only loads of this operator's kind, contract and filters are finished. A load is left alone if its task runs, waits
     or will be tried again, if a person marked it as a success, or if this Airflow does not know it.
 
-    XCom ``return_value`` is a list with the certificate's summary of each finished load. If a load fails, the others
-    are still finished; then the task fails with the first error.
+    XCom ``return_value`` is a list with the certificate's summary of each finished load. If a load fails, or its ledger
+    cannot be read, the others are still finished; then the task fails with the first error.
 
     For the other parameters see the loading operator of the sink; its settings have to be the same.
 
@@ -84,8 +85,8 @@ class GenesysFinishLoadsOperator(ExportLoader):
         self.timeout = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
 
     @abstractmethod
-    def unfinished_loads(self) -> list[LoadFacts]:
-        """Return the loads that the sink's ledger has as begun."""
+    def unfinished_loads(self) -> Sequence[LoadFacts | CheckpointError]:
+        """Return the loads that the sink's ledger has as begun; an error in place of each that cannot be read."""
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """Finish them all, and return the summaries of their certificates."""
@@ -104,11 +105,17 @@ class GenesysFinishLoadsOperator(ExportLoader):
     def _finish_all(self, context: Context, finished: list[dict[str, Any]]) -> list[dict[str, Any]]:
         while True:
             with self.hook:
-                outcomes = [self._outcome(load, context) for load in self._given_up(context)]
+                with failing_fast():
+                    found = self.unfinished_loads()
+                unread = [error for error in found if isinstance(error, CheckpointError)]
+                loads = [load for load in found if not isinstance(load, CheckpointError)]
+                outcomes = [*unread, *(self._outcome(load, context) for load in self._given_up(loads, context))]
             finished += [outcome for outcome in outcomes if isinstance(outcome, dict)]
             if None not in outcomes:
                 break
             self._wait(context, finished)
+        for unreadable in unread:
+            self.log.warning("%s", unreadable)
         errors = [outcome for outcome in outcomes if isinstance(outcome, GenesysError)]
         with failing_fast():
             for error in sorted(errors, key=lambda error: not error.retryable):
@@ -123,11 +130,9 @@ class GenesysFinishLoadsOperator(ExportLoader):
             self.log.warning("Load %s of export %s: %s", load.load_id, load.export_id, error)
             return error
 
-    def _given_up(self, context: Context) -> Iterator[LoadFacts]:
+    def _given_up(self, loads: Sequence[LoadFacts], context: Context) -> Iterator[LoadFacts]:
         """Yield the loads that this operator has to finish."""
-        with failing_fast():
-            found = self.unfinished_loads()
-        for load in found:
+        for load in loads:
             if load.kind != self.kind or self.load_of(_handle(load), context).load_id != load.load_id:
                 self.log.info("Load %s is left alone: it is of another kind, contract or filter.", load.load_id)
             elif not _has_failed(load.run_id, context):
@@ -213,8 +218,8 @@ class GenesysFinishPostgresLoadsOperator(GenesysFinishLoadsOperator, PostgresLoa
 
 
 class _FinishObjectLoads(GenesysFinishLoadsOperator, ObjectStoreLoader):
-    def unfinished_loads(self) -> list[LoadFacts]:
-        """Return the loads that the ledgers below the prefix have as begun."""
+    def unfinished_loads(self) -> list[LoadFacts | CheckpointError]:
+        """Return the loads that the ledgers below the prefix have as begun, and the errors of those not readable."""
         from airflow_provider_genesys.sinks.objects.ledger import unfinished_loads
 
         store, settings = self.reading()

@@ -120,6 +120,11 @@ class Ledger:
         self._prefix = prefix
         self._conditional = fencing == "conditional"
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is the ledger of a load in one piece."""
+        return self._prefix.endswith(_WHOLE)
+
     def latest(self) -> Entry | None:
         """Return the newest entry; None if there is none.
 
@@ -204,23 +209,34 @@ class Ledger:
         return _from_json(body, f"{self._store.url}/{key}") if body is not None else None
 
 
-def unfinished_loads(store: ObjectStore, prefix: str, fencing: Fencing) -> list[LoadFacts]:
+def unfinished_loads(store: ObjectStore, prefix: str, fencing: Fencing) -> list[LoadFacts | CheckpointError]:
     """Return the loads begun and not complete, the oldest window first. Loads in shards are left out.
 
     It lists every ledger below the prefix, and reads the newest entry of each: three requests per load.
 
-    :raises CheckpointError: an entry cannot be read.
+    :return: first the errors of entries that cannot be read, each in place of its load.
     :raises SinkUnavailableError: the store cannot be reached.
     """
-    found = []
+    found, unread = list[LoadFacts](), list[CheckpointError]()
     for folders in _ledgers(store, prefix):
-        if not folders[0].endswith(_WHOLE):
-            continue
-        entry, *shards = [Ledger(store, folder, fencing).latest() for folder in folders]
-        in_shards = any(shard and entry and shard.export_id == entry.export_id for shard in shards)
-        if entry and entry.state == "loading" and entry.run_id and not in_shards:
-            found.append(entry.facts)
-    return sorted(found, key=lambda load: load.window_start)
+        try:
+            found += _unfinished([Ledger(store, folder, fencing) for folder in folders])
+        except CheckpointError as error:
+            unread.append(error)
+    return [*unread, *sorted(found, key=lambda load: load.window_start)]
+
+
+def _unfinished(ledgers: list[Ledger]) -> Iterator[LoadFacts]:
+    """Yield the facts of a load in one piece that is not complete.
+
+    :param ledgers: of one load; that of the load in one piece comes first, if there is one.
+    """
+    if not ledgers[0].is_whole:
+        return
+    entry, *shards = [ledger.latest() for ledger in ledgers]
+    in_shards = any(shard and entry and shard.export_id == entry.export_id for shard in shards)
+    if entry and entry.state == "loading" and entry.run_id and not in_shards:
+        yield entry.facts
 
 
 def newest_entries(

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from airflow_provider_genesys.exceptions import ConfigurationError, ExportTimeoutError, SinkUnavailableError
+from airflow_provider_genesys.exceptions import (
+    CheckpointError,
+    ConfigurationError,
+    ExportTimeoutError,
+    SinkUnavailableError,
+)
 from airflow_provider_genesys.operators.finish_loads import (
     GenesysFinishLoadsOperator,
     GenesysFinishS3LoadsOperator,
@@ -21,6 +27,7 @@ from airflow_provider_genesys.pipeline.sink import Sink
 from airflow_provider_genesys.sinks.local import LocalSink
 from airflow_provider_genesys.sinks.objects.ledger import unfinished_loads
 from airflow_provider_genesys.stores.folder import FolderStore
+from airflow_provider_genesys.tasks.failures import AirflowFailException
 from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
 from airflow_provider_genesys.transfers.base import GenesysExportTransferOperator
 from tests.support.task_context import context, instance_in, new_export
@@ -96,7 +103,7 @@ class FinishFolder(GenesysFinishLoadsOperator):
     def make_sink(self) -> Sink:
         return LocalSink(self.folder, "ndjson", part_size=20_000, dead_letter_raw="drop")
 
-    def unfinished_loads(self) -> list[LoadFacts]:
+    def unfinished_loads(self) -> list[LoadFacts | CheckpointError]:
         return unfinished_loads(FolderStore(self.folder), "", "conditional")
 
 
@@ -124,6 +131,20 @@ def test_a_load_whose_export_is_alive_goes_on(begun: tuple[FakeGenesys, str], tm
     assert (summary["export_id"], summary["attempts"], summary["counts"]["read"]) == (export_id, 2, RECORDS)
     assert list(genesys.exports) == [export_id]
     assert finish(tmp_path) == []
+
+
+def test_a_ledger_that_cannot_be_read_keeps_no_other_load_from_being_finished(
+    begun: tuple[FakeGenesys, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for load in ("another", "ill"):
+        entry = tmp_path / "_ledger" / load / "00000" / "00000001.json"
+        entry.parent.mkdir(parents=True)
+        entry.write_text("[]")
+    with pytest.raises(AirflowFailException, match=r"_ledger/another/00000/00000001.json cannot be read"):
+        finish(tmp_path)
+    assert "_ledger/ill/00000/00000001.json cannot be read" in capsys.readouterr().out
+    [manifest] = tmp_path.rglob("_manifest.json")
+    assert json.loads(manifest.read_text())["counts"]["read"] == RECORDS
 
 
 @pytest.mark.parametrize("outcome", ["EXPIRED", "FAILED", "CANCELLED", "404"])
