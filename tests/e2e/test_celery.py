@@ -22,6 +22,12 @@ DAG = "/dags/genesys_recordings_sharded"
 DAY = datetime(2026, 11, 22, tzinfo=timezone.utc)
 RECORDS, BROKEN, SHARDS = 120_000, 50, 3
 LOADS = ("load_into_postgres", "load_into_s3")
+POLICY = """
+def task_policy(task):
+    if task.task_id == "load_into_s3":
+        task.partial_kwargs["processes"] = 2
+"""
+"""A cluster policy: loads into S3 have worker processes."""
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +38,8 @@ def services() -> Iterator[Embedded]:
 
 @pytest.fixture(scope="module")
 def airflow(services: Embedded) -> Iterator[CeleryAirflow]:
+    (services.home / "config").mkdir()
+    (services.home / "config" / "airflow_local_settings.py").write_text(POLICY)
     with RedisServer() as broker, CeleryAirflow(services, broker) as running:
         running.wait()
         yield running
@@ -115,6 +123,8 @@ def test_the_shards_of_an_archive_run_on_both_workers_and_close_as_one(
     assert state == "complete"
     assert account["digest"] == json.loads(manifest)["digest"] == whole["digest"]
     assert len(account["shards"]) == SHARDS
+    logs = [path.read_text() for path in services.home.rglob("task_id=load_into_s3/**/*.log")]
+    assert sum("2 worker processes read and pack" in text for text in logs) == SHARDS
     assert_rows_are_as_served(services)
 
 
