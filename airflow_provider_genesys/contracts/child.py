@@ -14,10 +14,13 @@ import msgspec
 
 from airflow_provider_genesys.contracts.coerce import coerced, float_of
 from airflow_provider_genesys.contracts.column import (
+    EVERY,
     KEPT_BY_POSTGRESQL,
     SYSTEM_NAMES,
     UNREADABLE,
     ColumnType,
+    Path,
+    Steps,
     readable,
     snake_case,
 )
@@ -44,12 +47,14 @@ class ChildColumn:
     """One column of a child.
 
     :param path: a member of the object, or, behind ``../`` once or more, of an object that it is in.
+    :param may_be_empty: a load in which no record has a value for the column is as it should be.
     """
 
     name: str
     path: str
     type: ColumnType
     description: str = ""
+    may_be_empty: bool = False
 
     def __post_init__(self) -> None:
         match = _UP.fullmatch(self.path)
@@ -85,25 +90,51 @@ class Child:
 
     def __post_init__(self) -> None:
         if not readable(self.path):
-            raise ContractError(f"Child {self.name!r}: the path {self.path!r} {UNREADABLE}.", about="children")
+            raise ContractError(f"Child {self.name!r}: the path {self.path!r} {UNREADABLE}.")
+        for column in self.columns:
+            if column.place[0] > len(self.lists):
+                raise ContractError(
+                    f"Child {self.name!r}: {column.path!r} of {column.name!r} leads out of the list {self.source!r}. "
+                    "Rows have the record's key, and can be joined with it.",
+                    about=f"children.{self.name}.{column.name}",
+                )
 
     @property
     def source(self) -> str:
         """Path of the column that holds the outermost list."""
         return self.path.partition(".")[0]
 
+    @property
+    def lists(self) -> list[str]:
+        """Names of the lists inside the outermost one, outermost first."""
+        return self.path.split(".")[1:]
+
+    def steps_to(self, column: ChildColumn) -> Steps:
+        """Return where ``column`` is in a record."""
+        *lists, member = self.path_to(column)
+        found: list[str | int] = []
+        for name in lists:
+            found += (name.removesuffix("[]"), EVERY)
+        return (*found, member)
+
+    def path_to(self, column: ChildColumn) -> Path:
+        """Return the same as names of fields: those of lists end in ``[]``."""
+        up, member = column.place
+        names = [self.source, *self.lists]
+        return (*(f"{name}[]" for name in names[: len(names) - up]), member)
+
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if name != "_decoder"}  # which cannot be pickled
 
     @cached_property
     def _decoder(self) -> ChildDecoder | None:
-        return decoder_of(self.path.split(".")[1:], [(*column.place, column.type) for column in self.columns])
+        return decoder_of(self.lists, [(*column.place, column.type) for column in self.columns])
 
     def rows(self, text: bytes | None) -> Iterator[tuple[Any, ...]]:
         """Yield (ordinal, values...) of each object, counted from 1 over the whole record.
 
         :param text: of the source column, JSON. What is no list of objects has no rows. A value is coerced as one of
-            the record's own columns is; what cannot be is None. ``json`` is text.
+            the record's own columns is; what cannot be is None, as :mod:`.child_values` has judged. ``json`` is text.
         """
         if not text:
             return
@@ -111,8 +142,8 @@ class Child:
             yield from ((ordinal, *values) for ordinal, values in enumerate(found, 1))
             return
         places = [(*column.place, column.type) for column in self.columns]
-        for ordinal, chain in enumerate(_walk([], text, self.path.split(".")[1:]), 1):
-            yield (ordinal, *(_value(chain, *place) for place in places))
+        for ordinal, nested in enumerate(_walk([], text, self.lists), 1):
+            yield (ordinal, *(_value(nested, *place) for place in places))
 
 
 Members = dict[str, msgspec.Raw]
@@ -125,19 +156,19 @@ def _walk(around: list[Members], items: bytes, inner: list[str]) -> Iterator[lis
     for item in _list.decode(items) if _begins(items, b"[") else []:
         if not _begins(bytes(item), b"{"):
             continue
-        chain = [*around, _members.decode(item)]
+        nested = [*around, _members.decode(item)]
         if inner:
-            yield from _walk(chain, bytes(chain[-1].get(inner[0], b"null")), inner[1:])
+            yield from _walk(nested, bytes(nested[-1].get(inner[0], b"null")), inner[1:])
         else:
-            yield chain
+            yield nested
 
 
 def _begins(text: bytes, bracket: bytes) -> bool:
     return text.lstrip().startswith(bracket)
 
 
-def _value(chain: list[Members], up: int, member: str, kind: ColumnType) -> Any:
-    text = bytes(chain[-1 - up].get(member, b"null")) if up < len(chain) else b"null"
+def _value(nested: list[Members], up: int, member: str, kind: ColumnType) -> Any:
+    text = bytes(nested[-1 - up].get(member, b"null"))
     try:
         return None if text == b"null" else _plain(kind, coerced(kind, text))
     except ValueError:
@@ -213,11 +244,10 @@ class ChildDecoder:
 
 def decoder_of(lists: Sequence[str], columns: Sequence[tuple[int, str, str]]) -> ChildDecoder | None:
     """Return what decodes a child; None for one that needs what this cannot: see :class:`ChildDecoder`."""
-    outside = any(up > len(lists) for up, _, _ in columns)
     names = [(len(lists) - up, member) for up, member, _ in columns]
     twice = len({*names, *enumerate(lists)}) < len(names) + len(lists)
     coerces = any(kind not in _STRAIGHT for _, _, kind in columns)
-    return None if outside or twice or coerces else ChildDecoder(lists, columns)
+    return None if twice or coerces else ChildDecoder(lists, columns)
 
 
 def _level(columns: Sequence[Any], depths: Sequence[int], depth: int) -> list[int]:

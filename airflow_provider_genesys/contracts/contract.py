@@ -7,19 +7,21 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
-from airflow_provider_genesys.contracts.child import Child
+from airflow_provider_genesys.contracts.child import Child, ChildColumn
 from airflow_provider_genesys.contracts.coerce import default_of
 from airflow_provider_genesys.contracts.column import (
+    EVERY,
     KEPT_BY_POSTGRESQL,
     PROCESSED_AT,
     SYSTEM_NAMES,
     Column,
     ColumnType,
     snake_case,
+    steps,
 )
 from airflow_provider_genesys.contracts.drift import Modes
 from airflow_provider_genesys.contracts.file import read_file
@@ -76,8 +78,7 @@ class Contract:
         facts = asdict(self)
         children = [column for child in facts["children"] for column in child["columns"]]
         for column in (*facts["columns"], *facts["dropped"], *children):
-            del column["description"]
-            column.pop("may_be_empty", None)
+            del column["description"], column["may_be_empty"]
         return hashlib.sha256(msgspec.json.encode(facts)).hexdigest()[:16]
 
     @property
@@ -101,7 +102,8 @@ class Contract:
 
     def with_gaps(self) -> Contract:
         """Return the contract with paths that are known to be right: any column of it may be without a value."""
-        return replace(self, columns=tuple(replace(column, may_be_empty=True) for column in self.columns))
+        children = tuple(replace(child, columns=_with_gaps(child.columns)) for child in self.children)
+        return replace(self, columns=_with_gaps(self.columns), children=children)
 
     def evolved(self, columns: Sequence[Column]) -> Contract:
         """Return the contract with ``columns``: each replaces that of its name, or comes after all others."""
@@ -187,10 +189,26 @@ class Contract:
             ) from None
 
     def _check_children(self) -> None:
-        lists = {column.path for column in self.columns if column.type == "json" and column.pii != "drop"}
+        lists = {column.path: column for column in self.columns if column.type == "json" and column.pii != "drop"}
         for child in self.children:
             if child.source not in lists:
                 raise self._error("children", f"child {child.name!r} needs {child.source!r} as a column of type json")
+            for column in child.columns:
+                self._check_protected(lists[child.source], child, column)
+
+    def _check_protected(self, source: Column, child: Child, column: ChildColumn) -> None:
+        """Refuse a child column that reads what its source protects, where that is never a value of its type."""
+        place = child.steps_to(column)[1:]
+        for path, action in (("", source.pii), *source.pii_inside):
+            protected = steps(path)
+            reaches = len(protected) <= len(place) and all(map(_may_be, protected, place))
+            reads_text = column.type in ("string", "json") and (action == "mask" or len(protected) == len(place))
+            if action in ("hash", "mask") and reaches and not reads_text:
+                raise self._error(
+                    f"children.{child.name}.{column.name}",
+                    f"child {child.name!r} reads {column.name!r} as {column.type} out of {source.path!r}, where pii "
+                    f"{action!r} {f'of {path!r} ' if path else ''}puts text in its place",
+                )
 
     def _demanding(self, column: Column) -> Column:
         """Return ``column`` as the mode of missing values has it: with ``discard_value`` it may be null."""
@@ -200,6 +218,18 @@ class Contract:
 
     def _error(self, about: str, what: str) -> ContractError:
         return ContractError(f"Contract {self.name}: {what}.", about=about)
+
+
+_Any = TypeVar("_Any", Column, ChildColumn)
+
+
+def _with_gaps(columns: Sequence[_Any]) -> tuple[_Any, ...]:
+    return tuple(replace(column, may_be_empty=True) for column in columns)
+
+
+def _may_be(protected: str | int, step: str | int) -> bool:
+    """Whether a step of a child's path may lead where one of a protected path does: each element, or one of them."""
+    return protected == step or (step == EVERY and isinstance(protected, int))
 
 
 Check = Callable[[Contract], object]

@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from airflow_provider_genesys.contracts.child_values import ChildValues
 from airflow_provider_genesys.contracts.coerce import coerced, default_of, is_of_kind
 from airflow_provider_genesys.contracts.column import PROCESSED_AT, Column, Path
 from airflow_provider_genesys.contracts.contract import Contract
@@ -49,10 +50,18 @@ class Examiner:
     """Reads records by one contract, one at a time.
 
     :param protections: the function that protects personal data, by column name.
+    :param children: judges the values of child rows.
     """
 
-    def __init__(self, contract: Contract, processed_at: datetime, protections: Mapping[str, Protection]) -> None:
+    def __init__(
+        self,
+        contract: Contract,
+        processed_at: datetime,
+        protections: Mapping[str, Protection],
+        children: ChildValues,
+    ) -> None:
         self.contract = contract
+        self.children = children
         self.processed_at = processed_at
         self.protections = protections
         read = [column for column in (*contract.columns, *contract.dropped) if column.path != PROCESSED_AT]
@@ -90,6 +99,7 @@ class _Reading:
         for path in self._by.parents:
             self._enter(path)
         row = tuple(map(self._value, self._contract.columns))
+        self._judge_children(row)
         noted = 0
         for path, fields in self._objects.items():
             for name, value in fields.items():
@@ -103,6 +113,11 @@ class _Reading:
         if self._result.error is None:
             self._result.row = row
         return self._result
+
+    def _judge_children(self, row: tuple[Any, ...]) -> None:
+        for fault in self._by.children.faults(row):
+            mode = self._contract.modes.type if fault.rule else None
+            self._surprise(Surprise(fault.path, "type", fault.text, mode), fault.rule or "", fault.message)
 
     def _enter(self, path: Path) -> None:
         raw = self._objects.get(path[:-1], {}).get(path[-1])

@@ -135,13 +135,14 @@ def _child(file: ContractFile, name: str, node: yaml.Node) -> Child:
     try:
         return Child(name, path, found)
     except ContractError as error:
-        raise file.error(line_of(pairs.get("path", node)), str(error)) from None
+        line = file.lines.get(error.about or "", line_of(pairs.get("path", node)))
+        raise file.error(line, str(error)) from None
 
 
 def _child_column(file: ContractFile, name: str, node: yaml.Node) -> ChildColumn:
     place = f"Child column {name!r}"
-    pairs = pairs_of(file, node, place, ("path", "type", "description"))
-    settings = {key: value_of(file, f"{place}: {key}", value, str) for key, value in pairs.items()}
+    pairs = pairs_of(file, node, place, ("path", "type", "may_be_empty", "description"))
+    settings = {key: _setting(file, place, key, value) for key, value in pairs.items()}
     if "type" not in settings:
         raise file.error(line_of(node), f"{place}: 'type' is missing.")
     try:

@@ -23,6 +23,7 @@ from typing import Any
 
 import msgspec
 
+from airflow_provider_genesys.contracts.child_values import ChildValues
 from airflow_provider_genesys.contracts.column import Path
 from airflow_provider_genesys.contracts.column_rows import ColumnRows, Row
 from airflow_provider_genesys.contracts.compile import MOST_KNOWN, Compiled, compiled, nameable
@@ -102,7 +103,8 @@ class Transform:
     def _use(self, contract: Contract) -> None:
         found = {column.name: protection(column, self._pii_key) for column in contract.columns}
         self._protections = {name: protect for name, protect in found.items() if protect}
-        self._examiner = Examiner(contract, self._processed_at, self._protections)
+        self._children = ChildValues.of(contract)
+        self._examiner = Examiner(contract, self._processed_at, self._protections, self._children)
         self._summing = Summing(contract)
         named = self._examiner.named
         self._compile(Known(contract, self.known.unnamed - named, self.known.nulls - named))
@@ -150,7 +152,7 @@ class Transform:
             columns = self._compiled.columns(records, self._processed_at)
         except _FAILURES:
             return None
-        if len(records) != len(part.starts):
+        if len(records) != len(part.starts) or not self._children.are_plain(columns):
             return None
         rows = ColumnRows(columns, self._compiled.raw, one_line=part.shape == "lines")
         return Rows(self.contract, rows, part.starts, drift=Seen().drift(self._compiled.drift(records)))
@@ -202,6 +204,8 @@ class Transform:
             struct = self._compiled.decode_one(record)
             row = self._compiled.rows([struct], self._processed_at)[0]
         except _FAILURES:
+            return None
+        if not self._children.is_plain(row):
             return None
         structs.append(struct)
         return row

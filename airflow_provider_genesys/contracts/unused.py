@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-from airflow_provider_genesys.contracts.column import PROCESSED_AT, Column, Pii, Steps, steps
+from airflow_provider_genesys.contracts.column import PROCESSED_AT, Pii, Steps, steps
 from airflow_provider_genesys.contracts.contract import Contract
 from airflow_provider_genesys.contracts.drift import Drift
 from airflow_provider_genesys.contracts.json_path import has_value
@@ -18,9 +18,10 @@ class _NamedPlace:
     """One place that a contract names: a column, or what is protected inside one."""
 
     path: str
-    column: Column
+    steps: Steps
     pii: Pii
-    index: int | None
+    may_be_empty: bool
+    index: int | None = None
     """Place of the column in a row; None if rows do not hold it, or have its default."""
 
 
@@ -43,8 +44,8 @@ class Unused:
         for path, place in list(self._places.items()):
             landed = place.index is not None and place.index not in empty
             # To search the records takes time, and would only tell apart what is drift in any case.
-            searched = place.index is None or not place.column.may_be_empty
-            if landed or (searched and _is_met(part, steps(path))):
+            searched = place.index is None or not place.may_be_empty
+            if landed or (searched and _is_met(part, place.steps)):
                 del self._places[path]
 
 
@@ -57,7 +58,7 @@ def judge_unused(contract: Contract, paths: list[str], records: int, *, allow_pr
     :raises ContractError: it is, and the contract does not allow it with ``may_be_empty``. Its values may be elsewhere
         in the record, and land in clear.
     """
-    wanted = [place for place in _places(contract) if place.path in paths and not place.column.may_be_empty]
+    wanted = [place for place in _places(contract) if place.path in paths and not place.may_be_empty]
     protected = [f"{place.path!r} (pii: {place.pii})" for place in wanted if place.pii != "keep"]
     if records and protected and not allow_protected:
         raise ContractError(
@@ -70,6 +71,12 @@ def judge_unused(contract: Contract, paths: list[str], records: int, *, allow_pr
 
 
 def _places(contract: Contract) -> Iterator[_NamedPlace]:
+    own = list(_of_columns(contract))
+    yield from own
+    yield from _of_children(contract, {place.path for place in own})
+
+
+def _of_columns(contract: Contract) -> Iterator[_NamedPlace]:
     index = {column.name: place for place, column in enumerate(contract.columns)}
     may_lack = contract.modes.missing in ("evolve", "discard_value")
     for column in (*contract.columns, *contract.dropped):
@@ -77,12 +84,21 @@ def _places(contract: Contract) -> Iterator[_NamedPlace]:
             continue
         if not column.required or may_lack:
             # A column with a default has a value in each row, so its records have to be searched.
-            yield _NamedPlace(
-                column.path, column, column.pii, index.get(column.name) if column.default is None else None
-            )
+            place = index.get(column.name) if column.default is None else None
+            yield _NamedPlace(column.path, steps(column.path), column.pii, column.may_be_empty, place)
         for path, action in column.pii_inside:
             dot = "" if path.startswith("[") else "."
-            yield _NamedPlace(f"{column.path}{dot}{path}", column, action, None)
+            whole = f"{column.path}{dot}{path}"
+            yield _NamedPlace(whole, steps(whole), action, column.may_be_empty)
+
+
+def _of_children(contract: Contract, known: Collection[str]) -> Iterator[_NamedPlace]:
+    """Yield what only children read; all of it is in a column of type json, which says nothing of it."""
+    for child in contract.children:
+        for column in child.columns:
+            path = ".".join(child.path_to(column))
+            if path not in known and not column.may_be_empty:
+                yield _NamedPlace(path, child.steps_to(column), "keep", may_be_empty=False)
 
 
 def _is_met(part: Slice, path: Steps) -> bool:

@@ -40,7 +40,7 @@ from airflow_provider_genesys.failpoints import failpoint
 from airflow_provider_genesys.media.batches import MediaBatches, MediaResult, Recording
 from airflow_provider_genesys.media.expected import expected_media, unpacked_media
 from airflow_provider_genesys.media.index import BrokenMetadata, Index
-from airflow_provider_genesys.media.store import KeptRecording, MediaFile, MediaStore
+from airflow_provider_genesys.media.store import KeptRecording, MediaFile, MediaStore, Metadata, id_of
 from airflow_provider_genesys.outside import shown
 from airflow_provider_genesys.source.download import Download
 from airflow_provider_genesys.source.download_client import DownloadSettings, open_client
@@ -58,7 +58,7 @@ _OTHERS = 3
 _OUTAGE = 10
 """If none of this many recordings of a page is available, the fault is not in single recordings."""
 
-Metadata = Callable[[str], list[dict[str, Any]] | None]
+ReadMetadata = Callable[[str], list[Metadata] | None]
 """Returns the metadata of a conversation's recordings; None if the conversation is gone."""
 
 
@@ -67,7 +67,7 @@ class _Wanted:
     """A recording, what the store already has of it, and what Genesys returns for it."""
 
     recording: Recording
-    metadata: dict[str, Any]
+    metadata: Metadata
     kept: KeptRecording | None
     results: list[MediaResult] = field(default_factory=list)
     refused: RecordError | None = None
@@ -101,7 +101,7 @@ class Media:
     def __init__(
         self,
         index: Index,
-        metadata: Metadata,
+        metadata: ReadMetadata,
         batches: MediaBatches,
         store: MediaStore,
         config: CloudConfig,
@@ -181,13 +181,13 @@ class Media:
             denied = isinstance(error, PermissionDeniedError)
             found, refused = None, RecordError(DENIED if denied else UNAVAILABLE, str(error))
         if found is None:
-            metadata = {"conversationId": conversation_id}
+            metadata: Metadata = {"conversationId": conversation_id}
             return [_Wanted(Recording(conversation_id, one), metadata, None, refused=refused) for one in meant or [""]]
         if meant is not None:  # a recording that is not listed may still have media
-            listed = {str(one.get("id")): one for one in found}
+            listed = {id_of(one): one for one in found}
             found = [listed.get(one, {"id": one}) for one in meant]
         kept: Mapping[str, KeptRecording] = self._store.kept(conversation_id) if found else {}
-        ids = [str(one.get("id") or "") for one in found]
+        ids = [id_of(one) for one in found]
         return [
             _wanted(Recording(conversation_id, one), metadata, kept.get(one))
             for one, metadata in zip(ids, found, strict=True)
@@ -208,7 +208,7 @@ class Media:
         if wanted.refused:
             raise wanted.refused
         files = wanted.kept.files if wanted.kept else self._fetch(wanted)
-        if not wanted.kept or wanted.kept.recording != wanted.metadata:
+        if not wanted.kept or not wanted.kept.is_of(wanted.metadata):
             self._store.describe(wanted.recording.conversation_id, KeptRecording(wanted.metadata, files))
             failpoint(MEDIA_DESCRIBED)
         return files
@@ -292,9 +292,9 @@ class Media:
         return url
 
 
-def _wanted(recording: Recording, metadata: dict[str, Any], kept: KeptRecording | None) -> _Wanted:
+def _wanted(recording: Recording, metadata: Metadata, kept: KeptRecording | None) -> _Wanted:
     if isinstance(metadata, BrokenMetadata):
-        return _Wanted(recording, metadata, None, refused=RecordError("not-json", "The metadata is no JSON."))
+        return _Wanted(recording, metadata, None, refused=metadata.error)
     if not recording.recording_id:
         return _Wanted(
             recording, metadata, None, refused=RecordError("no-id", "The metadata has no id of a recording.")

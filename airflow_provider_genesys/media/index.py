@@ -21,8 +21,10 @@ from airflow_provider_genesys.exceptions import (
     ConfigurationError,
     CursorLostError,
     NotFoundError,
+    RecordError,
     RequestRefusedError,
 )
+from airflow_provider_genesys.media.store import Metadata, id_of
 from airflow_provider_genesys.outside import shown
 from airflow_provider_genesys.source.broken_pages import elements
 
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from airflow_provider_genesys.cloud.http.client import CloudClient
 
 _IDS = RecordIds("id")
+_METADATA = msgspec.json.Decoder(dict[str, msgspec.Raw])
 RETENTION = "/api/v2/recordings/retention/query"
 LARGEST_PAGE = 500
 
@@ -105,7 +108,7 @@ def _id(entity: dict[str, Any], name: str) -> str:
     return str(entity.get(name) or "")
 
 
-def recording_metadata(client: CloudClient, conversation_id: str) -> list[dict[str, Any]] | None:
+def recording_metadata(client: CloudClient, conversation_id: str) -> list[Metadata] | None:
     """Return the metadata of a conversation's recordings; None if Genesys does not know the conversation."""
     try:
         step = path_step(conversation_id, "a conversation")
@@ -115,20 +118,25 @@ def recording_metadata(client: CloudClient, conversation_id: str) -> list[dict[s
         found = client.decode(f"/api/v2/conversations/{step}/recordingmetadata", elements)
     except NotFoundError:
         return None
-    return [_decoded(text) for text in found if text.startswith(b"{")]
+    return list(map(_decoded, found))
 
 
 class BrokenMetadata(dict[str, Any]):
-    """The metadata of a recording whose text, ``raw``, is no JSON: as much as is found in it."""
+    """The metadata of a recording whose text, ``raw``, is no JSON object: as much as is found in it."""
 
-    def __init__(self, raw: bytes) -> None:
+    def __init__(self, raw: bytes, rule: str = "not-json", message: str = "The metadata is no JSON.") -> None:
         found = _IDS.found_in(raw)
         super().__init__({"id": found} if found else {})
         self.raw = raw
+        self.error = RecordError(rule, message)
 
 
-def _decoded(text: bytes) -> dict[str, Any]:
+def _decoded(text: bytes) -> Metadata:
     try:
-        return msgspec.json.decode(text, type=dict[str, Any])
+        text.decode()
+        found: Metadata = {**_METADATA.decode(msgspec.json.format(text, indent=-1))}
+    except msgspec.ValidationError:
+        return BrokenMetadata(text, "not-an-object", "The metadata is no JSON object.")
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return BrokenMetadata(text)
+    return {**found, "id": id_of(found)} if "id" in found else found

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -49,12 +49,35 @@ class MediaFile:
     content_type: str
 
 
+Metadata: TypeAlias = dict[str, Any]
+"""What Genesys says of a recording: JSON texts (:class:`msgspec.Raw`), as a float would change numbers, and texts."""
+
+
 @dataclass(frozen=True)
 class KeptRecording:
     """What the store has of a recording: its metadata when it was stored, and its files."""
 
-    recording: dict[str, Any]
+    recording: dict[str, msgspec.Raw]
     files: list[MediaFile]
+
+    def is_of(self, metadata: Metadata) -> bool:
+        """Whether the metadata is still the same."""
+        return _compact(self.recording) == _compact(metadata)
+
+
+def id_of(metadata: Metadata) -> str:
+    """Return the id of a recording; an empty text if it has none."""
+    found = metadata.get("id")
+    if not isinstance(found, msgspec.Raw):
+        return found or ""
+    text = bytes(found)
+    if text.startswith(b'"'):
+        return str(msgspec.json.decode(text))
+    return "" if text == b"null" else text.decode()
+
+
+def _compact(metadata: Metadata) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(metadata, order="deterministic"), indent=-1)
 
 
 class MediaStore:
@@ -73,7 +96,7 @@ class MediaStore:
         for key in sizes:
             kept = self._read(key) if key.endswith(_DESCRIPTION) else None
             if kept and all(sizes.get(file.key) == file.bytes for file in kept.files):
-                found[str(kept.recording.get("id"))] = kept
+                found[id_of(kept.recording)] = kept
         return found
 
     def key(self, conversation_id: str, recording_id: str, content_type: str, number: int) -> str:
@@ -104,7 +127,7 @@ class MediaStore:
 
     def describe(self, conversation_id: str, kept: KeptRecording) -> None:
         """Write the metadata next to the files. From now on, later loads find them."""
-        key = f"{self._folder(conversation_id)}{quoted(str(kept.recording['id']))}{_DESCRIPTION}"
+        key = f"{self._folder(conversation_id)}{quoted(id_of(kept.recording))}{_DESCRIPTION}"
         self._store.put(key, msgspec.json.format(msgspec.json.encode(kept)))
 
     def _begin(self, key: str) -> Upload:

@@ -421,6 +421,31 @@ def test_metadata_whose_text_is_broken_is_rejected_and_the_others_arrive(scene: 
     assert len(page.records) == 4
 
 
+@pytest.mark.outcome("jobs", "an element that is no object among the metadata of recordings", "dead letter")
+def test_metadata_that_is_no_object_is_rejected_and_the_others_arrive(scene: Scenes) -> None:
+    at = scene()
+    path = f"/api/v2/conversations/{IDS[0]}/recordingmetadata"
+    at.genesys.fail_next(path, status=200, body=b'[5,"r",null,["r"],' + at.client.fetch(path)[1:])
+    [page] = at.pages(IDS[:1])
+    assert [error.rule for error in page.refused.values()] == ["not-an-object"] * 4
+    assert [bytes(record) for record in page.records[:4]] == [b"5", b'"r"', b"null", b'["r"]']
+    assert len(page.records) == 5
+
+
+def test_metadata_is_kept_with_the_digits_in_which_it_was_written(scene: Scenes) -> None:
+    at = scene()
+    path = f"/api/v2/conversations/{IDS[0]}/recordingmetadata"
+    written = b'"odd":{"a":1e-400,"b":1.0,"c":123456789012345678901234567890,"d":1E5,"e":-0,"f":[1.10],"a":2}'
+    body = at.client.fetch(path).replace(b"{", b"{" + written + b", ", 1)
+    for _ in range(2):
+        at.genesys.fail_next(path, status=200, body=body)
+        [page] = at.pages(IDS[:1])
+        assert written in bytes(page.records[0])
+    [described] = [key for key in at.bucket.listed("media/") if key.endswith(".metadata.json")]
+    assert written in msgspec.json.format(at.bucket.read(described), indent=-1)
+    assert at.fetched() == 1
+
+
 @pytest.mark.usefixtures("at_once")
 @pytest.mark.outcome("jobs", "400, 500, 502, 503 or 504 for good, for one conversation", "dead letter")
 @pytest.mark.parametrize("status", [400, 500, 502, 503, 504])

@@ -134,7 +134,7 @@ def test_an_error_names_the_file_and_the_line(written: Path, old: str, new: str,
 CHILDREN = """\
 children:
   leg:
-    path: legs
+    path: legs.parts
     columns:
       seconds: {type: decimal}
       tone: {path: ../tone, type: string}
@@ -144,7 +144,8 @@ children:
 @pytest.mark.parametrize(
     ("old", "new", "line", "says"),
     [
-        ("path: legs", r"path: 'legs.a\b'", 23, "has a quote, a backslash"),
+        ("../tone", "../../tone", 26, "leads out of the list 'legs'"),
+        ("path: legs.parts", r"path: 'legs.a\b'", 23, "has a quote, a backslash"),
         ("path: ../tone", r"path: '../to\ne'", 26, "has a quote, a backslash"),
         ("tone: {", r"""'to"ne': {""", 26, "has a quote, a backslash"),
         ("tone: {", "tableoid: {", 26, "No child column can be called 'tableoid'"),
