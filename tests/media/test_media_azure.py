@@ -5,6 +5,7 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import Any
 
+import msgspec
 import pytest
 
 from airflow_provider_genesys.exceptions import ConfigurationError
@@ -38,9 +39,9 @@ def test_a_large_file_is_staged_in_blocks_and_found_again(client: Any, monkeypat
     assert (file.bytes, file.sha256) == (4 * PIECE, sha256(body).hexdigest())
     assert client.get_blob_client(key).get_blob_properties().content_settings.content_type == "audio/ogg"
     assert store.kept("c") == {}
-    kept = KeptRecording({"id": "r"}, [file])
-    store.describe("c", kept)
-    assert store.kept("c") == {"r": kept}
+    store.describe("c", KeptRecording({"id": msgspec.Raw(b'"r"')}, [file]))
+    [(found, kept)] = store.kept("c").items()
+    assert (found, kept.files, kept.is_of({"id": "r"})) == ("r", [file], True)
     assert blobs(client, "uncommittedblobs") == blobs(client) == [f"{key.removesuffix('.ogg')}.metadata.json", key]
 
 

@@ -19,8 +19,14 @@ from tests.unit.pipeline.memory_sink import MemorySink, Shelf
 from tests.unit.pipeline.sources import InMemory, a_load
 
 COLUMNS: dict[str, ColumnType] = {
-    **{"text": "string", "count": "integer", "ratio": "number", "flag": "boolean", "at": "timestamp", "any": "json"},
-    **{"price": "decimal", "id": "uuid"},
+    "text": "string",
+    "count": "integer",
+    "ratio": "number",
+    "flag": "boolean",
+    "at": "timestamp",
+    "any": "json",
+    "price": "decimal",
+    "id": "uuid",
 }
 PARTS = Child("parts", "calls.parts", tuple(ChildColumn(name, name, kind) for name, kind in COLUMNS.items()))
 SPOKEN = Child("spoken", "calls", (ChildColumn("callId", "callId", "string"), ChildColumn("at", "at", "timestamp")))
