@@ -135,4 +135,4 @@ def ends_of_slices(sink: Sink, *, shared: bool) -> tuple[int | None, int | None]
     """
     if not isinstance(sink, AligningSink):
         return sink.cut_every, None
-    return sink.align_every, sink.pack_every if shared else None
+    return (sink.cut_every, sink.pack_every) if shared else (sink.align_every, None)

@@ -8,7 +8,7 @@ A worker lives as long as the connection to the task's process: that ends, also 
 
 from __future__ import annotations
 
-import mmap
+import os
 import signal
 import sys
 from array import array
@@ -77,24 +77,23 @@ class Ready:
 class Slots:
     """Memory that the task's process shares with one worker.
 
-    :param file: descriptor of a file of ``SLOTS * SLOT_BYTES`` bytes. Only what is used of it takes memory.
+    It is a file that neither process maps: what it holds counts for none of them, and no page of it is looked up twice.
+
+    :param file: descriptor of the file. Only what is used of it takes memory.
     """
 
     def __init__(self, file: int) -> None:
-        self._map = mmap.mmap(file, SLOTS * SLOT_BYTES)
-        self._view = memoryview(self._map)
+        self._file = file
 
     def put(self, slot: int, part: Slice) -> bool:
         """Write ``part`` into ``slot``; False if it is too large."""
-        numbers = array("q", part.starts + part.ends).tobytes()
-        return self.write(slot, numbers, part.data)
+        return self.write(slot, array("q", part.starts + part.ends).tobytes(), part.data)
 
     def get(self, given: Given) -> Slice:
         """Return the slice that :meth:`put` wrote."""
-        begin = given.slot * SLOT_BYTES
-        middle = begin + 2 * given.records * _INTEGER
-        numbers = array("q", bytes(self._view[begin:middle])).tolist()
-        data: Any = self._view[middle : middle + given.length]  # its pieces are copied
+        size = 2 * given.records * _INTEGER
+        numbers = array("q", self.read(given.slot, size)).tolist()
+        data: Any = _Shared(self, given.slot, size, given.length)
         starts, ends = numbers[: given.records], numbers[given.records :]
         return Slice(given.start, given.end, data, starts, ends, given.shape)
 
@@ -102,24 +101,38 @@ class Slots:
         """Write ``pieces`` into ``slot``; False if they are too large."""
         if sum(map(len, pieces)) > SLOT_BYTES:
             return False
-        begin = slot * SLOT_BYTES
+        at = slot * SLOT_BYTES
         for piece in pieces:
-            self._view[begin : begin + len(piece)] = piece
-            begin += len(piece)
+            left = memoryview(piece)
+            while left:
+                written = os.pwrite(self._file, left, at)
+                left, at = left[written:], at + written
         return True
 
-    def read(self, slot: int, length: int) -> bytes:
-        """Return the first ``length`` bytes of ``slot``."""
-        return bytes(self._view[slot * SLOT_BYTES : slot * SLOT_BYTES + length])
-
-    def forget(self, slot: int) -> None:
-        """Let go of the memory of ``slot``, which the other process still holds with all that is in it."""
-        self._map.madvise(mmap.MADV_DONTNEED, slot * SLOT_BYTES, SLOT_BYTES)
+    def read(self, slot: int, length: int, begin: int = 0) -> bytes:
+        """Return ``length`` bytes of ``slot``, from ``begin`` on."""
+        return os.pread(self._file, length, slot * SLOT_BYTES + begin)
 
     def close(self) -> None:
         """Give the memory back."""
-        self._view.release()
-        self._map.close()
+        os.close(self._file)
+
+
+@dataclass(frozen=True)
+class _Shared:
+    """The bytes of a slice in the shared memory. Its pieces are copied when they are asked for."""
+
+    slots: Slots
+    slot: int
+    begin: int
+    length: int
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, piece: slice) -> bytes:
+        begin, end, _ = piece.indices(self.length)
+        return self.slots.read(self.slot, end - begin, self.begin + begin)
 
 
 class _Reader:
@@ -141,11 +154,11 @@ class _Reader:
             self._pack = self._job.packing(given.known.contract)
         facts, drift = list[RowFacts](), list[Drift]()
         part = self._slots.get(given)
-        packed = self._pack(self._rows(part, given.slot, facts, drift), part)
+        packed = self._pack(self._rows(part, facts, drift), part)
         fits = self._slots.write(given.slot, packed)
         return Ready(joined(facts), summed([], drift), len(packed)) if fits else None
 
-    def _rows(self, part: Slice, slot: int, facts: list[RowFacts], drift: list[Drift]) -> Iterator[Sequence[Row]]:
+    def _rows(self, part: Slice, facts: list[RowFacts], drift: list[Drift]) -> Iterator[Sequence[Row]]:
         for piece in part.pieces(len(part.starts), PIECE):
             read = self._transform.at_once(piece)
             if read is None:
@@ -153,7 +166,6 @@ class _Reader:
             facts.append(self._transform.facts(read))
             drift += read.drift
             yield read.rows
-        self._slots.forget(slot)  # what follows needs memory, too
 
 
 def main() -> None:

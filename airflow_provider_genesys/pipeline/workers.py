@@ -179,15 +179,17 @@ class _Worker:
         self._known: Known | None = None
         self._free = list(range(SLOTS))
         self._up = False
-        with ExitStack() as ours:
-            memory = ours.enter_context(os.fdopen(_memory(), "r+b"))
+        memory = _memory()
+        self._slots = Slots(memory)
+        with ExitStack() as ours, ExitStack() as failed:
+            failed.callback(self._slots.close)
             self._connection, theirs = Pipe()
             ours.callback(theirs.close)
-            shared = [theirs.fileno(), memory.fileno()]
+            shared = [theirs.fileno(), memory]
             # Isolated, so that no module in the current folder is taken for one of Python's.
             command = [sys.executable, "-I", "-c", _PROGRAM, *map(str, shared), *sys.path]
             self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=shared)  # noqa: S603 - our own program
-            self._slots = Slots(memory.fileno())
+            failed.pop_all()
         with suppress(OSError):  # it has ended, which is seen when it is to take a slice
             self._connection.send_bytes(job)
 

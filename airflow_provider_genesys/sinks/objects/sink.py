@@ -33,8 +33,8 @@ class ObjectSink:
 
     def __init__(self, connect: Callable[[], ObjectStore], settings: ObjectSettings) -> None:
         self.cut_every: int | None = settings.part_size
-        # Where slices end with gzip's members, lines are neither counted nor copied (docs/performance.md).
-        aligned = settings.output_format == "ndjson.gz" and settings.part_size % BLOCK == 0
+        # Where slices end with gzip's members, or with Parquet's record batches, nothing is cut and joined again.
+        aligned = settings.output_format in ("ndjson.gz", "parquet") and settings.part_size % BLOCK == 0
         self.align_every: int | None = BLOCK if aligned else self.cut_every
         self.pack_every = {"ndjson.gz": BLOCK, "parquet": ROW_GROUP}.get(settings.output_format)
         self._connect = connect
