@@ -108,13 +108,13 @@ SINKS: dict[str, Callable[[str], Sink]] = {
 
 def _shared_memory() -> Callable[[], int]:
     """Keep the files that are shared with worker processes. Return what returns the bytes that they hold."""
-    make, files = workers._memory, list[int]()
+    make, files = workers.shared_file, list[int]()
 
     def kept() -> int:
         files.append(os.dup(made := make()))
         return made
 
-    workers._memory = kept
+    workers.shared_file = kept
     return lambda: 512 * sum(os.fstat(file).st_blocks for file in files)
 
 

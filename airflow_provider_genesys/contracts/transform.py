@@ -137,8 +137,8 @@ class Transform:
 
     def later(self, part: Slice, ready: Rows) -> Rows:
         """Return ``ready``, which another process has made of ``part``, with rows that are made when needed."""
-        body, compiled, now = _body(part), self._compiled, self._processed_at
-        rows = LaterRows(len(part.starts), lambda: compiled.rows(compiled.decode(body, part.shape), now))
+        compiled, now = self._compiled, self._processed_at
+        rows = LaterRows(len(part.starts), lambda: compiled.rows(compiled.decode(_body(part), part.shape), now))
         return replace(ready, contract=self.contract, rows=rows, offsets=part.starts)
 
     def at_once(self, part: Slice) -> Rows | None:
@@ -275,12 +275,12 @@ def _cut(part: Slice, count: int) -> tuple[Slice, Slice]:
     at = part.ends[count - 1]
     before = [letter for letter in part.refused if letter.offset < at]
     after = [letter for letter in part.refused if letter.offset >= at]
-    data = part.data
+    held = part.held
     return (
         replace(
             part,
             end=at,
-            data=data[: at - part.start],
+            held=held[: at - part.start],
             starts=part.starts[:count],
             ends=part.ends[:count],
             refused=before,
@@ -288,7 +288,7 @@ def _cut(part: Slice, count: int) -> tuple[Slice, Slice]:
         replace(
             part,
             start=at,
-            data=data[at - part.start :],
+            held=held[at - part.start :],
             starts=part.starts[count:],
             ends=part.ends[count:],
             refused=after,

@@ -31,7 +31,7 @@ def held_memory_mb() -> float:
         return peak_memory_mb()
 
 
-def keep_freed_memory(largest: int = _KEPT) -> None:
+def keep_freed_memory() -> None:
     """Make the C library keep the memory that a batch frees, for the next batch.
 
     The GNU library gives blocks of some 100 KB back to the system, which clears and maps them again each time: a load
@@ -39,7 +39,7 @@ def keep_freed_memory(largest: int = _KEPT) -> None:
     so this frees a large one. That block is never written to, and so takes no memory. (``M_MMAP_THRESHOLD`` in
     ``mallopt(3)``.)
     """
-    freed = bytes(largest)
+    freed = bytes(_KEPT)
     del freed
 
 

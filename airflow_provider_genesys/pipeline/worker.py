@@ -17,7 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from multiprocessing.connection import Connection
-from typing import Any, Literal
+from typing import Literal
 
 from airflow_provider_genesys.contracts.column_rows import Row
 from airflow_provider_genesys.contracts.contract import Contract
@@ -25,7 +25,7 @@ from airflow_provider_genesys.contracts.drift import Drift, summed
 from airflow_provider_genesys.contracts.row_facts import RowFacts, joined
 from airflow_provider_genesys.contracts.transform import Known, Transform
 from airflow_provider_genesys.pipeline.memory import keep_freed_memory
-from airflow_provider_genesys.source.records import Slice
+from airflow_provider_genesys.source.records import Pieces, Slice
 
 Pack = Callable[[Iterable[Sequence[Row]], Slice], bytes]
 """Packs the rows of a slice, one for each of its records. They come in pieces."""
@@ -87,17 +87,18 @@ class Slots:
 
     def put(self, slot: int, part: Slice) -> bool:
         """Write ``part`` into ``slot``; False if it is too large."""
-        return self.write(slot, array("q", part.starts + part.ends).tobytes(), part.data)
+        numbers = array("q", part.starts + part.ends).tobytes()
+        return self.write(slot, numbers, *(part.held.pieces if isinstance(part.held, Pieces) else [part.data]))
 
     def get(self, given: Given) -> Slice:
         """Return the slice that :meth:`put` wrote."""
         size = 2 * given.records * _INTEGER
         numbers = array("q", self.read(given.slot, size)).tolist()
-        data: Any = _Shared(self, given.slot, size, given.length)
         starts, ends = numbers[: given.records], numbers[given.records :]
-        return Slice(given.start, given.end, data, starts, ends, given.shape)
+        held = _Shared(self, given.slot, size, given.length)
+        return Slice(given.start, given.end, held, starts, ends, given.shape)
 
-    def write(self, slot: int, *pieces: bytes) -> bool:
+    def write(self, slot: int, *pieces: bytes | memoryview) -> bool:
         """Write ``pieces`` into ``slot``; False if they are too large."""
         if sum(map(len, pieces)) > SLOT_BYTES:
             return False
@@ -120,7 +121,7 @@ class Slots:
 
 @dataclass(frozen=True)
 class _Shared:
-    """The bytes of a slice in the shared memory. Its pieces are copied when they are asked for."""
+    """Implements :class:`.records.Held` for the bytes of a slice in the shared memory."""
 
     slots: Slots
     slot: int
@@ -130,7 +131,7 @@ class _Shared:
     def __len__(self) -> int:
         return self.length
 
-    def __getitem__(self, piece: slice) -> bytes:
+    def __getitem__(self, piece: slice, /) -> bytes:
         begin, end, _ = piece.indices(self.length)
         return self.slots.read(self.slot, end - begin, self.begin + begin)
 

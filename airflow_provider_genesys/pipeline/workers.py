@@ -112,7 +112,7 @@ class Workers:
         yield from map(self._taken, waiting)
 
     def _is_enough(self, waiting: deque[_Waiting]) -> bool:
-        held = sum(len(one.part.data) for one in waiting)
+        held = sum(len(one.part.held) for one in waiting)
         return len(waiting) >= SLOTS * len(self._all) or held >= AHEAD * len(self._all)
 
     def _are_up(self) -> bool:
@@ -179,7 +179,7 @@ class _Worker:
         self._known: Known | None = None
         self._free = list(range(SLOTS))
         self._up = False
-        memory = _memory()
+        memory = shared_file()
         self._slots = Slots(memory)
         with ExitStack() as ours, ExitStack() as failed:
             failed.callback(self._slots.close)
@@ -217,7 +217,7 @@ class _Worker:
         if not self._slots.put(slot, part):
             return None
         news = None if known is self._known else known
-        given = Given(slot, part.start, part.end, len(part.data), len(part.starts), part.shape, news)
+        given = Given(slot, part.start, part.end, len(part.held), len(part.starts), part.shape, news)
         self._connection.send(given)
         self._known = known
         self._free.pop()
@@ -250,7 +250,7 @@ def _alone(part: Slice) -> Answer:
     return part, None
 
 
-def _memory() -> int:
+def shared_file() -> int:
     """Return the descriptor of an unnamed file, which goes with the last process that has it open."""
     if hasattr(os, "memfd_create"):
         file = os.memfd_create("genesys-slices")

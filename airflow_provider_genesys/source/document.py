@@ -17,7 +17,7 @@ from airflow_provider_genesys.exceptions import SourceChangedError
 from airflow_provider_genesys.source.base import Archive
 from airflow_provider_genesys.source.position import PROVEN, Identity, Place, Position, Proof, Start, proven
 from airflow_provider_genesys.source.read_ahead import Handover
-from airflow_provider_genesys.source.records import MAX_SLICE_BYTES, Slice
+from airflow_provider_genesys.source.records import MAX_SLICE_BYTES, Held, Slice
 from airflow_provider_genesys.source.split.array import ArraySplitter
 from airflow_provider_genesys.source.split.base import Splitter, shape_of
 from airflow_provider_genesys.source.split.lines import LineSplitter
@@ -182,7 +182,7 @@ class Document:
         entries = self._unpacked.entries(part.start - len(before))
         start = Position(part.start, packing=self._unpacked.packing, shape=part.shape, opener=opener)
         share = self._unpacked.share(part.end, self.identity.length)
-        ends = _Ends(start, before, part.data, part.end, entries, self.identity, share)
+        ends = _Ends(start, before, part.held, part.end, entries, self.identity, share)
         self._tail = ends.tail(part.end)
         return ends
 
@@ -209,7 +209,7 @@ class _Ends:
     """Position of the first byte, without the place at which to enter the archive."""
     before: bytes
     """The bytes just before ``start`` in the same document, as many as a proof covers."""
-    data: bytes
+    data: bytes | Held
     end: int
     entries: Entries | None
     identity: Identity

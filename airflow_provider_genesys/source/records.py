@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
-from bisect import bisect_left
-from collections.abc import Iterator
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import accumulate
 from typing import Literal, Protocol
 
 from airflow_provider_genesys.source.position import Place
@@ -26,6 +28,34 @@ RECORD_TOO_LARGE = "record-too-large"
 BOM = b"\xef\xbb\xbf"
 
 
+class Held(Protocol):
+    """The bytes of a slice, wherever they are. Those that are asked for are copied."""
+
+    def __len__(self) -> int:
+        """Return their number."""
+
+    def __getitem__(self, piece: slice, /) -> bytes:
+        """Return some of them."""
+
+
+class Pieces:
+    """Implements :class:`Held` for bytes as they came, in pieces that nobody has joined."""
+
+    def __init__(self, pieces: Sequence[bytes | memoryview]) -> None:
+        self.pieces = pieces
+        self._begins = list(accumulate(map(len, pieces), initial=0))
+
+    def __len__(self) -> int:
+        return self._begins[-1]
+
+    def __getitem__(self, piece: slice, /) -> bytes:
+        begin, end, _ = piece.indices(len(self))
+        first = max(0, bisect_right(self._begins, begin) - 1)
+        last = bisect_left(self._begins, end)
+        found = zip(self.pieces[first:last], self._begins[first:last], strict=True)
+        return b"".join(memoryview(one)[max(0, begin - at) : end - at] for one, at in found)
+
+
 class Places(Protocol):
     """The places inside a slice from which a load can continue: each end of a record."""
 
@@ -37,14 +67,14 @@ class Places(Protocol):
 class Slice:
     """A run of whole records: the bytes ``[start, end)`` of the document.
 
-    ``starts`` and ``ends`` are the records' offsets in the document, one each per record. ``data`` begins at
+    ``starts`` and ``ends`` are the records' offsets in the document, one each per record. ``held`` begins at
     ``start``. An oversize record is not among them: its dead letter is in ``refused``. If it came in pieces, it has a
-    separate slice, whose ``data`` has only the bytes just before ``end``.
+    separate slice, whose ``held`` has only the bytes just before ``end``.
     """
 
     start: int
     end: int
-    data: bytes
+    held: bytes | Held
     starts: list[int]
     ends: list[int]
     shape: Literal["lines", "array"]
@@ -52,9 +82,14 @@ class Slice:
     places: Places | None = None
     """Set by the source; None for bytes from which no load continues, such as those of a dead letter."""
 
+    @cached_property
+    def data(self) -> bytes:
+        """All that is held, as one."""
+        return self.held if isinstance(self.held, bytes) else self.held[:]
+
     def raw(self, start: int, end: int) -> bytes:
         """Return the exact bytes of a record."""
-        return self.data[start - self.start : end - self.start]
+        return self.held[start - self.start : end - self.start]
 
     def pieces(self, count: int, every: int = sys.maxsize) -> Iterator[Slice]:
         """Yield it in slices of at most ``count`` records, which also end at each multiple of ``every`` bytes."""
@@ -67,7 +102,7 @@ class Slice:
             yield Slice(
                 begin,
                 end,
-                bytes(self.data[begin - self.start : end - self.start]) if starts else self.data,
+                self.held[begin - self.start : end - self.start] if starts else self.held,
                 starts,
                 ends,
                 self.shape,

@@ -133,15 +133,15 @@ def _too_large(_contract: Contract) -> Pack:
 
 
 def test_rows_that_do_not_fit_into_the_shared_memory_are_packed_by_the_task() -> None:
-    with closing(Slots(module._memory())) as slots:
+    with closing(Slots(module.shared_file())) as slots:
         document = archive([{}] * 3, "lines") + b"\n"
         ends = [place + 1 for place, byte in enumerate(document) if byte == ord("\n")]
         part = Slice(0, len(document), document, [0, *ends[:-1]], ends, "lines")
         assert slots.put(SLOTS - 1, part)
         given = Given(SLOTS - 1, 0, len(document), len(document), 3, "lines", None)
         assert list(slots.get(given).pieces(2)) == list(part.pieces(2))
-        assert not slots.put(0, replace(part, data=bytes(SLOT_BYTES - 2 * 3 * 8 + 1)))
-        assert slots.put(0, replace(part, data=bytes(SLOT_BYTES - 2 * 3 * 8)))
+        assert not slots.put(0, replace(part, held=bytes(SLOT_BYTES - 2 * 3 * 8 + 1)))
+        assert slots.put(0, replace(part, held=bytes(SLOT_BYTES - 2 * 3 * 8)))
         now = datetime.fromisoformat(BEGIN.processed_at)
         assert _Reader(Job(EVOLVING, now, packed_lines), slots).ready(given)
         slots.put(SLOTS - 1, part)

@@ -11,10 +11,21 @@ from operator import sub
 from typing import Literal
 
 from airflow_provider_genesys.exceptions import NotAnArchiveError
-from airflow_provider_genesys.source.records import BOM, KEPT_OF_OVERSIZE, MAX_RECORD_BYTES, DeadLetter, Slice, oversize
+from airflow_provider_genesys.source.records import (
+    BOM,
+    KEPT_OF_OVERSIZE,
+    MAX_RECORD_BYTES,
+    DeadLetter,
+    Held,
+    Pieces,
+    Slice,
+    oversize,
+)
 from airflow_provider_genesys.source.split.base import _WHITESPACE, fitting
 
 _SMALL = 16 * 1024  # bytes
+_LARGE = 4 * 1024 * 1024
+"""More bytes are not joined until somebody reads them as one. Those of a row group, which go to a worker, never are."""
 
 
 class LineSplitter:
@@ -99,15 +110,16 @@ class LineSplitter:
         refused: list[DeadLetter] = []
         if len(data) > self._max:
             starts, ends, refused = self._sorted_out(data, starts, ends)
-        if start == 0 and data.startswith(BOM) and starts[:1] == [0]:
+        if start == 0 and data[: len(BOM)] == BOM and starts[:1] == [0]:
             starts[0] = len(BOM)
         if ends and min(map(sub, ends, starts)) <= len(b"\r\n"):
+            data = data[:]
             filled = [i for i in range(len(ends)) if data[starts[i] - start : ends[i] - start].strip(_WHITESPACE)]
             starts, ends = [starts[i] for i in filled], [ends[i] for i in filled]
         return Slice(start, start + len(data), data, starts, ends, "lines", refused)
 
     def _sorted_out(
-        self, data: bytes, starts: list[int], ends: list[int]
+        self, data: bytes | Held, starts: list[int], ends: list[int]
     ) -> tuple[list[int], list[int], list[DeadLetter]]:
         """Return the starts and ends of the lines that are not oversize, and the dead letters of the others."""
         base, lines = starts[0], list(zip(starts, ends, strict=True))
@@ -123,7 +135,7 @@ class LineSplitter:
         """Return the bytes to keep of an oversize line. They do not depend on the pieces in which it came."""
         return bytes(line[: min(self._max, KEPT_OF_OVERSIZE)])
 
-    def _drop(self, length: int) -> bytes:
+    def _drop(self, length: int) -> bytes | Held:
         self._base += length
         return self._buffer.take(length)
 
@@ -194,7 +206,7 @@ class HeldBytes:
             piece = b"".join((self._pieces.pop(), piece))
         self._pieces.append(piece)
 
-    def take(self, length: int) -> bytes:
+    def take(self, length: int) -> bytes | Pieces:
         """Remove and return the first ``length`` bytes, or all if there are fewer."""
         taken, missing = list[bytes | memoryview](), min(length, self._length)
         self._length -= missing
@@ -206,4 +218,4 @@ class HeldBytes:
                 piece = piece[:missing]
             missing -= len(piece)
             taken.append(piece)
-        return b"".join(taken)
+        return b"".join(taken) if length < _LARGE else Pieces(taken)
