@@ -35,8 +35,8 @@ class GenesysReplayDeadLettersOperator(BaseOperator):
     One of ``table``, ``s3_bucket``, ``container_name``, ``gcs_bucket`` and ``queue_url`` is given.
 
     XCom ``return_value`` is {letters, replayed, written, duplicates, still_open, unreadable, loads, loads_skipped,
-    strays, mended: {rule: count}, broken: {rule: count}}: ``mended`` counts the rules that replayed letters had broken,
-    ``broken`` those that open letters break now.
+    strays, gone, mended: {rule: count}, broken: {rule: count}}: ``mended`` counts the rules that replayed letters had
+    broken, ``broken`` those that open letters break now.
 
     :param table: name of the table that was loaded. (templated)
     :param schema: its schema. (templated)
@@ -151,6 +151,8 @@ class GenesysReplayDeadLettersOperator(BaseOperator):
             account = replay.run(self._contract_of, f"{ti.dag_id}/{ti.run_id}/{ti.task_id}", self._window())
         if account.strays:
             self.log.warning("%d objects or messages are not dead letters; they were left as they are.", account.strays)
+        if account.gone:
+            self.log.warning("%d dead letters are no longer there, and could not be replayed.", account.gone)
         self.log.info(
             "%d of %d dead letters were replayed, %d stay open.", account.replayed, account.letters, account.still_open
         )

@@ -78,6 +78,9 @@ class Replayed:
     strays: int = 0
     """Objects or messages among the letters that are not dead letters. They are left as they are and not counted as
     letters."""
+    gone: int = 0
+    """Letters of complete loads that are no longer there, e.g. removed by a lifecycle rule; not counted as letters. If
+    some letters of a load are there, those that were replayed before are among them."""
     mended: Counter[str] = field(default_factory=Counter)
     """The rules that replayed letters had broken."""
     broken: Counter[str] = field(default_factory=Counter)

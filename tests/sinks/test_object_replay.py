@@ -136,6 +136,7 @@ def test_a_mended_contract_turns_dead_letters_into_rows(any_lake: Lake) -> None:
         "loads": 1,
         "loads_skipped": 0,
         "strays": 0,
+        "gone": 0,
         "mended": {"missing-required": 3},
         "broken": {"missing-required": 1},
     }
@@ -283,19 +284,13 @@ def test_a_letter_that_tells_another_window_hides_no_load(lake: Lake) -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [b'{"state": "open"}\n', b"not ours", b"[]\n", b"", gzip.compress(b"{}\n" * 99)[:-9], None],
-    ids=["forged", "text", "array", "empty", "cut gzip", "folder"],
+    [b'{"state": "open"}\n', b"not ours", b"[]\n", b"", gzip.compress(b"{}\n" * 99)[:-9]],
+    ids=["forged", "text", "array", "empty", "cut gzip"],
 )
-def test_letters_that_are_gone_or_changed_are_left_and_told_when_all_others_were_replayed(
-    lake: Lake, body: bytes | None, tmp_path: Path
-) -> None:
+def test_letters_that_were_changed_are_left_and_named_when_all_others_were_replayed(lake: Lake, body: bytes) -> None:
     set_up(lake)
     key = lake.manifest()["dead_letters"][1]["key"]
-    if body is None:
-        lake.store.delete(key)
-        (tmp_path / key / "x").mkdir(parents=True)
-    else:
-        lake.store.put(key, body)
+    lake.store.put(key, body)
 
     for _ in range(2):
         with pytest.raises(AccountError, match=r"does not hold the dead letters.*1 such objects were left"):
@@ -303,6 +298,25 @@ def test_letters_that_are_gone_or_changed_are_left_and_told_when_all_others_were
         assert len(lake.rows()) == 28
     assert key in {part["key"] for part in lake.manifest()["dead_letters"]}
     assert lake.manifest()["replayed"] == 2
+
+
+def test_letters_that_a_lifecycle_rule_has_removed_are_counted(
+    any_lake: Lake, caplog: pytest.LogCaptureFixture
+) -> None:
+    load = set_up(any_lake)
+    any_lake.load(replace(load, load_id="load-2"), [make_batch(load, range(10))])
+    _, second = (part["key"] for part in any_lake.manifest()["dead_letters"])
+    any_lake.store.delete(second)
+
+    assert (any_lake.replayed().gone, len(any_lake.rows())) == (1, 28)
+    assert "load-1, window 2026-11-01T00:00:00+00:00 to" in caplog.text
+    assert "1 dead letters are no longer there" in caplog.text
+    assert second in {part["key"] for part in any_lake.manifest()["dead_letters"]}, "the account stays"
+
+    for part in any_lake.manifest()["dead_letters"]:
+        any_lake.store.delete(part["key"])
+    assert any_lake.replayed() == Replayed(gone=2), "the other two were replayed before"
+    assert any_lake.replayed(until=DAY).gone == 0, "another window"
 
 
 @pytest.mark.outcome("processes", "a replay meets what is no dead letter", "recovers, leaving it as it is")
@@ -355,24 +369,8 @@ def test_the_ledger_says_when_a_load_was_processed_and_no_letter(lake: Lake) -> 
     assert {row["processedAt"] for row in lake.rows()} == {"2026-11-02T03:00:00Z"}
 
 
-def test_what_has_no_line_end_is_not_read_through(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dead_letters, "LONGEST_LETTER", 200_000)
-    set_up(lake)
-    lake.store.put("_dead_letters/large", b"x" * 10_000_000)
-    read, store_read = list[int](), lake.store.read
-
-    def counted(key: str, start: int, length: int, **more: Any) -> bytes | None:
-        if key == "_dead_letters/large":
-            read.append(length)
-        return store_read(key, start, length, **more)
-
-    monkeypatch.setattr(lake.store, "read", counted)
-    assert (lake.replayed().strays, len(read)) == (1, 2)
-
-
 def test_a_letter_that_is_longer_than_what_is_read_at_a_time(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dead_letters, "PIECE", 1000)
-    monkeypatch.setattr(dead_letters, "_FIRST", 1000)
     load = make_load()
     lake.load(load, [letters_of(load, {3: record(3, metadata={"text": "ü" * 5000}), 4: record(4)})])
 

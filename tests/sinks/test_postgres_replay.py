@@ -62,6 +62,7 @@ def test_a_mended_contract_turns_dead_letters_into_rows(warehouse: Warehouse) ->
         "loads": 1,
         "loads_skipped": 0,
         "strays": 0,
+        "gone": 0,
         "mended": {"missing-required": 2},
         "broken": {"missing-required": 1},
     }

@@ -71,6 +71,7 @@ def test_a_mended_contract_turns_dead_letters_into_messages(queues: Queues, load
         "loads": 1,
         "loads_skipped": 0,
         "strays": 0,
+        "gone": 0,
         "mended": {"missing-required": 12},
         "broken": {"missing-required": 1},
     }

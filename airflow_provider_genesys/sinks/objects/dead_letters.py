@@ -9,12 +9,11 @@ from typing import Any
 import msgspec
 
 from airflow_provider_genesys.exceptions import AccountError, DeadLetterError
-from airflow_provider_genesys.pipeline.load import Load, LoadFacts
+from airflow_provider_genesys.pipeline.load import Load
 from airflow_provider_genesys.pipeline.replay import (
     BATCH,
     BATCH_BYTES,
     Judged,
-    facts_of,
     is_letter,
     read_letter,
 )
@@ -24,9 +23,6 @@ from airflow_provider_genesys.stores.piece_writer import PIECE
 from airflow_provider_genesys.times import now
 
 Letter = dict[str, Any]
-
-_FIRST = 64 * 1024
-"""Bytes of the first read that looks for the first letter."""
 
 LONGEST_LETTER = 128 * 1024 * 1024
 """Longest line, in bytes. A record of 16 MiB is shorter in every encoding."""
@@ -46,23 +42,6 @@ def letters_in(store: ObjectStore, part: Part) -> Iterator[list[Letter]]:
             some, size = [], 0
     if some:
         yield some
-
-
-def first_facts(store: ObjectStore, key: str) -> LoadFacts:
-    """Return the load of the first letter of an object.
-
-    :raises DeadLetterError: the object holds no letters.
-    """
-    held, size = bytearray(), _FIRST
-    while len(held) < LONGEST_LETTER:
-        piece = store.read(key, len(held), size) or b""
-        held += piece
-        if b"\n" in piece:
-            return facts_of(read_letter(bytes(held.partition(b"\n")[0])))
-        if len(piece) < size:
-            break
-        size = PIECE
-    raise DeadLetterError("This is no dead letter: it has no line end.")
 
 
 def is_open(letter: Letter) -> bool:

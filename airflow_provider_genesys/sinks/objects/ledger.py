@@ -27,9 +27,6 @@ VERSION = 1
 _CLAIMS = 10
 """How often an attempt tries to claim a load while others are faster."""
 
-_WHOLE = f"/{0:05}/"
-"""End of the name of the ledger folder of a load in one piece."""
-
 
 @dataclass(frozen=True)
 class Whole:
@@ -121,9 +118,15 @@ class Ledger:
         self._conditional = fencing == "conditional"
 
     @property
-    def is_whole(self) -> bool:
-        """Whether it is the ledger of a load in one piece."""
-        return self._prefix.endswith(_WHOLE)
+    def name(self) -> str:
+        """The end of its folder's name: ``<load_id>/<shard>``, as in the folder of the shard's parts."""
+        return "/".join(self._prefix.split("/")[-3:-1])
+
+    @property
+    def shard(self) -> int | None:
+        """The number of its shard, 0 for a load in one piece; None if the folder is not named as a ledger's."""
+        shard = self.name.rpartition("/")[2]
+        return int(shard) if shard.isdecimal() else None
 
     def latest(self) -> Entry | None:
         """Return the newest entry; None if there is none.
@@ -218,20 +221,17 @@ def unfinished_loads(store: ObjectStore, prefix: str, fencing: Fencing) -> list[
     :raises SinkUnavailableError: the store cannot be reached.
     """
     found, unread = list[LoadFacts](), list[CheckpointError]()
-    for folders in _ledgers(store, prefix):
+    for ledgers in ledgers_in(store, prefix, fencing):
         try:
-            found += _unfinished([Ledger(store, folder, fencing) for folder in folders])
+            found += _unfinished(ledgers)
         except CheckpointError as error:
             unread.append(error)
     return [*unread, *sorted(found, key=lambda load: load.window_start)]
 
 
 def _unfinished(ledgers: list[Ledger]) -> Iterator[LoadFacts]:
-    """Yield the facts of a load in one piece that is not complete.
-
-    :param ledgers: of one load; that of the load in one piece comes first, if there is one.
-    """
-    if not ledgers[0].is_whole:
+    """Yield the facts of a load in one piece that is not complete; ``ledgers`` are all of one load."""
+    if ledgers[0].shard != 0:
         return
     entry, *shards = [ledger.latest() for ledger in ledgers]
     in_shards = any(shard and entry and shard.export_id == entry.export_id for shard in shards)
@@ -246,22 +246,21 @@ def newest_entries(
 
     :param unread: is given the error of each entry that cannot be read.
     """
-    for folder in (folder for folders in _ledgers(store, prefix) for folder in folders):
-        shard = folder.rstrip("/").rpartition("/")[2]
+    for ledger in (ledger for ledgers in ledgers_in(store, prefix, "none") for ledger in ledgers):
         try:
-            entry = Ledger(store, folder, "none").latest()
+            entry = ledger.latest()
         except CheckpointError as error:
             unread(error)
             continue
-        if entry and shard.isdecimal():
-            yield int(shard), entry
+        if entry and ledger.shard is not None:
+            yield ledger.shard, entry
 
 
-def _ledgers(store: ObjectStore, prefix: str) -> Iterator[list[str]]:
-    """Yield the folders of each load's ledgers; that of the load in one piece comes first, if there is one."""
+def ledgers_in(store: ObjectStore, prefix: str, fencing: Fencing) -> Iterator[list[Ledger]]:
+    """Yield the ledgers of each load; that of the load in one piece comes first, if there is one."""
     folders = sorted({stored.key.rpartition("/")[0] for stored in store.list_objects(ledgers_below(prefix))})
     for _, shards in groupby(folders, key=lambda folder: folder.rpartition("/")[0]):
-        yield [f"{folder}/" for folder in shards]
+        yield [Ledger(store, f"{folder}/", fencing) for folder in shards]
 
 
 def _to_json(entry: Entry) -> bytes:

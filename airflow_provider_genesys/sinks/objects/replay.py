@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Callable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from datetime import datetime
-from itertools import groupby
 from typing import Any, get_args
 
 import msgspec
@@ -31,15 +31,15 @@ from airflow_provider_genesys.pipeline.replay import (
     account,
     judge,
 )
-from airflow_provider_genesys.sinks.objects.dead_letters import Letter, first_facts, is_open, letters_in, marked
+from airflow_provider_genesys.sinks.objects.dead_letters import Letter, is_open, letters_in, marked
 from airflow_provider_genesys.sinks.objects.layout import Layout, dead_letters_below, tag
-from airflow_provider_genesys.sinks.objects.ledger import Entry, Ledger
+from airflow_provider_genesys.sinks.objects.ledger import Entry, Ledger, ledgers_in
 from airflow_provider_genesys.sinks.objects.manifest import read_manifest, write_manifest
 from airflow_provider_genesys.sinks.objects.parts import OutputFormat, Part, PartWriter
 from airflow_provider_genesys.sinks.objects.row_parts import Cut, RowParts, WrittenParts, joined
 from airflow_provider_genesys.sinks.objects.settings import Fencing
 from airflow_provider_genesys.sinks.objects.shards import joins, list_again
-from airflow_provider_genesys.stores.base import ObjectStore, below, quoted
+from airflow_provider_genesys.stores.base import ObjectStore, below
 from airflow_provider_genesys.times import now
 
 log = logging.getLogger(__name__)
@@ -85,54 +85,76 @@ class ObjectReplay:
         :raises FencedError: another replay or load has taken over a load; run the replay again.
         :raises AccountError: objects do not hold the letters that their ledger says; raised at the end.
         """
-        total, damaged = Replayed(), Damaged()
-        for folder, keys in self._folders():
-            for key in keys:
-                try:
-                    facts = first_facts(self._store, key)
-                    load = facts.load(contract_of(facts.kind), run_id)
-                    latest = self._newest(load, folder)
-                    load = _as_recorded(load, latest)
-                except DeadLetterError as error:
-                    log.warning("%s/%s is left as it is. %s", self._store.url, key, error)
-                    total.strays += 1
-                    continue
-                except CheckpointError as error:
-                    damaged[folder] = error
-                    break
-                if window.meets(load.facts):
-                    with error_context(f"Export {load.export_id}, replaying its dead letters"):
-                        total.add(self._replay(load, latest, damaged))
-                break
+        total, damaged, folders = Replayed(), Damaged(), self._folders()
+        for ledger in (one for ledgers in ledgers_in(self._store, self._prefix, self._fencing) for one in ledgers):
+            found = folders.pop(ledger.name, set())
+            try:
+                entry = ledger.latest()
+                if entry and (found or entry.dead_letters) and window.meets(entry.facts):
+                    total.add(self._of(ledger, entry, found, damaged, contract_of, run_id))
+            except CheckpointError as error:
+                damaged[ledger.name] = error
+        for found in folders.values():
+            total.strays += self._passed_over(found, "It is in the folder of no load.")
         if damaged:
             first, *_ = damaged.values()
             raise AccountError(f"{first} {len(damaged)} such objects were left as they are, all others replayed.")
         return total
 
-    def _folders(self) -> Iterator[tuple[str, Iterator[str]]]:
-        """Yield the folders with letters, and the keys in each; letters that no longer count are included."""
-        found = [stored.key for stored in self._store.list_objects(dead_letters_below(self._prefix))]
-        return groupby(found, key=lambda key: f"{key.rpartition('/')[0]}/")
+    def _folders(self) -> dict[str, set[str]]:
+        """Return the keys of all objects among the letters, by the end of their folder: ``<load_id>/<shard>``."""
+        folders: dict[str, set[str]] = defaultdict(set)
+        for stored in self._store.list_objects(dead_letters_below(self._prefix)):
+            folders["/".join(stored.key.split("/")[-3:-1])].add(stored.key)
+        return folders
 
-    def _newest(self, load: Load, folder: str) -> Entry | None:
-        """Return the newest entry of the load's ledger.
+    def _of(
+        self,
+        ledger: Ledger,
+        entry: Entry,
+        found: set[str],
+        damaged: Damaged,
+        contract_of: Callable[[str], Contract],
+        run_id: str,
+    ) -> Replayed:
+        """Replay what the ledger lists.
 
-        :raises DeadLetterError: letters of this load are not in ``folder``, or the load is of another kind.
+        :param found: the keys in the folder of its letters.
         """
-        if not folder.endswith(f"/{quoted(load.load_id)}/{load.shard:05}/"):
-            raise DeadLetterError(f"It names load {load.load_id!r:.99}, whose letters are in another folder.")
-        entry = self._ledger(load).latest()
-        if entry and entry.kind not in {None, load.kind}:
-            raise DeadLetterError(f"It names kind {load.kind!r:.99}, but its load is of another kind.")
-        return entry
+        listed = {part.key for part in entry.dead_letters}
+        total = Replayed(gone=_gone(entry, found))
+        if entry.state == "complete":
+            total.strays += self._passed_over(found - listed, "The ledger of its load does not list it.")
+        try:
+            facts = replace(entry.facts, shard=ledger.shard or 0)
+            load = facts.load(contract_of(facts.kind), run_id)
+        except DeadLetterError as error:
+            total.strays += self._passed_over(found & listed, str(error))
+            return total
+        if total.gone:
+            log.warning(
+                "Load %s, window %s to %s: %d dead letters are no longer there. A lifecycle rule or a person has "
+                "removed their objects. To have them again, load the window again.",
+                load.load_id,
+                load.window_start.isoformat(),
+                load.window_end.isoformat(),
+                total.gone,
+            )
+        with error_context(f"Export {load.export_id}, replaying its dead letters"):
+            total.add(self._replay(ledger, load, entry, found, damaged))
+        return total
 
-    def _ledger(self, load: Load) -> Ledger:
-        return Ledger(self._store, Layout(self._prefix, load, "").ledger, self._fencing)
+    def _passed_over(self, keys: Collection[str], why: str) -> int:
+        """Name each object in the log; return how many there are."""
+        for key in sorted(keys):
+            log.warning("%s/%s is passed over. %s", self._store.url, key, why)
+        return len(keys)
 
-    def _replay(self, load: Load, latest: Entry | None, damaged: Damaged) -> Replayed:
-        if latest is None or latest.state == "loading" or (load.shard and not self._is_joined(load, latest)):
+    def _replay(self, ledger: Ledger, load: Load, latest: Entry, found: set[str], damaged: Damaged) -> Replayed:
+        if latest.state == "loading" or (load.shard and not self._is_joined(load, latest)):
             return Replayed(loads_skipped=1)
-        if latest.state == "complete" and not self._has_open(latest, damaged):
+        there = [part for part in latest.dead_letters if part.key in found]
+        if latest.state == "complete" and not any(self._is_open(part, damaged) for part in there):
             return Replayed()
         if latest.published:
             log.warning(
@@ -141,19 +163,16 @@ class ObjectReplay:
                 load.load_id,
             )
             return Replayed(loads_skipped=1)
-        ledger, attempt = self._ledger(load), uuid.uuid4().hex
+        attempt = uuid.uuid4().hex
         try:
             claimed = ledger.claim(lambda latest: _claimed(latest, attempt))
         except _LoadingError:
             return Replayed(loads_skipped=1)
-        return _LoadReplay(self._store, self._prefix, load, ledger, claimed).run(self._judge, damaged)
+        return _LoadReplay(self._store, self._prefix, load, ledger, claimed).run(self._judge, found, damaged)
 
     def _is_joined(self, load: Load, entry: Entry) -> bool:
         """Whether the shard's load is complete. Until then a claim would stop its shards from being joined."""
         return joins(self._store, Layout(self._prefix, replace(load, shard=0), "", entry.partition)) > 0
-
-    def _has_open(self, entry: Entry, damaged: Damaged) -> bool:
-        return any(self._is_open(part, damaged) for part in entry.dead_letters)
 
     def _is_open(self, part: Part, damaged: Damaged) -> bool:
         try:
@@ -183,9 +202,10 @@ class _LoadReplay:
         self._entry = entry
         self._layout = self._layout_of(load.shard)
 
-    def run(self, judged: Judge, damaged: Damaged) -> Replayed:
+    def run(self, judged: Judge, found: set[str], damaged: Damaged) -> Replayed:
         """Write rows and marks, commit them, list them in the manifest, and remove objects it no longer lists.
 
+        :param found: the keys of letters that are there. Others are passed over, and stay in the ledger.
         :param damaged: is filled with the error of each damaged object of letters, by key; the object is left as it is.
         """
         for prefix in self._layout.own:
@@ -193,6 +213,9 @@ class _LoadReplay:
         total = Replayed(loads=1)
         rows, letters = WrittenParts(self._entry.parts, self._entry.children), list[Part]()
         for part in self._entry.dead_letters:
+            if part.key not in found:
+                letters.append(part)
+                continue
             try:
                 written, kept, of_part = self._part(part, judged)
             except AccountError as error:
@@ -276,12 +299,12 @@ class _LoadReplay:
         failpoint(CLEANED)
 
 
-def _as_recorded(load: Load, entry: Entry | None) -> Load:
-    """Return ``load`` as its ledger has it: what a letter says of it may be wrong."""
-    if entry is None or entry.window_start is None or entry.window_end is None:
-        return load
-    facts = entry.facts
-    return replace(load, window_start=facts.window_start, window_end=facts.window_end, submitted_at=facts.submitted_at)
+def _gone(entry: Entry, found: set[str]) -> int:
+    """Return how many letters of a complete load are no longer there, without replayed ones if all are gone."""
+    gone = [part.rows for part in entry.dead_letters if part.key not in found]
+    if entry.state == "loading":
+        return 0
+    return sum(gone) - (entry.replayed if len(gone) == len(entry.dead_letters) else 0)
 
 
 def _claimed(latest: Entry | None, attempt: str) -> Entry:
