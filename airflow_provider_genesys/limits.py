@@ -24,6 +24,8 @@ MOST_PAGES = 1_000_000
 """Pages of one export or listing that are followed. With 500 records in each, that is 500 million records."""
 MOST_EMPTY = 100
 """Pages without a record that are followed in a row."""
+MOST_STORE_PAGES = 10_000
+"""Pages of a list of objects in a store that are read: ten million objects."""
 MOST_HELD = 1_000_000
 """Ids of a listing that are in memory at once: of its parents, or of a listing that changes while it is read."""
 MOST_LISTED_PAGES = 1000

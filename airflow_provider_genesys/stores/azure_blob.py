@@ -11,7 +11,7 @@ from airflow_provider_genesys.exceptions import SinkRefusedError
 from airflow_provider_genesys.failpoints import COMPLETING, PIECE_SENT, PUTTING, failpoint
 from airflow_provider_genesys.retries import retried
 from airflow_provider_genesys.stores.azure_errors import AzureError, code_of, describe, explained, is_transient
-from airflow_provider_genesys.stores.base import Body, SentPieces, Stored, content_type
+from airflow_provider_genesys.stores.base import Body, SentPieces, Stored, content_type, listed
 from airflow_provider_genesys.stores.read_through import completed
 
 T = TypeVar("T")
@@ -140,7 +140,8 @@ class AzureStore:
 
     def _listed(self, prefix: str, **options: Any) -> list[Any]:
         def read() -> list[Any]:
-            return list(self._container.list_blobs(name_starts_with=prefix, **options, **_ONE_TRY))
+            found = self._container.list_blobs(name_starts_with=prefix, **options, **_ONE_TRY)
+            return list(listed(found.by_page(), lambda blob: str(blob.name), f"{self.url}/{prefix}"))
 
         return self._retried("list_blobs", prefix, read) or []
 

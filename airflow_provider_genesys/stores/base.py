@@ -6,12 +6,13 @@ Every call retries by itself. It raises :class:`SinkUnavailableError` when its r
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Protocol, TypeVar
 from urllib.parse import quote
 
-from airflow_provider_genesys.exceptions import ConfigurationError
+from airflow_provider_genesys.exceptions import ConfigurationError, SinkRefusedError
+from airflow_provider_genesys.limits import MOST_STORE_PAGES
 
 Body = bytes | bytearray
 """Bytes to send. The caller must not change them afterwards."""
@@ -130,6 +131,29 @@ class ObjectStore(Protocol):
 
     def abort_uploads(self, prefix: str) -> None:
         """Discard every unfinished upload whose key begins with ``prefix``."""
+
+
+T = TypeVar("T")
+
+
+def listed(pages: Iterable[Iterable[T]], name: Callable[[T], str], place: str) -> Iterator[T]:
+    """Yield what is on all pages of a list.
+
+    :param name: returns the name of an object, which no two pages begin with.
+    :param place: what is listed, for errors.
+    :raises SinkRefusedError: the list has no end.
+    """
+    met: set[str] = set()
+    for number, page in enumerate(pages, 1):
+        found = list(page)
+        if number > MOST_STORE_PAGES or (found and name(found[0]) in met):
+            raise SinkRefusedError(
+                f"The list of {place} does not end: "
+                + ("the store lists the same objects again" if number <= MOST_STORE_PAGES else f"{number:,} pages came")
+                + ". Check that the connection leads to the right store, or use a prefix with fewer objects."
+            )
+        met.update(map(name, found[:1]))
+        yield from found
 
 
 def below(store: ObjectStore, prefixes: Iterable[str]) -> dict[str, Stored]:

@@ -13,7 +13,7 @@ from cryptography.fernet import InvalidToken, MultiFernet
 
 from airflow_provider_genesys.failpoints import PUTTING, failpoint
 from airflow_provider_genesys.retries import retried
-from airflow_provider_genesys.stores.base import Body, SentPieces, Stored, content_type
+from airflow_provider_genesys.stores.base import Body, SentPieces, Stored, content_type, listed
 from airflow_provider_genesys.stores.gcs_errors import (
     ERRORS,
     NOT_FOUND,
@@ -81,7 +81,8 @@ class GCSStore:
 
         def read() -> list[Stored]:
             found = self._bucket.list_blobs(prefix=prefix, fields=_LISTED, **_ONE_TRY)
-            return [Stored(one.name, one.size, str(one.generation)) for one in found]
+            blobs = listed(found.pages, lambda blob: str(blob.name), f"{self.url}/{prefix}")
+            return [Stored(one.name, one.size, str(one.generation)) for one in blobs]
 
         yield from self._retried("list", prefix, read) or []
 

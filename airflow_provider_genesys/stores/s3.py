@@ -14,7 +14,7 @@ from airflow_provider_genesys.aws_errors import code_of, describe, is_transient
 from airflow_provider_genesys.exceptions import SinkRefusedError
 from airflow_provider_genesys.failpoints import COMPLETING, PIECE_SENT, PUTTING, failpoint
 from airflow_provider_genesys.retries import retried
-from airflow_provider_genesys.stores.base import MOST_PIECES, Body, SentPieces, Stored, content_type
+from airflow_provider_genesys.stores.base import MOST_PIECES, Body, SentPieces, Stored, content_type, listed
 from airflow_provider_genesys.stores.read_through import completed
 from airflow_provider_genesys.stores.s3_errors import explained
 
@@ -149,13 +149,16 @@ class S3Store:
         self, operation: str, field: str, place: str, *, tolerate: Collection[str] = ("NoSuchUpload",), **arguments: Any
     ) -> list[dict[str, Any]]:
         def read() -> list[dict[str, Any]]:
-            pages = list(self._client.get_paginator(operation).paginate(Bucket=self._bucket, **arguments))
-            if operation == "list_objects_v2" and not all("IsTruncated" in page for page in pages):
+            pages = self._client.get_paginator(operation).paginate(Bucket=self._bucket, **arguments)
+            return list(listed(map(members_of, pages), _name, f"{self.url}/{place}"))
+
+        def members_of(page: dict[str, Any]) -> list[dict[str, Any]]:
+            if operation == "list_objects_v2" and "IsTruncated" not in page:
                 raise SinkRefusedError(
                     f"{operation} {self.url}/{place}: the answer does not say whether the list is whole (IsTruncated). "
                     "It is not S3's: correct endpoint_url of the AWS connection, or look for a proxy on the way."
                 )
-            return [found for page in pages for found in page.get(field, [])]
+            return list(page.get(field, []))
 
         return self._retried(operation, place, read, tolerate) or []
 
@@ -209,6 +212,11 @@ class S3Upload:
     def abort(self) -> None:
         """Discard what was sent."""
         self._store.call("abort_multipart_upload", tolerate={"NoSuchUpload"}, **self._target)
+
+
+def _name(one: dict[str, Any]) -> str:
+    """Return what distinguishes an object, an upload or a piece from all others in a list."""
+    return str([one.get(field) for field in ("Key", "UploadId", "PartNumber")])
 
 
 def _tell_checksum(request: Any, **_: object) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_genesys.exceptions import FencedError, SinkUnavailableError
-from airflow_provider_genesys.sinks.objects.ledger import Entry, Ledger
+from airflow_provider_genesys.exceptions import CheckpointError, FencedError, SinkUnavailableError
+from airflow_provider_genesys.sinks.objects.ledger import Entry, Ledger, _to_json
 from airflow_provider_genesys.stores.base import Stored
 from airflow_provider_genesys.stores.s3 import S3Store
 from airflow_provider_genesys.testing.sink_conformance.source import written
@@ -77,3 +77,21 @@ def test_a_claim_that_is_beaten_each_time_gives_up_as_unavailable(client: Any, b
 
     with pytest.raises(SinkUnavailableError, match="claimed"):
         ledger.claim(beaten)
+
+
+class _Copies(S3Store):
+    """Answers a request for any entry with the first one, or makes entries up."""
+
+    made_up = False
+
+    def get(self, key: str) -> bytes | None:
+        number = int(key[-13:-5]) if self.made_up else 1
+        return _to_json(entry_of(number))
+
+
+@pytest.mark.parametrize(("made_up", "said"), [(False, "holds entry 1"), (True, "1,000 entries that its list lacks")])
+def test_a_ledger_without_an_end_is_left(client: Any, bucket: str, made_up: bool, said: str) -> None:
+    store = _Copies(client, bucket)
+    store.made_up = made_up
+    with pytest.raises(CheckpointError, match=said):
+        Ledger(store, "_ledger/", "conditional").latest()

@@ -93,6 +93,7 @@ SCALED: dict[str, tuple[int, Callable[[int], object]]] = {
 """By the limit's name: the size of the input, and what takes an input of a size."""
 ELSEWHERE = {
     "MOST_EMPTY": "tests/faults/test_page_faults.py",
+    "MOST_STORE_PAGES": "tests/unit/stores/test_endless_lists.py",
     "MOST_HELD": "tests/unit/cloud/test_endless_walks.py",
     "LONGEST_ANSWER": "tests/unit/cloud/test_cloud_limits.py",
     "LONGEST_PAGE": "tests/unit/cloud/test_page_limits.py",

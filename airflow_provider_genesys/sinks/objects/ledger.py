@@ -24,6 +24,8 @@ from airflow_provider_genesys.sinks.objects.settings import Fencing
 from airflow_provider_genesys.stores.base import ObjectStore, SentPieces
 
 VERSION = 1
+_MOST_UNLISTED = 1000
+"""Entries that a list may lag behind."""
 _CLAIMS = 10
 """How often an attempt tries to claim a load while others are faster."""
 
@@ -137,9 +139,15 @@ class Ledger:
         number = max((int(name[:8]) for name in names if re.fullmatch(r"\d{8}\.json", name)), default=0)
         entry = self._get(number)
         # A listing may lag behind in stores other than S3.
-        while newer := self._get((entry.number if entry else number) + 1):
+        for later in range(number + 1, number + 1 + _MOST_UNLISTED):
+            newer = self._get(later)
+            if newer is None:
+                return entry
             entry = newer
-        return entry
+        raise CheckpointError(
+            f"{self._place} has {_MOST_UNLISTED:,} entries that its list lacks. Check that the connection leads to the "
+            "right store."
+        )
 
     def claim(self, successor: Callable[[Entry | None], Entry]) -> Entry:
         """Append the entry that ``successor`` returns for the newest one, and return it.
@@ -209,7 +217,15 @@ class Ledger:
     def _get(self, number: int) -> Entry | None:
         key = self._key(number)
         body = self._store.get(key) if number else None
-        return _from_json(body, f"{self._store.url}/{key}") if body is not None else None
+        if body is None:
+            return None
+        entry = _from_json(body, where := f"{self._store.url}/{key}")
+        if entry.number != number:
+            raise CheckpointError(
+                f"The ledger entry {where} holds entry {entry.number}. Find out who wrote it, or which proxy answers "
+                "in place of the store."
+            )
+        return entry
 
 
 def unfinished_loads(store: ObjectStore, prefix: str, fencing: Fencing) -> list[LoadFacts | CheckpointError]:

@@ -87,5 +87,6 @@ def test_folders_of_a_hierarchical_namespace_are_no_blobs() -> None:
         return SimpleNamespace(name=name, size=0, etag="0x1", metadata=metadata)
 
     listed = [blob("raw/dt=2026-11-01", {"hdi_isfolder": "true"}), blob("raw/a", None), blob("raw/b", {"by": "us"})]
-    container: Any = SimpleNamespace(url="https://x/lake", container_name="lake", list_blobs=lambda **_: listed)
+    pages = SimpleNamespace(by_page=lambda: iter([listed]))
+    container: Any = SimpleNamespace(url="https://x/lake", container_name="lake", list_blobs=lambda **_: pages)
     assert [found.key for found in AzureStore(container).list_objects("raw/")] == ["raw/a", "raw/b"]
