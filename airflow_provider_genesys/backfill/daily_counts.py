@@ -12,6 +12,7 @@ import msgspec
 
 from airflow_provider_genesys.exceptions import CloudUnavailableError
 from airflow_provider_genesys.outside import shown
+from airflow_provider_genesys.resolved import resolved
 from airflow_provider_genesys.times import api_time, parse_time
 
 if TYPE_CHECKING:
@@ -78,6 +79,7 @@ class _Group(msgspec.Struct):
     data: list[_Data] | None = None
 
 
+@resolved
 class _Answer(msgspec.Struct):
     results: list[_Group] | None = None
 

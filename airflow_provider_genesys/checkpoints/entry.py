@@ -12,12 +12,14 @@ from airflow_provider_genesys.checkpoints.base import Claim, Key, State
 from airflow_provider_genesys.exceptions import CheckpointError
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, from_json
 from airflow_provider_genesys.pipeline.load import Previous, continues
+from airflow_provider_genesys.resolved import resolved
 from airflow_provider_genesys.times import now
 
 VERSION = 1
 NUMBERS = frozenset({"shard", "revision", "fence", "attempts", "version"})
 
 
+@resolved
 @dataclass(frozen=True)
 class CheckpointEntry:
     """State of one shard of one load. ``checkpoint`` and ``certificate`` are JSON."""

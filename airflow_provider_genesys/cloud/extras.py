@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Meta
 
 from airflow_provider_genesys.exceptions import ConfigurationError
+from airflow_provider_genesys.resolved import resolved
 
 _MOST = sys.float_info.max  # infinity is above it
 _WANTED = {
@@ -24,6 +25,7 @@ _WANTED = {
 }
 
 
+@resolved
 class Extras(msgspec.Struct):
     """The extras of a Genesys connection. Unknown extras are ignored."""
 

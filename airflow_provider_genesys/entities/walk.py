@@ -38,6 +38,7 @@ from airflow_provider_genesys.exceptions import (
 )
 from airflow_provider_genesys.limits import LONGEST_PAGE, MOST_HELD
 from airflow_provider_genesys.outside import shown
+from airflow_provider_genesys.resolved import resolved
 from airflow_provider_genesys.retries import retried
 from airflow_provider_genesys.source.pages import Pages
 
@@ -59,6 +60,7 @@ READINGS = 3
 """How often a listing is read before its changes are accepted and noted in the certificate."""
 
 
+@resolved
 class _WalkState(msgspec.Struct, frozen=True, omit_defaults=True):
     """The progress of a walk; used as the cursor of a page.
 

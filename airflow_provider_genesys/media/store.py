@@ -18,6 +18,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from airflow_provider_genesys.exceptions import RecordError
+from airflow_provider_genesys.resolved import resolved
 from airflow_provider_genesys.stores.base import LONGEST_KEY, ObjectStore, Upload, check_prefix, quoted
 from airflow_provider_genesys.stores.piece_writer import PieceWriter
 
@@ -53,6 +54,7 @@ Metadata: TypeAlias = dict[str, Any]
 """What Genesys says of a recording: JSON texts (:class:`msgspec.Raw`), as a float would change numbers, and texts."""
 
 
+@resolved
 @dataclass(frozen=True)
 class KeptRecording:
     """What the store has of a recording: its metadata when it was stored, and its files."""

@@ -13,11 +13,13 @@ from airflow_provider_genesys.exceptions import AccountError
 from airflow_provider_genesys.pipeline.checkpoint import Counts
 from airflow_provider_genesys.pipeline.load import Load
 from airflow_provider_genesys.pipeline.memory import peak_memory_mb
+from airflow_provider_genesys.resolved import resolved
 from airflow_provider_genesys.source.position import Identity
 from airflow_provider_genesys.source.shards import Shard
 from airflow_provider_genesys.times import iso_time
 
 
+@resolved
 @dataclass(frozen=True)
 class Certificate:
     """What was loaded, from where, to where, and that the sums agree. Times are ISO 8601 in UTC."""

@@ -11,6 +11,7 @@ import msgspec
 from airflow_provider_genesys.contracts.column import Column
 from airflow_provider_genesys.contracts.drift import Drift
 from airflow_provider_genesys.exceptions import AccountError, CheckpointError
+from airflow_provider_genesys.resolved import resolved
 from airflow_provider_genesys.source.position import Identity, Position, Proof
 
 VERSION = 2
@@ -45,6 +46,7 @@ class Counts:
             )
 
 
+@resolved
 @dataclass(frozen=True)
 class Checkpoint:
     """What a sink commits together with a batch, and what the next attempt continues from."""

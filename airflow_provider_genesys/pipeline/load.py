@@ -12,11 +12,13 @@ import msgspec
 from airflow_provider_genesys.contracts.contract import Contract
 from airflow_provider_genesys.contracts.pii import ProtectRecord
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
+from airflow_provider_genesys.resolved import resolved
 from airflow_provider_genesys.source.records import BOM, DeadLetter, Slice
 from airflow_provider_genesys.source.shards import WHOLE, Shard
 from airflow_provider_genesys.times import iso_time
 
 
+@resolved
 @dataclass(frozen=True)
 class LoadFacts:
     """The facts of a load that ledgers, dead letters and certificates keep. See :class:`Load` for the fields."""

@@ -18,6 +18,7 @@ from airflow_provider_genesys.contracts.contract import Contract
 from airflow_provider_genesys.contracts.transform import Transform
 from airflow_provider_genesys.exceptions import DeadLetterError
 from airflow_provider_genesys.pipeline.load import LoadFacts
+from airflow_provider_genesys.resolved import resolved
 from airflow_provider_genesys.source.records import RECORD_TOO_LARGE, DeadLetter, Slice
 
 _STRICT = {"unknown": "discard_value", "type": "quarantine", "missing": "quarantine"}
@@ -152,6 +153,7 @@ def whole(letter: Mapping[str, Any], opened: Open) -> bytes | None:
         return None
 
 
+@resolved
 @dataclass(frozen=True)
 class _Letter:
     """What a replay reads of a letter."""

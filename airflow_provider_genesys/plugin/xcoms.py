@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from airflow_provider_genesys.pipeline.certificate import Certificate
+from airflow_provider_genesys.resolved import resolved
 from airflow_provider_genesys.times import parse_time
 
 Members = Mapping[str, Any]
@@ -24,10 +25,12 @@ class _Windowed(msgspec.Struct):
                 raise ValueError("a window has no such end")
 
 
+@resolved
 class _Certified(_Windowed):
     counts: dict[str, Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]] = {}
 
 
+@resolved
 class _Checkpoint(_Windowed):
     percent: float | None = None
     records: int | None = None
@@ -38,10 +41,12 @@ class _Checkpoint(_Windowed):
     committed_at: str | None = None
 
 
+@resolved
 class _Failure(_Windowed):
     error: str | None = None
 
 
+@resolved
 class _Verdict(_Windowed, kw_only=True):
     verdict: Literal["agrees", "differs", "not comparable"]
     state: str | None = None

@@ -19,6 +19,7 @@ from airflow_provider_genesys.exceptions import (
     SourceRefusedError,
     SourceUnavailableError,
 )
+from airflow_provider_genesys.resolved import resolved
 from airflow_provider_genesys.source.position import Identity
 from airflow_provider_genesys.source.response import cannot_read, changed
 from airflow_provider_genesys.stores.base import ObjectStore, is_below
@@ -41,6 +42,7 @@ class LandedObject:
     handle: dict[str, Any]
 
 
+@resolved
 @dataclass(frozen=True)
 class _Listed:
     """What a manifest says of an archive."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from airflow_provider_genesys.cloud.exports.base import Walk
+from airflow_provider_genesys.resolved import resolved
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,7 @@ class Proof:
         return len(before) == self.length and hashlib.sha256(before).hexdigest() == self.sha256
 
 
+@resolved
 @dataclass(frozen=True)
 class Identity:
     """What is known of the source as a whole.

@@ -13,6 +13,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import pairwise
 
+from airflow_provider_genesys.resolved import resolved
 from airflow_provider_genesys.source.base import Archive
 from airflow_provider_genesys.source.position import PROVEN, Identity, Proof
 from airflow_provider_genesys.source.split.base import shape_of
@@ -25,6 +26,7 @@ NO_END = 2**63 - 1
 """The end of a whole archive of unknown length: greater than any offset, and the largest ``bigint``."""
 
 
+@resolved
 @dataclass(frozen=True)
 class Shard:
     """The records in the bytes ``[start, end)`` of an archive: shard ``number`` of ``count``, from 1."""

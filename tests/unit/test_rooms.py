@@ -43,6 +43,7 @@ PLAIN_MODULES = (
         "retries.py",
         "failpoints.py",
         "aws_errors.py",
+        "resolved.py",
         "outside.py",
         "limits.py",
         "window.py",

@@ -17,6 +17,7 @@ import msgspec
 from airflow_provider_genesys.exceptions import CheckpointError, FencedError, SinkRefusedError, SinkUnavailableError
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, from_json
 from airflow_provider_genesys.pipeline.load import LoadFacts
+from airflow_provider_genesys.resolved import resolved
 from airflow_provider_genesys.sinks.objects.layout import ledgers_below
 from airflow_provider_genesys.sinks.objects.parts import Part
 from airflow_provider_genesys.sinks.objects.row_parts import ChildParts, all_of
@@ -48,6 +49,7 @@ class Sending:
     """What appears in the next moment; None while bytes are still to come."""
 
 
+@resolved
 @dataclass(frozen=True)
 class Entry:
     """State of one shard of a load."""

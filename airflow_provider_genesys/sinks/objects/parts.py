@@ -7,6 +7,7 @@ from typing import Generic, Literal, Protocol, TypeVar
 
 from airflow_provider_genesys.contracts.column import Column
 from airflow_provider_genesys.pipeline.load import Batch
+from airflow_provider_genesys.resolved import resolved
 from airflow_provider_genesys.stores.base import ObjectStore
 from airflow_provider_genesys.stores.piece_writer import PieceWriter, UploadAhead
 
@@ -44,6 +45,7 @@ RowForm = Literal["ndjson.gz", "ndjson", "parquet", "iceberg"]
 """The form of rows: their format, or for ``iceberg`` Parquet as tables of Iceberg have it, with JSON as plain text."""
 
 
+@resolved
 @dataclass(frozen=True)
 class Part:
     """An object that the ledger lists: the rows, or the dead letters, of the records in bytes ``[start, end)``.
