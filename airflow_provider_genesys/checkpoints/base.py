@@ -40,8 +40,6 @@ class Claim:
     """Random. A store that lost a confirmed write may give the same fence twice; this keeps the two claims apart."""
     attempts: int
     """How often the load was claimed since it began: 1 for the first attempt, 2 after one resume."""
-    state: State | None
-    """State of the entry before this claim; None if there was no entry."""
     checkpoint: Checkpoint | None
     """Where to continue; None to start from the beginning."""
     processed_at: str | None

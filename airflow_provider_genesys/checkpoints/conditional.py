@@ -15,7 +15,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
-from airflow_provider_genesys.checkpoints.base import Claim, Key, State
+from airflow_provider_genesys.checkpoints.base import Claim, Key
 from airflow_provider_genesys.checkpoints.entry import CheckpointEntry, first_entry, from_fields
 from airflow_provider_genesys.exceptions import (
     CheckpointError,
@@ -89,14 +89,12 @@ class ConditionalStore(ABC):
         """Take a new fence and return where to continue."""
         attempt, doing = uuid.uuid4().hex, f"the claim of export {export_id}"
         self._retried(self.prepare, key, doing)
-        state: State | None = None
         for _ in range(_ROUNDS):
             held = self._read(key, doing)
             if held and held.attempt == attempt:
-                return held.claim(state, self.where(key))
-            state = held.state if held else None
+                return held.claim(self.where(key))
             taken = held.claimed(export_id, attempt, restart=restart) if held else first_entry(key, export_id, attempt)
-            claim = taken.claim(state, self.where(key))
+            claim = taken.claim(self.where(key))
             if self._write(key, taken, held, doing):
                 return claim
         raise self._crowded(key, doing)

@@ -63,15 +63,14 @@ class CheckpointEntry:
             certificate=None,
         )
 
-    def claim(self, state: State | None, where: str) -> Claim:
+    def claim(self, where: str) -> Claim:
         """Return the claim for the attempt that wrote this entry.
 
-        :param state: state of the entry before it.
         :raises CheckpointError: the checkpoint cannot be read, or belongs to another load or export.
         """
         key = Key(self.load_id, self.target, self.shard)
         checkpoint = self._read(where) if self.checkpoint else None
-        return Claim(key, self.export_id, self.fence, self.attempt, self.attempts, state, checkpoint, self.processed_at)
+        return Claim(key, self.export_id, self.fence, self.attempt, self.attempts, checkpoint, self.processed_at)
 
     def _read(self, where: str) -> Checkpoint:
         checkpoint = from_json(self.checkpoint or "", where=where)

@@ -55,7 +55,7 @@ def claim(place: Place, *, key: Key = KEY, export_id: str = LOAD.export_id, rest
 
 def test_claiming_what_the_store_does_not_know_begins(place: Place) -> None:
     first = claim(place)
-    assert (first.fence, first.attempts, first.state, first.checkpoint, first.processed_at) == (1, 1, None, None, None)
+    assert (first.fence, first.attempts, first.checkpoint, first.processed_at) == (1, 1, None, None)
 
 
 def test_the_next_attempt_continues_from_the_newest_checkpoint(place: Place) -> None:
@@ -68,7 +68,7 @@ def test_the_next_attempt_continues_from_the_newest_checkpoint(place: Place) -> 
 
     second = claim(place)
     assert second.checkpoint == replace(committed, fence=2)
-    assert (second.fence, second.attempts, second.state) == (2, 2, "loading")
+    assert (second.fence, second.attempts) == (2, 2)
     assert second.processed_at == committed.processed_at
 
 
@@ -106,7 +106,7 @@ def test_a_complete_load_is_loaded_again_from_its_beginning(place: Place) -> Non
     assert json.loads(held["certificate"]) == json.loads(make_certificate(LOAD, last).to_json())
 
     again = claim(place)
-    assert (again.state, again.checkpoint, again.attempts) == ("complete", None, 1)
+    assert (again.checkpoint, again.attempts) == (None, 1)
     assert again.processed_at == last.processed_at
     assert place.fields(KEY)["certificate"] == ""
 
@@ -115,7 +115,7 @@ def test_shards_and_targets_have_checkpoints_of_their_own(place: Place) -> None:
     store = place.make_store()
     store.commit(store.claim(KEY, LOAD.export_id, restart=False), checkpoint(500))
     for key in (replace(KEY, shard=1), replace(KEY, target="another"), replace(KEY, load_id="another")):
-        assert claim(place, key=key).state is None
+        assert claim(place, key=key).checkpoint is None
     resumed = claim(place).checkpoint
     assert resumed is not None
     assert resumed.digest == 500
@@ -149,7 +149,7 @@ def test_a_claim_whose_request_or_answer_is_lost_is_taken_once(place: Place, los
     place.proxy.lost, place.proxy.times = lost, times
     taken = store.claim(KEY, LOAD.export_id, restart=False)
     assert place.proxy.times == 0
-    assert (taken.fence, taken.attempts, taken.state) == (1, 1, None)
+    assert (taken.fence, taken.attempts) == (1, 1)
     store.commit(taken, checkpoint(500))
 
 
@@ -255,7 +255,7 @@ def test_a_store_that_has_lost_the_claim_says_so_and_the_next_try_begins(place: 
     place.forget(KEY)
     with pytest.raises(SinkUnavailableError, match="has lost what it had confirmed"):
         store.commit(mine, checkpoint(1000))
-    assert claim(place).state is None
+    assert claim(place).fence == 1
 
 
 def test_an_attempt_is_fenced_though_a_store_that_lost_its_claim_gave_the_fence_again(place: Place) -> None:

@@ -150,11 +150,17 @@ def test_a_mended_contract_turns_dead_letters_into_rows(any_lake: Lake) -> None:
 @pytest.mark.parametrize("output_format", ["ndjson", "ndjson.gz", "parquet"])
 def test_rows_come_in_the_format_of_the_load(lake: Lake, output_format: str) -> None:
     set_up(lake, output_format=output_format)
+    before = {part["key"] for part in lake.manifest()["parts"]}
 
     lake.replayed()
 
     assert len(lake.rows()) == 29
-    assert {part["key"].partition(".")[2] for part in lake.manifest()["parts"]} == {output_format}
+    parts = lake.manifest()["parts"]
+    assert {part["key"].partition(".")[2] for part in parts} == {output_format}
+    new = [part for part in (*parts, *lake.manifest()["dead_letters"]) if part["key"] not in before]
+    for part in new:
+        assert f"/{part['start']:015}-{part['end']:015}-" in part["key"]
+    assert len(new) == 4
 
 
 def test_letters_are_marked_and_none_is_removed(lake: Lake) -> None:

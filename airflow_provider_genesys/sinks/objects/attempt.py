@@ -28,12 +28,12 @@ from airflow_provider_genesys.pipeline.certificate import Certificate
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, Counts
 from airflow_provider_genesys.pipeline.load import Batch, Load
 from airflow_provider_genesys.sinks.dead_letters import DeadLetterLines, DeadLetterRows, RawBytes
-from airflow_provider_genesys.sinks.objects.layout import Layout, partition_of, tag
+from airflow_provider_genesys.sinks.objects.layout import Layout, cut_name, partition_of, tag
 from airflow_provider_genesys.sinks.objects.ledger import Ledger
 from airflow_provider_genesys.sinks.objects.manifest import write_manifest
 from airflow_provider_genesys.sinks.objects.parts import Part, PartWriter
 from airflow_provider_genesys.sinks.objects.publish import Columns, Publication
-from airflow_provider_genesys.sinks.objects.row_parts import ChildRows, Cut, RowParts, WrittenParts, joined, rows_of
+from airflow_provider_genesys.sinks.objects.row_parts import ChildRows, RowParts, WrittenParts, joined, rows_of
 from airflow_provider_genesys.sinks.objects.settings import ObjectSettings
 from airflow_provider_genesys.sinks.objects.shards import withdraw
 from airflow_provider_genesys.sinks.objects.successor import check_other_shards, successor
@@ -241,14 +241,14 @@ class Attempt:
         rows = RowParts(
             self._store,
             self._layout,
-            Cut(start, cut, same_bytes),
+            cut_name(start, cut, same_bytes),
             self._settings.form,
             self.load,
             batch.contract,
             child_files=self._settings.child_files,
         )
         lines = DeadLetterLines(self._letters)
-        letters = PartWriter(self._store, self._layout.dead_letter(start, cut, own_bytes), lines)
+        letters = PartWriter(self._store, self._layout.dead_letter(cut_name(start, cut, own_bytes)), lines)
         return _Gathered(start, start, cut, batch.contract, rows, letters, batch.checkpoint)
 
     def _committed(self, gathered: _Gathered) -> Checkpoint:

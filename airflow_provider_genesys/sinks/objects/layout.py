@@ -67,6 +67,11 @@ def ledgers_below(prefix: str) -> str:
     return f"{_root(prefix)}_ledger/"
 
 
+def cut_name(start: int, cut: int, tag: str) -> str:
+    """Return how the objects of the records that begin in ``[start, cut)`` are named, without folder and extension."""
+    return f"{start:0{OFFSET_DIGITS}}-{cut:0{OFFSET_DIGITS}}-{tag}"
+
+
 class Layout:
     """Keys of one shard of one load.
 
@@ -100,22 +105,21 @@ class Layout:
         self._extension = extension
         self._check_length(prefix, load)
 
-    def part(self, start: int, cut: int, tag: str) -> str:
-        """Return the key of the rows of the records that begin in ``[start, cut)``."""
-        return f"{self.parts}{_span(start, cut)}-{tag}.{self._extension}"
+    def part(self, cut: str) -> str:
+        """Return the key of the rows of a cut, as :func:`cut_name` names it."""
+        return f"{self.parts}{cut}.{self._extension}"
 
-    def child(self, name: str, start: int, cut: int, tag: str) -> str:
-        """Return the key of a child's rows of the records that begin in ``[start, cut)``."""
-        return f"{self.children[name]}{_span(start, cut)}-{tag}.{self._extension}"
+    def child(self, name: str, cut: str) -> str:
+        """Return the key of a child's rows of a cut."""
+        return f"{self.children[name]}{cut}.{self._extension}"
 
-    def dead_letter(self, start: int, cut: int, tag: str) -> str:
-        """Return the key of the dead letters of the records that begin in ``[start, cut)``."""
-        return f"{self.dead_letters}{_span(start, cut)}-{tag}.ndjson"
+    def dead_letter(self, cut: str) -> str:
+        """Return the key of the dead letters of a cut."""
+        return f"{self.dead_letters}{cut}.ndjson"
 
     def _check_length(self, prefix: str, load: Load) -> None:
-        any_tag = "0" * TAG_DIGITS
-        keys = [self.part(0, 0, any_tag), self.dead_letter(0, 0, any_tag)]
-        keys += [self.child(name, 0, 0, any_tag) for name in self.children]
+        cut = cut_name(0, 0, "0" * TAG_DIGITS)
+        keys = [self.part(cut), self.dead_letter(cut), *(self.child(name, cut) for name in self.children)]
         longest = max(len(key.encode()) for key in keys)
         if longest > LONGEST_KEY:
             raise ConfigurationError(
@@ -131,7 +135,3 @@ def _root(prefix: str) -> str:
 def _child_root(prefix: str, child: str) -> str:
     """Return a child's folder. It is beside that of the rows: readers of rows read everything below theirs."""
     return "_".join(filter(None, [prefix.strip("/"), quoted(child)])) + "/"
-
-
-def _span(start: int, cut: int) -> str:
-    return f"{start:0{OFFSET_DIGITS}}-{cut:0{OFFSET_DIGITS}}"

@@ -32,11 +32,11 @@ from airflow_provider_genesys.pipeline.replay import (
     judge,
 )
 from airflow_provider_genesys.sinks.objects.dead_letters import Letter, is_open, letters_in, marked
-from airflow_provider_genesys.sinks.objects.layout import Layout, dead_letters_below, tag
+from airflow_provider_genesys.sinks.objects.layout import Layout, cut_name, dead_letters_below, tag
 from airflow_provider_genesys.sinks.objects.ledger import Entry, Ledger, ledgers_in
 from airflow_provider_genesys.sinks.objects.manifest import read_manifest, write_manifest
 from airflow_provider_genesys.sinks.objects.parts import OutputFormat, Part, PartWriter
-from airflow_provider_genesys.sinks.objects.row_parts import Cut, RowParts, WrittenParts, joined
+from airflow_provider_genesys.sinks.objects.row_parts import RowParts, WrittenParts, joined
 from airflow_provider_genesys.sinks.objects.settings import Fencing
 from airflow_provider_genesys.sinks.objects.shards import joins, list_again
 from airflow_provider_genesys.stores.base import ObjectStore, below
@@ -238,17 +238,17 @@ class _LoadReplay:
 
     def _part(self, part: Part, judged: Judge) -> tuple[WrittenParts, list[Part], Replayed]:
         """Replay one object of letters. Return the part of its rows, the new object of letters, and the account."""
-        own_name, total = tag(self._entry.attempt), Replayed()
+        cut, total = cut_name(part.start, part.end, tag(self._entry.attempt)), Replayed()
         rows = RowParts(
             self._store,
             self._layout,
-            Cut(part.start, part.end, own_name),
+            cut,
             self._format,
             self._load,
             self._load.contract,
             child_files=bool(self._entry.children) or not self._entry.parts,
         )
-        kept = PartWriter(self._store, self._layout.dead_letter(part.start, part.end, own_name), _Lines())
+        kept = PartWriter(self._store, self._layout.dead_letter(cut), _Lines())
         try:
             for letters in letters_in(self._store, part):
                 due = [letter for letter in letters if is_open(letter)]

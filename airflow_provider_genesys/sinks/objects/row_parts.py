@@ -21,15 +21,6 @@ ChildParts = dict[str, list[Part]]
 
 
 @dataclass(frozen=True)
-class Cut:
-    """Begin and end of an object's records in the source, and the end of its name; see :mod:`.layout`."""
-
-    start: int
-    end: int
-    tag: str
-
-
-@dataclass(frozen=True)
 class WrittenParts:
     """The objects that were written; those without rows are missing."""
 
@@ -40,6 +31,7 @@ class WrittenParts:
 class RowParts:
     """Writes a part and its children at the same time.
 
+    :param cut: the name of the objects; see :func:`.layout.cut_name`.
     :param child_files: False leaves the children out.
     """
 
@@ -47,19 +39,18 @@ class RowParts:
         self,
         store: ObjectStore,
         layout: Layout,
-        cut: Cut,
+        cut: str,
         form: RowForm,
         load: Load,
         contract: Contract,
         *,
         child_files: bool,
     ) -> None:
-        where = (cut.start, cut.end, cut.tag)
-        self._rows = PartWriter(store, layout.part(*where), rows_of(form, load, contract))
+        self._rows = PartWriter(store, layout.part(cut), rows_of(form, load, contract))
         self._children: dict[str, tuple[ChildRows, PartWriter[Batch]]] = {}
         for child in contract.children if child_files else ():
             table = ChildRows(contract, child)
-            writer = PartWriter(store, layout.child(child.name, *where), rows_of(form, load, table))
+            writer = PartWriter(store, layout.child(child.name, cut), rows_of(form, load, table))
             self._children[child.name] = table, writer
 
     @property
