@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
+from itertools import chain
 from pathlib import Path
 
 from airflow_provider_genesys.testing.fake_genesys.archive import Archive
@@ -26,6 +27,8 @@ class Kind:
     :param broken: share of records that are broken, 0 to 1.
     :param drifting: whether each record has a field that the contract does not name.
     :param padded: bytes that are added to each record's ``metadata``.
+    :param varied: a generated archive repeats its text, without ids and times, after 1.3 MB; this one after so many
+        times that. Packers with a window of some MB find the repetitions, which recordings do not have.
     """
 
     file_format: str = "ndjson"
@@ -33,10 +36,12 @@ class Kind:
     broken: float = 0.0
     drifting: bool = False
     padded: int = 0
+    varied: int = 1
 
 
 KINDS = {
     "ndjson": Kind(),
+    "varied": Kind(varied=16),
     "array": Kind("json"),
     "gzip": Kind(gzip=True),
     "hostile": Kind(broken=0.01),
@@ -79,15 +84,20 @@ def shelf() -> Iterator[Shelf]:
 
 
 def _write(path: Path, kind: Kind, megabytes: float) -> None:
-    records = int(megabytes * 1_000_000) // (RECORD_BYTES + kind.padded)
-    archive = Archive(
-        DAY,
-        DAY + timedelta(days=1),
-        records,
-        file_format=kind.file_format,  # type: ignore[arg-type]  # one of its literals
-        broken=int(kind.broken * records),
-    )
-    chunks: Iterator[bytes | memoryview] = archive.chunks()
+    records = int(megabytes * 1_000_000) // (RECORD_BYTES + kind.padded) // kind.varied
+    archives = [
+        Archive(
+            DAY,
+            DAY + timedelta(days=1),
+            records,
+            seed,
+            file_format=kind.file_format,  # type: ignore[arg-type]  # one of its literals
+            broken=int(kind.broken * records),
+        )
+        for seed in range(1, 1 + kind.varied)
+    ]
+    in_turn = zip(*(archive.chunks() for archive in archives), strict=True)
+    chunks: Iterator[bytes | memoryview] = chain.from_iterable(in_turn)
     if kind.drifting:
         chunks = (bytes(chunk).replace(b'"direction":', b'"newField":"x","direction":') for chunk in chunks)
     if kind.padded:

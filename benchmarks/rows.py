@@ -159,7 +159,7 @@ def _against_bare(what: str, ours: list[str], bare: list[str], bar: float, scale
 
 
 def _parquet(shelf: Shelf, scale: Scale) -> Iterator[Result]:
-    url, path = shelf.url("ndjson", scale.megabytes), shelf.path("ndjson", scale.megabytes)
+    url, path = shelf.url("varied", scale.megabytes), shelf.path("varied", scale.megabytes)
     with _scratch() as folder:
         ours = python("load", url, "--sink", "parquet", "--place", folder)
         pair = compared(ours, python("duckdb_parquet", str(path), folder), scale.runs)
@@ -172,7 +172,7 @@ def _parquet(shelf: Shelf, scale: Scale) -> Iterator[Result]:
 
 
 def _processes(shelf: Shelf, scale: Scale) -> Iterator[Result]:
-    url, path = shelf.url("ndjson", scale.megabytes), shelf.path("ndjson", scale.megabytes)
+    url, path = shelf.url("varied", scale.megabytes), shelf.path("varied", scale.megabytes)
     for form in ("ndjson.gz", "parquet"):
         with _scratch() as folder:
             alone = python("load", url, "--sink", form, "--place", folder)
