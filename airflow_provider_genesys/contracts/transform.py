@@ -11,9 +11,6 @@ it. So drift is counted exactly, on every record, and costs very little after it
 from __future__ import annotations
 
 import logging
-import sys
-from array import array
-from codecs import utf_8_decode
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -32,13 +29,13 @@ from airflow_provider_genesys.contracts.drift import Drift, Seen, Surprise, desc
 from airflow_provider_genesys.contracts.evolve import can_grow, changes, difference
 from airflow_provider_genesys.contracts.examine import Examined, Examiner
 from airflow_provider_genesys.contracts.pii import protection
+from airflow_provider_genesys.contracts.plain_text import is_plain
 from airflow_provider_genesys.contracts.row_facts import LaterRows, RowFacts, Summing
 from airflow_provider_genesys.exceptions import ContractFrozenError, RecordError
 from airflow_provider_genesys.source.records import BOM, DeadLetter, Slice
 
 log = logging.getLogger(__name__)
 
-_PIECE = 64 * 1024  # bytes checked at a time: their text stays in the processor's cache
 _TELLING = 10  # after examining this many records of a slice, compile their unknown fields in for the rest of it
 _FAILURES = (msgspec.MsgspecError, ValueError, ArithmeticError, RecursionError)
 _OPENING, _CLOSING, _RETURN = set(b"{"), set(b"}"), set(b"\r")
@@ -143,7 +140,7 @@ class Transform:
 
     def at_once(self, part: Slice) -> Rows | None:
         """Decode the whole slice in one call; None if a record in it has to be examined."""
-        if not part.starts or part.refused or not _is_plain(part.data):
+        if not part.starts or part.refused or not is_plain(part.data):
             return None
         if part.shape == "lines" and not _is_one_a_line(part):
             return None
@@ -161,14 +158,14 @@ class Transform:
         """Return the rows of ``part`` up to the record that makes the contract evolve, and their number."""
         rows, structs, seen = list[Row](), list[Any](), Seen()
         result = Rows(self.contract, rows)
-        count, plain = len(part.starts), _is_plain(part.data)
+        count, plain = len(part.starts), is_plain(part.data)
         looked_into, counted = 0, Counter[Path]()
         for place, (start, end) in enumerate(zip(part.starts, part.ends, strict=True)):
             raw = part.raw(start, end).rstrip()
             record = raw.removeprefix(BOM)  # joined files have one at every seam
             if not record.strip():
                 continue
-            if (plain or _is_plain(record)) and (row := self._quickly(record, structs)):
+            if (plain or is_plain(record)) and (row := self._quickly(record, structs)):
                 rows.append(row)
                 result.offsets.append(start)
                 continue
@@ -317,31 +314,3 @@ def _is_one_a_line(part: Slice) -> bool:
 def _bytes_at(data: bytes, places: list[int]) -> set[int]:
     """Return the bytes at ``places``. One itemgetter for all takes half the time of one call each."""
     return set(itemgetter(places[0], *places)(data)) if places else set()  # two places, since one gives no tuple
-
-
-def _is_plain(data: bytes) -> bool:
-    """Whether ``data`` is UTF-8 without a NUL escape, which PostgreSQL refuses. The decoder refuses lone surrogates."""
-    # rfind: its search begins with the backslash, which is rare, and so takes half the time.
-    return data.rfind(b"\\u0000") < 0 and (data.isascii() or _is_utf8(data))
-
-
-def _is_utf8(data: bytes) -> bool:
-    if arrow := sys.modules.get("pyarrow"):  # takes a third of the time; it is loaded for Parquet only
-        return _is_utf8_to_arrow(arrow, data)
-    view, at = memoryview(data), 0
-    try:
-        while at < len(view):
-            at += utf_8_decode(view[at : at + _PIECE], "strict", at + _PIECE >= len(view))[1]
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
-def _is_utf8_to_arrow(arrow: Any, data: bytes) -> bool:
-    offsets = arrow.py_buffer(array("q", (0, len(data))))
-    text = arrow.LargeStringArray.from_buffers(1, offsets, arrow.py_buffer(data))
-    try:
-        text.validate(full=True)
-    except arrow.ArrowInvalid:
-        return False
-    return True
