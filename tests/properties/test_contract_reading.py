@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from airflow_provider_genesys.contracts.child_values import ChildValues
 from airflow_provider_genesys.contracts.contract import PROCESSED_AT, Column, Contract
 from airflow_provider_genesys.contracts.drift import name_of
 from airflow_provider_genesys.contracts.examine import Examined, Examiner
@@ -122,7 +123,7 @@ def with_care(
 ) -> tuple[list[Any], list[int], list[tuple[int, str]], Counter[tuple[str, str]]]:
     """Read every record by :class:`Examiner` alone."""
     rows, offsets, letters, drift = [], [], [], Counter[tuple[str, str]]()
-    examiner = Examiner(contract, NOW, {})
+    examiner = Examiner(contract, NOW, {}, ChildValues.of(contract))
     for start, end in zip(part.starts, part.ends, strict=True):
         try:
             examined = examiner.examine(part.raw(start, end))
