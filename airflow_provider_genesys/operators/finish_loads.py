@@ -20,6 +20,7 @@ from airflow_provider_genesys.exceptions import (
     SourceChangedError,
 )
 from airflow_provider_genesys.hooks.clients import connect
+from airflow_provider_genesys.outside import shown
 from airflow_provider_genesys.tasks.checkpoint_mirror import CheckpointMirror
 from airflow_provider_genesys.tasks.failures import failing_fast
 from airflow_provider_genesys.tasks.rendered import INCLUDE, mapping, text, words
@@ -127,19 +128,19 @@ class GenesysFinishLoadsOperator(ExportLoader):
         try:
             return self._finish(load, context)
         except GenesysError as error:
-            self.log.warning("Load %s of export %s: %s", load.load_id, load.export_id, error)
+            self.log.warning("Load %s of export %s: %s", shown(load.load_id), shown(load.export_id), error)
             return error
 
     def _given_up(self, loads: Sequence[LoadFacts], context: Context) -> Iterator[LoadFacts]:
         """Yield the loads that this operator has to finish."""
         for load in loads:
             if load.kind != self.kind or self.load_of(_handle(load), context).load_id != load.load_id:
-                self.log.info("Load %s is left alone: it is of another kind, contract or filter.", load.load_id)
+                self.log.info("Load %s is left alone: it is of another kind, contract or filter.", shown(load.load_id))
             elif not _has_failed(load.run_id, context):
                 self.log.info(
                     "Load %s is left alone: its task %s has not failed, or is not known here.",
-                    load.load_id,
-                    load.run_id,
+                    shown(load.load_id),
+                    shown(load.run_id),
                 )
             else:
                 yield load
@@ -184,7 +185,8 @@ class GenesysFinishLoadsOperator(ExportLoader):
         )
         submitted_at = now().isoformat()
         export_id = self.hook.create_export(load.kind, request)
-        self.log.warning("Export %s is lost; export %s of the same window was created.", load.export_id, export_id)
+        lost = shown(load.export_id)
+        self.log.warning("Export %s is lost; export %s of the same window was created.", lost, export_id)
         sink = self.make_sink()
         try:
             again = {**_handle(load), "export_id": export_id, "submitted_at": submitted_at}

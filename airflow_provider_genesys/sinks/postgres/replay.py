@@ -23,6 +23,7 @@ from psycopg.rows import dict_row
 from airflow_provider_genesys.contracts.contract import Contract
 from airflow_provider_genesys.exceptions import DeadLetterError, SinkRefusedError, UnrankedExportError
 from airflow_provider_genesys.failpoints import COMMITTING, failpoint
+from airflow_provider_genesys.outside import shown
 from airflow_provider_genesys.pipeline.load import Load
 from airflow_provider_genesys.pipeline.replay import (
     BATCH,
@@ -143,7 +144,7 @@ class PostgresReplay:
                 try:
                     load = Load(**row, contract=contract_of(row["kind"]), run_id=run_id)
                 except DeadLetterError as error:
-                    log.warning("Dead letters of %s, export %s, stay. %s", self._target, row["export_id"], error)
+                    log.warning("Dead letters of %s, export %s, stay. %s", self._target, shown(row["export_id"]), error)
                     total.strays += 1
                     continue
                 self._replay(load, processed_at, total)

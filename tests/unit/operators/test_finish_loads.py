@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import itertools
 import json
+import logging
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from airflow.sdk import Context
 
 from airflow_provider_genesys.exceptions import (
     CheckpointError,
@@ -184,3 +189,25 @@ def test_an_export_that_is_not_ready_is_waited_for_until_the_timeout(
     genesys.exports[export_id].outcome = "EXPIRED"
     with pytest.raises(ExportTimeoutError, match="not ready after"):
         finish(tmp_path, timeout=0.2)
+
+
+def test_what_a_ledger_holds_is_cleaned_before_the_log_has_it(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moment = datetime(2026, 11, 22, tzinfo=timezone.utc)
+    given = LoadFacts("l\x1b[31m\nFAKE", 0, "e\u202e\n", "recordings", moment, moment, None, run_id="d/r\n2026 OK/t")
+    task = FinishFolder(task_id="load")
+    monkeypatch.setattr(FinishFolder, "log", logging.getLogger("finish"))
+    monkeypatch.setattr(task, "load_of", lambda *_: given)
+    monkeypatch.setattr(f"{_has_failed.__module__}._has_failed", lambda *_: False)
+    monkeypatch.setattr(task, "_finish", partial(_refuse, "no"))
+    with caplog.at_level("INFO"):
+        assert not list(task._given_up([given, replace(given, kind="other")], Context()))
+        task._outcome(given, Context())
+    said = [record.getMessage() for record in caplog.records if record.getMessage().startswith("Load l")]
+    assert len(said) == 3
+    assert all(line.isprintable() for line in said), said
+
+
+def _refuse(why: str, *_: object) -> None:
+    raise ConfigurationError(why)
