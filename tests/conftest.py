@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import gc
+import inspect
 import itertools
 import os
 import sys
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import psycopg
@@ -34,6 +35,8 @@ retries.FIRST_WAIT = 0.01  # seconds between two tries, of which longer ones fin
 
 # Airflow's hooks make a session for each client, and each session reads a megabyte of descriptions.
 JSONFileLoader.load_file = staticmethod(cache(JSONFileLoader().load_file))
+# And each client looks for its operator on the stack: without lines of source, which would take a tenth of a second.
+inspect.stack = partial(inspect.stack, context=0)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

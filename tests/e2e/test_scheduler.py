@@ -55,6 +55,14 @@ if "scheduler" in sys.argv:
         import_module(name)
     import_module("airflow_provider_genesys.source.download")._BACKOFF = (0.1, 0.1)
     import_module("airflow_provider_genesys.cloud.http.client")._backoff = import_module("tenacity").wait_fixed(0.1)
+    events = import_module("airflow.utils.event_scheduler").EventScheduler
+    regularly = events.call_regular_interval
+
+    def soon(self, delay, action, *arguments, **more):
+        backfills = action.__name__ == "_mark_backfills_complete"
+        regularly(self, 1 if backfills else delay, action, *arguments, **more)
+
+    events.call_regular_interval = soon
 
 def task_policy(task):
     if hasattr(task, "poll_interval"):
@@ -67,7 +75,8 @@ def task_policy(task):
 """
 """A cluster policy, as $AIRFLOW_HOME/config may hold one: all pauses are short, and loads into S3 have workers.
 
-The scheduler has what it imports before it forks, so that not every task takes seconds for it.
+The scheduler has what it imports before it forks, so that not every task takes seconds for it. Whether a backfill has
+ended it looks each second, not twice a minute.
 """
 
 BATCHES = "SELECT checkpoint FROM genesys_ledger WHERE state = 'loading' AND checkpoint IS NOT NULL"

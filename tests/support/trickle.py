@@ -30,6 +30,8 @@ class Trickle:
 
     def close(self) -> None:
         self._ended.set()
+        with suppress(OSError):  # it may have ended already
+            self._listener.shutdown(socket.SHUT_RDWR)  # which wakes the thread that accepts, as close() does not
         self._listener.close()
         self._thread.join(5)
 
