@@ -24,7 +24,7 @@ def reading_ahead() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name == "genesys-read-ahead"]
 
 
-def until(found: Callable[[], Any], *, seconds: float = 240, what: str) -> Any:
+def until(found: Callable[[], Any], *, seconds: float = 600, what: str) -> Any:
     """Return the first result of ``found`` that is true."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
