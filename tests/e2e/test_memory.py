@@ -56,7 +56,7 @@ def test_a_listing_takes_the_same_for_few_and_for_200_000_users(tmp_path: Path, 
 def test_media_take_a_piece_for_each_file_under_way_however_many_and_large_they_are(tmp_path: Path) -> None:
     at_once = 4
     pieces = at_once * PIECE / 2**20 * 9 / 8  # Python makes what grows an eighth larger than it is
-    for files, least, most in ((16, 1, 5), (160, 1, 5), (8, 60, 90)):
+    for files, least, most in ((16, 1, 5), (96, 1, 3), (6, 40, 60)):
         with serving("media_server", str(tmp_path), str(least), str(most)) as connection:
             found = measured(python("media", connection, str(files), str(at_once)), 1)
         assert found["records"] == files

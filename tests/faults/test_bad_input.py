@@ -252,15 +252,14 @@ PACKED: dict[str, Callable[[bytes], bytes]] = {
 
 
 @pytest.mark.outcome("bad input", "a tar file, a Parquet file, a PDF ... in the place of NDJSON", "NotAnArchiveError")
-@pytest.mark.parametrize("chunk", CHUNKS)
 @pytest.mark.parametrize("packed", PACKED)
 @pytest.mark.parametrize("name", EXPECTED["kinds"])
-def test_a_file_of_another_kind_is_refused_by_its_name(name: str, packed: str, chunk: int) -> None:
-    archive, shelf = PACKED[packed](KINDS[name]()), Shelf()
-    with pytest.raises(NotAnArchiveError, match=EXPECTED["kinds"][name]["says"]):
-        run(a_load(), InMemory(archive, chunk), MemorySink(shelf), Options(max_dead_letter_ratio=None))
-    assert not shelf.rows
-    assert not shelf.letters
+def test_a_file_of_another_kind_is_refused_by_its_name(name: str, packed: str) -> None:
+    for chunk in CHUNKS:
+        archive, shelf = PACKED[packed](KINDS[name]()), Shelf()
+        with pytest.raises(NotAnArchiveError, match=EXPECTED["kinds"][name]["says"]):
+            run(a_load(), InMemory(archive, chunk), MemorySink(shelf), Options(max_dead_letter_ratio=None))
+        assert (shelf.rows, shelf.letters) == ([], []), f"read {chunk} bytes at a time"
 
 
 @pytest.mark.parametrize("first", [b"recordingId,timestamp", b"---", b"-- a dump", b"Content-Type: x", b"id: 1"])

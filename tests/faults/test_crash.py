@@ -39,9 +39,10 @@ OF_PAGES = {
 }
 """At which steps pages meet their end in the other sinks: where what a sink has and what it knows differ."""
 OF_QUEUES_SHORT = {failpoints.OPENED, failpoints.SENT, failpoints.COMMITTED, failpoints.CHECKED}
+AT_THE_STORE = (failpoints.COMMITTING, failpoints.COMMITTED, failpoints.CHECKED)
 ALIKE = ("azure", "gcs")
-"""What these do at a step is what the sink for S3 does: without --long each step kills them once."""
-ONCE = {(sink, step): (sink, step, nth) for sink, step, nth in STEPS}.values()
+"""These are the sink for S3 with another store: without --long what asks the store kills them, and each step once."""
+ONCE = {(sink, step): nth for sink, step, nth in STEPS if step in {*OF_OBJECTS, *AT_THE_STORE}}
 """Of each step of a sink the last time that it is deadly."""
 LEAVES = (
     ("SIGTERM", failpoints.SPLIT),
@@ -52,10 +53,12 @@ LEAVES = (
 """How an attempt ends that takes its leave, and where. Without --long each sink meets one of them."""
 
 
-def case(sink: str, *more: Any) -> Any:
+def case(sink: str, step: str, nth: int) -> Any:
     """Return one case; of those of a queue most are long, because all of it is read back each time."""
-    short = OF_QUEUES_SHORT.intersection(more) if sink == "sqs" else sink not in ALIKE or (sink, *more) in ONCE
-    return pytest.param(sink, *more, marks=[] if short else [pytest.mark.long])
+    short = sink not in ALIKE or ONCE.get((sink, step)) == nth
+    if sink == "sqs":
+        short = step in OF_QUEUES_SHORT
+    return pytest.param(sink, step, nth, marks=[] if short else [pytest.mark.long])
 
 
 @pytest.fixture(scope="module")

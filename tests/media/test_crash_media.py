@@ -264,7 +264,7 @@ def test_every_step_of_media_is_killed_at(scene: Scene, large_files: Scene) -> N
 
 
 @pytest.mark.outcome("processes", "SIGKILL once or twice in a load of media, at random times", "recovers")
-@pytest.mark.parametrize("seed", [pytest.param(n, marks=[pytest.mark.long] if n >= 3 else []) for n in range(100)])
+@pytest.mark.parametrize("seed", [pytest.param(n, marks=[pytest.mark.long] if n else []) for n in range(100)])
 def test_media_killed_anywhere(scene: Scene, seed: int) -> None:
     chance = random.Random(seed)  # noqa: S311 - the same each time
     scene.killed_and_taken_up(*({"seconds": chance.random() * scene.took} for _ in range(chance.randint(1, 2))))

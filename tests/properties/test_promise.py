@@ -286,13 +286,15 @@ def servers(postgres: PostgresServer, s3: S3Server) -> None:
     InBucket.server, InBucket.bucket = s3, s3.create_bucket("promises")
 
 
-def _often(examples: int) -> settings:
-    checks = list(HealthCheck)
+def _often(share: float) -> settings:
+    """Return settings for that share of the examples of a plain test: --long has more of both."""
+    examples, checks = round(settings().max_examples * share), list(HealthCheck)
     return settings(max_examples=examples, stateful_step_count=8, deadline=None, suppress_health_check=checks)
 
 
-Promise.TestCase.settings = _often(10)
-BucketPromise.TestCase.settings = TablePromise.TestCase.settings = _often(5)
+Promise.TestCase.settings = _often(1 / 3)
+BucketPromise.TestCase.settings = _often(1 / 10)
+TablePromise.TestCase.settings = _often(1 / 6)
 TestPromise = Promise.TestCase
 TestPromiseInBucket = BucketPromise.TestCase
 TestPromiseInTable = TablePromise.TestCase
