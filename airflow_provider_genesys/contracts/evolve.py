@@ -26,6 +26,8 @@ from airflow_provider_genesys.contracts.drift import Surprise
 
 MOST_COLUMNS = 300
 """A contract with this many columns stops growing: records that use ids as field names would add columns for ever."""
+LONGEST_PATH = 200
+"""Characters of the path of a new column. It is kept in the contract, and in every checkpoint and certificate."""
 LONGEST_NAME = 48
 """Longest name of a new column, with underscores between words. PostgreSQL allows 63, and variants add a suffix."""
 
@@ -50,7 +52,8 @@ def can_grow(contract: Contract, path: Path) -> bool:
     """Whether the contract has room for a column, and ``path`` can be written as one."""
     if len(contract.columns) >= MOST_COLUMNS or path == (PROCESSED_AT,):
         return False
-    return steps(".".join(path)) == path and readable(path[-1])
+    written = ".".join(path)
+    return len(written) <= LONGEST_PATH and steps(written) == path and readable(path[-1])
 
 
 def difference(before: Contract, after: Contract) -> str:
@@ -128,6 +131,7 @@ def _free_name(contract: Contract, path: Path) -> str:
 
 
 def _cut(name: str) -> str:
+    name = name[:LONGEST_NAME]
     while len(name.encode()) + sum(map(str.isupper, name)) > LONGEST_NAME:
         name = name[:-1]
     return name

@@ -103,6 +103,7 @@ ELSEWHERE = {
     "MOST_LISTED_PAGES": "tests/unit/cloud/test_cloud_limits.py",
     "FOREIGN_RETRIES": "tests/unit/source/test_download.py",
     "MOST_NEW_NAMES": "tests/unit/contracts/test_many_names.py",
+    "LONGEST_PATH": "tests/unit/contracts/test_many_names.py",
     "MOST_COLUMNS": "tests/unit/contracts/test_many_names.py",
     "LONGEST_KEY": "tests/unit/contracts/test_many_names.py",
 }

@@ -11,6 +11,7 @@ import pytest
 
 from airflow_provider_genesys.contracts.contract import Column, Contract, Modes
 from airflow_provider_genesys.contracts.drift import MOST_NAMES, OTHERS
+from airflow_provider_genesys.contracts.evolve import LONGEST_PATH
 from airflow_provider_genesys.contracts.transform import Transform
 from airflow_provider_genesys.limits import LONGEST_KEY
 from airflow_provider_genesys.pipeline.run import Options, run
@@ -92,3 +93,13 @@ def test_of_a_long_id_the_begin_is_kept_to_be_seen(length: int) -> None:
     assert shelf.checkpoint
     assert shelf.checkpoint.last_record_id == "x" * LONGEST_KEY
     assert shelf.rows[0][0] == "x" * length
+
+
+@pytest.mark.parametrize("name", ["x" * LONGEST_PATH, "X" * 150, "x" * (LONGEST_PATH + 1), "X" * 500_000])
+def test_only_a_name_of_some_length_becomes_a_column(name: str) -> None:
+    given = f'{{"id": "r", "at": "2026-11-22T10:00:00Z", "{name}": 1}}'.encode()
+    began = time.process_time()
+    transform = Transform(contract("evolve"), NOW)
+    assert sum(len(rows.rows) for _, rows in transform.read(slice_of(given))) == 1
+    assert time.process_time() - began < 2
+    assert (len(transform.contract.columns) > 2) is (len(name) <= LONGEST_PATH)
