@@ -30,13 +30,12 @@ log = logging.getLogger(__name__)
 
 _PATIENCE = 60.0
 """Seconds to wait for bytes before looking again. The download itself limits how long it may stall."""
+_AHEAD = 2 * 2**20
+"""Bytes that are read ahead. More would only wait where the store is slower: two pieces are on their way already."""
 
 
 class Landing(Protocol):
     """A place for one archive, byte for byte. Used by one thread, in the order open, write..., finish."""
-
-    piece: int
-    """Bytes that it is best given at a time."""
 
     def open(self, load: Load, *, restart: bool) -> Checkpoint | None:
         """Take a new fence and return where to continue; None when there is nothing to continue."""
@@ -86,7 +85,7 @@ def _land(
         watch(start)
     start = start or Checkpoint(load.load_id, load.export_id, now().replace(microsecond=0).isoformat())
     source, progress, memory = archive(start), Progress(start), MemoryLimit(options.max_memory_mb)
-    with Handover(lambda: _rest(source, start), stop=source.stop, limit=landing.piece) as handover:
+    with Handover(lambda: _rest(source, start), stop=source.stop, limit=_AHEAD) as handover:
         while (chunk := handover.take(_PATIENCE)) != b"":
             failpoint(WRITING)
             committed = landing.write(chunk or b"", source.identity)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
+from functools import partial
+from itertools import count
 from typing import Any, TypeVar
 
 from airflow_provider_genesys.exceptions import SinkRefusedError
@@ -157,11 +159,21 @@ class AzureStore:
 
 
 class AzureUpload:
-    """Implements :class:`.stores.base.ResumableUpload`."""
+    """Implements :class:`.stores.base.NumberedUpload`.
 
-    def __init__(self, store: AzureStore, sent: SentPieces) -> None:
-        self.sent = sent
+    :param begun: what an earlier attempt has sent.
+    """
+
+    def __init__(self, store: AzureStore, begun: SentPieces) -> None:
+        self._begun = begun
         self._store = store
+        self._lengths: list[int] = []  # of the blocks that this attempt has sent
+        self._numbers = count(begun.pieces)
+
+    @property
+    def sent(self) -> SentPieces:
+        """What was sent so far."""
+        return self._begun.and_pieces(self._lengths)
 
     @property
     def blocks(self) -> list[str]:
@@ -170,13 +182,21 @@ class AzureUpload:
 
     def send(self, piece: Body) -> None:
         """Stage the next piece as a block."""
-        if self.sent.pieces == MOST_BLOCKS:
+        self.next_piece()(piece)
+
+    def next_piece(self) -> Callable[[Body], None]:
+        """Return what stages the next piece."""
+        number = next(self._numbers)
+        if number >= MOST_BLOCKS:
             raise SinkRefusedError(
-                f"{self._store.url}/{self.sent.key} would have more than {MOST_BLOCKS} blocks, Azure's limit. "
+                f"{self._store.url}/{self._begun.key} would have more than {MOST_BLOCKS} blocks, Azure's limit. "
                 "Choose a smaller part_size."
             )
-        self._store.stage(self.sent.key, self._block(self.sent.pieces), bytes(piece))
-        self.sent = self.sent.and_piece(len(piece))
+        return partial(self._send, number)
+
+    def _send(self, number: int, piece: Body) -> None:
+        self._store.stage(self._begun.key, self._block(number), bytes(piece))
+        self._lengths.append(len(piece))
         failpoint(PIECE_SENT)
 
     def complete(self, last: Body, sha256: str) -> str:
@@ -184,14 +204,14 @@ class AzureUpload:
         if last:
             self.send(last)
         failpoint(COMPLETING)
-        key, size, blocks = self.sent.key, self.sent.bytes, self.blocks
+        key, size, blocks = self._begun.key, self.sent.bytes, self.blocks
         return completed(lambda: self._store.commit(key, blocks), self._store, key, size=size, sha256=sha256)
 
     def abort(self) -> None:
         """Leave the blocks: they are invisible. The next attempt discards them; otherwise Azure does after a week."""
 
     def _block(self, number: int) -> str:
-        return f"{self.sent.name}-{number:05}"
+        return f"{self._begun.name}-{number:05}"
 
 
 class _Taken(Exception):  # noqa: N818 - an answer rather than an error

@@ -6,9 +6,9 @@ Every call retries by itself. It raises :class:`SinkUnavailableError` when its r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 from urllib.parse import quote
 
 from airflow_provider_genesys.exceptions import ConfigurationError, SinkRefusedError
@@ -64,9 +64,9 @@ class SentPieces:
     pieces: int = 0
     bytes: int = 0
 
-    def and_piece(self, size: int) -> SentPieces:
-        """Return the state after one more piece of ``size`` bytes."""
-        return replace(self, pieces=self.pieces + 1, bytes=self.bytes + size)
+    def and_pieces(self, sizes: Collection[int]) -> SentPieces:
+        """Return the state after more pieces of these ``sizes`` in bytes."""
+        return replace(self, pieces=self.pieces + len(sizes), bytes=self.bytes + sum(sizes))
 
 
 class Upload(Protocol):
@@ -91,6 +91,14 @@ class ResumableUpload(Upload, Protocol):
     @property
     def sent(self) -> SentPieces:
         """What was sent so far."""
+
+
+@runtime_checkable
+class NumberedUpload(ResumableUpload, Protocol):
+    """An upload whose pieces have numbers, so that several may be on their way at once, each in a separate thread."""
+
+    def next_piece(self) -> Callable[[Body], None]:
+        """Return what sends the next piece, as :meth:`send` does. It may be called in any thread, and at any time."""
 
 
 class ObjectStore(Protocol):

@@ -159,7 +159,7 @@ class LocalUpload:
     def send(self, piece: Body) -> None:
         """Append the next piece."""
         self.write(piece)
-        self.sent = self.sent.and_piece(len(piece))
+        self.sent = self.sent.and_pieces([len(piece)])
         failpoint(PIECE_SENT)
 
     def complete(self, last: Body, sha256: str) -> str:  # noqa: ARG002 - no response can be lost here

@@ -137,7 +137,7 @@ class GCSUpload:
     def send(self, piece: Body) -> None:
         """Send the next piece."""
         self._session.send(piece, self.sent.bytes, None, self._hashed(piece))
-        self.sent = self.sent.and_piece(len(piece))
+        self.sent = self.sent.and_pieces([len(piece)])
         failpoint(PIECE_SENT)
 
     def complete(self, last: Body, sha256: str) -> str:

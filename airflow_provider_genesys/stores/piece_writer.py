@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Protocol
 
-from airflow_provider_genesys.stores.base import MOST_PIECES, PIECE_UNIT, Body, ResumableUpload, SentPieces, Upload
+from airflow_provider_genesys.stores.base import (
+    MOST_PIECES,
+    PIECE_UNIT,
+    Body,
+    NumberedUpload,
+    ResumableUpload,
+    SentPieces,
+    Upload,
+)
 
 PIECE = 8 * 1024 * 1024
 """Bytes sent at a time, by default. S3 demands at least 5 MiB."""
@@ -111,22 +120,25 @@ class PieceWriter:
 
 
 class UploadAhead:
-    """Wraps a :class:`.stores.base.ResumableUpload` and sends its pieces in a thread, one at a time.
+    """Wraps a :class:`.stores.base.ResumableUpload` and sends its pieces in threads.
 
-    If sending a piece fails, the next call raises the error. At most one piece is held while it is sent.
+    If sending a piece fails, each later call raises the error.
 
-    :param upload: only the thread uses it while a piece is being sent.
+    :param upload: only the threads use it while a piece is being sent.
+    :param at_once: pieces to send at once, which are held meanwhile; one, unless the store numbers them.
     """
 
-    def __init__(self, upload: ResumableUpload) -> None:
+    def __init__(self, upload: ResumableUpload, *, at_once: int = 1) -> None:
         self._upload = upload
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="genesys-upload")
-        self._sending: Future[None] | None = None
+        self._next_piece = upload.next_piece if isinstance(upload, NumberedUpload) else lambda: upload.send
+        self._at_once = at_once if isinstance(upload, NumberedUpload) else 1
+        self._thread = ThreadPoolExecutor(max_workers=self._at_once, thread_name_prefix="genesys-upload")
+        self._sending: deque[Future[None]] = deque()
 
     def send(self, piece: Body) -> None:
-        """Wait until the piece before is sent, and start sending ``piece``."""
-        self._settle()
-        self._sending = self._thread.submit(self._upload.send, piece)
+        """Wait until a thread is free, and let it send ``piece``."""
+        self._settle(self._at_once - 1)
+        self._sending.append(self._thread.submit(self._next_piece(), piece))
 
     def complete(self, last: Body, sha256: str) -> str:
         """Wait until all pieces are sent, send the last and make the object appear."""
@@ -148,7 +160,8 @@ class UploadAhead:
         self._settle()
         return self._upload.sent
 
-    def _settle(self) -> None:
-        sending, self._sending = self._sending, None
-        if sending:
-            sending.result()
+    def _settle(self, left: int = 0) -> None:
+        """Wait until only ``left`` pieces are on their way."""
+        while len(self._sending) > left:
+            self._sending[0].result()
+            self._sending.popleft()

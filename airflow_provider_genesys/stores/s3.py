@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Collection, Iterator
+from functools import partial
+from itertools import count
 from typing import Any, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -173,28 +175,44 @@ class S3Store:
 
 
 class S3Upload:
-    """Implements :class:`.stores.base.ResumableUpload`.
+    """Implements :class:`.stores.base.NumberedUpload`.
 
-    :param pieces: S3's responses for the pieces that were sent.
+    :param begun: what an earlier attempt has sent.
+    :param pieces: S3's responses for its pieces.
     """
 
-    def __init__(self, store: S3Store, sent: SentPieces, pieces: list[dict[str, Any]]) -> None:
-        self.sent = sent
+    def __init__(self, store: S3Store, begun: SentPieces, pieces: list[dict[str, Any]]) -> None:
+        self._begun = begun
         self._store = store
-        self._target = {"Key": sent.key, "UploadId": sent.name}
-        self._pieces = pieces
+        self._target = {"Key": begun.key, "UploadId": begun.name}
+        self._pieces = dict(enumerate(pieces, 1))
+        self._lengths: list[int] = []  # of the pieces that this attempt has sent
+        self._numbers = count(len(pieces) + 1)
+
+    @property
+    def sent(self) -> SentPieces:
+        """What was sent so far."""
+        return self._begun.and_pieces(self._lengths)
 
     def send(self, piece: Body) -> None:
         """Send the next piece."""
-        if len(self._pieces) == MOST_PIECES:
+        self.next_piece()(piece)
+
+    def next_piece(self) -> Callable[[Body], None]:
+        """Return what sends the next piece."""
+        number = next(self._numbers)
+        if number > MOST_PIECES:
             raise SinkRefusedError(
-                f"{self._store.url}/{self.sent.key} would have more than the {MOST_PIECES:,} pieces that S3 takes. "
+                f"{self._store.url}/{self._begun.key} would have more than the {MOST_PIECES:,} pieces that S3 takes. "
                 "Choose a smaller part_size."
             )
-        numbered: dict[str, Any] = {"PartNumber": len(self._pieces) + 1, **self._store.checksum(piece)}
+        return partial(self._send, number)
+
+    def _send(self, number: int, piece: Body) -> None:
+        numbered: dict[str, Any] = {"PartNumber": number, **self._store.checksum(piece)}
         answer = self._store.call("upload_part", Body=piece, **self._target, **numbered)
-        self._pieces.append({**numbered, "ETag": self._store.etag_of(answer, self.sent.key)})
-        self.sent = self.sent.and_piece(len(piece))
+        self._pieces[number] = {**numbered, "ETag": self._store.etag_of(answer, self._begun.key)}
+        self._lengths.append(len(piece))
         failpoint(PIECE_SENT)
 
     def complete(self, last: Body, sha256: str) -> str:
@@ -202,12 +220,12 @@ class S3Upload:
         if last:
             self.send(last)
         failpoint(COMPLETING)
-        return completed(self._complete, self._store, self.sent.key, size=self.sent.bytes, sha256=sha256)
+        return completed(self._complete, self._store, self._begun.key, size=self.sent.bytes, sha256=sha256)
 
     def _complete(self) -> str:
-        pieces = {"Parts": self._pieces}
+        pieces = {"Parts": [piece for _, piece in sorted(self._pieces.items())]}
         answer = self._store.call("complete_multipart_upload", **self._target, MultipartUpload=pieces)
-        return self._store.etag_of(answer, self.sent.key)
+        return self._store.etag_of(answer, self._begun.key)
 
     def abort(self) -> None:
         """Discard what was sent."""

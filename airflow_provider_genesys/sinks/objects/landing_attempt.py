@@ -32,7 +32,7 @@ from airflow_provider_genesys.source.landed import RAW
 from airflow_provider_genesys.source.position import Identity, Position, Proof
 from airflow_provider_genesys.source.split.base import shape_of
 from airflow_provider_genesys.source.unpack.unpacked import packing_of
-from airflow_provider_genesys.stores.base import Body, ObjectStore
+from airflow_provider_genesys.stores.base import Body, ObjectStore, ResumableUpload
 from airflow_provider_genesys.stores.piece_writer import PieceWriter, UploadAhead, piece_size
 from airflow_provider_genesys.stores.read_through import Digests, FoundObject, read_through
 from airflow_provider_genesys.times import now
@@ -121,7 +121,7 @@ class LandingAttempt:
     def _take_up(self, sending: Sending) -> Part | None:
         """Continue an earlier attempt's upload if it is there; if the object is already visible, return it."""
         if upload := self._store.resume(sending.sent):
-            self._upload, self._taken_up = UploadAhead(upload), sending.sent.bytes
+            self._upload, self._taken_up = _ahead(upload), sending.sent.bytes
             self._key, self._digests = sending.sent.key, Digests(sending.crc32)
             return None
         # The earlier attempt may have died just after the object became visible.
@@ -148,7 +148,7 @@ class LandingAttempt:
 
     def _begin(self, head: Body) -> UploadAhead:
         self._key = self._named(bytes(head), ended=False)
-        self._upload = UploadAhead(self._store.upload(self._key))
+        self._upload = _ahead(self._store.upload(self._key))
         return self._upload
 
     def _named(self, head: bytes, *, ended: bool) -> str:
@@ -214,6 +214,11 @@ class LandingAttempt:
             f"Export {self.load.export_id}: {self._store.url}/{self._key} is not what was sent, by its length or its "
             "CRC-32. Something else writes below this prefix: find it, then clear the task with on_clear='restart'."
         )
+
+
+def _ahead(upload: ResumableUpload) -> UploadAhead:
+    """Send two pieces at once: the store can work on one while the other is hashed and comes (docs/performance.md)."""
+    return UploadAhead(upload, at_once=2)
 
 
 def _part(key: str, found: FoundObject) -> Part:

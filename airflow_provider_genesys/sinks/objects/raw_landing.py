@@ -24,7 +24,6 @@ from airflow_provider_genesys.sinks.objects.landing_attempt import LandingAttemp
 from airflow_provider_genesys.sinks.objects.settings import ObjectSettings
 from airflow_provider_genesys.source.position import Identity
 from airflow_provider_genesys.stores.base import ObjectStore
-from airflow_provider_genesys.stores.piece_writer import PIECE
 
 
 class RawLanding:
@@ -33,9 +32,6 @@ class RawLanding:
     :param connect: makes the store; called by each ``open``.
     :param settings: only the prefix, the part size (bytes between two checkpoints) and the fencing are used.
     """
-
-    piece = PIECE
-    """Bytes that it is best given at a time."""
 
     def __init__(self, connect: Callable[[], ObjectStore], settings: ObjectSettings) -> None:
         self._connect = connect

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
+from functools import partial
+from itertools import count
 
 import pytest
 
 from airflow_provider_genesys.exceptions import SinkUnavailableError
-from airflow_provider_genesys.stores.base import SentPieces
+from airflow_provider_genesys.stores.base import Body, SentPieces
 from airflow_provider_genesys.stores.piece_writer import UploadAhead
+from tests.support.watching import until
 
 
 class Gate:
@@ -46,6 +50,63 @@ def test_a_piece_is_sent_while_the_next_is_made_and_the_order_stays() -> None:
     for piece in (b"b", b"c"):
         upload.send(piece)
     assert upload.complete(b"d", "digest") == "digest abcd"
+
+
+class Numbered(Gate):
+    """An upload whose pieces may overtake one another; the first one waits for the gate."""
+
+    def __init__(self, *, lost: bytes | None = None) -> None:
+        super().__init__(lost=lost)
+        self.begun: list[bytes] = []
+        self.placed: dict[int, bytes] = {}
+        self._places = count()
+
+    def next_piece(self) -> Callable[[Body], None]:
+        return partial(self._place, next(self._places))
+
+    def _place(self, place: int, piece: Body) -> None:
+        self.begun.append(bytes(piece))
+        if place == 0:
+            self.send(bytes(piece))
+        self.placed[place] = bytes(piece)
+
+
+def test_two_pieces_are_on_their_way_where_they_have_numbers() -> None:
+    upload = UploadAhead(numbered := Numbered(), at_once=2)
+    upload.send(b"a")
+    upload.send(b"b")
+    until(lambda: numbered.placed == {1: b"b"}, seconds=10, what="the second piece")  # it has overtaken the first
+    sender = threading.Thread(target=upload.send, args=[b"c"])
+    sender.start()
+    sender.join(0.05)
+    assert sender.is_alive()  # the piece before the last is held still
+    assert numbered.begun == [b"a", b"b"]
+    numbered.open.set()
+    sender.join()
+    upload.close()
+    assert numbered.placed == {0: b"a", 1: b"b", 2: b"c"}
+
+
+def test_a_piece_that_is_lost_is_never_forgotten_for_the_one_after_it() -> None:
+    upload = UploadAhead(numbered := Numbered(lost=b"a"), at_once=2)
+    upload.send(b"a")
+    upload.send(b"b")
+    numbered.open.set()
+    for call in (upload.sent, lambda: upload.complete(b"c", "digest"), upload.sent):
+        with pytest.raises(SinkUnavailableError, match="lost"):
+            call()
+
+
+def test_pieces_without_numbers_are_sent_one_after_the_other() -> None:
+    upload = UploadAhead(gate := Gate(), at_once=2)
+    upload.send(b"a")
+    sender = threading.Thread(target=upload.send, args=[b"b"])
+    sender.start()
+    sender.join(0.05)
+    assert sender.is_alive()
+    gate.open.set()
+    sender.join()
+    assert upload.complete(b"c", "digest") == "digest abc"
 
 
 def test_what_was_sent_counts_the_piece_on_its_way() -> None:
