@@ -30,6 +30,12 @@ HOLD_UP = (
     $$ BEGIN PERFORM pg_advisory_xact_lock_shared(1); RETURN NULL; END $$""",
     "CREATE TRIGGER hold_up AFTER INSERT ON recordings FOR EACH STATEMENT EXECUTE FUNCTION hold_up()",
 )
+NOTE_TIME = (
+    "CREATE TABLE times (time timestamptz)",
+    """CREATE FUNCTION note_time() RETURNS trigger LANGUAGE plpgsql AS
+    $$ BEGIN INSERT INTO times VALUES (now()); RETURN NULL; END $$""",
+    "CREATE TRIGGER note_time AFTER INSERT ON recordings FOR EACH STATEMENT EXECUTE FUNCTION note_time()",
+)
 
 
 def commits(warehouse: Warehouse) -> int:
@@ -148,6 +154,18 @@ def test_batches_are_taken_while_a_commit_is_under_way(warehouse: Warehouse) -> 
     found = committed(sink, batches[3:])
     assert places(found) == [8, 16]
     assert sink.finish(make_certificate(load, found[-1])).counts == counts(16)
+
+
+def test_rows_that_are_packed_before_their_transaction_have_its_time(warehouse: Warehouse) -> None:
+    sink, load = warehouse.sink(commit_rows=8), make_load()
+    batches = list(make_batches(load, range(24), size=4))
+    sink.open(load, restart=False)
+    for statement in NOTE_TIME:
+        warehouse.execute(statement)
+    assert places(committed(sink, batches)) == [8, 16, 24]
+    times = [row["time"] for row in warehouse.execute("SELECT time FROM times")]
+    assert sorted(row["_loaded_at"] for row in warehouse.rows()) == sorted(times * 8)
+    assert len(set(times)) == 3
 
 
 def test_a_commit_under_way_that_loses_its_connection_is_made_again(warehouse: Warehouse) -> None:

@@ -16,7 +16,7 @@ from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, Counts
 from airflow_provider_genesys.pipeline.load import Batch, Load
 from airflow_provider_genesys.sinks.postgres.background import Background, Sent
 from airflow_provider_genesys.sinks.postgres.errors import is_of_a_row, is_transient
-from airflow_provider_genesys.sinks.postgres.gathered import Gathered, whole
+from airflow_provider_genesys.sinks.postgres.gathered import Gathered, Together
 from airflow_provider_genesys.sinks.postgres.held import Claim, HeldRow
 from airflow_provider_genesys.sinks.postgres.poison import search, with_records, without
 from airflow_provider_genesys.sinks.postgres.replace_window import (
@@ -28,6 +28,7 @@ from airflow_provider_genesys.sinks.postgres.replace_window import (
 )
 from airflow_provider_genesys.sinks.postgres.session import Cursor, Session
 from airflow_provider_genesys.sinks.postgres.settings import PostgresSettings
+from airflow_provider_genesys.sinks.postgres.straight import Ready
 from airflow_provider_genesys.sinks.postgres.tables.evolve import SHORT_WAIT
 from airflow_provider_genesys.sinks.postgres.tables.of_load import Tables
 from airflow_provider_genesys.sinks.postgres.tables.relation import RowsKeptOut
@@ -73,8 +74,11 @@ class Attempt:
             return before
         if self._settings.commit_rows == 1 or widened.contract != self._target.contract:
             return self.flush()
+        due, done = self._gathered.batches, self._under_way
+        ready = self._ready(due.batch)
         before = self._settled() or before
-        self._begin()
+        self._begin(ready if self._gathered.batches is due else None)
+        del done  # not before: the server would wait while its rows are freed
         return before
 
     def flush(self) -> Checkpoint | None:
@@ -95,11 +99,15 @@ class Attempt:
         under_way = self._under_way.batches if self._under_way else []
         return any(batch.contract != contract for batch in (*under_way, *self._gathered.batches))
 
-    def _begin(self) -> None:
+    def _ready(self, batch: Batch) -> Ready | None:
+        """Pack the rows of the next commit. The server works on the one before meanwhile, and need not wait then."""
+        connection = self._session.connection
+        return self._table.ready(connection, batch.rows, batch.offsets) if connection else None
+
+    def _begin(self, ready: Ready | None) -> None:
         """Begin to commit what is gathered, in the background."""
         batches = self._gathered.take()
-        together = whole(batches)
-        self._under_way = Background(batches, lambda sent: self._commit(together, {}, sent))
+        self._under_way = Background(batches, lambda sent: self._commit(batches.batch, {}, sent, ready))
         self._under_way.start()
 
     def _settled(self) -> Checkpoint | None:
@@ -107,16 +115,16 @@ class Attempt:
         under_way, self._under_way = self._under_way, None
         return self._write_gathered(under_way.batches, [under_way.result]) if under_way else None
 
-    def _write_gathered(
-        self, batches: list[Batch], begun: Sequence[Callable[[], Checkpoint]] = ()
-    ) -> Checkpoint | None:
+    def _write_gathered(self, batches: Together, begun: Sequence[Callable[[], Checkpoint]] = ()) -> Checkpoint | None:
         """Commit ``batches``.
 
         :param begun: the first try, if it has begun.
         """
         if len(batches) > 1 or begun:
-            together, first = whole(batches), list(begun)
-            committed = self._session.retried(lambda: self._write_all(together, first), self._doing_batch(together))
+            first = list(begun)
+            committed = self._session.retried(
+                lambda: self._write_all(batches.batch, first), self._doing_batch(batches.batch)
+            )
             if committed:
                 self._position = committed.position
                 return committed
@@ -219,7 +227,13 @@ class Attempt:
         self._target = target
         self._table = self._tables.written(self._target, self._lineage)
 
-    def _commit(self, batch: Batch, poison: dict[int, DeadLetter], sent: Sent = lambda: None) -> Checkpoint:
+    def _commit(
+        self,
+        batch: Batch,
+        poison: dict[int, DeadLetter],
+        sent: Sent = lambda: None,
+        ready: Ready | None = None,
+    ) -> Checkpoint:
         rows, offsets = without(batch, poison)
         ledger, lock = self._tables.ledger, shared_lock(self._settings.full_name)
         with self._session.transaction(lock, ledger.lock, *self._fresh.statements) as cursor:
@@ -233,7 +247,7 @@ class Attempt:
             table, now = self._table, held.now
             landed = Landed()
             if rows:
-                landed = table.land(cursor, rows, offsets, loaded_at=now, overtaken=overtaken, sent=sent)
+                landed = table.land(cursor, rows, offsets, loaded_at=now, overtaken=overtaken, sent=sent, ready=ready)
             child_rows = self._tables.children.replace(cursor, rows, offsets, landed.renewed)
             letters = [*batch.dead_letters, *poison.values()]
             if letters:

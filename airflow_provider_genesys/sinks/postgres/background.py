@@ -11,7 +11,7 @@ from concurrent.futures import Future, wait
 from threading import Event, Thread
 
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
-from airflow_provider_genesys.pipeline.load import Batch
+from airflow_provider_genesys.sinks.postgres.gathered import Together
 
 _PATIENCE = 5.0  # seconds for a commit whose connection was cut
 
@@ -26,7 +26,7 @@ class Background:
     :param commit: commits them; it calls what it is given when the rows are sent.
     """
 
-    def __init__(self, batches: list[Batch], commit: Callable[[Sent], Checkpoint]) -> None:
+    def __init__(self, batches: Together, commit: Callable[[Sent], Checkpoint]) -> None:
         self.batches = batches
         self._commit = commit
         self._sent = Event()

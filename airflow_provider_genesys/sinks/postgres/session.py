@@ -36,7 +36,8 @@ class Session:
         self._connect = connect
         self._retries = retries
         self._retry_wait = retry_wait
-        self._connection: Connection | None = None
+        self.connection: Connection | None = None
+        """The connection in use."""
 
     def retried(self, action: Callable[[], T], doing: str) -> T:
         """Return the result of ``action``; try again after temporary failures.
@@ -72,10 +73,10 @@ class Session:
             BEGIN's: see :meth:`psycopg.Cursor.nextset`.
         """
         try:
-            if self._connection is None:
-                self._connection = self._connect()
-                _make_ready(self._connection)
-            with self._connection.cursor(row_factory=tuple_row) as cursor:
+            if self.connection is None:
+                self.connection = self._connect()
+                _make_ready(self.connection)
+            with self.connection.cursor(row_factory=tuple_row) as cursor:
                 cursor.execute(b";".join([_BEGIN, *first]))
                 yield cursor
                 cursor.execute(b"COMMIT")
@@ -86,13 +87,13 @@ class Session:
     def cut(self) -> None:
         """End what another thread does on the connection: its next look at the server finds none. Never raises."""
         with suppress(Exception):
-            if connection := self._connection:
+            if connection := self.connection:
                 with socket.socket(fileno=os.dup(connection.fileno())) as line:
                     line.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Close the connection. Never raises."""
-        connection, self._connection = self._connection, None
+        connection, self.connection = self.connection, None
         if connection is not None:
             with suppress(Exception):
                 connection.close()

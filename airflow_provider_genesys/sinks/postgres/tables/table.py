@@ -7,22 +7,20 @@ temporary table, the stage, and upserted from there.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from operator import itemgetter
 from typing import Any
-from uuid import UUID
 
 import psycopg
 from psycopg import sql
-from psycopg.adapt import Dumper
-from psycopg.postgres import types
-from psycopg.pq import Format
 
 from airflow_provider_genesys.sinks.postgres.background import Sent
+from airflow_provider_genesys.sinks.postgres.copying import copied, packed
 from airflow_provider_genesys.sinks.postgres.errors import STAGE, is_transient
 from airflow_provider_genesys.sinks.postgres.session import Connection, Cursor
-from airflow_provider_genesys.sinks.postgres.straight import Straight
+from airflow_provider_genesys.sinks.postgres.straight import Ready, Straight
 from airflow_provider_genesys.sinks.postgres.tables.columns import OFFSET, TYPES
 from airflow_provider_genesys.sinks.postgres.tables.target import Target
 from airflow_provider_genesys.sinks.postgres.tables.types import InexactValue, Near, inexact, refusing_column
@@ -58,6 +56,17 @@ class Table:
         self.land(cursor, [], [])
         self._upsert.settle(cursor, 0, self._lineage)
 
+    def ready(self, connection: Connection, rows: Sequence[tuple[Any, ...]], offsets: Sequence[int]) -> Ready | None:
+        """Pack rows, while the connection is in use, for the :meth:`land` of the same rows that follows.
+
+        :return: None if they do not go straight into the table, or cannot be packed.
+        """
+        if not self._straight.is_due:
+            return None
+        with suppress(psycopg.Error):  # the long way meets the error again, and finds its row
+            return self._straight.ready(connection, self._staged(rows, offsets))
+        return None
+
     def land(
         self,
         cursor: Cursor,
@@ -67,48 +76,50 @@ class Table:
         loaded_at: datetime | None = None,
         overtaken: bool = False,
         sent: Sent = lambda: None,
+        ready: Ready | None = None,
     ) -> Landed:
         """Write ``rows``, whose records begin at ``offsets``; among duplicates of their own the newest stays.
 
         :param loaded_at: ``now()`` of the transaction. With it the rows may go straight into the table.
         :param overtaken: see :meth:`Upsert.run`.
         :param sent: is called when the server has all rows.
+        :param ready: the rows as :meth:`ready` has packed them; None to pack them here.
         :raises InexactValue: the table would change a value.
         """
-        kept = newest(list(map(self._key, rows)), offsets)
-        staged = [(*rows[place], offsets[place]) for place in kept]
-        straight = loaded_at and not overtaken and self._straight.is_due
-        if straight and loaded_at and self._goes_straight(cursor.connection, staged, loaded_at, sent):
-            landed = Landed(len(staged))
-        else:
-            landed = self._upserted(cursor, staged, sent, overtaken=overtaken)
+        if loaded_at and not overtaken and self._straight.is_due:
+            ready = ready or self.ready(cursor.connection, rows, offsets)
+            if ready and self._goes_straight(cursor, ready, loaded_at, sent):
+                return Landed(ready.count, len(rows) - ready.count)
+            self._straight.failed()
+        landed = self._upserted(cursor, self._staged(rows, offsets), sent, overtaken=overtaken)
         return replace(landed, duplicates=len(rows) - landed.written)
+
+    def _staged(self, rows: Sequence[tuple[Any, ...]], offsets: Sequence[int]) -> list[tuple[Any, ...]]:
+        kept = newest(list(map(self._key, rows)), offsets)
+        return [(*rows[place], offsets[place]) for place in kept]
 
     def refusing_column(self, cursor: Cursor, row: Sequence[Any]) -> Near | None:
         """Return the column whose type does not take its value of ``row``; None if there is no such column."""
         return refusing_column(cursor, self._target.identifier, self._target.contract, row)
 
-    def _goes_straight(
-        self, connection: Connection, rows: Sequence[tuple[Any, ...]], loaded_at: datetime, sent: Sent
-    ) -> bool:
+    def _goes_straight(self, cursor: Cursor, ready: Ready, loaded_at: datetime, sent: Sent) -> bool:
         """Copy rows into the table. Return False if it refuses them; then nothing has changed."""
-        straight, behind = self._straight, self._straight.behind(loaded_at)
-        types = [*self._types[:-1], *straight.types]
+        cursor.execute(b"SAVEPOINT straight")
         try:
-            with connection.transaction():
-                taken = _copied(connection, straight.copy, types, ((*row, *behind) for row in rows), sent)
-                if taken != len(rows):  # a trigger has kept some out
-                    raise psycopg.Rollback
-                return True
+            taken = copied(cursor.connection, self._straight.copy, ready.at(loaded_at), sent)
         except psycopg.Error as error:
             if is_transient(error):
                 raise
-        straight.failed()
+            taken = None
+        if taken == ready.count:  # fewer, if a trigger has kept some out
+            return True
+        cursor.execute(b"ROLLBACK TO SAVEPOINT straight")
         return False
 
     def _upserted(self, cursor: Cursor, rows: Sequence[tuple[Any, ...]], sent: Sent, *, overtaken: bool) -> Landed:
         cursor.execute(self._stage)
-        _copied(cursor.connection, self._copy, self._types, rows, sent)
+        connection = cursor.connection
+        copied(connection, self._copy, packed(connection, self._types, rows), sent)
         self._check_near(cursor)
         landed = self._upsert.run(cursor, len(rows), self._lineage, overtaken=overtaken)
         self._straight.took_the_long_way(met=landed.met)
@@ -119,42 +130,6 @@ class Table:
             [found] = cursor.execute(self._inexact).fetchall()
             if wrong := [column for column, differs in zip(self._near, found, strict=True) if differs]:
                 raise InexactValue(wrong)
-
-
-def _copied(
-    connection: Connection, statement: bytes, types: Sequence[str], rows: Iterable[tuple[Any, ...]], sent: Sent
-) -> int:
-    """Return how many of ``rows`` the table has taken."""
-    with connection.cursor() as cursor:
-        cursor.adapters.register_dumper(bytes, _JsonDumper)
-        cursor.adapters.register_dumper(str, _UuidDumper)
-        with cursor.copy(statement) as copy:
-            copy.set_types(types)
-            try:
-                for row in rows:
-                    copy.write_row(row)
-            except (ValueError, TypeError, OverflowError) as error:
-                raise psycopg.DataError(type(error).__name__) from None
-            sent()
-        return cursor.rowcount
-
-
-class _JsonDumper(Dumper):
-    """JSON text, unchanged; psycopg's own type would make it a JSON string."""
-
-    format = Format.BINARY
-    oid = types["jsonb"].oid
-
-    def dump(self, obj: bytes) -> bytes:
-        return b"\x01" + obj
-
-
-class _UuidDumper(Dumper):
-    format = Format.BINARY
-    oid = types["uuid"].oid
-
-    def dump(self, obj: str) -> bytes:
-        return UUID(obj).bytes
 
 
 def newest(keys: Sequence[Any], offsets: Sequence[int]) -> list[int]:
