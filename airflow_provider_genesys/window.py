@@ -10,6 +10,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from airflow_provider_genesys.exceptions import WindowError
+from airflow_provider_genesys.outside import shown
 from airflow_provider_genesys.partition import bounds_of_partition
 from airflow_provider_genesys.times import parse_time
 
@@ -132,7 +133,7 @@ def read_window(source: str, start: Any, end: Any) -> Window | None:
     if absent(start) or absent(end):
         missing, other = ("window_start", "window_end") if absent(start) else ("window_end", "window_start")
         raise WindowError(f"In {source}, {other} is given and {missing} is not. Give both, or neither.")
-    window = Window(read_moment(source, start), read_moment(source, end))
+    window = Window(read_moment(f"window_start in {source}", start), read_moment(f"window_end in {source}", end))
     if window.start >= window.end:
         wrong = "is empty" if window.start == window.end else "ends before it starts"
         raise WindowError(
@@ -147,8 +148,8 @@ def absent(value: Any) -> bool:
     return value is None or (isinstance(value, str) and value.strip() in ("", "None"))
 
 
-def read_moment(source: str, value: Any) -> datetime:
-    """Read the time that a ``source`` (a phrase for messages) gives, as :func:`resolve_window` does.
+def read_moment(name: str, value: Any) -> datetime:
+    """Read the time that what is called ``name`` in messages gives, as :func:`resolve_window` does.
 
     :raises WindowError: it is not a time.
     """
@@ -160,7 +161,8 @@ def read_moment(source: str, value: Any) -> datetime:
     moment = parse_time(text) if readable else None
     if moment is None:
         raise WindowError(
-            f"In {source}, {value!r} is not a time. Write ISO 8601, e.g. 2026-11-22T00:00:00Z or 2026-11-22."
+            f"{name} is {shown(value, 80)!r}, which is not a time. Write ISO 8601, e.g. 2026-11-22T00:00:00Z or "
+            "2026-11-22."
         )
     return moment
 

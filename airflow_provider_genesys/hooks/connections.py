@@ -24,7 +24,7 @@ def existing(conn_id: str | None, kind: str) -> Iterator[None]:
         yield
     except AirflowNotFoundException:
         raise ConfigurationError(
-            f"There is no connection {conn_id!r:.200}. Create it in the UI (Admin, Connections) or with `airflow "
+            f"There is no connection {shown(conn_id, 80)!r}. Create it in the UI (Admin, Connections) or with `airflow "
             f"connections add`, with the type {kind}."
         ) from None
 
@@ -38,5 +38,5 @@ def readable(conn_id: str | None, *errors: type[Exception]) -> Iterator[None]:
         raise
     except errors as error:
         raise ConfigurationError(
-            f"No client can be made of the connection {conn_id!r:.200}: {shown(error)}. Correct the connection."
+            f"No client can be made of the connection {shown(conn_id, 80)!r}: {shown(error)}. Correct the connection."
         ) from error

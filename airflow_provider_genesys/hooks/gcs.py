@@ -7,6 +7,7 @@ from typing import Any
 
 from airflow_provider_genesys.exceptions import ConfigurationError, MissingExtraError
 from airflow_provider_genesys.hooks.connections import existing, readable
+from airflow_provider_genesys.outside import shown
 
 SCOPES = ("https://www.googleapis.com/auth/devstorage.read_write",)
 _PREFIX = "extra__google_cloud_platform__"
@@ -46,7 +47,12 @@ def gcs_bucket(conn_id: str, name: str) -> Any:
     with readable(conn_id, ValueError, OSError, GoogleAuthError):
         credentials, project = _credentials(conn_id, extras)
     options = {"api_endpoint": endpoint} if endpoint else None
-    return Client(project=project, credentials=credentials, client_options=options).bucket(name)
+    with readable(conn_id, ValueError):
+        client = Client(project=project, credentials=credentials, client_options=options)
+    try:
+        return client.bucket(name)
+    except ValueError as error:
+        raise ConfigurationError(f"{shown(name, 80)!r} is no name of a bucket: {shown(error)}.") from None
 
 
 def _extras(given: dict[str, Any]) -> dict[str, Any]:

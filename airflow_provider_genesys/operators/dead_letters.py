@@ -15,7 +15,7 @@ from airflow_provider_genesys.hooks.object_store import open_bucket
 from airflow_provider_genesys.tasks.connection import dag_folder
 from airflow_provider_genesys.tasks.failures import failing_fast
 from airflow_provider_genesys.tasks.files import check_file
-from airflow_provider_genesys.tasks.rendered import text
+from airflow_provider_genesys.tasks.rendered import Rendered, id_or_none, text, text_or_none
 from airflow_provider_genesys.window import absent, read_window
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from airflow_provider_genesys.sinks.sqs.replay import SqsReplay
 
 
-class GenesysReplayDeadLettersOperator(BaseOperator):
+class GenesysReplayDeadLettersOperator(Rendered, BaseOperator):
     """Read the open dead letters of a table, bucket, container or queue again, through today's contract, into the same.
 
     Letters that become rows are marked as replayed; those that still fail stay open with their new reason. A second
@@ -161,9 +161,15 @@ class GenesysReplayDeadLettersOperator(BaseOperator):
     def _replay(self) -> PostgresReplay | ObjectReplay | SqsReplay:
         places: dict[str, Callable[[], PostgresReplay | ObjectReplay | SqsReplay]] = {
             "table": self._in_postgres,
-            "s3_bucket": lambda: self._in_objects("s3", "s3_bucket", "s3_prefix", self.aws_conn_id),
-            "container_name": lambda: self._in_objects("az", "container_name", "blob_prefix", self.wasb_conn_id),
-            "gcs_bucket": lambda: self._in_objects("gs", "gcs_bucket", "gcs_prefix", self.gcp_conn_id),
+            "s3_bucket": lambda: self._in_objects(
+                "s3", "s3_bucket", "s3_prefix", id_or_none(self.aws_conn_id, "aws_conn_id")
+            ),
+            "container_name": lambda: self._in_objects(
+                "az", "container_name", "blob_prefix", text(self.wasb_conn_id, "wasb_conn_id")
+            ),
+            "gcs_bucket": lambda: self._in_objects(
+                "gs", "gcs_bucket", "gcs_prefix", text(self.gcp_conn_id, "gcp_conn_id")
+            ),
             "queue_url": self._in_sqs,
         }
         given = [replay for name, replay in places.items() if not absent(getattr(self, name))]
@@ -175,7 +181,7 @@ class GenesysReplayDeadLettersOperator(BaseOperator):
         from airflow_provider_genesys.sinks.postgres.replay import PostgresReplay
 
         return PostgresReplay(
-            lambda: connect(self.postgres_conn_id),
+            lambda: connect(text(self.postgres_conn_id, "postgres_conn_id")),
             text(self.table, "table"),
             schema=text(self.schema, "schema"),
             opened=self._open,
@@ -186,12 +192,12 @@ class GenesysReplayDeadLettersOperator(BaseOperator):
         from airflow_provider_genesys.sinks.sqs.replay import SqsReplay
 
         return SqsReplay(
-            client("sqs", self.aws_conn_id),
+            client("sqs", id_or_none(self.aws_conn_id, "aws_conn_id")),
             text(self.queue_url, "queue_url"),
             text(self.dead_letter_queue_url, "dead_letter_queue_url"),
             opened=self._open,
             pii_key=self._pii_key,
-            message_group_id=self.message_group_id or None,
+            message_group_id=text_or_none(self.message_group_id, "message_group_id"),
         )
 
     def _in_objects(self, scheme: str, bucket: str, prefix: str, conn_id: str | None) -> ObjectReplay:
@@ -207,7 +213,7 @@ class GenesysReplayDeadLettersOperator(BaseOperator):
         from airflow_provider_genesys.hooks.genesys import GenesysCloudHook
         from airflow_provider_genesys.sinks.dead_letters import only_encrypted
 
-        opened = GenesysCloudHook(self.genesys_conn_id).open_dead_letter
+        opened = GenesysCloudHook(text(self.genesys_conn_id, "genesys_conn_id")).open_dead_letter
         return opened if self.dead_letter_raw == "keep" else only_encrypted(opened)
 
     def _contract_of(self, kind: str) -> Contract:
@@ -219,9 +225,9 @@ class GenesysReplayDeadLettersOperator(BaseOperator):
         return resolve(None if absent(self.contract) else self.contract, kind=kind, folder=dag_folder(self))
 
     def _pii_key(self, contract: Contract) -> bytes | None:
-        from airflow_provider_genesys.tasks.arguments import read_pii_key
+        from airflow_provider_genesys.tasks.arguments import hash_key_of
 
-        return read_pii_key(self.pii_key or contract.pii_key) if contract.hashes else None
+        return hash_key_of(self.pii_key, contract)
 
     def _window(self) -> Span:
         from airflow_provider_genesys.pipeline.replay import EVER, Span

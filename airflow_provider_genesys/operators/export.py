@@ -19,7 +19,7 @@ from airflow_provider_genesys.tasks.arguments import check_hash_keys
 from airflow_provider_genesys.tasks.availability import LateData, wait_for_data
 from airflow_provider_genesys.tasks.connection import UsesGenesys
 from airflow_provider_genesys.tasks.failures import AirflowException, failing_fast, of_window
-from airflow_provider_genesys.tasks.rendered import INCLUDE, mapping, words
+from airflow_provider_genesys.tasks.rendered import INCLUDE, json_mapping, text, text_or_none, words
 from airflow_provider_genesys.tasks.task_state import KeptElsewhere, TaskState
 from airflow_provider_genesys.tasks.wait import DAY, Defer, Wait, await_job_slot, wait_for_export
 from airflow_provider_genesys.times import now
@@ -138,10 +138,11 @@ class GenesysCreateExportOperator(UsesGenesys, BaseOperator):
 
     def resume(self, context: Context, event: dict[str, Any] | None = None, **_: Any) -> str:
         """Continue after the event of the export's trigger; without an event, begin like :meth:`execute`."""
-        if not event or "export_id" not in event:
+        export_id = event.get("export_id") if isinstance(event, dict) else None
+        if not isinstance(export_id, str):
             return self.execute(context)
         with failing_fast(), self._one_try(context), self.hook:
-            return self._finish(context, event["export_id"], event)
+            return self._finish(context, export_id, event)
 
     def _begin(self, context: Context) -> str:
         with failing_fast(), self._one_try(context) as state, self.hook:
@@ -169,24 +170,26 @@ class GenesysCreateExportOperator(UsesGenesys, BaseOperator):
         """Yield the state that all tries of this task share. How this try ends is noted in it."""
         with ExitStack() as stack:
             elsewhere = None
-            if self.checkpoint_conn_id and context.get("task_state_store") is None:
-                store = open_store(self.checkpoint_conn_id, table=self.checkpoint_table)
+            conn_id = text_or_none(self.checkpoint_conn_id, "checkpoint_conn_id")
+            if conn_id and context.get("task_state_store") is None:
+                store = open_store(conn_id, table=text(self.checkpoint_table, "checkpoint_table"))
                 elsewhere = KeptElsewhere(stack.enter_context(closing(store)), context)
             state = TaskState(context, "export", elsewhere)
             with state.one_try():
                 yield state
 
     def _obtain(self, context: Context, state: TaskState) -> dict[str, Any]:
+        self.kind = text(self.kind, "kind")
         window = resolve_window(self.window_start, self.window_end, context)
         if window.end > now():
             self.log.warning("The window %s is not over: later data will be missing from this export.", window)
         request = ExportRequest(
             window.start,
             window.end,
-            mapping(self.filters, "filters"),
+            json_mapping(self.filters, "filters"),
             words(self.include, "include", INCLUDE),
-            self.file_format,
-            mapping(self.options, "options"),
+            text(self.file_format, "file_format"),
+            json_mapping(self.options, "options"),
         )
         export = self._adopt(state.recall(), request.fingerprint(self.kind))
         if export is None:

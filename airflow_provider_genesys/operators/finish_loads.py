@@ -19,11 +19,11 @@ from airflow_provider_genesys.exceptions import (
     NotFoundError,
     SourceChangedError,
 )
-from airflow_provider_genesys.hooks.clients import connect
-from airflow_provider_genesys.outside import shown
+            if load.kind != kind or self.load_of(_handle(load), context).load_id != load.load_id:
+                self.log.info("Load %s is left alone: it is of another kind, contract or filter.", shown(load.load_id))
 from airflow_provider_genesys.tasks.checkpoint_mirror import CheckpointMirror
 from airflow_provider_genesys.tasks.failures import failing_fast
-from airflow_provider_genesys.tasks.rendered import INCLUDE, mapping, text, words
+from airflow_provider_genesys.tasks.rendered import INCLUDE, json_mapping, text, text_or_none, words
 from airflow_provider_genesys.times import iso_time, now
 from airflow_provider_genesys.transfers.genesys_to_azure_blob import AzureBlobLoader
 from airflow_provider_genesys.transfers.genesys_to_gcs import GCSLoader
@@ -108,9 +108,10 @@ class GenesysFinishLoadsOperator(ExportLoader):
             with self.hook:
                 with failing_fast():
                     found = self.unfinished_loads()
-                unread = [error for error in found if isinstance(error, CheckpointError)]
-                loads = [load for load in found if not isinstance(load, CheckpointError)]
-                outcomes = [*unread, *(self._outcome(load, context) for load in self._given_up(loads, context))]
+                    unread = [error for error in found if isinstance(error, CheckpointError)]
+                    loads = [load for load in found if not isinstance(load, CheckpointError)]
+                    given_up = list(self._given_up(loads, context))
+                outcomes = [*unread, *(self._outcome(load, context) for load in given_up)]
             finished += [outcome for outcome in outcomes if isinstance(outcome, dict)]
             if None not in outcomes:
                 break
@@ -133,9 +134,15 @@ class GenesysFinishLoadsOperator(ExportLoader):
 
     def _given_up(self, loads: Sequence[LoadFacts], context: Context) -> Iterator[LoadFacts]:
         """Yield the loads that this operator has to finish."""
+        kind = text(self.kind, "kind")
         for load in loads:
+<<<<<<< HEAD
             if load.kind != self.kind or self.load_of(_handle(load), context).load_id != load.load_id:
                 self.log.info("Load %s is left alone: it is of another kind, contract or filter.", shown(load.load_id))
+=======
+            if load.kind != kind or self.load_of(_handle(load), context).load_id != load.load_id:
+                self.log.info("Load %s is left alone: it is of another kind, contract or filter.", load.load_id)
+>>>>>>> dbe52d8 (Templates and XComs of any shape are read or refused by the name of their argument)
             elif not _has_failed(load.run_id, context):
                 self.log.info(
                     "Load %s is left alone: its task %s has not failed, or is not known here.",
@@ -154,7 +161,8 @@ class GenesysFinishLoadsOperator(ExportLoader):
         handle = self.hook.make_handle(status, window_start=load.window_start, window_end=load.window_end)
         handle["submitted_at"] = iso_time(load.submitted_at) or handle["submitted_at"]
         try:
-            with CheckpointMirror(context, self.checkpoint_mirror_conn_id) as mirror:
+            mirrored_at = text_or_none(self.checkpoint_mirror_conn_id, "checkpoint_mirror_conn_id")
+            with CheckpointMirror(context, mirrored_at) as mirror:
                 return self.load_export(context, mirror, handle, restart=False)
         except (ExportGoneError, SourceChangedError) as error:
             self.log.warning("%s", error)
@@ -178,10 +186,10 @@ class GenesysFinishLoadsOperator(ExportLoader):
         request = ExportRequest(
             load.window_start,
             load.window_end,
-            mapping(self.filters, "filters"),
+            json_mapping(self.filters, "filters"),
             words(self.include, "include", INCLUDE),
-            self.file_format,
-            mapping(self.options, "options"),
+            text(self.file_format, "file_format"),
+            json_mapping(self.options, "options"),
         )
         submitted_at = now().isoformat()
         export_id = self.hook.create_export(load.kind, request)
@@ -216,7 +224,7 @@ class GenesysFinishPostgresLoadsOperator(GenesysFinishLoadsOperator, PostgresLoa
         from airflow_provider_genesys.sinks.postgres.ledger import unfinished_loads
 
         schema, table = text(self.schema, "schema"), text(self.table, "table")
-        return unfinished_loads(lambda: connect(self.postgres_conn_id), schema, table)
+        return unfinished_loads(self.connect, schema, table)
 
 
 class _FinishObjectLoads(GenesysFinishLoadsOperator, ObjectStoreLoader):

@@ -11,8 +11,8 @@ from airflow.sdk import BaseOperator, Context
 from airflow_provider_genesys.cloud.exports.base import ExportRequest
 from airflow_provider_genesys.tasks.connection import UsesGenesys
 from airflow_provider_genesys.tasks.failures import failing_fast
-from airflow_provider_genesys.tasks.rendered import mapping
-from airflow_provider_genesys.window import read_moment, resolve_window
+from airflow_provider_genesys.tasks.rendered import json_mapping, text
+from airflow_provider_genesys.window import absent, read_moment, resolve_window
 
 
 class GenesysPlanBackfillOperator(UsesGenesys, BaseOperator):
@@ -80,13 +80,13 @@ class GenesysPlanBackfillOperator(UsesGenesys, BaseOperator):
 
         with failing_fast(), self.hook:
             window = resolve_window(self.window_start, self.window_end, context)
-            filters, options = mapping(self.filters, "filters"), mapping(self.options, "options")
+            filters, options = json_mapping(self.filters, "filters"), json_mapping(self.options, "options")
             request = ExportRequest(window.start, window.end, filters, options=options)
             plan = make_plan(
                 self.hook.get_conn(),
-                self.kind,
+                text(self.kind, "kind"),
                 request,
-                sample_day=read_moment("sample_day", self.sample_day) if self.sample_day else None,
+                sample_day=None if absent(self.sample_day) else read_moment("sample_day", self.sample_day),
                 page_size=self.page_size,
                 timeout=self.timeout,
                 poll_interval=self.poll_interval,

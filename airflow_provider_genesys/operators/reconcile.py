@@ -23,7 +23,8 @@ from airflow_provider_genesys.tasks.reconcile import (
     view_of_folder,
     view_of_table,
 )
-from airflow_provider_genesys.tasks.rendered import mapping, text
+from airflow_provider_genesys.tasks.rendered import mapping, text, text_or_none
+from airflow_provider_genesys.tasks.xcoms import checked_export
 from airflow_provider_genesys.window import absent, read_window, resolve_window
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ class GenesysReconcileOperator(UsesGenesys, BaseOperator):
         """Compare the window and return what was found."""
         with failing_fast(), self.hook:
             check_mode(self.reconcile)
-            handle = mapping(self.handle, "handle")
+            handle = checked_export(mapping(self.handle, "handle"), "handle")
             given = read_window("the operator's arguments", self.window_start, self.window_end)
             of_handle = read_window("the handle", handle.get("window_start"), handle.get("window_end"))
             window = given or of_handle or resolve_window(None, None, context)
@@ -121,7 +122,8 @@ class GenesysReconcileOperator(UsesGenesys, BaseOperator):
                 "Give the operator either table or folder: the place that the conversations were loaded to."
             )
         if not absent(self.table):
-            schema, table = text(self.schema, "schema"), text(self.table, "table")
-            return view_of_table(lambda: connect(self.postgres_conn_id), schema, table, contract)
-        store, prefix = open_folder(text(self.folder, "folder"), self.folder_conn_id)
+            names = ("schema", "table", "postgres_conn_id")
+            schema, table, conn_id = (text(getattr(self, name), name) for name in names)
+            return view_of_table(lambda: connect(conn_id), schema, table, contract)
+        store, prefix = open_folder(text(self.folder, "folder"), text_or_none(self.folder_conn_id, "folder_conn_id"))
         return view_of_folder(store, prefix, self.partition_format, contract)

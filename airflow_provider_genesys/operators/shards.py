@@ -9,10 +9,11 @@ from typing import Any, ClassVar
 from airflow.sdk import BaseOperator, Context
 
 from airflow_provider_genesys.tasks.failures import failing_fast
+from airflow_provider_genesys.tasks.rendered import Rendered, number, text, text_or_none
 from airflow_provider_genesys.times import now
 
 
-class GenesysPlanShardsOperator(BaseOperator):
+class GenesysPlanShardsOperator(Rendered, BaseOperator):
     """Cut an archive into byte ranges of whole records, for loading operators that are mapped over them.
 
     ``load.partial(handle=wait.output, ...).expand(shard=plan.output)`` loads each range in a separate task, with its
@@ -72,12 +73,12 @@ class GenesysPlanShardsOperator(BaseOperator):
         from airflow_provider_genesys.source.shards import plan_shards
         from airflow_provider_genesys.tasks.handle import read_handle, upstream_of
         from airflow_provider_genesys.tasks.landed import landed_archives
-        from airflow_provider_genesys.tasks.rendered import number
         from airflow_provider_genesys.tasks.result import open_archive
 
         named = (self.source_prefix, self._handle_in_dag)
-        landed = landed_archives(self, named, self.source_conn_id, upstream_of(self))
-        with failing_fast(), GenesysCloudHook(self.genesys_conn_id) as hook:
+        with failing_fast(), GenesysCloudHook(text(self.genesys_conn_id, "genesys_conn_id")) as hook:
+            conn_id = text_or_none(self.source_conn_id, "source_conn_id")
+            landed = landed_archives(self, named, conn_id, upstream_of(self))
             shard_size = number(self.shard_size, "shard_size", int, least=1)
             max_shards = number(self.max_shards, "max_shards", int, least=1)
             handle = read_handle(self.handle, self.kind, hook, landed)

@@ -10,7 +10,17 @@ from airflow.sdk import BaseOperator, Context
 from airflow_provider_genesys.exceptions import AccountError, ConfigurationError
 from airflow_provider_genesys.outside import shown
 from airflow_provider_genesys.tasks.failures import failing_fast
-from airflow_provider_genesys.tasks.rendered import NATIVE, decoded, is_list, words
+from airflow_provider_genesys.tasks.rendered import (
+    NATIVE,
+    Rendered,
+    decoded,
+    is_list,
+    json_mapping,
+    text_or_none,
+    words,
+)
+from airflow_provider_genesys.tasks.xcoms import certificate_of
+from airflow_provider_genesys.window import absent
 
 COMPARED = (
     *("export_id", "kind", "window_start", "window_end", "length", "etag", "bytes_read"),
@@ -19,7 +29,7 @@ COMPARED = (
 """What has to be equal in all certificates of one export. Dead letters may differ: a sink may refuse rows itself."""
 
 
-class GenesysVerifyExportOperator(BaseOperator):
+class GenesysVerifyExportOperator(Rendered, BaseOperator):
     """Compare the certificates of several sinks for one export, and fail if they differ.
 
     The certificates must name the same export and window, and agree on its source, on the number, digest and first and
@@ -67,20 +77,20 @@ class GenesysVerifyExportOperator(BaseOperator):
         given = decoded(self.certificates, "certificates")
         if not is_list(given):
             raise ConfigurationError(f"certificates is {shown(given, 80)!r}; it has to be a list. {NATIVE}")
-        return [_whole(decoded(one, "a certificate")) for one in given]
+        return [_whole(one, f"certificates[{number}]") for number, one in enumerate(given)]
 
 
-def _whole(certificate: dict[str, Any] | Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Return the certificate of the whole, if an export was loaded in shards."""
-    if isinstance(certificate, dict):
-        return certificate
-    if not certificate:  # compare reports it as missing
+def _whole(given: Any, name: str) -> dict[str, Any]:
+    """Return the summary of the whole, if an export was loaded in shards; empty if there is none."""
+    found = None if absent(given) else decoded(given, name)
+    if found is None or found in ({}, []):  # compare reports it as missing
         return {}
-    if not is_list(certificate) or not all(isinstance(one, dict) for one in certificate):
-        raise ConfigurationError(f"In certificates is {shown(certificate, 80)!r}, which is none. {NATIVE}")
-    from airflow_provider_genesys.pipeline.shards import join_summaries
+    from airflow_provider_genesys.pipeline.shards import whole_of
 
-    return join_summaries(list(certificate))
+    summaries = [json_mapping(one, name) for one in (found if is_list(found) else [found])]
+    original = text_or_none(summaries[0].get("original_export_id"), f"original_export_id in {name}")
+    whole = whole_of([certificate_of(one, name) for one in summaries])
+    return {**whole.summary(), "original_export_id": original}
 
 
 def compare(certificates: list[dict[str, Any]], may_differ: Collection[str] = ()) -> dict[str, Any]:
@@ -92,8 +102,14 @@ def compare(certificates: list[dict[str, Any]], may_differ: Collection[str] = ()
     if not certificates or not all(certificates):
         raise ConfigurationError("There are no certificates to verify. Give the outputs of the loading tasks.")
     if unknown := set(may_differ) - set(COMPARED):
-        raise ConfigurationError(f"may_differ has {', '.join(sorted(unknown))}; it may have {', '.join(COMPARED)}.")
+        raise ConfigurationError(
+            f"may_differ has {shown(', '.join(sorted(unknown)))}; it may have {', '.join(COMPARED)}."
+        )
     first = certificates[0]
+    if len({one["location"] for one in certificates}) < len(certificates):
+        raise ConfigurationError(
+            "certificates has two of the same place. Give it the output of each loading task once."
+        )
     for certificate in certificates:
         _check_same(certificate, first, [name for name in COMPARED if name not in may_differ])
         _check_closed(certificate)
@@ -113,7 +129,9 @@ def compare(certificates: list[dict[str, Any]], may_differ: Collection[str] = ()
 
 def _check_same(certificate: dict[str, Any], first: dict[str, Any], names: list[str]) -> None:
     one, other = _describe(certificate), _describe(first)
-    differing = [f"{name} ({one[name]} and {other[name]})" for name in names if one[name] != other[name]]
+    differing = [
+        f"{name} ({shown(one[name], 80)} and {shown(other[name], 80)})" for name in names if one[name] != other[name]
+    ]
     if differing:
         raise AccountError(
             f"{certificate['location']} and {first['location']} do not hold the same load of {_named(first)}: they "

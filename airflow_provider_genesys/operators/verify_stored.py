@@ -12,7 +12,8 @@ from airflow_provider_genesys.hooks.clients import connect
 from airflow_provider_genesys.hooks.object_store import open_folder
 from airflow_provider_genesys.tasks.failures import failing_fast, of_window
 from airflow_provider_genesys.tasks.landed import check_location
-from airflow_provider_genesys.tasks.rendered import mapping, required, text
+from airflow_provider_genesys.tasks.rendered import Rendered, text, text_or_none
+from airflow_provider_genesys.tasks.xcoms import checked_summary
 
 if TYPE_CHECKING:
     from airflow_provider_genesys.sinks.objects.verify import Verified
@@ -22,7 +23,7 @@ SHOWN = 5
 """Objects that differ, named in the error; the log has all."""
 
 
-class GenesysVerifyStoredOperator(BaseOperator):
+class GenesysVerifyStoredOperator(Rendered, BaseOperator):
     """Read a finished load back from its object store or PostgreSQL table, and fail if it differs from its certificate.
 
     Of an object store it reads every byte, and compares the size, SHA-256 and rows of each object of the manifest, and
@@ -54,7 +55,7 @@ class GenesysVerifyStoredOperator(BaseOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Read the load and return what it holds."""
         with failing_fast():
-            given = required(mapping(self.certificate, "certificate") or None, "certificate")
+            given = checked_summary(self.certificate, "certificate")
             with of_window(given.get("window_start"), given.get("window_end")):
                 found = self._verified(given, context)
         self.log.info("%s is as its certificate says: %s.", found.location, found.measured)
@@ -71,18 +72,18 @@ class GenesysVerifyStoredOperator(BaseOperator):
         }
 
     def _found(self, given: dict[str, Any], context: Context) -> Verified | VerifiedRows:
-        location = text(given.get("location"), "the certificate's location")
+        location, conn_id = given["location"], text_or_none(self.conn_id, "conn_id")
         if location.startswith("postgresql://"):
             from airflow_provider_genesys.sinks.postgres.verify import one_of, verify_table
 
-            load_id, shard = str(given.get("load_id")), (given.get("shard") or {}).get("number", 0)
-            conn_id = self.conn_id or "postgres_default"
-            return one_of(verify_table(lambda: connect(conn_id), location, load_id), load_id, shard, location)
+            load_id = text(given.get("load_id"), "the load_id in certificate")
+            shard, opened = (given.get("shard") or {}).get("number", 0), conn_id or "postgres_default"
+            return one_of(verify_table(lambda: connect(opened), location, load_id), load_id, shard, location)
         from airflow_provider_genesys.sinks.objects.layout import MANIFEST
         from airflow_provider_genesys.sinks.objects.verify import verify
 
         check_location(self, location, self.below, self._certificate_in_dag, context)
-        store, folder = open_folder(location, self.conn_id)
+        store, folder = open_folder(location, conn_id)
         return verify(store, f"{folder}{MANIFEST}")
 
     def _verified(self, given: dict[str, Any], context: Context) -> Verified | VerifiedRows:

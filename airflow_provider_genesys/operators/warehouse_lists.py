@@ -10,10 +10,11 @@ from airflow.sdk import BaseOperator, Context
 from airflow_provider_genesys.hooks.object_store import open_folder
 from airflow_provider_genesys.tasks.failures import failing_fast
 from airflow_provider_genesys.tasks.landed import check_location
-from airflow_provider_genesys.tasks.rendered import mapping, text, words
+from airflow_provider_genesys.tasks.rendered import Rendered, text_or_none, words
+from airflow_provider_genesys.tasks.xcoms import checked_summary
 
 
-class GenesysWriteListsOperator(BaseOperator):
+class GenesysWriteListsOperator(Rendered, BaseOperator):
     """Write, beside the manifest of a finished load in an object store, lists of exactly its objects for warehouses.
 
     The argument ``lists`` of the loading operators writes the same. This operator is for loads of an earlier day, for
@@ -54,9 +55,8 @@ class GenesysWriteListsOperator(BaseOperator):
         from airflow_provider_genesys.sinks.objects.warehouse_lists import write_lists
 
         with failing_fast():
-            given = mapping(self.certificate, "certificate")
-            location = text(given.get("location"), "the certificate's location")
+            location = checked_summary(self.certificate, "certificate")["location"]
             check_location(self, location, self.below, self._certificate_in_dag, context)
-            store, folder = open_folder(location, self.conn_id)
+            store, folder = open_folder(location, text_or_none(self.conn_id, "conn_id"))
             export_id, written = write_lists(store, folder, words(self.lists, "lists", ()))
         return {"location": location, "export_id": export_id, "lists": written}

@@ -6,9 +6,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from itertools import chain
-from typing import Any
-
-import msgspec
 
 from airflow_provider_genesys.contracts.drift import summed
 from airflow_provider_genesys.exceptions import AccountError
@@ -107,21 +104,19 @@ def join_certificates(certificates: Sequence[Certificate]) -> Certificate:
     )
 
 
-def join_summaries(summaries: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Return the summary of the whole from those of its shards, or from that of the one task that loaded it all.
+def whole_of(certificates: Sequence[Certificate]) -> Certificate:
+    """Return the certificate of the whole from those of its shards, or that of the one task that loaded it all.
 
     :raises AccountError: as :func:`join_certificates`.
     """
-    if len(summaries) == 1 and summaries[0]["shard"] is None:
-        return summaries[0]
-    joint = join_certificates([msgspec.convert({**summary, "parts": []}, Certificate) for summary in summaries])
-    return {**joint.summary(), "parts": sum(summary["parts"] for summary in summaries)}
+    alone = len(certificates) == 1 and certificates[0].shard is None
+    return certificates[0] if alone else join_certificates(certificates)
 
 
 def _check_meeting(first: Certificate, shards: list[Shard]) -> None:
-    numbers, wanted = [shard.number for shard in shards], list(range(1, shards[0].count + 1))
-    if numbers != wanted or {shard.count for shard in shards} != {len(shards)}:
-        raise _apart(first, f"there are the shards {numbers}, and they should be {wanted}")
+    numbers, count = [shard.number for shard in shards], shards[0].count
+    if numbers != list(range(1, len(shards) + 1)) or {shard.count for shard in shards} != {len(shards)}:
+        raise _apart(first, f"there are the shards {numbers}, and they should be 1 to {count}")
     ends, starts = [0, *(shard.end for shard in shards)], [*(shard.start for shard in shards), first.source.length]
     for end, start in zip(ends, starts, strict=True):
         if end != start:

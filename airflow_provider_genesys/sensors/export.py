@@ -28,6 +28,7 @@ from airflow_provider_genesys.tasks.failures import (
     of_window,
 )
 from airflow_provider_genesys.tasks.handle import upstream_export, upstream_of
+from airflow_provider_genesys.tasks.rendered import text
 from airflow_provider_genesys.tasks.wait import DAY, Wait, wait_for_export
 from airflow_provider_genesys.window import Window, absent, read_window
 
@@ -96,14 +97,14 @@ class GenesysExportSensor(UsesGenesys, BaseSensorOperator):
 
     def resume(self, context: Context, event: dict[str, Any] | None = None, **_: Any) -> dict[str, Any]:
         """Continue after the trigger's ``event``, or begin without one. The state is asked again, not read from it."""
-        export = upstream_export(upstream_of(self), context, str(self.export_id))
-        named = self._named_window(export)
-        with self._failing_softly(), failing_fast(), _with_advice(), of_window(*named), self.hook:
-            self._check()
+        with self._failing_softly(), failing_fast(), _with_advice(), self.hook:
+            export_id, kind = self._id(), text(self.kind, "kind")
+            export = upstream_export(upstream_of(self), context, export_id)
             GenesysExportLink.persist(context, self.hook.config.api_url)
-            export_id, wait = str(self.export_id), Wait(self.poll_interval, self.max_poll_interval, self.timeout)
+            wait = Wait(self.poll_interval, self.max_poll_interval, self.timeout)
             defer = partial(self.defer, method_name="resume") if self.deferrable else None
-            status = wait_for_export(self.hook, self.kind, export_id, wait, context, event=event, defer=defer)
+            with of_window(*self._named_window(export)):
+                status = wait_for_export(self.hook, kind, export_id, wait, context, event=event, defer=defer)
             window = self._window(status, export)
             start, end = (window.start, window.end) if window else (None, None)
             handle = self.hook.make_handle(status, window_start=start, window_end=end)
@@ -115,21 +116,28 @@ class GenesysExportSensor(UsesGenesys, BaseSensorOperator):
         """Return the window for messages, as far as it is known before Genesys is asked."""
         given = (self.window_start, self.window_end)
         return (
-            given if not absent(self.window_start) or export is None else (export["window_start"], export["window_end"])
+            given
+            if not absent(self.window_start) or export is None
+            else (export.get("window_start"), export.get("window_end"))
         )
 
-    def _check(self) -> None:
+    def _id(self) -> str:
         if absent(self.export_id):
             raise ConfigurationError(
                 "The sensor got no export_id. Did the task that creates the export run, and push its return value?"
             )
+        return text(self.export_id, "export_id")
 
     def _window(self, status: ExportStatus, export: dict[str, Any] | None) -> Window | None:
         """Return the window: as given, as Genesys reports it, or as the task upstream that made the export says."""
         for source, start, end in (
             ("the sensor's arguments", self.window_start, self.window_end),
             ("the answer of Genesys", status.window_start, status.window_end),
-            *([("XCom 'export' of a task upstream", export["window_start"], export["window_end"])] if export else []),
+            *(
+                [("XCom 'export' of a task upstream", export.get("window_start"), export.get("window_end"))]
+                if export
+                else []
+            ),
         ):
             if window := read_window(source, start, end):
                 return window

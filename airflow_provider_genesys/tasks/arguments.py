@@ -15,8 +15,9 @@ except ImportError:  # before Airflow 3.2
 
 from airflow_provider_genesys.cloud.exports import aggregates
 from airflow_provider_genesys.exceptions import ConfigurationError
+from airflow_provider_genesys.outside import shown
 from airflow_provider_genesys.tasks.connection import dag_folder
-from airflow_provider_genesys.tasks.rendered import mapping
+from airflow_provider_genesys.tasks.rendered import json_mapping, text
 from airflow_provider_genesys.window import absent
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def contract_of(
     from airflow_provider_genesys.contracts.contract import resolve
 
     named = None if absent(contract) else contract
-    return resolve(named, kind=kind, folder=folder, check=check).with_modes(mapping(modes, "contract_modes"))
+    return resolve(named, kind=kind, folder=folder, check=check).with_modes(json_mapping(modes, "contract_modes"))
 
 
 def contract_for(
@@ -79,7 +80,7 @@ def check_contract(
 
 def hash_key_of(pii_key: str | None, contract: Contract) -> bytes | None:
     """Return the key that ``contract`` hashes with; None if it hashes nothing."""
-    return read_pii_key(pii_key or contract.pii_key) if contract.hashes else None
+    return read_pii_key(contract.pii_key if absent(pii_key) else pii_key) if contract.hashes else None
 
 
 def is_rendered_later(value: Any) -> bool:
@@ -106,7 +107,7 @@ def shard_of(given: Any, contract: Contract) -> Shard:
     import msgspec
 
     try:
-        return msgspec.convert(mapping(given, "shard"), Shard)
+        return msgspec.convert(json_mapping(given, "shard"), Shard)
     except (msgspec.ValidationError, ConfigurationError) as error:
         raise ConfigurationError(
             f"The argument shard is no shard ({error}). Map the operator over what GenesysPlanShardsOperator returned: "
@@ -123,11 +124,11 @@ def read_pii_key(named: str | None) -> bytes:
 
     :raises ConfigurationError: there is no such key, or it is too short.
     """
-    place, _, name = (named or "").partition(":")
+    place, _, name = ("" if absent(named) else text(named, "pii_key")).partition(":")
     if place not in ("connection", "variable") or not name:
         raise ConfigurationError(
             "The contract hashes personal data, which needs a key. Name where it is kept: "
-            f"pii_key='connection:<id>' or 'variable:<key>', not {named!r}."
+            f"pii_key='connection:<id>' or 'variable:<key>', not {shown(named, 80)!r}."
         )
     secret = _password_of(name) if place == "connection" else Variable.get(name, default=None)
     if secret is None:

@@ -5,13 +5,16 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from airflow_provider_genesys.tasks.failures import failing_fast
+from airflow_provider_genesys.tasks.rendered import Rendered, text
+
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperator
 
     from airflow_provider_genesys.hooks.genesys import GenesysCloudHook
 
 
-class UsesGenesys:
+class UsesGenesys(Rendered):
     """An operator with the argument ``genesys_conn_id``."""
 
     genesys_conn_id: str
@@ -21,7 +24,8 @@ class UsesGenesys:
         """The hook of ``genesys_conn_id``."""
         from airflow_provider_genesys.hooks.genesys import GenesysCloudHook
 
-        return GenesysCloudHook(self.genesys_conn_id)
+        with failing_fast():
+            return GenesysCloudHook(text(self.genesys_conn_id, "genesys_conn_id"))
 
 
 def dag_folder(task: BaseOperator) -> str:

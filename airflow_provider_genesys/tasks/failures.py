@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any
 
 from airflow_provider_genesys.exceptions import GenesysError
+from airflow_provider_genesys.outside import shown
 
 try:
     from airflow.sdk.exceptions import (
@@ -70,8 +71,9 @@ def of_window(start: Any, end: Any) -> Iterator[None]:
     try:
         yield
     except GenesysError as error:
-        if start and str(start) not in str(error):
+        first, last = shown(start, 40), shown(end, 40)
+        if start and first not in str(error):
             # SQL at the end of a message is there to be copied.
             between = "\n" if str(error).endswith(";") else " "
-            error.args = (f"{error}{between}The window is {start} to {end}.",)
+            error.args = (f"{error}{between}The window is {first} to {last}.",)
         raise

@@ -12,8 +12,10 @@ from airflow_provider_genesys.cloud.exports import aggregates
 from airflow_provider_genesys.cloud.http.paths import check_ids
 from airflow_provider_genesys.exceptions import ConfigurationError, WindowError
 from airflow_provider_genesys.hooks.object_store import is_folder_url
+from airflow_provider_genesys.outside import shown
 from airflow_provider_genesys.tasks.landed import LOCATION, NOWHERE, LandedArchives
-from airflow_provider_genesys.tasks.rendered import decoded, mapping
+from airflow_provider_genesys.tasks.rendered import decoded, json_mapping, text
+from airflow_provider_genesys.tasks.xcoms import checked_export
 from airflow_provider_genesys.times import iso_time
 from airflow_provider_genesys.window import Window, absent, read_moment, read_window, resolve_window
 
@@ -31,16 +33,22 @@ def read_handle(given: Any, kind: str, hook: GenesysCloudHook, landed: LandedArc
     :raises ConfigurationError: it is empty, or no handle, or names a location that the DAG does not name.
     :raises SourceRefusedError: no archive was landed there.
     """
-    value = None if absent(given) else decoded(given.strip() if isinstance(given, str) else given, "handle")
+    value, name = (
+        None if absent(given) else decoded(given.strip() if isinstance(given, str) else given, "handle"),
+        "handle",
+    )
+    kind = text(kind, "kind")
     if url := _location(value):
-        return landed.handle(url)
+        value, name = landed.handle(url), f"the handle landed at {shown(url)}"
     if isinstance(value, dict):
-        if not value.get("export_id"):
+        if isinstance(value.get("export_id"), str):
+            check_ids(value["export_id"])
+        found = {"kind": kind, **checked_export(value, name)}
+        if not found.get("export_id"):
             raise ConfigurationError(
                 "The handle has no export_id. Give the operator what GenesysExportSensor returned."
             )
-        check_ids(str(value["export_id"]))
-        return {"kind": kind, **value}
+        return found
     if not value or not isinstance(value, str):
         raise ConfigurationError(
             f"handle is {type(value).__name__}, and should be what GenesysExportSensor returned, or an export id. Did "
@@ -90,7 +98,7 @@ def check_within(handle: dict[str, Any], context: Context, look_back_days: int) 
 def asked_of(handle: dict[str, Any], filters: dict[str, Any] | None) -> dict[str, Any]:
     """Return what distinguishes loads of one window: the operator's filters, and a query of aggregates."""
     asked = aggregates.asked_of(handle) if handle["kind"] == aggregates.KIND else {}
-    return {**asked, **mapping(filters, "filters")}
+    return {**asked, **json_mapping(filters, "filters")}
 
 
 def _location(value: Any) -> str | None:
@@ -111,11 +119,11 @@ def submission_of(handle: dict[str, Any], given: Any, upstream: Sequence[str], c
     :raises WindowError: the argument, or the handle's value, is not a time.
     """
     if not absent(given):
-        return iso_time(read_moment("the operator's arguments", given))
+        return iso_time(read_moment("submitted_at in the operator's arguments", given))
     noted = handle.get("submitted_at")
     if noted is None:
         noted = (upstream_export(upstream, context, handle["export_id"]) or {}).get("submitted_at")
-    return None if noted is None else iso_time(read_moment("the handle", noted))
+    return None if noted is None else iso_time(read_moment("submitted_at in the handle", noted))
 
 
 def upstream_of(task: BaseOperator) -> list[str]:
@@ -132,5 +140,5 @@ def upstream_export(upstream: Sequence[str], context: Context, export_id: str) -
         # A mapped task upstream gives a list, one element per export.
         for export in pulled if isinstance(pulled, list) else [pulled]:
             if isinstance(export, dict) and export.get("export_id") == export_id:
-                return export
+                return checked_export(export, f"XCom 'export' of task {task_id}")
     return None

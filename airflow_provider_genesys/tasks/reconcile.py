@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 from airflow.sdk import Context
 
 from airflow_provider_genesys.exceptions import ConfigurationError, GenesysError, IncompleteError
+from airflow_provider_genesys.outside import shown
 from airflow_provider_genesys.window import Window
 
 if TYPE_CHECKING:
@@ -44,7 +45,9 @@ class SinkView:
 def check_mode(mode: str) -> None:
     """Raise :class:`ConfigurationError` if ``mode`` is unknown."""
     if mode not in get_args(Reconcile):
-        raise ConfigurationError(f"reconcile is {mode!r}; it has to be one of: {', '.join(get_args(Reconcile))}.")
+        raise ConfigurationError(
+            f"reconcile is {shown(mode, 80)!r}; it has to be one of: {', '.join(get_args(Reconcile))}."
+        )
 
 
 def reconciled(

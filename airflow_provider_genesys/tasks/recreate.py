@@ -100,10 +100,11 @@ class Recreated:
         return self.newest if self.newest and self.newest["of"] == given["export_id"] else None
 
     def _request(self, given: dict[str, Any]) -> dict[str, Any] | None:
-        if asked := given.get("request"):
-            return dict(asked)
-        export = upstream_export(self._upstream, self._context, given["export_id"])
-        return export.get("request") if export else None
+        asked = given.get("request")
+        if not asked:
+            export = upstream_export(self._upstream, self._context, given["export_id"])
+            asked = export.get("request") if export else None
+        return {name: asked.get(name) or {} for name in ("filters", "options")} if asked is not None else None
 
 
 def load_or_recreate(

@@ -1,4 +1,4 @@
-"""Reads arguments back that a template has turned into text."""
+"""Reads arguments that a template has rendered, or that come from an XCom."""
 
 from __future__ import annotations
 
@@ -23,6 +23,20 @@ NATIVE = (
 )
 
 
+class Rendered:
+    """An operator for which a template with something undefined is an error, also where it renders native objects.
+
+    Jinja would give such a template as an object that raises or is empty whenever it is looked at.
+    """
+
+    def render_template(self, *given: Any, **more: Any) -> Any:
+        """Return what Airflow renders. What is undefined raises or is empty text, as in a template that gives text."""
+        from jinja2 import Undefined
+
+        found = super().render_template(*given, **more)  # type: ignore[misc]  # that of BaseOperator
+        return str(found) if isinstance(found, Undefined) else found
+
+
 def required(value: Any, name: str) -> Any:
     """Return ``value``. Raise an error that names the argument if its template rendered to nothing."""
     if absent(value):
@@ -35,10 +49,21 @@ def text(value: Any, name: str) -> str:
 
     :raises ConfigurationError: its template rendered to nothing, or to something else.
     """
-    found = str(value) if isinstance(value, int) and not isinstance(value, bool) else required(value, name)
+    digits = isinstance(value, int) and not isinstance(value, bool) and abs(value) < _MOST
+    found = str(value) if digits else required(value, name)
     if isinstance(found, str) and found.isprintable():
         return found
     raise ConfigurationError(f"{name} is {shown(value, 80)!r}; it has to be text, without control characters.")
+
+
+def text_or_none(value: Any, name: str) -> str | None:
+    """Return a text, as :func:`text` does; None if it is absent."""
+    return None if absent(value) else text(value, name)
+
+
+def id_or_none(value: Any, name: str) -> str | None:
+    """Return the id of a connection, as :func:`text` does; None if the DAG gives None, which means without one."""
+    return None if value is None else text(value, name)
 
 
 def number(value: Any, name: str, kind: type[_Number], *, least: float = 0) -> _Number:
@@ -69,9 +94,9 @@ def flag(value: Any, name: str) -> bool:
 
     :raises ConfigurationError: it is neither.
     """
-    found = {"true": True, "false": False}.get(str(value).strip().lower())
+    found = {"true": True, "false": False}.get(shown(value, 80).lower())
     if found is None:
-        raise ConfigurationError(f"{name} is {value!r}; it has to be True or False.")
+        raise ConfigurationError(f"{name} is {shown(value, 80)!r}; it has to be True or False.")
     return found
 
 
@@ -82,8 +107,24 @@ def mapping(value: Any, name: str) -> dict[str, Any]:
     """
     found = {} if absent(value) else decoded(value, name)
     if not isinstance(found, Mapping):
-        raise ConfigurationError(f"{name} is {found!r}; it has to be an object, {{name: value}}. {NATIVE}")
+        raise ConfigurationError(f"{name} is {shown(found, 80)!r}; it has to be an object, {{name: value}}. {NATIVE}")
     return dict(found)
+
+
+def json_mapping(value: Any, name: str) -> dict[str, Any]:
+    """Return an object as :func:`mapping` does, which holds only what JSON has.
+
+    :raises ConfigurationError: it is something else, or holds a date, NaN, half a surrogate pair or the like.
+    """
+    found = mapping(value, name)
+    try:
+        json.dumps(found, allow_nan=False, ensure_ascii=False).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ConfigurationError(
+            f"{name} cannot be written as JSON: {shown(error)}. Give it texts, numbers, true, false, null, lists and "
+            "objects; a date as text."
+        ) from None
+    return found
 
 
 def words(value: Any, name: str, default: tuple[str, ...]) -> tuple[str, ...]:
@@ -97,8 +138,8 @@ def words(value: Any, name: str, default: tuple[str, ...]) -> tuple[str, ...]:
     found = decoded(value, name)
     if isinstance(found, str):
         found = [one.strip() for one in found.split(",")]
-    if not is_list(found) or not all(isinstance(one, str) and one for one in found):
-        raise ConfigurationError(f"{name} is {value!r}; it has to be a list of texts. {NATIVE}")
+    if not is_list(found) or not all(isinstance(one, str) and one and one.isprintable() for one in found):
+        raise ConfigurationError(f"{name} is {shown(value, 80)!r}; it has to be a list of texts. {NATIVE}")
     return tuple(found)
 
 

@@ -85,7 +85,7 @@ def wait_for_export(
     """
     watch = Watch(export_id, wait.poll_interval, wait.max_poll_interval, log)
     deadline = waiting_since(context, "wait", export_id) + timedelta(seconds=wait.timeout)
-    status = _look(hook, kind, watch, patient=not event or event.get("state") == ExportState.READY)
+    status = _look(hook, kind, watch, patient=not isinstance(event, dict) or event.get("state") == ExportState.READY)
     if status is None and defer and seconds_left(deadline) > 0:
         trigger = GenesysExportTrigger(
             export_id=export_id,

@@ -21,6 +21,7 @@ from airflow_provider_genesys.tasks.failures import failing_fast, of_window
 from airflow_provider_genesys.tasks.handle import read_handle, submission_of, upstream_of, window_of
 from airflow_provider_genesys.tasks.landed import LandedArchives, landed_archives
 from airflow_provider_genesys.tasks.recreate import Recreated, load_or_recreate
+from airflow_provider_genesys.tasks.rendered import text_or_none
 from airflow_provider_genesys.tasks.task_state import is_first_try
 from airflow_provider_genesys.times import now
 from airflow_provider_genesys.transfers.loader import ExportLoader
@@ -149,7 +150,9 @@ class GenesysExportTransferOperator(ExportLoader):
     ) -> dict[str, Any]:
         """Load. While the source cannot be reached, pause (deferred, if possible) and continue in the same try."""
         while True:
-            mirror = CheckpointMirror(context, self.checkpoint_mirror_conn_id)
+            with failing_fast():
+                mirrored_at = text_or_none(self.checkpoint_mirror_conn_id, "checkpoint_mirror_conn_id")
+            mirror = CheckpointMirror(context, mirrored_at)
             try:
                 with failing_fast(), mirror, self.hook:
                     handle = self.find_handle(context)
@@ -177,7 +180,7 @@ class GenesysExportTransferOperator(ExportLoader):
     def landed(self) -> LandedArchives:
         """The landed archives that may be read."""
         named = (self.source_prefix, self._handle_in_dag)
-        return landed_archives(self, named, self.source_conn_id, upstream_of(self))
+        return landed_archives(self, named, text_or_none(self.source_conn_id, "source_conn_id"), upstream_of(self))
 
     def find_handle(self, context: Context) -> dict[str, Any]:
         """Return the handle of the export to load, with its window and, if known, the time of its request."""

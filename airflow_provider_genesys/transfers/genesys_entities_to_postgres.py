@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow_provider_genesys.hooks.clients import connect
 from airflow_provider_genesys.tasks.rendered import flag, limit, text
 from airflow_provider_genesys.transfers.entities import GenesysEntitiesOperator
 from airflow_provider_genesys.transfers.genesys_to_postgres import PostgresLoader
@@ -62,7 +61,7 @@ class GenesysEntitiesToPostgresOperator(GenesysEntitiesOperator, PostgresLoader)
 
         listing, ratio = self.listing(), limit(self.max_deleted_ratio, "max_deleted_ratio", float)
         return SnapshotSink(
-            lambda: connect(self.postgres_conn_id),
+            self.connect,
             self.table_name(),
             Snapshots(self.deletes, self.history, 1.0 if ratio is None else ratio, listing.volatile),
             schema=text(self.schema, "schema"),

@@ -50,7 +50,9 @@ class GenesysRecordingMediaToAzureBlobOperator(GenesysRecordingMediaOperator):
 
     def make_store(self) -> MediaStore:
         """Return the store for the media."""
-        container = azure_container(self.wasb_conn_id, text(self.container_name, "container_name"))
+        container = azure_container(
+            text(self.wasb_conn_id, "wasb_conn_id"), text(self.container_name, "container_name")
+        )
         return azure_media(container, text(self.blob_prefix, "blob_prefix"), self.extra_args)
 
 

@@ -50,7 +50,7 @@ class GenesysRecordingMediaToGCSOperator(GenesysRecordingMediaOperator):
 
     def make_store(self) -> MediaStore:
         """Return the store for the media."""
-        bucket = gcs_bucket(self.gcp_conn_id, text(self.gcs_bucket, "gcs_bucket"))
+        bucket = gcs_bucket(text(self.gcp_conn_id, "gcp_conn_id"), text(self.gcs_bucket, "gcs_bucket"))
         return gcs_media(bucket, text(self.gcs_prefix, "gcs_prefix"), self.extra_args)
 
 

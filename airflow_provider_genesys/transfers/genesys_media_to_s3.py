@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_genesys.hooks.clients import client
-from airflow_provider_genesys.tasks.rendered import text
+from airflow_provider_genesys.tasks.rendered import id_or_none, text
 from airflow_provider_genesys.transfers.media import GenesysRecordingMediaOperator
 
 if TYPE_CHECKING:
@@ -50,8 +50,9 @@ class GenesysRecordingMediaToS3Operator(GenesysRecordingMediaOperator):
     def make_store(self) -> MediaStore:
         """Return the store for the media."""
         bucket, prefix = text(self.s3_bucket, "s3_bucket"), text(self.s3_prefix, "s3_prefix")
+        conn_id = id_or_none(self.aws_conn_id, "aws_conn_id")
         # One connection for each file that is sent at the same time, and one for checks.
-        bucket_client = client("s3", self.aws_conn_id, {"max_pool_connections": self.media_at_once + 1})
+        bucket_client = client("s3", conn_id, {"max_pool_connections": self.media_at_once + 1})
         return s3_media(bucket_client, bucket, prefix, self.extra_args)
 
 

@@ -51,7 +51,7 @@ class AzureBlobLoader(ObjectStoreLoader):
         )
 
     def _container(self) -> Any:
-        return azure_container(self.wasb_conn_id, text(self.container_name, "container_name"))
+        return azure_container(text(self.wasb_conn_id, "wasb_conn_id"), text(self.container_name, "container_name"))
 
 
 class GenesysExportToAzureBlobOperator(AzureBlobLoader, GenesysExportToObjectStoreOperator):

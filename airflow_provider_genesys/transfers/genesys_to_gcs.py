@@ -47,7 +47,7 @@ class GCSLoader(ObjectStoreLoader):
         from airflow_provider_genesys.sinks.gcs import GCSSink
 
         return GCSSink(
-            lambda: gcs_bucket(self.gcp_conn_id, text(self.gcs_bucket, "gcs_bucket")),
+            lambda: gcs_bucket(text(self.gcp_conn_id, "gcp_conn_id"), text(self.gcs_bucket, "gcs_bucket")),
             self.prefix(),
             cipher=lambda: self.hook.cipher("upload session"),
             **self.row_settings(),

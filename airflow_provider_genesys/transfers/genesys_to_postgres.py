@@ -17,6 +17,8 @@ from airflow_provider_genesys.transfers.loader import ExportLoader
 from airflow_provider_genesys.window import absent
 
 if TYPE_CHECKING:
+    from psycopg import Connection
+
     from airflow_provider_genesys.contracts.contract import Contract
     from airflow_provider_genesys.pipeline.certificate import Certificate
     from airflow_provider_genesys.pipeline.sink import Sink
@@ -90,14 +92,18 @@ class PostgresLoader(ExportLoader):
 
     def sink_view(self, contract: Contract) -> SinkView | None:
         """Return the view of the table for its reconciliation."""
-        return view_of_table(lambda: connect(self.postgres_conn_id), self.schema, self.table_name(), contract)
+        return view_of_table(self.connect, text(self.schema, "schema"), self.table_name(), contract)
+
+    def connect(self) -> Connection:
+        """Open a connection."""
+        return connect(text(self.postgres_conn_id, "postgres_conn_id"))
 
     def make_sink(self) -> Sink:
         """Return the sink, not opened."""
         from airflow_provider_genesys.sinks.postgres.sink import PostgresSink
 
         return PostgresSink(
-            lambda: connect(self.postgres_conn_id),
+            self.connect,
             self.table_name(),
             schema=text(self.schema, "schema"),
             create_table=flag(self.create_table, "create_table"),

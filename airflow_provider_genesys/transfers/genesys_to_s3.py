@@ -11,7 +11,7 @@ from airflow_provider_genesys.hooks.clients import client
 from airflow_provider_genesys.hooks.iceberg import s3_access
 from airflow_provider_genesys.links.s3 import GenesysS3PrefixLink
 from airflow_provider_genesys.tasks.iceberg import publisher_of
-from airflow_provider_genesys.tasks.rendered import text
+from airflow_provider_genesys.tasks.rendered import id_or_none, text
 from airflow_provider_genesys.transfers.object_store import GenesysExportToObjectStoreOperator, ObjectStoreLoader
 
 if TYPE_CHECKING:
@@ -52,12 +52,13 @@ class S3Loader(ObjectStoreLoader):
         """Return the sink, not opened."""
         from airflow_provider_genesys.sinks.s3 import S3Sink
 
+        bucket, conn_id = text(self.s3_bucket, "s3_bucket"), id_or_none(self.aws_conn_id, "aws_conn_id")
         return S3Sink(
-            lambda: client("s3", self.aws_conn_id),
-            text(self.s3_bucket, "s3_bucket"),
+            lambda: client("s3", conn_id),
+            bucket,
             self.prefix(),
             fencing=self.fencing,
-            publisher=publisher_of(self.publish_to_iceberg, lambda: s3_access(self.s3_bucket, self.aws_conn_id)),
+            publisher=publisher_of(self.publish_to_iceberg, lambda: s3_access(bucket, conn_id)),
             **self.row_settings(),
         )
 

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_genesys.hooks.checkpoint_store import TABLE, open_store
 from airflow_provider_genesys.hooks.clients import client
-from airflow_provider_genesys.tasks.rendered import text
+from airflow_provider_genesys.tasks.rendered import id_or_none, text, text_or_none
 from airflow_provider_genesys.transfers.base import GenesysExportTransferOperator
-from airflow_provider_genesys.window import absent
 
 if TYPE_CHECKING:
     from airflow_provider_genesys.pipeline.certificate import Certificate
@@ -80,15 +79,16 @@ class GenesysExportToSqsOperator(GenesysExportTransferOperator):
         settings = SqsSettings(
             text(self.queue_url, "queue_url"),
             text(self.dead_letter_queue_url, "dead_letter_queue_url"),
-            message_group_id=None if absent(group := self.message_group_id) else text(group, "message_group_id"),
+            message_group_id=text_or_none(self.message_group_id, "message_group_id"),
             max_message_bytes=self.max_message_bytes,
             max_in_flight=self.max_in_flight,
             dead_letter_raw=self.dead_letter_raw,
             encrypt=self.encrypt,
         )
-        conn_id = text(self.checkpoint_conn_id, "checkpoint_conn_id")
+        conn_id, table = (text(getattr(self, name), name) for name in ("checkpoint_conn_id", "checkpoint_table"))
+        aws_conn_id = id_or_none(self.aws_conn_id, "aws_conn_id")
         return SqsSink(
-            lambda: client("sqs", self.aws_conn_id, {"max_pool_connections": self.max_in_flight}),
-            lambda: open_store(conn_id, table=self.checkpoint_table),
+            lambda: client("sqs", aws_conn_id, {"max_pool_connections": self.max_in_flight}),
+            lambda: open_store(conn_id, table=table),
             settings,
         )

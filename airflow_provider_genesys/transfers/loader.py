@@ -30,7 +30,7 @@ from airflow_provider_genesys.tasks.files import check_file
 from airflow_provider_genesys.tasks.handle import asked_of, window_of
 from airflow_provider_genesys.tasks.landed import LandedArchives
 from airflow_provider_genesys.tasks.reconcile import SinkView, check_mode, reconciled
-from airflow_provider_genesys.tasks.rendered import limit, mapping
+from airflow_provider_genesys.tasks.rendered import json_mapping, limit, text_or_none
 from airflow_provider_genesys.tasks.result import open_result
 from airflow_provider_genesys.times import parse_time
 
@@ -175,7 +175,7 @@ class ExportLoader(UsesGenesys, BaseOperator):
     @property
     def landed(self) -> LandedArchives:
         """The landed archives that may be read."""
-        return LandedArchives(self.source_conn_id)
+        return LandedArchives(text_or_none(self.source_conn_id, "source_conn_id"))
 
     def encrypt(self, raw: bytes) -> bytes:
         """Encrypt the bytes of a dead letter with a key of the Genesys connection."""
@@ -197,7 +197,7 @@ class ExportLoader(UsesGenesys, BaseOperator):
         with self.results(handle) as result:
             certificate = run(load, result, sink, options, mirror.committed)
         view = partial(self.sink_view, load.contract)
-        filtered = bool(mapping(self.filters, "filters") or (handle.get("request") or {}).get("filters"))
+        filtered = bool(json_mapping(self.filters, "filters") or (handle.get("request") or {}).get("filters"))
         certificate = reconciled(certificate, sink, self.hook, view, context, self.reconcile, filtered=filtered)
         return self.report(context, certificate, load.contract)
 
@@ -208,6 +208,7 @@ class ExportLoader(UsesGenesys, BaseOperator):
         from airflow_provider_genesys.pipeline.budget import Completeness
         from airflow_provider_genesys.pipeline.run import Options
 
+        check_mode(self.reconcile)
         mirror.show(handle)
         GenesysExportLink.persist(context, self.hook.config.api_url)
         load = self.load_of(handle, context)

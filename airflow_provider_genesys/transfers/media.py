@@ -12,7 +12,8 @@ from airflow.sdk import Context
 
 from airflow_provider_genesys.exceptions import ConfigurationError
 from airflow_provider_genesys.hooks.clients import connect
-from airflow_provider_genesys.tasks.rendered import mapping, number, required
+from airflow_provider_genesys.outside import shown
+from airflow_provider_genesys.tasks.rendered import mapping, number, required, text_or_none
 from airflow_provider_genesys.times import now
 from airflow_provider_genesys.transfers.genesys_to_postgres import GenesysExportToPostgresOperator
 from airflow_provider_genesys.window import absent, resolve_window
@@ -150,11 +151,15 @@ class GenesysRecordingMediaOperator(GenesysExportToPostgresOperator):
             return of_retention(self.hook.get_conn(), self._days(), self.page_size)
         from airflow_provider_genesys.media.query import QueryIndex
 
-        conn_id = self.sql_conn_id or self.postgres_conn_id
-        return QueryIndex(lambda: connect(conn_id), self._query(), self.page_size, self._parameters())
+        conn_id = text_or_none(self.sql_conn_id, "sql_conn_id")
+        opened = self.connect if conn_id is None else lambda: connect(conn_id)
+        return QueryIndex(opened, self._query(), self.page_size, self._parameters())
 
     def _query(self) -> str:
-        return str(required(self.conversations_sql, "conversations_sql"))
+        query = required(self.conversations_sql, "conversations_sql")
+        if not isinstance(query, str):
+            raise ConfigurationError(f"conversations_sql is {shown(query, 80)!r}; it has to be text, one SELECT.")
+        return query
 
     def _parameters(self) -> dict[str, Any] | None:
         given = self.conversations_parameters

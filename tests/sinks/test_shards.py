@@ -22,7 +22,7 @@ from airflow_provider_genesys.pipeline.certificate import Certificate
 from airflow_provider_genesys.pipeline.checkpoint import Counts
 from airflow_provider_genesys.pipeline.load import Load
 from airflow_provider_genesys.pipeline.run import Options, run
-from airflow_provider_genesys.pipeline.shards import join_summaries
+from airflow_provider_genesys.pipeline.shards import join_certificates
 from airflow_provider_genesys.pipeline.sink import Sink
 from airflow_provider_genesys.sinks.local import LocalSink
 from airflow_provider_genesys.sinks.objects.ledger import unfinished_loads as of_objects_unfinished
@@ -179,7 +179,7 @@ def test_shards_that_were_read_by_two_contracts_are_no_whole(place: Place) -> No
     with pytest.raises(
         AccountError, match=r"shard 2 belongs to another load.*'contract'.*Clear the task that plans them"
     ):
-        join_summaries([first.summary(), second.summary()])
+        join_certificates([first, second])
 
 
 def test_a_shard_whose_rows_were_read_by_another_contract_since_is_loaded_again_before_the_whole_is_closed(

@@ -87,10 +87,10 @@ def test_run_without_interval_says_how_to_give_a_window() -> None:
         (START, "2026-11-22", "is empty"),
         (START, None, "window_start is given and window_end is not"),
         ("", END, "window_end is given and window_start is not"),
-        ("yesterday", END, "'yesterday' is not a time"),
-        ("20261122", "20261123", "'20261122' is not a time"),
-        (1_763_769_600, END, "1763769600 is not a time"),
-        ("2026-02-30", END, "'2026-02-30' is not a time"),
+        ("yesterday", END, "window_start in the operator's arguments is 'yesterday', which is not a time"),
+        ("20261122", "20261123", "'20261122', which is not a time"),
+        (1_763_769_600, END, "'1763769600', which is not a time"),
+        ("2026-02-30", END, "'2026-02-30', which is not a time"),
     ],
 )
 def test_unusable_arguments_are_told(start: Any, end: Any, said: str) -> None:

@@ -15,7 +15,7 @@ from airflow_provider_genesys.pipeline.budget import Completeness
 from airflow_provider_genesys.pipeline.certificate import Certificate
 from airflow_provider_genesys.pipeline.checkpoint import Counts
 from airflow_provider_genesys.pipeline.run import Options, run
-from airflow_provider_genesys.pipeline.shards import join_certificates, join_summaries
+from airflow_provider_genesys.pipeline.shards import join_certificates, whole_of
 from airflow_provider_genesys.sinks.local import LocalSink
 from airflow_provider_genesys.source.position import Identity
 from airflow_provider_genesys.source.shards import Shard, plan_shards
@@ -68,7 +68,8 @@ def test_the_whole_is_the_sum_of_its_shards() -> None:
     assert [part["key"] for part in whole.parts] == ["1", "2", "3"]
     assert (whole.started_at, whole.ended_at) == ("2026-11-20T01:00:00Z", "2026-11-20T13:00:00Z")
     assert (whole.seconds, whole.phases, whole.peak_memory_mb) == (3.0, {"source": 6.0, "sink": 3.0}, 300.0)
-    assert join_summaries([one.summary() for one in ALL]) == whole.summary()
+    assert whole_of(ALL) == whole
+    assert whole_of([whole]) == whole
 
 
 def changed(number: int, **others: Any) -> list[Certificate]:
@@ -104,10 +105,9 @@ def of_range(number: int, count: int, start: int, end: int) -> dict[str, Any]:
         ([*ALL, ALL[0]], "they should be"),
     ],
 )
-@pytest.mark.parametrize("as_summaries", [False, True])
-def test_what_is_not_one_whole_is_not_joined(found: list[Certificate], says: str, as_summaries: bool) -> None:
+def test_what_is_not_one_whole_is_not_joined(found: list[Certificate], says: str) -> None:
     with pytest.raises(AccountError, match=f"do not make one whole: .*{says}"):
-        join_summaries([one.summary() for one in found]) if as_summaries else join_certificates(found)
+        whole_of(found)
 
 
 def planned(data: bytes = ARCHIVE) -> list[Shard]:

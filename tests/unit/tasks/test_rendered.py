@@ -91,7 +91,7 @@ CERTIFICATE = {"location": "s3://bucket/prefix/load/", "counts": {}}
         (lambda given: GenesysReconcileOperator(task_id="t", handle=given, table="t"), "handle"),
         (lambda given: GenesysReconcileOperator(task_id="t", table=given), "table"),
         (lambda given: GenesysReconcileOperator(task_id="t", table="t", contract=given), "no contract"),
-        (lambda given: GenesysPlanBackfillOperator(task_id="t", kind=given, **DAY), "no kind of export"),
+        (lambda given: GenesysPlanBackfillOperator(task_id="t", kind=given, **DAY), "kind is"),
         (lambda given: GenesysVerifyExportOperator(task_id="t", certificates=given), "certificates"),
         (lambda given: GenesysPlanShardsOperator(task_id="t", handle="x", shard_size=given), "shard_size"),
         (lambda given: GenesysReplayDeadLettersOperator(task_id="t", table=given), "table"),
@@ -119,13 +119,14 @@ def test_modes_and_certificates_come_as_text_too() -> None:
     strict = contract_of(None, '{"unknown": "freeze"}', kind="recordings", folder=".")  # type: ignore[arg-type]
     assert strict == contract_of(None, {"unknown": "freeze"}, kind="recordings", folder=".")
     one = {
+        "load_id": "l",
         "export_id": "e",
         "kind": "recordings",
         "window_start": "a",
         "window_end": "b",
         "source": {"length": 3, "etag": "x"},
         "bytes_read": 5,
-        "digest": "d",
+        "digest": "0000000000000001",
         "min_timestamp": "t",
         "max_timestamp": None,
         "contract": "recordings@1#c",
@@ -134,7 +135,7 @@ def test_modes_and_certificates_come_as_text_too() -> None:
     }
     verify = GenesysVerifyExportOperator(
         task_id="verify",
-        certificates=[str(one), json.dumps({**one, "contract": "mine@1#d"})],  # type: ignore[list-item]
+        certificates=[str(one), json.dumps({**one, "contract": "mine@1#d", "location": "s3"})],  # type: ignore[list-item]
         may_differ="['contract']",
     )
     assert verify.execute(context())["read"] == 1  # type: ignore[arg-type]

@@ -48,5 +48,5 @@ def test_the_best_evidence_says_when_an_export_was_asked_for(
 
 @pytest.mark.parametrize(("handle", "given"), [({"submitted_at": "lately"}, None), ({}, "20261122")])
 def test_what_is_no_time_is_an_error(handle: dict[str, Any], given: Any) -> None:
-    with pytest.raises(WindowError, match="is not a time"):
+    with pytest.raises(WindowError, match="which is not a time"):
         found(handle, given)

@@ -225,12 +225,7 @@ def _stand_in(seen: Boundary, patch: pytest.MonkeyPatch) -> None:
     record("transfers.genesys_media_to_gcs.gcs_media")
     for room in ("transfers.genesys_to_gcs", "transfers.genesys_media_to_gcs"):
         patch.setattr(f"{PACKAGE}.{room}.gcs_bucket", lambda *given: given)
-    for room in (
-        "transfers.genesys_to_postgres",
-        "transfers.genesys_entities_to_postgres",
-        "transfers.media",
-        "operators.finish_loads",
-    ):
+    for room in ("transfers.genesys_to_postgres", "transfers.media"):
         patch.setattr(f"{PACKAGE}.{room}.connect", lambda conn_id: f"connection {conn_id}")
     for room in (
         "transfers.genesys_to_s3",
