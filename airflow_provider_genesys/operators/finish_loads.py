@@ -19,8 +19,7 @@ from airflow_provider_genesys.exceptions import (
     NotFoundError,
     SourceChangedError,
 )
-            if load.kind != kind or self.load_of(_handle(load), context).load_id != load.load_id:
-                self.log.info("Load %s is left alone: it is of another kind, contract or filter.", shown(load.load_id))
+from airflow_provider_genesys.outside import shown
 from airflow_provider_genesys.tasks.checkpoint_mirror import CheckpointMirror
 from airflow_provider_genesys.tasks.failures import failing_fast
 from airflow_provider_genesys.tasks.rendered import INCLUDE, json_mapping, text, text_or_none, words
@@ -136,13 +135,8 @@ class GenesysFinishLoadsOperator(ExportLoader):
         """Yield the loads that this operator has to finish."""
         kind = text(self.kind, "kind")
         for load in loads:
-<<<<<<< HEAD
-            if load.kind != self.kind or self.load_of(_handle(load), context).load_id != load.load_id:
-                self.log.info("Load %s is left alone: it is of another kind, contract or filter.", shown(load.load_id))
-=======
             if load.kind != kind or self.load_of(_handle(load), context).load_id != load.load_id:
-                self.log.info("Load %s is left alone: it is of another kind, contract or filter.", load.load_id)
->>>>>>> dbe52d8 (Templates and XComs of any shape are read or refused by the name of their argument)
+                self.log.info("Load %s is left alone: it is of another kind, contract or filter.", shown(load.load_id))
             elif not _has_failed(load.run_id, context):
                 self.log.info(
                     "Load %s is left alone: its task %s has not failed, or is not known here.",

@@ -76,7 +76,7 @@ class GenesysVerifyStoredOperator(Rendered, BaseOperator):
         if location.startswith("postgresql://"):
             from airflow_provider_genesys.sinks.postgres.verify import one_of, verify_table
 
-            load_id = text(given.get("load_id"), "the load_id in certificate")
+            load_id = text(given.get("load_id"), "certificate's load_id")
             shard, opened = (given.get("shard") or {}).get("number", 0), conn_id or "postgres_default"
             return one_of(verify_table(lambda: connect(opened), location, load_id), load_id, shard, location)
         from airflow_provider_genesys.sinks.objects.layout import MANIFEST

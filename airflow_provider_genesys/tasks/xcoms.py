@@ -88,7 +88,7 @@ def checked_summary(given: Any, name: str) -> dict[str, Any]:
     """
     found = json_mapping(given, name)
     summary: dict[str, Any] = _check(found, _Summary, found, name, "a loading operator")
-    text(summary.get("location"), f"the location in {name}")
+    text(summary.get("location"), f"{name}'s location")
     return summary
 
 

@@ -155,7 +155,7 @@ def test_what_is_undefined_is_an_error_also_where_templates_give_objects(operato
 
 
 def test_a_load_id_is_needed_to_find_a_table_s_load() -> None:
-    with pytest.raises(AirflowFailException, match="the load_id in certificate is empty"):
+    with pytest.raises(AirflowFailException, match="certificate's load_id is empty"):
         later({**WHOLE, "load_id": ""})
     with pytest.raises(ConfigurationError, match="negative"):
         certificate_of({**WHOLE, "counts": {**COUNTS, "written": 10, "duplicates": -1}}, "one")
