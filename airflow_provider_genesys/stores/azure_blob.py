@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from airflow_provider_genesys.exceptions import SinkRefusedError
 from airflow_provider_genesys.failpoints import COMPLETING, PIECE_SENT, PUTTING, failpoint
 from airflow_provider_genesys.retries import retried
+from airflow_provider_genesys.stores.advice import not_the_stores
 from airflow_provider_genesys.stores.azure_errors import AzureError, code_of, describe, explained, is_transient
 from airflow_provider_genesys.stores.base import Body, SentPieces, Stored, content_type, listed
 from airflow_provider_genesys.stores.read_through import completed
@@ -42,7 +43,7 @@ class AzureStore:
     def put(self, key: str, body: Body) -> str:
         """Write a blob in one request."""
         failpoint(PUTTING)
-        return _etag(self._put(key, bytes(body), overwrite=True)["etag"])
+        return str(self._put(key, bytes(body), overwrite=True))
 
     def put_if_absent(self, key: str, body: bytes) -> bool:
         """Create a blob. Return False if Azure says that the name is taken."""
@@ -111,7 +112,7 @@ class AzureStore:
         )
         if answer is None:
             raise _Taken
-        return _etag(answer["etag"])
+        return self._etag_of(answer, key)
 
     def call(self, operation: str, key: str, *, tolerate: Collection[str] = (), **arguments: Any) -> Any:
         """Send a request about a blob and return the response.
@@ -122,9 +123,16 @@ class AzureStore:
         request = getattr(self._container.get_blob_client(key), operation)
         return self._retried(operation, key, lambda: request(**arguments, **_ONE_TRY), tolerate)
 
-    def _put(self, key: str, body: bytes, *, overwrite: bool) -> Any:
+    def _put(self, key: str, body: bytes, *, overwrite: bool) -> str | None:
         arguments = {"data": body, "length": len(body), "overwrite": overwrite, "validate_content": True}
-        return self.call("upload_blob", key, tolerate=() if overwrite else _TAKEN, **arguments, **self._described(key))
+        tolerate = () if overwrite else _TAKEN
+        answer = self.call("upload_blob", key, tolerate=tolerate, **arguments, **self._described(key))
+        return None if answer is None else self._etag_of(answer, key)
+
+    def _etag_of(self, answer: Any, key: str) -> str:
+        if not answer.get("etag"):
+            raise not_the_stores(f"writing {self.url}/{key}", "it has no ETag")
+        return _etag(answer["etag"])
 
     def _described(self, key: str) -> dict[str, Any]:
         from azure.storage.blob import ContentSettings
@@ -138,7 +146,8 @@ class AzureStore:
         def read() -> T:
             return take(blob.download_blob(**span, **_ONE_TRY))
 
-        return self._retried("download_blob", key, read, {"BlobNotFound", "ConditionNotMet"})
+        tolerate = {"BlobNotFound", "ConditionNotMet"} if "etag" in span else {"BlobNotFound"}
+        return self._retried("download_blob", key, read, tolerate)
 
     def _listed(self, prefix: str, **options: Any) -> list[Any]:
         def read() -> list[Any]:
@@ -156,6 +165,8 @@ class AzureStore:
                 return None
             # Not "from error": the SDK's message may hold a signature, and a traceback would show it.
             raise explained(error, request) from None
+        except (AttributeError, ValueError) as error:  # so the SDK meets a page of a proxy
+            raise not_the_stores(request, type(error).__name__) from None
 
 
 class AzureUpload:

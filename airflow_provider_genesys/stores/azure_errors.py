@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from airflow_provider_genesys.exceptions import MissingExtraError, SinkError, SinkRefusedError, SinkUnavailableError
 from airflow_provider_genesys.outside import shown
+from airflow_provider_genesys.stores.advice import FEWER, PROXY, TOO_LARGE
 
 try:
     from azure.core.exceptions import (
@@ -25,7 +26,9 @@ except ImportError as missing:
 
 __all__ = ["AzureError", "code_of", "describe", "explained", "is_transient"]
 
-_TRANSIENT_STATUS = {408, 429, 500, 502, 503, 504}
+_TRANSIENT_STATUS = {200, 408, 429, 500, 502, 503, 504}
+"""200 as an error is a page of a proxy."""
+
 _TRANSIENT_CODES = {
     "ContainerBeingDeleted",  # 409: it may be created again in a moment
     "InternalError",
@@ -74,6 +77,7 @@ _ADVICE = {
     "NoAuthenticationInformation": _KEY,
     "OutOfRangeInput": _NAME,
     "PublicAccessNotPermitted": _KEY,
+    "RequestBodyTooLarge": TOO_LARGE,
 }
 _IN_DETAIL = {
     "time frame": _EXPIRED,
@@ -85,8 +89,13 @@ _IN_DETAIL = {
 
 def code_of(error: BaseException) -> str:
     """Return Azure's code for an error, e.g. ``ServerBusy``; the name of its class if Azure gave none."""
+    return shown(_azures_code(error) or type(error).__name__, 80)
+
+
+def _azures_code(error: BaseException) -> str:
+    """Return Azure's code; empty if there was no answer, or it was not Azure's."""
     code = getattr(error, "error_code", None)
-    return shown(getattr(code, "value", code) or type(error).__name__, 80)
+    return str(getattr(code, "value", code) or "")
 
 
 def describe(error: BaseException) -> str:
@@ -119,11 +128,16 @@ def explained(error: AzureError, request: str) -> SinkError:
             "after a week. The next try continues after the last committed part."
         )
     if is_transient(error):
+        advice = FEWER if code_of(error) == "ServerBusy" else "" if _azures_code(error) else PROXY
         return SinkUnavailableError(
-            f"{request} failed after all retries: {describe(error)}. The next try continues at the checkpoint.",
+            f"{request} failed after all retries: {describe(error)}. The next try continues at the checkpoint. "
+            f"{advice}".rstrip(),
             code=code_of(error),
         )
-    return SinkRefusedError(f"{request} was refused: {describe(error)}. {_advice(error)}", code=code_of(error))
+    advice = _advice(error)
+    if isinstance(error, HttpResponseError) and not _azures_code(error):
+        advice = PROXY
+    return SinkRefusedError(f"{request} was refused: {describe(error)}. {advice}", code=code_of(error))
 
 
 def _advice(error: AzureError) -> str:

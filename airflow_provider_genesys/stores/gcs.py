@@ -13,6 +13,7 @@ from cryptography.fernet import InvalidToken, MultiFernet
 
 from airflow_provider_genesys.failpoints import PUTTING, failpoint
 from airflow_provider_genesys.retries import retried
+from airflow_provider_genesys.stores.advice import not_the_stores
 from airflow_provider_genesys.stores.base import Body, SentPieces, Stored, content_type, listed
 from airflow_provider_genesys.stores.gcs_errors import (
     ERRORS,
@@ -136,7 +137,7 @@ class GCSStore:
             blob = self._blob(key)
             described = {"content_type": content_type(key), "checksum": "crc32c", **self._of_request}
             blob.upload_from_string(bytes(body), **described, **condition, **_ONE_TRY)
-            return str(blob.generation)
+            return self._generation(blob)
 
         return self._retried("upload", key, write, {PRECONDITION_FAILED} if condition else ())
 
@@ -144,9 +145,14 @@ class GCSStore:
         def read() -> bytes | None:
             blob = self._bucket.blob(key)
             body: bytes = blob.download_as_bytes(raw_download=True, **options, **_ONE_TRY)
-            return body if etag in {None, str(blob.generation)} else None
+            return body if etag in {None, self._generation(blob)} else None
 
-        return self._retried("download", key, read, {NOT_FOUND, PRECONDITION_FAILED})
+        return self._retried("download", key, read, {NOT_FOUND, PRECONDITION_FAILED} if etag else {NOT_FOUND})
+
+    def _generation(self, blob: Any) -> str:
+        if blob.generation is None:
+            raise not_the_stores(f"{self.url}/{blob.name}", "it has no generation")
+        return str(blob.generation)
 
     def _retried(self, operation: str, key: str, action: Callable[[], T], tolerate: Collection[int] = ()) -> T | None:
         request = f"{operation} {self.url}/{key}"
@@ -157,3 +163,5 @@ class GCSStore:
                 return None
             # Not "from error": its message may hold the URL of a session, and a traceback would show it.
             raise explained(error, request) from None
+        except (AttributeError, KeyError, TypeError) as error:  # so the client meets what is not Google's
+            raise not_the_stores(request, type(error).__name__) from None

@@ -5,8 +5,11 @@ Messages are not passed on whole: the URL of an upload session, which they may h
 
 from __future__ import annotations
 
+from typing import Any
+
 from airflow_provider_genesys.exceptions import MissingExtraError, SinkError, SinkRefusedError, SinkUnavailableError
 from airflow_provider_genesys.outside import shown
+from airflow_provider_genesys.stores.advice import FEWER, PROXY, TOO_LARGE
 
 try:
     from google.api_core.exceptions import GoogleAPICallError
@@ -23,7 +26,9 @@ ERRORS = (GoogleAPICallError, GoogleAuthError, InvalidResponse, DataCorruption, 
 """What a request to the store raises."""
 
 NOT_FOUND, PRECONDITION_FAILED = 404, 412
-_TRANSIENT_STATUS = {408, 429, 500, 502, 503, 504}
+_TRANSIENT_STATUS = {200, 408, 429, 500, 502, 503, 504}
+"""200 as an error is a page of a proxy."""
+
 _TRANSIENT_REASONS = {"rateLimitExceeded", "userRateLimitExceeded"}  # with status 403
 _RIGHTS = "Give the service account the rights on the bucket that docs/gcs.md lists."
 _ADVICE_BY_STATUS = {
@@ -31,7 +36,9 @@ _ADVICE_BY_STATUS = {
     401: "Correct the credentials of the Google connection; if they are right, the worker's clock is wrong.",
     403: _RIGHTS,
     404: "Create the bucket, or correct its name.",
+    413: TOO_LARGE,
 }
+_TOO_MANY = {403, 429}
 _QUOTA = "A quota is used up: raise it, or wait until it begins again; then clear the task with on_clear='resume'."
 _ADVICE_BY_REASON = {
     "accountDisabled": "Enable billing of the bucket's project.",
@@ -60,18 +67,32 @@ def status_of(error: BaseException) -> int | None:
 
 def code_of(error: BaseException) -> str:
     """Return Google's reason for an error, e.g. ``forbidden``; else its status, or the name of its class."""
-    reasons = [str(one.get("reason", "")) for one in getattr(error, "errors", None) or () if isinstance(one, dict)]
-    return shown(next(filter(None, reasons), "") or str(status_of(error) or type(error).__name__), 80)
+    return shown(_said(error)[0] or status_of(error) or type(error).__name__, 80)
+
+
+def _said(error: BaseException) -> tuple[str, str]:
+    """Return the reason and the message in Google's answer; both empty if there is none, or it is not Google's.
+
+    Google answers in JSON, or for uploads in plain text. The client's errors have a message with the URL, which may be
+    that of a session, and a reason in some requests only.
+    """
+    try:
+        text = str(error.response.text)  # type: ignore[attr-defined] # most errors have one
+        said: dict[str, Any] = {"message": text} if text[:1] not in ("{", "<") else error.response.json()["error"]  # type: ignore[attr-defined]
+        reason = next((one["reason"] for one in said.get("errors", ()) if one.get("reason")), "")
+        return str(reason), str(said.get("message", ""))
+    except (AttributeError, KeyError, RuntimeError, TypeError, ValueError):  # RuntimeError: it was read as a stream
+        return "", ""
 
 
 def describe(error: BaseException) -> str:
-    """Return Google's status and message, or that there was no response; without URLs."""
-    status = status_of(error)
+    """Return Google's status, reason and message, or what else happened; without URLs."""
+    if isinstance(error, (DataCorruption, NothingKeptError)):
+        return "bytes were damaged or lost on the way"
+    status, (reason, message) = status_of(error), _said(error)
     if status is None:
         return f"{type(error).__name__}, no response"
-    # The message is "METHOD URL: text", and the URL may be that of a session.
-    said = str(getattr(error, "message", "") or "").partition(": ")[2].splitlines()
-    return f"{status} {code_of(error)}: {shown(said[0] if said else '')}".rstrip(": ")
+    return f"{status} {reason}: {shown(message)}".rstrip(":. ")
 
 
 def is_transient(error: BaseException) -> bool:
@@ -99,8 +120,10 @@ def explained(error: BaseException, request: str) -> SinkError:
             "discarded it after a week. The next try continues after the last committed part."
         )
     if is_transient(error):
+        advice = FEWER if status_of(error) in _TOO_MANY else "" if _said(error)[1] else PROXY
         return SinkUnavailableError(
-            f"{request} failed after all retries: {describe(error)}. The next try continues at the checkpoint.",
+            f"{request} failed after all retries: {describe(error)}. The next try continues at the checkpoint. "
+            f"{advice}".rstrip(),
             code=code_of(error),
         )
     return SinkRefusedError(f"{request} was refused: {describe(error)}. {_advice(error)}", code=code_of(error))
@@ -114,4 +137,5 @@ def _advice(error: BaseException) -> str:
     if isinstance(error, SSLError):
         return "The certificate of the endpoint is not trusted: correct the endpoint or the worker's certificates."
     default = "A retry would fail in the same way: correct the settings or the store."
-    return _ADVICE_BY_STATUS.get(status_of(error) or 0, default)
+    advice = _ADVICE_BY_STATUS.get(status_of(error) or 0, default)
+    return advice if _said(error)[1] else f"{advice} {PROXY}"

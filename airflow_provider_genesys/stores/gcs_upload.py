@@ -12,6 +12,7 @@ from typing import Any
 
 from airflow_provider_genesys.failpoints import COMPLETING, PIECE_SENT, failpoint
 from airflow_provider_genesys.retries import retried
+from airflow_provider_genesys.stores.advice import not_the_stores
 from airflow_provider_genesys.stores.base import Body, ObjectStore, SentPieces
 from airflow_provider_genesys.stores.gcs_errors import (
     ERRORS,
@@ -87,12 +88,18 @@ class UploadSession:
                 "PUT", rest, {"Content-Range": f"bytes {span}/{total or '*'}", **(hashes if total else {})}
             )
             if answer.status_code != _GOES_ON:
-                return str(answer.json()["generation"])
+                return self._generation(answer)
             self._held = _held(answer)
             if self._held <= held:
                 raise NothingKeptError
             held = self._held
         return ""
+
+    def _generation(self, answer: Any) -> str:
+        try:
+            return str(answer.json()["generation"])
+        except (KeyError, TypeError, ValueError):
+            raise not_the_stores(self._request, "it has no generation") from None
 
     def _ask(self) -> int:
         answer = self._put("PUT", b"", {"Content-Range": "bytes */*"})

@@ -16,6 +16,7 @@ from airflow_provider_genesys.aws_errors import code_of, describe, is_transient
 from airflow_provider_genesys.exceptions import SinkRefusedError
 from airflow_provider_genesys.failpoints import COMPLETING, PIECE_SENT, PUTTING, failpoint
 from airflow_provider_genesys.retries import retried
+from airflow_provider_genesys.stores.advice import not_the_stores
 from airflow_provider_genesys.stores.base import MOST_PIECES, Body, SentPieces, Stored, content_type, listed
 from airflow_provider_genesys.stores.read_through import completed
 from airflow_provider_genesys.stores.s3_errors import explained
@@ -33,7 +34,7 @@ _NO_SUCH_REQUEST = {"NotImplemented", "MethodNotAllowed"}
 _TAKEN = {"PreconditionFailed", "412"}
 """Codes of a refused condition. A response without a body has its status as code."""
 
-_ABSENT = {"NoSuchKey", "404", *_TAKEN}
+_ABSENT = {"NoSuchKey", "404"}
 
 
 class S3Store:
@@ -143,9 +144,12 @@ class S3Store:
 
     def _read(self, key: str, take: Callable[[Any], T], **span: str) -> T | None:
         def read() -> T:
-            return take(self._client.get_object(Bucket=self._bucket, Key=key, **span))
+            answer = self._client.get_object(Bucket=self._bucket, Key=key, **span)
+            if not answer.get("ETag"):
+                raise not_the_stores(f"get_object {self.url}/{key}", "it has no ETag")
+            return take(answer)
 
-        return self._retried("get_object", key, read, _ABSENT)
+        return self._retried("get_object", key, read, _ABSENT | _TAKEN if "IfMatch" in span else _ABSENT)
 
     def _listed(
         self, operation: str, field: str, place: str, *, tolerate: Collection[str] = ("NoSuchUpload",), **arguments: Any

@@ -11,6 +11,7 @@ from botocore.parsers import ResponseParserError
 from airflow_provider_genesys.aws_errors import code_of, describe, is_transient
 from airflow_provider_genesys.exceptions import SinkError, SinkRefusedError, SinkUnavailableError
 from airflow_provider_genesys.outside import shown
+from airflow_provider_genesys.stores.advice import FEWER, PROXY, TOO_LARGE
 
 _LOST_PIECES = {"InvalidPart", "NoSuchUpload"}
 
@@ -39,16 +40,9 @@ _UNKNOWN = (
     "'when_required'} in the AWS connection. docs/s3.md says what is known of some stores."
 )
 
-_PROXY = "If it lasts, look for a proxy or a login page between worker and store, and at endpoint_url."
-
 _FULL = "Make room in the store, or raise its quota; then clear the task with on_clear='resume'."
 
 _METHOD = "The endpoint does not take this request: correct endpoint_url and addressing_style of the AWS connection."
-
-_TOO_LARGE = (
-    "The store, or a proxy before it, takes no body of this length. Bodies have up to 8 MiB: allow that, e.g. with "
-    "client_max_body_size of nginx."
-)
 
 _RIGHTS = {
     "abort_multipart_upload": "s3:AbortMultipartUpload",
@@ -60,8 +54,6 @@ _RIGHTS = {
 }
 """The right that an operation needs; all others write, and need ``s3:PutObject``."""
 
-_FEWER = "If it lasts, load fewer windows at once, with max_active_runs or a pool."
-
 _DAMAGED = (
     "Bytes do not arrive as they were sent: look for a proxy that changes them. If the store is not Amazon's, it may "
     "not know checksums: set config_kwargs {'request_checksum_calculation': 'when_required'} in the AWS connection."
@@ -70,11 +62,11 @@ _DAMAGED = (
 _IF_IT_LASTS = {
     "BadDigest": _DAMAGED,
     "RequestTimeout": "The way to the store is too slow or broken: look at the network between worker and endpoint.",
-    "ServiceUnavailable": _FEWER,
-    "SlowDown": _FEWER,
+    "ServiceUnavailable": FEWER,
+    "SlowDown": FEWER,
     "TemporaryRedirect": f"The bucket is new, and its name is not known everywhere yet. If it lasts: {_REGION}",
-    "Throttling": _FEWER,
-    "TooManyRequests": _FEWER,
+    "Throttling": FEWER,
+    "TooManyRequests": FEWER,
     "XAmzContentSHA256Mismatch": _DAMAGED,
 }
 """What to do when retries did not help, though the error may pass."""
@@ -90,14 +82,14 @@ _OF_ANOTHER_REGION = {
 _ADVICE = {
     "301": _REGION,
     "401": _CREDENTIALS,
-    "403": f"Give the role the rights on bucket and prefix that docs/s3.md lists. {_PROXY}",
+    "403": f"Give the role the rights on bucket and prefix that docs/s3.md lists. {PROXY}",
     "404": "Create the bucket, or correct its name and endpoint_url.",
     "405": _METHOD,
-    "413": _TOO_LARGE,
+    "413": TOO_LARGE,
     "507": _FULL,
     "AllAccessDisabled": "The bucket or its account is disabled: ask its owner.",
     "AuthorizationHeaderMalformed": _REGION,
-    "EntityTooLarge": _TOO_LARGE,
+    "EntityTooLarge": TOO_LARGE,
     "ExpiredToken": _RENEW,
     "IllegalLocationConstraintException": _REGION,
     "InvalidAccessKeyId": _CREDENTIALS,
@@ -144,7 +136,7 @@ def explained(error: ClientError | BotoCoreError | ResponseParserError, request:
     if is_transient(error):
         # boto gives a page with status 200 as an error 500 without a code.
         is_none_of_s3 = code.isdecimal() or isinstance(error, ResponseParserError)
-        advice = _PROXY if is_none_of_s3 else _IF_IT_LASTS.get(code, "")
+        advice = PROXY if is_none_of_s3 else _IF_IT_LASTS.get(code, "")
         return SinkUnavailableError(
             f"{request} failed after all retries: {describe(error)}. The next try continues at the checkpoint. "
             f"{_region_of(error)}{advice}".rstrip(),

@@ -1,85 +1,176 @@
-"""What errors of Azure Blob lead to; those that Azurite does not raise are made here as the SDK makes them."""
+"""What errors of Azure Blob lead to, as Azure answers them over HTTP."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
 
 import azure.core.exceptions as azure
 import pytest
+from azure.storage.blob import BlobServiceClient
 
-from airflow_provider_genesys.exceptions import SinkRefusedError, SinkUnavailableError
+from airflow_provider_genesys import retries
+from airflow_provider_genesys.exceptions import SinkError, SinkRefusedError, SinkUnavailableError
 from airflow_provider_genesys.stores.azure_blob import AzureStore
 from airflow_provider_genesys.stores.azure_errors import code_of, explained, is_transient
+from airflow_provider_genesys.testing.services.azure import connection_string
+from tests.unit.cloud.scripted_server import Reply, ScriptedServer
 
-REQUEST = "upload_blob az://lake/key"
+TRIES = 2
+BLOB = "/account/lake/a"
+OPERATIONS: dict[str, tuple[str, Callable[[AzureStore], Any]]] = {
+    "upload_blob": (f"PUT {BLOB}", lambda store: store.put("a", b"x")),
+    "stage_block": (f"PUT {BLOB}", lambda store: store.upload("a").send(b"x")),
+    "download_blob": (f"GET {BLOB}", lambda store: store.get("a")),
+    "list_blobs": ("GET /account/lake", lambda store: list(store.list_objects("a"))),
+    "delete_blob": (f"DELETE {BLOB}", lambda store: store.delete("a")),
+}
+PAGE = {"Content-Type": "text/html"}
 
 
-def answer(code: str, status: int, message: str = "Azure says so.") -> Any:
-    """Return the error that the SDK raises for an answer."""
-    kind = azure.ClientAuthenticationError if status in (401, 403) else azure.HttpResponseError
-    error = kind(f"{message}\nRequestId:1\nTime:now")
-    error.status_code, error.error_code = status, code  # type: ignore[attr-defined]
-    return error
+def said(status: int, code: str, detail: str = "") -> Reply:
+    """Return an error as Azure writes it."""
+    more = f"<AuthenticationErrorDetail>{detail}</AuthenticationErrorDetail>" if detail else ""
+    text = f"<Code>{code}</Code><Message>Azure says so.\nRequestId:1\nTime:now</Message>{more}"
+    headers = {"Content-Type": "application/xml", "x-ms-error-code": code}
+    return Reply(status, f'<?xml version="1.0" encoding="utf-8"?><Error>{text}</Error>'.encode(), headers)
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retries, "FIRST_WAIT", 0.001)
+
+
+@pytest.fixture
+def server() -> Iterator[ScriptedServer]:
+    running = ScriptedServer()
+    yield running
+    running.close()
+
+
+@pytest.fixture
+def store(server: ScriptedServer) -> AzureStore:
+    service = BlobServiceClient.from_connection_string(connection_string(f"{server.url}/account"))
+    return AzureStore(service.get_container_client("lake"), retries=TRIES - 1)
+
+
+def failed(server: ScriptedServer, store: AzureStore, reply: Reply, operation: str = "upload_blob") -> SinkError:
+    """Answer ``operation`` with ``reply`` for ever; return the error."""
+    request, action = OPERATIONS[operation]
+    server.on(request, reply)
+    with pytest.raises(SinkError) as raised:
+        action(store)
+    assert "az://lake/a" in str(raised.value)
+    assert "RequestId" not in str(raised.value)
+    return raised.value
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+@pytest.mark.parametrize(
+    ("reply", "told"),
+    [
+        (said(503, "ServerBusy"), "load fewer windows"),
+        (said(500, "OperationTimedOut"), "OperationTimedOut: Azure says so"),
+        (Reply(503, b"<html>", PAGE), "proxy or a login page"),
+    ],
+    ids=["busy", "timeout", "503 page"],
+)
+def test_what_may_pass_is_tried_again(
+    server: ScriptedServer, store: AzureStore, operation: str, reply: Reply, told: str
+) -> None:
+    error = failed(server, store, reply, operation)
+    assert type(error) is SinkUnavailableError
+    assert told in str(error)
+    assert server.count(OPERATIONS[operation][0]) == TRIES
+
+
+@pytest.mark.parametrize("reply", [said(400, "Md5Mismatch"), said(409, "ContainerBeingDeleted"), Reply(429)])
+def test_what_passes_by_its_code_is_tried_again(server: ScriptedServer, store: AzureStore, reply: Reply) -> None:
+    assert type(failed(server, store, reply)) is SinkUnavailableError
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_a_page_of_a_proxy_is_neither_a_blob_nor_written(
+    server: ScriptedServer, store: AzureStore, operation: str
+) -> None:
+    error = failed(server, store, Reply(200, b"<html>Sign in</html>", PAGE), operation)
+    assert type(error) is SinkUnavailableError
+    assert "proxy or a login page" in str(error)
+
+
+def test_a_success_without_an_etag_is_not_azures(server: ScriptedServer, store: AzureStore) -> None:
+    assert "has no ETag" in str(failed(server, store, Reply(201)))
+    with pytest.raises(SinkUnavailableError, match="has no ETag"):
+        store.put_if_absent("a", b"x")
+
+
+@pytest.mark.parametrize(
+    ("reply", "advice"),
+    [
+        (said(403, "AuthenticationFailed", "Request date header too old: 'x'"), "clock is wrong"),
+        (said(403, "AuthenticationFailed", "Signature not valid in the specified time frame"), "Give the Azure"),
+        (said(403, "AuthenticationFailed"), "Correct the account key"),
+        (said(403, "AuthorizationFailure"), "firewall"),
+        (said(403, "AuthorizationPermissionMismatch"), "docs/azure-blob.md"),
+        (Reply(403, b"<html>", PAGE), "proxy or a login page"),
+        (said(404, "ContainerNotFound"), "Create the container"),
+        (said(400, "InvalidResourceName"), "3 to 63 lower-case letters"),
+        (said(400, "OutOfRangeInput"), "3 to 63 lower-case letters"),
+        (said(409, "BlobImmutableDueToPolicy"), "immutability policy"),
+        (said(403, "AccountIsDisabled"), "Enable the storage account"),
+        (said(409, "SkuNotSupported"), "general-purpose v2"),
+        (said(409, "InvalidBlobType"), "append blob"),
+        (said(409, "LeaseAlreadyPresent"), "lease break"),
+        (said(412, "LeaseIdMissing"), "lease break"),
+        (said(413, "RequestBodyTooLarge"), "takes no body of this length"),
+        (said(412, "ConditionNotMet"), "correct the settings or the store"),
+        (said(400, "SomethingNew"), "correct the settings or the store"),
+    ],
+    ids=lambda given: str(given.status) if isinstance(given, Reply) else "",
+)
+def test_what_stays_is_refused_with_what_to_do(
+    server: ScriptedServer, store: AzureStore, reply: Reply, advice: str
+) -> None:
+    error = failed(server, store, reply)
+    assert type(error) is SinkRefusedError
+    assert advice in str(error)
+    assert error.code == reply.headers.get("x-ms-error-code", error.code)
+    assert server.count(f"PUT {BLOB}") == 1
+
+
+@pytest.mark.parametrize("reply", [said(409, "BlobAlreadyExists"), said(412, "ConditionNotMet")])
+def test_only_a_condition_that_fails_means_taken(server: ScriptedServer, store: AzureStore, reply: Reply) -> None:
+    server.on(f"PUT {BLOB}", reply)
+    assert store.put_if_absent("a", b"x") is False
+
+
+@pytest.mark.parametrize("code", ["InvalidBlockList", "InvalidBlobOrBlock"])
+def test_blocks_that_are_gone_are_sent_again_by_the_next_try(
+    server: ScriptedServer, store: AzureStore, code: str
+) -> None:
+    error = failed(server, store, said(400, code))
+    assert type(error) is SinkUnavailableError
+    assert "no longer there" in str(error)
 
 
 @pytest.mark.parametrize(
     "error",
     [
-        answer("ServerBusy", 503),
-        answer("InternalError", 500),
-        answer("OperationTimedOut", 500),
-        answer("Md5Mismatch", 400),
-        answer("ContainerBeingDeleted", 409),
-        answer("", 429),
         azure.ServiceRequestError("no route"),
         azure.ServiceResponseError("cut off"),
         azure.DecodeError(response=SimpleNamespace(reason="OK", status_code=200)),  # type: ignore[arg-type]
     ],
     ids=code_of,
 )
-def test_what_passes_is_tried_again(error: Any) -> None:
+def test_a_connection_that_breaks_is_tried_again(error: Any) -> None:
     assert is_transient(error)
-    assert type(explained(error, REQUEST)) is SinkUnavailableError
 
 
-@pytest.mark.parametrize(
-    ("error", "advice"),
-    [
-        (answer("AuthenticationFailed", 403, "Request date header too old: 'x'"), "clock is wrong"),
-        (
-            answer("AuthenticationFailed", 403, "Signature not valid in the specified time frame"),
-            "Give the Azure connection",
-        ),
-        (answer("AuthenticationFailed", 403), "Correct the account key"),
-        (answer("AuthorizationFailure", 403), "firewall"),
-        (answer("AuthorizationPermissionMismatch", 403), "docs/azure-blob.md"),
-        (answer("ContainerNotFound", 404), "Create the container"),
-        (answer("InvalidResourceName", 400), "3 to 63 lower-case letters"),
-        (answer("OutOfRangeInput", 400), "3 to 63 lower-case letters"),
-        (answer("BlobImmutableDueToPolicy", 409), "immutability policy"),
-        (answer("AccountIsDisabled", 403), "Enable the storage account"),
-        (answer("SkuNotSupported", 400), "general-purpose v2"),
-        (answer("InvalidBlobType", 409), "append blob"),
-        (answer("LeaseAlreadyPresent", 409), "lease break"),
-        (answer("SomethingNew", 400), "correct the settings or the store"),
-        (azure.ServiceRequestError("CERTIFICATE_VERIFY_FAILED"), "not trusted"),
-    ],
-)
-def test_what_stays_is_refused_with_what_to_do(error: Any, advice: str) -> None:
-    told = explained(error, REQUEST)
-    assert type(told) is SinkRefusedError
-    assert told.code == code_of(error)
-    assert REQUEST in str(told)
-    assert advice in str(told)
-    assert "RequestId" not in str(told)
-
-
-@pytest.mark.parametrize("code", ["InvalidBlockList", "InvalidBlobOrBlock"])
-def test_blocks_that_are_gone_are_sent_again_by_the_next_try(code: str) -> None:
-    told = explained(answer(code, 400), REQUEST)
-    assert type(told) is SinkUnavailableError
-    assert "no longer there" in str(told)
+def test_a_certificate_that_is_not_trusted_is_no_outage() -> None:
+    error = explained(azure.ServiceRequestError("CERTIFICATE_VERIFY_FAILED"), "upload_blob az://lake/a")
+    assert type(error) is SinkRefusedError
+    assert "not trusted" in str(error)
 
 
 def test_folders_of_a_hierarchical_namespace_are_no_blobs() -> None:

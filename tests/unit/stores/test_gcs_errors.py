@@ -1,34 +1,155 @@
-"""What errors of Google Cloud Storage lead to; those that no emulator raises are made here as Google makes them."""
+"""What errors of Google Cloud Storage lead to, as Google answers them over HTTP."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 import requests
-from google.api_core import exceptions as google
 from google.auth.exceptions import RefreshError, TransportError
 
-from airflow_provider_genesys.exceptions import SinkRefusedError, SinkUnavailableError
-from airflow_provider_genesys.stores.gcs_errors import code_of, describe, explained, is_transient
+from airflow_provider_genesys import retries
+from airflow_provider_genesys.exceptions import SinkError, SinkRefusedError, SinkUnavailableError
+from airflow_provider_genesys.stores.gcs import GCSStore
+from airflow_provider_genesys.stores.gcs_errors import describe, explained, is_transient
+from airflow_provider_genesys.stores.gcs_upload import UploadSession
+from airflow_provider_genesys.testing.services.gcs import client_for
+from tests.unit.cloud.scripted_server import Reply, ScriptedServer
 
+TRIES = 2
 URL = "https://storage.googleapis.com/upload/storage/v1/b/lake/o?upload_id=secret"
 
+OPERATIONS: dict[str, tuple[str, Callable[[GCSStore], Any]]] = {
+    "upload": ("POST /upload/storage/v1/b/lake/o", lambda store: store.put("a", b"x")),
+    "begin": ("POST /upload/storage/v1/b/lake/o", lambda store: store.upload("a")),
+    "download": ("GET /download/storage/v1/b/lake/o/a", lambda store: store.get("a")),
+    "list": ("GET /storage/v1/b/lake/o", lambda store: list(store.list_objects("a"))),
+    "delete": ("DELETE /storage/v1/b/lake/o/a", lambda store: store.delete("a")),
+}
+PAGE = Reply(200, b"<html>Sign in</html>", {"Content-Type": "text/html"})
 
-def answer(status: int, reason: str = "", message: str = "Google says so.") -> Any:
-    errors = [{"reason": reason, "domain": "global", "message": message}] if reason else []
-    return google.from_http_status(status, f"PUT {URL}: {message}", errors=errors)
+
+def said(status: int, reason: str, message: str = "Google says so.") -> Reply:
+    """Return an error as Google writes it."""
+    errors = [{"reason": reason, "domain": "global", "message": message}]
+    return Reply(status, {"error": {"code": status, "message": message, "errors": errors}})
 
 
-@pytest.mark.parametrize("reason", ["rateLimitExceeded", "userRateLimitExceeded"])
-def test_a_rate_limit_is_no_lack_of_rights(reason: str) -> None:
-    assert is_transient(answer(403, reason))
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retries, "FIRST_WAIT", 0.001)
 
 
-@pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
-def test_what_passes_is_tried_again(status: int) -> None:
-    assert is_transient(answer(status))
-    assert isinstance(explained(answer(status), "upload gs://lake/a"), SinkUnavailableError)
+@pytest.fixture
+def google() -> Iterator[ScriptedServer]:
+    server = ScriptedServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def store(google: ScriptedServer) -> GCSStore:
+    return GCSStore(client_for(google.url).bucket("lake"), retries=TRIES - 1)
+
+
+def failed(google: ScriptedServer, store: GCSStore, reply: Reply, operation: str) -> SinkError:
+    """Answer ``operation`` with ``reply`` for ever; return the error."""
+    request, action = OPERATIONS[operation]
+    google.on(request, reply)
+    with pytest.raises(SinkError) as raised:
+        action(store)
+    assert "gs://lake/a" in str(raised.value)
+    return raised.value
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+@pytest.mark.parametrize(
+    ("reply", "told"),
+    [
+        (said(403, "rateLimitExceeded"), "403 rateLimitExceeded: Google says so.*load fewer windows"),
+        (said(429, "userRateLimitExceeded"), "429 userRateLimitExceeded: Google says so.*load fewer windows"),
+        (said(503, "backendError"), "503 backendError: Google says so. The next try continues"),
+        (Reply(503, b"<html>"), "503. The next try .*proxy or a login page"),
+    ],
+    ids=["403 rate", "429", "503", "503 page"],
+)
+def test_what_may_pass_is_tried_again(
+    google: ScriptedServer, store: GCSStore, operation: str, reply: Reply, told: str
+) -> None:
+    error = failed(google, store, reply, operation)
+    assert type(error) is SinkUnavailableError
+    assert google.count(OPERATIONS[operation][0]) == TRIES
+    with pytest.raises(SinkUnavailableError, match=told):
+        raise error
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+@pytest.mark.parametrize(
+    ("reply", "advice"),
+    [
+        (said(403, "forbidden"), "docs/gcs.md"),
+        (said(403, "retentionPolicyNotMet"), "retention policy"),
+        (said(403, "quotaExceeded"), "A quota is used up"),
+        (said(403, "accountDisabled"), "billing"),
+        (said(403, "objectUnderActiveHold"), "release it"),
+        (said(400, "invalid"), "Correct the bucket"),
+        (said(413, "uploadTooLarge"), "takes no body of this length"),
+        (said(412, "orgPolicyConstraintFailed"), "correct the settings or the store"),
+    ],
+    ids=lambda given: str(given.status) if isinstance(given, Reply) else "",
+)
+def test_what_no_retry_helps_says_what_to_do(
+    google: ScriptedServer, store: GCSStore, operation: str, reply: Reply, advice: str
+) -> None:
+    error = failed(google, store, reply, operation)
+    assert type(error) is SinkRefusedError
+    assert advice in str(error)
+    assert "Google says so." in str(error)
+    assert "{" not in str(error)
+    assert google.count(OPERATIONS[operation][0]) == 1
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_a_page_of_a_proxy_is_neither_an_object_nor_written(
+    google: ScriptedServer, store: GCSStore, operation: str
+) -> None:
+    error = failed(google, store, PAGE, operation)
+    assert type(error) is SinkUnavailableError
+    assert "proxy or a login page" in str(error)
+
+
+def test_a_bucket_that_is_not_there_and_wrong_credentials(google: ScriptedServer, store: GCSStore) -> None:
+    assert "Create the bucket" in str(failed(google, store, said(404, "notFound"), "upload"))
+    assert "Correct the credentials" in str(failed(google, store, said(401, "authError"), "upload"))
+
+
+def test_only_a_condition_that_fails_means_taken_or_another_one(google: ScriptedServer, store: GCSStore) -> None:
+    google.on(OPERATIONS["upload"][0], said(412, "conditionNotMet"))
+    assert store.put_if_absent("a", b"x") is False
+    google.on(OPERATIONS["download"][0], said(412, "conditionNotMet"))
+    assert store.read("a", 0, 1, etag="7") is None
+
+
+@pytest.mark.parametrize("body", [{}, b"[]"])
+def test_an_upload_that_ends_without_a_generation_is_not_googles(google: ScriptedServer, body: Any) -> None:
+    google.on("PUT /session", Reply(200, body))
+    with pytest.raises(SinkUnavailableError, match="no generation"):
+        UploadSession(f"{google.url}/session", "gs://lake/a", 0).send(b"abc", 0, 3, {})
+
+
+def test_an_upload_goes_on_after_an_error_with_what_is_missing(google: ScriptedServer) -> None:
+    held = Reply(308, headers={"Range": "bytes=0-0"})
+    google.on("PUT /session", said(503, "backendError"), held, Reply(200, {"generation": "17"}))
+    assert UploadSession(f"{google.url}/session", "gs://lake/a", 1).send(b"abc", 0, 3, {}) == "17"
+    assert [one.headers["Content-Range"] for one in google.requests] == ["bytes 0-2/3", "bytes */*", "bytes 1-2/3"]
+
+
+def test_an_upload_that_is_gone_is_for_the_next_try(google: ScriptedServer) -> None:
+    google.on("PUT /session", Reply(410))
+    with pytest.raises(SinkUnavailableError, match="the upload is no longer there"):
+        UploadSession(f"{google.url}/session", "gs://lake/a", 3).send(b"abc", 0, None, {})
+    assert google.count("PUT /session") == 1
 
 
 @pytest.mark.parametrize(
@@ -41,27 +162,16 @@ def test_a_connection_that_breaks_is_tried_again(error: Exception) -> None:
 @pytest.mark.parametrize(
     ("error", "advice"),
     [
-        (answer(401, "authError"), "Correct the credentials"),
-        (answer(403, "forbidden"), "docs/gcs.md"),
-        (answer(403, "retentionPolicyNotMet"), "retention policy"),
-        (answer(403, "quotaExceeded"), "A quota is used up"),
-        (answer(403, "accountDisabled"), "billing"),
-        (answer(403, "objectUnderActiveHold"), "release it"),
-        (answer(404, "notFound"), "Create the bucket"),
-        (answer(400, "invalid"), "Correct the bucket"),
         (RefreshError("invalid_grant: account not found"), "Correct the credentials"),
         (requests.exceptions.SSLError("CERTIFICATE_VERIFY_FAILED"), "not trusted"),
     ],
 )
-def test_what_no_retry_helps_says_what_to_do(error: Exception, advice: str) -> None:
+def test_what_fails_before_a_request_says_what_to_do(error: Exception, advice: str) -> None:
     assert not is_transient(error)
-    said = explained(error, "upload gs://lake/a")
-    assert isinstance(said, SinkRefusedError)
-    assert advice in str(said)
+    refused = explained(error, "upload gs://lake/a")
+    assert isinstance(refused, SinkRefusedError)
+    assert advice in str(refused)
 
 
 def test_no_message_holds_the_address_of_an_upload() -> None:
-    error = answer(503, "backendError")
-    assert (code_of(error), describe(error)) == ("backendError", "503 backendError: Google says so.")
-    assert "secret" not in str(explained(error, "upload gs://lake/a"))
     assert "secret" not in describe(requests.ConnectionError(f"no route to {URL}"))
