@@ -10,6 +10,7 @@ transaction is not known then: a placeholder is replaced by it when the rows are
 from __future__ import annotations
 
 import struct
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
@@ -49,13 +50,14 @@ class Ready:
     """
 
     count: int
-    pieces: list[bytes]
+    pieces: deque[bytes]
     end: Callable[[datetime], bytes]
 
     def at(self, moment: datetime) -> Iterator[bytes]:
-        """Yield what COPY takes for rows that are written at ``moment``."""
+        """Yield what COPY takes for rows that are written at ``moment``, once, and let go of what is sent."""
         placeholder, end = self.end(_PLACEHOLDER), self.end(moment)
-        return (piece.replace(placeholder, end) for piece in self.pieces)
+        while self.pieces:
+            yield self.pieces.popleft().replace(placeholder, end)
 
 
 class Straight:
@@ -88,7 +90,7 @@ class Straight:
         :raises psycopg.Error: a value does not fit its type, or the connection is closed.
         """
         pieces = packed(connection, self._types, ((*row, *self._behind) for row in rows))
-        return Ready(len(rows), pieces, self._end)
+        return Ready(len(rows), deque(pieces), self._end)
 
     def failed(self) -> None:
         """Let the next batches take the long way."""
