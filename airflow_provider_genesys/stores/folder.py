@@ -40,6 +40,19 @@ _TRANSIENT = {
 }
 
 
+_LINKS = "Choose a folder on a file system with hard links, by which two attempts are kept apart."
+
+_ADVICE = {
+    errno.EFBIG: "Choose a smaller part_size.",
+    errno.EMLINK: _LINKS,
+    errno.ENAMETOOLONG: "Shorten the path of the folder.",
+    errno.ENOSYS: _LINKS,
+    errno.EOPNOTSUPP: _LINKS,
+    errno.EPERM: f"Let the worker's user write to the folder. If it may: {_LINKS}",
+    errno.EROFS: "The file system is mounted for reading only: mount it for writing, too.",
+}
+
+
 _NO_FILE = (FileNotFoundError, IsADirectoryError, NotADirectoryError)
 """Errors of a path at which there is no file; a store knows no folders, only keys."""
 
@@ -233,6 +246,5 @@ def _explained(doing: str) -> Iterator[None]:
                 f"{doing}: {error.strerror}. Check that the disk is mounted and has room. The next try continues after "
                 "the last committed part."
             ) from error
-        raise SinkRefusedError(
-            f"{doing}: {error.strerror}. Let the worker's user write to the folder, on a file system with hard links."
-        ) from error
+        advice = _ADVICE.get(error.errno or 0, "Let the worker's user write to the folder.")
+        raise SinkRefusedError(f"{doing}: {error.strerror}. {advice}") from error

@@ -136,10 +136,17 @@ class Ledger:
         """Return the newest entry; None if there is none.
 
         :raises CheckpointError: it cannot be read.
+        :raises SinkUnavailableError: the store lists it, and does not give it.
         """
         names = (stored.key[len(self._prefix) :] for stored in self._store.list_objects(self._prefix))
         number = max((int(name[:8]) for name in names if re.fullmatch(r"\d{8}\.json", name)), default=0)
         entry = self._get(number)
+        if number and entry is None:
+            raise SinkUnavailableError(
+                f"{self._store.url}/{self._key(number)} is listed and cannot be read: the store says that it is not "
+                "there. If it lasts, look for a rule or a person that removes ledger entries. A store that is not "
+                "consistent cannot be used."
+            )
         # A listing may lag behind in stores other than S3.
         for later in range(number + 1, number + 1 + _MOST_UNLISTED):
             newer = self._get(later)

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_genesys.exceptions import AccountError, CheckpointError
+from airflow_provider_genesys.exceptions import AccountError, CheckpointError, SinkUnavailableError
 from airflow_provider_genesys.sinks.objects.ledger import Ledger
 from airflow_provider_genesys.sinks.objects.manifest import check_keys, lists_of, point_to, read_manifest
+from airflow_provider_genesys.sinks.objects.settings import Fencing
 from airflow_provider_genesys.stores.folder import FolderStore
 
 DEEP = b'{"a":' * 100_000
@@ -47,6 +48,18 @@ def test_an_entry_of_a_ledger_that_is_none_is_named(tmp_path: Path, body: bytes)
     store.put("lake/_ledger/l0/00000/00000001.json", body)
     with pytest.raises(CheckpointError, match=r"00000001.json cannot be read"):
         Ledger(store, "lake/_ledger/l0/00000/", "conditional").latest()
+
+
+@pytest.mark.parametrize("fencing", ["conditional", "none"])
+def test_an_entry_that_is_listed_and_not_given_is_no_new_load(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fencing: Fencing
+) -> None:
+    """With ``fencing="none"`` the first entry would be written over."""
+    store = FolderStore(tmp_path)
+    store.put("lake/_ledger/l0/00000/00000001.json", b"an entry")
+    monkeypatch.setattr(store, "get", lambda _key: None)
+    with pytest.raises(SinkUnavailableError, match=r"00000001.json is listed and cannot be read"):
+        Ledger(store, "lake/_ledger/l0/00000/", fencing).claim(lambda _: pytest.fail("a load began"))
 
 
 def test_the_lists_of_shards_are_joined_in_their_order() -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import resource
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from airflow_provider_genesys.exceptions import SinkRefusedError
 from airflow_provider_genesys.sinks.local import LocalSink
 from airflow_provider_genesys.stores.folder import FolderStore
 from tests.sinks.batches import make_load
@@ -55,3 +58,23 @@ def test_a_folder_hands_its_group_down(tmp_path: Path) -> None:
     tmp_path.chmod(0o2750)
     FolderStore(tmp_path, mode=0o640).put("a/b", b"")
     assert rights(tmp_path) == ({0o640}, {0o2750})
+
+
+@contextmanager
+def no_larger_than(size: int) -> Iterator[None]:
+    """Let this process write no file beyond ``size`` bytes."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_what_the_file_system_refuses_says_what_to_do(tmp_path: Path) -> None:
+    store = FolderStore(tmp_path)
+    with pytest.raises(SinkRefusedError, match="Shorten the path"):
+        store.put("a" * 300, b"x")
+    with no_larger_than(1000), pytest.raises(SinkRefusedError, match=r"writing raw/a: .*smaller part_size"):
+        store.put("raw/a", b"x" * 2000)
+    assert list(store.list_objects("")) == []
