@@ -32,5 +32,7 @@ MOST_LISTED_PAGES = 1000
 """Most pages of a list of jobs that are read."""
 LONGEST_KEY = 500
 """Characters of the last record's id that a checkpoint keeps, for people to see."""
+LONGEST_LETTER = 128 * 1024 * 1024
+"""Bytes of a stored dead letter that is read back. A record of 16 MiB is shorter in every encoding."""
 MOST_NEW_NAMES = 1000
 """Unknown fields of the records of one slice that are counted one by one; further ones are counted together."""

@@ -6,7 +6,7 @@ import logging
 import sys
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from importlib import import_module
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -225,32 +225,40 @@ class GenesysCloudHook(BaseHook):
 
         return cipher(self.config.client_secrets, purpose)
 
-    def encrypt_dead_letter(self, raw: bytes) -> bytes:
-        """Encrypt the bytes of a record with the connection's client secret; :meth:`open_dead_letter` undoes it."""
-        return self.cipher(_DEAD_LETTERS).encrypt(raw)
+    def encrypt_dead_letter(self, raw: bytes, bound_to: bytes) -> bytes:
+        """
+        Encrypt the bytes of a record with the connection's client secret; :meth:`open_dead_letter` undoes it.
+
+        :param bound_to: what they belong to. They open together with the same only.
+        """
+        from airflow_provider_genesys.cloud.seal import encrypt
+
+        return encrypt(raw, self.config.client_secrets[0], _DEAD_LETTERS, bound_to)
 
     def open_dead_letter(self, letter: Mapping[str, Any], *, client_secret: str | None = None) -> bytes:
         """
         Return the exact bytes of a dead-lettered record. They hold personal data: do not log them.
 
         :param letter: the dead letter: a row of ``genesys_dead_letters``, or a line of a file below ``_dead_letters/``.
-            ``raw`` and ``raw_form`` are enough.
+            Of a row, ``raw``, ``raw_form``, ``load_id``, ``shard``, ``export_id`` and ``source_offset`` are enough.
         :param client_secret: the connection's client secret when the record was dead-lettered; default: the client
             secret of today, and the connection's extra ``former_client_secret``.
-        :raises DeadLetterError: the bytes were not kept, or were encrypted with another client secret.
+        :raises DeadLetterError: the bytes were not kept, were encrypted with another client secret, or are those of
+            another letter.
         """
-        from cryptography.fernet import InvalidToken
+        from cryptography.exceptions import InvalidTag
 
-        from airflow_provider_genesys.cloud.seal import cipher
+        from airflow_provider_genesys.cloud.seal import decrypt
         from airflow_provider_genesys.sinks.dead_letters import opened
 
         secrets = [client_secret] if client_secret else self.config.client_secrets
         try:
-            return opened(letter, cipher(secrets, _DEAD_LETTERS).decrypt)
-        except InvalidToken:
+            return opened(letter, partial(decrypt, secrets=secrets, purpose=_DEAD_LETTERS))
+        except InvalidTag:
             raise DeadLetterError(
                 f"The dead letter was encrypted with another client secret than connection {self.genesys_conn_id!r} "
-                "has now. If it was rotated, set the former one as the connection's extra 'former_client_secret'."
+                "has now, or its bytes are those of another letter. If the secret was rotated, set the former one as "
+                "the connection's extra 'former_client_secret'."
             ) from None
 
     def test_connection(self) -> tuple[bool, str]:

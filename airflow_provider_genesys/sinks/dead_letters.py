@@ -6,6 +6,7 @@ Each holds the rejected record, its load, the reason and the time. :func:`opened
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal
@@ -32,8 +33,10 @@ _IN_CLEAR = {"text", "base64"}
 _OPEN = {"state": "open", "replayed_at": None, "replayed_by": None, "replayed_contract": None}
 """The fields that a replay changes."""
 
-Encrypt = Callable[[bytes], bytes]
-"""Returns ASCII, like Fernet's tokens."""
+Encrypt = Callable[[bytes, bytes], bytes]
+"""Takes a record, and what it is bound to; returns ASCII. It is decrypted together with the same only."""
+Decrypt = Callable[[bytes, bytes], bytes]
+"""The inverse: takes what :data:`Encrypt` returned, and what it is bound to."""
 
 
 class RawBytes:
@@ -54,9 +57,12 @@ class RawBytes:
         self._how = how
         self._encrypt = encrypt
 
-    def kept(self, raw: bytes, protect: ProtectRecord | None = None) -> tuple[str | None, RawForm]:
+    def kept(
+        self, raw: bytes, bound_to: bytes = b"", protect: ProtectRecord | None = None
+    ) -> tuple[str | None, RawForm]:
         """Return what is stored of ``raw``, and its encoding.
 
+        :param bound_to: what encrypted bytes are bound to.
         :param protect: removes personal data before bytes are stored in clear. Bytes that it cannot read are not stored
             in clear.
         """
@@ -67,7 +73,7 @@ class RawBytes:
             return _readable(raw) if shown == raw else (shown.decode(), "protected")
         if self._encrypt is None:
             return None, "dropped"
-        return self._encrypt(raw).decode("ascii"), "encrypted"
+        return self._encrypt(raw, bound_to).decode("ascii"), "encrypted"
 
 
 class DeadLetterRows:
@@ -97,7 +103,8 @@ class DeadLetterRows:
         return [{**facts, **self._own(letter, protect)} for letter in letters]
 
     def _own(self, letter: DeadLetter, protect: ProtectRecord | None) -> dict[str, Any]:
-        raw, form = self._raw_bytes.kept(letter.raw, protect)
+        bound_to = _bound_to({**self._facts, "source_offset": letter.offset})
+        raw, form = self._raw_bytes.kept(letter.raw, bound_to, protect)
         return {
             "source_offset": letter.offset,
             "stage": letter.stage,
@@ -136,17 +143,18 @@ class DeadLetterLines:
         return b""
 
 
-def opened(letter: Mapping[str, Any], decrypt: Callable[[bytes], bytes]) -> bytes:
+def opened(letter: Mapping[str, Any], decrypt: Decrypt) -> bytes:
     """Return the exact bytes of the record of a dead letter.
 
-    :param letter: a row of a sink's dead letters; ``raw`` and ``raw_form`` are enough.
+    :param letter: a row of a sink's dead letters. Encrypted bytes are bound to load, shard, export and offset, so they
+        open in no other letter.
     :param decrypt: the inverse of ``encrypt`` of :class:`RawBytes`.
     :raises DeadLetterError: they were not stored, or cannot be read.
     """
     raw, form = letter.get("raw"), letter.get("raw_form")
     if isinstance(form, str) and form in _KEPT:
         try:
-            return _KEPT[form](raw, decrypt)
+            return _KEPT[form](raw, lambda token: decrypt(token, _bound_to(letter)))
         except (AttributeError, TypeError, ValueError) as error:
             raise DeadLetterError(f"The raw bytes of the dead letter cannot be read as {form} ({error}).") from error
     if form == "protected":
@@ -167,6 +175,10 @@ _KEPT: dict[str, Callable[[Any, Callable[[bytes], bytes]], bytes]] = {
     "encrypted": lambda raw, decrypt: decrypt(raw.encode()),
     "base64": lambda raw, _: base64.b64decode(raw, validate=True),
 }
+
+
+def _bound_to(letter: Mapping[str, Any]) -> bytes:
+    return json.dumps([letter.get(name) for name in ("load_id", "shard", "export_id", "source_offset")]).encode()
 
 
 def only_encrypted(opened: Open) -> Open:

@@ -41,7 +41,7 @@ class LocalSink(ObjectSink):
         child_files: bool = True,
         partition_format: str = DAY,
         dead_letter_raw: DeadLetterRaw = "encrypt",
-        encrypt: Callable[[bytes], bytes] | None = None,
+        encrypt: Callable[[bytes, bytes], bytes] | None = None,
         file_mode: int = OWNER_ONLY,
     ) -> None:
         settings = ObjectSettings(

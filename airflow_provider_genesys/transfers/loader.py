@@ -177,9 +177,9 @@ class ExportLoader(UsesGenesys, BaseOperator):
         """The landed archives that may be read."""
         return LandedArchives(text_or_none(self.source_conn_id, "source_conn_id"))
 
-    def encrypt(self, raw: bytes) -> bytes:
-        """Encrypt the bytes of a dead letter with a key of the Genesys connection."""
-        return self.hook.encrypt_dead_letter(raw)
+    def encrypt(self, raw: bytes, bound_to: bytes) -> bytes:
+        """Encrypt the bytes of a dead letter, bound to that letter, with a key of the Genesys connection."""
+        return self.hook.encrypt_dead_letter(raw, bound_to)
 
     def load_export(
         self, context: Context, mirror: CheckpointMirror, handle: dict[str, Any], *, restart: bool

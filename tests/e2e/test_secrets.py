@@ -93,10 +93,13 @@ def test_no_secret_and_no_personal_data_is_kept_or_logged(
 
 def test_the_personal_data_of_a_broken_record_is_kept_encrypted(warehouse: Warehouse) -> None:
     run = warehouse.run(DAY)
-    offset, raw, form = warehouse.query("SELECT source_offset, raw, raw_form FROM genesys_dead_letters LIMIT 1")[0]
+    names = ("source_offset", "raw", "raw_form", "load_id", "shard", "export_id")
+    [row] = warehouse.query(f"SELECT {', '.join(names)} FROM genesys_dead_letters LIMIT 1")
+    letter = dict(zip(names, row, strict=True))
+    offset, raw, form = letter["source_offset"], letter["raw"], letter["raw_form"]
     handle = xcoms(run, "wait_for_export")["return_value"]
     archive = warehouse.genesys.archive(DAY, datetime(2026, 11, 23, tzinfo=timezone.utc))
     original = archive.read(offset, min(offset + 100, handle["size"]))
     assert form == "encrypted"
     assert original[:40] not in raw.encode()
-    assert GenesysCloudHook().open_dead_letter({"raw": raw, "raw_form": form})[:40] == original[:40]
+    assert GenesysCloudHook().open_dead_letter(letter)[:40] == original[:40]

@@ -33,6 +33,7 @@ from airflow_provider_genesys.times import now
 from tests.lake.tables import NAME, Lake
 from tests.sinks.batches import make_batches, make_load, recording_row
 from tests.sinks.lake import CUT, batches_of, ids, run
+from tests.sinks.replaying import as_it_is
 
 
 @pytest.fixture
@@ -123,7 +124,7 @@ def test_a_later_export_commits_though_the_ledger_was_removed(new_sink: Callable
 def test_a_replay_leaves_what_is_in_a_table(new_sink: Callable[..., ObjectSink], lake: Lake, tmp_path: Path) -> None:
     load = make_load()
     run(new_sink(), load, batches_of(load, 150, dead={7}))
-    replay = ObjectReplay(FolderStore(tmp_path / "parts"), "raw", opened=lambda letter: opened(letter, bytes))
+    replay = ObjectReplay(FolderStore(tmp_path / "parts"), "raw", opened=lambda letter: opened(letter, as_it_is))
     assert replay.run(lambda _: RECORDINGS, "dag/replay/task").loads_skipped == 1
     assert len(lake.ids()) == 149
 

@@ -151,7 +151,7 @@ def test_personal_data_is_in_no_row_no_letter_no_log_and_no_drift(
     lines = [json.dumps({"id": SECRET + str(n), "at": TIME, **r}) for n, r in enumerate(records)]
     broken = [lines[0][:-1], "[" + lines[1] + "]", lines[2].replace("id", "\\x"), lines[3] + " x", f"{SECRET} \udcff"]
     data = "\n".join([*lines, *broken]).encode(errors="surrogateescape")
-    sink = LocalSink(tmp_path, "ndjson", dead_letter_raw=dead_letter_raw, encrypt=lambda raw: raw.hex().encode())
+    sink = LocalSink(tmp_path, "ndjson", dead_letter_raw=dead_letter_raw, encrypt=lambda raw, _: raw.hex().encode())
     options = Options(max_dead_letter_ratio=None, pii_key=KEY)
     certificate = run(a_load(contract=CONTRACT), InMemory(data), sink, options)
     assert certificate.counts.read == len(lines) + len(broken)

@@ -30,7 +30,7 @@ from airflow_provider_genesys.testing.sink_conformance.source import (
 )
 from airflow_provider_genesys.times import now
 from tests.sinks.lake import run as load_into
-from tests.sinks.replaying import LENIENT, letters_of, record
+from tests.sinks.replaying import LENIENT, as_it_is, letters_of, record
 
 PEOPLE = Child(
     "people",
@@ -136,7 +136,7 @@ def test_a_record_that_is_replayed_brings_its_children(tmp_path: Path) -> None:
     letter = record(3, participants=PEOPLE_EACH)
     given = [letters_of(FIRST, {3: letter})]
     load_into(LocalSink(tmp_path, dead_letter_raw="keep"), FIRST, given)
-    replay = ObjectReplay(FolderStore(tmp_path), "", opened=lambda kept: opened(kept, bytes))
+    replay = ObjectReplay(FolderStore(tmp_path), "", opened=lambda kept: opened(kept, as_it_is))
     assert replay.run(lambda _: replace(LENIENT, children=(PEOPLE,)), "dag/replay/task").replayed == 1
     added = [line for line in lines(tmp_path) if line["recordingId"] == "recording-0000003"]
     assert [line["participantId"] for line in added] == ["a", "b"]

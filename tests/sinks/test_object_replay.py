@@ -25,7 +25,7 @@ from airflow_provider_genesys.pipeline.replay import Replayed, Span
 from airflow_provider_genesys.pipeline.run import Options
 from airflow_provider_genesys.pipeline.run import run as run_load
 from airflow_provider_genesys.sinks.azure_blob import AzureBlobSink
-from airflow_provider_genesys.sinks.dead_letters import opened
+from airflow_provider_genesys.sinks.dead_letters import Decrypt, opened
 from airflow_provider_genesys.sinks.gcs import GCSSink
 from airflow_provider_genesys.sinks.local import LocalSink
 from airflow_provider_genesys.sinks.objects import dead_letters
@@ -42,7 +42,7 @@ from airflow_provider_genesys.stores.s3 import S3Store
 from airflow_provider_genesys.times import now
 from tests.sinks.batches import DAY, LENGTH, make_batch, make_load
 from tests.sinks.lake import rows_in, run
-from tests.sinks.replaying import LENIENT, LETTER, STRAYS, contract_of, letters_of, record
+from tests.sinks.replaying import LENIENT, LETTER, STRAYS, as_it_is, contract_of, letters_of, record
 from tests.unit.pipeline.sources import InMemory
 
 PART = 10 * LENGTH
@@ -61,9 +61,7 @@ class Lake:
         chosen = {"part_size": PART, "dead_letter_raw": "keep", **settings}
         run(self.make_sink(**chosen), load, batches)  # type: ignore[arg-type]
 
-    def replayed(
-        self, contract: Contract = LENIENT, *, decrypt: Callable[[bytes], bytes] = bytes, **window: Any
-    ) -> Replayed:
+    def replayed(self, contract: Contract = LENIENT, *, decrypt: Decrypt = as_it_is, **window: Any) -> Replayed:
         replay = ObjectReplay(self.store, "", opened=lambda letter: opened(letter, decrypt))
         return replay.run(lambda _: contract, "dag/replay/task", Span(**window))
 
@@ -254,10 +252,10 @@ def test_a_load_that_begins_anew_leaves_nothing_of_the_replay(lake: Lake) -> Non
 def test_letters_without_their_bytes_stay_as_they_are(lake: Lake) -> None:
     load = make_load()
     batch = letters_of(load, {3: record(3)})
-    lake.load(load, [batch], dead_letter_raw="encrypt", encrypt=lambda raw: raw.hex().encode())
+    lake.load(load, [batch], dead_letter_raw="encrypt", encrypt=lambda raw, _: raw.hex().encode())
     before = lake.letters()
 
-    def foreign(_: bytes) -> bytes:
+    def foreign(*_: bytes) -> bytes:
         raise DeadLetterError("another secret")
 
     account = lake.replayed(decrypt=foreign)
@@ -339,7 +337,7 @@ def test_what_is_no_letter_does_not_stop_the_others(lake: Lake) -> None:
     for key, body in others.items():
         lake.store.put(key, body.encode())
 
-    replay = ObjectReplay(lake.store, "", opened=lambda letter: opened(letter, bytes))
+    replay = ObjectReplay(lake.store, "", opened=lambda letter: opened(letter, as_it_is))
     account = replay.run(contract_of, "dag/replay/task")
 
     assert (account.replayed, account.strays) == (3, len(others))
@@ -387,16 +385,16 @@ def test_a_letter_that_is_longer_than_what_is_read_at_a_time(lake: Lake, monkeyp
 def test_a_replay_that_a_newer_one_has_overtaken_commits_nothing(lake: Lake) -> None:
     set_up(lake)
 
-    def overtaken(raw: bytes) -> bytes:
+    def overtaken(raw: bytes, _: bytes) -> bytes:
         if not accounts:
             accounts.append(Replayed())
-            accounts.append(lake.replayed(decrypt=lambda token: bytes.fromhex(token.decode())))
+            accounts.append(lake.replayed(decrypt=lambda token, _: bytes.fromhex(token.decode())))
         return bytes.fromhex(raw.decode())
 
     accounts: list[Replayed] = []
     load = make_load()
     batch = letters_of(load, {3: record(3)})
-    lake.load(load, [batch], dead_letter_raw="encrypt", encrypt=lambda raw: raw.hex().encode())
+    lake.load(load, [batch], dead_letter_raw="encrypt", encrypt=lambda raw, _: raw.hex().encode())
 
     with pytest.raises(FencedError):
         lake.replayed(decrypt=overtaken)

@@ -230,7 +230,7 @@ def test_rows_that_a_newer_export_replaces_meanwhile_are_judged_as_it_leaves_the
             replaced.wait(10)
         return settle(upsert, cursor, staged, lineage)
 
-    def hold(plain: bytes) -> bytes:
+    def hold(plain: bytes, _: bytes) -> bytes:
         """Stand before the commit of the newest one, where its dead letter is encrypted."""
         replaced.set()
         go_on.wait(10)
@@ -384,7 +384,7 @@ def test_the_bytes_of_dead_letters_are_encrypted_or_dropped(
 ) -> None:
     load = make_load()
     batches = make_batches(load, 10, dead=[4])
-    warehouse.load(load, batches, dead_letter_raw=how, encrypt=lambda plain: plain[::-1].replace(b"}", b""))
+    warehouse.load(load, batches, dead_letter_raw=how, encrypt=lambda plain, _: plain[::-1].replace(b"}", b""))
     (letter,) = warehouse.dead_letters()
     assert (letter["raw"], letter["raw_form"]) == (raw, form)
 

@@ -13,6 +13,7 @@ from airflow_provider_genesys.contracts.child import Child, ChildColumn
 from airflow_provider_genesys.contracts.contract import RECORDINGS
 from airflow_provider_genesys.exceptions import AccountError, ConfigurationError, SinkRefusedError
 from airflow_provider_genesys.pipeline.load import Batch, Load
+from airflow_provider_genesys.sinks.postgres.verify import VerifiedRows, verify_table
 from tests.sinks.batches import DAY, make_batch, make_batches, make_certificate, make_load, recording_row
 from tests.sinks.replaying import letters_of, record
 from tests.sinks.test_postgres_replay import replayed
@@ -242,3 +243,28 @@ def test_child_rows_that_a_newer_load_has_taken_over_are_not_missed(warehouse: W
     newer = replace(LATER, load_id="load-2")
     warehouse.load(newer, batches(newer, "a", records=2))
     assert sink.finish(make_certificate(FIRST, last)).counts == counts(3)
+
+
+def test_a_finished_load_is_verified_with_its_children(warehouse: Warehouse) -> None:
+    done = warehouse.load(FIRST, batches(FIRST, "a", "b"))
+
+    def verified() -> VerifiedRows:
+        [found] = verify_table(warehouse.connect, done.location)
+        return found
+
+    assert (verified().problems, verified().child_rows) == ((), 6)
+    assert "3 rows, 6 child rows, " in verified().measured
+    warehouse.execute("DELETE FROM recordings_people WHERE recording_id = 'recording-0000001' AND ordinal = 2")
+    assert verified().problems == ("the table of the child 'people' holds 5 rows of the load; 6 were written",)
+    warehouse.execute("INSERT INTO recordings_people SELECT 'recording-0000001', n FROM generate_series(7, 8) AS n")
+    assert verified().problems == ("the table of the child 'people' holds 7 rows of the load; 6 were written",)
+    warehouse.execute("DROP TABLE recordings_people")
+    assert "is not there" in verified().problems[0]
+
+
+def test_rows_that_a_newer_load_has_taken_over_took_their_children_along(warehouse: Warehouse) -> None:
+    done = warehouse.load(FIRST, batches(FIRST, "a", "b"))
+    other = replace(LATER, load_id="load-2")
+    warehouse.load(other, batches(other, "c", records=1))
+    found = verify_table(warehouse.connect, done.location)
+    assert [(one.rows, one.child_rows, one.problems) for one in found] == [(2, 4, ()), (1, 1, ())]

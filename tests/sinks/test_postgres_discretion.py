@@ -60,7 +60,7 @@ def test_rows_that_postgresql_refuses_and_broken_records_tell_nothing(
     opened(warehouse, load)
     warehouse.execute("ALTER TABLE recordings ADD CHECK (duration_ms <> 7), ADD CHECK (duration_ms <> 8)")
 
-    sink = warehouse.sink(dead_letter_raw=dead_letter_raw, encrypt=lambda raw: raw.hex().encode())
+    sink = warehouse.sink(dead_letter_raw=dead_letter_raw, encrypt=lambda raw, _: raw.hex().encode())
     certificate = run(load, InMemory(archive()), sink, OPTIONS)
 
     assert certificate.rules == {"not-json": 1, "wrong-type": 1, "missing-required": 1, "check-violation": 2}

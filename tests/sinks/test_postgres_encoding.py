@@ -20,6 +20,7 @@ from airflow_provider_genesys.sinks.postgres.replay import PostgresReplay
 from airflow_provider_genesys.sinks.postgres.snapshots import Snapshots, SnapshotSink
 from airflow_provider_genesys.sinks.postgres.verify import verify_table
 from airflow_provider_genesys.testing.services import PostgresServer
+from tests.sinks.replaying import as_it_is
 from tests.sinks.test_postgres_replay import LENIENT, replayed
 from tests.sinks.warehouse import Warehouse
 from tests.unit.pipeline.sources import InMemory, a_load
@@ -54,12 +55,12 @@ def test_a_record_that_the_encoding_cannot_hold_is_rejected(foreign: Warehouse, 
     text = "žluťoučký 🐎 é"
     data = archive(5, r2={where: text if where == "recordingId" else {"name": text}}, r3={"durationMs": text})
 
-    sink = foreign.sink(dead_letter_raw=raw, encrypt=lambda raw: raw.hex().encode())
+    sink = foreign.sink(dead_letter_raw=raw, encrypt=lambda raw, _: raw.hex().encode())
     certificate = run(a_load(), InMemory(data), sink, Options(max_dead_letter_ratio=None))
 
     assert (certificate.counts.read, certificate.counts.written) == (5, 3)
     assert certificate.rules == {"untranslatable-character": 1, "wrong-type": 1}
-    decrypt = lambda raw: bytes.fromhex(raw.decode())  # noqa: E731
+    decrypt = lambda raw, _: bytes.fromhex(raw.decode())  # noqa: E731
     kept = [opened(letter, decrypt) for letter in foreign.dead_letters()]
     assert kept == data.split(b"\n")[2:4]
 
@@ -129,7 +130,7 @@ def test_a_load_is_verified_amended_and_replayed_in_every_encoding(foreign: Ware
     [verified] = verify_table(foreign.connect, certificate.location)
     assert (verified.problems, verified.certificate) == ((), certificate)
     foreign.execute("ALTER TABLE recordings ALTER duration_ms DROP NOT NULL")
-    replay = PostgresReplay(foreign.connect, "recordings", opened=lambda letter: opened(letter, bytes))
+    replay = PostgresReplay(foreign.connect, "recordings", opened=lambda letter: opened(letter, as_it_is))
     assert replay.run(lambda _: LENIENT, "повтор/🐎").replayed == 2
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from airflow_provider_genesys.contracts.child import Child, ChildColumn
 from airflow_provider_genesys.contracts.contract import RECORDINGS
-from airflow_provider_genesys.exceptions import AccountError, SinkRefusedError
+from airflow_provider_genesys.exceptions import AccountError, SinkRefusedError, SinkUnavailableError
 from airflow_provider_genesys.sinks.postgres.snapshots import Snapshots, SnapshotSink
 from tests.sinks.batches import DAY, LENGTH, make_batch, make_batches, make_certificate, make_load
 from tests.sinks.replaying import letters_of, record
@@ -57,7 +57,7 @@ def test_a_row_that_a_trigger_swallows_is_rejected_and_the_others_land(made: War
     assert {row["duration_ms"] for row in made.rows()} == {7 * number for number in range(10)} - {21}
     [letter] = made.dead_letters()
     assert (letter["rule"], letter["source_offset"]) == ("rows-kept-out", 3 * LENGTH)
-    assert letter["message"] == 'The trigger meddle of "public"."recordings" keeps the row out, without an error.'
+    assert letter["message"].startswith('The trigger meddle of "public"."recordings" keeps the row out, or changes its')
 
 
 @pytest.mark.outcome("PostgreSQL", "a trigger swallows all rows, or writes them elsewhere", "SinkRefusedError")
@@ -85,6 +85,59 @@ def test_a_row_that_a_trigger_does_not_let_be_replaced_is_rejected(made: Warehou
     assert (certificate.counts, certificate.rules) == (counts(10, dead_letters=1), {"rows-kept-out": 1})
     [kept] = [row for row in made.rows() if row["_genesys_export_id"] == "export-1"]
     assert kept["duration_ms"] == 21
+
+
+LINEAGE = [
+    "_genesys_export_id := 'other'",
+    "_genesys_submitted_at := now() + '1 day'",
+    "_genesys_submitted_at := NULL",
+    "_source_shard := 7",
+    "_source_offset := NEW._source_offset - 1",
+    "_contract_version := 'other'",
+    "_loaded_at := now() - interval '9 days'",
+]
+
+
+@pytest.mark.outcome("PostgreSQL", "a trigger changes the lineage of a row", "dead letter")
+@pytest.mark.parametrize("change", LINEAGE)
+@pytest.mark.parametrize("when", ["INSERT", "UPDATE"])
+def test_a_row_whose_lineage_a_trigger_changes_is_rejected(made: Warehouse, change: str, when: str) -> None:
+    if when == "UPDATE":
+        made.load(make_load(), make_batches(make_load(), 10))
+    trigger(made, f"BEFORE {when}", ONE.format(f"NEW.{change};"))
+    certificate = made.load(LATER, make_batches(LATER, 10))
+    assert (certificate.counts, certificate.rules) == (counts(10, dead_letters=1), {"rows-kept-out": 1})
+    [letter] = made.dead_letters()
+    assert letter["message"].startswith('The trigger meddle of "public"."recordings" keeps the row out, or changes its')
+
+
+def test_a_trigger_that_changes_the_lineage_of_all_rows_ends_the_load(made: Warehouse) -> None:
+    trigger(made, "BEFORE INSERT", "NEW._genesys_export_id := 'other'; RETURN NEW;")
+    load = make_load()
+    with pytest.raises(
+        SinkRefusedError, match=r"trigger meddle .* keeps 10 of 10 rows out or changes their .* lineage"
+    ):
+        made.load(load, make_batches(load, 10))
+
+
+@pytest.mark.outcome("PostgreSQL", "a trigger raises an error that another try may solve", "dead letter")
+@pytest.mark.parametrize("state", ["40001", "40P01", "57014", "55P03", "08006", "53200"])
+@pytest.mark.parametrize("commit_rows", [1, 100])
+def test_a_trigger_that_raises_a_passing_error_for_good_rejects_the_row(
+    made: Warehouse, state: str, commit_rows: int
+) -> None:
+    trigger(made, "BEFORE INSERT", ONE.format(f"RAISE EXCEPTION USING ERRCODE = '{state}';"))
+    load = make_load()
+    certificate = made.load(load, make_batches(load, 10), commit_rows=commit_rows)
+    assert (certificate.counts, certificate.rules) == (counts(10, dead_letters=1), {"raise-exception": 1})
+
+
+def test_a_trigger_that_is_cancelled_is_named(made: Warehouse) -> None:
+    trigger(made, "BEFORE INSERT", "SET LOCAL statement_timeout = 1; PERFORM pg_sleep(5); RETURN NEW;")
+    made.execute("ALTER DATABASE {} SET statement_timeout = '50ms'".format(made.dsn.rpartition("/")[2]))
+    load = make_load()
+    with pytest.raises(SinkUnavailableError, match=r"in the function meddle\(\) \(SQLSTATE 57014\)"):
+        made.load(load, make_batches(load, 2), retries=0)
 
 
 @pytest.mark.outcome("PostgreSQL", "a trigger that sets a column, such as `updated_at`", "recovers")
@@ -156,8 +209,8 @@ def test_a_record_whose_child_rows_a_trigger_swallows_is_rejected_whole(warehous
     certificate = warehouse.load(load, make_batches(load, 10))
     assert certificate.counts == counts(10, dead_letters=1)
     [letter] = warehouse.dead_letters()
-    assert (
-        letter["message"] == 'The trigger meddle of "public"."recordings_people" keeps the row out, without an error.'
+    assert letter["message"].startswith(
+        'The trigger meddle of "public"."recordings_people" keeps the row out, or changes its'
     )
 
 
@@ -289,7 +342,10 @@ def test_a_row_that_a_policy_hides_is_rejected(warehouse: Warehouse) -> None:
     assert certificate.counts == counts(10, dead_letters=1)
     assert connections <= 3
     [letter] = warehouse.dead_letters()
-    assert letter["message"] == 'A policy of "public"."recordings" keeps the row out, without an error.'
+    assert (
+        letter["message"]
+        == 'A policy of "public"."recordings" keeps the row out, or changes its key or lineage, without an error.'
+    )
 
 
 @pytest.mark.outcome("PostgreSQL", "a policy of the ledger hides its rows", "SinkRefusedError")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -18,11 +17,11 @@ from airflow_provider_genesys.contracts.contract import RECORDINGS, Contract
 from airflow_provider_genesys.exceptions import DeadLetterError
 from airflow_provider_genesys.pipeline.load import Load
 from airflow_provider_genesys.pipeline.replay import Replayed, Span
-from airflow_provider_genesys.sinks.dead_letters import opened
+from airflow_provider_genesys.sinks.dead_letters import Decrypt, opened
 from airflow_provider_genesys.sinks.postgres import replay as postgres_replay
 from airflow_provider_genesys.sinks.postgres.replay import PostgresReplay
 from tests.sinks.batches import DAY, LENGTH, PROCESSED_AT, make_batch, make_load, recording_row
-from tests.sinks.replaying import LENIENT, contract_of, letters_of, record
+from tests.sinks.replaying import LENIENT, as_it_is, contract_of, letters_of, record
 from tests.sinks.warehouse import Warehouse
 
 
@@ -30,7 +29,7 @@ def replayed(
     warehouse: Warehouse,
     contract: Contract = LENIENT,
     *,
-    decrypt: Callable[[bytes], bytes] = bytes,
+    decrypt: Decrypt = as_it_is,
     **window: Any,
 ) -> Replayed:
     replay = PostgresReplay(
@@ -101,7 +100,7 @@ def test_letters_are_marked_and_none_is_removed(warehouse: Warehouse) -> None:
 
 
 @pytest.mark.outcome("processes", "a replay meets what is no dead letter", "recovers, leaving it as it is")
-def test_what_is_no_letter_does_not_stop_the_others(warehouse: Warehouse) -> None:
+def test_what_is_no_letter_does_not_stop_the_others(warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
     set_up(warehouse)
     strays = [
         {"load_id": "a", "kind": "nothing we know"},
@@ -121,12 +120,14 @@ def test_what_is_no_letter_does_not_stop_the_others(warehouse: Warehouse) -> Non
         {"source_offset": 103, "raw": "no base64", "raw_form": "base64"},
         {"source_offset": 104, "raw": "no token", "raw_form": "encrypted"},
         {"source_offset": 105, "raw": None, "raw_form": "dropped"},
+        {"source_offset": 106, "raw": "x" * 5000},
     ]
+    monkeypatch.setattr(postgres_replay, "LONGEST_LETTER", 4000)
     for changes in (*strays, *unreadable):
         warehouse.execute(_COPY, json.dumps(changes), 3 * LENGTH)
     before = warehouse.execute(_OTHERS)
 
-    def decrypt(_: bytes) -> bytes:
+    def decrypt(*_: bytes) -> bytes:
         raise DeadLetterError("another secret")
 
     replay = PostgresReplay(warehouse.connect, "recordings", opened=lambda letter: opened(letter, decrypt))
@@ -231,12 +232,12 @@ def test_letters_without_their_bytes_stay_as_they_are(warehouse: Warehouse) -> N
     load = make_load()
     warehouse.load(load, [letters_of(load, {3: record(3)})], dead_letter_raw="drop")
 
-    def foreign(_: bytes) -> bytes:
+    def foreign(*_: bytes) -> bytes:
         raise DeadLetterError("another secret")
 
     encrypted = make_load("export-2", load_id="load-2", submitted_at=DAY + timedelta(days=3))
     batch = letters_of(encrypted, {3: record(3)})
-    warehouse.load(encrypted, [batch], dead_letter_raw="encrypt", encrypt=lambda raw: raw.hex().encode())
+    warehouse.load(encrypted, [batch], dead_letter_raw="encrypt", encrypt=lambda raw, _: raw.hex().encode())
     before = warehouse.dead_letters()
 
     account = replayed(warehouse, decrypt=foreign)
@@ -308,10 +309,10 @@ def test_the_bytes_of_a_letter_are_what_is_replayed(warehouse: Warehouse) -> Non
     load = make_load()
     raw = record(3, metadata={"text": "ü" * 250_000})
     batch = letters_of(load, {3: raw})
-    warehouse.load(load, [batch], dead_letter_raw="encrypt", encrypt=lambda plain: plain.hex().encode())
+    warehouse.load(load, [batch], dead_letter_raw="encrypt", encrypt=lambda plain, _: plain.hex().encode())
     warehouse.execute("ALTER TABLE recordings ALTER duration_ms DROP NOT NULL")
 
-    replayed(warehouse, decrypt=lambda token: bytes.fromhex(token.decode()))
+    replayed(warehouse, decrypt=lambda token, _: bytes.fromhex(token.decode()))
 
     assert warehouse.rows()[3]["metadata"] == {"text": "ü" * 250_000}
 

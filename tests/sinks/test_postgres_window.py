@@ -162,7 +162,7 @@ def test_a_batch_on_its_way_is_waited_for(warehouse: Warehouse) -> None:
     older = submitted(1)
     on_its_way, go_on = threading.Event(), threading.Event()
 
-    def hold(plain: bytes) -> bytes:
+    def hold(plain: bytes, _: bytes) -> bytes:
         """Stand in the middle of the batch's transaction, where its dead letter is encrypted."""
         on_its_way.set()
         go_on.wait(10)

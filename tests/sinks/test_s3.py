@@ -149,7 +149,7 @@ def test_a_part_of_dead_letters_alone_has_no_rows_object(new_sink: Any, lake: Bu
 def test_dead_letters_are_encrypted_where_asked(new_sink: Any, lake: Bucket) -> None:
     load = make_load()
 
-    run(new_sink(dead_letter_raw="encrypt", encrypt=lambda raw: raw[::-1]), load, batches_of(load, 10, dead={3}))
+    run(new_sink(dead_letter_raw="encrypt", encrypt=lambda raw, _: raw[::-1]), load, batches_of(load, 10, dead={3}))
 
     [key] = lake.listed("raw/_dead_letters/")
     letter = json.loads(lake.read(key))

@@ -23,7 +23,7 @@ from airflow_provider_genesys.testing.services import S3Server
 from tests.sinks.batches import DAY, LENGTH, make_load
 from tests.sinks.lake import run
 from tests.sinks.queues import Queues, dynamodb_store
-from tests.sinks.replaying import LENIENT, STRAYS, contract_of, letters_of, record
+from tests.sinks.replaying import LENIENT, STRAYS, as_it_is, contract_of, letters_of, record
 
 LOAD = make_load()
 LETTERS = {number: record(number) for number in range(20, 32)} | {32: b'{"durationMs": 1}'}
@@ -50,7 +50,7 @@ def load(queues: Queues, s3: S3Server, bucket: str) -> Callable[..., None]:
 
 def replayed(queues: Queues, contract: Contract = LENIENT, **window: Any) -> Replayed:
     replay = SqsReplay(
-        queues.client, queues.records.url, queues.letters.url, opened=lambda letter: opened(letter, bytes), retries=0
+        queues.client, queues.records.url, queues.letters.url, opened=lambda letter: opened(letter, as_it_is), retries=0
     )
     return replay.run(lambda _: contract, "dag/replay/task", Span(**window))
 
@@ -119,7 +119,7 @@ def test_what_is_no_letter_does_not_stop_the_others(queues: Queues, load: Callab
     for body in filter(None, STRAYS):  # SQS takes no empty message
         queues.client.send_message(QueueUrl=queues.letters.url, MessageBody=body)
     replay = SqsReplay(
-        queues.client, queues.records.url, queues.letters.url, opened=lambda letter: opened(letter, bytes), retries=0
+        queues.client, queues.records.url, queues.letters.url, opened=lambda letter: opened(letter, as_it_is), retries=0
     )
 
     account = replay.run(contract_of, "dag/replay/task")

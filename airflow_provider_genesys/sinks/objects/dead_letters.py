@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from airflow_provider_genesys.exceptions import AccountError, DeadLetterError
+from airflow_provider_genesys.limits import LONGEST_LETTER
 from airflow_provider_genesys.pipeline.load import Load
 from airflow_provider_genesys.pipeline.replay import (
     BATCH,
@@ -23,9 +24,6 @@ from airflow_provider_genesys.stores.piece_writer import PIECE
 from airflow_provider_genesys.times import now
 
 Letter = dict[str, Any]
-
-LONGEST_LETTER = 128 * 1024 * 1024
-"""Longest line, in bytes. A record of 16 MiB is shorter in every encoding."""
 
 
 def letters_in(store: ObjectStore, part: Part) -> Iterator[list[Letter]]:

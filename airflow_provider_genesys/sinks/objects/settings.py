@@ -30,7 +30,7 @@ class RowSettings(TypedDict, total=False):
     child_files: bool
     partition_format: str
     dead_letter_raw: DeadLetterRaw
-    encrypt: Callable[[bytes], bytes] | None
+    encrypt: Callable[[bytes, bytes], bytes] | None
     lists: Sequence[str]
     publisher: Publisher | None
 
@@ -57,7 +57,7 @@ class ObjectSettings:
     part_size: int = PART_SIZE
     fencing: Fencing = "conditional"
     dead_letter_raw: DeadLetterRaw = "encrypt"
-    encrypt: Callable[[bytes], bytes] | None = None
+    encrypt: Callable[[bytes, bytes], bytes] | None = None
     child_files: bool = True
     partition_format: str = DAY
     lists: Sequence[str] = ()

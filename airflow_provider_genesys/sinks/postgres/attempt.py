@@ -138,7 +138,7 @@ class Attempt:
             self._evolve(batch.contract)
             return self._commit(batch, {})
         except psycopg.Error as error:
-            if is_transient(error):
+            if is_transient(error) and not is_of_a_row(error):
                 raise
             return None
 
@@ -214,6 +214,8 @@ class Attempt:
                     raise SinkRefusedError(f"Export {self._load.export_id}: {error}. Then clear the task.") from None
                 if not is_of_a_row(error) or not (found := self._search(batch, poison)):
                     raise
+                if is_transient(error) and len(found) + len(poison) == len(batch.offsets):
+                    raise  # a trigger raises it for every row: no row is to blame
                 poison.update(found)
 
     def _evolve(self, contract: Contract) -> None:

@@ -42,6 +42,7 @@ _NO_ENTRY = re.compile(
     '|(database|role) ".*" does not exist'
 )
 # A value may follow.
+_CALLED = re.compile(r"^PL/pgSQL\W\w+ ([\w.]{1,130}\(\))", re.MULTILINE)
 _COPIED = re.compile(r"^COPY (\w{1,63}), line \d+(?:, column (\w{1,63}))?", re.MULTILINE)
 _HINTS = {
     "22P05": "The database is not in UTF8, and a name or a description has a character that it does not hold: write it "
@@ -66,7 +67,10 @@ def is_transient(error: BaseException) -> bool:
 
 
 def is_of_a_row(error: BaseException) -> bool:
-    """Tell whether a row is to blame, so that the others can land without it."""
+    """Tell whether a row is to blame, so that the others can land without it.
+
+    An error that a trigger raises may be transient, too: it is if it does not come again as the row is searched for.
+    """
     if isinstance(error, psycopg.Error) and error.sqlstate:
         return error.sqlstate.startswith(_ROW) or _is_against_policy(error) or _is_raised(error)
     return isinstance(error, psycopg.DataError)
@@ -80,7 +84,7 @@ def _is_against_policy(error: psycopg.Error) -> bool:
 
 def _is_raised(error: psycopg.Error) -> bool:
     """Tell whether a trigger refuses a row by a RAISE of PL/pgSQL, which may have any SQLSTATE."""
-    return error.diag.source_function == "exec_stmt_raise" and not is_transient(error)
+    return error.diag.source_function == "exec_stmt_raise"
 
 
 def lacks_partition(error: BaseException) -> bool:
@@ -119,11 +123,13 @@ def places_of(error: psycopg.Error) -> list[str]:
 
 def describe(error: psycopg.Error) -> str:
     """Return what happened, without values of the row."""
+    called = _CALLED.search(error.diag.context or "")
+    where = f" in the function {called[1]}" if called else ""
     if is_of_a_row(error):
         place = f" of {error.diag.constraint_name}" if error.diag.constraint_name else ""
-        return f"{rule_of(error)}{place} (SQLSTATE {error.sqlstate})"
+        return f"{rule_of(error)}{place}{where} (SQLSTATE {error.sqlstate})"
     if error.sqlstate:
-        return f"{shown(error.diag.message_primary or error)} (SQLSTATE {error.sqlstate})"
+        return f"{shown(error.diag.message_primary or error)}{where} (SQLSTATE {error.sqlstate})"
     return shown(error).rstrip(".")
 
 

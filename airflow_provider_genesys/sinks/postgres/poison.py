@@ -112,7 +112,7 @@ def _reason(error: Exception, places: Sequence[str]) -> tuple[str, str]:
         return "unranked-export", str(error)
     rule = rule_of(error)
     if isinstance(error, RowsKeptOut):
-        return rule, f"{error.where} keeps the row out, without an error."
+        return rule, f"{error.where} keeps the row out, or changes its key or lineage, without an error."
     if isinstance(error, InexactValue):
         return rule, f"The table cannot hold the row as it is: {error}."
     return rule, f"PostgreSQL refuses the row: {', '.join([rule.replace('-', ' '), *places])}"

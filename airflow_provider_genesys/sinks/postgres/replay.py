@@ -23,6 +23,7 @@ from psycopg.rows import dict_row
 from airflow_provider_genesys.contracts.contract import Contract
 from airflow_provider_genesys.exceptions import DeadLetterError, SinkRefusedError, UnrankedExportError
 from airflow_provider_genesys.failpoints import COMMITTING, failpoint
+from airflow_provider_genesys.limits import LONGEST_LETTER
 from airflow_provider_genesys.outside import shown
 from airflow_provider_genesys.pipeline.load import Load
 from airflow_provider_genesys.pipeline.replay import (
@@ -71,8 +72,9 @@ ORDER BY submitted_at, load_id, shard
 _OPEN = f"""load_id = %(load_id)s AND target = %(target)s AND shard = %(shard)s AND kind = %(kind)s
     AND export_id = %(export_id)s AND state = 'open' AND {_SANE.format(of="d")} AND source_offset > %(after)s"""
 _LETTERS = """
-SELECT source_offset, rule, raw, raw_form, processed_at FROM {letters} AS d
-WHERE {open} AND source_offset <= (
+SELECT load_id, shard, export_id, source_offset, rule, raw_form, processed_at,
+    CASE WHEN octet_length(raw) <= %(longest)s THEN raw END AS raw
+FROM {letters} AS d WHERE {open} AND source_offset <= (
         SELECT max(source_offset) FROM (
             SELECT source_offset, sum(size) OVER (ORDER BY source_offset) - size AS before FROM (
                 SELECT source_offset, coalesce(octet_length(raw), 0) AS size FROM {letters} AS d
@@ -176,7 +178,7 @@ class PostgresReplay:
             if state is None or not state[3]:
                 return None, Replayed(loads_skipped=1)
             which = {**self._key(load), "kind": load.kind, "export_id": load.export_id, "after": after}
-            letters = self._query(cursor, _LETTERS, **which, limit=BATCH, bytes=BATCH_BYTES)
+            letters = self._query(cursor, _LETTERS, **which, limit=BATCH, bytes=BATCH_BYTES, longest=LONGEST_LETTER)
             if not letters:
                 return None, Replayed()
             moment = processed_at or letters[0]["processed_at"]

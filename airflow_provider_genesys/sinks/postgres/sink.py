@@ -69,7 +69,7 @@ class PostgresSink:
         allow_raw_pii: bool = False,
         child_tables: bool = True,
         dead_letter_raw: DeadLetterRaw = "encrypt",
-        encrypt: Callable[[bytes], bytes] | None = None,
+        encrypt: Callable[[bytes, bytes], bytes] | None = None,
         commit_rows: int = 2000,
         retries: int = 3,
         retry_wait: float = 1.0,

@@ -40,9 +40,21 @@ from airflow_provider_genesys.sinks.postgres.tables.relation import RowsKeptOut,
 from airflow_provider_genesys.sinks.postgres.tables.target import Target, unranked
 
 _INSERT = """
-INSERT INTO {target} ({own}, {offset}, {export}, {submitted}, {shard}, {contract}, {loaded})
+INSERT INTO {target} AS t ({own}, {offset}, {export}, {submitted}, {shard}, {contract}, {loaded})
 SELECT {own}, {offset}, %(export)s, %(submitted)s::timestamptz, %(shard)s, %(contract)s, now() FROM {stage}
 ON CONFLICT ({keys}) DO NOTHING
+"""
+_IS_OURS = """t.{export} IS NOT DISTINCT FROM %(export)s AND t.{shard} IS NOT DISTINCT FROM %(shard)s
+    AND t.{submitted} IS NOT DISTINCT FROM %(submitted)s::timestamptz
+    AND t.{contract} IS NOT DISTINCT FROM %(contract)s AND t.{loaded} IS NOT DISTINCT FROM now()"""
+"""Whether the row ``t``, which was just written, has the lineage that it was given: a trigger may change it."""
+# A row whose key was changed is not found here; it is missed later.
+_INSERT_WATCHED = """
+WITH inserted AS ({insert} RETURNING {t_keys}, t.{offset} AS genesys_offset, {is_ours} AS genesys_ours)
+SELECT (SELECT count(*) FROM inserted), (
+    SELECT count(*) FROM inserted JOIN {stage} AS s USING ({keys})
+    WHERE NOT (genesys_ours AND genesys_offset = s.{offset})
+)
 """
 
 # A separate statement before the rows are judged, so that the next one sees them as they are once locked. It counts
@@ -76,13 +88,14 @@ WITH met AS (
     UPDATE {target} AS t SET {assigned}, {offset} = s.{offset}, {export} = %(export)s,
         {submitted} = %(submitted)s::timestamptz, {shard} = %(shard)s, {contract} = %(contract)s, {loaded} = now()
     FROM {stage} AS s JOIN judged ON {s_is_judged}
-    WHERE {t_is_s} AND judged.older AND NOT (judged.of_this_load AND judged.same_record) RETURNING 1
+    WHERE {t_is_s} AND judged.older AND NOT (judged.of_this_load AND judged.same_record)
+    RETURNING {is_ours} AND t.{offset} = s.{offset} AS is_ours
 )
 SELECT label,
     count(*),
     count(*) FILTER (WHERE CASE WHEN of_this_load THEN same_record ELSE older END),
     count(*) FILTER (WHERE older AND NOT (label = %(source)s AND same_contract)),
-    count(*) FILTER (WHERE older AND NOT (of_this_load AND same_record)), (SELECT count(*) FROM replaced),
+    count(*) FILTER (WHERE older AND NOT (of_this_load AND same_record)), (SELECT count(*) FROM replaced WHERE is_ours),
     array_agg(met_key_1::text) FILTER (WHERE of_this_load AND older AND NOT same_record),
     count(*) FILTER (WHERE unranked), {loads_submitted}
 FROM judged GROUP BY label
@@ -157,8 +170,16 @@ class Upsert:
 
     def __init__(self, target: Target, stage: sql.Identifier) -> None:
         names = {**target.names(), **_names(stage, target.own, target.key)}
+        names |= {"is_ours": sql.SQL(_IS_OURS).format(**names), "insert": sql.SQL(_INSERT).format(**names)}
         self._target = target
-        statements = (_INSERT, _LOCK_ROWS, _SETTLE, _MISSING, _DROP_OVERTAKEN, _FIND_UNRANKED)
+        statements = (
+            _INSERT_WATCHED if target.watched else _INSERT,
+            _LOCK_ROWS,
+            _SETTLE,
+            _MISSING,
+            _DROP_OVERTAKEN,
+            _FIND_UNRANKED,
+        )
         self._insert, self._lock, self._settle, self._missing, self._drop_overtaken, self._find_unranked = (
             sql.SQL(text).format(**names).as_bytes() for text in statements
         )
@@ -173,11 +194,21 @@ class Upsert:
         :raises RowsKeptOut: a trigger or a policy has kept rows out.
         """
         late = self._leave_out_overtaken(cursor, lineage) if overtaken else 0
-        inserted = cursor.execute(self._insert, lineage).rowcount
+        inserted = self._inserted(cursor, lineage)
         if inserted == staged - late and not self._target.watched:
             return Landed(inserted, late)
         landed = self.settle(cursor, staged - late, lineage)
         return replace(landed, duplicates=landed.duplicates + late, met=staged - late - inserted)
+
+    def _inserted(self, cursor: Cursor, lineage: dict[str, Any]) -> int:
+        """Insert the rows that the table has not; return how many."""
+        cursor.execute(self._insert, lineage)
+        if not self._target.watched:
+            return cursor.rowcount
+        ((inserted, changed),) = cursor.fetchall()
+        if changed:
+            raise self._kept_out(cursor, changed, inserted)
+        return int(inserted)
 
     def _leave_out_overtaken(self, cursor: Cursor, lineage: dict[str, Any]) -> int:
         late = cursor.execute(self._drop_overtaken, lineage).rowcount
@@ -224,6 +255,7 @@ def _names(stage: sql.Identifier, own: Sequence[str], key: Sequence[str]) -> dic
         "own": sql.SQL(", ").join(map(sql.Identifier, own)),
         "assigned": sql.SQL(", ").join(sql.SQL("{0} = s.{0}").format(sql.Identifier(name)) for name in own),
         "keys": sql.SQL(", ").join(columns),
+        "t_keys": sql.SQL(", ").join(sql.SQL("t.{}").format(column) for column in columns),
         "t_is_s": sql.SQL(" AND ").join(sql.SQL("t.{0} = s.{0}").format(column) for column in columns),
         # Under our own names: the table may have columns with the names of our further columns.
         "met_keys": sql.SQL(", ").join(sql.SQL("t.{} AS {}").format(*pair) for pair in met),

@@ -25,7 +25,15 @@ from airflow_provider_genesys.pipeline.certificate import Certificate
 from airflow_provider_genesys.pipeline.checkpoint import DIGEST_RANGE
 from airflow_provider_genesys.sinks.postgres.encoding import restored
 from airflow_provider_genesys.sinks.postgres.session import in_unicode
-from airflow_provider_genesys.sinks.postgres.tables.columns import CONTRACT, EXPORT, LOADED, OFFSET, SHARD
+from airflow_provider_genesys.sinks.postgres.tables.columns import (
+    CONTRACT,
+    EXPORT,
+    LOADED,
+    OFFSET,
+    ORDINAL,
+    SHARD,
+    name_of_child,
+)
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -33,7 +41,7 @@ if TYPE_CHECKING:
 _STEP = 10_000
 """Rows that are fetched at once."""
 _LOADS = """
-SELECT load_id, shard, certificate, begun_at FROM {ledger}
+SELECT load_id, shard, certificate, begun_at, child_rows FROM {ledger}
 WHERE target = %(target)s AND state = 'complete' AND (%(load_id)s::text IS NULL OR load_id = %(load_id)s)
 ORDER BY window_start, load_id, shard
 """
@@ -46,6 +54,17 @@ SELECT (SELECT count(*) FROM {table} WHERE {export} = %(export_id)s AND {shard} 
     (SELECT count(*) FROM {letters} WHERE load_id = %(load_id)s AND target = %(target)s AND shard = %(shard)s
         AND state = 'replayed')
 """
+# The record's key is the column of the child's key that is not its ordinal.
+_CHILD_KEY = """
+SELECT min(a.attname) FROM pg_index AS i JOIN pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)
+WHERE i.indrelid = to_regclass(%(child)s) AND i.indisunique AND a.attname <> %(ordinal)s AND i.indnatts = 2
+"""
+_CHILD_ROWS = """
+SELECT count(*) FROM {child} WHERE {key} IN (
+    SELECT {key} FROM {table} WHERE {export} = %(export_id)s AND {shard} = %(shard)s AND {contract} = %(contract)s
+        AND {loaded} >= %(begun_at)s
+)
+"""
 _KEYS = "SELECT {key}, {offset} FROM {table} WHERE {export} = %(export_id)s AND {shard} = %(shard)s"
 
 
@@ -53,6 +72,7 @@ _KEYS = "SELECT {key}, {offset} FROM {table} WHERE {export} = %(export_id)s AND 
 class VerifiedRows:
     """The result for one load. ``problems`` is empty if the load matches its certificate.
 
+    ``child_rows`` are those of all child tables; None where they were not compared, as letters were replayed.
     ``taken_over`` rows belong to newer loads now. ``letters_gone`` dead letters are no longer there: that is no
     problem, since they may be removed earlier than rows. ``digest`` says whether the digest was compared, too.
     """
@@ -60,6 +80,7 @@ class VerifiedRows:
     location: str
     certificate: Certificate
     rows: int
+    child_rows: int | None
     taken_over: int
     letters_gone: int
     digest: bool
@@ -70,7 +91,8 @@ class VerifiedRows:
         """What was compared, for people."""
         taken = f", {self.taken_over:,} more belong to newer loads" if self.taken_over else ""
         digest = "the digest of ids and offsets is " + ("compared" if self.digest else "not compared")
-        return f"{self.rows:,} rows{taken}, {digest}"
+        children = f", {self.child_rows:,} child rows" if self.child_rows else ""
+        return f"{self.rows:,} rows{children}{taken}, {digest}"
 
 
 @dataclass(frozen=True)
@@ -133,6 +155,7 @@ class _Loads:
         self.connection = connection
         self.target = f"{place.schema}.{place.table}"
         self.url = url
+        self.place = place
         self.names = {
             "ledger": sql.Identifier(place.schema, "genesys_ledger"),
             "letters": sql.Identifier(place.schema, "genesys_dead_letters"),
@@ -148,9 +171,9 @@ class _Loads:
         given = {"target": self.target, "load_id": load_id}
         with self.connection.cursor() as cursor:
             rows = cursor.execute(sql.SQL(_LOADS).format(**self.names), given).fetchall()
-            for found_id, shard, certificate, begun_at in rows:
+            for found_id, shard, certificate, begun_at, child_rows in rows:
                 known = msgspec.convert(restored(cursor, certificate), Certificate)
-                yield _Load(self, found_id, shard, known, begun_at)
+                yield _Load(self, found_id, shard, known, begun_at, restored(cursor, child_rows))
 
 
 @dataclass(frozen=True)
@@ -160,6 +183,7 @@ class _Load:
     shard: int
     certificate: Certificate
     begun_at: datetime
+    child_rows: dict[str, int]
 
     def verified(self) -> VerifiedRows:
         counts = self.certificate.counts
@@ -182,6 +206,9 @@ class _Load:
             )
         if letters > counts.dead_letters:
             problems.append(f"there are {letters:,} dead letters, and the certificate counts {counts.dead_letters:,}")
+        # A replay brings children, and may replace others, which nobody counts.
+        children = {} if replayed else {child: self._held_of(child, given) for child in self.child_rows}
+        problems += self._wrong(children, exact=not taken)
         key = self._key() if (present, letters, counts.duplicates) == (counts.written, 0, 0) else None
         if key and (digest := self._digest(key, given)) != self.certificate.digest:
             problems.append(f"the ids and offsets of the rows have the digest {digest}, not {self.certificate.digest}")
@@ -189,6 +216,7 @@ class _Load:
             location=self.of.url,
             certificate=self.certificate,
             rows=present,
+            child_rows=None if replayed else sum(held or 0 for held in children.values()),
             taken_over=max(counts.written - present, 0),
             letters_gone=max(counts.dead_letters - letters, 0),
             digest=bool(key),
@@ -199,6 +227,26 @@ class _Load:
         counts = self.certificate.counts
         if counts.read != counts.written + counts.dead_letters + counts.duplicates:
             yield f"the account does not close: {counts}"
+
+    def _held_of(self, child: str, given: dict[str, Any]) -> int | None:
+        """Return how many rows of the load a child's table holds; None if there is no such table."""
+        table = sql.Identifier(self.of.place.schema, name_of_child(self.of.place.table, child))
+        connection = self.of.connection
+        which = {"child": table.as_string(), "ordinal": ORDINAL}
+        ((key,),) = connection.execute(_CHILD_KEY, which).fetchall()
+        if key is None:
+            return None
+        names = {**self.of.names, "child": table, "key": sql.Identifier(key)}
+        ((held,),) = connection.execute(sql.SQL(_CHILD_ROWS).format(**names), given).fetchall()
+        return int(held)
+
+    def _wrong(self, children: dict[str, int | None], *, exact: bool) -> Iterator[str]:
+        for child, held in children.items():
+            due = self.child_rows[child]
+            if held is None:
+                yield f"the table of the child {child!r} is not there, or its key is another one"
+            elif held > due or (exact and held < due):
+                yield f"the table of the child {child!r} holds {held:,} rows of the load; {due:,} were written"
 
     def _key(self) -> str | None:
         """Return the column with the records' ids, if the contract is one of ours and keeps them as they are."""

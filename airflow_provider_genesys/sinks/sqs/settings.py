@@ -37,7 +37,7 @@ class SqsSettings:
     max_in_flight: int = 8
     retries: int = 3
     dead_letter_raw: DeadLetterRaw = "encrypt"
-    encrypt: Callable[[bytes], bytes] | None = None
+    encrypt: Callable[[bytes, bytes], bytes] | None = None
 
     def __post_init__(self) -> None:
         for name in ("queue_url", "dead_letter_queue_url"):

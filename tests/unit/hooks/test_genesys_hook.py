@@ -27,6 +27,9 @@ from airflow_provider_genesys.exceptions import (
 from airflow_provider_genesys.get_provider_info import get_provider_info
 from airflow_provider_genesys.hooks import genesys as hook_module
 from airflow_provider_genesys.hooks.genesys import GenesysCloudHook
+from airflow_provider_genesys.sinks.dead_letters import DeadLetterRows, RawBytes
+from airflow_provider_genesys.source.records import DeadLetter
+from airflow_provider_genesys.testing.sink_conformance.source import make_load
 
 PATH = "/api/v2/recordings/exports"
 ONE = f"GET {PATH}/export-1"
@@ -257,6 +260,33 @@ def test_any_other_handle_is_refreshed(connect: Connect, server: ScriptedServer,
     assert len([one for one in server.requests if one.method == "GET"]) == 1
 
 
+def a_letter(hook: GenesysCloudHook, raw: bytes, offset: int) -> dict[str, Any]:
+    raw_bytes = RawBytes("encrypt", hook.encrypt_dead_letter)
+    rows = DeadLetterRows(make_load(), raw_bytes).rows(
+        [DeadLetter(offset, raw, "contract", "wrong-type", "")], "2026-11-22T10:00:00Z", None
+    )
+    return rows[0]
+
+
+@pytest.mark.parametrize("other", [{"source_offset": 8}, {"shard": 1}, {"load_id": "other"}, {"export_id": "other"}])
+def test_the_bytes_of_a_letter_open_in_no_other(connect: Connect, other: dict[str, Any]) -> None:
+    connect()
+    letter = a_letter(GenesysCloudHook(), b"x", 7)
+    assert GenesysCloudHook().open_dead_letter(letter) == b"x"
+    with pytest.raises(DeadLetterError, match="its bytes are those of another letter"):
+        GenesysCloudHook().open_dead_letter({**letter, **other})
+
+
+def test_a_letter_of_before_they_were_bound_opens(connect: Connect) -> None:
+    connect()
+    hook = GenesysCloudHook()
+    token = hook.cipher("dead letters").encrypt(b"x").decode()
+    assert hook.open_dead_letter({"raw": token, "raw_form": "encrypted"}) == b"x"
+    for broken in (token[:-4], "no token", "", "AgAA"):
+        with pytest.raises(DeadLetterError):
+            hook.open_dead_letter({"raw": broken, "raw_form": "encrypted"})
+
+
 @pytest.mark.parametrize("former", ["", "the former one"])
 def test_after_a_rotation_what_was_encrypted_before_still_opens(
     connect: Connect, server: ScriptedServer, former: str
@@ -265,7 +295,7 @@ def test_after_a_rotation_what_was_encrypted_before_still_opens(
     url, hook = presigned(3600), GenesysCloudHook()
     handle, letter = (
         hook.make_handle(status(file_uri=url)),
-        {"raw": hook.encrypt_dead_letter(b"x").decode(), "raw_form": "encrypted"},
+        a_letter(hook, b"x", 7),
     )
     connect(password="the new one", former_client_secret=former)  # noqa: S106 -- of no client
     hook, new = GenesysCloudHook(), presigned(3600, signature="9" * 16)

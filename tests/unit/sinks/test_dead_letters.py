@@ -16,7 +16,7 @@ from airflow_provider_genesys.source.records import DeadLetter
 from airflow_provider_genesys.testing.sink_conformance.source import DAY, PROCESSED_AT, make_batch, make_load
 
 
-def turned(raw: bytes) -> bytes:
+def turned(raw: bytes, _: bytes = b"") -> bytes:
     return raw[::-1]
 
 
@@ -84,7 +84,7 @@ def test_bytes_that_were_not_kept_do_not_come_back() -> None:
 
 
 def test_a_record_in_clear_is_protected_and_says_that_it_is_not_what_came() -> None:
-    kept = RawBytes("keep", None).kept(b"abc", lambda raw: raw.upper())
+    kept = RawBytes("keep", None).kept(b"abc", b"", lambda raw: raw.upper())
 
     assert kept == ("ABC", "protected")
     with pytest.raises(DeadLetterError, match="not kept unchanged"):
@@ -92,16 +92,16 @@ def test_a_record_in_clear_is_protected_and_says_that_it_is_not_what_came() -> N
 
 
 def test_a_record_without_anything_to_protect_is_the_record_as_it_came() -> None:
-    assert RawBytes("keep", None).kept(b"abc", lambda raw: raw) == ("abc", "text")
+    assert RawBytes("keep", None).kept(b"abc", b"", lambda raw: raw) == ("abc", "text")
 
 
 def test_a_record_that_cannot_be_protected_is_in_clear_nowhere() -> None:
-    assert RawBytes("keep", turned).kept(b"abc", lambda _: None) == ("cba", "encrypted")
-    assert RawBytes("keep", None).kept(b"abc", lambda _: None) == (None, "dropped")
+    assert RawBytes("keep", turned).kept(b"abc", b"", lambda _: None) == ("cba", "encrypted")
+    assert RawBytes("keep", None).kept(b"abc", b"", lambda _: None) == (None, "dropped")
 
 
 def test_what_is_encrypted_is_the_record_as_it_came() -> None:
-    assert RawBytes("encrypt", turned).kept(b"abc", lambda raw: raw.upper()) == ("cba", "encrypted")
+    assert RawBytes("encrypt", turned).kept(b"abc", b"", lambda raw: raw.upper()) == ("cba", "encrypted")
 
 
 def test_a_nul_in_a_message_does_not_keep_the_letter_out_of_postgresql() -> None:

@@ -134,7 +134,7 @@ class StubHook:
         self._boundary.calls.append(("create_export", {"kind": kind, "request": request}))
         return "export-2"
 
-    def encrypt_dead_letter(self, raw: bytes) -> bytes:
+    def encrypt_dead_letter(self, raw: bytes, bound_to: bytes) -> bytes:
         return b"encrypted by " + self.genesys_conn_id.encode() + b": " + raw
 
 

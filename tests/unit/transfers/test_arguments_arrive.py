@@ -455,4 +455,4 @@ def test_dead_letters_are_encrypted_by_the_genesys_connection(operator: type, pl
     seen = observe(operator, {"genesys_conn_id": "mine", **place})
     queue = operator is GenesysExportToSqsOperator
     encrypt = of_queue("encrypt")(seen) if queue else of_sink("encrypt")(seen)
-    assert encrypt(b"raw") == b"encrypted by mine: raw"
+    assert encrypt(b"raw", b"") == b"encrypted by mine: raw"

@@ -79,13 +79,18 @@ def child_name(table: str, child: Child, contract: Contract) -> str:
 
     :raises ContractError: it is too long.
     """
-    name = f"{table}_{snake_case(child.name)}"
+    name = name_of_child(table, child.name)
     if len(name.encode()) > LONGEST_NAME:
         raise ContractError(
             f"Contract {contract.name}: a table cannot be called {name!r}; that is too long.",
             about=f"children.{child.name}",
         )
     return name
+
+
+def name_of_child(table: str, child: str) -> str:
+    """Return the name of the table of a child."""
+    return f"{table}_{snake_case(child)}"
 
 
 def check_contract(contract: Contract) -> None:

@@ -37,7 +37,7 @@ _POLICIES = "SELECT row_security_active(to_regclass(%s)::oid)"
 
 
 class RowsKeptOut(psycopg.DataError):
-    """A trigger or a policy has kept rows from being written, without an error.
+    """A trigger or a policy has kept rows from being written as they are, without an error.
 
     :param count: how many of ``of`` rows.
     :param what: see :func:`what_keeps_out`.
@@ -47,8 +47,8 @@ class RowsKeptOut(psycopg.DataError):
         self.where = f"{what} {table.as_string()}"
         self.all_of_several = count == of > 1
         super().__init__(
-            f"{self.where} keeps {count} of {of} rows out or changes their keys, without an error. Disable it for this "
-            "load, or let it raise an exception for rows that are not wanted"
+            f"{self.where} keeps {count} of {of} rows out or changes their keys or lineage, without an error. Disable "
+            "it for this load, or let it raise an exception for rows that are not wanted"
         )
 
 
