@@ -127,8 +127,8 @@ def test_a_client_that_may_see_sensitive_recordings_has_them_all(scene: Scenes) 
 def test_an_answer_without_url_or_error_is_an_error_in_our_words(scene: Scenes) -> None:
     at = scene()
     one = {"conversationId": "c", "recordingId": "r", "contentType": "audio/ogg"}
-    at.genesys.fail_next(f"{PATH}/", status=200, body={"status": "Completed", "results": [one]})
-    [result] = at.batches.results([Recording("c", "r")])
+    at.genesys.fail_next(f"{PATH}/", status=200, body={"status": "Completed", "results": [None, 7, one, []]})
+    [result] = at.batches.results([Recording("c", "r")])  # what is no result is left out
     assert (result.url, result.error) == (None, "Genesys gives neither a URL nor an error.")
 
 
@@ -180,3 +180,12 @@ def test_a_recording_that_comes_late_is_fetched_by_the_next_load_and_no_other(sc
     late, refused = at.outcome(IDS[:4])
     assert [one for one in late if one in early] == early
     assert (len(late), refused, at.fetched()) == (8, [], 8)
+
+
+@pytest.mark.parametrize("answer", [{}, {"id": None}, {"id": ""}, []])
+def test_a_batch_without_an_id_is_not_looked_for(scene: Scenes, answer: Any) -> None:
+    at = scene()
+    at.genesys.fail_next(PATH, status=200, body=answer)
+    with pytest.raises(SourceUnavailableError, match="has no id of a batch"):
+        at.batches.results([Recording("c", "r")])
+    assert asked(at, f"{PATH}/") == 0
