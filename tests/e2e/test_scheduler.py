@@ -79,6 +79,8 @@ The scheduler has what it imports before it forks, so that not every task takes 
 ended it looks each second, not twice a minute.
 """
 
+SELDOM = 0.5
+"""Seconds between two looks at what stays: each is a request to an API server that has tasks to serve."""
 BATCHES = "SELECT checkpoint FROM genesys_ledger WHERE state = 'loading' AND checkpoint IS NOT NULL"
 
 
@@ -176,10 +178,10 @@ def states(airflow: Standalone, run_id: str) -> dict[str, str]:
     "recovers from the last committed batch or part, in the next try",
 )
 def test_a_killed_load_continues_in_the_next_try_for_both_sinks(airflow: Standalone, services: Embedded) -> None:
-    until(lambda: _found(airflow), what="the DAG's parsing")
+    until(lambda: _found(airflow), pause=SELDOM, what="the DAG's parsing")
     for dag in (DAG, REVIEW):
         airflow.call("PATCH", dag, json={"is_paused": False})
-    run = until(lambda: airflow.call("GET", f"{DAG}/dagRuns")["dag_runs"], what="the scheduled run")[0]
+    run = until(lambda: airflow.call("GET", f"{DAG}/dagRuns")["dag_runs"], pause=SELDOM, what="the scheduled run")[0]
     run_id = run["dag_run_id"]
     until(lambda: states(airflow, run_id).get("wait_for_export") == "deferred", what="the deferral")
 
@@ -204,7 +206,7 @@ def test_a_killed_load_continues_in_the_next_try_for_both_sinks(airflow: Standal
         found: dict[str, Any] = airflow.call("GET", f"{DAG}/dagRuns/{run_id}")
         return found if found["state"] in ("success", "failed") else None
 
-    assert until(ended, what="the run's end")["state"] == "success", airflow.log()
+    assert until(ended, pause=SELDOM, what="the run's end")["state"] == "success", airflow.log()
     assert tries(airflow, run_id, "load_into_postgres") == tries(airflow, run_id, "load_into_s3") == (2, "success")
     ranges = [seen.range for seen in services.genesys.requests if seen.path.startswith("/archive/")]
     resumed = [int(given.removeprefix("bytes=").removesuffix("-")) for given in ranges if given]
@@ -229,7 +231,7 @@ def test_a_dag_that_is_scheduled_on_drift_runs_with_the_report(airflow: Standalo
         runs = airflow.call("GET", f"{REVIEW}/dagRuns")["dag_runs"]
         return [run for run in runs if run["state"] == "success"]
 
-    run = until(reviewed, what="the review")[0]
+    run = until(reviewed, pause=SELDOM, what="the review")[0]
     assert run["run_type"] == "asset_triggered"
     events = airflow.call("GET", f"{REVIEW}/dagRuns/{run['dag_run_id']}/upstreamAssetEvents")["asset_events"]
     assert {event["uri"] for event in events} == {"genesys://drift/recordings"}
@@ -262,12 +264,12 @@ def test_loads_wait_out_an_outage_without_a_worker(airflow: Standalone, services
     until(lambda: {states(airflow, run_id)[load] for load in loads} == {"deferred"}, what="the deferrals")
 
     clear(airflow, earlier, "certificate")  # it finds a worker, of which there are two
-    until(lambda: states(airflow, earlier)["certificate"] == "success", what="another task's turn")
+    until(lambda: states(airflow, earlier)["certificate"] == "success", pause=SELDOM, what="another task's turn")
     assert states(airflow, run_id)["load_into_postgres"] == "deferred"
     services.genesys.start()
     clear(airflow, run_id, "load_into_s3")
     with airflow.part("triggerer"):
-        until(lambda: states(airflow, run_id).get("certificate") == "success", what="the run's end")
+        until(lambda: states(airflow, run_id).get("certificate") == "success", pause=SELDOM, what="the run's end")
 
     found = airflow.call("GET", f"{DAG}/dagRuns/{run_id}/taskInstances")["task_instances"]
     assert {ti["task_id"]: ti["try_number"] for ti in found if ti["task_id"] in loads} == {
@@ -282,7 +284,11 @@ def test_loads_wait_out_an_outage_without_a_worker(airflow: Standalone, services
     ranges = [seen.range for seen in services.genesys.requests if seen.path.startswith("/archive/")]
     assert sum(given is None for given in ranges[-2:]) == 1  # the cleared one began anew, the other went on
     clear(airflow, run_id, "load_into_postgres")
-    until(lambda: tries(airflow, run_id, "load_into_postgres") == (2, "success"), what="an uninterrupted load")
+    until(
+        lambda: tries(airflow, run_id, "load_into_postgres") == (2, "success"),
+        pause=SELDOM,
+        what="an uninterrupted load",
+    )
     assert query(services.postgres.dsn, DIGEST, "2026-10-01", "2026-10-02") == uninterrupted
 
 
@@ -302,7 +308,11 @@ def test_a_task_that_is_cleared_and_again_while_it_runs_loads_from_the_beginning
     until(downloads, what="the cleared task's download")
     until(lambda: query(services.postgres.dsn, BATCHES), what="its first commit")
     clear(airflow, run_id, "load_into_postgres")
-    until(lambda: tries(airflow, run_id, "load_into_postgres") == (4, "success"), what="the cleared task's end")
+    until(
+        lambda: tries(airflow, run_id, "load_into_postgres") == (4, "success"),
+        pause=SELDOM,
+        what="the cleared task's end",
+    )
     assert downloads() == [None, None]
     assert query(services.postgres.dsn, DIGEST, *days) == before
 
@@ -336,7 +346,7 @@ def test_partitions_are_backfilled_and_each_starts_the_dag_of_its_day(airflow: S
         return of_backfill if len(of_backfill) == 2 else None
 
     days = [datetime(2026, 11, FIRST_PARTITION + place, tzinfo=timezone.utc) for place in range(3)]
-    assert sorted(until(reported, seconds=240, what="two reports")) == [
+    assert sorted(until(reported, pause=SELDOM, what="two reports")) == [
         [f"{start:%Y-%m-%d}", f"{start.isoformat()} to {end.isoformat()}"] for start, end in pairwise(days)
     ]
     rows = query(
@@ -358,7 +368,7 @@ def backfill(airflow: Standalone, reprocess: str, *, dag: str = "genesys_recordi
         "dag_run_conf": {},
     }
     number = airflow.call("POST", "/backfills", json=asked)["id"]
-    until(lambda: airflow.call("GET", f"/backfills/{number}")["completed_at"], what="the backfill's end")
+    until(lambda: airflow.call("GET", f"/backfills/{number}")["completed_at"], pause=SELDOM, what="the backfill's end")
     found = airflow.call("GET", f"/dags/{dag}/dagRuns", params={"run_type": "backfill"})["dag_runs"]
     assert [run["state"] for run in found] == ["success"] * 2
 

@@ -24,11 +24,11 @@ def reading_ahead() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name == "genesys-read-ahead"]
 
 
-def until(found: Callable[[], Any], *, seconds: float = 600, what: str) -> Any:
-    """Return the first result of ``found`` that is true."""
+def until(found: Callable[[], Any], *, seconds: float = 600, pause: float = 0.1, what: str) -> Any:
+    """Return the first result of ``found`` that is true; ask again after each ``pause``."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if result := found():
             return result
-        time.sleep(0.1)
+        time.sleep(pause)
     pytest.fail(f"{what} did not happen within {seconds} s")
