@@ -268,8 +268,8 @@ def built_in(name: str) -> Contract:
     """
     if name not in built_in_names():
         raise ContractError(
-            f"There is no contract {name!r}. Built in are: {', '.join(built_in_names())}. A contract file is named by "
-            "its path, which ends in .yaml or .yml."
+            f"There is no contract {shown(name, 80)!r}. Built in are: {', '.join(built_in_names())}. A contract file "
+            "is named by its path, which ends in .yaml or .yml."
         )
     return load_contract(_BUILT_IN / f"{name}.yaml").with_gaps()
 

@@ -17,6 +17,7 @@ from airflow_provider_genesys.contracts.column import UNREADABLE, readable
 from airflow_provider_genesys.contracts.contract import Check, Contract, checked
 from airflow_provider_genesys.contracts.file import ContractFile, json_value, line_of, pairs_of, read_file, value_of
 from airflow_provider_genesys.exceptions import ContractError
+from airflow_provider_genesys.outside import shown
 
 Paging = Literal["pageNumber", "after", "cursor", "nextUri", "one"]
 """How the next page is asked for: by its number · by what ``after`` or ``cursor`` was in the answer · by the link in
@@ -168,8 +169,8 @@ def built_in(name: str) -> Listing:
     """
     if name not in built_in_names():
         raise ContractError(
-            f"There is no entity {name!r}. Built in are: {', '.join(built_in_names())}. A declaration of your own is "
-            "named by its path, which ends in .yaml or .yml."
+            f"There is no entity {shown(name, 80)!r}. Built in are: {', '.join(built_in_names())}. A declaration of "
+            "your own is named by its path, which ends in .yaml or .yml."
         )
     listing = read_listing(_BUILT_IN / f"{name}.yaml")
     return replace(listing, contract=listing.contract.with_gaps())

@@ -14,17 +14,25 @@ CONNECT_SECONDS = 10
 
 ANSWER_SECONDS = 10
 
+AWS_DEFAULT = "aws_default"
+
 
 def client(kind: Literal["s3", "sqs", "dynamodb"], conn_id: str | None, config: dict[str, Any] | None = None) -> Any:
     """Return a client as Airflow's own hook makes it. The client does not retry; the caller does.
 
     :param config: further arguments of botocore's ``Config``. Settings of the connection win over them.
-    :raises ConfigurationError: the connection has no region, or a setting that cannot be used.
+    :param conn_id: the connection; None, or an ``aws_default`` that does not exist, for the machine's own credentials.
+    :raises ConfigurationError: another connection does not exist, has no region, or a setting that cannot be used.
     """
     from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
+    from airflow.sdk import BaseHook
     from botocore.config import Config
     from botocore.exceptions import BotoCoreError
 
+    if conn_id not in (None, "", AWS_DEFAULT):
+        # Airflow's hook would only warn, and use the credentials of the machine.
+        with existing(conn_id, "aws"):
+            BaseHook.get_connection(str(conn_id))
     ours = Config(**_settings(kind), **(config or {}))
     with readable(conn_id, BotoCoreError, ValueError):
         chosen = AwsBaseHook(conn_id, client_type=kind).conn_config.botocore_config

@@ -16,6 +16,7 @@ import psycopg
 
 from airflow_provider_genesys.exceptions import ConfigurationError, SourceUnavailableError
 from airflow_provider_genesys.media.index import Conversations
+from airflow_provider_genesys.outside import shown
 from airflow_provider_genesys.sinks.postgres.errors import describe, is_transient
 
 PAGES_AT_ONCE = 100
@@ -82,6 +83,10 @@ class QueryIndex:
                 f"PostgreSQL refuses the query for conversations: {describe(error)}. conversations_sql has to be one "
                 "SELECT with a column conversation_id, which holds UUIDs or NULL; it cannot change anything. Its "
                 "placeholders are %(name)s, with values in conversations_parameters."
+            ) from None
+        except ValueError as error:
+            raise ConfigurationError(
+                f"conversations_sql or conversations_parameters hold what PostgreSQL cannot be sent: {shown(error)}."
             ) from None
         if any(one <= before for before, one in pairwise([after, *ids])):
             raise ConfigurationError(

@@ -15,7 +15,7 @@ from airflow_provider_genesys.hooks.object_store import open_bucket
 from airflow_provider_genesys.tasks.connection import dag_folder
 from airflow_provider_genesys.tasks.failures import failing_fast
 from airflow_provider_genesys.tasks.files import check_file
-from airflow_provider_genesys.tasks.rendered import Rendered, id_or_none, text, text_or_none
+from airflow_provider_genesys.tasks.rendered import Rendered, id_or_none, place, text, text_or_none
 from airflow_provider_genesys.window import absent, read_window
 
 if TYPE_CHECKING:
@@ -180,10 +180,11 @@ class GenesysReplayDeadLettersOperator(Rendered, BaseOperator):
     def _in_postgres(self) -> PostgresReplay:
         from airflow_provider_genesys.sinks.postgres.replay import PostgresReplay
 
+        schema, table = place(self.schema, self.table)
         return PostgresReplay(
             lambda: connect(text(self.postgres_conn_id, "postgres_conn_id")),
-            text(self.table, "table"),
-            schema=text(self.schema, "schema"),
+            table,
+            schema=schema,
             opened=self._open,
             pii_key=self._pii_key,
         )

@@ -217,8 +217,7 @@ class GenesysFinishPostgresLoadsOperator(GenesysFinishLoadsOperator, PostgresLoa
         """Return the loads that the ledger of the table has as begun."""
         from airflow_provider_genesys.sinks.postgres.ledger import unfinished_loads
 
-        schema, table = text(self.schema, "schema"), text(self.table, "table")
-        return unfinished_loads(self.connect, schema, table)
+        return unfinished_loads(self.connect, text(self.schema, "schema"), self.table_name())
 
 
 class _FinishObjectLoads(GenesysFinishLoadsOperator, ObjectStoreLoader):

@@ -23,7 +23,7 @@ from airflow_provider_genesys.tasks.reconcile import (
     view_of_folder,
     view_of_table,
 )
-from airflow_provider_genesys.tasks.rendered import mapping, text, text_or_none
+from airflow_provider_genesys.tasks.rendered import mapping, place, text, text_or_none
 from airflow_provider_genesys.tasks.xcoms import checked_export
 from airflow_provider_genesys.window import absent, read_window, resolve_window
 
@@ -122,8 +122,8 @@ class GenesysReconcileOperator(UsesGenesys, BaseOperator):
                 "Give the operator either table or folder: the place that the conversations were loaded to."
             )
         if not absent(self.table):
-            names = ("schema", "table", "postgres_conn_id")
-            schema, table, conn_id = (text(getattr(self, name), name) for name in names)
+            schema, table = place(self.schema, self.table)
+            conn_id = text(self.postgres_conn_id, "postgres_conn_id")
             return view_of_table(lambda: connect(conn_id), schema, table, contract)
         store, prefix = open_folder(text(self.folder, "folder"), text_or_none(self.folder_conn_id, "folder_conn_id"))
         return view_of_folder(store, prefix, self.partition_format, contract)

@@ -61,6 +61,22 @@ def text_or_none(value: Any, name: str) -> str | None:
     return None if absent(value) else text(value, name)
 
 
+def place(schema: Any, table: Any) -> tuple[str, str]:
+    """Return the names of a schema and a table of PostgreSQL, each as :func:`text` does.
+
+    :raises ConfigurationError: both are in one argument, or in quotes: that would be another table.
+    """
+    given = {"schema": text(schema, "schema"), "table": text(table, "table")}
+    bare = {name: one.replace('"', "") for name, one in given.items()}
+    if "." in bare["table"]:
+        first, _, last = bare["table"].rpartition(".")
+        raise ConfigurationError(f"table is {given['table']!r}: give schema={first!r} and table={last!r}.")
+    for name, one in given.items():
+        if one != bare[name]:
+            raise ConfigurationError(f"{name} is {one!r}: give it without quotes, {name}={bare[name]!r}.")
+    return given["schema"], given["table"]
+
+
 def id_or_none(value: Any, name: str) -> str | None:
     """Return the id of a connection, as :func:`text` does; None if the DAG gives None, which means without one."""
     return None if value is None else text(value, name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow_provider_genesys.tasks.rendered import flag, limit, text
+from airflow_provider_genesys.tasks.rendered import flag, limit, place, text
 from airflow_provider_genesys.transfers.entities import GenesysEntitiesOperator
 from airflow_provider_genesys.transfers.genesys_to_postgres import PostgresLoader
 from airflow_provider_genesys.window import absent
@@ -53,7 +53,7 @@ class GenesysEntitiesToPostgresOperator(GenesysEntitiesOperator, PostgresLoader)
 
     def table_name(self) -> str:
         """Return the table's name; by default that of the listing."""
-        return self.listing().name if absent(self.table) else text(self.table, "table")
+        return place(self.schema, self.listing().name if absent(self.table) else self.table)[1]
 
     def make_sink(self) -> Sink:
         """Return the sink, not opened."""

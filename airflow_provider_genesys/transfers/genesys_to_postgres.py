@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from airflow.sdk import Context
 
-from airflow_provider_genesys.exceptions import ConfigurationError
 from airflow_provider_genesys.hooks.clients import connect
 from airflow_provider_genesys.tasks.handle import check_within
 from airflow_provider_genesys.tasks.reconcile import SinkView, view_of_table
-from airflow_provider_genesys.tasks.rendered import flag, limit, text
+from airflow_provider_genesys.tasks.rendered import flag, limit, place, text
 from airflow_provider_genesys.transfers.base import GenesysExportTransferOperator
 from airflow_provider_genesys.transfers.loader import ExportLoader
 from airflow_provider_genesys.window import absent
@@ -66,11 +65,7 @@ class PostgresLoader(ExportLoader):
 
     def table_name(self) -> str:
         """Return the name of the table."""
-        table = text(self.table, "table")
-        if "." in table:
-            schema, _, name = table.rpartition(".")
-            raise ConfigurationError(f"table is {table!r}: give schema={schema!r} and table={name!r}.")
-        return table
+        return place(self.schema, self.table)[1]
 
     def fits(self, contract: Contract) -> None:
         """Check the names of the columns."""

@@ -163,7 +163,14 @@ class GenesysRecordingMediaOperator(GenesysExportToPostgresOperator):
 
     def _parameters(self) -> dict[str, Any] | None:
         given = self.conversations_parameters
-        return None if absent(given) else mapping(given, "conversations_parameters")
+        if absent(given):
+            return None
+        found = mapping(given, "conversations_parameters")
+        if not all(isinstance(name, str) for name in found):
+            raise ConfigurationError(
+                f"conversations_parameters has the names {shown([*found], 80)}; they have to be text."
+            )
+        return found
 
     def _days(self) -> int:
         return number(self.retention_threshold_days, "retention_threshold_days", int, least=0)
@@ -189,4 +196,4 @@ class GenesysRecordingMediaOperator(GenesysExportToPostgresOperator):
 
 
 def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()[:16]

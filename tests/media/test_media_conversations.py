@@ -96,6 +96,9 @@ def test_a_query_goes_on_behind_any_page_and_is_asked_for_some_ids_at_a_time(
         "SELECT conversation_id FROM no_such_table",
         "DELETE FROM calls RETURNING conversation_id",
         "SELECT conversation_id FROM forget()",
+        "SELECT conversation_id, set_config('transaction_read_only', 'off', false) FROM calls",
+        "SELECT conversation_id, lo_create(0) FROM calls",
+        "SELECT conversation_id FROM calls FOR UPDATE",
         *(f"{CALLS}; {wicked}; {CALLS}" for wicked in WICKED),
         *(f"{CALLS}{CLOSED}; {wicked}; {OPENED}{CALLS}" for wicked in WICKED),
     ],
@@ -139,6 +142,9 @@ def test_values_that_do_not_fit_the_query_are_an_error_that_says_how(
 ) -> None:
     with pytest.raises(ConfigurationError, match=r"%\(name\)s, with values in conversations_parameters"):
         QueryIndex(connects, query, 3, parameters)(0, None)
+    for wrong, values in ((query, {"queue": "\ud800", "other": ""}), (query.replace("queue =", "'\ud800' ="), {})):
+        with pytest.raises(ConfigurationError, match="conversations_parameters"):
+            QueryIndex(connects, wrong, 3, values)(0, None)
 
 
 def test_a_query_that_ends_too_early_is_an_error_and_no_walk_without_end(connects: Any) -> None:

@@ -43,7 +43,7 @@ def sqs(conn_id: str) -> object:
     return client("sqs", conn_id)
 
 
-@pytest.mark.parametrize("opened", [connect, azure, gcs, open_store])
+@pytest.mark.parametrize("opened", [connect, azure, gcs, open_store, sqs])
 def test_no_client_is_made_of_a_connection_that_is_not_there(opened: Callable[[str], object]) -> None:
     with pytest.raises(ConfigurationError, match=r"no connection 'typo'.*with the type"):
         opened("typo")

@@ -10,6 +10,7 @@ import pytest
 from airflow_provider_genesys.exceptions import ConfigurationError
 from airflow_provider_genesys.operators.dead_letters import GenesysReplayDeadLettersOperator
 from airflow_provider_genesys.operators.export import GenesysCreateExportOperator
+from airflow_provider_genesys.operators.finish_loads import GenesysFinishPostgresLoadsOperator
 from airflow_provider_genesys.operators.plan import GenesysPlanBackfillOperator
 from airflow_provider_genesys.operators.reconcile import GenesysReconcileOperator
 from airflow_provider_genesys.operators.shards import GenesysPlanShardsOperator
@@ -17,8 +18,9 @@ from airflow_provider_genesys.operators.verify import GenesysVerifyExportOperato
 from airflow_provider_genesys.operators.warehouse_lists import GenesysWriteListsOperator
 from airflow_provider_genesys.tasks.arguments import contract_of
 from airflow_provider_genesys.tasks.failures import AirflowFailException
-from airflow_provider_genesys.tasks.rendered import is_list, limit, mapping, number, text, words
+from airflow_provider_genesys.tasks.rendered import is_list, limit, mapping, number, place, text, words
 from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
+from airflow_provider_genesys.transfers.genesys_entities_to_postgres import GenesysEntitiesToPostgresOperator
 from tests.support.task_context import Store, context, pushed, run
 
 FILTERS = {"status": "COMPLETED", "queues": ["a", None, True], "since": {"days": 3}}
@@ -64,6 +66,30 @@ WRONG = ([], {}, [1], {"a": 1}, True, float("nan"), b"x", "\ud800", "a\nb", "\x1
 def test_what_is_no_text_is_refused(given: Any) -> None:
     with pytest.raises(ConfigurationError, match="table"):
         text(given, "table")
+
+
+@pytest.mark.parametrize(
+    ("schema", "table", "says"),
+    [
+        ("public", "sales.calls", "give schema='sales' and table='calls'"),
+        ("public", '"sales"."calls"', "give schema='sales' and table='calls'"),
+        ("public", '"calls"', "give it without quotes, table='calls'"),
+        ('"sales"', "calls", "give it without quotes, schema='sales'"),
+    ],
+)
+def test_a_name_in_quotes_or_with_its_schema_makes_no_other_table(schema: str, table: str, says: str) -> None:
+    with pytest.raises(ConfigurationError, match=says):
+        place(schema, table)
+    assert place("public", "Calls of May") == ("public", "Calls of May")
+    tasks: list[Any] = [
+        GenesysReplayDeadLettersOperator(task_id="t", table=table, schema=schema),
+        GenesysReconcileOperator(task_id="t", table=table, schema=schema),
+        GenesysEntitiesToPostgresOperator(task_id="t", entity="users", table=table, schema=schema),
+        GenesysFinishPostgresLoadsOperator(task_id="t", table=table, schema=schema),
+    ]
+    for task, use in zip(tasks, ("_replay", "_view", "make_sink", "unfinished_loads"), strict=True):
+        with pytest.raises(ConfigurationError, match=says):
+            getattr(task, use)()
 
 
 def test_digits_that_a_native_template_made_a_number_of_are_text() -> None:
