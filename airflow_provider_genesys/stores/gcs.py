@@ -30,7 +30,8 @@ T = TypeVar("T")
 
 _ONE_TRY: dict[str, Any] = {"retry": None, "timeout": (10, 60)}
 """Options of each request. The sink retries by itself, so the client must not retry as well."""
-_LISTED = "items(name,size,generation),nextPageToken"
+_LISTED = "kind,items(name,size,generation),nextPageToken"
+_LIST = "storage#objects"
 
 
 class GCSStore:
@@ -82,7 +83,8 @@ class GCSStore:
 
         def read() -> list[Stored]:
             found = self._bucket.list_blobs(prefix=prefix, fields=_LISTED, **_ONE_TRY)
-            blobs = listed(found.pages, lambda blob: str(blob.name), f"{self.url}/{prefix}")
+            pages = (self._of_google(page, f"list {self.url}/{prefix}") for page in found.pages)
+            blobs = listed(pages, lambda blob: str(blob.name), f"{self.url}/{prefix}")
             return [Stored(one.name, one.size, str(one.generation)) for one in blobs]
 
         yield from self._retried("list", prefix, read) or []
@@ -148,6 +150,11 @@ class GCSStore:
             return body if etag in {None, self._generation(blob)} else None
 
         return self._retried("download", key, read, {NOT_FOUND, PRECONDITION_FAILED} if etag else {NOT_FOUND})
+
+    def _of_google(self, page: Any, request: str) -> Any:
+        if page.raw_page.get("kind") != _LIST:
+            raise not_the_stores(request, "it is no list")
+        return page
 
     def _generation(self, blob: Any) -> str:
         if blob.generation is None:

@@ -34,7 +34,8 @@ def of_s3(keys: list[str], token: str) -> str:
 
 def of_gcs(keys: list[str], token: str) -> str:
     items = [{"name": key, "size": "1", "generation": "1"} for key in keys]
-    return json.dumps({"items": items, **({"nextPageToken": token} if token else {})})
+    more = {"nextPageToken": token} if token else {}
+    return json.dumps({"kind": "storage#objects", "items": items, **more})
 
 
 def of_azure(keys: list[str], token: str) -> str:

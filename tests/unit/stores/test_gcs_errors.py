@@ -119,6 +119,13 @@ def test_a_page_of_a_proxy_is_neither_an_object_nor_written(
     assert "proxy or a login page" in str(error)
 
 
+@pytest.mark.parametrize("body", [{}, b"[]", b""])
+def test_what_is_no_list_is_not_empty(google: ScriptedServer, store: GCSStore, body: Any) -> None:
+    assert type(failed(google, store, Reply(200, body), "list")) is SinkUnavailableError
+    google.on(OPERATIONS["list"][0], Reply(200, {"kind": "storage#objects"}))
+    assert list(store.list_objects("a")) == []
+
+
 def test_a_bucket_that_is_not_there_and_wrong_credentials(google: ScriptedServer, store: GCSStore) -> None:
     assert "Create the bucket" in str(failed(google, store, said(404, "notFound"), "upload"))
     assert "Correct the credentials" in str(failed(google, store, said(401, "authError"), "upload"))
