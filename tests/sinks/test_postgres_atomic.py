@@ -265,3 +265,16 @@ def test_loads_that_are_published_at_once_both_close_their_accounts(warehouse: W
 def test_options_that_do_not_exist_are_refused_at_once(warehouse: Warehouse, wrong: dict[str, str]) -> None:
     with pytest.raises(ConfigurationError, match="is one of"):
         warehouse.sink(**wrong)
+
+
+def test_a_column_that_became_narrower_since_the_rows_were_staged_ends_the_load(warehouse: Warehouse) -> None:
+    load = make_load()
+    dead, _ = opened(warehouse, load)
+    dead.abort()
+    warehouse.execute("ALTER TABLE recordings ALTER direction TYPE varchar(3)")
+    sink = warehouse.sink(**ATOMIC)
+    last = sink.open(load, restart=False)
+    assert last is not None
+    with pytest.raises(SinkRefusedError, match=r"have got other types since: column direction of type .*varying"):
+        sink.finish(make_certificate(load, last))
+    assert warehouse.rows() == []

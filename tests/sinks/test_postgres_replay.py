@@ -330,3 +330,29 @@ def test_large_letters_are_read_a_few_at_a_time(
 
     assert replayed(warehouse).replayed == 4
     assert seen.count(failpoints.COMMITTING) == commits
+
+
+def test_what_a_load_has_taken_over_before_its_replay_counts_on(warehouse: Warehouse) -> None:
+    older = make_load("export-0", load_id="load-0", submitted_at=DAY + timedelta(hours=1))
+    warehouse.load(older, [make_batch(older, range(5))])
+    load = make_load()
+    warehouse.load(load, [replace(letters_of(load, {3: record(3)}), rows=[recording_row(1)], offsets=[LENGTH])])
+    warehouse.execute("ALTER TABLE recordings ALTER duration_ms DROP NOT NULL")
+    [before] = warehouse.execute("SELECT taken_over FROM genesys_ledger WHERE load_id = 'load-1'")
+    assert replayed(warehouse).replayed == 1
+    [row] = warehouse.execute("SELECT taken_over FROM genesys_ledger WHERE load_id = 'load-1'")
+    assert (before["taken_over"], row["taken_over"]) == ({"export-0/0": 1}, {"export-0/0": 2})
+
+
+def test_a_load_whose_ledger_is_removed_meanwhile_is_left_alone(warehouse: Warehouse) -> None:
+    set_up(warehouse)
+    other = make_load("export-2", load_id="load-2", submitted_at=DAY + timedelta(days=3))
+    warehouse.load(other, [letters_of(other, {7: record(7)})])
+
+    def removing(letter: Any) -> bytes:
+        warehouse.execute("DELETE FROM genesys_ledger WHERE load_id = 'load-2'")
+        return opened(letter, as_it_is)
+
+    account = PostgresReplay(warehouse.connect, "recordings", opened=removing).run(contract_of, "dag/replay/task")
+    assert (account.loads, account.loads_skipped) == (1, 1)
+    assert [one["load_id"] for one in warehouse.dead_letters() if one["state"] == "replayed"] == ["load-1", "load-1"]
