@@ -14,6 +14,7 @@
     │   ├── RequestRefusedError   fails the task     any other 4xx
     │   ├── AnswerTooLargeError   fails the task     more bytes than an answer may have
     │   └── CloudUnavailableError retried            429, 5xx, no connection, when the client's own retries are spent
+    │       ├── ForeignAnswerError retried           a proxy's page, a redirect, or an error with status 200
     │       ├── CircuitOpenError  retried            the token endpoint failed several times in a row; paused
     │       └── JobLimitError     retried            the organisation's limit of running recording jobs is reached
     ├── ExportError                                  the job at Genesys
@@ -109,6 +110,8 @@ class CloudError(GenesysError):
         self.correlation_id = correlation_id
         self.of_one = False
         """Whether Genesys answered for other entities meanwhile."""
+        self.foreign = False
+        """Whether the response cannot be Genesys' own, so that the next one may be another."""
 
 
 class AuthenticationError(CloudError):
@@ -137,6 +140,13 @@ class CloudUnavailableError(CloudError):
     retryable = True
     retry_after: float | None = None
     """Seconds that Genesys asks to wait before the next try; None where it does not say."""
+
+
+class ForeignAnswerError(CloudUnavailableError):
+    """Several answers in a row were none of Genesys': a proxy's page, a redirect, or an error with status 200.
+
+    It uses up the task's ``retries``: unlike an outage, it is not waited for, since a person has to look.
+    """
 
 
 class CircuitOpenError(CloudUnavailableError):

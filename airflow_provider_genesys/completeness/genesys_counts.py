@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from airflow_provider_genesys.backfill import daily_counts
-from airflow_provider_genesys.backfill.daily_counts import PATH, Counted, counts_in, intervals
+from airflow_provider_genesys.backfill.daily_counts import Counted, counts, intervals
 from airflow_provider_genesys.completeness.tally import BEGAN, EMITTED, Cell
 from airflow_provider_genesys.outside import shown
 from airflow_provider_genesys.window import Window
@@ -51,4 +51,4 @@ class GenesysCounts:
         for interval in intervals(self._window.start, self._window.end):
             body = {"interval": interval, "groupBy": list(group_by), "metrics": list(metrics)}
             self.requests += 1
-            yield from counts_in(self._client.request("POST", PATH, json=body))
+            yield from counts(self._client, body)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
@@ -11,7 +12,7 @@ import msgspec
 from airflow_provider_genesys.cloud.exports.base import Page, UnreadablePageError, check_cursor
 from airflow_provider_genesys.cloud.exports.elements import RecordIds, check_once, check_records, cursor_of
 from airflow_provider_genesys.cloud.exports.progress import Progress
-from airflow_provider_genesys.cloud.http.no_answer import check_answer
+from airflow_provider_genesys.cloud.http.no_answer import Doubt, check_answer
 from airflow_provider_genesys.cloud.http.paths import path_step
 from airflow_provider_genesys.cloud.http.shapes import query_of
 from airflow_provider_genesys.entities.declaration import Listing
@@ -88,14 +89,14 @@ class Pager:
         if self.listing.page_cap and number > self.listing.page_cap:
             raise self._capped(number, f"is known to end at page {self.listing.page_cap}")
         try:
-            body = self._client.fetch(self._path(parent), params=self._parameters(at))
+            read = partial(self._read, number, Doubt())
+            answer = self._client.decode(self._path(parent), read, params=self._parameters(at))
         except PermissionDeniedError as error:
             raise self._denied(error) from error
         except RequestRefusedError as error:
             if number == 1:
                 raise
             raise self._capped(number, f"refuses it ({error})") from error
-        answer = self._read(body, number)
         self._walk.check(answer.ids, at, answer.after)
         return answer
 
@@ -131,7 +132,8 @@ class Pager:
             asked[listing.paging] = at
         return asked
 
-    def _read(self, body: bytes, number: int) -> Answer:
+    def _read(self, number: int, doubt: Doubt, body: bytes) -> Answer:
+        doubt.check(body, self.listing.records, f"A page of {self.listing.name}")
         check_records(body, self.listing.records)
         try:
             return self._answer(body, number)

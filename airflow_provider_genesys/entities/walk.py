@@ -27,7 +27,6 @@ from airflow_provider_genesys.entities.answers import Answer, Pager
 from airflow_provider_genesys.entities.declaration import KEY, PARENT, Listing
 from airflow_provider_genesys.exceptions import (
     CloudError,
-    CloudUnavailableError,
     ConfigurationError,
     GenesysError,
     ListingMovedError,
@@ -39,7 +38,6 @@ from airflow_provider_genesys.exceptions import (
 from airflow_provider_genesys.limits import LONGEST_PAGE, MOST_HELD
 from airflow_provider_genesys.outside import shown
 from airflow_provider_genesys.resolved import resolved
-from airflow_provider_genesys.retries import retried
 from airflow_provider_genesys.source.pages import Pages
 
 if TYPE_CHECKING:
@@ -169,12 +167,7 @@ class ListingWalk:
         if parent.startswith(_NO_ID):
             raise ConfigurationError(_WITHOUT_ID)
         try:
-            found, moved = retried(
-                lambda: asked_for_one(lambda: _whole(self._pager, parent), self._others(parent)),
-                f"{self._listing.name} of {shown(parent, 80)}",
-                READINGS - 1,
-                is_transient=_is_unreadable,
-            )
+            found, moved = asked_for_one(lambda: _whole(self._pager, parent), self._others(parent))
         except NotFoundError:
             log.info("%s: %s is gone; its listing is left out.", self._listing.name, shown(parent, 80))
             return {}, msgspec.structs.replace(place, vanished=place.vanished + 1)
@@ -231,10 +224,6 @@ def _is_of_parent(error: GenesysError, parent: str) -> bool:
     if isinstance(error, ConfigurationError):
         return parent.startswith(_NO_ID)
     return is_of_one(error) if isinstance(error, CloudError) else True
-
-
-def _is_unreadable(error: BaseException) -> bool:
-    return isinstance(error, CloudUnavailableError) and error.status == 200  # noqa: PLR2004 - OK, and yet no page
 
 
 def _whole(pager: Pager, parent: str | None, *, keep: bool = True) -> tuple[dict[str, memoryview], str | None]:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from airflow_provider_genesys.cloud.http.errors import is_of_one
+from airflow_provider_genesys.cloud.http.no_answer import is_no_answer
 from airflow_provider_genesys.cloud.http.one_of_many import asked_for_one
 from airflow_provider_genesys.cloud.http.paths import path_step
 from airflow_provider_genesys.cloud.http.shapes import elements, members
@@ -34,6 +36,8 @@ LARGEST = 100
 _ENDED = frozenset({"completed", "complete", "fulfilled", "succeeded", "success", "done", "finished"})
 _FAILED = frozenset({"failed", "failure", "error", "cancelled", "canceled", "expired", "aborted"})
 """Statuses of a batch, in small letters. Of any other it is waited for."""
+NOBODY = str(UUID(int=0))
+"""The id of no conversation and no recording: Genesys says so, unless it fails for all."""
 _BELIEVED = 4
 """How often in a row a batch without a status has to seem complete."""
 _SHORTEST, _LONGEST = 2, 60
@@ -92,11 +96,15 @@ class MediaBatches:
     def _batch(self, wanted: Sequence[Recording], beside: Sequence[Recording]) -> list[MediaResult]:
         """Ask for ``wanted`` in one request. If Genesys fails for it, ask in halves, to find what it fails for.
 
-        :param beside: recordings of which some are asked for, to find out whether Genesys fails for all.
+        :param beside: recordings of which some are asked for, to find out whether Genesys fails for all; without any,
+            that of nobody is.
         """
         others = [one for one in (*beside[:2], *beside[-2:]) if one not in wanted[:1]]
+        asked: list[Callable[[], object]] = [partial(self._asked, [one]) for one in others]
         try:
-            return asked_for_one(partial(self._asked, wanted), (partial(self._asked, [one]) for one in others))
+            return asked_for_one(
+                partial(self._asked, wanted), asked or [partial(self._asked, [Recording(NOBODY, NOBODY)])]
+            )
         except (RequestRefusedError, CloudUnavailableError) as error:
             if not is_of_one(error):
                 raise
@@ -107,9 +115,9 @@ class MediaBatches:
 
     def _asked(self, wanted: Sequence[Recording]) -> list[MediaResult]:
         asked = [{"conversationId": one.conversation_id, "recordingId": one.recording_id} for one in wanted]
-        batch = members(self._client.request("POST", PATH, json={"batchDownloadRequestList": asked})).get("id")
-        if not batch:
-            raise SourceUnavailableError(f"The answer from {PATH} has no id of a batch. The next try asks again.")
+        # A batch that nobody looks at costs nothing, so the request may be sent twice.
+        request = {"batchDownloadRequestList": asked}
+        batch = self._client.request("POST", PATH, json=request, reads=True, is_answer=_has_id)["id"]
         found = self._completed(str(batch), wanted).get("results")
         results = [self._read(one) for one in elements(found) if isinstance(one, dict)]
         return sorted(results, key=_order)
@@ -141,7 +149,7 @@ class MediaBatches:
 
     def _look(self, batch: str) -> dict[str, Any]:
         try:
-            answer = self._client.request("GET", f"{PATH}/{path_step(batch, 'a batch request')}")
+            answer = self._client.request("GET", f"{PATH}/{path_step(batch, 'a batch request')}", is_answer=_is_batch)
         except NotFoundError as error:  # Genesys does not document how long it keeps one
             raise SourceUnavailableError(
                 f"Batch request {batch} was gone before it ended. The next try makes another batch. ({error})"
@@ -171,6 +179,14 @@ class MediaBatches:
         minutes = settings.get("recordingBatchDownloadUrlTtl")
         known = minutes if isinstance(minutes, (int, float)) else _SHORTEST
         return timedelta(minutes=min(max(known, _SHORTEST), _LONGEST))
+
+
+def _has_id(answer: Any) -> bool:
+    return bool(members(answer).get("id"))
+
+
+def _is_batch(answer: Any) -> bool:
+    return not is_no_answer(answer) or not members(answer).keys().isdisjoint({"status", "results"})
 
 
 def _is_complete(answer: dict[str, Any]) -> bool:

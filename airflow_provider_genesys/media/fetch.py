@@ -37,7 +37,7 @@ from airflow_provider_genesys.exceptions import (
     SourceUnavailableError,
 )
 from airflow_provider_genesys.failpoints import failpoint
-from airflow_provider_genesys.media.batches import MediaBatches, MediaResult, Recording
+from airflow_provider_genesys.media.batches import NOBODY, MediaBatches, MediaResult, Recording
 from airflow_provider_genesys.media.expected import expected_media, unpacked_media
 from airflow_provider_genesys.media.index import BrokenMetadata, Index
 from airflow_provider_genesys.media.store import KeptRecording, MediaFile, MediaStore, Metadata, id_of
@@ -152,6 +152,7 @@ class Media:
         by_conversation = list(self._asking.map(self._of_conversation, ids, meant, repeat(ids)))
         self._check_permission(by_conversation)
         found = [one for many in by_conversation for one in many]
+        found += [_wanted(Recording("", str(one.get("id") or "")), one, None) for one in conversations.broken]
         missing = [one.recording for one in found if not one.kept and not one.refused]
         results: dict[Recording, list[MediaResult]] = defaultdict(list)
         for result in self._batches.results(missing):
@@ -171,9 +172,8 @@ class Media:
         refused = RecordError("conversation-gone", "Genesys does not know the conversation any more.")
         try:
             others = {*page[: _OTHERS + 1], *filter(None, [self._answered])} - {conversation_id}
-            found = asked_for_one(
-                partial(self._metadata, conversation_id), (partial(self._metadata, o) for o in others)
-            )
+            asked = (partial(self._metadata, other) for other in others or [NOBODY])
+            found = asked_for_one(partial(self._metadata, conversation_id), asked)
             self._answered = conversation_id
         except (PermissionDeniedError, RequestRefusedError, CloudUnavailableError) as error:
             if not is_of_one(error):

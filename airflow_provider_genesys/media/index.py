@@ -5,19 +5,21 @@ The conversations of an SQL query are in :mod:`.query`, which needs PostgreSQL's
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlencode
 
 import msgspec
 
-from airflow_provider_genesys.cloud.exports.elements import RecordIds
+from airflow_provider_genesys.cloud.exports.base import Page, UnreadablePageError
+from airflow_provider_genesys.cloud.exports.elements import RecordIds, check_records
 from airflow_provider_genesys.cloud.exports.progress import Progress
+from airflow_provider_genesys.cloud.http.no_answer import Doubt, check_answer
 from airflow_provider_genesys.cloud.http.paths import path_step
-from airflow_provider_genesys.cloud.http.shapes import members, query_of
+from airflow_provider_genesys.cloud.http.shapes import query_of
 from airflow_provider_genesys.exceptions import (
-    CloudUnavailableError,
     ConfigurationError,
     CursorLostError,
     NotFoundError,
@@ -26,13 +28,12 @@ from airflow_provider_genesys.exceptions import (
 )
 from airflow_provider_genesys.media.store import Metadata, id_of
 from airflow_provider_genesys.outside import shown
-from airflow_provider_genesys.source.broken_pages import elements
+from airflow_provider_genesys.source.broken_pages import elements, repaired
 
 if TYPE_CHECKING:
-    from airflow_provider_genesys.cloud.exports.base import Page
     from airflow_provider_genesys.cloud.http.client import CloudClient
 
-_IDS = RecordIds("id")
+_IDS, _RETAINED = RecordIds("id"), RecordIds("recordingId")
 _METADATA = msgspec.json.Decoder(dict[str, msgspec.Raw])
 RETENTION = "/api/v2/recordings/retention/query"
 LARGEST_PAGE = 500
@@ -43,11 +44,13 @@ class Conversations:
     """One page of conversation ids. ``cursor`` names the next page; None after the last.
 
     :param recordings: by conversation, the ids of the recordings to load. A conversation that is absent: all of them.
+    :param broken: texts of recordings that are no JSON objects, with as much as is found in them.
     """
 
     ids: list[str]
     cursor: str | None
     recordings: Mapping[str, list[str]] = field(default_factory=dict)
+    broken: Sequence[BrokenMetadata] = ()
 
 
 Index = Callable[[int, str | None], Conversations]
@@ -78,30 +81,61 @@ def of_retention(client: CloudClient, days: int, size: int) -> Index:
     def index(_: int, cursor: str | None) -> Conversations:
         first = urlencode({"retentionThresholdDays": days, "pageSize": min(size, LARGEST_PAGE)})
         try:
-            answer = client.request("GET", RETENTION, params=dict(parse_qsl(cursor or first)))
+            read = partial(_retained, Doubt())
+            page = client.decode(RETENTION, read, params=dict(parse_qsl(cursor or first)))
         except (NotFoundError, RequestRefusedError) as error:
             if cursor is None:
                 raise
             raise CursorLostError(f"A cursor of {RETENTION} is not valid any more: {error}") from error
         recordings: dict[str, list[str]] = {}
-        for one in map(members, _entities(answer)):
-            # Without an id it is rejected later, as one that Genesys does not know.
-            recordings.setdefault(_id(one, "conversationId"), []).append(_id(one, "recordingId"))
-        following = query_of(answer.get("nextUri"))
-        walk.check([one for found in recordings.values() for one in found], cursor, following)
-        return Conversations(list(recordings), following, recordings)
+        broken: list[BrokenMetadata] = []
+        for record in map(bytes, page.records):
+            try:
+                one = msgspec.json.decode(record, type=dict[str, Any])
+            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+                broken.append(BrokenMetadata(record, message="It is no JSON object.", ids=_RETAINED))
+            else:
+                # Without an id it is rejected later, as one that Genesys does not know.
+                recordings.setdefault(_id(one, "conversationId"), []).append(_id(one, "recordingId"))
+        walk.check(page.ids, cursor, page.cursor)
+        return Conversations(list(recordings), page.cursor, recordings, broken)
 
     return index
 
 
-def _entities(answer: Any) -> list[Any]:
-    found = members(answer).get("entities", []) or []
-    if isinstance(answer, dict) and isinstance(found, list):
-        return found
-    raise CloudUnavailableError(
-        f"The answer from {RETENTION} is no page of recordings: {shown(answer, 80)!r}. The next try asks again.",
-        status=200,
-    )
+class _Retention(msgspec.Struct):
+    entities: list[msgspec.Raw] | None = None
+    nextUri: Any = None  # noqa: N815 - the member's name
+
+
+_RETENTIONS = msgspec.json.Decoder(_Retention)
+
+
+def _retained(doubt: Doubt, body: bytes) -> Page:
+    doubt.check(body, "entities", f"A page of {RETENTION}")
+    check_records(body, "entities")
+    try:
+        page = _retention(body or b"{}")
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        page = repaired(
+            UnreadablePageError(
+                f"The answer from {RETENTION} is no page of recordings ({len(body)} bytes: {shown(error)}). If the "
+                "error repeats, check whether a proxy answers in place of Genesys.",
+                body=body,
+                member="entities",
+                read=_retention,
+                id_of=_RETAINED.of_broken,
+            )
+        )
+    if not page.ids:
+        check_answer(body, f"A page of {RETENTION}")
+    return page
+
+
+def _retention(body: bytes) -> Page:
+    answer = _RETENTIONS.decode(body)
+    records = [memoryview(one) for one in answer.entities or ()]
+    return Page([_RETAINED.of(one) for one in records], records, query_of(answer.nextUri))
 
 
 def _id(entity: dict[str, Any], name: str) -> str:
@@ -115,17 +149,28 @@ def recording_metadata(client: CloudClient, conversation_id: str) -> list[Metada
     except ConfigurationError:
         return None
     try:
-        found = client.decode(f"/api/v2/conversations/{step}/recordingmetadata", elements)
+        found = client.decode(f"/api/v2/conversations/{step}/recordingmetadata", partial(_believed, Doubt()))
     except NotFoundError:
         return None
     return list(map(_decoded, found))
 
 
+def _believed(doubt: Doubt, body: bytes) -> list[bytes]:
+    doubt.check(body, "[", "The metadata of a conversation's recordings")
+    return elements(body)
+
+
 class BrokenMetadata(dict[str, Any]):
     """The metadata of a recording whose text, ``raw``, is no JSON object: as much as is found in it."""
 
-    def __init__(self, raw: bytes, rule: str = "not-json", message: str = "The metadata is no JSON.") -> None:
-        found = _IDS.found_in(raw)
+    def __init__(
+        self,
+        raw: bytes,
+        rule: str = "not-json",
+        message: str = "The metadata is no JSON.",
+        ids: RecordIds | None = None,
+    ) -> None:
+        found = (ids or _IDS).found_in(raw)
         super().__init__({"id": found} if found else {})
         self.raw = raw
         self.error = RecordError(rule, message)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_genesys.cloud.exports.results import page_reader
@@ -37,7 +38,7 @@ def open_media(
     stopped = threading.Event()
     media = Media(
         named,
-        lambda conversation_id: recording_metadata(client, conversation_id),
+        partial(recording_metadata, client),
         MediaBatches(client, patience, stopped),
         store,
         client.config,

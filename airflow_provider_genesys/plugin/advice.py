@@ -30,6 +30,10 @@ ADVICE: dict[type[exceptions.GenesysError], str] = {
     exceptions.CloudUnavailableError: (
         "Nothing, while Airflow retries. If it lasts, look at the status page of Genesys Cloud and at your proxy."
     ),
+    exceptions.ForeignAnswerError: (
+        "Look for a proxy, a gateway or a login page between worker and Genesys Cloud, and check the region or host of "
+        "the connection. Then clear the task."
+    ),
     exceptions.CircuitOpenError: (
         "Nothing, while Airflow retries. If it lasts, check that workers reach the login host of the region."
     ),

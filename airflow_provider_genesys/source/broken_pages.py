@@ -10,7 +10,7 @@ import msgspec
 
 from airflow_provider_genesys.cloud.exports.base import Page, UnreadablePageError
 from airflow_provider_genesys.cloud.exports.elements import check_records
-from airflow_provider_genesys.exceptions import CloudUnavailableError, NotAnArchiveError
+from airflow_provider_genesys.exceptions import ForeignAnswerError, NotAnArchiveError
 from airflow_provider_genesys.outside import shown
 from airflow_provider_genesys.source.records import Slice
 from airflow_provider_genesys.source.split.array import ArraySplitter
@@ -60,7 +60,7 @@ def _without_rest(body: bytes) -> bytes:
 def elements(body: bytes) -> list[bytes]:
     """Return the elements of a JSON array, also around those that are no JSON. An empty body has none.
 
-    :raises CloudUnavailableError: it is no array, or cut off.
+    :raises ForeignAnswerError: it is no array, or cut off.
     :raises AnswerTooLargeError: it has too many.
     """
     check_records(body)
@@ -70,8 +70,8 @@ def elements(body: bytes) -> list[bytes]:
         try:
             slices = _drained(ArraySplitter(where="The answer", max_record_bytes=len(body) + 1), body)
         except NotAnArchiveError:
-            what = f"{len(body)} bytes are no JSON array: {error}. The next try asks for it again."
-            raise CloudUnavailableError(f"An answer of Genesys cannot be read: its {what}", status=200) from error
+            what = f"{len(body)} bytes are no JSON array: {error}. If this happens again, check for a proxy."
+            raise ForeignAnswerError(f"An answer of Genesys cannot be read: its {what}", status=200) from error
     return _records(slices)
 
 

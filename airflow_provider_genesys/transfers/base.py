@@ -13,7 +13,12 @@ from typing import Any, ClassVar
 from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
 from airflow.sdk import Context
 
-from airflow_provider_genesys.exceptions import CloudUnavailableError, SourceUnavailableError, UrlExpiredError
+from airflow_provider_genesys.exceptions import (
+    CloudUnavailableError,
+    ForeignAnswerError,
+    SourceUnavailableError,
+    UrlExpiredError,
+)
 from airflow_provider_genesys.retries import pause
 from airflow_provider_genesys.tasks import reports
 from airflow_provider_genesys.tasks.checkpoint_mirror import CheckpointMirror
@@ -159,6 +164,8 @@ class GenesysExportTransferOperator(ExportLoader):
                     load = partial(self.load_export, context, mirror, restart=restart)
                     with of_window(handle["window_start"], handle["window_end"]):
                         return load_or_recreate(handle, load, recreated)
+            except ForeignAnswerError:
+                raise  # waiting does not help
             except (SourceUnavailableError, UrlExpiredError, CloudUnavailableError) as error:
                 outage = outage.after(mirror.committed_at)
                 if outage.seconds > self.max_outage:

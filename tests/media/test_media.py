@@ -18,7 +18,7 @@ import tenacity
 from airflow_provider_genesys.cloud.config import CloudConfig
 from airflow_provider_genesys.cloud.exports.base import Page
 from airflow_provider_genesys.cloud.http import shared
-from airflow_provider_genesys.cloud.http.client import CloudClient
+from airflow_provider_genesys.cloud.http.client import ATTEMPTS, CloudClient
 from airflow_provider_genesys.exceptions import (
     CloudUnavailableError,
     PermissionDeniedError,
@@ -362,7 +362,7 @@ def test_what_cannot_be_unpacked_is_rejected(scene: Scenes, encoding: str, body:
         ("audio/ogg", b"<\xff\xfe\x00" + bytes(600)),
         ("audio/ogg", b"RIFF....WAVE" + bytes(600)),
         ("", b'{"recordingId": "r"}'),
-        ("", gzip.compress(b"x" * 600)),
+        ("", gzip.compress(b"x" * 600, mtime=0)),
         ("audio/basic", bytes(600)),
         ("application/zip", b"PK\3\4" + bytes(600)),
         ("application/json", b"[]"),
@@ -410,7 +410,7 @@ BROKEN = {
 def test_metadata_whose_text_is_broken_is_rejected_and_the_others_arrive(scene: Scenes, text: str) -> None:
     at = scene(recordings_each=2)
     path = f"/api/v2/conversations/{IDS[0]}/recordingmetadata"
-    good = at.client.fetch(path)
+    good = at.client.decode(path, bytes)
     body = good.replace(b"{", b'{"mediaSubject": ' + BROKEN[text] + b", ", 1)
     at.genesys.fail_next(path, status=200, body=body)
     [page] = at.pages(IDS[:2])
@@ -425,7 +425,7 @@ def test_metadata_whose_text_is_broken_is_rejected_and_the_others_arrive(scene: 
 def test_metadata_that_is_no_object_is_rejected_and_the_others_arrive(scene: Scenes) -> None:
     at = scene()
     path = f"/api/v2/conversations/{IDS[0]}/recordingmetadata"
-    at.genesys.fail_next(path, status=200, body=b'[5,"r",null,["r"],' + at.client.fetch(path)[1:])
+    at.genesys.fail_next(path, status=200, body=b'[5,"r",null,["r"],' + at.client.decode(path, bytes)[1:])
     [page] = at.pages(IDS[:1])
     assert [error.rule for error in page.refused.values()] == ["not-an-object"] * 4
     assert [bytes(record) for record in page.records[:4]] == [b"5", b'"r"', b"null", b'["r"]']
@@ -436,7 +436,7 @@ def test_metadata_is_kept_with_the_digits_in_which_it_was_written(scene: Scenes)
     at = scene()
     path = f"/api/v2/conversations/{IDS[0]}/recordingmetadata"
     written = b'"odd":{"a":1e-400,"b":1.0,"c":123456789012345678901234567890,"d":1E5,"e":-0,"f":[1.10],"a":2}'
-    body = at.client.fetch(path).replace(b"{", b"{" + written + b", ", 1)
+    body = at.client.decode(path, bytes).replace(b"{", b"{" + written + b", ", 1)
     for _ in range(2):
         at.genesys.fail_next(path, status=200, body=body)
         [page] = at.pages(IDS[:1])
@@ -455,6 +455,36 @@ def test_a_conversation_that_fails_for_ever_is_rejected(scene: Scenes, status: i
     [page] = at.pages(IDS[:4])
     assert [(place, error.rule) for place, error in page.refused.items()] == [(1, UNAVAILABLE)]
     assert str(status) in str(page.refused[1])
+
+
+@pytest.mark.usefixtures("at_once")
+@pytest.mark.outcome("jobs", "502, 503 or 504 for good, for the only conversation of a page", "dead letter")
+@pytest.mark.parametrize("status", [502, 503, 504])
+def test_a_conversation_alone_on_its_page_is_rejected_if_genesys_answers_for_another(
+    scene: Scenes, status: int
+) -> None:
+    at = scene()
+    at.genesys.fail_next(f"/api/v2/conversations/{IDS[1]}/recordingmetadata", status=status, times=99)
+    [page] = at.pages(IDS[1:2])
+    assert [error.rule for error in page.refused.values()] == [UNAVAILABLE]
+
+
+@pytest.mark.usefixtures("at_once")
+@pytest.mark.outcome("jobs", "502, 503 or 504 for good, for the only recording of a batch", "dead letter")
+@pytest.mark.parametrize("status", [502, 504])
+def test_a_recording_alone_in_its_batch_is_rejected_if_genesys_answers_for_another(scene: Scenes, status: int) -> None:
+    at, real = scene(), CloudClient.request
+    [one] = _of(at, 0)
+
+    def refuse(client: CloudClient, method: str, path: str, **options: Any) -> Any:
+        if one["id"] in str(options.get("json")):
+            at.genesys.fail_next(PATH, status=status, times=ATTEMPTS)
+        return real(client, method, path, **options)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(CloudClient, "request", refuse)
+        [result] = at.batches.results([Recording(IDS[0], one["id"])])
+    assert result.unavailable
 
 
 @pytest.mark.outcome("jobs", "403 for one conversation, and not for all", "dead letter")
@@ -487,7 +517,7 @@ def test_a_recording_that_spoils_its_batch_is_found_and_rejected(scene: Scenes, 
 
     def refuse(client: CloudClient, method: str, path: str, **options: Any) -> Any:
         if bad in str(options.get("json")):
-            at.genesys.fail_next(PATH, status=status)
+            at.genesys.fail_next(PATH, status=status, times=1 if status == 400 else ATTEMPTS)
         return real(client, method, path, **options)
 
     wanted = [Recording("c1", one["id"]) for one in _of(at, 1)]

@@ -186,6 +186,21 @@ def test_a_cursor_that_is_taken_no_more_is_found_again(scene: Scenes, caplog: py
     assert "cursor is no longer valid" in caplog.text
 
 
+@pytest.mark.outcome("jobs", "one entry of the list of retained recordings is no JSON object", "dead letter")
+@pytest.mark.parametrize(
+    "broken", [b'{"recordingId": "bad-1", "x": "\\ud83d"}', b'{"recordingId": "bad-1", "x": NaN}', b"7"]
+)
+def test_an_entry_that_is_broken_is_rejected_and_the_others_arrive(scene: Scenes, broken: bytes) -> None:
+    at = scene(conversations=4, media_bytes=(10, 20))
+    body = at.client.decode(f"{RETENTION}?retentionThresholdDays=0&pageSize=500", bytes)
+    at.genesys.fail_next(RETENTION, status=200, body=body.replace(b"[{", b"[" + broken + b", {", 1))
+    [page] = at.pages(index=of_retention(at.client, 0, 500))
+    assert [error.rule for error in page.refused.values()] == ["not-json"]
+    assert [bytes(page.records[place]) for place in page.refused] == [broken]
+    assert len(page.records) == 5
+    assert at.fetched() == 4
+
+
 def test_days_that_genesys_refuses_are_no_lost_cursor(scene: Scenes) -> None:
     at = scene()
     at.genesys.fail_next(RETENTION, status=400)

@@ -21,12 +21,14 @@ from airflow_provider_genesys.cloud.exports.base import (
     ExportState,
     ExportStatus,
     Page,
+    Repair,
     UnreadablePageError,
     created_id,
     delete,
+    unrepaired,
 )
 from airflow_provider_genesys.cloud.exports.elements import check_once, check_records
-from airflow_provider_genesys.cloud.http.no_answer import check_answer
+from airflow_provider_genesys.cloud.http.no_answer import Doubt, check_answer, has_state
 from airflow_provider_genesys.cloud.http.paths import path_step
 from airflow_provider_genesys.cloud.http.shapes import members
 from airflow_provider_genesys.exceptions import (
@@ -150,34 +152,41 @@ class AnalyticsJobs(ABC):
         """Return the ids of the jobs that an export consists of."""
         return export_id.split(_JOIN)
 
-    def page(self, client: CloudClient, job: str, cursor: str | None, size: int) -> Page:
+    def page(self, client: CloudClient, job: str, cursor: str | None, size: int, repair: Repair = unrepaired) -> Page:
         """Ask for a page of results.
 
+        :param repair: returns a page of which single records are broken, or raises the error.
         :raises CursorLostError: the cursor is no longer valid.
         :raises WindowTooLargeError: Genesys gives out no more pages of this job.
         :raises ExportGoneError: the results have expired.
         """
         params = {**self.page_params(size), **({"cursor": cursor} if cursor else {})}
+        doubt = Doubt()
+
+        def read(body: bytes) -> Page:
+            doubt.check(body, self.member, f"A page of job {job}")
+            return self._page(job, body, repair)
+
         try:
-            path = f"{self.path(job)}/results"
-            # A response without the member, or without a byte (204), is an empty page if a second one has none, too.
-            body = client.fetch(path, params=params)
-            if self.member.encode() not in body and body.lstrip()[:1] in (b"", b"{"):
-                body = client.fetch(path, params=params)
+            return client.decode(f"{self.path(job)}/results", read, params=params)
         except (NotFoundError, RequestRefusedError) as error:
             raise self._meant(client, job, cursor, error) from error
+
+    def _page(self, job: str, body: bytes, repair: Repair) -> Page:
         check_records(body, self.member)
         try:
-            page = self._read(job, body) if body else Page([], [])
+            page = self._read(job, body) if body.strip() else Page([], [])
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            raise UnreadablePageError(
-                f"A page of job {job} cannot be read ({len(body)} bytes: {shown(error)}). The next try asks again. "
-                "If the error repeats, check whether a proxy answers in place of Genesys.",
-                body=body,
-                member=self.member,
-                read=partial(self._read, job),
-                id_of=self.id_of_broken,
-            ) from error
+            page = repair(
+                UnreadablePageError(
+                    f"A page of job {job} cannot be read ({len(body)} bytes: {shown(error)}). The next try asks again. "
+                    "If the error repeats, check whether a proxy answers in place of Genesys.",
+                    body=body,
+                    member=self.member,
+                    read=partial(self._read, job),
+                    id_of=self.id_of_broken,
+                )
+            )
         if not page.ids:
             check_answer(body, f"A page of job {job}")
         return page
@@ -207,7 +216,7 @@ class AnalyticsJobs(ABC):
         return self.named(request, created_id(answer, "jobId", path))
 
     def _status(self, client: CloudClient, job: str) -> ExportStatus:
-        answer = members(client.request("GET", self.path(job)))
+        answer = members(client.request("GET", self.path(job), is_answer=has_state))
         raw_state = shown(answer.get("state") or "")
         return ExportStatus(
             export_id=job,

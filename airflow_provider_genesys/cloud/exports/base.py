@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 from airflow_provider_genesys.cloud.http.paths import new_id
 from airflow_provider_genesys.cloud.http.shapes import members
 from airflow_provider_genesys.exceptions import (
-    CloudUnavailableError,
     ConfigurationError,
     ExportFailedError,
     ExportGoneError,
+    ForeignAnswerError,
     NotFoundError,
     RecordError,
     RequestRefusedError,
@@ -151,7 +151,7 @@ def delete(client: CloudClient, path: str, nothing_to_delete: Collection[int] = 
         client.request("DELETE", path)
     except NotFoundError:
         return False
-    except RequestRefusedError as error:
+    except (RequestRefusedError, ForeignAnswerError) as error:
         if error.status in nothing_to_delete:
             return False
         raise
@@ -161,12 +161,16 @@ def delete(client: CloudClient, path: str, nothing_to_delete: Collection[int] = 
 def created_id(answer: Any, member: str, path: str) -> str:
     """Return the id in the answer to a POST to ``path``.
 
-    :raises CloudUnavailableError: it has none.
+    :raises ForeignAnswerError: it has none.
     :raises ConfigurationError: it has one that cannot be an id.
     """
     found = members(answer).get(member)
     if not found:
-        raise CloudUnavailableError(f"The answer from {path} has no member {member!r}. Is that Genesys?", status=200)
+        raise ForeignAnswerError(
+            f"The answer from {path} has no member {member!r}. If this happens again, check whether a proxy answers in "
+            "place of Genesys.",
+            status=200,
+        )
     return new_id(str(found), path)
 
 
@@ -205,57 +209,6 @@ class ExportRequest:
             "options": self.options,
         }
         return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:32]
-
-
-class ExportFamily(Protocol):
-    """One kind of export: how to create it, poll it and cancel it."""
-
-    kind: str
-
-    def create(self, client: CloudClient, request: ExportRequest) -> str:
-        """Create an export and return its id. Not idempotent: two calls create two exports."""
-
-    def status(self, client: CloudClient, export_id: str) -> ExportStatus:
-        """Ask for the state of the export.
-
-        :raises NotFoundError: Genesys does not know the export, or no longer.
-        """
-
-    def cancel(self, client: CloudClient, export_id: str) -> bool:
-        """Cancel the export. Return False if there is nothing to cancel, or if the API cannot cancel."""
-
-
-@runtime_checkable
-class StartedFamily(ExportFamily, Protocol):
-    """A kind of export that needs a second request: the first finds out what to do, the second starts it."""
-
-    def start(self, client: CloudClient, export_id: str) -> ExportStatus:
-        """Start an export that is READY and return its state. It is still READY if it has to wait."""
-
-
-@runtime_checkable
-class PagedFamily(ExportFamily, Protocol):
-    """A kind of export whose result is pages rather than a file."""
-
-    def jobs(self, export_id: str) -> list[str]:
-        """Return the ids of the jobs that an export consists of."""
-
-    def page(self, client: CloudClient, job: str, cursor: str | None, size: int) -> Page:
-        """Ask for a page of at most ``size`` records: the first page if ``cursor`` is None."""
-
-
-@runtime_checkable
-class QueryFamily(PagedFamily, Protocol):
-    """Pages of what is in a window. Such an export has no side effect, so it can be repeated, split and sampled."""
-
-    by_window: bool
-    """Whether a record is in the results of every window, each time with the data of that window (e.g. a user)."""
-
-    def begun(self, record: memoryview) -> datetime | None:
-        """Return when a record began; None if the record does not say."""
-
-    def available_until(self, client: CloudClient) -> datetime | None:
-        """Ask up to which time Genesys has all data; None if it does not say."""
 
 
 @dataclass(frozen=True)
@@ -307,7 +260,7 @@ def check_cursor(cursor: str | None) -> None:
         )
 
 
-class UnreadablePageError(CloudUnavailableError):
+class UnreadablePageError(ForeignAnswerError):
     """A page cannot be read. If only the text of single records is broken, the others can be.
 
     :param body: the page's bytes, unchanged.
@@ -330,3 +283,65 @@ class UnreadablePageError(CloudUnavailableError):
         self.body = body
         self.member = member
         self.read = read
+
+
+Repair = Callable[[UnreadablePageError], Page]
+
+
+def unrepaired(error: UnreadablePageError) -> Page:
+    """Raise ``error``: a :data:`Repair` for those who have none."""
+    raise error
+
+
+class ExportFamily(Protocol):
+    """One kind of export: how to create it, poll it and cancel it."""
+
+    kind: str
+
+    def create(self, client: CloudClient, request: ExportRequest) -> str:
+        """Create an export and return its id. Not idempotent: two calls create two exports."""
+
+    def status(self, client: CloudClient, export_id: str) -> ExportStatus:
+        """Ask for the state of the export.
+
+        :raises NotFoundError: Genesys does not know the export, or no longer.
+        """
+
+    def cancel(self, client: CloudClient, export_id: str) -> bool:
+        """Cancel the export. Return False if there is nothing to cancel, or if the API cannot cancel."""
+
+
+@runtime_checkable
+class StartedFamily(ExportFamily, Protocol):
+    """A kind of export that needs a second request: the first finds out what to do, the second starts it."""
+
+    def start(self, client: CloudClient, export_id: str) -> ExportStatus:
+        """Start an export that is READY and return its state. It is still READY if it has to wait."""
+
+
+@runtime_checkable
+class PagedFamily(ExportFamily, Protocol):
+    """A kind of export whose result is pages rather than a file."""
+
+    def jobs(self, export_id: str) -> list[str]:
+        """Return the ids of the jobs that an export consists of."""
+
+    def page(self, client: CloudClient, job: str, cursor: str | None, size: int, repair: Repair = unrepaired) -> Page:
+        """Ask for a page of at most ``size`` records: the first page if ``cursor`` is None.
+
+        :param repair: returns a page of which single records are broken, or raises the error.
+        """
+
+
+@runtime_checkable
+class QueryFamily(PagedFamily, Protocol):
+    """Pages of what is in a window. Such an export has no side effect, so it can be repeated, split and sampled."""
+
+    by_window: bool
+    """Whether a record is in the results of every window, each time with the data of that window (e.g. a user)."""
+
+    def begun(self, record: memoryview) -> datetime | None:
+        """Return when a record began; None if the record does not say."""
+
+    def available_until(self, client: CloudClient) -> datetime | None:
+        """Ask up to which time Genesys has all data; None if it does not say."""

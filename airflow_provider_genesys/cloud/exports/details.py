@@ -75,8 +75,10 @@ class DetailsJobs(AnalyticsJobs):
 
     def available_until(self, client: CloudClient) -> datetime | None:
         """Ask up to which time analytics has all data; None if Genesys does not say."""
-        answer = client.request("GET", f"{self._details.path}/availability")
-        return parse_time(answer.get("dataAvailabilityDate")) if isinstance(answer, dict) else None
+        answer = client.request(
+            "GET", f"{self._details.path}/availability", is_answer=lambda one: isinstance(one, dict)
+        )
+        return parse_time(answer.get("dataAvailabilityDate"))
 
     def begun(self, record: memoryview) -> datetime | None:
         """Return when a record began; None if the record does not say."""

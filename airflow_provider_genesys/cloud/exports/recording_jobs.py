@@ -7,6 +7,7 @@ one record, the job itself, and one rejected record for each recording that it c
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlencode
 
@@ -17,14 +18,16 @@ from airflow_provider_genesys.cloud.exports.base import (
     ExportState,
     ExportStatus,
     Page,
+    Repair,
     UnreadablePageError,
     check_cursor,
     created_id,
     delete,
+    unrepaired,
 )
 from airflow_provider_genesys.cloud.exports.elements import check_once, check_records
 from airflow_provider_genesys.cloud.exports.recording_query import is_same_query, recording_query
-from airflow_provider_genesys.cloud.http.no_answer import check_answer
+from airflow_provider_genesys.cloud.http.no_answer import Doubt, check_answer, has_state
 from airflow_provider_genesys.cloud.http.paths import new_id, path_step
 from airflow_provider_genesys.cloud.http.shapes import elements, members, query_of
 from airflow_provider_genesys.exceptions import (
@@ -84,7 +87,7 @@ class RecordingJobs:
 
     def status(self, client: CloudClient, export_id: str) -> ExportStatus:
         """Ask for the state of the job."""
-        return self._status(members(client.request("GET", _path(export_id))), export_id)
+        return self._status(_job(client, export_id), export_id)
 
     def start(self, client: CloudClient, export_id: str) -> ExportStatus:
         """Start a READY job. It stays READY while the organisation has reached its limit of jobs."""
@@ -95,7 +98,7 @@ class RecordingJobs:
             if status.state is ExportState.READY and not self._is_limit(client, error):
                 raise
             return status
-        return self._status(members(answer), export_id)
+        return self._status(answer, export_id) if has_state(answer) else self.status(client, export_id)
 
     def cancel(self, client: CloudClient, export_id: str) -> bool:
         """Cancel the job. Return False if it is gone or has ended."""
@@ -105,28 +108,15 @@ class RecordingJobs:
         """Return the id of the export's one job."""
         return [export_id]
 
-    def page(self, client: CloudClient, job: str, cursor: str | None, size: int) -> Page:
+    def page(self, client: CloudClient, job: str, cursor: str | None, size: int, repair: Repair = unrepaired) -> Page:
         """Return a page. The first has one record, the job; the others have the recordings that it could not export."""
         if cursor is None:
-            answer = members(client.request("GET", _path(job)))
+            answer = _job(client, job)
             following = urlencode({"pageSize": min(size, LARGEST_PAGE), "includeTotal": "false"})
             record = {**answer, "explanation": _explained(answer)}
             return Page([job], [_raw(record)], following if answer.get("totalFailedRecordings") else None)
-        body = client.fetch(f"{_path(job)}/failedrecordings", params=dict(parse_qsl(cursor)))
-        check_records(body, _MEMBER)
-        try:
-            page = _failed_page(body)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            raise UnreadablePageError(
-                f"A page of failed recordings of job {job} cannot be read: {shown(error)}. The next try asks again.",
-                body=body,
-                member=_MEMBER,
-                read=_failed_page,
-                id_of=_text_of,
-            ) from error
-        if not page.ids:
-            check_answer(body, f"A page of the failed recordings of job {job}")
-        return page
+        read = partial(_failed, job, repair, Doubt())
+        return client.decode(f"{_path(job)}/failedrecordings", read, params=dict(parse_qsl(cursor)))
 
     def _status(self, answer: dict[str, Any], export_id: str) -> ExportStatus:
         raw_state = shown(answer.get("state") or "")
@@ -153,7 +143,7 @@ class RecordingJobs:
         met: set[str] = set()
         while cursor not in met and len(met) < MOST_LISTED_PAGES:
             met.add(cursor)
-            answer = members(client.request("GET", PATH, params=dict(parse_qsl(cursor))))
+            answer = client.request("GET", PATH, params=dict(parse_qsl(cursor)), is_answer=_is_list)
             yield from (one for one in elements(answer.get("entities")) if isinstance(one, dict))
             following = _following(answer.get("nextUri"))
             if following is None:
@@ -187,6 +177,27 @@ class _Failed(msgspec.Struct):
 
 
 _FAILED_PAGES = msgspec.json.Decoder(_Failed)
+
+
+def _failed(job: str, repair: Repair, doubt: Doubt, body: bytes) -> Page:
+    doubt.check(body, _MEMBER, f"A page of the failed recordings of job {job}")
+    check_records(body, _MEMBER)
+    try:
+        page = _failed_page(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        page = repair(
+            UnreadablePageError(
+                f"A page of failed recordings of job {job} cannot be read: {shown(error)}. If this happens "
+                "again, check whether a proxy answers in place of Genesys.",
+                body=body,
+                member=_MEMBER,
+                read=_failed_page,
+                id_of=_text_of,
+            )
+        )
+    if not page.ids:
+        check_answer(body, f"A page of the failed recordings of job {job}")
+    return page
 
 
 def _failed_page(body: bytes) -> Page:
@@ -231,6 +242,14 @@ def _following(uri: Any) -> str | None:
     cursor = query_of(uri)
     check_cursor(cursor)
     return cursor
+
+
+def _is_list(answer: Any) -> bool:
+    return isinstance(answer, dict) and bool(answer)
+
+
+def _job(client: CloudClient, job: str) -> dict[str, Any]:
+    return members(client.request("GET", _path(job), is_answer=has_state))
 
 
 def _path(job: str) -> str:

@@ -11,8 +11,8 @@ from airflow_provider_genesys.cloud.http.no_answer import is_no_answer
 from airflow_provider_genesys.cloud.http.paths import new_id, path_step
 from airflow_provider_genesys.cloud.http.shapes import members
 from airflow_provider_genesys.exceptions import (
-    CloudUnavailableError,
     ConfigurationError,
+    ForeignAnswerError,
 )
 from airflow_provider_genesys.limits import LONGEST_URL
 from airflow_provider_genesys.outside import shown
@@ -38,7 +38,7 @@ class Recordings:
         """Create an export and return its id.
 
         :raises ConfigurationError: filters or options repeat what the window says, or the answer has no id.
-        :raises CloudUnavailableError: the answer is none of an export, although its status says so.
+        :raises ForeignAnswerError: the answer is none of an export, although its status says so.
         """
         answer = client.request("POST", self._api.path, json=self._body(request))
         found = _text(members(answer).get(self._api.id_field)) or self._missing(self._api.id_field, "id_field", answer)
@@ -46,7 +46,7 @@ class Recordings:
 
     def status(self, client: CloudClient, export_id: str) -> ExportStatus:
         """Ask for the state of the export, and note its URL as a secret."""
-        found = client.request("GET", self._path(export_id))
+        found = client.request("GET", self._path(export_id), is_answer=self._is_answer)
         answer = members(found)
         raw_state = _text(answer.get(self._api.state_field)) or self._missing(
             self._api.state_field, "state_field", found
@@ -92,9 +92,17 @@ class Recordings:
     def _path(self, export_id: str) -> str:
         return f"{self._api.path}/{path_step(export_id, 'an export')}"
 
+    def _is_answer(self, answer: Any) -> bool:
+        return not is_no_answer(answer) or bool(members(answer).get(self._api.state_field))
+
     def _missing(self, name: str, setting: str, answer: Any) -> str:
-        kind = CloudUnavailableError if is_no_answer(answer) else ConfigurationError
-        raise kind(
+        if is_no_answer(answer):
+            raise ForeignAnswerError(
+                f"The answer from {self._api.path} is none of an export; it {_described(answer)}. If this happens "
+                "again, check whether a proxy answers in place of Genesys.",
+                status=200,
+            )
+        raise ConfigurationError(
             f"The answer from {self._api.path} has no member {name!r}; it {_described(answer)}. "
             f'If your API calls it otherwise, set extra \'archive\' of the connection, e.g. {{"{setting}": "id"}}.'
         )

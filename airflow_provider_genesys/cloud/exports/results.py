@@ -12,9 +12,10 @@ from airflow_provider_genesys.cloud.exports.base import (
     Page,
     PagedFamily,
     QueryFamily,
-    UnreadablePageError,
+    Repair,
     check_usable,
     known_status,
+    unrepaired,
 )
 from airflow_provider_genesys.cloud.exports.pieces import Piece, cut
 from airflow_provider_genesys.cloud.exports.progress import Progress
@@ -37,11 +38,11 @@ def page_reader(
     client: CloudClient,
     *,
     page_size: int,
-    repair: Callable[[UnreadablePageError], Page] | None = None,
+    repair: Repair = unrepaired,
 ) -> tuple[Read, int] | None:
     """Return a function that reads pages, and the number of jobs; None if the kind has a file instead of pages.
 
-    :param repair: returns a page of which single records are broken, or raises the error; None to raise it always.
+    :param repair: returns a page of which single records are broken, or raises the error.
     :raises ConfigurationError: the export has not ended.
     :raises ExportGoneError: its results have expired.
     :raises ExportFailedError: it ended without results.
@@ -54,12 +55,7 @@ def page_reader(
     walks = [Progress(f"job {job}", _CREATE_AGAIN) for job in jobs]
 
     def read(job: int, cursor: str | None) -> Page:
-        try:
-            page = found.page(client, jobs[job], cursor, page_size)
-        except UnreadablePageError as error:
-            if repair is None:
-                raise
-            page = repair(error)
+        page = found.page(client, jobs[job], cursor, page_size, repair)
         walks[job].check(page.ids, cursor, page.cursor)
         return page
 

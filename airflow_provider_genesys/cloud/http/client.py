@@ -21,11 +21,19 @@ from airflow_provider_genesys.cloud.http.shared import Pool, forget, pool, refre
 from airflow_provider_genesys.cloud.http.token_refresh import Refresher
 from airflow_provider_genesys.cloud.http.transport import NOT_SENT, fetch, unreachable
 from airflow_provider_genesys.cloud.presigned import signatures
-from airflow_provider_genesys.exceptions import CircuitOpenError, CloudUnavailableError, ConfigurationError
+from airflow_provider_genesys.exceptions import (
+    CircuitOpenError,
+    CloudError,
+    CloudUnavailableError,
+    ConfigurationError,
+    ForeignAnswerError,
+)
 from airflow_provider_genesys.limits import LONGEST_PAGE
 from airflow_provider_genesys.outside import shown
 
 REPEATABLE = frozenset({"GET", "HEAD", "DELETE"})
+_REFUSED = frozenset(range(300, 500)) - {408}
+"""Status codes after which nothing was done, whatever answered."""
 ATTEMPTS = 6
 T = TypeVar("T")
 
@@ -38,6 +46,8 @@ class _Call:
     method: str
     path: str
     options: dict[str, Any]
+    reads: bool
+    """Whether it may be sent twice although Genesys acts each time."""
     maybe_done: bool = False
     """Whether Genesys may have acted on the last attempt although no response says so."""
 
@@ -74,28 +84,36 @@ class CloudClient:
         self._token = ""
 
     def request(
-        self, method: str, path: str, *, json: Any = None, params: Mapping[str, str | int | bool] | None = None
+        self,
+        method: str,
+        path: str,
+        *,
+        json: Any = None,
+        params: Mapping[str, str | int | bool] | None = None,
+        reads: bool = False,
+        is_answer: Callable[[Any], object] = lambda _: True,
     ) -> Any:
         """Send a request and return the response's decoded JSON; None if the response has no body.
 
-        GET, HEAD and DELETE are repeated after 408, 429, 5xx and lost connections. Another method is repeated only if
-        Genesys cannot have acted: no connection could be opened, there was no token, or the response is 429.
+        GET, HEAD and DELETE are repeated after 408, 429, 5xx, lost connections, and responses that are none of
+        Genesys'. Another method is repeated only if Genesys cannot have acted: no connection could be opened, there
+        was no token, the response is 429, or something else than Genesys refused it.
 
         :param path: below the API's base URL; begins with ``/``.
+        :param reads: the method changes nothing, or nothing that matters, so it is repeated like GET.
+        :param is_answer: whether the JSON can be the answer; if not, the response is none of Genesys'.
         :raises CloudError: the subclass that fits the response; see :mod:`airflow_provider_genesys.exceptions`.
         """
-        call = _Call(method.upper(), path, {"json": json, "params": params})
-        return self._repeated(call, lambda response: self._decoded(call, response))
+        method = method.upper()
+        call = _Call(method, path, {"json": json, "params": params}, reads or method in REPEATABLE)
+        return self._repeated(call, lambda response: self._decoded(call, response, is_answer))
 
-    def fetch(self, path: str, *, params: Mapping[str, str | int | bool] | None = None) -> bytes:
-        """GET the bytes of a response, for a caller that decodes them itself. Otherwise as :meth:`request`."""
-        call = _Call("GET", path, {"params": params, "longest": LONGEST_PAGE})
-        return self._repeated(call, lambda response: response.content.removeprefix(BOM_UTF8))
-
-    def decode(self, path: str, read: Callable[[bytes], T]) -> T:
-        """GET a response and return what ``read`` makes of its bytes; retry if it raises a temporary error."""
+    def decode(
+        self, path: str, read: Callable[[bytes], T], *, params: Mapping[str, str | int | bool] | None = None
+    ) -> T:
+        """GET a response and return what ``read`` makes of its bytes; repeat it if that raises a temporary error."""
         return self._repeated(
-            _Call("GET", path, {"longest": LONGEST_PAGE}),
+            _Call("GET", path, {"params": params, "longest": LONGEST_PAGE}, reads=True),
             lambda response: read(response.content.removeprefix(BOM_UTF8)),
         )
 
@@ -131,7 +149,8 @@ class CloudClient:
     def _retrying(self, call: _Call) -> tenacity.Retrying:
         def again(error: BaseException) -> bool:
             temporary = isinstance(error, CloudUnavailableError) and not isinstance(error, CircuitOpenError)
-            return temporary and (call.method in REPEATABLE or not call.maybe_done)
+            foreign = isinstance(error, CloudError) and error.foreign
+            return (temporary or foreign) and (call.reads or not call.maybe_done)
 
         return tenacity.Retrying(
             retry=tenacity.retry_if_exception(again),
@@ -169,7 +188,7 @@ class CloudClient:
         except httpx.RequestError as error:
             call.maybe_done = not isinstance(error, NOT_SENT)
             raise unreachable(f"{call.method} {url}", error, self.config) from error
-        call.maybe_done = response.status_code not in {httpx.codes.UNAUTHORIZED, httpx.codes.TOO_MANY_REQUESTS}
+        call.maybe_done = response.status_code not in _REFUSED
         self._shared.pacer.observe(response.headers)
         return response
 
@@ -188,22 +207,21 @@ class CloudClient:
                 self._shared.pacer.pause(error.retry_after or 0.0)
             raise error
 
-    def _decoded(self, call: _Call, response: httpx.Response) -> Any:
-        if not response.content.strip():
-            return None
+    def _decoded(self, call: _Call, response: httpx.Response, is_answer: Callable[[Any], object]) -> Any:
         try:
-            answer = decode(response.content)
+            answer = decode(response.content) if response.content.removeprefix(BOM_UTF8).strip() else None
         except (ValueError, RecursionError):
-            raise CloudUnavailableError(
+            raise ForeignAnswerError(
                 f"{call} was answered {response.status_code} with {len(response.content)} bytes of "
                 f"{shown(response.headers.get('Content-Type', 'no content type'), 80)} instead of JSON. If this "
                 f"happens again, check the connection's host ({self.config.api_url}) and the proxy.",
                 status=response.status_code,
             ) from None
-        if is_error(answer):
-            raise CloudUnavailableError(
-                f"{call} was answered {response.status_code} with an error: {shown(response.content)}. If this happens "
-                f"again, check whether a proxy answers in place of Genesys ({self.config.api_url}).",
+        if is_error(answer) or not is_answer(answer):
+            what = "an error" if is_error(answer) else "something else than was asked for"
+            raise ForeignAnswerError(
+                f"{call} was answered {response.status_code} with {what}: {shown(response.content) or 'nothing'}. If "
+                f"this happens again, check whether a proxy answers in place of Genesys ({self.config.api_url}).",
                 status=response.status_code,
             )
         return answer

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,7 @@ from airflow_provider_genesys.exceptions import (
     AuthenticationError,
     CloudError,
     CloudUnavailableError,
+    ForeignAnswerError,
     NotFoundError,
     PermissionDeniedError,
     RequestRefusedError,
@@ -37,6 +39,7 @@ _KINDS: dict[int, type[CloudError]] = {
     425: CloudUnavailableError,
     429: CloudUnavailableError,
     501: RequestRefusedError,
+    511: ForeignAnswerError,
 }
 
 _ABOUT_ARGUMENTS = frozenset({400, 405, 406, 409, 411, 412, 413, 414, 415, 416, 417, 422, 428, 431})
@@ -60,16 +63,17 @@ _ADVICE: dict[type[CloudError], str] = {
     ),
     RequestRefusedError: "Genesys will not accept this request as it is: correct the arguments that it complains of.",
     CloudUnavailableError: "Genesys Cloud may answer later: the task's retries try again.",
+    ForeignAnswerError: (
+        "Genesys' API does not answer in this way, so something else may have: check the connection's region or host, "
+        "and whether a proxy (HTTPS_PROXY on the worker), a gateway or a captive portal is in between. The task's "
+        "retries try again."
+    ),
 }
-_NOT_GENESYS = (
-    "Genesys' API does not answer in this way, so something else may have: check the connection's region or host, and "
-    "whether a proxy (HTTPS_PROXY on the worker), a gateway or a captive portal is in between."
-)
 
 
 def is_of_one(error: CloudError) -> bool:
     """Whether Genesys may answer so for ever for a single entity, while it answers for all others."""
-    return error.of_one or error.status in _OF_ONE
+    return error.of_one or (error.status in _OF_ONE and not isinstance(error, ForeignAnswerError))
 
 
 @dataclass(frozen=True)
@@ -106,12 +110,37 @@ def error_from(response: httpx.Response, what: str) -> CloudError:
 
     :param what: the request, e.g. ``GET /api/v2/recordings/exports/<id>``; begins the message.
     """
-    refusal = read_refusal(response)
-    kind = _KINDS.get(refusal.status) or (
-        CloudUnavailableError if refusal.status >= httpx.codes.INTERNAL_SERVER_ERROR else RequestRefusedError
-    )
-    foreign = kind is RequestRefusedError and refusal.status not in _ABOUT_ARGUMENTS
-    return make_error(kind, refusal, what, _NOT_GENESYS if foreign else _ADVICE[kind])
+    kind, foreign = _kind_of(response.status_code), is_foreign(response)
+    advice = _ADVICE[kind]
+    if foreign and kind is NotFoundError:  # a gateway that does not have it may say so in its own words
+        advice = f"{advice} {_ADVICE[ForeignAnswerError]}"
+    elif foreign:
+        kind, advice = ForeignAnswerError, _ADVICE[ForeignAnswerError]
+    error = make_error(kind, read_refusal(response), what, advice)
+    error.foreign = foreign
+    return error
+
+
+def is_foreign(response: httpx.Response) -> bool:
+    """Whether a response that is not 2xx cannot be Genesys' own: its status is none of the API's, or its body no JSON.
+
+    A 5xx may be of a gateway of Genesys', with a page of that.
+    """
+    kind = _kind_of(response.status_code)
+    body = response.content.removeprefix(BOM_UTF8).strip()
+    return kind is ForeignAnswerError or (not issubclass(kind, CloudUnavailableError) and body[:1] not in (b"", b"{"))
+
+
+def _kind_of(status: int) -> type[CloudError]:
+    """Return what a status means that is not 2xx."""
+    if status in _KINDS:
+        return _KINDS[status]
+    if status in _ABOUT_ARGUMENTS:
+        return RequestRefusedError
+    return CloudUnavailableError if _SERVER_ERRORS <= status < _NO_STATUS else ForeignAnswerError
+
+
+_SERVER_ERRORS, _NO_STATUS = 500, 600
 
 
 def make_error(kind: type[CloudError], refusal: Refusal, what: str, advice: str) -> CloudError:

@@ -6,12 +6,12 @@ from typing import Any
 
 import msgspec
 
-from airflow_provider_genesys.exceptions import CloudUnavailableError
+from airflow_provider_genesys.exceptions import ForeignAnswerError
 from airflow_provider_genesys.outside import shown
 
-_OF_ERRORS = {"message", "error", "errors", "code"}
+_OF_ERRORS = {"message", "Message", "error", "errors", "code", "fault", "title"}
 _BESIDE = {"contextId", "details", "entityId", "entityName", "error_description", "messageParams", "messageWithParams"}
-_BESIDE |= {"path", "status", "timestamp"}
+_BESIDE |= {"path", "status", "timestamp", "detail", "instance", "requestId", "type"}
 """What errors of Genesys and of proxies have beside it."""
 
 
@@ -30,18 +30,42 @@ def is_error(answer: Any) -> bool:
     return not _OF_ERRORS.isdisjoint(answer) and answer.keys() <= _OF_ERRORS | _BESIDE
 
 
+def has_state(answer: Any) -> bool:
+    """Whether a decoded answer is of a job: an object with a ``state``, which may be a new one."""
+    return isinstance(answer, dict) and answer.get("state") is not None
+
+
+class Doubt:
+    """Lets an answer without records be believed when it comes a second time."""
+
+    def __init__(self) -> None:
+        self._raised = False
+
+    def check(self, body: bytes, member: str, what: str) -> None:
+        """Raise an error the first time that ``body`` has no ``member``, so that the client asks again at once.
+
+        :param what: names the answer, for the error.
+        """
+        if self._raised or member.encode() in body or body.lstrip()[:1] not in (b"", b"{"):
+            return
+        self._raised = True
+        error = ForeignAnswerError(f"{what} has no {member}: {shown(body) or 'nothing'}.", status=200)
+        error.retry_after = 0.0
+        raise error
+
+
 def check_answer(body: bytes, what: str) -> None:
     """Check a page without records.
 
     :param what: names the page, for the error.
-    :raises CloudUnavailableError: it is an error, although its status is 200.
+    :raises ForeignAnswerError: it is an error, although its status is 200.
     """
     try:
         members = msgspec.json.decode(body or b"{}", type=dict[str, msgspec.Raw])
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return  # that says itself that it is no page
     if not members.keys().isdisjoint(_OF_ERRORS):
-        raise CloudUnavailableError(
+        raise ForeignAnswerError(
             f"{what} is an error with status 200: {shown(body)}. The next try asks again. If the error repeats, check "
             "whether a proxy answers in place of Genesys.",
             status=200,

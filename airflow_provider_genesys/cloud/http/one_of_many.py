@@ -7,7 +7,12 @@ from itertools import islice
 from typing import TypeVar
 
 from airflow_provider_genesys.cloud.http.errors import is_of_one
-from airflow_provider_genesys.exceptions import CircuitOpenError, CloudError, CloudUnavailableError
+from airflow_provider_genesys.exceptions import (
+    CircuitOpenError,
+    CloudError,
+    CloudUnavailableError,
+    ForeignAnswerError,
+)
 
 T = TypeVar("T")
 _LIKE_AN_OUTAGE = frozenset({None, 408, 502, 503, 504})
@@ -39,7 +44,8 @@ def asked_for_one(ask: Callable[[], T], others: Iterable[Callable[[], object]]) 
 
 def _is_like_an_outage(error: CloudError) -> bool:
     temporary = isinstance(error, CloudUnavailableError) and not isinstance(error, CircuitOpenError)
-    return temporary and error.status in _LIKE_AN_OUTAGE and not getattr(error, "retry_after", None)
+    like = error.status in _LIKE_AN_OUTAGE or isinstance(error, ForeignAnswerError)
+    return temporary and like and not getattr(error, "retry_after", None)
 
 
 def _is_answered(other: Callable[[], object]) -> bool:

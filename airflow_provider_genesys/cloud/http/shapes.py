@@ -6,7 +6,7 @@ import json
 from typing import Any
 from urllib.parse import urlsplit
 
-from airflow_provider_genesys.exceptions import CloudUnavailableError
+from airflow_provider_genesys.exceptions import ForeignAnswerError
 from airflow_provider_genesys.outside import shown
 
 
@@ -34,14 +34,14 @@ def elements(value: Any) -> list[Any]:
 def query_of(uri: Any) -> str | None:
     """Return only the query of the next page's URI. Its host and path are ignored, for safety.
 
-    :raises CloudUnavailableError: it is no URI, so nobody knows whether another page follows.
+    :raises ForeignAnswerError: it is no URI, so nobody knows whether another page follows.
     """
     try:
         if uri is None or isinstance(uri, str):
             return urlsplit(uri or "").query or None
     except ValueError:
         pass
-    raise CloudUnavailableError(
+    raise ForeignAnswerError(
         f"A page of Genesys names {shown(uri, 80)!r} as the URI of the next page. The next try asks again. If this "
         "repeats, check whether a proxy answers in place of Genesys.",
         status=200,

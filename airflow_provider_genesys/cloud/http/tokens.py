@@ -19,10 +19,16 @@ import httpx
 
 from airflow_provider_genesys.cloud.config import CloudConfig
 from airflow_provider_genesys.cloud.http.circuit import Circuit
-from airflow_provider_genesys.cloud.http.errors import make_error, read_refusal
+from airflow_provider_genesys.cloud.http.errors import is_foreign, make_error, read_refusal
 from airflow_provider_genesys.cloud.http.shapes import decode
 from airflow_provider_genesys.cloud.http.transport import fetch, open_http, unreachable
-from airflow_provider_genesys.exceptions import AuthenticationError, CloudError, CloudUnavailableError, GenesysError
+from airflow_provider_genesys.exceptions import (
+    AuthenticationError,
+    CloudError,
+    CloudUnavailableError,
+    ForeignAnswerError,
+    GenesysError,
+)
 from airflow_provider_genesys.limits import LONGEST_ERROR, LONGEST_TOKEN
 from airflow_provider_genesys.outside import shown
 
@@ -199,6 +205,8 @@ def _refused(response: httpx.Response, url: str) -> CloudError:
         return make_error(
             CloudUnavailableError, replace(refusal, status=int(status)), f"POST {url}", "There is no token now."
         )
+    if is_foreign(response):
+        return make_error(ForeignAnswerError, refusal, f"POST {url}", _NOT_GENESYS)
     return make_error(
         AuthenticationError,
         refusal,
@@ -208,6 +216,10 @@ def _refused(response: httpx.Response, url: str) -> CloudError:
     )
 
 
+_NOT_GENESYS = (
+    "Something other than Genesys may be answering: check the connection's region or login_url, and whether a proxy "
+    "(HTTPS_PROXY on the worker), a gateway or a captive portal is in between. The task's retries try again."
+)
 _TOKEN = re.compile(rf"[\x21-\x7e]{{1,{LONGEST_TOKEN}}}")
 
 
@@ -219,10 +231,9 @@ def _read_grant(response: httpx.Response, url: str) -> Grant:
         token = None
     # Visible ASCII only: it goes into a header.
     if not isinstance(token, str) or not _TOKEN.fullmatch(token[: LONGEST_TOKEN + 1]):
-        raise CloudUnavailableError(
+        raise ForeignAnswerError(
             f"POST {url} was answered {response.status_code} without a token ({len(response.content)} bytes of "
-            f"{shown(response.headers.get('Content-Type', 'no content type'), 80)}). Something other than Genesys may "
-            "be answering: check the connection's region or login_url, and the proxy.",
+            f"{shown(response.headers.get('Content-Type', 'no content type'), 80)}). {_NOT_GENESYS}",
             status=response.status_code,
         )
     return Grant(token, _lifetime(body.get("expires_in")))

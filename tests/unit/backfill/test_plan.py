@@ -175,7 +175,7 @@ def test_only_the_count_of_conversations_is_taken_and_groups_are_added() -> None
     class Answering:
         asked: ClassVar[list[Any]] = []
 
-        def request(self, *given: Any, json: Any) -> Any:
+        def request(self, *given: Any, json: Any, **_: Any) -> Any:
             self.asked.append((*given, json["interval"], json["metrics"]))
             return {"results": [group(("nConversations", 3), ("nOffered", 50)), group(("nConversations", 4))]}
 

@@ -29,6 +29,7 @@ from airflow_provider_genesys.exceptions import (
     CloudError,
     CloudUnavailableError,
     ConfigurationError,
+    ForeignAnswerError,
     NotFoundError,
     PermissionDeniedError,
     RequestRefusedError,
@@ -375,7 +376,10 @@ def test_a_dead_token_endpoint_opens_the_circuit_for_all_clients(
         (404, NotFoundError),
         (410, NotFoundError),
         (409, RequestRefusedError),
-        (302, RequestRefusedError),
+        (302, ForeignAnswerError),
+        (418, ForeignAnswerError),
+        (511, ForeignAnswerError),
+        (999, ForeignAnswerError),
         (501, RequestRefusedError),
         (429, CloudUnavailableError),
         (599, CloudUnavailableError),
@@ -484,7 +488,7 @@ def test_no_error_body_breaks_or_floods_the_message(
 
 def test_a_redirect_is_not_followed_with_the_token(client: CloudClient, server: ScriptedServer) -> None:
     server.on(f"GET {PATH}", Reply(302, b"", {"Location": f"{server.url}/elsewhere?sig=abc123"}))
-    with pytest.raises(RequestRefusedError, match=r"a redirect to .*/elsewhere, which is not followed") as caught:
+    with pytest.raises(ForeignAnswerError, match=r"a redirect to .*/elsewhere, which is not followed") as caught:
         client.request("GET", PATH)
     assert "abc123" not in str(caught.value)
     assert server.count("GET /elsewhere") == 0

@@ -76,9 +76,9 @@ def test_a_bomb_is_unpacked_no_further_than_the_limit(size: int, client: CloudCl
 
 def test_a_page_may_be_larger_than_another_answer(client: CloudClient, server: ScriptedServer) -> None:
     server.on("GET /x", Reply(200, bomb(2 * LONGEST_ANSWER), PACKED), Reply(200, bomb(LONGEST_PAGE + MIB), PACKED))
-    assert len(client.fetch("/x")) == 2 * LONGEST_ANSWER
+    assert client.decode("/x", len) == 2 * LONGEST_ANSWER
     with pytest.raises(AnswerTooLargeError, match="lower page_size"):
-        client.fetch("/x")
+        client.decode("/x", len)
 
 
 def test_of_an_error_the_begin_is_read(client: CloudClient, server: ScriptedServer) -> None:

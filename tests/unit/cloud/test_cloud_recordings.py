@@ -12,8 +12,8 @@ from airflow_provider_genesys.cloud.exports.base import ExportFamily, ExportRequ
 from airflow_provider_genesys.cloud.exports.registry import family
 from airflow_provider_genesys.cloud.http.client import CloudClient
 from airflow_provider_genesys.exceptions import (
-    CloudUnavailableError,
     ConfigurationError,
+    ForeignAnswerError,
     NotFoundError,
     PermissionDeniedError,
     RequestRefusedError,
@@ -164,9 +164,6 @@ def test_odd_values_are_left_out(
 @pytest.mark.parametrize(
     ("answer", "kind"),
     [
-        ({}, CloudUnavailableError),
-        ([], CloudUnavailableError),
-        (None, CloudUnavailableError),
         ({"status": None}, ConfigurationError),
         ({"status": {}}, ConfigurationError),
         ({"id": "export-1", "state": "DONE"}, ConfigurationError),
@@ -177,6 +174,19 @@ def test_an_answer_without_a_state_says_what_to_set(
 ) -> None:
     server.on(f"GET {ONE}", Reply(200, answer))
     with pytest.raises(kind, match=r"no member 'status'.*state_field"):
+        recordings.status(client, "export-1")
+
+
+@pytest.mark.parametrize(
+    "answer", [{}, [], None, {"fault": {"faultstring": "x"}}, {"title": "Bad Gateway", "status": 502}]
+)
+def test_an_answer_that_is_none_is_asked_for_again(
+    recordings: ExportFamily, client: CloudClient, server: ScriptedServer, answer: Any
+) -> None:
+    server.on(f"GET {ONE}", Reply(200, answer), Reply(200, {"status": "RUNNING"}))
+    assert recordings.status(client, "export-1").raw_state == "RUNNING"
+    server.on(f"GET {ONE}", Reply(200, answer))
+    with pytest.raises(ForeignAnswerError, match="whether a proxy answers in place of Genesys"):
         recordings.status(client, "export-1")
 
 

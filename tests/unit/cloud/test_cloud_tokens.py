@@ -13,7 +13,12 @@ from scripted_server import TOKEN_PATH, Reply, ScriptedServer
 
 from airflow_provider_genesys.cloud.config import CloudConfig
 from airflow_provider_genesys.cloud.http.tokens import Grant, TokenSource, request_token
-from airflow_provider_genesys.exceptions import AuthenticationError, CircuitOpenError, CloudUnavailableError
+from airflow_provider_genesys.exceptions import (
+    AuthenticationError,
+    CircuitOpenError,
+    CloudUnavailableError,
+    ForeignAnswerError,
+)
 
 ASK = f"POST {TOKEN_PATH}"
 
@@ -342,8 +347,7 @@ def test_a_missing_lifetime_is_the_shortest(config: CloudConfig, server: Scripte
     [
         Reply(401, {"error": "invalid_client", "description": "client not found", "error_description": "not found"}),
         Reply(400, {"error": "unauthorized_client", "error_description": "grant type not allowed"}),
-        Reply(404, b"<html>no such page</html>", {"Content-Type": "text/html"}),
-        Reply(302, b"", {"Location": "https://sso.example.com/login?session=abc"}),
+        Reply(404, {"message": "no such path"}),
     ],
 )
 def test_a_refused_client_is_told_what_to_check(config: CloudConfig, server: ScriptedServer, reply: Reply) -> None:
@@ -353,9 +357,29 @@ def test_a_refused_client_is_told_what_to_check(config: CloudConfig, server: Scr
     message = str(caught.value)
     assert caught.value.status == reply.status
     assert f"{server.url}{TOKEN_PATH}" in message
+    assert config.client_secret not in message
+
+
+@pytest.mark.outcome("tokens", "a page or a redirect in place of a token", "ForeignAnswerError")
+@pytest.mark.parametrize(
+    "reply",
+    [
+        Reply(403, b"<html>no such page</html>", {"Content-Type": "text/html"}),
+        Reply(302, b"", {"Location": "https://sso.example.com/login?session=abc"}),
+        Reply(299, b"", {"Location": "https://sso.example.com/login?session=abc"}),
+        Reply(418, {"message": "teapot"}),
+    ],
+)
+def test_what_is_not_of_genesys_does_not_blame_the_client(
+    config: CloudConfig, server: ScriptedServer, reply: Reply
+) -> None:
+    server.on(ASK, reply)
+    with pytest.raises(ForeignAnswerError, match=r"region or login_url, and whether a proxy") as caught:
+        request_token(config)
+    message = str(caught.value)
+    assert f"{server.url}{TOKEN_PATH}" in message
     assert "<html>" not in message
     assert "session=abc" not in message
-    assert config.client_secret not in message
 
 
 @pytest.mark.outcome(

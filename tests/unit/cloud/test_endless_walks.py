@@ -44,9 +44,12 @@ class Server:
             return {"jobId": "j"}
         if path.endswith("/jobs/j"):
             return {"state": "FULFILLED", "totalFailedRecordings": 1}
-        return json.loads(self.fetch(path, **options))
+        return json.loads(self.page(path, params=options.get("params")))
 
-    def fetch(self, path: str, *, params: dict[str, Any] | None = None) -> bytes:
+    def decode(self, path: str, read: Callable[[bytes], Any], *, params: dict[str, Any] | None = None) -> Any:
+        return read(self.page(path, params=params))
+
+    def page(self, path: str, *, params: dict[str, Any] | None = None) -> bytes:
         if path == "/api/v2/groups":
             return b'{"entities": [{"id": "g"}], "pageCount": 1}'
         first = not (params or {}).keys() & {"cursor", "after"} and (params or {}).get("pageNumber", "1") == "1"

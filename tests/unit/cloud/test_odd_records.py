@@ -153,4 +153,4 @@ def test_a_page_that_may_hide_records_is_an_error(
     first: bytes, says: str, client: CloudClient, server: ScriptedServer
 ) -> None:
     with pytest.raises(CloudUnavailableError, match=says):
-        from_pages("user_details", [first, LAST], client, server)
+        from_pages("user_details", [first], client, server)

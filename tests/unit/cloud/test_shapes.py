@@ -22,7 +22,7 @@ from airflow_provider_genesys.cloud.http.shapes import decode
 from airflow_provider_genesys.completeness.genesys_counts import GenesysCounts
 from airflow_provider_genesys.entities.declaration import built_in
 from airflow_provider_genesys.entities.walk import ListingWalk
-from airflow_provider_genesys.exceptions import GenesysError, RecordError
+from airflow_provider_genesys.exceptions import ForeignAnswerError, GenesysError, RecordError
 from airflow_provider_genesys.media.batches import MediaBatches, Patience, Recording
 from airflow_provider_genesys.media.index import of_retention, recording_metadata
 from airflow_provider_genesys.source.pages import open_pages
@@ -48,11 +48,14 @@ class Scripted:
         found = next((answer for name, answer in self.answers.items() if name in path), None)
         return b"" if found is None else json.dumps(found).encode()
 
-    def request(self, _: str, path: str, **__: Any) -> Any:
+    def request(self, _: str, path: str, is_answer: Callable[[Any], object] = lambda _: True, **__: Any) -> Any:
         body = self.fetch(path)
-        return decode(body) if body else None
+        answer = decode(body) if body else None
+        if not is_answer(answer):
+            raise ForeignAnswerError("something else")
+        return answer
 
-    def decode(self, path: str, read: Callable[[bytes], Any]) -> Any:
+    def decode(self, path: str, read: Callable[[bytes], Any], **_: Any) -> Any:
         return read(self.fetch(path))
 
     def note_url(self, _: str) -> None:

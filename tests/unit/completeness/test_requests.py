@@ -22,7 +22,7 @@ class Genesys:
     def __init__(self) -> None:
         self.asked: list[dict[str, Any]] = []
 
-    def request(self, method: str, path: str, *, json: dict[str, Any]) -> Any:
+    def request(self, method: str, path: str, *, json: dict[str, Any], **_: Any) -> Any:
         self.asked.append(json)
         values = {"originatingDirection": "inbound", "mediaType": "voice", "divisionId": DIVISION}
         group = {name: values[name] for name in json["groupBy"]}

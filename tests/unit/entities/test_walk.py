@@ -1,10 +1,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import cycle
-from typing import cast
+from typing import Any, cast
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -210,11 +210,11 @@ class _Pages:
         self.turn = cycle(pages)
         self.asked = 0
 
-    def fetch(self, *_: object, **__: object) -> bytes:
+    def decode(self, _: str, read: Callable[[bytes], Any], **__: object) -> Any:
         self.asked += 1
         records = [{"id": one} for one in next(self.turn)]
         following = {"pageCount": self.asked + 9, "cursors": {"after": f"c{self.asked}"}}
-        return json.dumps({"entities": records, **following}).encode()
+        return read(json.dumps({"entities": records, **following}).encode())
 
 
 @pytest.mark.outcome("pages", "a listing in circles, with ever new cursors or numbers", "SourceChangedError")
