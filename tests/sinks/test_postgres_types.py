@@ -336,3 +336,10 @@ def test_a_key_with_a_loose_collation_is_refused_with_the_sql(
         loaded()
     warehouse.execute(str(refused.value).partition("Run: ")[2])
     assert loaded().counts == counts(2)
+
+
+def test_a_lineage_column_that_is_too_short_is_refused_as_the_load_opens(warehouse: Warehouse) -> None:
+    warehouse.sink().open(make_load(load_id="first"), restart=False)
+    warehouse.execute("ALTER TABLE recordings ALTER _genesys_export_id TYPE varchar(3)")
+    with pytest.raises(SinkRefusedError, match=r"opening it.*such as _genesys_export_id, is too short.*TYPE text"):
+        warehouse.sink().open(make_load(), restart=False)

@@ -45,6 +45,8 @@ _NO_ENTRY = re.compile(
 _CALLED = re.compile(r"^PL/pgSQL\W\w+ ([\w.]{1,130}\(\))", re.MULTILINE)
 _COPIED = re.compile(r"^COPY (\w{1,63}), line \d+(?:, column (\w{1,63}))?", re.MULTILINE)
 _HINTS = {
+    "22001": "A column for text, such as _genesys_export_id, is too short for what a load writes: ALTER TABLE ... "
+    "ALTER COLUMN ... TYPE text.",
     "22P05": "The database is not in UTF8, and a name or a description has a character that it does not hold: write it "
     "in ASCII, or load into a database in UTF8.",
     "23503": "Other tables refer to rows that the load removes or replaces. Delete those references first, or let the "
