@@ -378,6 +378,7 @@ def test_what_can_be_media_is(kind: str, body: bytes) -> None:
     ("kind", "body", "says"),
     [
         ("audio/ogg", b"%PDF-1.7" + bytes(600), "a PDF, in place of audio/ogg"),
+        ("audio/ogg", b'{"recordingId": "r"}', "a page or an error in place of audio/ogg"),
         ("video/mp4", b"\x89PNG\r\n" + bytes(600), "a PNG image"),
         ("audio/ogg", bytes(600), "512 zero bytes|600 zero bytes"),
         ("application/json", b"\x82\xa3\x00\xff" * 200, "a binary file"),

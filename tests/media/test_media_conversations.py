@@ -9,7 +9,12 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from airflow_provider_genesys.exceptions import ConfigurationError, RequestRefusedError, SourceUnavailableError
+from airflow_provider_genesys.exceptions import (
+    CloudUnavailableError,
+    ConfigurationError,
+    RequestRefusedError,
+    SourceUnavailableError,
+)
 from airflow_provider_genesys.media import query
 from airflow_provider_genesys.media.index import RETENTION, Conversations, Index, of_retention, recording_metadata
 from airflow_provider_genesys.media.query import QueryIndex
@@ -226,3 +231,11 @@ def test_what_is_retained_and_not_to_be_had_is_rejected(scene: Scenes) -> None:
         f"{hidden}/unlisted-0": "left-out",
     }
     assert len(page.ids) == 3, "of the others no recording was named"
+
+
+@pytest.mark.parametrize("answer", [[], 7, {"entities": {"a": 1}}, {"entities": "none"}])
+def test_a_page_of_retained_recordings_that_is_none_is_asked_for_again(scene: Scenes, answer: Any) -> None:
+    at = scene()
+    at.genesys.fail_next(RETENTION, status=200, body=answer)
+    with pytest.raises(CloudUnavailableError, match="no page of recordings"):
+        of_retention(at.client, 0, 2)(0, None)
