@@ -179,7 +179,7 @@ class Document:
 
     def _ends(self, part: Slice, opener: str | None) -> _Ends:
         before = self._tail
-        entries = self._unpacked.entries(part.start - len(before))
+        entries = self._unpacked.entries(part.start - len(before), part.end)
         start = Position(part.start, packing=self._unpacked.packing, shape=part.shape, opener=opener)
         share = self._unpacked.share(part.end, self.identity.length)
         ends = _Ends(start, before, part.held, part.end, entries, self.identity, share)

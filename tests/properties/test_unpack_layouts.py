@@ -60,7 +60,7 @@ def test_any_offset_can_be_entered_at_a_member_before_it(
     whole = Unpacked(in_chunks(packed, chunks), where="It")
     assert b"".join(whole) == document
     for offset in sorted(data.draw(st.lists(st.integers(0, len(document)), max_size=4))):
-        source_offset, entry_offset = whole.entries(offset)[0]
+        source_offset, entry_offset = whole.entries(offset, offset)[0]
         assert entry_offset == max(place for _, place in places if place <= offset)
         again = Unpacked(
             in_chunks(packed[source_offset:], chunks),
@@ -89,4 +89,4 @@ def test_what_is_not_packed_comes_as_it_is(document: bytes, chunks: list[int]) -
     unpacked = Unpacked(in_chunks(document, chunks), where="It")
     assert b"".join(unpacked) == document
     assert unpacked.packing == "plain"
-    assert unpacked.entries(1) is None
+    assert unpacked.entries(1, 1) is None

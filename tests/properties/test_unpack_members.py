@@ -101,7 +101,7 @@ def test_any_offset_can_be_entered_at_a_member_before_it(made: Made, chunks: lis
     whole = unpacked(made, chunks)
     assert b"".join(whole) == made.document
     for offset in sorted(data.draw(st.lists(st.integers(0, len(made.document)), max_size=4))):
-        source_offset, entry_offset = whole.entries(offset)[0]
+        source_offset, entry_offset = whole.entries(offset, offset)[0]
         known = [place for _, place in made.places if place <= offset]
         assert entry_offset == (max(known) if offset < len(made.document) else entry_offset)
         again = Unpacked(

@@ -12,6 +12,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
+from itertools import takewhile
 from typing import Literal
 
 from airflow_provider_genesys.exceptions import NotAnArchiveError
@@ -103,8 +104,8 @@ class Unpacked:
             if close := getattr(self._chunks, "close", None):
                 close()
 
-    def entries(self, offset: int) -> Entries | None:
-        """Return the places where members begin: the last one before ``offset``, and those after it.
+    def entries(self, offset: int, end: int) -> Entries | None:
+        """Return the places where members begin: the last one before ``offset``, and those up to ``end``.
 
         Earlier ones are forgotten, because no load continues from there.
 
@@ -114,7 +115,9 @@ class Unpacked:
             return None
         while len(self._entries) > 1 and self._entries[1][1] <= offset:
             self._entries.popleft()
-        return tuple(self._entries)
+        # Another thread may add to them meanwhile, so they are not iterated over.
+        known = (self._entries[place] for place in range(len(self._entries)))
+        return (next(known), *takewhile(lambda entry: entry[1] <= end, known))
 
     def share(self, offset: int, length: int | None) -> float | None:
         """Return what part of a packed archive of ``length`` bytes is before the unpacked byte ``offset``.

@@ -81,3 +81,13 @@ def test_threads_take_turns_more_often_while_members_are_unpacked() -> None:
         assert (sys.getswitchinterval() < usual) is shorter
         unpacked.close()
         assert sys.getswitchinterval() == usual
+
+
+def test_a_slice_gets_the_places_up_to_its_end_and_not_all_that_were_read_ahead() -> None:
+    unpacked = Unpacked(iter([zipped(1000)]), where="It")
+    assert len(b"".join(unpacked)) == 1000 * len(LINE)
+    for end in (0, 1, len(LINE) - 1):
+        assert len(unpacked.entries(0, end) or ()) == 1
+    assert [offset for _, offset in unpacked.entries(0, 3 * len(LINE)) or ()] == [0, 21, 42, 63]
+    assert [offset for _, offset in unpacked.entries(45, 45) or ()] == [42]
+    assert len(unpacked.entries(45, 10**6) or ()) == 999  # the directory is one, too
