@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from random import Random
 from typing import Any
 
@@ -18,6 +19,16 @@ from tests.support.task_context import run
 from tests.unit.transfers.listings import Rows, fail_below, genesys, members, on, rows
 
 __all__ = ["genesys", "rows"]
+
+
+def rewrite_answers(monkeypatch: pytest.MonkeyPatch, rewrite: Callable[[bytes], bytes]) -> None:
+    """Let the client read each page as ``rewrite`` returns it."""
+    real = CloudClient.decode
+    monkeypatch.setattr(
+        CloudClient,
+        "decode",
+        lambda client, path, read, **how: real(client, path, lambda body: read(rewrite(body)), **how),
+    )
 
 
 def load(entity: str, day: int, **options: Any) -> dict[str, Any]:
@@ -74,9 +85,9 @@ def test_three_days_are_as_a_model_has_them(genesys: FakeGenesys, rows: Rows) ->
 def test_one_broken_entity_is_rejected_and_nobody_is_taken_for_deleted(
     genesys: FakeGenesys, rows: Rows, monkeypatch: pytest.MonkeyPatch, text: bytes, deletes: str
 ) -> None:
-    table, fetch = genesys.listings.organisation.table("users"), CloudClient.fetch
+    table = genesys.listings.organisation.table("users")
     load("users", 0, deletes=deletes, history=True)
-    monkeypatch.setattr(CloudClient, "fetch", lambda *of, **how: fetch(*of, **how).replace(b'"BROKEN"', text))
+    rewrite_answers(monkeypatch, lambda body: body.replace(b'"BROKEN"', text))
     broken, gone, renamed = (entry.id for entry in list(table)[:3])
     table.rename(broken, "BROKEN")
     table.rename(renamed, "Other")
@@ -244,11 +255,9 @@ def test_where_the_listings_of_all_parents_fail_none_is_rejected(
 def test_a_parent_without_an_id_keeps_no_other_back(
     genesys: FakeGenesys, rows: Rows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    queues, fetch = sorted(queue.id for queue in genesys.listings.organisation.table("queues")), CloudClient.fetch
+    queues = sorted(queue.id for queue in genesys.listings.organisation.table("queues"))
     nameless = b'"id":"%b"' % queues[3].encode(), b'"id":null'
-    monkeypatch.setattr(
-        CloudClient, "fetch", lambda *of, **how: fetch(*of, **how).replace(b'": "', b'":"').replace(*nameless)
-    )
+    rewrite_answers(monkeypatch, lambda body: body.replace(b'": "', b'":"').replace(*nameless))
     summary = load("queue_members", 0)
     assert summary["counts"]["dead_letters"] == 1
     assert {row["key"] for row in rows("SELECT key FROM queue_members")} == {
