@@ -14,6 +14,9 @@ from airflow_provider_genesys.window import absent
 _Number = TypeVar("_Number", int, float)
 _MOST = 2**63
 
+LONGEST_NAME = 63
+"""Bytes of a name in PostgreSQL."""
+
 INCLUDE = ("media", "participants", "metadata")
 """The parts of a recording that an archive holds by default."""
 
@@ -64,16 +67,24 @@ def text_or_none(value: Any, name: str) -> str | None:
 def place(schema: Any, table: Any) -> tuple[str, str]:
     """Return the names of a schema and a table of PostgreSQL, each as :func:`text` does.
 
-    :raises ConfigurationError: both are in one argument, or in quotes: that would be another table.
+    :raises ConfigurationError: both are in one argument, or in quotes, or too long: that would be another table.
     """
     given = {"schema": text(schema, "schema"), "table": text(table, "table")}
     bare = {name: one.replace('"', "") for name, one in given.items()}
     if "." in bare["table"]:
         first, _, last = bare["table"].rpartition(".")
-        raise ConfigurationError(f"table is {given['table']!r}: give schema={first!r} and table={last!r}.")
+        raise ConfigurationError(
+            f"table is {shown(given['table'], 80)!r}: give schema={shown(first, 80)!r} and table={shown(last, 80)!r}."
+        )
     for name, one in given.items():
+        if len(one.encode()) > LONGEST_NAME:
+            raise ConfigurationError(
+                f"{name} is {shown(one, 80)!r}: PostgreSQL would cut it, since names have {LONGEST_NAME} bytes at most."
+            )
         if one != bare[name]:
-            raise ConfigurationError(f"{name} is {one!r}: give it without quotes, {name}={bare[name]!r}.")
+            raise ConfigurationError(
+                f"{name} is {shown(one, 80)!r}: give it without quotes, {name}={shown(bare[name], 80)!r}."
+            )
     return given["schema"], given["table"]
 
 

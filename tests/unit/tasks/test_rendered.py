@@ -75,6 +75,7 @@ def test_what_is_no_text_is_refused(given: Any) -> None:
         ("public", '"sales"."calls"', "give schema='sales' and table='calls'"),
         ("public", '"calls"', "give it without quotes, table='calls'"),
         ('"sales"', "calls", "give it without quotes, schema='sales'"),
+        ("public", "ä" * 32, "names have 63 bytes at most"),
     ],
 )
 def test_a_name_in_quotes_or_with_its_schema_makes_no_other_table(schema: str, table: str, says: str) -> None:
