@@ -114,6 +114,8 @@ def check_host(url: str, config: CloudConfig) -> None:
             f"The archive's URL is http://{shown(host, 80)}, and only https:// is accepted. For a test server, set the "
             "connection's extra 'allow_insecure' to true."
         )
+    if parts.port is not None and not 0 < parts.port <= _LAST_PORT:
+        raise UntrustedHostError(f"Genesys gave a file URL that has a wrong port, {parts.port}: {_begin(url)}")
     if parts.userinfo or not host:
         raise UntrustedHostError("The archive's URL has a user name or no host. No object store has such URLs.")
     if host in config.allowed_download_hosts:
@@ -122,6 +124,9 @@ def check_host(url: str, config: CloudConfig) -> None:
         raise UntrustedHostError(not_allowed(host, "is not among the hosts that the connection allows downloads from"))
     if _is_private(host):
         raise UntrustedHostError(not_allowed(host, PRIVATE))
+
+
+_LAST_PORT = 65_535
 
 
 def _begin(url: object) -> str:

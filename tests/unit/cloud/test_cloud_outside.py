@@ -130,7 +130,21 @@ def test_an_answer_without_a_state_is_described(
         family("recordings", config).status(client, "export-1")
 
 
-@pytest.mark.parametrize("uri", ["file:///etc/passwd", "nonsense", 17, {"a": 1}, ["x"], True, "\nhttps\n", "ftp://x/y"])
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "file:///etc/passwd",
+        "nonsense",
+        17,
+        {"a": 1},
+        ["x"],
+        True,
+        "\nhttps\n",
+        "ftp://x/y",
+        "https://x:0/y",
+        "https://x:99999/y",
+    ],
+)
 def test_a_file_uri_that_is_no_url_is_said_to_be_none(
     uri: Any, config: CloudConfig, client: CloudClient, server: ScriptedServer
 ) -> None:
