@@ -33,11 +33,8 @@ def read_handle(given: Any, kind: str, hook: GenesysCloudHook, landed: LandedArc
     :raises ConfigurationError: it is empty, or no handle, or names a location that the DAG does not name.
     :raises SourceRefusedError: no archive was landed there.
     """
-    value, name = (
-        None if absent(given) else decoded(given.strip() if isinstance(given, str) else given, "handle"),
-        "handle",
-    )
-    kind = text(kind, "kind")
+    kind, name = text(kind, "kind"), "handle"
+    value = None if absent(given) else decoded(given.strip() if isinstance(given, str) else given, name)
     if url := _location(value):
         value, name = landed.handle(url), f"the handle landed at {shown(url)}"
     if isinstance(value, dict):

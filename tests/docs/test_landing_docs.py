@@ -44,9 +44,9 @@ def test_the_tasks_of_the_page_can_be_made(tmp_path: Path, monkeypatch: pytest.M
     [LOCATION, {"landed_at": LOCATION, "export_id": "e"}, {"location": LOCATION, "contract": "raw", "export_id": "e"}],
 )
 def test_a_place_where_an_archive_was_landed_is_a_handle(given: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(LandedArchives, "handle", lambda landed, url: {"url": url, "conn_id": landed.conn_id})
-    landed = LandedArchives("mine")
-    assert read_handle(given, "recordings", SimpleNamespace(), landed) == {"url": LOCATION, "conn_id": "mine"}  # type: ignore[arg-type]
+    monkeypatch.setattr(LandedArchives, "handle", lambda landed, url: {"export_id": url, "conn_id": landed.conn_id})
+    handle = read_handle(given, "recordings", SimpleNamespace(), LandedArchives("mine"))  # type: ignore[arg-type]
+    assert handle == {"kind": "recordings", "export_id": LOCATION, "conn_id": "mine"}
 
 
 @pytest.mark.parametrize("url", ["s3://lake", "s3://lake/", "s3:///raw/", "az://"])

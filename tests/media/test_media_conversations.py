@@ -10,8 +10,8 @@ import psycopg
 import pytest
 
 from airflow_provider_genesys.exceptions import (
-    CloudUnavailableError,
     ConfigurationError,
+    ForeignAnswerError,
     RequestRefusedError,
     SourceUnavailableError,
 )
@@ -237,5 +237,7 @@ def test_what_is_retained_and_not_to_be_had_is_rejected(scene: Scenes) -> None:
 def test_a_page_of_retained_recordings_that_is_none_is_asked_for_again(scene: Scenes, answer: Any) -> None:
     at = scene()
     at.genesys.fail_next(RETENTION, status=200, body=answer)
-    with pytest.raises(CloudUnavailableError, match="no page of recordings"):
+    assert of_retention(at.client, 0, 2)(0, None).ids
+    at.genesys.fail_next(RETENTION, times=50, status=200, body=answer)
+    with pytest.raises(ForeignAnswerError, match="is no page of recordings"):
         of_retention(at.client, 0, 2)(0, None)
