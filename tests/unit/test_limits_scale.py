@@ -106,6 +106,7 @@ ELSEWHERE = {
     "LONGEST_PATH": "tests/unit/contracts/test_many_names.py",
     "MOST_COLUMNS": "tests/unit/contracts/test_many_names.py",
     "LONGEST_KEY": "tests/unit/contracts/test_many_names.py",
+    "LONGEST_LETTER": "tests/sinks/test_postgres_replay.py",
 }
 
 

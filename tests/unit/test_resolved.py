@@ -12,8 +12,12 @@ ROOT = Path(airflow_provider_genesys.__file__).parent
 SHIPPED = [path for path in ROOT.rglob("*.py") if "testing" not in path.relative_to(ROOT).parts]
 NODES = [node for path in SHIPPED for node in ast.walk(ast.parse(path.read_text()))]
 PLAIN = {"datetime", "UUID", "Manifest", "dict[str, Any]", "dict[str, msgspec.Raw]"}
-BY_ARGUMENT = {"cls": {"LoadFacts"}, "shape": {"_Certified", "_Checkpoint", "_Failure", "_Verdict"}}
-"""Names of arguments, and the classes that they may be."""
+BY_ARGUMENT = {
+    "cls": {"LoadFacts"},
+    "shape": {"_Certified", "_Checkpoint", "_Failure", "_Verdict"},
+    "kind": {"Certificate"},
+}
+"""Names of arguments, and the classes that they may be; not those of XComs, which only a task's main thread reads."""
 
 
 def converted() -> Iterator[str]:
