@@ -14,6 +14,7 @@ from airflow_provider_genesys.contracts.child import Child, ChildColumn
 from airflow_provider_genesys.contracts.coerce import coerced, is_of_kind
 from airflow_provider_genesys.contracts.column import ColumnType, Path
 from airflow_provider_genesys.contracts.contract import Contract
+from airflow_provider_genesys.contracts.plain_text import contains
 
 _list = msgspec.json.Decoder(list[msgspec.Raw])
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -91,7 +92,7 @@ class ChildValues:
 
     def _is_plain(self, place: int, text: bytes) -> bool:
         sure = self._sure[place]
-        if sure and all(text.find(edge) < 0 for edge in _EDGES):
+        if sure and not any(contains(text, edge) for edge in _EDGES):
             try:
                 sure.decode(text)
             except _FAILURES:
