@@ -15,6 +15,7 @@ from airflow_provider_genesys.testing.services import PostgresServer
 from tests.sinks.batches import LENGTH, make_batch, make_batches, make_certificate, make_load, recording_row
 from tests.sinks.severed import Cut, severed
 from tests.sinks.warehouse import Warehouse, counts
+from tests.support.watching import until
 
 _numbers = itertools.count()
 
@@ -184,12 +185,17 @@ def test_a_timeout_is_tried_again(
     warehouse: Warehouse, setting: str, state: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     load = make_load()
-    impatient = f"{warehouse.dsn}?options=-c%20{setting}%3D50ms"
+    impatient = f"{warehouse.dsn}?options=-c%20{setting}%3D200ms"
     sink = warehouse.sink(connect=lambda: psycopg.connect(impatient), retry_wait=0.05)
     sink.open(load, restart=False)
     with warehouse.connect() as blocker:
         blocker.execute("SELECT * FROM genesys_ledger FOR UPDATE")
-        release = threading.Timer(0.15, blocker.commit)
+
+        def end_after_a_timeout() -> None:
+            until(lambda: state in caplog.text, pause=0.01, what="the timeout")
+            blocker.commit()
+
+        release = threading.Thread(target=end_after_a_timeout)
         release.start()
         assert sink.write(make_batch(load, range(10))).counts == counts(10)
         release.join()
