@@ -17,6 +17,8 @@ from tests.sinks.severed import Cut, severed
 from tests.sinks.warehouse import Warehouse, counts
 from tests.support.watching import until
 
+LOCKED_OUT = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+
 _numbers = itertools.count()
 
 
@@ -264,11 +266,12 @@ def test_a_deadlock_is_tried_again(warehouse: Warehouse, caplog: pytest.LogCaptu
     waiting = threading.Thread(target=lambda: blocker.execute("SELECT * FROM genesys_ledger FOR UPDATE"))
 
     def close_the_circle() -> None:
+        until(lambda: warehouse.execute(LOCKED_OUT), pause=0.01, what="the wait for the row")
         waiting.start()
         waiting.join()
         blocker.rollback()
 
-    circle = threading.Timer(0.1, close_the_circle)
+    circle = threading.Thread(target=close_the_circle)
     circle.start()
     # It waits for the row, the blocker for the ledger: the server ends one of the two after a second, this one.
     assert sink.write(make_batch(load, range(10))).counts == counts(10)
