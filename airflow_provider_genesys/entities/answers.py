@@ -9,10 +9,11 @@ from urllib.parse import parse_qs
 
 import msgspec
 
-from airflow_provider_genesys.cloud.exports.base import Page, UnreadablePageError, check_cursor
-from airflow_provider_genesys.cloud.exports.elements import RecordIds, check_once, check_records, cursor_of
+from airflow_provider_genesys.cloud.exports.base import Page, check_cursor
+from airflow_provider_genesys.cloud.exports.elements import RecordIds, check_once, cursor_of
+from airflow_provider_genesys.cloud.exports.page_body import read_body
 from airflow_provider_genesys.cloud.exports.progress import Progress
-from airflow_provider_genesys.cloud.http.no_answer import Doubt, check_answer
+from airflow_provider_genesys.cloud.http.no_answer import Doubt
 from airflow_provider_genesys.cloud.http.paths import path_step
 from airflow_provider_genesys.cloud.http.shapes import query_of
 from airflow_provider_genesys.entities.declaration import Listing
@@ -21,7 +22,6 @@ from airflow_provider_genesys.exceptions import (
     RequestRefusedError,
     SourceRefusedError,
 )
-from airflow_provider_genesys.outside import shown
 from airflow_provider_genesys.source.broken_pages import repaired
 
 if TYPE_CHECKING:
@@ -133,42 +133,21 @@ class Pager:
         return asked
 
     def _read(self, number: int, doubt: Doubt, body: bytes) -> Answer:
-        doubt.check(body, self.listing.records, f"A page of {self.listing.name}")
-        check_records(body, self.listing.records)
-        try:
-            return self._answer(body, number)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            return self._around_broken(body, number, error)
-
-    def _around_broken(self, body: bytes, number: int, error: Exception) -> Answer:
-        """Read a page of which single records are no JSON. They come last, and are rejected later.
-
-        :raises UnreadablePageError: more than that is wrong with it.
-        """
+        """Return a page. Records that are no JSON come last, and are rejected later."""
         answers: list[Answer] = []
 
         def read(whole: bytes) -> Page:
             answers.append(self._answer(whole, number))
             return Page(answers[-1].ids, answers[-1].records)
 
-        page = repaired(
-            UnreadablePageError(
-                f"A page of {self.listing.name} cannot be read ({len(body)} bytes: {shown(error)}). The next try asks "
-                "again; if that stays so, see whether a proxy answers in place of Genesys.",
-                body=body,
-                member=self.listing.records,
-                read=read,
-                id_of=self._ids.of_broken,
-            )
-        )
+        what, member, id_of = f"A page of {self.listing.name}", self.listing.records, self._ids.of_broken
+        page = read_body(body, what, member=member, read=read, id_of=id_of, repair=repaired, doubt=doubt)
         return replace(answers[-1], ids=page.ids, records=list(page.records))
 
     def _answer(self, body: bytes, number: int) -> Answer:
         check_once(body, self._members)
         page: Any = self._bodies.decode(body)
         records = [memoryview(raw) for raw in page.records]
-        if not records:
-            check_answer(body, f"A page of {self.listing.name}")
         after = self._after(page, number, len(records))
         return Answer([self._ids.of(record) for record in records], records, page.total, after)
 

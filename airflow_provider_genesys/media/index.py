@@ -13,10 +13,11 @@ from urllib.parse import parse_qsl, urlencode
 
 import msgspec
 
-from airflow_provider_genesys.cloud.exports.base import Page, UnreadablePageError
-from airflow_provider_genesys.cloud.exports.elements import RecordIds, check_records
+from airflow_provider_genesys.cloud.exports.base import Page
+from airflow_provider_genesys.cloud.exports.elements import RecordIds
+from airflow_provider_genesys.cloud.exports.page_body import read_body
 from airflow_provider_genesys.cloud.exports.progress import Progress
-from airflow_provider_genesys.cloud.http.no_answer import Doubt, check_answer
+from airflow_provider_genesys.cloud.http.no_answer import Doubt
 from airflow_provider_genesys.cloud.http.paths import path_step
 from airflow_provider_genesys.cloud.http.shapes import query_of
 from airflow_provider_genesys.exceptions import (
@@ -27,7 +28,6 @@ from airflow_provider_genesys.exceptions import (
     RequestRefusedError,
 )
 from airflow_provider_genesys.media.store import Metadata, id_of
-from airflow_provider_genesys.outside import shown
 from airflow_provider_genesys.source.broken_pages import elements, repaired
 
 if TYPE_CHECKING:
@@ -112,28 +112,12 @@ _RETENTIONS = msgspec.json.Decoder(_Retention)
 
 
 def _retained(doubt: Doubt, body: bytes) -> Page:
-    doubt.check(body, "entities", f"A page of {RETENTION}")
-    check_records(body, "entities")
-    try:
-        page = _retention(body or b"{}")
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        page = repaired(
-            UnreadablePageError(
-                f"The answer from {RETENTION} is no page of recordings ({len(body)} bytes: {shown(error)}). If the "
-                "error repeats, check whether a proxy answers in place of Genesys.",
-                body=body,
-                member="entities",
-                read=_retention,
-                id_of=_RETAINED.of_broken,
-            )
-        )
-    if not page.ids:
-        check_answer(body, f"A page of {RETENTION}")
-    return page
+    what, id_of = f"A page of {RETENTION}", _RETAINED.of_broken
+    return read_body(body, what, member="entities", read=_retention, id_of=id_of, repair=repaired, doubt=doubt)
 
 
 def _retention(body: bytes) -> Page:
-    answer = _RETENTIONS.decode(body)
+    answer = _RETENTIONS.decode(body or b"{}")
     records = [memoryview(one) for one in answer.entities or ()]
     return Page([_RETAINED.of(one) for one in records], records, query_of(answer.nextUri))
 

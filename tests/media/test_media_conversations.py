@@ -239,5 +239,5 @@ def test_a_page_of_retained_recordings_that_is_none_is_asked_for_again(scene: Sc
     at.genesys.fail_next(RETENTION, status=200, body=answer)
     assert of_retention(at.client, 0, 2)(0, None).ids
     at.genesys.fail_next(RETENTION, times=50, status=200, body=answer)
-    with pytest.raises(ForeignAnswerError, match="is no page of recordings"):
+    with pytest.raises(ForeignAnswerError, match="cannot be read"):
         of_retention(at.client, 0, 2)(0, None)

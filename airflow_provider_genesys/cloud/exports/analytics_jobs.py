@@ -13,8 +13,6 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import msgspec
-
 from airflow_provider_genesys.cloud.exports.base import (
     AGAIN,
     ExportRequest,
@@ -22,13 +20,13 @@ from airflow_provider_genesys.cloud.exports.base import (
     ExportStatus,
     Page,
     Repair,
-    UnreadablePageError,
     created_id,
     delete,
     unrepaired,
 )
-from airflow_provider_genesys.cloud.exports.elements import check_once, check_records
-from airflow_provider_genesys.cloud.http.no_answer import Doubt, check_answer, has_state
+from airflow_provider_genesys.cloud.exports.elements import check_once
+from airflow_provider_genesys.cloud.exports.page_body import read_body
+from airflow_provider_genesys.cloud.http.no_answer import Doubt, has_state
 from airflow_provider_genesys.cloud.http.paths import path_step
 from airflow_provider_genesys.cloud.http.shapes import members
 from airflow_provider_genesys.exceptions import (
@@ -173,25 +171,13 @@ class AnalyticsJobs(ABC):
             raise self._meant(client, job, cursor, error) from error
 
     def _page(self, job: str, body: bytes, repair: Repair) -> Page:
-        check_records(body, self.member)
-        try:
-            page = self._read(job, body) if body.strip() else Page([], [])
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            page = repair(
-                UnreadablePageError(
-                    f"A page of job {job} cannot be read ({len(body)} bytes: {shown(error)}). The next try asks again. "
-                    "If the error repeats, check whether a proxy answers in place of Genesys.",
-                    body=body,
-                    member=self.member,
-                    read=partial(self._read, job),
-                    id_of=self.id_of_broken,
-                )
-            )
-        if not page.ids:
-            check_answer(body, f"A page of job {job}")
-        return page
+        read = partial(self._read, job)
+        what = f"A page of job {job}"
+        return read_body(body, what, member=self.member, read=read, id_of=self.id_of_broken, repair=repair)
 
     def _read(self, job: str, body: bytes) -> Page:
+        if not body.strip():
+            return Page([], [])
         check_once(body, (self.member, "cursor"))
         return self.read_page(job, body)
 

@@ -19,15 +19,15 @@ from airflow_provider_genesys.cloud.exports.base import (
     ExportStatus,
     Page,
     Repair,
-    UnreadablePageError,
     check_cursor,
     created_id,
     delete,
     unrepaired,
 )
-from airflow_provider_genesys.cloud.exports.elements import check_once, check_records
+from airflow_provider_genesys.cloud.exports.elements import check_once
+from airflow_provider_genesys.cloud.exports.page_body import read_body
 from airflow_provider_genesys.cloud.exports.recording_query import is_same_query, recording_query
-from airflow_provider_genesys.cloud.http.no_answer import Doubt, check_answer, has_state
+from airflow_provider_genesys.cloud.http.no_answer import Doubt, has_state
 from airflow_provider_genesys.cloud.http.paths import new_id, path_step
 from airflow_provider_genesys.cloud.http.shapes import elements, members, query_of
 from airflow_provider_genesys.exceptions import (
@@ -180,24 +180,8 @@ _FAILED_PAGES = msgspec.json.Decoder(_Failed)
 
 
 def _failed(job: str, repair: Repair, doubt: Doubt, body: bytes) -> Page:
-    doubt.check(body, _MEMBER, f"A page of the failed recordings of job {job}")
-    check_records(body, _MEMBER)
-    try:
-        page = _failed_page(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        page = repair(
-            UnreadablePageError(
-                f"A page of failed recordings of job {job} cannot be read: {shown(error)}. If this happens "
-                "again, check whether a proxy answers in place of Genesys.",
-                body=body,
-                member=_MEMBER,
-                read=_failed_page,
-                id_of=_text_of,
-            )
-        )
-    if not page.ids:
-        check_answer(body, f"A page of the failed recordings of job {job}")
-    return page
+    what = f"A page of the failed recordings of job {job}"
+    return read_body(body, what, member=_MEMBER, read=_failed_page, id_of=_text_of, repair=repair, doubt=doubt)
 
 
 def _failed_page(body: bytes) -> Page:

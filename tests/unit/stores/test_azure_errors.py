@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,7 +10,6 @@ import azure.core.exceptions as azure
 import pytest
 from azure.storage.blob import BlobServiceClient
 
-from airflow_provider_genesys import retries
 from airflow_provider_genesys.exceptions import SinkError, SinkRefusedError, SinkUnavailableError
 from airflow_provider_genesys.stores.azure_blob import AzureStore
 from airflow_provider_genesys.stores.azure_errors import code_of, explained, is_transient
@@ -37,18 +36,6 @@ def said(status: int, code: str, detail: str = "") -> Reply:
     return Reply(status, f'<?xml version="1.0" encoding="utf-8"?><Error>{text}</Error>'.encode(), headers)
 
 
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retries, "FIRST_WAIT", 0.001)
-
-
-@pytest.fixture
-def server() -> Iterator[ScriptedServer]:
-    running = ScriptedServer()
-    yield running
-    running.close()
-
-
 @pytest.fixture
 def store(server: ScriptedServer) -> AzureStore:
     service = BlobServiceClient.from_connection_string(connection_string(f"{server.url}/account"))
@@ -68,7 +55,7 @@ def failed(server: ScriptedServer, store: AzureStore, reply: Reply, operation: s
 
 @pytest.mark.parametrize("operation", OPERATIONS)
 @pytest.mark.parametrize(
-    ("reply", "told"),
+    ("reply", "wording"),
     [
         (said(503, "ServerBusy"), "load fewer windows"),
         (said(500, "OperationTimedOut"), "OperationTimedOut: Azure says so"),
@@ -77,11 +64,11 @@ def failed(server: ScriptedServer, store: AzureStore, reply: Reply, operation: s
     ids=["busy", "timeout", "503 page"],
 )
 def test_what_may_pass_is_tried_again(
-    server: ScriptedServer, store: AzureStore, operation: str, reply: Reply, told: str
+    server: ScriptedServer, store: AzureStore, operation: str, reply: Reply, wording: str
 ) -> None:
     error = failed(server, store, reply, operation)
     assert type(error) is SinkUnavailableError
-    assert told in str(error)
+    assert wording in str(error)
     assert server.count(OPERATIONS[operation][0]) == TRIES
 
 

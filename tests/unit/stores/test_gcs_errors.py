@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import requests
 from google.auth.exceptions import RefreshError, TransportError
 
-from airflow_provider_genesys import retries
 from airflow_provider_genesys.exceptions import SinkError, SinkRefusedError, SinkUnavailableError
 from airflow_provider_genesys.stores.gcs import GCSStore
 from airflow_provider_genesys.stores.gcs_errors import describe, explained, is_transient
@@ -36,27 +35,15 @@ def said(status: int, reason: str, message: str = "Google says so.") -> Reply:
     return Reply(status, {"error": {"code": status, "message": message, "errors": errors}})
 
 
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retries, "FIRST_WAIT", 0.001)
-
-
 @pytest.fixture
-def google() -> Iterator[ScriptedServer]:
-    server = ScriptedServer()
-    yield server
-    server.close()
+def store(server: ScriptedServer) -> GCSStore:
+    return GCSStore(client_for(server.url).bucket("lake"), retries=TRIES - 1)
 
 
-@pytest.fixture
-def store(google: ScriptedServer) -> GCSStore:
-    return GCSStore(client_for(google.url).bucket("lake"), retries=TRIES - 1)
-
-
-def failed(google: ScriptedServer, store: GCSStore, reply: Reply, operation: str) -> SinkError:
+def failed(server: ScriptedServer, store: GCSStore, reply: Reply, operation: str) -> SinkError:
     """Answer ``operation`` with ``reply`` for ever; return the error."""
     request, action = OPERATIONS[operation]
-    google.on(request, reply)
+    server.on(request, reply)
     with pytest.raises(SinkError) as raised:
         action(store)
     assert "gs://lake/a" in str(raised.value)
@@ -65,7 +52,7 @@ def failed(google: ScriptedServer, store: GCSStore, reply: Reply, operation: str
 
 @pytest.mark.parametrize("operation", OPERATIONS)
 @pytest.mark.parametrize(
-    ("reply", "told"),
+    ("reply", "wording"),
     [
         (said(403, "rateLimitExceeded"), "403 rateLimitExceeded: Google says so.*load fewer windows"),
         (said(429, "userRateLimitExceeded"), "429 userRateLimitExceeded: Google says so.*load fewer windows"),
@@ -75,12 +62,12 @@ def failed(google: ScriptedServer, store: GCSStore, reply: Reply, operation: str
     ids=["403 rate", "429", "503", "503 page"],
 )
 def test_what_may_pass_is_tried_again(
-    google: ScriptedServer, store: GCSStore, operation: str, reply: Reply, told: str
+    server: ScriptedServer, store: GCSStore, operation: str, reply: Reply, wording: str
 ) -> None:
-    error = failed(google, store, reply, operation)
+    error = failed(server, store, reply, operation)
     assert type(error) is SinkUnavailableError
-    assert google.count(OPERATIONS[operation][0]) == TRIES
-    with pytest.raises(SinkUnavailableError, match=told):
+    assert server.count(OPERATIONS[operation][0]) == TRIES
+    with pytest.raises(SinkUnavailableError, match=wording):
         raise error
 
 
@@ -100,63 +87,63 @@ def test_what_may_pass_is_tried_again(
     ids=lambda given: str(given.status) if isinstance(given, Reply) else "",
 )
 def test_what_no_retry_helps_says_what_to_do(
-    google: ScriptedServer, store: GCSStore, operation: str, reply: Reply, advice: str
+    server: ScriptedServer, store: GCSStore, operation: str, reply: Reply, advice: str
 ) -> None:
-    error = failed(google, store, reply, operation)
+    error = failed(server, store, reply, operation)
     assert type(error) is SinkRefusedError
     assert advice in str(error)
     assert "Google says so." in str(error)
     assert "{" not in str(error)
-    assert google.count(OPERATIONS[operation][0]) == 1
+    assert server.count(OPERATIONS[operation][0]) == 1
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_a_page_of_a_proxy_is_neither_an_object_nor_written(
-    google: ScriptedServer, store: GCSStore, operation: str
+    server: ScriptedServer, store: GCSStore, operation: str
 ) -> None:
-    error = failed(google, store, PAGE, operation)
+    error = failed(server, store, PAGE, operation)
     assert type(error) is SinkUnavailableError
     assert "proxy or a login page" in str(error)
 
 
 @pytest.mark.parametrize("body", [{}, b"[]", b""])
-def test_what_is_no_list_is_not_empty(google: ScriptedServer, store: GCSStore, body: Any) -> None:
-    assert type(failed(google, store, Reply(200, body), "list")) is SinkUnavailableError
-    google.on(OPERATIONS["list"][0], Reply(200, {"kind": "storage#objects"}))
+def test_what_is_no_list_is_not_empty(server: ScriptedServer, store: GCSStore, body: Any) -> None:
+    assert type(failed(server, store, Reply(200, body), "list")) is SinkUnavailableError
+    server.on(OPERATIONS["list"][0], Reply(200, {"kind": "storage#objects"}))
     assert list(store.list_objects("a")) == []
 
 
-def test_a_bucket_that_is_not_there_and_wrong_credentials(google: ScriptedServer, store: GCSStore) -> None:
-    assert "Create the bucket" in str(failed(google, store, said(404, "notFound"), "upload"))
-    assert "Correct the credentials" in str(failed(google, store, said(401, "authError"), "upload"))
+def test_a_bucket_that_is_not_there_and_wrong_credentials(server: ScriptedServer, store: GCSStore) -> None:
+    assert "Create the bucket" in str(failed(server, store, said(404, "notFound"), "upload"))
+    assert "Correct the credentials" in str(failed(server, store, said(401, "authError"), "upload"))
 
 
-def test_only_a_condition_that_fails_means_taken_or_another_one(google: ScriptedServer, store: GCSStore) -> None:
-    google.on(OPERATIONS["upload"][0], said(412, "conditionNotMet"))
+def test_only_a_condition_that_fails_means_taken_or_another_one(server: ScriptedServer, store: GCSStore) -> None:
+    server.on(OPERATIONS["upload"][0], said(412, "conditionNotMet"))
     assert store.put_if_absent("a", b"x") is False
-    google.on(OPERATIONS["download"][0], said(412, "conditionNotMet"))
+    server.on(OPERATIONS["download"][0], said(412, "conditionNotMet"))
     assert store.read("a", 0, 1, etag="7") is None
 
 
 @pytest.mark.parametrize("body", [{}, b"[]"])
-def test_an_upload_that_ends_without_a_generation_is_not_googles(google: ScriptedServer, body: Any) -> None:
-    google.on("PUT /session", Reply(200, body))
+def test_an_upload_that_ends_without_a_generation_is_not_googles(server: ScriptedServer, body: Any) -> None:
+    server.on("PUT /session", Reply(200, body))
     with pytest.raises(SinkUnavailableError, match="no generation"):
-        UploadSession(f"{google.url}/session", "gs://lake/a", 0).send(b"abc", 0, 3, {})
+        UploadSession(f"{server.url}/session", "gs://lake/a", 0).send(b"abc", 0, 3, {})
 
 
-def test_an_upload_goes_on_after_an_error_with_what_is_missing(google: ScriptedServer) -> None:
+def test_an_upload_goes_on_after_an_error_with_what_is_missing(server: ScriptedServer) -> None:
     held = Reply(308, headers={"Range": "bytes=0-0"})
-    google.on("PUT /session", said(503, "backendError"), held, Reply(200, {"generation": "17"}))
-    assert UploadSession(f"{google.url}/session", "gs://lake/a", 1).send(b"abc", 0, 3, {}) == "17"
-    assert [one.headers["Content-Range"] for one in google.requests] == ["bytes 0-2/3", "bytes */*", "bytes 1-2/3"]
+    server.on("PUT /session", said(503, "backendError"), held, Reply(200, {"generation": "17"}))
+    assert UploadSession(f"{server.url}/session", "gs://lake/a", 1).send(b"abc", 0, 3, {}) == "17"
+    assert [one.headers["Content-Range"] for one in server.requests] == ["bytes 0-2/3", "bytes */*", "bytes 1-2/3"]
 
 
-def test_an_upload_that_is_gone_is_for_the_next_try(google: ScriptedServer) -> None:
-    google.on("PUT /session", Reply(410))
+def test_an_upload_that_is_gone_is_for_the_next_try(server: ScriptedServer) -> None:
+    server.on("PUT /session", Reply(410))
     with pytest.raises(SinkUnavailableError, match="the upload is no longer there"):
-        UploadSession(f"{google.url}/session", "gs://lake/a", 3).send(b"abc", 0, None, {})
-    assert google.count("PUT /session") == 1
+        UploadSession(f"{server.url}/session", "gs://lake/a", 3).send(b"abc", 0, None, {})
+    assert server.count("PUT /session") == 1
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,19 +25,12 @@ SESSION = "PUT /session"
 
 
 @pytest.fixture
-def google() -> Iterator[ScriptedServer]:
-    server = ScriptedServer()
-    yield server
-    server.close()
+def store(server: ScriptedServer) -> GCSStore:
+    return GCSStore(client_for(server.url).bucket("lake"), retries=1)
 
 
-@pytest.fixture
-def store(google: ScriptedServer) -> GCSStore:
-    return GCSStore(client_for(google.url).bucket("lake"), retries=1)
-
-
-def session(google: ScriptedServer, tries: int = 1) -> UploadSession:
-    return UploadSession(f"{google.url}/session?upload_id=secret", "gs://lake/a", tries)
+def session(server: ScriptedServer, tries: int = 1) -> UploadSession:
+    return UploadSession(f"{server.url}/session?upload_id=secret", "gs://lake/a", tries)
 
 
 def crc32c(body: bytes) -> str:
@@ -48,84 +41,84 @@ def goes_on(end: int = 0) -> Reply:
     return Reply(308, headers={"Range": f"bytes=0-{end - 1}"} if end else {})
 
 
-def spans(google: ScriptedServer) -> list[str]:
-    return [one.headers["Content-Range"] for one in google.requests]
+def spans(server: ScriptedServer) -> list[str]:
+    return [one.headers["Content-Range"] for one in server.requests]
 
 
-def test_a_session_that_keeps_nothing_is_asked_again_and_then_given_up(google: ScriptedServer) -> None:
-    google.on(SESSION, goes_on())
+def test_a_session_that_keeps_nothing_is_asked_again_and_then_given_up(server: ScriptedServer) -> None:
+    server.on(SESSION, goes_on())
     with pytest.raises(SinkUnavailableError, match="upload gs://lake/a failed after all retries") as caught:
-        session(google).send(b"abc", 0, None, {})
+        session(server).send(b"abc", 0, None, {})
     assert "secret" not in str(caught.value)
-    assert spans(google) == ["bytes 0-2/*", "bytes 0-2/*"]
-    google.on(SESSION, goes_on(), goes_on(3))
-    assert session(google).send(b"abc", 0, None, {}) == "", "one that keeps it the second time has it"
+    assert spans(server) == ["bytes 0-2/*", "bytes 0-2/*"]
+    server.on(SESSION, goes_on(), goes_on(3))
+    assert session(server).send(b"abc", 0, None, {}) == "", "one that keeps it the second time has it"
 
 
-def test_only_what_a_session_lacks_is_sent(google: ScriptedServer) -> None:
-    google.on(SESSION, goes_on(2), goes_on(3), Reply(200, {"generation": "17"}))
-    one = session(google)
+def test_only_what_a_session_lacks_is_sent(server: ScriptedServer) -> None:
+    server.on(SESSION, goes_on(2), goes_on(3), Reply(200, {"generation": "17"}))
+    one = session(server)
     assert one.send(b"abc", 0, None, {"x-goog-hash": "of all"}) == ""
     assert one.send(b"d", 3, 4, {"x-goog-hash": "of all"}) == "17"
-    assert spans(google) == ["bytes 0-2/*", "bytes 2-2/*", "bytes 3-3/4"]
-    assert [one.body for one in google.requests] == [b"abc", b"c", b"d"]
-    assert [one.headers.get("x-goog-hash") for one in google.requests] == [None, None, "of all"]
+    assert spans(server) == ["bytes 0-2/*", "bytes 2-2/*", "bytes 3-3/4"]
+    assert [one.body for one in server.requests] == [b"abc", b"c", b"d"]
+    assert [one.headers.get("x-goog-hash") for one in server.requests] == [None, None, "of all"]
 
 
 @pytest.mark.parametrize(("held", "there"), [(3, True), (4, True), (2, False), (0, False)])
-def test_a_session_is_continued_if_it_has_what_was_sent(google: ScriptedServer, held: int, there: bool) -> None:
-    google.on(SESSION, goes_on(held))
-    assert session(google).holds(3) is there
+def test_a_session_is_continued_if_it_has_what_was_sent(server: ScriptedServer, held: int, there: bool) -> None:
+    server.on(SESSION, goes_on(held))
+    assert session(server).holds(3) is there
 
 
 @pytest.mark.parametrize("status", [200, 404, 410, 499])
-def test_a_session_that_has_ended_is_not_continued(google: ScriptedServer, status: int) -> None:
-    google.on(SESSION, Reply(status, {"generation": "17"}))
-    assert session(google).holds(0) is False
+def test_a_session_that_has_ended_is_not_continued(server: ScriptedServer, status: int) -> None:
+    server.on(SESSION, Reply(status, {"generation": "17"}))
+    assert session(server).holds(0) is False
 
 
-def test_a_session_that_lost_bytes_which_it_had_is_given_up(google: ScriptedServer) -> None:
-    google.on(SESSION, goes_on(3), Reply(503), goes_on(2))
-    one = session(google, tries=2)
+def test_a_session_that_lost_bytes_which_it_had_is_given_up(server: ScriptedServer) -> None:
+    server.on(SESSION, goes_on(3), Reply(503), goes_on(2))
+    one = session(server, tries=2)
     one.send(b"abc", 0, None, {})
     with pytest.raises(SinkUnavailableError, match="no longer there"):
         one.send(b"d", 3, None, {})
 
 
 @pytest.mark.parametrize("status", [204, 404, 499])
-def test_an_upload_that_is_cancelled_may_be_gone(google: ScriptedServer, status: int) -> None:
-    google.on("DELETE /session", Reply(status))
-    session(google).cancel()
-    assert google.count("DELETE /session") == 1
+def test_an_upload_that_is_cancelled_may_be_gone(server: ScriptedServer, status: int) -> None:
+    server.on("DELETE /session", Reply(status))
+    session(server).cancel()
+    assert server.count("DELETE /session") == 1
 
 
-def test_the_checksum_of_all_pieces_goes_with_the_last(google: ScriptedServer, store: GCSStore) -> None:
-    google.on(SESSION, goes_on(3), Reply(200, {"generation": "17"}))
-    upload = GCSUpload(store, session(google), SentPieces("a", ""))
+def test_the_checksum_of_all_pieces_goes_with_the_last(server: ScriptedServer, store: GCSStore) -> None:
+    server.on(SESSION, goes_on(3), Reply(200, {"generation": "17"}))
+    upload = GCSUpload(store, session(server), SentPieces("a", ""))
     upload.send(b"abc")
     assert upload.complete(b"de", "") == "17"
-    assert google.requests[-1].headers["x-goog-hash"] == crc32c(b"abcde")
-    google.on(SESSION, Reply(200, {"generation": "18"}))
-    continued = GCSUpload(store, session(google), SentPieces("a", "", 1, 3))
+    assert server.requests[-1].headers["x-goog-hash"] == crc32c(b"abcde")
+    server.on(SESSION, Reply(200, {"generation": "18"}))
+    continued = GCSUpload(store, session(server), SentPieces("a", "", 1, 3))
     continued._session._held = 3
     assert continued.complete(b"de", "") == "18"
-    assert "x-goog-hash" not in google.requests[-1].headers, "another process has the first bytes' sum"
+    assert "x-goog-hash" not in server.requests[-1].headers, "another process has the first bytes' sum"
 
 
-def test_an_object_that_was_damaged_on_the_way_is_not_taken(google: ScriptedServer, store: GCSStore) -> None:
+def test_an_object_that_was_damaged_on_the_way_is_not_taken(server: ScriptedServer, store: GCSStore) -> None:
     whole = {"x-goog-generation": "7"}
-    google.on(OBJECT, Reply(200, b"damaged", {**whole, "x-goog-hash": crc32c(b"written")}))
+    server.on(OBJECT, Reply(200, b"damaged", {**whole, "x-goog-hash": crc32c(b"written")}))
     with pytest.raises(SinkUnavailableError, match="failed after all retries"):
         store.get("a")
-    assert google.count(OBJECT) == 2
-    google.on(OBJECT, Reply(200, b"written", {**whole, "x-goog-hash": crc32c(b"written")}))
+    assert server.count(OBJECT) == 2
+    server.on(OBJECT, Reply(200, b"written", {**whole, "x-goog-hash": crc32c(b"written")}))
     assert store.get("a") == b"written"
 
 
-def test_an_object_is_written_with_its_checksum(google: ScriptedServer, store: GCSStore) -> None:
-    google.on("POST /upload/storage/v1/b/lake/o", Reply(200, {"name": "a", "generation": "7"}))
+def test_an_object_is_written_with_its_checksum(server: ScriptedServer, store: GCSStore) -> None:
+    server.on("POST /upload/storage/v1/b/lake/o", Reply(200, {"name": "a", "generation": "7"}))
     assert store.put("a", b"written") == "7"
-    [sent] = [one.body for one in google.requests if one.method == "POST"]
+    [sent] = [one.body for one in server.requests if one.method == "POST"]
     assert crc32c(b"written").removeprefix("crc32c=").encode() in sent
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import pytest
 
-from airflow_provider_genesys import retries
 from airflow_provider_genesys.exceptions import SinkError, SinkRefusedError, SinkUnavailableError
 from airflow_provider_genesys.stores.s3 import S3Store
 from tests.sinks.lake import client_for
@@ -34,18 +33,6 @@ def said(code: str, status: int, headers: dict[str, str] | None = None, **more: 
     fields = {"Code": code, "Message": "S3 says so.", **more, "RequestId": "1"}
     body = "".join(f"<{name}>{value}</{name}>" for name, value in fields.items())
     return Reply(status, f'<?xml version="1.0"?><Error>{body}</Error>'.encode(), headers or {})
-
-
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retries, "FIRST_WAIT", 0.001)
-
-
-@pytest.fixture
-def server() -> Iterator[ScriptedServer]:
-    running = ScriptedServer()
-    yield running
-    running.close()
 
 
 @pytest.fixture
