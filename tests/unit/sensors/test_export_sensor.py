@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -248,7 +249,7 @@ def test_a_file_that_comes_after_completion_is_waited_for(genesys: FakeGenesys) 
 @pytest.mark.outcome("jobs", "COMPLETED, and the file never comes", "ExportGoneError")
 def test_a_file_that_never_comes_is_an_error(genesys: FakeGenesys, monkeypatch: pytest.MonkeyPatch) -> None:
     pauses: list[float] = []
-    monkeypatch.setattr("airflow_provider_genesys.tasks.wait.time.sleep", pauses.append)
+    monkeypatch.setattr(wait_module, "time", SimpleNamespace(sleep=pauses.append))
     export_id = new_export()
     genesys.fail_next(
         f"{EXPORTS}/{export_id}", status=200, times=9, body={"exportId": export_id, "status": "COMPLETED"}

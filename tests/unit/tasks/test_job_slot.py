@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -46,7 +47,7 @@ def test_a_job_is_created_as_soon_as_there_is_a_slot(busy: FakeGenesys, monkeypa
         pauses.append(seconds)
         next(iter(busy.recording_jobs.values())).cancel()
 
-    monkeypatch.setattr("airflow_provider_genesys.tasks.wait.time.sleep", end_a_job)
+    monkeypatch.setattr("airflow_provider_genesys.tasks.wait.time", SimpleNamespace(sleep=end_a_job))
     assert run(create(2), context(Store())) in busy.recording_jobs
     assert len(pauses) == 1
 
@@ -58,7 +59,7 @@ def test_a_wait_without_a_slot_ends_with_its_timeout(busy: FakeGenesys, monkeypa
         assert next(pauses, None) is not None, "the wait has no end"
         sleep(seconds)
 
-    monkeypatch.setattr("airflow_provider_genesys.tasks.wait.time.sleep", not_for_ever)
+    monkeypatch.setattr("airflow_provider_genesys.tasks.wait.time", SimpleNamespace(sleep=not_for_ever))
     with pytest.raises(JobLimitError, match="2 recording jobs at work"):
         run(create(2, timeout=0.3), context(Store()))
     assert time.monotonic() - began >= 0.3
