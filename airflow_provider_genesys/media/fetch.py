@@ -9,7 +9,7 @@ rejected, with the reason.
 from __future__ import annotations
 
 import threading
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -55,6 +55,8 @@ UNAVAILABLE = "media-unavailable"
 DENIED = "permission-denied"
 """The rule of a conversation whose recordings the OAuth client may not see, while it may see others."""
 _OTHERS = 3
+_BESIDE = _KEPT = 2
+"""How many files of a page's begin, of its end, and of those that were stored before, show that the store is there."""
 _OUTAGE = 10
 """If none of this many recordings of a page is available, the fault is not in single recordings."""
 
@@ -70,6 +72,8 @@ class _Wanted:
     metadata: Metadata
     kept: KeptRecording | None
     results: list[MediaResult] = field(default_factory=list)
+    beside: Sequence[MediaResult] = ()
+    """Files of other recordings; the store gives them, unless it fails for all."""
     refused: RecordError | None = None
     """Why its media is not asked for."""
 
@@ -121,7 +125,8 @@ class Media:
         self._asking = ThreadPoolExecutor(_API_THREADS, "genesys-metadata")
         self._preparing = ThreadPoolExecutor(1, "genesys-next-page")
         self._permitted = False
-        self._newest: tuple[MediaResult, int] | None = None  # the newest file that was stored
+        self._newest: MediaResult | None = None  # of the newest file that was stored
+        self._kept: deque[MediaResult] = deque(maxlen=_KEPT)  # of the newest files that an earlier try stored
         self._answered = ""  # the newest conversation whose metadata came
         self._ahead: dict[tuple[int, str | None], Future[_Ready]] = {}
 
@@ -157,9 +162,17 @@ class Media:
         results: dict[Recording, list[MediaResult]] = defaultdict(list)
         for result in self._batches.results(missing):
             results[result.recording].append(result)
-        wanted = [replace(one, results=results[one.recording]) for one in found]
+        beside = self._files_beside(found, [many[0] for many in results.values() if many])
+        wanted = [replace(one, results=results[one.recording], beside=beside) for one in found]
         names = [f"{one.recording.conversation_id}/{one.recording.recording_id}" for one in wanted]
         return _Ready(names, [self._fetching.submit(self._outcome, one) for one in wanted], conversations.cursor)
+
+    def _files_beside(self, found: list[_Wanted], asked: list[MediaResult]) -> list[MediaResult]:
+        """Return some files that are stored, and some that are asked for."""
+        kept = [MediaResult(one.recording, one.kept.files[0].content_type, None, None) for one in found if one.kept]
+        self._kept.extend(kept)
+        there = [one for one in asked if one.url]
+        return [*self._kept, *there[:_BESIDE], *there[_BESIDE:][-_BESIDE:]]
 
     def _check_permission(self, by_conversation: list[list[_Wanted]]) -> None:
         """Reject no conversation if the OAuth client may see the recordings of none."""
@@ -220,48 +233,54 @@ class Media:
             raise RecordError(UNAVAILABLE, "The request for this recording alone failed; the error is in the record.")
         if any(result.error for result in wanted.results):
             raise RecordError("not-delivered", "Genesys gives no media for it; its words are in the record.")
-        return [self._stored(result, number) for number, result in enumerate(wanted.results, 1)]
+        return [self._stored(result, number, wanted.beside) for number, result in enumerate(wanted.results, 1)]
 
-    def _stored(self, result: MediaResult, number: int) -> MediaFile:
+    def _stored(self, result: MediaResult, number: int, beside: Sequence[MediaResult]) -> MediaFile:
         of = result.recording
         key = self._store.key(of.conversation_id, of.recording_id, result.content_type, number)
         try:
-            file = self._until_alone(lambda: self._store.write(key, result.content_type, self._chunks(result, number)))
+            others = [one for one in (self._newest, *beside) if one and one.recording != of]
+            write = partial(self._write, key, result, number)
+            file = self._until_alone(write, others)
         except NotTheFileError as error:
             raise RecordError(UNAVAILABLE, str(error)) from error
         except (SourceRefusedError, SourceChangedError, NotAnArchiveError) as error:
             raise RecordError("media-refused", str(error)) from error
-        self._newest = result, number
+        if number == 1:
+            self._newest = result
         failpoint(MEDIA_STORED)
         return file
 
-    def _until_alone(self, write: Callable[[], MediaFile]) -> MediaFile:
+    def _write(self, key: str, result: MediaResult, number: int) -> MediaFile:
+        return self._store.write(key, result.content_type, self._chunks(result, number))
+
+    def _until_alone(self, write: Callable[[], MediaFile], others: Sequence[MediaResult]) -> MediaFile:
         """Return what ``write`` returns. If the store fails twice for this file, and gives another, reject it."""
         for left in (1, 0):
             try:
                 return write()
             except SourceUnavailableError as error:
-                if not error.answered and not self._is_another_given():
+                if not error.answered and not any(map(self._is_given, others)):
                     raise
                 if error.answered or not left:
                     raise RecordError(UNAVAILABLE, str(error)) from error
         raise AssertionError
 
-    def _is_another_given(self) -> bool:
-        """Whether the store gives the newest file that was stored."""
-        if self._newest is None or self._stopped.is_set():
+    def _is_given(self, other: MediaResult) -> bool:
+        """Whether the store gives this file."""
+        if self._stopped.is_set():
             return False
         try:
-            return any(self._download(*self._newest).read(0))
+            return any(self._download(other, 1, retries=1).read(0))
         except (SourceError, RecordError):
             return False
 
-    def _download(self, result: MediaResult, number: int) -> Download:
+    def _download(self, result: MediaResult, number: int, *, retries: int | None = None) -> Download:
         of = result.recording
         return Download(
             lambda fresh: self._url(result, number, fresh=fresh),
             f"recording {shown(of.recording_id, 80)} of conversation {shown(of.conversation_id, 80)}",
-            settings=self._settings,
+            settings=self._settings if retries is None else replace(self._settings, retries=retries),
             sleep=self._stopped.wait,
             expected=expected_media(result.content_type),
         )

@@ -296,6 +296,29 @@ def test_a_file_that_answers_with_an_error_for_ever_is_rejected(scene: Scenes, s
 
 
 @pytest.mark.usefixtures("quick")
+@pytest.mark.outcome("download", "503 for good, for the one file that an earlier try left", "dead letter")
+def test_a_file_that_fails_for_ever_is_rejected_when_all_others_are_stored_already(scene: Scenes) -> None:
+    at = scene()
+    path = only_file(at)
+    at.genesys.fail_next(path, status=404)
+    at.pages(IDS[:4])
+    at.genesys.fail_next(path, status=503, times=99)
+    records, refused = at.outcome(IDS[:4])
+    assert ([error.rule for error in refused], len(records)) == ([UNAVAILABLE], 3)
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_file_that_fails_for_ever_is_rejected_while_all_others_wait_for_it(
+    scene: Scenes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(f"{__name__}.AT_ONCE", 1)
+    at = scene()
+    at.genesys.fail_next(only_file(at), status=504, times=99)
+    records, refused = at.outcome(IDS[:4])
+    assert ([error.rule for error in refused], len(records)) == ([UNAVAILABLE], 3)
+
+
+@pytest.mark.usefixtures("quick")
 @pytest.mark.outcome("download", "500 for good, for all recordings of a page", "SourceUnavailableError")
 def test_an_outage_rejects_nothing(scene: Scenes) -> None:
     at = scene(recordings_each=3)
