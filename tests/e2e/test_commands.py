@@ -6,7 +6,6 @@ import gzip
 import json
 import subprocess
 import sys
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,16 +16,13 @@ from airflow_provider_genesys.contracts.contract import load_contract
 from airflow_provider_genesys.testing.fake_genesys import missing_permissions
 
 if TYPE_CHECKING:
-    from conftest import Warehouse
-
-DAY = datetime(2026, 11, 22, tzinfo=timezone.utc)
+    from conftest import Day, Warehouse
 
 
 @pytest.fixture
-def places(warehouse: Warehouse) -> list[str]:
+def places(day: Day) -> list[str]:
     """Where one day was loaded into."""
-    assert warehouse.run(DAY).state == "success"
-    return ["public.genesys_recordings", f"s3://{warehouse.bucket}/recordings"]
+    return ["public.genesys_recordings", f"s3://{day.warehouse.bucket}/recordings"]
 
 
 def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.airflow_home import states, xcoms
+from tests.support.airflow_home import states
 
 if TYPE_CHECKING:
-    from conftest import Warehouse
+    from conftest import Day, Warehouse
 
 DAY = datetime(2026, 11, 22, tzinfo=timezone.utc)
 SUCCESS = dict.fromkeys(
@@ -28,19 +28,20 @@ def s3_records(warehouse: Warehouse) -> list[dict[str, Any]]:
     return [json.loads(line) for key in keys for line in gzip.decompress(objects[key]).splitlines()]
 
 
-def test_a_day_arrives_whole_in_both_sinks(warehouse: Warehouse) -> None:
-    warehouse.genesys.job_polls = 3
-    run = warehouse.run(DAY)
-    assert states(run) == SUCCESS
-    expected = warehouse.genesys.expected()
-    rows = warehouse.rows("recording_id, duration_ms, queue_id, participants, processed_at")
+ROWS = "recording_id, conversation_id, timestamp, duration_ms, queue_id, queue_name, participants, media, metadata"
+
+
+def test_a_day_arrives_whole_in_both_sinks(day: Day) -> None:
+    assert day.states == SUCCESS
+    expected = day.warehouse.genesys.expected()
+    rows = day.warehouse.rows("recording_id, duration_ms, queue_id, participants, processed_at")
     assert len(rows) == expected.records - sum(expected.broken.values())
     assert all(isinstance(row[3], list) for row in rows)
-    records = {record["recordingId"]: record for record in s3_records(warehouse)}
+    records = {record["recordingId"]: record for record in s3_records(day.warehouse)}
     assert {row[0]: row[1:4] for row in rows} == {
         key: (record["durationMs"], record["queueId"], record["participants"]) for key, record in records.items()
     }
-    certificate = xcoms(run, "certificate")["return_value"]
+    certificate = day.xcoms["certificate"]["return_value"]
     assert certificate["read"] == expected.records
     assert (certificate["window_start"], certificate["window_end"]) == (
         "2026-11-22T00:00:00+00:00",
@@ -50,28 +51,24 @@ def test_a_day_arrives_whole_in_both_sinks(warehouse: Warehouse) -> None:
         assert counts == {"written": len(rows), "dead_letters": sum(expected.broken.values()), "duplicates": 0}
 
 
-def test_rejected_records_are_kept_with_their_reason(warehouse: Warehouse) -> None:
-    warehouse.run(DAY)
-    broken = sum(warehouse.genesys.expected().broken.values())
-    kept = warehouse.query("SELECT source_offset, rule, message FROM genesys_dead_letters ORDER BY source_offset")
-    letters = [json.loads(line) for body in warehouse.objects("_dead_letters").values() for line in body.splitlines()]
+def test_rejected_records_are_kept_with_their_reason(day: Day) -> None:
+    broken = sum(day.warehouse.genesys.expected().broken.values())
+    kept = day.warehouse.query("SELECT source_offset, rule, message FROM genesys_dead_letters ORDER BY source_offset")
+    bodies = day.warehouse.objects("_dead_letters").values()
+    letters = [json.loads(line) for body in bodies for line in body.splitlines()]
     assert len(kept) == len(letters) == broken
     assert {row[1] for row in kept} == {letter["rule"] for letter in letters}
     assert "not-json" in {row[1] for row in kept}
 
 
-def test_three_days_loaded_again_change_nothing(warehouse: Warehouse) -> None:
-    days = [DAY - timedelta(days=offset) for offset in (2, 1, 0)]
-    columns = (
-        "recording_id, conversation_id, timestamp, duration_ms, queue_id, queue_name, participants, media, metadata"
-    )
-    for day in days:
-        assert states(warehouse.run(day)) == SUCCESS
-    rows, records = warehouse.rows(columns), s3_records(warehouse)
-    assert len(rows) == 3 * (warehouse.genesys.expected().records - 12)
-    for day in days:
-        assert states(warehouse.run(day)) == SUCCESS
-    assert warehouse.rows(columns) == rows
+def test_days_loaded_again_change_nothing(warehouse: Warehouse) -> None:
+    days = [DAY - timedelta(days=1), DAY]
+    for one in days:
+        assert states(warehouse.run(one)) == SUCCESS
+    rows, records = warehouse.rows(ROWS), s3_records(warehouse)
+    assert len(rows) == 2 * (warehouse.genesys.expected().records - 12)
+    assert states(warehouse.run(days[0])) == SUCCESS
+    assert warehouse.rows(ROWS) == rows
     again = s3_records(warehouse)
     assert [without_processed_at(record) for record in again] == [without_processed_at(record) for record in records]
 
@@ -80,19 +77,16 @@ def without_processed_at(record: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in record.items() if name != "processedAt"}
 
 
-def test_a_json_array_gives_the_same_rows_as_ndjson(warehouse: Warehouse) -> None:
-    warehouse.run(DAY)
-    rows = warehouse.rows("recording_id, duration_ms, participants, metadata")
+def test_a_json_array_gives_the_same_rows_as_ndjson(warehouse: Warehouse, loaded_day: Day) -> None:
     warehouse.genesys.compression = "gzip"
     assert states(warehouse.run(DAY, file_format="json")) == SUCCESS
-    assert warehouse.rows("recording_id, duration_ms, participants, metadata") == rows
+    assert warehouse.rows(ROWS) == loaded_day.warehouse.rows(ROWS)
 
 
 @pytest.mark.parametrize("task", ["load_into_postgres", "load_into_s3"])
-def test_the_checkpoint_is_shown_while_and_after_the_task_runs(warehouse: Warehouse, task: str) -> None:
-    run = warehouse.run(DAY)
-    checkpoint = xcoms(run, task)["checkpoint"]
-    handle = xcoms(run, "wait_for_export")["return_value"]
+def test_the_checkpoint_is_shown_while_and_after_the_task_runs(day: Day, task: str) -> None:
+    checkpoint = day.xcoms[task]["checkpoint"]
+    handle = day.xcoms["wait_for_export"]["return_value"]
     assert list(checkpoint)[:4] == ["percent", "records", "per_second", "seconds_left"]  # what people read comes first
     assert set(checkpoint) - {"percent", "records", "per_second", "seconds_left"} == {
         "kind",
@@ -107,7 +101,7 @@ def test_the_checkpoint_is_shown_while_and_after_the_task_runs(warehouse: Wareho
     }
     assert checkpoint["file_uri"] == handle["file_uri"]
     assert checkpoint["byte_offset"] == handle["size"]
-    assert checkpoint["record_index"] == warehouse.genesys.records
+    assert checkpoint["record_index"] == day.warehouse.genesys.records
 
 
 def test_an_export_that_fails_ends_the_run_with_its_reason(

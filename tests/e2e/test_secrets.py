@@ -19,7 +19,7 @@ from airflow_provider_genesys.hooks.genesys import GenesysCloudHook
 from tests.support.airflow_home import HOME, states, xcoms
 
 if TYPE_CHECKING:
-    from conftest import Warehouse
+    from conftest import Day, Warehouse
 
 DAY = datetime(2026, 11, 22, tzinfo=timezone.utc)
 PII_KEY = "a key of more than sixteen characters"
@@ -91,13 +91,13 @@ def test_no_secret_and_no_personal_data_is_kept_or_logged(
     assert [text for text in people if text.encode() in kept] == []
 
 
-def test_the_personal_data_of_a_broken_record_is_kept_encrypted(warehouse: Warehouse) -> None:
-    run = warehouse.run(DAY)
+def test_the_personal_data_of_a_broken_record_is_kept_encrypted(day: Day) -> None:
+    warehouse = day.warehouse
     names = ("source_offset", "raw", "raw_form", "load_id", "shard", "export_id")
     [row] = warehouse.query(f"SELECT {', '.join(names)} FROM genesys_dead_letters LIMIT 1")
     letter = dict(zip(names, row, strict=True))
     offset, raw, form = letter["source_offset"], letter["raw"], letter["raw_form"]
-    handle = xcoms(run, "wait_for_export")["return_value"]
+    handle = day.xcoms["wait_for_export"]["return_value"]
     archive = warehouse.genesys.archive(DAY, datetime(2026, 11, 23, tzinfo=timezone.utc))
     original = archive.read(offset, min(offset + 100, handle["size"]))
     assert form == "encrypted"

@@ -10,7 +10,7 @@ from tests.support.airflow_home import run_dag, xcoms
 from tests.support.shipped_dag import shipped_dag
 
 if TYPE_CHECKING:
-    from conftest import Warehouse
+    from conftest import Day, Warehouse
 
 DAY = datetime(2026, 11, 22, tzinfo=timezone.utc)
 COLUMNS = "recording_id, conversation_id, timestamp, duration_ms, queue_id, participants, media, metadata"
@@ -34,15 +34,13 @@ def manifest(warehouse: Warehouse) -> dict[str, Any]:
     return json.loads(body)
 
 
-def test_an_archive_is_loaded_by_several_tasks_as_by_one(warehouse: Warehouse) -> None:
-    warehouse.run(DAY)
-    before = warehouse.rows(COLUMNS)
-    length = manifest(warehouse)["source"]["length"]
+def test_an_archive_is_loaded_by_several_tasks_as_by_one(warehouse: Warehouse, loaded_day: Day) -> None:
+    length = manifest(loaded_day.warehouse)["source"]["length"]
 
     done = run(warehouse, shard_gb=length / 3.5 / 1e9)
 
     assert ended(done)["load_into_postgres"] == ended(done)["load_into_s3"] == ["success"] * 3
-    assert warehouse.rows(COLUMNS) == before
+    assert warehouse.rows(COLUMNS) == loaded_day.warehouse.rows(COLUMNS)
     certificate = xcoms(done, "certificate")["return_value"]
     assert certificate["read"] == 1_200
     for counts in certificate["sinks"].values():

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import json
 import os
 import shutil
 import sqlite3
@@ -14,12 +15,13 @@ import sys
 import tempfile
 import time
 from datetime import datetime
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import yaml
 
 if TYPE_CHECKING:
     from airflow.models.dagrun import DagRun
@@ -56,8 +58,14 @@ def make_airflow_db() -> Path:
     from airflow.providers.standard.triggers import temporal
     from airflow.sdk.definitions import dag
     from airflow.utils.db import initdb
+    from jsonschema import Draft202012Validator
     from sqlalchemy import Engine, event
 
+    # Airflow reads the list of its metrics, for which the loader in Python takes two seconds.
+    yaml.safe_load = partial(yaml.load, Loader=yaml.CSafeLoader)
+    # It also checks the schema of each Param each time that it looks at the value.
+    good = cache(lambda schema, check=Draft202012Validator.check_schema: check(json.loads(schema)))
+    Draft202012Validator.check_schema = lambda schema: good(json.dumps(schema))  # type: ignore[method-assign]
     event.listen(Engine, "connect", _never_wait_for_the_disk)
     # While a task waits for its next try, dag.test() looks once a second.
     dag.time = SimpleNamespace(sleep=lambda _: time.sleep(0.05))  # type: ignore[attr-defined]
