@@ -12,8 +12,16 @@ def run() -> None:
     os.environ.setdefault("AIRFLOW__LOGGING__LOGGING_LEVEL", "ERROR")
     # As Airflow's own `airflow connections test` does: otherwise connections in the metadata database are not found.
     os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")
-    from airflow_provider_genesys.commands.app import main
-
+    try:
+        from airflow_provider_genesys.commands.app import main
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except Exception as error:  # noqa: BLE001 - Airflow reads its settings when it is imported, and they may be wrong
+        sys.stderr.write(
+            f"Airflow does not start: {type(error).__name__}: {error}. Correct its settings, in airflow.cfg or in the "
+            "variables AIRFLOW__..., until `airflow config list` works.\n"
+        )
+        sys.exit(1)
     sys.exit(main())
 
 

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field, fields
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
-from airflow_provider_genesys.cloud.extras import Extras, read_extras, wrong
+from airflow_provider_genesys.cloud.extras import Extras, is_text, misspelt, read_extras, wrong
 from airflow_provider_genesys.cloud.regions import base_urls
 from airflow_provider_genesys.exceptions import ConfigurationError
+from airflow_provider_genesys.outside import shown
 
 DOWNLOAD_HOSTS = (
     "*.amazonaws.com",
@@ -79,6 +80,8 @@ class CloudConfig:
     allow_insecure: bool = False
     """Whether ``http://`` is accepted."""
     archive: ArchiveApi = ArchiveApi()
+    misspelt_extras: tuple[tuple[str, str], ...] = ()
+    """Extras that are ignored though they look like one of ours, each with the name that was meant."""
 
     @classmethod
     def from_connection(
@@ -111,6 +114,7 @@ class CloudConfig:
             allowed_download_hosts=_hosts(given.allowed_download_hosts) or DOWNLOAD_HOSTS,
             allow_insecure=given.allow_insecure,
             archive=_archive(given.archive),
+            misspelt_extras=tuple(misspelt(extra)),
         )
 
     @property
@@ -120,13 +124,16 @@ class CloudConfig:
 
     @property
     def warnings(self) -> list[str]:
-        """What of these settings lets others read or change what is sent: sentences for the log."""
+        """What of these settings lets others read or change what is sent, or is ignored: sentences for the log."""
         found = []
         if self.allow_insecure:
             found.append("allow_insecure is set: http:// is accepted, which sends secrets and data in the clear.")
         if not self.verify:
             found.append("verify_tls is false: nobody checks which server gets secrets and data.")
-        return [f"{one} Set it for test servers only." for one in found]
+        ignored = [
+            f"The extra {shown(name, 80)!r} is ignored. Did you mean {meant!r}?" for name, meant in self.misspelt_extras
+        ]
+        return [f"{one} Set it for test servers only." for one in found] + ignored
 
     @property
     def request_budget(self) -> float:
@@ -137,6 +144,8 @@ class CloudConfig:
 def _required(name: str, value: str | None) -> str:
     if not value or not value.strip():
         raise ConfigurationError(f"The Genesys connection has no {name}.")
+    if not is_text(value):
+        raise ConfigurationError(f"The Genesys connection's {name} has bytes that are no text. Set it again.")
     return value.strip()
 
 
@@ -177,7 +186,7 @@ def _checked(name: str, url: str, *, insecure: bool) -> str:
     if not _is_base_url(url):
         raise ConfigurationError(
             f"The Genesys connection's {name} must be a base URL such as https://api.mypurecloud.com: http or https, "
-            "a host, perhaps a port and a path, and no user name, '?' or '#'."
+            "a host, perhaps a port and a path, and no user name, '?', '#' or space."
         )
     if url.startswith("http://") and not insecure:
         raise ConfigurationError(
@@ -187,10 +196,13 @@ def _checked(name: str, url: str, *, insecure: bool) -> str:
     return url
 
 
+_NOT_IN_URLS = re.compile(r"[\s\x00-\x20\x7f\\\ud800-\udfff]")
+
+
 def _is_base_url(url: str) -> bool:
     try:
         parts = urlsplit(url)
-        extras = parts.query or parts.fragment or "@" in parts.netloc or parts.port == 0
+        extras = parts.query or parts.fragment or "@" in parts.netloc or parts.port == 0 or _NOT_IN_URLS.search(url)
     except ValueError:
         return False
     return url.startswith(("http://", "https://")) and bool(parts.hostname) and not extras

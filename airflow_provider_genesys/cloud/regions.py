@@ -5,6 +5,7 @@ from __future__ import annotations
 from difflib import get_close_matches
 
 from airflow_provider_genesys.exceptions import ConfigurationError
+from airflow_provider_genesys.outside import shown
 
 DOMAINS: dict[str, str] = {
     "us-east-1": "mypurecloud.com",
@@ -42,6 +43,6 @@ def base_urls(region: str) -> tuple[str, str]:
 
 def _unknown(region: str) -> str:
     names = {**{name: name for name in DOMAINS}, **{domain: name for name, domain in DOMAINS.items()}}
-    near = get_close_matches(region.strip().lower(), names, n=1, cutoff=0.5)
+    near = get_close_matches(region[:80].strip().lower(), names, n=1, cutoff=0.5)
     hint = f" Did you mean {names[near[0]]!r}?" if near else ""
-    return f"Genesys Cloud has no region {region!r}.{hint} Known regions: {', '.join(DOMAINS)}."
+    return f"Genesys Cloud has no region {shown(region, 80)!r}.{hint} Known regions: {', '.join(DOMAINS)}."

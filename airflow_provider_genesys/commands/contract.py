@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import json
 import re
+import sys
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -17,6 +19,7 @@ import yaml
 
 from airflow_provider_genesys.commands.output import print_rows, say
 from airflow_provider_genesys.exceptions import ConfigurationError
+from airflow_provider_genesys.outside import shown
 
 app = typer.Typer(no_args_is_help=True, help="Check a contract file, or draft one from a sample.")
 
@@ -46,8 +49,10 @@ def check(file: Annotated[Path, typer.Argument(help="The contract, a YAML file."
 
 @app.command()
 def infer(
-    archive: Annotated[Path, typer.Argument(help="NDJSON or a JSON array of records, plain or gzip.")],
-    records: Annotated[int, typer.Option(help="Records that are read at most.")] = 10_000,
+    archive: Annotated[
+        Path, typer.Argument(help="NDJSON or a JSON array of records, plain or gzip.", exists=True, dir_okay=False)
+    ],
+    records: Annotated[int, typer.Option(help="Records that are read at most.", min=1, max=sys.maxsize)] = 10_000,
     name: Annotated[str, typer.Option(help="Name of the contract.")] = "records",
 ) -> None:
     """Print a draft of a contract, made from the first records of an archive. Review it before you use it.
@@ -135,6 +140,17 @@ def _column(seen: _Seen, *, required: bool) -> dict[str, Any]:
 def _records(file: IO[bytes]) -> Iterator[dict[str, Any]]:
     import ijson
 
+    try:
+        for record in _items(file):
+            if isinstance(record, dict):
+                yield record
+    except (OSError, EOFError, RecursionError, ValueError, zlib.error, ijson.JSONError) as error:
+        raise ConfigurationError(f"The sample cannot be read: {type(error).__name__}: {shown(error)}.") from error
+
+
+def _items(file: IO[bytes]) -> Iterator[Any]:
+    import ijson
+
     start = file.read(2)
     file.seek(0)
     unpacked = gzip.GzipFile(fileobj=file) if start == _GZIP else file
@@ -143,13 +159,7 @@ def _records(file: IO[bytes]) -> Iterator[dict[str, Any]]:
     unpacked.seek(0)
     if first == b"[":
         found: Iterator[Any] = ijson.items(unpacked, "item", use_float=True)
-    elif first == b"{":
-        found = (json.loads(line) for line in iter(lambda: unpacked.readline(_LONGEST_LINE), b"") if line.strip())
-    else:
-        raise ConfigurationError("The file is neither NDJSON nor a JSON array. Unpack it, or give a sample of it.")
-    try:
-        for record in found:
-            if isinstance(record, dict):
-                yield record
-    except (ValueError, ijson.JSONError) as error:
-        raise ConfigurationError(f"A record of the sample cannot be read: {type(error).__name__}.") from error
+        return found
+    if first == b"{":
+        return (json.loads(line) for line in iter(lambda: unpacked.readline(_LONGEST_LINE), b"") if line.strip())
+    raise ConfigurationError("The file is neither NDJSON nor a JSON array. Unpack it, or give a sample of it.")

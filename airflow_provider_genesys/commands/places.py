@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from airflow_provider_genesys.exceptions import AccountError, SinkError
+from airflow_provider_genesys.exceptions import AccountError, ConfigurationError, SinkError
 from airflow_provider_genesys.hooks.object_store import is_folder_url, open_folder
+from airflow_provider_genesys.outside import shown
 
 if TYPE_CHECKING:
     from airflow_provider_genesys.sinks.objects.ledger import Entry
@@ -52,7 +53,17 @@ def open_place(place: str, conn_id: str | None) -> LoadedTable | LoadedFolder:
     if is_folder_url(place):
         store, folder = open_folder(place, conn_id)
         return LoadedFolder(store, folder)
+    if place.startswith("postgresql://"):
+        from airflow_provider_genesys.sinks.postgres.verify import place_of
+
+        named = place_of(place)
+        return LoadedTable(named.schema, named.table, conn_id or "postgres_default")
     schema, _, table = place.rpartition(".")
+    if not table.strip() or "/" in place or not place.isprintable():
+        raise ConfigurationError(
+            f"{shown(place)!r} names no place. Give schema.table, s3://bucket/prefix, az://container/prefix or "
+            "gs://bucket/prefix."
+        )
     return LoadedTable(schema or "public", table, conn_id or "postgres_default")
 
 

@@ -13,9 +13,10 @@ from rich.progress import Progress
 
 from airflow_provider_genesys.commands.output import AsJson, print_json, say
 from airflow_provider_genesys.commands.places import PlaceConnection
-from airflow_provider_genesys.exceptions import NotFoundError
+from airflow_provider_genesys.exceptions import ConfigurationError, NotFoundError
 from airflow_provider_genesys.hooks.clients import connect
 from airflow_provider_genesys.hooks.object_store import open_folder
+from airflow_provider_genesys.outside import shown
 
 if TYPE_CHECKING:
     from airflow_provider_genesys.sinks.objects.verify import Verified
@@ -47,6 +48,11 @@ def verify(
     Example: airflow-genesys verify s3://lake/genesys/recordings
     """
     found: Sequence[Verified | VerifiedRows]
+    if "://" not in url:
+        raise ConfigurationError(
+            f"{shown(url)!r} is no URL. Give s3://bucket/prefix, az://container/prefix or gs://bucket/prefix, or of a "
+            "table postgresql://host:port/database/schema.table."
+        )
     if url.startswith("postgresql://"):
         found = _verified_table(url, conn_id or "postgres_default")
     else:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseHook, Connection
-
 from airflow_provider_genesys.exceptions import ConfigurationError
 from airflow_provider_genesys.hooks.clients import ANSWER_SECONDS, CONNECT_SECONDS, client
-from airflow_provider_genesys.hooks.connections import existing
+from airflow_provider_genesys.hooks.connections import read_connection
 
 if TYPE_CHECKING:
+    from airflow.sdk import Connection
+
     from airflow_provider_genesys.checkpoints.conditional import ConditionalStore
 
 TABLE = "genesys_checkpoints"
@@ -27,8 +27,7 @@ def open_store(conn_id: str, *, table: str = TABLE) -> ConditionalStore:
     :raises ConfigurationError: the connection is of another type, or a setting in it cannot be read.
     :raises MissingExtraError: the Redis client is not installed.
     """
-    with existing(conn_id, "redis or aws"):
-        connection = BaseHook.get_connection(conn_id)
+    connection = read_connection(conn_id, "redis", "aws")
     if connection.conn_type == "redis":
         return _redis(connection)
     if connection.conn_type == "aws":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_genesys.exceptions import MissingExtraError
-from airflow_provider_genesys.hooks.connections import existing, readable
+from airflow_provider_genesys.hooks.connections import read_connection, readable
 
 if TYPE_CHECKING:
     import psycopg
@@ -25,14 +25,12 @@ def client(kind: Literal["s3", "sqs", "dynamodb"], conn_id: str | None, config: 
     :raises ConfigurationError: another connection does not exist, has no region, or a setting that cannot be used.
     """
     from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
-    from airflow.sdk import BaseHook
     from botocore.config import Config
     from botocore.exceptions import BotoCoreError
 
     if conn_id not in (None, "", AWS_DEFAULT):
         # Airflow's hook would only warn, and use the credentials of the machine.
-        with existing(conn_id, "aws"):
-            BaseHook.get_connection(str(conn_id))
+        read_connection(conn_id, "aws")
     ours = Config(**_settings(kind), **(config or {}))
     with readable(conn_id, BotoCoreError, ValueError):
         chosen = AwsBaseHook(conn_id, client_type=kind).conn_config.botocore_config
@@ -65,7 +63,8 @@ def azure_container(conn_id: str, name: str) -> Any:
         raise MissingExtraError(
             "Azure Blob needs Airflow's Azure provider. Run: pip install 'airflow-provider-genesys[azure]'"
         ) from error
-    with existing(conn_id, "wasb"), readable(conn_id, ValueError):
+    read_connection(conn_id, "wasb")
+    with readable(conn_id, ValueError):
         return WasbHook(wasb_conn_id=conn_id).get_conn().get_container_client(name)
 
 
@@ -83,7 +82,8 @@ def connect(postgres_conn_id: str) -> psycopg.Connection:
         raise MissingExtraError(
             f"{error}. Loading into PostgreSQL needs: pip install 'airflow-provider-genesys[postgres]'"
         ) from error
-    with existing(postgres_conn_id, "postgres"):
+    read_connection(postgres_conn_id, "postgres")
+    with readable(postgres_conn_id, psycopg.ProgrammingError):
         connection: Any = PostgresHook(postgres_conn_id=postgres_conn_id).get_conn()
     if isinstance(connection, psycopg.Connection):
         return in_unicode(connection)

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from airflow_provider_genesys.exceptions import ConfigurationError, MissingExtraError
-from airflow_provider_genesys.hooks.connections import existing, readable
+from airflow_provider_genesys.hooks.connections import read_connection, readable
 from airflow_provider_genesys.outside import shown
 
 SCOPES = ("https://www.googleapis.com/auth/devstorage.read_write",)
@@ -27,8 +27,6 @@ def gcs_bucket(conn_id: str, name: str) -> Any:
     :raises ConfigurationError: the connection has extras for which the hook is needed, or that exclude each other.
     :raises MissingExtraError: Google's client is not installed.
     """
-    from airflow.sdk import BaseHook
-
     try:
         from google.auth.exceptions import GoogleAuthError
         from google.cloud.storage import Client
@@ -36,8 +34,7 @@ def gcs_bucket(conn_id: str, name: str) -> Any:
         raise MissingExtraError(
             "Google Cloud Storage needs its client. Run: pip install 'airflow-provider-genesys[google]'"
         ) from error
-    with existing(conn_id, "google_cloud_platform"):
-        extras = _extras(BaseHook.get_connection(conn_id).extra_dejson)
+    extras = _extras(read_connection(conn_id, "google_cloud_platform").extra_dejson)
     endpoint = extras.get("endpoint_url") or None
     if endpoint and not endpoint.startswith("https://") and not extras.get("is_anonymous"):
         raise ConfigurationError(

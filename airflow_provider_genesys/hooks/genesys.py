@@ -31,7 +31,7 @@ from airflow_provider_genesys.exceptions import (
     PermissionDeniedError,
 )
 from airflow_provider_genesys.get_provider_info import CONNECTION_FIELDS, FIELD_BEHAVIOUR
-from airflow_provider_genesys.hooks.connections import existing
+from airflow_provider_genesys.hooks.connections import read_connection
 from airflow_provider_genesys.outside import shown
 
 if TYPE_CHECKING:
@@ -82,8 +82,7 @@ class GenesysCloudHook(BaseHook):
 
         :raises ConfigurationError: a field is missing or wrong; the message names the connection and the field.
         """
-        with existing(self.genesys_conn_id, self.conn_type):
-            connection = self.get_connection(self.genesys_conn_id)
+        connection = read_connection(self.genesys_conn_id, self.conn_type)
         try:
             config = CloudConfig.from_connection(
                 login=connection.login,

@@ -6,10 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseHook
-
 from airflow_provider_genesys.hooks.clients import client
-from airflow_provider_genesys.hooks.connections import existing
+from airflow_provider_genesys.hooks.connections import read_connection
 
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
@@ -73,8 +71,7 @@ def azure_access(container: Any) -> Access:
 
 
 def _of_connection(conn_id: str) -> dict[str, str]:
-    with existing(conn_id, "iceberg"):
-        connection = BaseHook.get_connection(conn_id)
+    connection = read_connection(conn_id, "iceberg")
     found: dict[str, Any] = dict(connection.extra_dejson)
     if connection.host:
         found["uri"] = connection.host.rstrip("/")

@@ -89,10 +89,10 @@ def _public_authorities() -> ssl.SSLContext:
 def _trust(config: CloudConfig) -> ssl.SSLContext | bool:
     try:
         return trust(config.verify)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise ConfigurationError(
-            f"The Genesys connection's extra 'verify_tls' is {config.verify!r}, where no certificates can be read "
-            f"({error}). Give true, false, or the path of a PEM file on the machine that runs the task."
+            f"The Genesys connection's extra 'verify_tls' is {shown(config.verify)!r}, where no certificates can be "
+            f"read ({error}). Give true, false, or the path of a PEM file on the machine that runs the task."
         ) from error
 
 

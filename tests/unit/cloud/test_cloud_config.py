@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_genesys.cloud.config import DOWNLOAD_HOSTS, ArchiveApi, CloudConfig
+from airflow_provider_genesys.cloud.http.client import CloudClient
 from airflow_provider_genesys.exceptions import ConfigurationError
 
 
@@ -117,7 +118,10 @@ REGION = {"region": "eu-west-1"}
         ({"host": "https://api.[example.com"}, r"\(host\) must be a base URL"),
         ({"host": "https://api.example.com:99999"}, r"\(host\) must be a base URL"),
         ({"extra": {**REGION, "login_url": "sso.example"}}, "login_url must be a base URL"),
-        ({"extra": {**REGION, "timeout": "soon"}}, "'timeout' must be a number of at least 0.001, not 'soon'"),
+        (
+            {"extra": {**REGION, "timeout": "soon"}},
+            "'timeout' must be a number of at least 0.001, at most 86400, not 'soon'",
+        ),
         ({"extra": {**REGION, "timeout": 0}}, "'timeout' must be"),
         ({"extra": {**REGION, "timeout": "nan"}}, "'timeout' must be"),
         ({"extra": {**REGION, "timeout": "inf"}}, "'timeout' must be"),
@@ -140,11 +144,52 @@ REGION = {"region": "eu-west-1"}
         ({"extra": {**REGION, "archive": {"path": "exports"}}}, "'archive.path' must be a path that begins with '/'"),
         ({"extra": {**REGION, "archive": {"path": "/exports/"}}}, "'archive.path' must be"),
         ({"extra": {**REGION, "archive": {"path": "/exports?a=b"}}}, "'archive.path' must be"),
+        ({"extra": [1, 2]}, "extra of the Genesys connection must be a JSON object"),
+        ({"extra": '{"region": "eu-west-1"}'}, "extra of the Genesys connection must be a JSON object"),
+        ({"extra": {**REGION, "timeout": 1e308}}, "'timeout' must be a number of at least 0.001, at most 86400"),
+        ({"extra": {**REGION, "login_url": "https://sso example"}}, "login_url must be a base URL"),
+        ({"extra": {**REGION, "login_url": "https://sso\n.example"}}, "login_url must be a base URL"),
+        ({"host": "https://api.example.com\\x"}, r"\(host\) must be a base URL"),
+        ({"host": "https://api.\x00example.com"}, r"\(host\) must be a base URL"),
+        ({"password": "\udcff", "extra": REGION}, r"no text"),
+        ({"extra": {**REGION, "archive": "\udcff"}}, "'archive' must be text"),
+        ({"extra": {**REGION, "allow_insecure": "\udcff"}}, "'allow_insecure' must be text"),
     ],
 )
 def test_what_is_wrong_is_named(given: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
         parts(**given)
+
+
+def test_a_name_that_looks_like_an_extra_is_told_and_no_other_one() -> None:
+    extra = {
+        **REGION,
+        "Timeout": 5,
+        "request_per_minute": 60,
+        "verify-tls": False,
+        "of_another_tool": 1,
+        "region_name": 2,
+    }
+    config = parts(extra=extra)
+    assert dict(config.misspelt_extras) == {
+        "Timeout": "timeout",
+        "request_per_minute": "requests_per_minute",
+        "verify-tls": "verify_tls",
+    }
+    assert "The extra 'request_per_minute' is ignored. Did you mean 'requests_per_minute'?" in config.warnings
+
+
+@pytest.mark.parametrize("name", ["region", "timeout", "verify_tls", "allowed_download_hosts", "archive"])
+@pytest.mark.parametrize("value", [10**400, {"a": "x" * 100_000}, ["x" * 100_000, 1]])
+def test_what_is_shown_of_a_wrong_extra_is_short(name: str, value: Any) -> None:
+    with pytest.raises(ConfigurationError, match=name) as caught:
+        parts(extra={**REGION, name: value})
+    assert len(str(caught.value)) < 1_000
+
+
+def test_a_path_of_certificates_that_cannot_be_one_is_named() -> None:
+    with pytest.raises(ConfigurationError, match="'verify_tls'"):
+        CloudClient(parts(extra={**REGION, "verify_tls": "/etc/\x00"}), on_secret=lambda _: None)
 
 
 def test_no_secret_in_representations_and_messages() -> None:

@@ -69,3 +69,46 @@ def test_a_connection_of_which_no_client_can_be_made_is_named(
     with pytest.raises(ConfigurationError, match="'broken'") as caught:
         opened("broken")
     assert "secret-of-mine" not in str(caught.value)
+
+
+def genesys(conn_id: str) -> object:
+    return GenesysCloudHook(conn_id).config
+
+
+ALL = {
+    connect: "postgres",
+    azure: "wasb",
+    gcs: "google_cloud_platform",
+    open_store: "redis",
+    sqs: "aws",
+    genesys: "genesys_cloud",
+}
+
+
+@pytest.mark.parametrize("opened", ALL)
+def test_a_connection_for_something_else_is_named_and_nothing_of_it_is_used(
+    opened: Callable[[str], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = "postgres" if ALL[opened] != "postgres" else "aws"
+    fields = {"conn_type": other, "login": "a", "password": "secret-of-mine", "host": "127.0.0.1", "port": 9}
+    monkeypatch.setenv("AIRFLOW_CONN_OTHER", json.dumps(fields))
+    with pytest.raises(ConfigurationError, match=rf"'other' has the type {other}, and .*{ALL[opened]}.* is needed"):
+        opened("other")
+
+
+@pytest.mark.parametrize("extra", ["[1, 2]", '{"cut', "5", '"text"', "true"])
+@pytest.mark.parametrize("opened", ALL)
+def test_an_extra_that_is_no_object_is_said(
+    opened: Callable[[str], object], extra: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fields = {"conn_type": ALL[opened], "login": "a", "password": "secret-of-mine", "extra": extra}
+    monkeypatch.setenv("AIRFLOW_CONN_ODD", json.dumps(fields))
+    with pytest.raises(ConfigurationError, match="extra of connection 'odd' is no JSON object"):
+        opened("odd")
+
+
+def test_an_extra_that_postgresql_does_not_know_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    fields = {"conn_type": "postgres", "host": "127.0.0.1", "port": 9, "extra": {"endpoint_url": "x"}}
+    monkeypatch.setenv("AIRFLOW_CONN_ODD", json.dumps(fields))
+    with pytest.raises(ConfigurationError, match=r"'odd': .*endpoint_url.*Correct the connection"):
+        connect("odd")

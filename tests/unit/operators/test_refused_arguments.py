@@ -96,7 +96,7 @@ def test_what_has_no_archive_is_not_landed(given: dict[str, Any], message: str |
 @pytest.mark.parametrize(
     ("connection", "message"),
     [
-        ({"conn_type": "postgres"}, "is of the type 'postgres'; checkpoints can be kept in Redis"),
+        ({"conn_type": "postgres"}, "has the type postgres, and redis or aws is needed"),
         ({"conn_type": "redis", "schema": "first"}, "the database 'first' is no number"),
     ],
 )
