@@ -43,6 +43,7 @@ class Consumer:
     attributes: dict[str, dict[str, str]] = field(default_factory=dict)
     received: Counter[str] = field(default_factory=Counter)
     order: list[int] = field(default_factory=list)
+    groups: set[str] = field(default_factory=set)
 
     def drain(self) -> Consumer:
         while messages := self._receive():
@@ -54,7 +55,11 @@ class Consumer:
 
     def _receive(self) -> list[dict[str, Any]]:
         answer = self.client.receive_message(
-            QueueUrl=self.url, MaxNumberOfMessages=10, MessageAttributeNames=["All"], WaitTimeSeconds=0
+            QueueUrl=self.url,
+            MaxNumberOfMessages=10,
+            MessageAttributeNames=["All"],
+            AttributeNames=["MessageGroupId"],
+            WaitTimeSeconds=0,
         )
         return list(answer.get("Messages", []))
 
@@ -65,6 +70,7 @@ class Consumer:
         assert self.bodies.setdefault(identity, body) == body, "one id stands for two bodies"
         self.attributes[identity] = attributes
         self.received[identity] += 1
+        self.groups |= {group for group in message.get("Attributes", {}).values() if group}
         self.order.append(int(attributes["source_offset"]))
 
     def of(self, export_id: str) -> list[dict[str, Any]]:

@@ -39,6 +39,9 @@ def as_it_is(token: bytes, _: bytes) -> bytes:
 
 
 LENIENT = contract(durationMs={"required": False})
+HASHING = contract(durationMs={"required": False}, queueName={"pii": "hash"})
+"""It cannot be read without a key."""
+KEY = b"a key of more than sixteen bytes"
 
 
 def record(number: int, **fields: Any) -> bytes:

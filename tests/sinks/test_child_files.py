@@ -132,15 +132,16 @@ def test_a_child_file_that_somebody_removed_ends_the_load_unfinished(tmp_path: P
         run(tmp_path)
 
 
-def test_a_record_that_is_replayed_brings_its_children(tmp_path: Path) -> None:
-    letter = record(3, participants=PEOPLE_EACH)
-    given = [letters_of(FIRST, {3: letter})]
+@pytest.mark.parametrize("numbers", [range(10), range(1)], ids=["with others", "alone"])
+def test_a_record_that_is_replayed_brings_its_children(tmp_path: Path, numbers: range) -> None:
+    letter = record(0, participants=PEOPLE_EACH)
+    given = [letters_of(FIRST, {0: letter}, numbers=numbers)]
     load_into(LocalSink(tmp_path, dead_letter_raw="keep"), FIRST, given)
     replay = ObjectReplay(FolderStore(tmp_path), "", opened=lambda kept: opened(kept, as_it_is))
     assert replay.run(lambda _: replace(LENIENT, children=(PEOPLE,)), "dag/replay/task").replayed == 1
-    added = [line for line in lines(tmp_path) if line["recordingId"] == "recording-0000003"]
+    added = [line for line in lines(tmp_path) if line["recordingId"] == "recording-0000000"]
     assert [line["participantId"] for line in added] == ["a", "b"]
-    assert len(manifest(tmp_path)["parts"]) == 2
+    assert len(manifest(tmp_path)["parts"]) == min(2, len(numbers))
 
 
 def test_children_come_as_parquet_too(tmp_path: Path) -> None:

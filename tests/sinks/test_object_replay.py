@@ -19,7 +19,7 @@ import pytest
 
 from airflow_provider_genesys import failpoints
 from airflow_provider_genesys.contracts.contract import Contract
-from airflow_provider_genesys.exceptions import AccountError, DeadLetterError, FencedError
+from airflow_provider_genesys.exceptions import AccountError, DeadLetterError, FencedError, SinkRefusedError
 from airflow_provider_genesys.pipeline.load import Batch, Load
 from airflow_provider_genesys.pipeline.replay import Replayed, Span
 from airflow_provider_genesys.pipeline.run import Options
@@ -34,6 +34,7 @@ from airflow_provider_genesys.sinks.objects.replay import ObjectReplay
 from airflow_provider_genesys.sinks.objects.sink import ObjectSink
 from airflow_provider_genesys.sinks.s3 import S3Sink
 from airflow_provider_genesys.source.shards import plan_shards
+from airflow_provider_genesys.stores import folder
 from airflow_provider_genesys.stores.azure_blob import AzureStore
 from airflow_provider_genesys.stores.base import ObjectStore
 from airflow_provider_genesys.stores.folder import FolderStore
@@ -42,7 +43,7 @@ from airflow_provider_genesys.stores.s3 import S3Store
 from airflow_provider_genesys.times import now
 from tests.sinks.batches import DAY, LENGTH, make_batch, make_load
 from tests.sinks.lake import rows_in, run
-from tests.sinks.replaying import LENIENT, LETTER, STRAYS, as_it_is, contract_of, letters_of, record
+from tests.sinks.replaying import HASHING, KEY, LENIENT, LETTER, STRAYS, as_it_is, contract_of, letters_of, record
 from tests.unit.pipeline.sources import InMemory
 
 PART = 10 * LENGTH
@@ -62,7 +63,7 @@ class Lake:
         run(self.make_sink(**chosen), load, batches)  # type: ignore[arg-type]
 
     def replayed(self, contract: Contract = LENIENT, *, decrypt: Decrypt = as_it_is, **window: Any) -> Replayed:
-        replay = ObjectReplay(self.store, "", opened=lambda letter: opened(letter, decrypt))
+        replay = ObjectReplay(self.store, "", opened=lambda letter: opened(letter, decrypt), pii_key=lambda _: KEY)
         return replay.run(lambda _: contract, "dag/replay/task", Span(**window))
 
     def manifest(self) -> dict[str, Any]:
@@ -122,7 +123,7 @@ def set_up(lake: Lake, **settings: Any) -> Load:
 def test_a_mended_contract_turns_dead_letters_into_rows(any_lake: Lake) -> None:
     set_up(any_lake)
 
-    account = any_lake.replayed()
+    account = any_lake.replayed(HASHING)
 
     assert account.summary() == {
         "letters": 4,
@@ -234,6 +235,61 @@ def test_a_load_that_is_running_is_left_to_the_next_replay(lake: Lake) -> None:
     account = lake.replayed()
 
     assert (account.letters, account.loads, account.loads_skipped) == (0, 0, 1)
+
+    for stored in list(lake.store.list_objects("_dead_letters/")):
+        lake.store.delete(stored.key)
+    assert lake.replayed() == Replayed(loads_skipped=1), "what is gone counts when the load is complete"
+
+
+def test_a_load_that_begins_while_its_letters_are_looked_at_is_left(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_up(lake)
+    claim = Ledger.claim
+
+    def overtaken(ledger: Ledger, make: Any) -> Any:
+        monkeypatch.setattr(Ledger, "claim", claim)
+        lake.make_sink(dead_letter_raw="keep").open(make_load("export-2", submitted_at=now()), restart=False)
+        return claim(ledger, make)
+
+    monkeypatch.setattr(Ledger, "claim", overtaken)
+    assert lake.replayed() == Replayed(loads_skipped=1)
+
+
+def test_letters_of_a_kind_without_a_contract_are_passed_over(lake: Lake) -> None:
+    set_up(lake)
+    before = lake.objects()
+
+    def none(kind: str) -> Contract:
+        raise DeadLetterError(f"There is no contract for {kind}")
+
+    replay = ObjectReplay(lake.store, "", opened=lambda letter: opened(letter, as_it_is))
+    assert replay.run(none, "dag/replay/task") == Replayed(strays=2)
+    assert lake.objects() == before
+
+
+def test_an_error_of_the_store_says_what_was_replayed(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_up(lake)
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise SinkRefusedError("no right to read")
+
+    monkeypatch.setattr(lake.store, "read", refuse)
+    with pytest.raises(SinkRefusedError, match="Export export-1, replaying its dead letters: no right to read"):
+        lake.replayed()
+
+
+def test_damage_that_is_met_half_way_leaves_no_unfinished_object(
+    lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dead_letters, "BATCH", 1)
+    monkeypatch.setattr("airflow_provider_genesys.stores.piece_writer.PIECE", 100)
+    set_up(lake)
+    key = lake.manifest()["dead_letters"][0]["key"]
+    lake.store.put(key, (lake.store.get(key) or b"") + b"{}\n")
+    with pytest.raises(AccountError, match="does not hold the dead letters"):
+        lake.replayed()
+    assert not [path for path in tmp_path.rglob("*") if path.name.startswith(folder._UNFINISHED)]
 
 
 def test_a_load_that_begins_anew_leaves_nothing_of_the_replay(lake: Lake) -> None:
@@ -443,7 +499,7 @@ def test_a_replay_that_is_killed_and_run_again_ends_as_one_that_was_not(lake: La
         _replay_and_die(lake, nth)
     killed = os.waitpid(child, 0)[1] == signal.SIGKILL
 
-    lake.replayed()
+    assert lake.replayed().strays == 0
 
     assert killed
     assert len(lake.rows()) == 29

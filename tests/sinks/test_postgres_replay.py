@@ -21,7 +21,7 @@ from airflow_provider_genesys.sinks.dead_letters import Decrypt, opened
 from airflow_provider_genesys.sinks.postgres import replay as postgres_replay
 from airflow_provider_genesys.sinks.postgres.replay import PostgresReplay
 from tests.sinks.batches import DAY, LENGTH, PROCESSED_AT, make_batch, make_load, recording_row
-from tests.sinks.replaying import LENIENT, as_it_is, contract_of, letters_of, record
+from tests.sinks.replaying import HASHING, KEY, LENIENT, as_it_is, contract_of, letters_of, record
 from tests.sinks.warehouse import Warehouse
 
 
@@ -33,7 +33,11 @@ def replayed(
     **window: Any,
 ) -> Replayed:
     replay = PostgresReplay(
-        warehouse.connect, "recordings", opened=lambda letter: opened(letter, decrypt), retry_wait=0.01
+        warehouse.connect,
+        "recordings",
+        opened=lambda letter: opened(letter, decrypt),
+        pii_key=lambda _: KEY,
+        retry_wait=0.01,
     )
     return replay.run(lambda _: contract, "dag/replay/task", Span(**window))
 
@@ -49,7 +53,7 @@ def set_up(warehouse: Warehouse) -> Load:
 def test_a_mended_contract_turns_dead_letters_into_rows(warehouse: Warehouse) -> None:
     load = set_up(warehouse)
 
-    account = replayed(warehouse)
+    account = replayed(warehouse, HASHING)
 
     assert account.summary() == {
         "letters": 3,
@@ -68,7 +72,7 @@ def test_a_mended_contract_turns_dead_letters_into_rows(warehouse: Warehouse) ->
     row = warehouse.rows()[3]
     assert (row["recording_id"], row["duration_ms"]) == ("recording-0000003", None)
     assert (row["processed_at"], row["_source_offset"]) == (PROCESSED_AT, 3 * LENGTH)
-    assert (row["_genesys_export_id"], row["_contract_version"]) == (load.export_id, str(LENIENT))
+    assert (row["_genesys_export_id"], row["_contract_version"]) == (load.export_id, str(HASHING))
     assert len(warehouse.rows()) == 9
 
 

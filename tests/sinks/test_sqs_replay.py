@@ -23,7 +23,7 @@ from airflow_provider_genesys.testing.services import S3Server
 from tests.sinks.batches import DAY, LENGTH, make_load
 from tests.sinks.lake import run
 from tests.sinks.queues import Queues, dynamodb_store
-from tests.sinks.replaying import LENIENT, STRAYS, as_it_is, contract_of, letters_of, record
+from tests.sinks.replaying import HASHING, KEY, LENIENT, LETTER, STRAYS, as_it_is, contract_of, letters_of, record
 
 LOAD = make_load()
 LETTERS = {number: record(number) for number in range(20, 32)} | {32: b'{"durationMs": 1}'}
@@ -50,7 +50,13 @@ def load(queues: Queues, s3: S3Server, bucket: str) -> Callable[..., None]:
 
 def replayed(queues: Queues, contract: Contract = LENIENT, **window: Any) -> Replayed:
     replay = SqsReplay(
-        queues.client, queues.records.url, queues.letters.url, opened=lambda letter: opened(letter, as_it_is), retries=0
+        queues.client,
+        queues.records.url,
+        queues.letters.url,
+        opened=lambda letter: opened(letter, as_it_is),
+        pii_key=lambda _: KEY,
+        message_group_id="one",
+        retries=0,
     )
     return replay.run(lambda _: contract, "dag/replay/task", Span(**window))
 
@@ -59,7 +65,7 @@ def test_a_mended_contract_turns_dead_letters_into_messages(queues: Queues, load
     load()
     before = set(queues.records.drain().bodies)
 
-    account = replayed(queues)
+    account = replayed(queues, HASHING)
 
     assert account.summary() == {
         "letters": 13,
@@ -77,6 +83,7 @@ def test_a_mended_contract_turns_dead_letters_into_messages(queues: Queues, load
     }
     assert hidden_in(queues) == 0, "what was replayed is removed, and not only out of sight for a while"
     sent = queues.records.drain().bodies.keys() - before
+    assert queues.records.groups == ({"load-1", "one"} if queues.records.url.endswith(".fifo") else set())
     assert sent == {message_id(LOAD, number * LENGTH) for number in range(20, 32)}
     body = queues.records.bodies[message_id(LOAD, 20 * LENGTH)]
     assert (body["recordingId"], body["processedAt"]) == ("recording-0000020", "2026-11-02T03:00:00Z")
@@ -216,3 +223,21 @@ def test_letters_in_a_fifo_queue_are_refused(s3: S3Server) -> None:
     queues = Queues(s3.endpoint_url, fifo=True)
     with pytest.raises(ConfigurationError, match="is a FIFO queue, which cannot be replayed"):
         replayed(queues)
+
+
+def test_a_replay_ends_though_new_letters_come_all_the_time(s3: S3Server) -> None:
+    queues, read = Queues(s3.endpoint_url), list[Any]()
+
+    def send() -> None:
+        letter = {**LETTER, "source_offset": len(read)}
+        queues.client.send_message(QueueUrl=queues.letters.url, MessageBody=json.dumps(letter))
+
+    def opening(letter: Any) -> bytes:
+        read.append(letter)
+        assert len(read) < 10, "it would never end"
+        send()
+        return b"{}"
+
+    send()
+    replay = SqsReplay(queues.client, queues.records.url, queues.letters.url, opened=opening)
+    assert replay.run(contract_of, "dag/replay/task").letters == 1

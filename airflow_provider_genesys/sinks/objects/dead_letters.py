@@ -58,7 +58,7 @@ def marked(letters: Sequence[Letter], judged: Judged, load: Load) -> bytes:
 
     def shown(letter: Letter) -> Letter:
         offset = letter.get("source_offset", -1)
-        if letter.get("state") == "open" and offset in replayed:
+        if offset in replayed:
             return {**letter, **mark, "state": "replayed"}
         if failed := judged.failed.get(offset):
             reason = {"stage": failed.stage, "rule": failed.rule, "message": failed.message}

@@ -151,7 +151,7 @@ class ObjectReplay:
         return len(keys)
 
     def _replay(self, ledger: Ledger, load: Load, latest: Entry, found: set[str], damaged: Damaged) -> Replayed:
-        if latest.state == "loading" or (load.shard and not self._is_joined(load, latest)):
+        if load.shard and not self._is_joined(load, latest):
             return Replayed(loads_skipped=1)
         there = [part for part in latest.dead_letters if part.key in found]
         if latest.state == "complete" and not any(self._is_open(part, damaged) for part in there):
@@ -195,7 +195,7 @@ class _LoadReplay:
 
     def __init__(self, store: ObjectStore, prefix: str, load: Load, ledger: Ledger, entry: Entry) -> None:
         self._store = store
-        self._load = replace(load, export_id=entry.export_id)
+        self._load = load
         self._format = _format_of(entry)
         self._prefix = prefix
         self._ledger = ledger

@@ -160,7 +160,7 @@ class SqsReplay:
         total.strays += len(receipts)
 
     def _replay(self, load: Load, received: _Received) -> Replayed:
-        letters = [letter for _, letter in sorted(received.letters.items())]
+        letters = [*received.letters.values()]
         processed_at = letters[0]["processed_at"]
         moment = msgspec.convert(processed_at, datetime)
         judged = judge(letters, load.contract, moment, self._opened, self._pii_key(load.contract))
