@@ -10,6 +10,8 @@ MOST_RECORDS = 100_000
 """Records of a page."""
 MOST_VALUES = 1_000_000
 """Values, in all records together, of a page of aggregates, and of a page with broken records."""
+LONGEST_HEAD = 1024 * 1024
+"""Bytes of what comes before a response's body: its headers, and interim responses (1xx)."""
 LONGEST_ERROR = 1024 * 1024
 """Unpacked bytes of an error response, and of a response with a token. Only this much of a longer error is read."""
 LONGEST_TOKEN = 16 * 1024

@@ -106,10 +106,12 @@ def _connection(hook: GenesysCloudHook) -> str:
 def _clock(hook: GenesysCloudHook) -> str:
     import httpx
 
+    from airflow_provider_genesys.cloud.http.transport import fetch, open_http
     from airflow_provider_genesys.exceptions import CloudUnavailableError
 
     try:
-        answer = httpx.get(hook.config.api_url, timeout=hook.config.timeout, verify=hook.config.verify)
+        with open_http(hook.config) as http:
+            answer = fetch(http, "GET", hook.config.api_url)
     except httpx.HTTPError as error:
         raise CloudUnavailableError(f"{hook.config.api_url} cannot be reached: {type(error).__name__}.") from error
     theirs = http_date(answer.headers.get("Date", ""))

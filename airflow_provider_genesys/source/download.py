@@ -31,7 +31,7 @@ from airflow_provider_genesys.exceptions import (
     SourceUnavailableError,
     UrlExpiredError,
 )
-from airflow_provider_genesys.limits import LONGEST_ETAG
+from airflow_provider_genesys.limits import LONGEST_ETAG, LONGEST_HEAD
 from airflow_provider_genesys.outside import shown
 from airflow_provider_genesys.retries import pause
 from airflow_provider_genesys.source.body import body_of
@@ -181,7 +181,8 @@ class Download:
         if self.identity.etag and _STRONG_ETAG.fullmatch(self.identity.etag):
             headers["If-Match"] = self.identity.etag
         request = client.build_request("GET", self._url(), headers=headers)
-        with within(2 * self.settings.timeout):  # half of it for the connection, half for the response's head
+        # Half of the time is for the connection, half for the response's head.
+        with within(2 * self.settings.timeout, head=LONGEST_HEAD):
             return client.send(request, stream=True)
 
     def _check_stopped(self, offset: int) -> None:

@@ -9,7 +9,7 @@ import httpx
 
 from airflow_provider_genesys.cloud.addresses import only_public
 from airflow_provider_genesys.cloud.config import CloudConfig
-from airflow_provider_genesys.cloud.http.deadlines import timed
+from airflow_provider_genesys.cloud.http.deadlines import strict
 from airflow_provider_genesys.cloud.http.streams import Stream, use_streams
 from airflow_provider_genesys.cloud.http.transport import USER_AGENT, hide_queries, trust
 
@@ -56,7 +56,7 @@ def open_client(settings: DownloadSettings, *, keep: int) -> httpx.Client:
     )
     if settings.listed_hosts is not None:
         only_public(client, settings.listed_hosts)
-    return timed(use_streams(client, _WideStream))
+    return strict(use_streams(client, _WideStream))
 
 
 class _WideStream(Stream):

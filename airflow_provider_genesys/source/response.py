@@ -107,8 +107,11 @@ def _whole(response: httpx.Response, first: int, *, pages: bool) -> ByteSpan:
         what = f"bytes from {first} on were asked for, but the response is HTTP 200 with {shown(media, 80)}"
         raise Broken(what, foreign=True)
     length = response.headers.get("Content-Length", "")
-    total = int(length) if _LENGTH.fullmatch(length) and "Transfer-Encoding" not in response.headers else None
-    return ByteSpan(0, total, total)
+    if not length or "Transfer-Encoding" in response.headers:
+        return ByteSpan(0, None, None)
+    if not _LENGTH.fullmatch(length):  # h11 takes more digits
+        raise Broken(f"its Content-Length is {shown(length, 40)}, which no file has")
+    return ByteSpan(0, int(length), int(length))
 
 
 def _length(response: httpx.Response, text: str) -> int | None:

@@ -95,6 +95,7 @@ ELSEWHERE = {
     "MOST_EMPTY": "tests/faults/test_page_faults.py",
     "MOST_STORE_PAGES": "tests/unit/stores/test_endless_lists.py",
     "MOST_HELD": "tests/unit/cloud/test_endless_walks.py",
+    "LONGEST_HEAD": "tests/faults/test_hostile_http.py",
     "LONGEST_ANSWER": "tests/unit/cloud/test_cloud_limits.py",
     "LONGEST_PAGE": "tests/unit/cloud/test_page_limits.py",
     "LONGEST_TOKEN": "tests/unit/cloud/test_cloud_limits.py",

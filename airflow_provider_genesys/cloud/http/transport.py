@@ -6,7 +6,6 @@ import logging
 import ssl
 import zlib
 from functools import cache
-from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +13,14 @@ import httpx
 
 from airflow_provider_genesys import __version__
 from airflow_provider_genesys.cloud.config import CloudConfig
-from airflow_provider_genesys.cloud.http.deadlines import timed, within
+from airflow_provider_genesys.cloud.http.deadlines import strict, within
 from airflow_provider_genesys.exceptions import (
     AnswerTooLargeError,
     CloudError,
     CloudUnavailableError,
     ConfigurationError,
 )
-from airflow_provider_genesys.limits import LONGEST_ANSWER, LONGEST_ERROR
+from airflow_provider_genesys.limits import LONGEST_ANSWER, LONGEST_ERROR, LONGEST_HEAD
 from airflow_provider_genesys.outside import shown
 
 USER_AGENT = f"airflow-provider-genesys/{__version__}"
@@ -59,10 +58,7 @@ def hide_queries() -> None:
 def open_http(config: CloudConfig) -> httpx.Client:
     """Return a pooled client with the connection's timeout and certificates, and no cookies. The caller closes it."""
     hide_queries()
-    http = httpx.Client(verify=_trust(config), timeout=config.timeout, headers=_HEADERS)
-    # Several OAuth clients may share the connections: a cookie set for one must not be sent by another.
-    http.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-    return timed(http)
+    return strict(httpx.Client(verify=_trust(config), timeout=config.timeout, headers=_HEADERS))
 
 
 def trust(verify: bool | str | ssl.SSLContext) -> ssl.SSLContext | bool:  # noqa: FBT001 - what a setting holds
@@ -105,7 +101,9 @@ def fetch(
     :raises httpx.RequestError: no response, or only a part of one.
     :raises AnswerTooLargeError: it has more bytes.
     """
-    with within(SLOWEST * (http.timeout.read or 60.0)), http.stream(method, url, **options) as response:
+    slowest = SLOWEST * (http.timeout.read or 60.0)
+    limits = within(slowest, head=LONGEST_HEAD, body=LONGEST_HEAD + 2 * longest)
+    with limits, http.stream(method, url, **options) as response:
         content = _content(response, longest if response.is_success else LONGEST_ERROR)
     if len(content) > longest and response.is_success:
         raise AnswerTooLargeError(
