@@ -77,7 +77,7 @@ def connect(postgres_conn_id: str) -> psycopg.Connection:
         import psycopg
         from airflow.providers.postgres.hooks.postgres import PostgresHook
 
-        from airflow_provider_genesys.sinks.postgres.session import in_unicode
+        from airflow_provider_genesys.sinks.postgres.session import in_known_form
     except ImportError as error:
         raise MissingExtraError(
             f"{error}. Loading into PostgreSQL needs: pip install 'airflow-provider-genesys[postgres]'"
@@ -86,7 +86,7 @@ def connect(postgres_conn_id: str) -> psycopg.Connection:
     with readable(postgres_conn_id, psycopg.ProgrammingError):
         connection: Any = PostgresHook(postgres_conn_id=postgres_conn_id).get_conn()
     if isinstance(connection, psycopg.Connection):
-        return in_unicode(connection)
+        return in_known_form(connection)
     parameters, password = connection.info.dsn_parameters, connection.info.password
     connection.close()
-    return in_unicode(psycopg.connect(**parameters, password=password))
+    return in_known_form(psycopg.connect(**parameters, password=password))

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import signal
+import threading
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import psycopg
 import pytest
 
 from airflow_provider_genesys import failpoints
@@ -19,6 +21,7 @@ from airflow_provider_genesys.pipeline.load import Load
 from airflow_provider_genesys.pipeline.replay import Replayed, Span
 from airflow_provider_genesys.sinks.dead_letters import Decrypt, opened
 from airflow_provider_genesys.sinks.postgres import replay as postgres_replay
+from airflow_provider_genesys.sinks.postgres.replace_window import exclusive_lock
 from airflow_provider_genesys.sinks.postgres.replay import PostgresReplay
 from tests.sinks.batches import DAY, LENGTH, PROCESSED_AT, make_batch, make_load, recording_row
 from tests.sinks.replaying import HASHING, KEY, LENIENT, as_it_is, contract_of, letters_of, record
@@ -33,7 +36,7 @@ def replayed(
     **window: Any,
 ) -> Replayed:
     replay = PostgresReplay(
-        warehouse.connect,
+        lambda: psycopg.connect(warehouse.dsn, options="-c DateStyle=German"),
         "recordings",
         opened=lambda letter: opened(letter, decrypt),
         pii_key=lambda _: KEY,
@@ -210,6 +213,8 @@ def test_a_load_that_is_running_is_left_to_the_next_replay(warehouse: Warehouse)
 
 
 def test_a_row_that_postgresql_refuses_stays_open_with_that_reason(warehouse: Warehouse) -> None:
+    older = make_load("export-0", load_id="load-0", submitted_at=DAY)
+    warehouse.load(older, [make_batch(older, range(3, 4))])
     set_up(warehouse)
     warehouse.execute("ALTER TABLE recordings ADD CHECK (recording_id <> 'recording-0000004')")
 
@@ -218,6 +223,8 @@ def test_a_row_that_postgresql_refuses_stays_open_with_that_reason(warehouse: Wa
     assert (account.written, account.still_open, account.broken["check-violation"]) == (1, 2, 1)
     fourth = warehouse.dead_letters()[1]
     assert (fourth["state"], fourth["stage"], fourth["rule"]) == ("open", "sink", "check-violation")
+    [row] = warehouse.execute("SELECT taken_over FROM genesys_ledger WHERE load_id = 'load-1'")
+    assert row["taken_over"] == {"export-0/0": 1}, "what the search for the row has tried does not count"
 
 
 def test_a_row_that_is_refused_as_late_as_at_the_commit_stays_open(warehouse: Warehouse) -> None:
@@ -360,3 +367,17 @@ def test_a_load_whose_ledger_is_removed_meanwhile_is_left_alone(warehouse: Wareh
     account = PostgresReplay(warehouse.connect, "recordings", opened=removing).run(contract_of, "dag/replay/task")
     assert (account.loads, account.loads_skipped) == (1, 1)
     assert [one["load_id"] for one in warehouse.dead_letters() if one["state"] == "replayed"] == ["load-1", "load-1"]
+
+
+def test_a_replay_waits_while_a_load_removes_what_its_window_no_longer_has(warehouse: Warehouse) -> None:
+    set_up(warehouse)
+    waiting = "SELECT count(*) AS n FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+    with psycopg.connect(warehouse.dsn) as removing:
+        removing.execute(exclusive_lock("public.recordings"))
+        replaying = threading.Thread(target=lambda: replayed(warehouse))
+        replaying.start()
+        while warehouse.execute(waiting) == [{"n": 0}]:
+            assert replaying.is_alive()
+        assert len(warehouse.rows()) == 7
+    replaying.join()
+    assert len(warehouse.rows()) == 9

@@ -13,6 +13,7 @@ import psycopg
 import pytest
 
 from airflow_provider_genesys.exceptions import ConfigurationError, GenesysError, SinkRefusedError
+from airflow_provider_genesys.sinks.postgres.ledger import unfinished_loads
 from airflow_provider_genesys.sinks.postgres.sink import PostgresSink
 from airflow_provider_genesys.testing.services import PostgresServer
 from tests.sinks.batches import LENGTH, make_batch, make_batches, make_certificate, make_load, recording_row
@@ -319,6 +320,8 @@ def test_settings_of_the_connection_do_not_matter(warehouse: Warehouse) -> None:
     assert sink.processed_at == "2026-11-02T03:00:00+00:00"
     sink.write(make_batch(load, range(20), dead=[3]))
     sink.abort()
+    [begun] = unfinished_loads(connect, "public", "recordings")
+    assert (begun.window_start, begun.submitted_at) == (load.window_start, load.submitted_at)
     fixed = [{**row, "_loaded_at": None} for row in warehouse.rows()]
     assert fixed == [{**row, "_loaded_at": None} for row in expected]
 

@@ -36,9 +36,8 @@ from airflow_provider_genesys.sinks.postgres.upsert import Landed, lineage
 from airflow_provider_genesys.source.records import DeadLetter
 from airflow_provider_genesys.times import iso_time, now
 
-# An earlier attempt may hang in its transaction; opening the load waits this long for it, once per try. psycopg reads
-# times only in this style.
-_SETTINGS = "SET LOCAL lock_timeout = '30s'; SET LOCAL datestyle = 'ISO'"
+# An earlier attempt may hang in its transaction; opening the load waits this long for it, once per try.
+_WAIT = "SET LOCAL lock_timeout = '30s'"
 
 
 class Attempt:
@@ -189,7 +188,7 @@ class Attempt:
     def _open(self, *, restart: bool) -> Claim:
         tables = self._tables
         with self._session.transaction() as cursor:
-            cursor.execute(_SETTINGS)
+            cursor.execute(_WAIT)
             tables.prepare(cursor, self._load)
             claim = tables.ledger.claim(cursor, restart=restart or tables.cannot_continue(cursor))
             if claim.checkpoint is None:

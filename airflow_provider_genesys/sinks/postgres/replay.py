@@ -81,7 +81,7 @@ FROM {letters} AS d WHERE {open} AND source_offset <= (
                 WHERE {open} ORDER BY source_offset LIMIT %(limit)s
             ) AS next
         ) AS summed WHERE before <= %(bytes)s
-    ) ORDER BY source_offset FOR UPDATE
+    ) ORDER BY source_offset
 """
 _REPLAYED = """
 UPDATE {letters} SET state = 'replayed', replayed_at = now(), replayed_by = %(run_id)s,
@@ -173,7 +173,7 @@ class PostgresReplay:
         """Replay the next letters behind ``after`` in one transaction; return where it ended, None at the end."""
         ledger = Ledger(self._schema, self._name, load, "upsert", "batches")
         with self._session.transaction(shared_lock(self._target)) as cursor:
-            cursor.execute("SET LOCAL datestyle = 'ISO'; SET CONSTRAINTS ALL IMMEDIATE")
+            cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
             state = cursor.execute(ledger.lock).fetchone()
             if state is None or not state[3]:
                 return None, Replayed(loads_skipped=1)

@@ -99,10 +99,19 @@ class Session:
                 connection.close()
 
 
-def in_unicode(connection: Connection) -> Connection:
-    """Let the server send text as UTF-8, whatever its own encoding is; from SQL_ASCII, text would come as bytes."""
+def in_known_form(connection: Connection) -> Connection:
+    """Let the server send text as UTF-8 and times in ISO 8601, whatever the settings of the database or role are.
+
+    From SQL_ASCII, text would come as bytes; times in another form cannot be read. Between transactions PgBouncer keeps
+    both settings for each of its clients.
+    """
+    settings = []
     if connection.info.encoding != "utf-8":
-        connection.execute("SET client_encoding TO 'UTF8'")
+        settings.append("SET client_encoding TO 'UTF8'")
+    if not (connection.info.parameter_status("DateStyle") or "").startswith("ISO"):
+        settings.append("SET datestyle TO 'ISO'")
+    if settings:
+        connection.execute("; ".join(settings))
         connection.commit()
     return connection
 
@@ -117,7 +126,7 @@ def _make_ready(connection: Connection) -> None:
     connection.rollback()
     connection.autocommit = True
     connection.prepare_threshold = None
-    in_unicode(connection)
+    in_known_form(connection)
 
 
 def _describe(error: BaseException) -> str:

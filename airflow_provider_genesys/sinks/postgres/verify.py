@@ -24,7 +24,7 @@ from airflow_provider_genesys.exceptions import AccountError, ConfigurationError
 from airflow_provider_genesys.pipeline.certificate import Certificate
 from airflow_provider_genesys.pipeline.checkpoint import DIGEST_RANGE
 from airflow_provider_genesys.sinks.postgres.encoding import restored
-from airflow_provider_genesys.sinks.postgres.session import in_unicode
+from airflow_provider_genesys.sinks.postgres.session import in_known_form
 from airflow_provider_genesys.sinks.postgres.tables.columns import (
     CONTRACT,
     EXPORT,
@@ -132,7 +132,7 @@ def verify_table(
     :raises ConfigurationError: the connection leads to another database.
     """
     place = place_of(url)
-    with closing(in_unicode(connect())) as connection:
+    with closing(in_known_form(connect())) as connection:
         if connection.info.dbname != place.database:
             raise ConfigurationError(
                 f"The connection leads to the database {connection.info.dbname!r}, and {url!r:.300} names "
