@@ -16,7 +16,7 @@ from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
 from airflow_provider_genesys.pipeline.load import Batch, Load
 from airflow_provider_genesys.pipeline.worker import Packing
 from airflow_provider_genesys.sinks.objects.attempt import Attempt
-from airflow_provider_genesys.sinks.objects.ndjson import BLOCK
+from airflow_provider_genesys.sinks.objects.ndjson import BLOCK, SLICE
 from airflow_provider_genesys.sinks.objects.raw_landing import RawLanding
 from airflow_provider_genesys.sinks.objects.row_groups import ROW_GROUP
 from airflow_provider_genesys.sinks.objects.row_parts import packing_of
@@ -36,7 +36,7 @@ class ObjectSink:
         # Where slices end with gzip's members, or with Parquet's record batches, nothing is cut and joined again.
         aligned = settings.output_format in ("ndjson.gz", "parquet") and settings.part_size % BLOCK == 0
         self.align_every: int | None = BLOCK if aligned else self.cut_every
-        self.pack_every = {"ndjson.gz": BLOCK, "parquet": ROW_GROUP}.get(settings.output_format)
+        self.pack_every = {"ndjson.gz": SLICE, "parquet": ROW_GROUP}.get(settings.output_format)
         self._connect = connect
         self._settings = settings
         self._attempt: Attempt | None = None

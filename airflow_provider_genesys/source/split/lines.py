@@ -24,8 +24,8 @@ from airflow_provider_genesys.source.records import (
 from airflow_provider_genesys.source.split.base import _WHITESPACE, fitting
 
 _SMALL = 16 * 1024  # bytes
-_LARGE = 4 * 1024 * 1024
-"""More bytes are not joined until somebody reads them as one. Those of a row group, which go to a worker, never are."""
+_LARGE = 1024 * 1024
+"""More bytes are not joined until somebody reads them as one. Those that go to a worker never are."""
 
 
 class LineSplitter:

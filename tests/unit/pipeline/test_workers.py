@@ -22,10 +22,12 @@ from airflow_provider_genesys.exceptions import ConfigurationError, SourceUnavai
 from airflow_provider_genesys.pipeline import run as run_module
 from airflow_provider_genesys.pipeline import workers as workers_module
 from airflow_provider_genesys.pipeline.certificate import Certificate
+from airflow_provider_genesys.pipeline.load import Batch
 from airflow_provider_genesys.pipeline.run import Options, run
 from airflow_provider_genesys.pipeline.workers import cores, worker_count
 from airflow_provider_genesys.sinks.local import LocalSink
 from airflow_provider_genesys.sinks.objects import parquet
+from airflow_provider_genesys.sinks.objects.ndjson import GzipLines
 from airflow_provider_genesys.sinks.objects.row_groups import is_file
 from airflow_provider_genesys.testing.fake_genesys.archive import Archive
 from tests.support.watching import until
@@ -114,6 +116,30 @@ def test_workers_encode_row_groups_and_change_no_byte(tmp_path: Path, monkeypatc
         made[processes] = (parts, certificate.counts, certificate.digest, certificate.rules)
     assert made[2] == made[1]
     assert encoded >= 1
+
+
+def test_workers_make_gzip_members_and_change_no_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Slices have four members each; in the second one a record is broken, and parts end inside of others."""
+    whole_members, pack = 0, GzipLines.pack
+
+    def counting(lines: GzipLines, batch: Batch) -> bytes:
+        nonlocal whole_members
+        whole_members += bool(batch.packed and batch.packed.startswith(b"\x1f\x8b"))
+        return pack(lines, batch)
+
+    monkeypatch.setattr(GzipLines, "pack", counting)
+    whole = b"".join(map(bytes, Archive(DAY, DAY.replace(day=23), 8_000).chunks()))
+    at = whole.index(b"\n", 3_000_000) + 1
+    broken = whole[:at] + b"{broken\n" + whole[at:]
+    made = {}
+    for processes in (1, 2):
+        (tmp_path / str(processes)).mkdir()
+        sink = LocalSink(tmp_path / str(processes), "ndjson.gz", part_size=5_000_000, dead_letter_raw="keep")
+        certificate = load(sink, InMemory(broken), batch_size=500, processes=processes)
+        parts = [(one["rows"], one["sha256"]) for one in certificate.parts]
+        made[processes] = (parts, certificate.counts, certificate.digest, certificate.rules)
+    assert made[2] == made[1]
+    assert whole_members >= 2
 
 
 class Killing(InMemory):

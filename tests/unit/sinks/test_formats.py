@@ -154,18 +154,27 @@ def test_gzip_gives_the_same_bytes_however_rows_are_cut_into_batches(step: int) 
     assert [part.count(b"\n") for part in members(data)] == [6, 6, 48]
 
 
-@pytest.mark.parametrize("begin", [0, 1, 5])
-def test_gzip_takes_members_that_another_process_has_packed(begin: int) -> None:
+@pytest.mark.parametrize(
+    ("cuts", "made_elsewhere"),
+    [
+        ([0, 6, 8, 12, 18, 30, 60], [True, False, True, False, False, False]),
+        ([1, 6, 8, 12, 18, 30, 60], [True, False, True, False, False, False]),
+        ([5, 6, 8, 12, 18, 30, 60], [False, False, True, False, False, False]),
+        ([0, 12, 60], [True, False]),  # of two blocks
+        ([0, 3, 12, 60], [False, True, False]),  # what is held goes into the first member
+        ([0, 18, 60], [False, False]),  # the last block has too little for a member
+        ([0, 8, 12, 60], [False, True, False]),
+    ],
+)
+def test_gzip_takes_members_that_another_process_has_packed(cuts: list[int], made_elsewhere: list[bool]) -> None:
     pack, shared = packed_members(WIDE), list[Batch]()
-    cuts = [begin, 6, 8, 12, 18, 30, 60]
     for first, last in pairwise(cuts):
         batch = rows_at(*SIZES[first:last])
         part = Slice(batch.start, SIZES[last - 1][0] + 90_000, b"", batch.offsets, [], "lines")
-        shared.append(replace(batch, packed=pack([batch.rows], part)))
-    made_elsewhere = [batch.packed[:2] == b"\x1f\x8b" for batch in shared if batch.packed]
-
-    assert made_elsewhere == [begin < 4, False, True, False, False, False]
-    assert packed(shared) == packed([rows_at(*SIZES[begin:])])
+        pieces = [list(batch.rows)[at : at + 5] for at in range(0, last - first, 5)]
+        shared.append(replace(batch, packed=pack(pieces, part)))
+    assert [bool(batch.packed and batch.packed.startswith(b"\x1f\x8b")) for batch in shared] == made_elsewhere
+    assert packed(shared) == packed([rows_at(*SIZES[cuts[0] :])])
 
 
 def test_no_rows_are_no_member() -> None:
