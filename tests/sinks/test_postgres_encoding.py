@@ -20,7 +20,7 @@ from airflow_provider_genesys.sinks.postgres.replay import PostgresReplay
 from airflow_provider_genesys.sinks.postgres.snapshots import Snapshots, SnapshotSink
 from airflow_provider_genesys.sinks.postgres.verify import verify_table
 from airflow_provider_genesys.testing.services import PostgresServer
-from tests.sinks.replaying import as_it_is
+from tests.sinks.replaying import as_it_is, contract
 from tests.sinks.test_postgres_replay import LENIENT, replayed
 from tests.sinks.warehouse import Warehouse
 from tests.unit.pipeline.sources import InMemory, a_load
@@ -110,6 +110,9 @@ def test_a_replay_goes_on_past_what_the_encoding_cannot_hold(foreign: Warehouse)
     )
     run(a_load(), InMemory(data), foreign.sink(), Options(max_dead_letter_ratio=None))
     foreign.execute("ALTER TABLE recordings ALTER duration_ms DROP NOT NULL")
+
+    named = contract(queueName={"path": "€uro", "required": True})
+    assert replayed(foreign, named).still_open == 3
 
     account = replayed(foreign)
 

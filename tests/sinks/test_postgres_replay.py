@@ -16,7 +16,7 @@ import pytest
 from airflow_provider_genesys import failpoints
 from airflow_provider_genesys.contracts.child import Child, ChildColumn
 from airflow_provider_genesys.contracts.contract import RECORDINGS, Contract
-from airflow_provider_genesys.exceptions import DeadLetterError
+from airflow_provider_genesys.exceptions import DeadLetterError, SinkRefusedError
 from airflow_provider_genesys.pipeline.load import Load
 from airflow_provider_genesys.pipeline.replay import Replayed, Span
 from airflow_provider_genesys.sinks.dead_letters import Decrypt, opened
@@ -381,3 +381,42 @@ def test_a_replay_waits_while_a_load_removes_what_its_window_no_longer_has(wareh
         assert len(warehouse.rows()) == 7
     replaying.join()
     assert len(warehouse.rows()) == 9
+
+
+def test_a_window_that_a_newer_load_has_replaced_gets_nothing_back(warehouse: Warehouse) -> None:
+    set_up(warehouse)
+    newer = make_load("export-2", load_id="load-2", submitted_at=DAY + timedelta(days=5))
+    warehouse.load(newer, [make_batch(newer, range(9))], write_mode="replace_window")
+    warehouse.execute("DELETE FROM recordings WHERE recording_id IN ('recording-0000003', 'recording-0000004')")
+
+    account = replayed(warehouse)
+
+    assert (account.written, account.duplicates, len(warehouse.rows())) == (0, 2, 7)
+
+
+def test_a_row_that_a_trigger_drops_stays_open(warehouse: Warehouse) -> None:
+    set_up(warehouse)
+    warehouse.execute("CREATE FUNCTION drop_it() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'")
+    when = "FOR EACH ROW WHEN (NEW.recording_id = 'recording-0000004') EXECUTE FUNCTION drop_it()"
+    warehouse.execute(f"CREATE TRIGGER drops BEFORE INSERT ON recordings {when}")
+
+    account = replayed(warehouse)
+
+    assert (account.replayed, account.still_open) == (1, 2)
+    assert warehouse.dead_letters()[1]["state"] == "open"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("ALTER TABLE recordings DROP COLUMN queue_name", "lacks the columns queue_name"),
+        ("CREATE RULE rewrites AS ON INSERT TO recordings DO INSTEAD NOTHING", "has rules that rewrite"),
+        ("DROP TABLE recordings", "There is no table public.recordings"),
+    ],
+)
+def test_a_table_that_no_longer_fits_is_refused_by_what_it_lacks(warehouse: Warehouse, change: str, said: str) -> None:
+    set_up(warehouse)
+    warehouse.execute(change)
+    with pytest.raises(SinkRefusedError, match=said):
+        replayed(warehouse)
+    assert {letter["state"] for letter in warehouse.dead_letters()} == {"open"}

@@ -233,7 +233,7 @@ class PostgresReplay:
             {"source_offset": offset, "stage": letter.stage, "rule": letter.rule, "message": legible(letter.message)}
             for offset, letter in judged.failed.items()
         ]
-        self._run(cursor, _STILL_OPEN, **facts, failed=json.dumps(failed).replace("\\u0000", "\\ufffd"))
+        self._run(cursor, _STILL_OPEN, **facts, failed=json.dumps(failed))
 
     def _key(self, load: Load) -> dict[str, Any]:
         return {"load_id": load.load_id, "target": self._target, "shard": load.shard}
