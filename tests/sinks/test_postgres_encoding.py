@@ -111,7 +111,7 @@ def test_a_replay_goes_on_past_what_the_encoding_cannot_hold(foreign: Warehouse)
     run(a_load(), InMemory(data), foreign.sink(), Options(max_dead_letter_ratio=None))
     foreign.execute("ALTER TABLE recordings ALTER duration_ms DROP NOT NULL")
 
-    named = contract(queueName={"path": "€uro", "required": True})
+    named = contract(durationMs={"path": "€uro"})
     assert replayed(foreign, named).still_open == 3
 
     account = replayed(foreign)

@@ -394,22 +394,24 @@ def test_a_window_that_a_newer_load_has_replaced_gets_nothing_back(warehouse: Wa
     assert (account.written, account.duplicates, len(warehouse.rows())) == (0, 2, 7)
 
 
-def test_a_row_that_a_trigger_drops_stays_open(warehouse: Warehouse) -> None:
+@pytest.mark.parametrize("does", ["RETURN NULL;", "NEW.recording_id := 7; RETURN NEW;"])
+def test_a_row_that_a_trigger_drops_or_renames_stays_open(warehouse: Warehouse, does: str) -> None:
     set_up(warehouse)
-    warehouse.execute("CREATE FUNCTION drop_it() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'")
-    when = "FOR EACH ROW WHEN (NEW.recording_id = 'recording-0000004') EXECUTE FUNCTION drop_it()"
-    warehouse.execute(f"CREATE TRIGGER drops BEFORE INSERT ON recordings {when}")
+    warehouse.execute(f"CREATE FUNCTION change() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN {does} END'")
+    when = "FOR EACH ROW WHEN (NEW.recording_id = 'recording-0000004') EXECUTE FUNCTION change()"
+    warehouse.execute(f"CREATE TRIGGER changes BEFORE INSERT ON recordings {when}")
 
     account = replayed(warehouse)
 
     assert (account.replayed, account.still_open) == (1, 2)
-    assert warehouse.dead_letters()[1]["state"] == "open"
+    assert (warehouse.dead_letters()[1]["state"], len(warehouse.rows())) == ("open", 8)
 
 
 @pytest.mark.parametrize(
     ("change", "said"),
     [
         ("ALTER TABLE recordings DROP COLUMN queue_name", "lacks the columns queue_name"),
+        ("CREATE TABLE heirs () INHERITS (recordings)", "Other tables inherit"),
         ("CREATE RULE rewrites AS ON INSERT TO recordings DO INSTEAD NOTHING", "has rules that rewrite"),
         ("DROP TABLE recordings", "There is no table public.recordings"),
     ],
