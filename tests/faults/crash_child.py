@@ -196,7 +196,7 @@ def in_drops(chunk: bytes, chance: random.Random) -> Iterator[bytes]:
 def load(job: dict[str, Any]) -> Any:
     failpoints.hook = listener(job)
     signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit("SIGTERM"))
-    piece_writer.PIECE = 5 * 2**20
+    piece_writer.PIECE = job["place"].get("piece", 5 * 2**20)
     # So that bytes come as fast as they are written, and a kill at any of them finds the sink at work.
     document.Handover = partial(Handover, limit=64 * 1024, piece=32 * 1024)
     DyingDownload.dies_after = job.get("bytes")

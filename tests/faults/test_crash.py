@@ -19,30 +19,49 @@ from airflow_provider_genesys import failpoints
 from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
 from tests.faults.crash_child import DAY
 from tests.faults.crash_scene import PROCESSED_AT, Contents, Loader, Places, Scene, difference, make_source
-from tests.faults.kills import LARGE, OF_ICEBERG, OF_OBJECTS, SINKS, STEPS, taken_up
+from tests.faults.kills import EVERYWHERE, LARGE, OF_ICEBERG, OF_OBJECTS, SINKS, STEPS, taken_up
 
-PAGED = {
-    "postgres": {step for sink, step, _ in STEPS if sink == "postgres"},
-    "local": {failpoints.SPLIT, failpoints.COMMITTED, failpoints.FINISHING, *OF_OBJECTS},
-}
-"""At which steps pages meet their end: a table takes pieces of pages, an object store whole ones."""
-IN_PAGES = {failpoints.SPLIT: 4, failpoints.GATHERED: 4}
-"""A folder takes five pages, each as a part: at the fourth the first is durable."""
+PAGED = ("local", "postgres")
+"""An object store takes whole pages, a table pieces of them."""
+IN_PAGES = {failpoints.SPLIT: 4, failpoints.WRITING: 4, failpoints.GATHERED: 4}
+"""A folder takes four pages, each as a part: at the fourth the first is durable."""
 WAITING = 2
 """How many loads wait at random moments without --long."""
 OF_PAGES = {
-    "postgres-atomic": (failpoints.COMMITTED, failpoints.PUBLISHED),
-    "s3": (failpoints.PART_UPLOADED, failpoints.LEDGER_WRITTEN, failpoints.MANIFEST_WRITTEN),
-    "azure": (failpoints.PART_UPLOADED, failpoints.LEDGER_WRITTEN, failpoints.MANIFEST_WRITTEN),
-    "gcs": (failpoints.PART_UPLOADED, failpoints.MANIFEST_WRITTEN),
-    "sqs": (failpoints.SENT, failpoints.COMMITTED),
+    "local": {*EVERYWHERE, *OF_OBJECTS},
+    "postgres": {failpoints.CLAIMING, failpoints.SPLIT, failpoints.COMMITTING, failpoints.COMMITTED},
+    "postgres-atomic": {failpoints.PUBLISHED},
+    "s3": {failpoints.LEDGER_WRITTEN},
+    "azure": {failpoints.PART_UPLOADED},
+    "gcs": {failpoints.MANIFEST_WRITTEN},
+    "sqs": {failpoints.COMMITTED},
 }
-"""At which steps pages meet their end in the other sinks: where what a sink has and what it knows differ."""
-OF_QUEUES_SHORT = {failpoints.OPENED, failpoints.SENT, failpoints.COMMITTED, failpoints.CHECKED}
-AT_THE_STORE = (failpoints.COMMITTING, failpoints.COMMITTED, failpoints.CHECKED)
-ALIKE = ("azure", "gcs")
-"""These are the sink for S3 with another store: without --long what asks the store kills them, and each step once."""
-ONCE = {(sink, step): nth for sink, step, nth in STEPS if step in {*OF_OBJECTS, *AT_THE_STORE}}
+"""At which steps pages meet their end without --long: each step once, and elsewhere what the sink differs in."""
+AT_THE_STORE = {
+    failpoints.CLAIMED,
+    failpoints.PUTTING,
+    failpoints.PART_UPLOADED,
+    failpoints.LEDGER_WRITTEN,
+    failpoints.MANIFEST_WRITTEN,
+    failpoints.CLEANED,
+}
+"""Where the sink asks the store. All else is the same code for each of them, and a folder is the cheapest."""
+SHORT = {
+    "postgres-atomic": {
+        failpoints.CLAIMING,
+        failpoints.COMMITTED,
+        failpoints.FINISHING,
+        failpoints.CHECKED,
+        failpoints.PUBLISHED,
+        failpoints.COMPLETE,
+    },
+    "s3": {*AT_THE_STORE, failpoints.COMMITTED, failpoints.CHECKED},
+    "azure": AT_THE_STORE,
+    "gcs": AT_THE_STORE,
+    "sqs": {failpoints.OPENED, failpoints.SENT, failpoints.COMMITTED, failpoints.CHECKED},
+}
+"""At which steps these sinks meet their end without --long, each once. The others meet it at all steps."""
+LAST = {(sink, step): nth for sink, step, nth in STEPS}
 """Of each step of a sink the last time that it is deadly."""
 LEAVES = (
     ("SIGTERM", failpoints.SPLIT),
@@ -50,15 +69,19 @@ LEAVES = (
     ("SIGTERM", failpoints.COMMITTING),
     ("MemoryError", failpoints.WRITING),
 )
-"""How an attempt ends that takes its leave, and where. Without --long each sink meets one of them."""
+"""How an attempt ends that takes its leave, and where. Without --long the first sinks meet one each."""
+ANYWHERE = ("postgres", "local", "s3")
+"""Sinks that meet without --long what strikes anywhere."""
 
 
 def case(sink: str, step: str, nth: int) -> Any:
-    """Return one case; of those of a queue most are long, because all of it is read back each time."""
-    short = sink not in ALIKE or ONCE.get((sink, step)) == nth
-    if sink == "sqs":
-        short = step in OF_QUEUES_SHORT
+    short = sink not in SHORT or (step in SHORT[sink] and nth == LAST[sink, step])
     return pytest.param(sink, step, nth, marks=[] if short else [pytest.mark.long])
+
+
+def case_of_pages(sink: str, step: str) -> Any:
+    nth = IN_PAGES.get(step, LAST[sink, step] if sink in PAGED else 1)
+    return pytest.param(sink, step, nth, marks=[] if step in OF_PAGES[sink] else [pytest.mark.long])
 
 
 @pytest.fixture(scope="module")
@@ -72,8 +95,8 @@ def whole_day(running: tuple[FakeGenesys, Loader], places: Places) -> Scene:
 def few_records(running: tuple[FakeGenesys, Loader], places: Places) -> Scene:
     """For queues: moto takes the longer to find a message the more of them there are."""
     genesys, children = running
-    source = make_source(genesys, records=70, broken=4, duplicates=6)
-    return Scene(children, places, source, batch_size=8)
+    source = make_source(genesys, records=36, broken=3, duplicates=3)
+    return Scene(children, places, source, batch_size=4)
 
 
 @pytest.fixture
@@ -85,15 +108,22 @@ def scene(sink: str, whole_day: Scene, few_records: Scene) -> Scene:
 def pages(running: tuple[FakeGenesys, Loader], places: Places) -> Scene:
     """Pages of twelve conversations, which tables take in batches of five: most kills are in the middle of a page."""
     genesys, children = running
-    source = make_source(genesys, "conversation_details", conversations=55, available_until=DAY[1])
+    source = make_source(genesys, "conversation_details", conversations=44, available_until=DAY[1])
     return Scene(children, places, source, 5, {"part_size": 100_000})
 
 
 @pytest.fixture(scope="module")
 def large_parts(running: tuple[FakeGenesys, Loader], places: Places) -> Scene:
-    genesys, children = running
-    source = make_source(genesys, records=6000, broken=20, duplicates=30)
-    return Scene(children, places, source, 2000, {"part_size": 2**30, "output_format": "ndjson"})
+    """One part of some pieces."""
+    source = make_source(running[0], records=700, broken=20, duplicates=30)
+    return Scene(running[1], places, source, 80, {"part_size": 2**30, "output_format": "ndjson", "piece": 2**18})
+
+
+@pytest.fixture(scope="module")
+def large_parts_in_s3(running: tuple[FakeGenesys, Loader], places: Places) -> Scene:
+    """S3 takes no piece below 5 MiB, except the last."""
+    source = make_source(running[0], records=4700, broken=20, duplicates=30)
+    return Scene(running[1], places, source, 2000, {"part_size": 2**30, "output_format": "ndjson"})
 
 
 @pytest.fixture(scope="module")
@@ -111,9 +141,7 @@ def test_killed_at_a_step(scene: Scene, sink: str, step: str, nth: int) -> None:
     assert scene.way_of(sink, resumed) == taken_up(sink, step, nth)
 
 
-@pytest.mark.parametrize(
-    ("step", "nth"), [(failpoints.COMMITTING, 3), (failpoints.COMMITTED, 3), (failpoints.CHECKED, 1)]
-)
+@pytest.mark.parametrize(("step", "nth"), [(failpoints.COMMITTING, 3), (failpoints.COMMITTED, 3)])
 def test_killed_where_no_batch_goes_straight_into_the_table(whole_day: Scene, step: str, nth: int) -> None:
     killed, _ = whole_day.killed_and_taken_up("postgres-upsert", {"step": step, "nth": nth})
     assert killed["signal"] == signal.SIGKILL
@@ -122,8 +150,16 @@ def test_killed_where_no_batch_goes_straight_into_the_table(whole_day: Scene, st
 
 
 @pytest.mark.outcome("processes", "SIGKILL at every named step of the pipeline, each sink", "recovers")
-@pytest.mark.parametrize("step", OF_OBJECTS)
-@pytest.mark.parametrize("sink", ["s3", "local"])
+@pytest.mark.parametrize(
+    ("sink", "step"),
+    [
+        *(("local", step) for step in OF_OBJECTS),
+        *(
+            pytest.param("s3", step, marks=[] if step == failpoints.PART_UPLOADED else [pytest.mark.long])
+            for step in OF_OBJECTS
+        ),
+    ],
+)
 def test_killed_at_a_step_of_parquet(parquet: Scene, sink: str, step: str) -> None:
     killed, _ = parquet.killed_and_taken_up(sink, {"step": step, "nth": OF_OBJECTS[step][-1]})
     assert killed["signal"] == signal.SIGKILL, f"{step} is not reached"
@@ -132,13 +168,7 @@ def test_killed_at_a_step_of_parquet(parquet: Scene, sink: str, step: str) -> No
 @pytest.mark.outcome("processes", "SIGKILL at every named step of a load from cursor pages", "recovers")
 @pytest.mark.parametrize(
     ("sink", "step", "nth"),
-    [
-        *(
-            (*of, IN_PAGES.get(of[1], nth))
-            for of, nth in {(sink, step): nth for sink, step, nth in STEPS if step in PAGED.get(sink, ())}.items()
-        ),
-        *((sink, step, 1) for sink, steps in OF_PAGES.items() for step in steps),
-    ],
+    [case_of_pages(sink, step) for sink, step in LAST],
 )
 def test_killed_at_a_step_of_pages(pages: Scene, sink: str, step: str, nth: int) -> None:
     killed, resumed = pages.killed_and_taken_up(sink, {"step": step, "nth": nth})
@@ -173,17 +203,18 @@ def test_equal_loads_leave_equal_bytes_however_long_anything_takes(
 
 @pytest.mark.outcome("processes", "SIGKILL at every named step of the pipeline, each sink", "recovers")
 @pytest.mark.parametrize(("sink", "step", "nth"), LARGE)
-def test_killed_within_a_large_part(large_parts: Scene, sink: str, step: str, nth: int) -> None:
-    killed, resumed = large_parts.killed_and_taken_up(sink, {"step": step, "nth": nth})
+def test_killed_within_a_large_part(request: pytest.FixtureRequest, sink: str, step: str, nth: int) -> None:
+    scene: Scene = request.getfixturevalue("large_parts_in_s3" if sink == "s3" else "large_parts")
+    killed, resumed = scene.killed_and_taken_up(sink, {"step": step, "nth": nth})
     assert killed["signal"] == signal.SIGKILL, f"{step} is not reached {nth} times"
-    assert large_parts.way_of(sink, resumed) == taken_up(sink, step, nth)
+    assert scene.way_of(sink, resumed) == taken_up(sink, step, nth)
 
 
 @pytest.mark.outcome("processes", "SIGTERM, or no memory is left (`MemoryError`)", "recovers")
 @pytest.mark.parametrize(
     ("sink", "way", "step"),
     [
-        pytest.param(sink, *way, marks=[] if number % len(LEAVES) == turn else [pytest.mark.long])
+        pytest.param(sink, *way, marks=[] if number == turn else [pytest.mark.long])
         for number, sink in enumerate(SINKS)
         for turn, way in enumerate(LEAVES)
     ],
@@ -194,7 +225,9 @@ def test_ended_with_its_leave_taken(scene: Scene, sink: str, way: str, step: str
 
 
 @pytest.mark.outcome("processes", "no temporary file can be written", "recovers")
-@pytest.mark.parametrize("sink", [*SINKS[:-1], pytest.param("sqs", marks=[pytest.mark.long])])
+@pytest.mark.parametrize(
+    "sink", [pytest.param(sink, marks=[] if sink in ANYWHERE else [pytest.mark.long]) for sink in SINKS]
+)
 def test_loads_need_no_temporary_files(scene: Scene, sink: str) -> None:
     loaded, _ = scene.killed_and_taken_up(sink, {"temporary": "/no/such/folder"})
     assert "counts" in loaded, loaded
@@ -228,7 +261,11 @@ def random_kills(seed: int) -> list[dict[str, Any]]:
 @pytest.mark.outcome("processes", "SIGKILL once or twice at random bytes and times, each sink", "recovers")
 @pytest.mark.parametrize(
     ("sink", "seed"),
-    [pytest.param(sink, seed, marks=[pytest.mark.long] if seed else []) for sink in SINKS for seed in range(300)],
+    [
+        pytest.param(sink, seed, marks=[pytest.mark.long] if seed or sink not in ANYWHERE else [])
+        for sink in SINKS
+        for seed in range(300)
+    ],
 )
 def test_killed_anywhere(scene: Scene, sink: str, seed: int) -> None:
     certificate, _ = scene.perfect_run(sink, PROCESSED_AT[0])
