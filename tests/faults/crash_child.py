@@ -79,7 +79,7 @@ MOST_AT_A_TIME = 0.02
 
 def main() -> None:
     gcs_client("http://127.0.0.1:9")  # it is imported once, too
-    client_for("http://127.0.0.1:9")  # botocore reads its descriptions once for all forks
+    client_for("http://127.0.0.1:9").get_paginator("list_objects_v2")  # botocore reads its descriptions once for all
     for service in ("sqs", "dynamodb"):
         sqs_client("http://127.0.0.1:9", service)
     for kind in ("recordings", "conversation_details"):

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import signal
+from collections.abc import Callable
+from functools import cache
 
 import pytest
 
@@ -15,8 +17,10 @@ from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
 from airflow_provider_genesys.testing.services import AzuriteServer, GCSServer, PostgresServer, S3Server
 from tests.faults.crash_scene import Loader, Places, Source, make_source
 
-PIECE = 5 * 2**20
-IN_S3 = {
+PIECE = 2**20
+PIECE_IN_S3 = 5 * 2**20
+"""The least that S3 takes."""
+STEPS = {
     failpoints.CLAIMED: (1,),
     failpoints.OPENED: (1,),
     failpoints.WRITING: (4,),
@@ -42,23 +46,19 @@ ELSEWHERE = (
     failpoints.MANIFEST_WRITTEN,
 )
 KILLS = [
-    *(("s3", step, nth) for step, times in IN_S3.items() for nth in times),
-    *((sink, step, IN_S3[step][-1]) for sink in ("azure", "local") for step in ELSEWHERE),
+    *(("local", step, nth) for step, times in STEPS.items() for nth in times),
+    *((sink, step, STEPS[step][-1]) for sink in ("s3", "azure") for step in ELSEWHERE),
     # The last piece makes the object appear.
-    *(("gcs", step, 2 if step == failpoints.PIECE_SENT else IN_S3[step][-1]) for step in ELSEWHERE),
+    *(("gcs", step, 2 if step == failpoints.PIECE_SENT else STEPS[step][-1]) for step in ELSEWHERE),
 ]
 BEGUN_ANEW = {failpoints.CLAIMED, failpoints.OPENED, failpoints.WRITING, failpoints.COMPLETE}
 """After these there is nothing to go on from; after the last because all is done."""
 
 
 @pytest.fixture(scope="module")
-def source(running: tuple[FakeGenesys, Loader]) -> Source:
-    return make_source(running[0], records=9000, broken=20)
-
-
-@pytest.fixture(scope="module")
-def archive(running: tuple[FakeGenesys, Loader], source: Source) -> bytes:
-    return b"".join(running[0].exports[source.export_id].archive.chunks())
+def sources(running: tuple[FakeGenesys, Loader]) -> Callable[[str], Source]:
+    """An archive of some pieces, for each sink."""
+    return cache(lambda sink: make_source(running[0], records=9000 if sink == "s3" else 1800, broken=20))
 
 
 @pytest.fixture(scope="module")
@@ -74,16 +74,18 @@ def places(
         "container": azurite.create_container("landings"),
     }
     folder, dsn = tmp_path_factory.mktemp("landings"), postgres.create_database("landings")
-    return Places(dsn=dsn, s3=s3, folder=folder, azurite=azurite, gcs=gcs, part_size=PIECE, **names)
+    return Places(dsn=dsn, s3=s3, folder=folder, azurite=azurite, gcs=gcs, **names)
 
 
 @pytest.mark.outcome("processes", "SIGKILL at every named step of landing an archive as it is", "recovers")
 @pytest.mark.parametrize("kill", KILLS, ids=lambda kill: "-".join(map(str, kill)))
 def test_a_landing_killed_at_a_step(
-    running: tuple[FakeGenesys, Loader], places: Places, source: Source, archive: bytes, kill: tuple[str, str, int]
+    running: tuple[FakeGenesys, Loader], places: Places, sources: Callable[[str], Source], kill: tuple[str, str, int]
 ) -> None:
     sink, step, nth = kill
-    place, read = places.new(sink, raw=True)
+    source, piece = sources(sink), PIECE_IN_S3 if sink == "s3" else PIECE
+    archive = b"".join(running[0].exports[source.export_id].archive.chunks())
+    place, read = places.new(sink, raw=True, part_size=piece, piece=piece)
     job = {"sink": sink, "place": place, "processed_at": "", "batch_size": 0, **source.job()}
     assert running[1].load(**job, step=step, nth=nth)["signal"] == signal.SIGKILL, f"{step} is not reached {nth} times"
     certificate = running[1].load(**job)
