@@ -12,6 +12,7 @@ LONGEST_MESSAGE = 8000
 _LOOKED_AT = 4
 """Only this many times the shown characters of a text are examined."""
 _QUERY = re.compile(r"([a-z][a-z0-9+.-]{0,20}://[^\s?#\"'<>]{0,1000})[?#][^\s\"'<>]*", re.IGNORECASE)
+_USER = re.compile(r"([a-z][a-z0-9+.-]{0,20}://)[^\s/?#\"'<>@]{0,1000}@", re.IGNORECASE)
 _SECRET = re.compile(
     r"\b([\w-]{0,40}(?:signature|credential|token|secret|password|api-?key)|sig)\b(\"?\s{0,4}[=:]\s{0,4}\"?)[^\s&\"',;<>]+",
     re.IGNORECASE,
@@ -20,7 +21,7 @@ _BEARER = re.compile(r"\b(bearer|basic)\s+[\w.~+/=-]{8,}", re.IGNORECASE)
 
 
 def shown(value: object, longest: int = LONGEST) -> str:
-    """Return ``value`` as one line of printable text of at most ``longest`` characters, without signatures and tokens.
+    """Return ``value`` as one line of printable text of at most ``longest`` characters, without signatures and secrets.
 
     A value that is not text is shown as Python writes it; bytes are read as UTF-8.
     """
@@ -28,7 +29,7 @@ def shown(value: object, longest: int = LONGEST) -> str:
         value = bytes(value[: _LOOKED_AT * longest]).decode("utf-8", "replace")
     text = (value if isinstance(value, str) else _written(value))[: _LOOKED_AT * longest]
     line = " ".join(_printable(text).split())
-    line = _QUERY.sub(r"\1?...", line)
+    line = _QUERY.sub(r"\1?...", _USER.sub(r"\1***@", line))
     line = _SECRET.sub(r"\1\2***", _BEARER.sub(r"\1 ***", line))
     return line if len(line) <= longest else f"{line[: longest - 3]}..."
 
@@ -40,7 +41,7 @@ def message(text: str) -> str:
     """
     if len(text) > LONGEST_MESSAGE:
         text = f"{text[: LONGEST_MESSAGE - 3]}..."
-    return printable(text)
+    return printable(_USER.sub(r"\1***@", text))
 
 
 def printable(text: str) -> str:

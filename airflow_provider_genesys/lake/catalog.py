@@ -95,7 +95,7 @@ def explained(table: str) -> Iterator[None]:
         raise SinkRefusedError(
             f"The catalog refuses the Iceberg table {table}: {described(error)}. Grant the right or change what it "
             "names, then clear the task."
-        ) from error
+        ) from None  # what the catalog answered may repeat what it was sent
 
 
 def described(error: Exception) -> str:

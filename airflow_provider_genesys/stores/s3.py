@@ -16,7 +16,7 @@ from airflow_provider_genesys.aws_errors import code_of, describe, is_transient
 from airflow_provider_genesys.exceptions import SinkRefusedError
 from airflow_provider_genesys.failpoints import COMPLETING, PIECE_SENT, PUTTING, failpoint
 from airflow_provider_genesys.retries import retried
-from airflow_provider_genesys.stores.advice import not_the_stores
+from airflow_provider_genesys.stores.advice import PROXY, not_the_stores
 from airflow_provider_genesys.stores.base import MOST_PIECES, Body, SentPieces, Stored, content_type, listed
 from airflow_provider_genesys.stores.read_through import completed
 from airflow_provider_genesys.stores.s3_errors import explained
@@ -176,6 +176,9 @@ class S3Store:
             if code_of(error) in tolerate:
                 return None
             raise explained(error, request) from error
+        except RecursionError:
+            # boto asks for the bucket's region after a redirect, and asks again when that is redirected.
+            raise SinkRefusedError(f"{request} was refused: it is answered with a redirect. {PROXY}") from None
 
 
 class S3Upload:

@@ -15,7 +15,6 @@ except ImportError:  # before Airflow 3.2
 
 from airflow_provider_genesys.cloud.exports import aggregates
 from airflow_provider_genesys.exceptions import ConfigurationError
-from airflow_provider_genesys.outside import shown
 from airflow_provider_genesys.tasks.connection import dag_folder
 from airflow_provider_genesys.tasks.rendered import json_mapping, text
 from airflow_provider_genesys.window import absent
@@ -128,7 +127,8 @@ def read_pii_key(named: str | None) -> bytes:
     if place not in ("connection", "variable") or not name:
         raise ConfigurationError(
             "The contract hashes personal data, which needs a key. Name where it is kept: "
-            f"pii_key='connection:<id>' or 'variable:<key>', not {shown(named, 80)!r}."
+            "pii_key='connection:<id>' or 'variable:<key>'. What is given is neither. If it is the key "
+            "itself, remove it from the DAG."
         )
     secret = _password_of(name) if place == "connection" else Variable.get(name, default=None)
     if secret is None:

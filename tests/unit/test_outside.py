@@ -24,6 +24,8 @@ from airflow_provider_genesys.outside import LONGEST, shown
         ([10**5000], "(list)"),
         ("see https://a.example/key?X-Amz-Signature=abc&x=1 there", "see https://a.example/key?... there"),
         ("s3://bucket/key#fragment", "s3://bucket/key?..."),
+        ("no connection postgresql://u:p%40w@host/db", "no connection postgresql://***@host/db"),
+        ("http://u:p@host/a?b=c, not a@b", "http://***@host/a?... not a@b"),
         ("X-Amz-Signature=abcdef&sig=zyx", "X-Amz-Signature=***&sig=***"),
         ('{"access_token": "abcdef", "expires_in": 5}', '{"access_token": "***", "expires_in": 5}'),
         ("Authorization: Bearer abcdefgh.ijk", "Authorization: Bearer ***"),

@@ -49,6 +49,12 @@ def test_no_client_is_made_of_a_connection_that_is_not_there(opened: Callable[[s
         opened("typo")
 
 
+@pytest.mark.parametrize("opened", [connect, azure, gcs, open_store, sqs])
+def test_an_address_in_place_of_an_id_is_named_without_its_password(opened: Callable[[str], object]) -> None:
+    with pytest.raises(ConfigurationError, match=r"no connection 'postgresql://\*\*\*@host/db'"):
+        opened("postgresql://user:secret-of-mine@host/db")
+
+
 @pytest.mark.parametrize(
     ("opened", "fields"),
     [

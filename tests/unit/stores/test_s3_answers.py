@@ -209,3 +209,13 @@ def _kept(sent: list[Any], request: Any, **_: object) -> Any:
 
     sent.append(request)
     return AWSResponse(request.url, 200, {}, HTTPResponse(BytesIO(), preload_content=False))
+
+
+def test_a_login_page_that_every_request_is_sent_to_is_said(server: ScriptedServer, store: S3Store) -> None:
+    """boto looks for the bucket's region after each redirect, and would end in a RecursionError."""
+    away = Reply(302, b"", {"Location": f"{server.url}/login"})
+    server.on("HEAD /lake", away)
+    error = failed(server, store, away, "list_objects_v2")
+    assert isinstance(error, SinkRefusedError)
+    assert "redirect" in str(error)
+    assert "login page" in str(error)

@@ -192,3 +192,10 @@ def test_a_contract_that_evolves_is_not_loaded_in_shards(name: str) -> None:
     assert shard_of(shard, steady).end == 9
     with pytest.raises(ConfigurationError, match="cannot be loaded in shards"):
         shard_of(shard, replace(steady, modes=replace(steady.modes, **{name: "evolve"})))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("key", ["the-key-itself-as-text", "x:the-key-itself", "the-key-itself:x"])
+def test_a_key_in_place_of_its_name_is_not_shown(key: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"remove it from the DAG") as caught:
+        read_pii_key(key)
+    assert "the-key-itself" not in str(caught.value)
