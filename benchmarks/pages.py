@@ -20,7 +20,7 @@ from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
 from airflow_provider_genesys.pipeline.load import Batch, Load
 from airflow_provider_genesys.pipeline.memory import peak_memory_mb
 from airflow_provider_genesys.pipeline.run import Options, run
-from airflow_provider_genesys.sinks.objects.row_parts import ChildRows
+from airflow_provider_genesys.sinks.objects.row_parts import ChildTable
 from airflow_provider_genesys.source.pages import Pages, open_pages
 from benchmarks.archives import DAY
 from benchmarks.null_sink import NullSink
@@ -32,9 +32,11 @@ KIND = "conversation_details"
 class ChildSink(NullSink):
     """Makes the rows of every child table, and throws them away."""
 
+    writes_children = True
+
     def open(self, load: Load, *, restart: bool) -> Checkpoint | None:
         """Begin."""
-        self._children = [ChildRows(load.contract, child) for child in load.contract.children]
+        self._children = [ChildTable(load.contract, child) for child in load.contract.children]
         self.children = 0
         return super().open(load, restart=restart)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ import msgspec
 from airflow_provider_genesys.cloud.exports.base import ExportRequest, ExportState, QueryFamily
 from airflow_provider_genesys.cloud.exports.progress import Progress
 from airflow_provider_genesys.cloud.exports.waiting import Watch, seconds_left
-from airflow_provider_genesys.contracts.child import Child
+from airflow_provider_genesys.contracts.child_rows import ChildRows
 from airflow_provider_genesys.contracts.contract import resolve
 from airflow_provider_genesys.exceptions import ExportFailedError, ExportTimeoutError
 from airflow_provider_genesys.times import now
@@ -36,16 +37,16 @@ class Sample:
     whole: bool = False
     rows: Counter[str] = field(default_factory=Counter)
 
-    def take(self, page: Page, children: tuple[Child, ...]) -> None:
-        """Count the records of ``page``."""
+    def take(self, page: Page, children: Sequence[ChildRows]) -> None:
+        """Count the records of ``page``, and what they have of ``children``."""
         self.records += len(page.records)
         self.bytes += sum(record.nbytes for record in page.records)
         self.whole = page.cursor is None
         for record in page.records if children else []:
             members: dict[str, msgspec.Raw] = msgspec.json.decode(record, type=dict[str, msgspec.Raw])
-            for child in children:
-                text = members.get(child.source)
-                self.rows[child.name] += sum(1 for _ in child.rows(bytes(text) if text else None))
+            for made in children:
+                text = members.get(made.child.source)
+                self.rows[made.child.name] += sum(1 for _ in made.rows(bytes(text) if text else None))
 
 
 def read_sample(
@@ -67,7 +68,7 @@ def read_sample(
     """
     export_id = found.create(client, request)
     sample = Sample(polls=_wait(client, found, export_id, timeout=timeout, poll_interval=poll_interval))
-    children = resolve(None, kind=found.kind).children
+    children = list(map(ChildRows, resolve(None, kind=found.kind).children))
     jobs = found.jobs(export_id)
     for number, job in enumerate(jobs):
         cursor, pages = None, 0

@@ -3,33 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
-from typing import Annotated, Any
+from operator import itemgetter
+from typing import Any
 
 import msgspec
 
 from airflow_provider_genesys.contracts.child import Child, ChildColumn
+from airflow_provider_genesys.contracts.child_objects import Listed, Objects, readers
 from airflow_provider_genesys.contracts.coerce import coerced, is_of_kind
-from airflow_provider_genesys.contracts.column import ColumnType, Path
+from airflow_provider_genesys.contracts.column import Path
+from airflow_provider_genesys.contracts.column_rows import Row
 from airflow_provider_genesys.contracts.contract import Contract
 from airflow_provider_genesys.contracts.plain_text import contains
 
 _list = msgspec.json.Decoder(list[msgspec.Raw])
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _FAILURES = (msgspec.MsgspecError, ValueError, RecursionError)
-_EXACT = 2**53  # integers up to here are floats, too
-_SURE: dict[ColumnType, Any] = {
-    "string": str | None,
-    "integer": Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)] | None,
-    "number": Annotated[int, msgspec.Meta(ge=-_EXACT, le=_EXACT)] | None,
-    "boolean": bool | None,
-    "timestamp": Annotated[datetime, msgspec.Meta(tz=True)] | None,
-    "json": msgspec.Raw,
-}
-"""Types whose values surely are what the column says. Other values may be, too."""
-_EDGES = (b'"0001-', b'"9999-')  # a time that begins so may have no year in UTC
+_EDGES = (b'"0001-01-01', b'"9999-12-31')  # a time that begins so may have no year in UTC
 
 
 @dataclass(frozen=True)
@@ -50,97 +43,63 @@ class ChildValues:
     """Judges what the children of a contract read.
 
     :param children: with the place of each one's source in a row.
+    :param keep: hand on what was decoded, for the rows of children.
     """
 
-    def __init__(self, children: Iterable[tuple[Child, int]]) -> None:
-        ordered = sorted(children, key=lambda one: one[1])
+    def __init__(self, children: Iterable[tuple[Child, int]], *, keep: bool = False) -> None:
+        ordered = sorted(children, key=itemgetter(1))
         self._by_place = {
-            place: [child for child, _ in found] for place, found in groupby(ordered, key=lambda one: one[1])
+            place: readers(child for child, _ in found) for place, found in groupby(ordered, key=itemgetter(1))
         }
-        self._sure = {place: _sure(found) for place, found in self._by_place.items()}
+        self.kept = frozenset(self._by_place) if keep else frozenset[int]()
+        """Places of the columns whose values are :class:`.child_objects.Listed`."""
+        self._has_times = any(column.type == "timestamp" for child, _ in ordered for column in child.columns)
 
     @classmethod
-    def of(cls, contract: Contract) -> ChildValues:
+    def of(cls, contract: Contract, *, keep: bool = False) -> ChildValues:
         """Return what judges the rows of ``contract``."""
         places = {column.path: place for place, column in enumerate(contract.columns) if not column.variant}
-        return cls((child, places[child.source]) for child in contract.children)
+        return cls(((child, places[child.source]) for child in contract.children), keep=keep)
 
-    def are_plain(self, columns: Sequence[Sequence[Any]]) -> bool:
-        """Whether no value in ``columns`` has to be looked at more closely: each is as its child says."""
-        return all(
-            self._is_plain(place, bytes(text))
-            for place in self._by_place
-            for text in columns[place]
-            if text is not None
-        )
+    def judged(self, columns: Sequence[Sequence[Any]], data: bytes) -> list[Sequence[Any]]:
+        """Return ``columns``. With those that children read come the objects that were decoded, if they are kept.
 
-    def is_plain(self, row: Sequence[Any]) -> bool:
-        """See :meth:`are_plain`, of one row."""
-        return all(self._is_plain(place, row[place]) for place in self._by_place if row[place])
+        :param data: the records.
+        :raises ValueError: a value has to be looked at more closely: something in it is not as its child says.
+        """
+        found = list(columns)
+        near_edge = self._has_times and any(contains(data, edge) for edge in _EDGES)
+        for place in self._by_place:
+            judged = partial(self._judged, place, near_edge=near_edge)
+            found[place] = [None if text is None else judged(text) for text in columns[place]]
+        return found
+
+    def judged_row(self, row: Row, record: bytes) -> Row:
+        """See :meth:`judged`."""
+        return tuple(value for [value] in self.judged([(value,) for value in row], record)) if self._by_place else row
 
     def faults(self, row: Sequence[Any]) -> list[ChildFault]:
         """Return the first fault of each path, those first that lose a value."""
         found = [
             fault
-            for place, children in self._by_place.items()
+            for place, all_of in self._by_place.items()
             if row[place] is not None
-            for child in children
+            for reader in all_of
+            for child in reader.children
             for fault in _faults(child, row[place])
         ]
         found.sort(key=lambda fault: fault.rule is None)
         return list({fault.path: fault for fault in reversed(found)}.values())[::-1]
 
-    def _is_plain(self, place: int, text: bytes) -> bool:
-        sure = self._sure[place]
-        if sure and not any(contains(text, edge) for edge in _EDGES):
-            try:
-                sure.decode(text)
-            except _FAILURES:
-                pass
-            else:
-                return True
-        return not any(True for child in self._by_place[place] for _ in _faults(child, text))
-
-
-@dataclass
-class _Level:
-    """The members that all children of one source read from the objects of one list."""
-
-    members: dict[str, ColumnType] = field(default_factory=dict)
-    lists: dict[str, _Level] = field(default_factory=dict)
-
-    def read(self, column: str, kind: ColumnType) -> bool:
-        """Take in that a column is read. Return whether no other column reads it otherwise."""
-        return self.members.setdefault(column, kind) == kind and kind in _SURE
-
-    def struct(self) -> Any:
-        fields: list[Any] = []
-        for name, kind in self.members.items():
-            fields.append((name, _SURE[kind], msgspec.Raw(b"null") if kind == "json" else None))
-        for name, level in self.lists.items():
-            fields.append((name, list[level.struct()] | None, None))  # type: ignore[misc]  # a type made here
-        given = [(f"f{place}", kind, default) for place, (_, kind, default) in enumerate(fields)]
-        names = {f"f{place}": name for place, (name, _, _) in enumerate(fields)}
-        return msgspec.defstruct("Object", given, rename=names, gc=False)
-
-
-def _sure(children: Sequence[Child]) -> msgspec.json.Decoder[Any] | None:
-    """Return what decodes the source of ``children`` if all is as they say; None where they read a member twice."""
-    top, plain = _Level(), True
-    for child in children:
-        levels = [top]
-        for name in child.lists:
-            levels.append(levels[-1].lists.setdefault(name, _Level()))
-        for column in child.columns:
-            up, member = column.place
-            plain = levels[-1 - up].read(member, column.type) and plain
-    if not plain or not _are_apart(top):
-        return None
-    return msgspec.json.Decoder(list[top.struct()])  # type: ignore[misc]  # a type made here
-
-
-def _are_apart(level: _Level) -> bool:
-    return not level.members.keys() & level.lists.keys() and all(map(_are_apart, level.lists.values()))
+    def _judged(self, place: int, text: Any, *, near_edge: bool) -> Any:
+        objects = dict[str, Objects]()
+        for reader in self._by_place[place]:
+            found = None if near_edge else reader.exact(text)
+            if found is not None:
+                objects.update(dict.fromkeys(reader.names, found))
+            elif any(True for child in reader.children for _ in _faults(child, bytes(text))):
+                raise ValueError
+        return Listed.of(text, objects) if self.kept else text
 
 
 def _faults(child: Child, text: bytes) -> Iterator[ChildFault]:

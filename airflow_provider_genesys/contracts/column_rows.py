@@ -14,11 +14,14 @@ class ColumnRows(Sequence[Row]):
 
     :param columns: the values of each column.
     :param raw: places of the columns whose JSON is :class:`msgspec.Raw`, not yet copied to bytes.
-    :param one_line: whether no raw JSON has a line feed.
+    :param one_line: places of the columns whose JSON has no line feed.
     """
 
     def __init__(
-        self, columns: Sequence[Sequence[Any]], raw: frozenset[int] = frozenset(), *, one_line: bool = False
+        self,
+        columns: Sequence[Sequence[Any]],
+        raw: frozenset[int] = frozenset(),
+        one_line: frozenset[int] = frozenset(),
     ) -> None:
         self.columns = columns
         self.raw = raw
@@ -42,6 +45,11 @@ class ColumnRows(Sequence[Row]):
 def by_column(rows: Sequence[Row]) -> ColumnRows:
     """Return ``rows``, of which there is at least one, by column."""
     return rows if isinstance(rows, ColumnRows) else ColumnRows(list(zip(*rows, strict=True)))
+
+
+def values_at(rows: Sequence[Row], place: int) -> Sequence[Any]:
+    """Return the values of one column of ``rows``."""
+    return rows.columns[place] if isinstance(rows, ColumnRows) else [row[place] for row in rows]
 
 
 def _copied(values: Sequence[Any]) -> list[bytes | None]:

@@ -74,12 +74,20 @@ class Transform:
     :param processed_at: the value of the ``processed_at`` column, aware.
     :param pii_key: key of the hash of personal data.
     :param where: the export, for errors.
+    :param children_follow: child rows are made of the rows. So they get what was decoded to judge them.
     :raises ConfigurationError: the contract hashes a column, and there is no key.
     """
 
     def __init__(
-        self, contract: Contract, processed_at: datetime, pii_key: bytes | None = None, *, where: str = "The load"
+        self,
+        contract: Contract,
+        processed_at: datetime,
+        pii_key: bytes | None = None,
+        *,
+        where: str = "The load",
+        children_follow: bool = False,
     ) -> None:
+        self._children_follow = children_follow
         self._processed_at = processed_at.astimezone(timezone.utc)
         self._pii_key = pii_key
         self._where = where
@@ -100,7 +108,7 @@ class Transform:
     def _use(self, contract: Contract) -> None:
         found = {column.name: protection(column, self._pii_key) for column in contract.columns}
         self._protections = {name: protect for name, protect in found.items() if protect}
-        self._children = ChildValues.of(contract)
+        self._children = ChildValues.of(contract, keep=self._children_follow)
         self._examiner = Examiner(contract, self._processed_at, self._protections, self._children)
         self._summing = Summing(contract)
         named = self._examiner.named
@@ -146,12 +154,13 @@ class Transform:
             return None
         try:
             records = self._compiled.decode(_body(part), part.shape)
-            columns = self._compiled.columns(records, self._processed_at)
+            columns = self._children.judged(self._compiled.columns(records, self._processed_at), part.data)
         except _FAILURES:
             return None
-        if len(records) != len(part.starts) or not self._children.are_plain(columns):
+        if len(records) != len(part.starts):
             return None
-        rows = ColumnRows(columns, self._compiled.raw, one_line=part.shape == "lines")
+        own = self._compiled.raw
+        rows = ColumnRows(columns, own - self._children.kept, own if part.shape == "lines" else frozenset())
         return Rows(self.contract, rows, part.starts, drift=Seen().drift(self._compiled.drift(records)))
 
     def _one_by_one(self, part: Slice) -> tuple[Rows, int]:
@@ -200,9 +209,8 @@ class Transform:
         try:
             struct = self._compiled.decode_one(record)
             row = self._compiled.rows([struct], self._processed_at)[0]
+            row = self._children.judged_row(row, record)
         except _FAILURES:
-            return None
-        if not self._children.is_plain(row):
             return None
         structs.append(struct)
         return row

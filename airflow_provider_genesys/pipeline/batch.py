@@ -25,14 +25,18 @@ class Batcher:
 
     :param start: the checkpoint that the load goes on from; its sums are continued.
     :param pii_key: the key that personal data is hashed with.
+    :param children_follow: see :class:`.transform.Transform`.
     """
 
-    def __init__(self, load: Load, start: Checkpoint, pii_key: bytes | None = None) -> None:
+    def __init__(
+        self, load: Load, start: Checkpoint, pii_key: bytes | None = None, *, children_follow: bool = False
+    ) -> None:
         self._load = load
         contract = load.contract.evolved(start.evolved) if start.evolved else load.contract
         processed_at = datetime.fromisoformat(start.processed_at)
         self._protect = record_protection((*load.contract.columns, *load.contract.dropped), pii_key)
-        self._transform = Transform(contract, processed_at, pii_key, where=f"Export {load.export_id}")
+        where = f"Export {load.export_id}"
+        self._transform = Transform(contract, processed_at, pii_key, where=where, children_follow=children_follow)
         # A checkpoint of an older release does not say which places are unused: then nothing is looked for.
         self._unused = Unused(load.contract, start.unused if start.unused is not None or not start.counts.read else [])
         self.last = start

@@ -32,7 +32,7 @@ from airflow_provider_genesys.pipeline.load import Load
 from airflow_provider_genesys.pipeline.memory import MemoryLimit, keep_freed_memory
 from airflow_provider_genesys.pipeline.progress import Phases, Progress
 from airflow_provider_genesys.pipeline.shards import beginning_of, check_end, holds, join_shards
-from airflow_provider_genesys.pipeline.sink import GatheringSink, PackingSink, Sink, ends_of_slices
+from airflow_provider_genesys.pipeline.sink import GatheringSink, PackingSink, Sink, ends_of_slices, writes_children
 from airflow_provider_genesys.pipeline.worker import Job
 from airflow_provider_genesys.pipeline.workers import Processes, Workers, worker_count
 from airflow_provider_genesys.source.base import Archive, Source, Until
@@ -104,8 +104,8 @@ def run(
             watch(start)
         _budget(own).check(start)  # before anything is downloaded
         source = open_at(result(start), load, start, max_record_bytes=options.max_record_bytes)
-        batcher, progress = Batcher(load, start, own.pii_key), Progress(start, own.completeness.reported)
-        attempt = _Attempt(load, start, source, sink, own, watch, batcher, progress)
+        batcher = Batcher(load, start, own.pii_key, children_follow=writes_children(sink))
+        attempt = _Attempt(load, start, source, sink, own, watch, batcher, Progress(start, own.completeness.reported))
         _load_records(attempt)
         _check_whole(attempt)
         certificate = _finished(attempt)

@@ -88,6 +88,15 @@ class PackingSink(Protocol):
 
 
 @runtime_checkable
+class ChildSink(Protocol):
+    """What a sink has beside :class:`Sink` where it can write the rows of a contract's children."""
+
+    @property
+    def writes_children(self) -> bool:
+        """Whether it does. Rows then come with what :class:`.child_rows.ChildRows` else decodes once more."""
+
+
+@runtime_checkable
 class AligningSink(Protocol):
     """What a sink has beside :class:`Sink` where slices should be what it packs."""
 
@@ -126,6 +135,11 @@ class JoiningSink(Protocol):
         :param load: the load of the shard.
         :param joined: makes one certificate of all the shards', or raises.
         """
+
+
+def writes_children(sink: Sink) -> bool:
+    """Whether ``sink`` writes the rows of a contract's children."""
+    return isinstance(sink, ChildSink) and sink.writes_children
 
 
 def ends_of_slices(sink: Sink, *, shared: bool) -> tuple[int | None, int | None]:

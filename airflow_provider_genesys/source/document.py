@@ -17,7 +17,7 @@ from airflow_provider_genesys.exceptions import SourceChangedError
 from airflow_provider_genesys.source.base import Archive
 from airflow_provider_genesys.source.position import PROVEN, Identity, Place, Position, Proof, Start, proven
 from airflow_provider_genesys.source.read_ahead import Handover
-from airflow_provider_genesys.source.records import MAX_SLICE_BYTES, Held, Slice
+from airflow_provider_genesys.source.records import ENOUGH, MAX_SLICE_BYTES, Held, Slice
 from airflow_provider_genesys.source.split.array import ArraySplitter
 from airflow_provider_genesys.source.split.base import Splitter, shape_of
 from airflow_provider_genesys.source.split.lines import LineSplitter
@@ -25,8 +25,6 @@ from airflow_provider_genesys.source.split.path import PathSplitter
 from airflow_provider_genesys.source.unpack.unpacked import Entries, Unpacked
 
 _NEVER = 24 * 3600.0  # seconds
-_ENOUGH = 256 * 1024
-"""Where a sink commits batches, a slice of this many bytes does not wait for more: its first records came long ago."""
 
 
 class Document:
@@ -76,7 +74,7 @@ class Document:
         if pack_every:
             limit, flush_interval = sys.maxsize, _NEVER
         every = [size for size in (cut_every, pack_every) if size]
-        enough = MAX_SLICE_BYTES if every else _ENOUGH
+        enough = MAX_SLICE_BYTES if every else ENOUGH
         oldest = None  # when the first pending record came
         with Handover(self._proven, stop=self._archive.stop) as handover:
             while (chunk := handover.take(_left(oldest, flush_interval))) != b"":

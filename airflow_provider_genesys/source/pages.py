@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from bisect import bisect_left
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import timezone
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_genesys.cloud.exports.base import Page
@@ -21,7 +23,14 @@ from airflow_provider_genesys.cloud.exports.results import page_reader
 from airflow_provider_genesys.exceptions import CursorLostError, SourceChangedError, SourceRefusedError
 from airflow_provider_genesys.source.broken_pages import repaired
 from airflow_provider_genesys.source.position import Identity, PagePlace, Place, Position, Proof, Start
-from airflow_provider_genesys.source.records import KEPT_OF_OVERSIZE, MAX_RECORD_BYTES, DeadLetter, Slice, oversize
+from airflow_provider_genesys.source.records import (
+    ENOUGH,
+    KEPT_OF_OVERSIZE,
+    MAX_RECORD_BYTES,
+    DeadLetter,
+    Slice,
+    oversize,
+)
 from airflow_provider_genesys.source.unpack.unpacked import MAX_UNPACKED
 
 if TYPE_CHECKING:
@@ -67,7 +76,7 @@ class Pages:
         flush_interval: float,  # noqa: ARG002 - a page comes as a whole: nothing in it has to wait
         pack_every: int | None = None,  # noqa: ARG002 - a page comes as a whole
     ) -> Generator[Slice, None, None]:
-        """Yield slices of ``limit`` records, or whole pages if the sink cuts parts.
+        """Yield slices of ``limit`` records, fewer where those are enough bytes, or whole pages if the sink cuts parts.
 
         :raises SourceChangedError: the results contradict themselves or what was read before.
         :raises SourceRefusedError: there are more pages or bytes than the limits allow.
@@ -75,7 +84,7 @@ class Pages:
         while self._place.job < self._jobs:
             place, page = self._next_page()
             behind = self._after(page)
-            for part in self._cut(page, place.index, len(page.records) if cut_every else limit, behind):
+            for part in self._cut(page, place.index, None if cut_every else limit, behind):
                 self.length = part.end
                 yield part
             self._position = replace(self._position, record_offset=self.length, page=behind)
@@ -132,11 +141,11 @@ class Pages:
         before = _digest([place.before, *page.ids])
         return PagePlace(place.job, place.ordinal + 1, place.first, page.cursor, before)
 
-    def _cut(self, page: Page, index: int, limit: int, behind: PagePlace) -> Iterator[Slice]:
+    def _cut(self, page: Page, index: int, limit: int | None, behind: PagePlace) -> Iterator[Slice]:
         """Yield the records of ``page`` from ``index`` on."""
         running = hashlib.sha256(_hashed(page.ids[:index]))
         while index < len(page.records):
-            until = min(index + limit, len(page.records))
+            until = _enough(page, index, limit) if limit else len(page.records)
             running.update(_hashed(page.ids[index:until]))
             part = self._slice(page, index, until)
             ended = until == len(page.records)
@@ -176,6 +185,12 @@ class Pages:
             f"The results of export {self._export_id} are not those that the load began with: {how}. Nothing was "
             "joined to what is loaded. Clear the task with on_clear='restart' to load them from their beginning."
         )
+
+
+def _enough(page: Page, index: int, limit: int) -> int:
+    """Return where a slice of ``page`` ends that begins at the record ``index``."""
+    sizes = list(accumulate(map(len, page.records[index : index + limit])))
+    return index + min(bisect_left(sizes, ENOUGH) + 1, len(sizes))
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,10 @@ MAX_SLICE_BYTES = 9 * 1024 * 1024
 """A slice ends before it grows past this, even with few records. A single record may be longer. A row group of Parquet
 fits in, with the record that ends it."""
 
+ENOUGH = 256 * 1024
+"""Where a sink commits batches, a slice of this many bytes does not wait for more, nor is one of a page longer: its
+first records came long ago, and what is made of it fits into the processor's cache."""
+
 KEPT_OF_OVERSIZE = 64 * 1024
 """This many bytes of an oversize record are kept in its dead letter."""
 

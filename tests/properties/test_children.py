@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import datetime, timezone
+from itertools import accumulate
 from typing import Any, get_args
 
 import pytest
@@ -11,12 +13,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_genesys.contracts.child import Child, ChildColumn
+from airflow_provider_genesys.contracts.child_objects import ObjectReader
+from airflow_provider_genesys.contracts.child_rows import ChildRows
 from airflow_provider_genesys.contracts.coerce import coerced
 from airflow_provider_genesys.contracts.column import ColumnType
+from airflow_provider_genesys.contracts.column_rows import values_at
 from airflow_provider_genesys.contracts.contract import resolve
+from airflow_provider_genesys.contracts.transform import Transform
+from airflow_provider_genesys.source.records import Slice
 from airflow_provider_genesys.testing.fake_genesys.conversations import Interactions
 
-CHILDREN = resolve("conversation_details", kind="").children
+CONVERSATIONS = resolve("conversation_details", kind="")
+CHILDREN = CONVERSATIONS.children
 NAMES = sorted(
     {column.place[1] for child in CHILDREN for column in child.columns} | {"sessions", "segments", "metrics"}
 )
@@ -37,9 +45,9 @@ VALUES = st.recursive(
 
 
 def by_value(child: Child, text: bytes) -> list[tuple[Any, ...]]:
-    """Return the rows as a child gives them that cannot decode them otherwise."""
-    slow = replace(child)
-    vars(slow)["_decoder"] = None
+    """Return the rows as a child gives them that cannot decode its objects at once."""
+    slow = ChildRows(child)
+    slow._reader._decoder = None
     return list(slow.rows(text))
 
 
@@ -47,7 +55,7 @@ def by_value(child: Child, text: bytes) -> list[tuple[Any, ...]]:
 @given(value=VALUES)
 def test_whatever_the_json_is(child: Child, value: Any) -> None:
     text = json.dumps(value, ensure_ascii=False).encode()
-    assert list(child.rows(text)) == by_value(child, text)
+    assert list(ChildRows(child).rows(text)) == by_value(child, text)
 
 
 LITERALS = st.one_of(
@@ -61,7 +69,7 @@ LITERALS = st.one_of(
 @given(literal=LITERALS)
 def test_a_value_becomes_what_it_becomes_in_a_column_of_the_record(kind: ColumnType, literal: str) -> None:
     child, text = Child("c", "list", (ChildColumn("value", "value", kind),)), literal.encode()
-    rows = list(child.rows(b'[{"value": %b}]' % text))
+    rows = list(ChildRows(child).rows(b'[{"value": %b}]' % text))
     try:
         wanted = None if text == b"null" else coerced(kind, text)
     except ValueError:
@@ -84,7 +92,7 @@ def participants(**changes: Any) -> bytes:
 )
 def test_a_value_of_another_type_or_zone(changes: dict[str, Any]) -> None:
     segments = next(child for child in CHILDREN if child.name == "segments")
-    rows = list(segments.rows(participants(**changes)))
+    rows = list(ChildRows(segments).rows(participants(**changes)))
     assert rows == by_value(segments, participants(**changes))
     assert [row[:3] for row in rows] == [(1, "p", "s"), (2, "p", "s")]
 
@@ -94,7 +102,44 @@ def test_conversations_as_genesys_gives_them_are_decoded_straight(child: Child) 
     organization = Interactions(50, seed=3)
     for number in range(50):
         text = json.dumps(json.loads(organization.render(number)).get(child.source, [])).encode()
-        assert child._decoder
-        found = child._decoder.rows(text)
-        assert found is not None
-        assert [(n, *row) for n, row in enumerate(found, 1)] == by_value(child, text)
+        assert ObjectReader([child]).exact(text) is not None
+        assert list(ChildRows(child).rows(text)) == by_value(child, text)
+
+
+OTHERWISE = Child("otherwise", "participants", (ChildColumn("sessions", "sessions", "json"),))
+"""Reads as a value what other children read as a list."""
+CONTRACT = replace(CONVERSATIONS, children=(*CHILDREN, OTHERWISE)).with_modes({"type": "discard_value"})
+NOW = datetime(2026, 11, 22, 3, tzinfo=timezone.utc)
+CHANGES = st.dictionaries(st.sampled_from(NAMES), SCALARS, max_size=1)
+
+
+def transformed(part: Slice, *, children_follow: bool) -> tuple[list[Any], list[Any]]:
+    """Return the rows and letters of a slice, and the columns of the child rows that are made of the rows."""
+    transform = Transform(CONTRACT, NOW, children_follow=children_follow)
+    read, made = [], []
+    for _, rows in transform.read(part):
+        read.append((list(rows.rows), rows.offsets, rows.dead_letters, rows.drift))
+        for child in CONTRACT.children:
+            values = values_at(rows.rows, CONTRACT.index(child.source))
+            made.append(ChildRows(child).columns(values))
+    return read, made
+
+
+@given(lists=st.lists(CHANGES.map(lambda changes: participants(**changes)) | VALUES.map(json.dumps).map(str.encode)))
+def test_rows_are_the_same_of_what_was_decoded_to_judge_them(lists: list[bytes]) -> None:
+    start = b'"conversationId": "c", "conversationStart": "2026-11-22T10:00:00Z"'
+    records = [b'{%b, "participants": %b}\n' % (start, text) for text in lists]
+    ends = list(accumulate(map(len, records)))
+    part = Slice(0, sum(map(len, records)), b"".join(records), [0, *ends[:-1]][: len(ends)], ends, "lines")
+    assert transformed(part, children_follow=True) == transformed(part, children_follow=False)
+
+
+def test_what_was_decoded_to_judge_it_is_not_decoded_again() -> None:
+    text = b'{"conversationId": "c", "conversationStart": "2026-11-22T10:00:00Z", "participants": %b}' % participants()
+    rows = Transform(CONTRACT, NOW, children_follow=True).at_once(Slice(0, len(text), text, [0], [len(text)], "lines"))
+    assert rows
+    for child in CONTRACT.children:
+        made = ChildRows(child)
+        vars(made)["_reader"] = None  # it would decode
+        values = values_at(rows.rows, CONTRACT.index(child.source))
+        assert made.columns(values) == ChildRows(child).columns([value and bytes(value) for value in values])

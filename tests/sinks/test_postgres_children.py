@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_genesys.contracts.child import Child, ChildColumn
+from airflow_provider_genesys.contracts.child_rows import ChildRows
 from airflow_provider_genesys.contracts.contract import RECORDINGS
 from airflow_provider_genesys.exceptions import AccountError, ConfigurationError, SinkRefusedError
 from airflow_provider_genesys.pipeline.load import Batch, Load
@@ -86,10 +87,10 @@ def test_a_table_that_may_not_be_created_is_told_with_its_sql(warehouse: Warehou
 
 def test_values_are_coerced_or_null_and_what_is_no_list_has_no_rows() -> None:
     text = b'[{"id": "a", "since": "soon"}, 7, {"id": 5, "since": "2026-11-01T00:00:00"}]'
-    rows = list(PEOPLE.rows(text))
+    rows = list(ChildRows(PEOPLE).rows(text))
     assert [(row[0], row[1], row[2] is None) for row in rows] == [(1, "a", True), (2, "5", False)]
-    assert not list(PEOPLE.rows(b'{"id": "a"}'))
-    assert not list(PEOPLE.rows(None))
+    assert not list(ChildRows(PEOPLE).rows(b'{"id": "a"}'))
+    assert not list(ChildRows(PEOPLE).rows(None))
 
 
 def test_lists_within_lists_know_the_objects_around_them() -> None:
@@ -99,7 +100,7 @@ def test_lists_within_lists_know_the_objects_around_them() -> None:
         (ChildColumn("who", "../id", "string"), ChildColumn("session", "id", "string")),
     )
     text = b'[{"id": "a", "sessions": [{"id": "x"}, {"id": "y"}]}, {"id": "b"}, {"id": "c", "sessions": [{"id": "z"}]}]'
-    assert list(child.rows(text)) == [(1, "a", "x"), (2, "a", "y"), (3, "c", "z")]
+    assert list(ChildRows(child).rows(text)) == [(1, "a", "x"), (2, "a", "y"), (3, "c", "z")]
 
 
 SCORES = Child(

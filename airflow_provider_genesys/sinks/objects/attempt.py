@@ -33,7 +33,7 @@ from airflow_provider_genesys.sinks.objects.ledger import Ledger
 from airflow_provider_genesys.sinks.objects.manifest import write_manifest
 from airflow_provider_genesys.sinks.objects.parts import Part, PartWriter
 from airflow_provider_genesys.sinks.objects.publish import Columns, Publication
-from airflow_provider_genesys.sinks.objects.row_parts import ChildRows, RowParts, WrittenParts, joined, rows_of
+from airflow_provider_genesys.sinks.objects.row_parts import ChildTable, RowParts, WrittenParts, joined, rows_of
 from airflow_provider_genesys.sinks.objects.settings import ObjectSettings
 from airflow_provider_genesys.sinks.objects.shards import withdraw
 from airflow_provider_genesys.sinks.objects.successor import check_other_shards, successor
@@ -307,7 +307,7 @@ class Attempt:
 
     def _columns(self, contract: Contract) -> Columns:
         children = contract.children if self._settings.child_files else ()
-        return {"": contract.columns, **{child.name: ChildRows(contract, child).columns for child in children}}
+        return {"": contract.columns, **{child.name: ChildTable(contract, child).columns for child in children}}
 
     def _landed(self, certificate: Certificate, lists: WrittenLists, iceberg: dict[str, str]) -> Certificate:
         return certificate.accounted(

@@ -57,7 +57,7 @@ class RowEncoder:
         table = by_column(rows)
         lines = self._lines(table, msgspec.Raw, [place for place in self._json if place not in table.raw])
         # Only a json column can hold a raw line break, as white space. It is rare, so all rows are checked at once.
-        known = table.one_line and table.raw.issuperset(self._json)  # counting takes a third of all the encoding
+        known = table.one_line.issuperset(self._json)  # counting takes a third of all the encoding
         if b"\r" not in lines and (known or lines.count(b"\n") == len(rows)):
             return lines
         return self._lines(table, _on_one_line, self._json)
@@ -75,8 +75,9 @@ def packed_lines(contract: Table) -> Pack:
     return lambda pieces, _: b"".join(map(encode, pieces))
 
 
-def _on_one_line(value: bytes | msgspec.Raw) -> msgspec.Raw:
-    return msgspec.Raw(msgspec.json.format(bytes(value), indent=-1))
+def _on_one_line(value: bytes | msgspec.Raw | str) -> msgspec.Raw:
+    text = value if isinstance(value, str) else bytes(value)  # that of a child is text
+    return msgspec.Raw(msgspec.json.format(text, indent=-1))
 
 
 class Lines:

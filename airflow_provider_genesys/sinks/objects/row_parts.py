@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial, reduce
 from typing import Any
 
 from airflow_provider_genesys.contracts.child import Child
+from airflow_provider_genesys.contracts.child_rows import ChildRows
 from airflow_provider_genesys.contracts.column import PROCESSED_AT, Column
+from airflow_provider_genesys.contracts.column_rows import ColumnRows, values_at
 from airflow_provider_genesys.contracts.contract import Contract
 from airflow_provider_genesys.pipeline.load import Batch, Load
 from airflow_provider_genesys.pipeline.worker import Packing
@@ -47,9 +50,9 @@ class RowParts:
         child_files: bool,
     ) -> None:
         self._rows = PartWriter(store, layout.part(cut), rows_of(form, load, contract))
-        self._children: dict[str, tuple[ChildRows, PartWriter[Batch]]] = {}
+        self._children: dict[str, tuple[ChildTable, PartWriter[Batch]]] = {}
         for child in contract.children if child_files else ():
-            table = ChildRows(contract, child)
+            table = ChildTable(contract, child)
             writer = PartWriter(store, layout.child(child.name, cut), rows_of(form, load, table))
             self._children[child.name] = table, writer
 
@@ -90,7 +93,7 @@ def all_of(children: ChildParts) -> list[Part]:
 ORDINAL = Column("ordinal", "ordinal", "integer", description="Counts from 1 over the whole record")
 
 
-class ChildRows:
+class ChildTable:
     """Implements :class:`.parts.Table`: the record's key, its ``processedAt``, the ordinal, and the child's columns.
 
     Key and ``processedAt`` identify the record's row, even if it was loaded more than once.
@@ -105,6 +108,7 @@ class ChildRows:
         self.columns = (*known, ORDINAL, *own)
         self._contract = contract
         self._child = child
+        self._made = ChildRows(child)
         self._places = [contract.index(column.name) for column in known]
         self._source = next(place for place, one in enumerate(contract.columns) if one.path == child.source)
 
@@ -113,14 +117,14 @@ class ChildRows:
 
     def of(self, batch: Batch) -> Batch:
         """Return the children of the rows of ``batch``, each with the offset of its record."""
-        rows: list[tuple[Any, ...]] = []
-        offsets: list[int] = []
-        for row, offset in zip(batch.rows, batch.offsets, strict=True):
-            record = tuple(row[place] for place in self._places)
-            found = [(*record, *values) for values in self._child.rows(row[self._source])]
-            rows += found
-            offsets += [offset] * len(found)
+        owners, own = self._made.columns(values_at(batch.rows, self._source))
+        known = [_taken(values_at(batch.rows, place), owners) for place in self._places]
+        rows, offsets = ColumnRows([*known, *own]), _taken(batch.offsets, owners)
         return replace(batch, rows=rows, offsets=offsets, dead_letters=[], packed=None)
+
+
+def _taken(values: Sequence[Any], places: Sequence[int]) -> list[Any]:
+    return list(map(values.__getitem__, places))
 
 
 def packing_of(form: RowForm) -> Packing:

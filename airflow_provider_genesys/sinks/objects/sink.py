@@ -50,6 +50,11 @@ class ObjectSink:
         return self._attempt.entry.checkpoint
 
     @property
+    def writes_children(self) -> bool:
+        """See :class:`.sink.ChildSink`."""
+        return self._settings.child_files
+
+    @property
     def processed_at(self) -> str | None:
         """The value in the ledger; None before the first part."""
         return self._opened.entry.processed_at

@@ -18,6 +18,7 @@ from airflow_provider_genesys.cloud.exports.base import ExportRequest, PagedFami
 from airflow_provider_genesys.cloud.exports.registry import family
 from airflow_provider_genesys.cloud.http import shared
 from airflow_provider_genesys.cloud.http.client import CloudClient
+from airflow_provider_genesys.contracts.child_rows import ChildRows
 from airflow_provider_genesys.contracts.contract import resolve
 from airflow_provider_genesys.exceptions import ConfigurationError, ExportFailedError, ExportTimeoutError
 from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
@@ -60,7 +61,8 @@ def truth(client: CloudClient) -> tuple[int, int, int]:
     for day in range(7):
         asked = ExportRequest(FIRST + day * DAY, FIRST + (day + 1) * DAY, options=WEEK.options)
         records += found.page(client, found.create(client, asked), None, 5_000).records
-    segments = next(child for child in resolve("conversation_details", kind="").children if child.name == "segments")
+    children = resolve("conversation_details", kind="").children
+    segments = ChildRows(next(child for child in children if child.name == "segments"))
     texts = [json.dumps(msgspec.json.decode(record)["participants"]).encode() for record in records]
     return len(records), sum(map(len, records)), sum(sum(1 for _ in segments.rows(text)) for text in texts)
 

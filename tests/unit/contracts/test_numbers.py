@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import replace
 from datetime import datetime, timezone
 from decimal import Decimal
 from typing import Any
@@ -13,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_genesys.contracts.child import Child, ChildColumn
+from airflow_provider_genesys.contracts.child_rows import ChildRows
 from airflow_provider_genesys.contracts.column import ColumnType
 from airflow_provider_genesys.contracts.contract import Column, Contract
 from airflow_provider_genesys.contracts.transform import Transform
@@ -96,17 +96,17 @@ def read_by(kind: ColumnType, text: str) -> list[Any]:
     """Return what each way makes of the value."""
     record = b'{"id":"a","v":%s}' % text.encode()
     child = Child("c", "items", (ChildColumn("v", "v", kind),))
-    slow = replace(child)
-    vars(slow)["_decoder"] = None
+    fast, slow = ChildRows(child), ChildRows(child)
+    slow._reader._decoder = None
     items = b'[{"v":%s}]' % text.encode()
     found = [
-        rows[0][1] if rows[0][1] is not None else REFUSED for rows in (list(one.rows(items)) for one in (child, slow))
+        rows[0][1] if rows[0][1] is not None else REFUSED for rows in (list(one.rows(items)) for one in (fast, slow))
     ]
     for required in (False, True):
         reading = transform(kind, required=required)
         part = Slice(0, len(record), record, [0], [len(record)], "lines")
-        if fast := reading.at_once(part):
-            found.append(fast.rows[0][2])
+        if at_once := reading.at_once(part):
+            found.append(at_once.rows[0][2])
         examined = reading._examined(record, 0)
         found.append(examined.row[2] if examined.row else REFUSED)
     return found

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
-import pickle
 import signal
 import subprocess
 import sys
@@ -17,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_genesys.contracts.contract import RECORDINGS, Contract, built_in
+from airflow_provider_genesys.contracts.contract import RECORDINGS, Contract
 from airflow_provider_genesys.exceptions import ConfigurationError, SourceUnavailableError
 from airflow_provider_genesys.pipeline import run as run_module
 from airflow_provider_genesys.pipeline import workers as workers_module
@@ -175,14 +174,6 @@ def test_a_load_begins_without_workers_that_cannot_start(
     certificate = load(Unpicklable(tmp_path, "ndjson", dead_letter_raw="drop"), InMemory(document), processes=2)
     assert certificate.counts.read == RECORDS
     assert "cannot be started" in caplog.text
-
-
-def test_a_contract_goes_to_workers_after_its_children_were_read() -> None:
-    contract = built_in("conversation_details")
-    before = [list(child.rows(b"[{}]")) for child in contract.children]
-    copy = pickle.loads(pickle.dumps(contract))  # noqa: S301 - made here
-    assert copy == contract
-    assert [list(child.rows(b"[{}]")) for child in copy.children] == before
 
 
 class Breaking(InMemory):

@@ -95,6 +95,11 @@ def test_every_row_is_one_line_that_reads_back(rows: list[tuple[str, Any, Any]])
     assert lines.count(b"\n") == len(rows)
 
 
+@pytest.mark.parametrize("text", [b'{"a":\n1}', '{"a":\n1}'], ids=["a record's", "a child's"])
+def test_json_on_several_lines_becomes_one_line(text: Any) -> None:
+    assert line_of(text, "json") == b'{"a":1}'
+
+
 def test_columns_keep_their_names_and_order_whatever_they_are_called() -> None:
     names = ["class", "Name", "name", "_x", "two words", "größe", "__init__"]
     contract = contract_of(**dict.fromkeys(names, "string"))

@@ -15,6 +15,7 @@ from airflow_provider_genesys.pipeline.certificate import Certificate
 from airflow_provider_genesys.pipeline.checkpoint import Counts
 from airflow_provider_genesys.pipeline.run import Options, run
 from airflow_provider_genesys.source.pages import Pages
+from airflow_provider_genesys.source.records import ENOUGH
 from tests.unit.pipeline.memory_sink import MemorySink, Shelf
 from tests.unit.pipeline.sources import a_load
 
@@ -75,6 +76,14 @@ def test_every_record_of_every_page_arrives() -> None:
     assert [row[0] for row in shelf.rows] == [f"r{number:03}" for number in range(25) if number != 8]
     assert [letter.raw for letter in shelf.letters] == [b'{"recordingId": oops}']
     assert certificate.bytes_read == sum(len(raw) + 1 for job in Results().jobs for page in job for raw in page)
+
+
+def test_a_slice_of_a_page_ends_where_it_has_enough_bytes_unless_parts_are_cut() -> None:
+    results = Results()
+    results.jobs = [[[record(number, text="x" * (ENOUGH // 3)) for number in range(8)]]]
+    for cut_every, sizes in ((None, [3, 3, 2]), (1, [8])):
+        pages = results.pages()
+        assert [len(part.starts) for part in pages.slices(4, cut_every=cut_every, flush_interval=1)] == sizes
 
 
 @pytest.mark.parametrize("fail_at", range(8))

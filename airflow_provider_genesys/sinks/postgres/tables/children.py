@@ -14,7 +14,9 @@ from typing import Any
 from psycopg import sql
 
 from airflow_provider_genesys.contracts.child import Child
+from airflow_provider_genesys.contracts.child_rows import ChildRows
 from airflow_provider_genesys.contracts.column import snake_case
+from airflow_provider_genesys.contracts.column_rows import values_at
 from airflow_provider_genesys.exceptions import AccountError, ConfigurationError
 from airflow_provider_genesys.pipeline.load import Load
 from airflow_provider_genesys.sinks.postgres.session import Cursor
@@ -82,6 +84,7 @@ class Children:
         }
         self._own = {child: child_column_names(contract, child) for child in children}
         self._tables = [(child, sql.Identifier(schema, child_name(table, child, contract))) for child in children]
+        self._made = {child.name: ChildRows(child) for child in children}
         self._sources = {column.path: index for index, column in enumerate(contract.columns)}
 
     def prepare(self, cursor: Cursor, *, create: bool) -> None:
@@ -174,10 +177,9 @@ class Children:
         return {self._key: self._kind, ORDINAL: "integer", **dict(own)}
 
     def _rows(self, child: Child, rows: Sequence[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
-        source = self._sources[child.source]
-        for row in rows:
-            for values in child.rows(row[source]):
-                yield (row[self._place], *values)
+        owners, columns = self._made[child.name].columns(values_at(rows, self._sources[child.source]))
+        keys = [rows[place][self._place] for place in owners]
+        return zip(keys, *columns, strict=True)
 
     def _columns(self, child: Child) -> sql.Composed:
         return sql.SQL(", ").join([self._names["key"], *map(sql.Identifier, [ORDINAL, *self._own[child]])])
