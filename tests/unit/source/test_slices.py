@@ -78,9 +78,12 @@ def test_a_slice_waits_for_more_bytes_only_where_parts_are_made() -> None:
     document = b"".join(b'{"recordingId":"%04d","text":"%s"}\n' % (number, b"x" * 9_970) for number in range(90))
     source = InMemory(document, 300_000)
 
-    def found(cut_every: int | None) -> list[int]:
+    def found(cut_every: int | None, pack_every: int | None = None, flush_interval: float = 60) -> list[int]:
         opened = open_at(source(BEGIN), a_load(), BEGIN, max_record_bytes=20_000)
-        return [len(part.starts) for part in opened.slices(500, cut_every=cut_every, flush_interval=60)]
+        every = {"cut_every": cut_every, "pack_every": pack_every}
+        return [len(part.starts) for part in opened.slices(500, **every, flush_interval=flush_interval)]
 
     assert found(None) == [29, 30, 31], "one for each read"
     assert found(10**9) == [90]
+    assert len(found(10**9, flush_interval=0)) > 1
+    assert found(None, pack_every=10**9, flush_interval=0) == [90], "what is packed together waits"

@@ -42,6 +42,7 @@ class Gate:
 
 
 def test_a_piece_is_sent_while_the_next_is_made_and_the_order_stays() -> None:
+    before = set(threading.enumerate())
     gate = Gate()
     upload = UploadAhead(gate)
     upload.send(b"a")  # returns before the piece is there
@@ -50,6 +51,7 @@ def test_a_piece_is_sent_while_the_next_is_made_and_the_order_stays() -> None:
     for piece in (b"b", b"c"):
         upload.send(piece)
     assert upload.complete(b"d", "digest") == "digest abcd"
+    assert set(threading.enumerate()) == before
 
 
 class Numbered(Gate):
