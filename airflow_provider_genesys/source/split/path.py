@@ -19,11 +19,14 @@ from typing import Any, Literal
 import ijson
 
 from airflow_provider_genesys.exceptions import NotAnArchiveError
+from airflow_provider_genesys.outside import shown
 from airflow_provider_genesys.source.records import BOM, MAX_RECORD_BYTES, Slice
 from airflow_provider_genesys.source.split.array import ArraySplitter
 
 _DEEPEST = 500
 """Most levels of nesting around the records."""
+_FEW = 10
+"""Most keys that an error names."""
 _REST_OF_STRING = rb'[^"\\]*(?:\\.[^"\\]*)*("?)'
 _STRING = re.compile(_REST_OF_STRING, re.DOTALL)
 _TOKEN = re.compile(rb'"' + _REST_OF_STRING + rb"|[\[\]{}]", re.DOTALL)
@@ -133,6 +136,7 @@ class _Around:
         self._in_string = False
         self._depth = 0
         self._found = False
+        self._names: dict[str, None] = {}  # the first keys of the document itself
         self.inside = False
         """Whether the array of records is open. Then :meth:`rest` has the bytes after its bracket. Feed no more."""
 
@@ -158,7 +162,7 @@ class _Around:
         except Exception as error:
             raise self._wrong("it is cut off, or damaged") from error
         if not self._found:
-            raise self._wrong("there is no array")
+            raise self._wrong(f"there is no array. {self._top()}")
 
     def _end_string(self) -> bool:
         match = _STRING.match(self._held, self._at)
@@ -212,6 +216,8 @@ class _Around:
     def _note(self, event: str, value: Any) -> None:
         if event == "map_key":
             self._place[-1] = value
+            if len(self._place) == 1 and len(self._names) <= _FEW:
+                self._names[shown(value, 40)] = None
             return
         if event in ("end_map", "end_array"):
             self._place.pop()
@@ -228,6 +234,14 @@ class _Around:
             raise self._wrong("there is more than one array")
         self._found = True
         self.inside = event == "start_array"
+
+    def _top(self) -> str:
+        """Return what the document has in place of the array."""
+        names = [*self._names]
+        if not names:
+            return "The document is no object, or an empty one"
+        more = " and others" if len(names) > _FEW else ""
+        return f"The document has the keys {', '.join(map(repr, names[:_FEW]))}{more}"
 
     def _wrong(self, what: str) -> NotAnArchiveError:
         return NotAnArchiveError(

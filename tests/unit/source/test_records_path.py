@@ -91,7 +91,15 @@ def test_what_is_not_packed_is_entered_in_its_middle() -> None:
 
 
 WRONG = {
-    "no such array": ('{"data": {}}', "there is no array"),
+    "no such array": (
+        '{"data": {"x": 1}, "total": 2, "data": {}, "\\u001b": 3}',
+        r"there is no array. The document has the keys 'data', 'total', '[^\x1b]*'\. Compare",
+    ),
+    "no such array among many": (
+        "{" + ", ".join(f'"k{n}": 1' for n in range(20)) + "}",
+        r"the keys 'k0', .*'k9' and others\. Compare",
+    ),
+    "an array alone": ("[]", "there is no array. The document is no object, or an empty one"),
     "an object": ('{"data": {"recordings": {"id": 1}}}', "the value there is not an array"),
     "a text": ('{"data": {"recordings": "none"}}', "the value there is not an array"),
     "ndjson": ('{"data": {"recordings": []}}\n{"data": {"recordings": []}}\n', "not a JSON document"),

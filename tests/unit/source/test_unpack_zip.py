@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import struct
 import zipfile
+from typing import Any
 
 import pytest
 
@@ -27,6 +28,43 @@ def read(packed: bytes) -> bytes:
 
 def test_entries_are_read_in_the_order_in_which_they_lie_in_the_file() -> None:
     assert read(zipped({"b.ndjson": b"1\n", "a/a.ndjson": b"2\n", "readme": b"3\n"})) == b"1\n2\n3\n"
+
+
+def test_more_entries_than_16_bits_count_are_read() -> None:
+    many, file = 65_536, zipped({"a.ndjson": b"1\n"}, zipfile.ZIP_STORED)
+    at = file.index(b"PK\x01\x02")
+    listed = many.to_bytes(8, "little")
+    end64 = b"PK\x06\x06" + (44).to_bytes(8, "little") + bytes(12) + listed * 2 + bytes(16)
+    end = b"PK\x05\x06" + bytes(4) + b"\xff" * 12 + bytes(2)
+    directory = file[at:-22] * many + end64 + b"PK\x06\x07" + bytes(16) + end
+    assert read(file[:at] * many + directory) == b"1\n" * many
+
+
+class Pipe(io.RawIOBase):
+    """Takes bytes and cannot go back, as a pipe."""
+
+    def __init__(self) -> None:
+        self.taken = b""
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        self.taken += bytes(data)
+        return len(data)
+
+
+@pytest.mark.parametrize("pipe", [False, True])
+def test_an_entry_with_sizes_of_64_bits_is_read_however_short_it_is(*, pipe: bool) -> None:
+    file = Pipe() if pipe else io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in ("a.ndjson", "b.ndjson"):
+            with archive.open(name, "w", force_zip64=True) as entry:
+                entry.write(b"{}\n")
+    packed = file.taken if isinstance(file, Pipe) else file.getvalue()
+    assert read(packed) == b"{}\n{}\n"
+    with pytest.raises(NotAnArchiveError):
+        read(packed[: packed.index(b"PK\x01\x02") - 4] + packed[packed.index(b"PK\x01\x02") :])
 
 
 def test_folders_and_what_macos_adds_are_left_out() -> None:
