@@ -64,12 +64,12 @@ class Progress:
             raise self._none(f"{MOST_EMPTY} pages of {self._what} in a row have no record, and each names another.")
 
     def _check_cursor(self, asked: str | None, following: str | None) -> None:
-        self._note(_digest("cursor", asked))
-        if following is not None and _digest("cursor", following) in self._met:
+        self._note(_digest(asked))
+        if following is not None and _digest(following) in self._met:
             raise self._none(f"A page of {self._what} leads back to a page that was already read.")
 
     def _check_again(self, ids: Sequence[str]) -> None:
-        page, found = _digest("page", ids), set(map(hash, ids))
+        page, found = _digest(ids), set(map(hash, ids))
         if page in self._met:
             raise self._none(f"A page of {self._what} holds the same records as a page before it.")
         if self._came_again(found):
@@ -101,5 +101,6 @@ def check_number(pages: int, what: str) -> None:
         )
 
 
-def _digest(kind: str, value: Sequence[str] | str | None) -> bytes:
-    return hashlib.sha256(msgspec.json.encode([kind, value])).digest()[:_DIGEST_BYTES]
+def _digest(of: Sequence[str] | str | None) -> bytes:
+    """Return the digest of a cursor or of the ids of a page."""
+    return hashlib.sha256(msgspec.json.encode(of)).digest()[:_DIGEST_BYTES]
