@@ -81,7 +81,7 @@ class Replayed:
     letters."""
     gone: int = 0
     """Letters of complete loads that are no longer there, e.g. removed by a lifecycle rule; not counted as letters. If
-    some letters of a load are there, those that were replayed before are among them."""
+    some letters of a load in an object store are there, those that were replayed before are among them."""
     mended: Counter[str] = field(default_factory=Counter)
     """The rules that replayed letters had broken."""
     broken: Counter[str] = field(default_factory=Counter)

@@ -93,6 +93,23 @@ def test_a_letter_that_nobody_can_rank_stays_and_the_others_are_replayed(warehou
     assert fourth["state"] == "replayed"
 
 
+def test_letters_that_somebody_deleted_are_counted(warehouse: Warehouse, caplog: pytest.LogCaptureFixture) -> None:
+    set_up(warehouse)
+    replayed(warehouse)
+    assert replayed(warehouse).gone == 0, "letters that were replayed are there"
+    warehouse.execute("DELETE FROM genesys_dead_letters WHERE source_offset > %s", 3 * LENGTH)
+    assert replayed(warehouse) == Replayed(gone=2)
+    assert "Load load-1 of public.recordings, window 2026-11-" in caplog.text
+    assert "2 dead letters are no longer there. Somebody has deleted them" in caplog.text
+    assert replayed(warehouse, until=DAY).gone == 0, "another window"
+    warehouse.execute(
+        "UPDATE genesys_ledger SET certificate = jsonb_set(certificate, '{counts,dead_letters}', '\"3\"')"
+    )
+    assert replayed(warehouse).gone == 0, "nobody knows how many there were"
+    warehouse.execute("UPDATE genesys_ledger SET state = 'loading', certificate = NULL")
+    assert replayed(warehouse).gone == 0, "what is gone counts when the load is complete"
+
+
 def test_letters_are_marked_and_none_is_removed(warehouse: Warehouse) -> None:
     set_up(warehouse)
 

@@ -69,6 +69,20 @@ WHERE target = %(target)s AND window_end > %(since)s AND window_start < %(until)
     AND EXISTS (SELECT FROM {letters} AS d WHERE d.state = 'open' AND {of_load})
 ORDER BY submitted_at, load_id, shard
 """
+# Letters are marked and never removed. A joint certificate counts letters that are those of its shards.
+_GONE = """
+SELECT * FROM (
+    SELECT load_id, shard, window_start, window_end, CASE
+        WHEN jsonb_typeof(certificate #> '{{counts,dead_letters}}') = 'number'
+        THEN (certificate #> '{{counts,dead_letters}}')::numeric::bigint - (
+            SELECT count(*) FROM {letters} AS d
+            WHERE d.load_id = l.load_id AND d.target = l.target AND d.shard = l.shard
+        ) END AS gone
+    FROM {ledger} AS l
+    WHERE target = %(target)s AND window_end > %(since)s AND window_start < %(until)s AND state = 'complete'
+        AND coalesce(certificate -> 'shards', '[]') = '[]' AND {sane}
+) AS counted WHERE gone > 0 ORDER BY window_start, load_id, shard
+"""
 _OPEN = f"""load_id = %(load_id)s AND target = %(target)s AND shard = %(shard)s AND kind = %(kind)s
     AND export_id = %(export_id)s AND state = 'open' AND {_SANE.format(of="d")} AND source_offset > %(after)s"""
 _LETTERS = """
@@ -140,7 +154,8 @@ class PostgresReplay:
         total = Replayed()
         try:
             found = self._session.retried(lambda: self._loads(window), self._doing("finding its dead letters"))
-            loads, total.strays = found
+            loads, total.strays, gone = found
+            total.gone = self._told(gone)
             for row in loads:
                 processed_at = row.pop("processed_at")
                 try:
@@ -154,12 +169,27 @@ class PostgresReplay:
             self._session.close()
         return total
 
-    def _loads(self, window: Span) -> tuple[list[dict[str, Any]], int]:
-        """Return the loads with open letters, and the number of letters that belong to none of them."""
+    def _loads(self, window: Span) -> tuple[list[dict[str, Any]], int, list[dict[str, Any]]]:
+        """Return the loads with open letters, the number of letters of none of them, and the loads that lack some."""
         with self._session.transaction() as cursor:
             [strays] = self._query(cursor, _STRAYS, target=self._target)
             loads = self._query(cursor, _LOADS, target=self._target, **asdict(window))
-        return loads, strays["strays"]
+            gone = self._query(cursor, _GONE, target=self._target, **asdict(window))
+        return loads, strays["strays"], gone
+
+    def _told(self, gone: list[dict[str, Any]]) -> int:
+        """Name each load whose letters are not all there; return how many letters are missing."""
+        for load in gone:
+            log.warning(
+                "Load %s of %s, window %s to %s: %d dead letters are no longer there. Somebody has deleted them. To "
+                "have them again, load the window again.",
+                shown(load["load_id"], 80),
+                self._target,
+                load["window_start"].isoformat(),
+                load["window_end"].isoformat(),
+                load["gone"],
+            )
+        return sum(load["gone"] for load in gone)
 
     def _replay(self, load: Load, processed_at: datetime | None, total: Replayed) -> None:
         after: int | None = -1
@@ -240,7 +270,7 @@ class PostgresReplay:
 
     def _query(self, cursor: Cursor, statement: str, **parameters: Any) -> list[dict[str, Any]]:
         with cursor.connection.cursor(row_factory=dict_row) as rows:
-            parts = {"of_load": sql.SQL(_OF_LOAD), "open": sql.SQL(_OPEN)}
+            parts = {"of_load": sql.SQL(_OF_LOAD), "open": sql.SQL(_OPEN), "sane": sql.SQL(_SANE.format(of="l"))}
             composed = sql.SQL(statement).format(letters=self._letters, ledger=self._ledger, **parts)
             return rows.execute(composed, parameters).fetchall()
 
