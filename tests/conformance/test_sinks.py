@@ -17,16 +17,6 @@ from tests.conformance.conftest import Bucket, Container, Folder, GCSBucket, Que
 from tests.sinks.queues import Queues
 from tests.sinks.strict_s3 import SwiftServer
 
-POSTGRES = [
-    {},
-    {"partition_by": "month", "commit_rows": 14},
-    {"publish": "atomic", "write_mode": "replace_window"},
-    *(
-        pytest.param(alone, marks=pytest.mark.long)
-        for alone in ({"partition_by": "month"}, {"commit_rows": 14}, {"publish": "atomic"})
-    ),
-]
-
 
 class Abandoned(SinkConformance):
     """For a sink that aborts as another one does: without --long its attempts end without a word, which is harder."""
@@ -37,18 +27,29 @@ class Abandoned(SinkConformance):
 
 
 class TestPostgresSink(SinkConformance):
-    @pytest.fixture(params=POSTGRES, ids=lambda options: ", ".join(map(str, options.values())) or "plain")
-    def place(self, table: Table, request: Any) -> Table:
-        return Table(table.warehouse, request.param)
-
-
-class TestPostgresSinkByUpsert(Abandoned):
-    """No batch goes straight into the table."""
-
     @pytest.fixture
-    def place(self, table: Table, monkeypatch: pytest.MonkeyPatch) -> Table:
-        monkeypatch.setattr(Straight, "is_due", False)
+    def place(self, table: Table) -> Table:
         return table
+
+
+MONTHLY = {"partition_by": "month", "commit_rows": 14}
+REPLACING = {"publish": "atomic", "write_mode": "replace_window"}
+ONE_BY_ONE: list[dict[str, Any]] = [{}, {"partition_by": "month"}, {"commit_rows": 14}, {"publish": "atomic"}]
+LONG = [(MONTHLY, True), (REPLACING, False), *((alone, way) for alone in ONE_BY_ONE for way in (True, False))]
+
+
+class TestPostgresSinkWithOptions(Abandoned):
+    """Batches go straight into the table, or by upsert."""
+
+    @pytest.fixture(
+        params=[(MONTHLY, False), (REPLACING, True), *(pytest.param(one, marks=pytest.mark.long) for one in LONG)],
+        ids=lambda chosen: ", ".join([*map(str, chosen[0].values()), "straight" if chosen[1] else "by upsert"]),
+    )
+    def place(self, table: Table, request: Any, monkeypatch: pytest.MonkeyPatch) -> Table:
+        options, straight = request.param
+        if not straight:
+            monkeypatch.setattr(Straight, "is_due", False)
+        return Table(table.warehouse, options)
 
 
 class TestS3Sink(SinkConformance):
@@ -86,7 +87,7 @@ class TestGCSSink(Abandoned):
         return GCSBucket(gcs_bucket)
 
 
-class TestSqsSink(SinkConformance):
+class TestSqsSink(Abandoned):
     """At least once: what a consumer finds that drops messages whose id it has seen."""
 
     @pytest.fixture(params=["standard", pytest.param("fifo", marks=pytest.mark.long)])

@@ -42,7 +42,7 @@ class S3Server(ServerProcess):
         require("moto", "moto[s3,server]")
         self._claim_folder()
         self.port = free_port()
-        command = [sys.executable, "-m", "moto.server", "--host", self.host, "--port", str(self.port)]
+        command = [sys.executable, "-m", f"{__package__}.moto", "--host", self.host, "--port", str(self.port)]
         try:
             self._launch(command, self._accepts, dict(os.environ))
         except BaseException:
