@@ -25,6 +25,8 @@ from tests.support import outcome_report
 
 _numbers = itertools.count(1)
 _empty_databases: list[str] = []
+_frozen = [0]
+"""How many modules there were when the collector was last kept off them."""
 
 _SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large]
 settings.register_profile("a few", deadline=None, max_examples=30, suppress_health_check=_SLOW)
@@ -94,11 +96,20 @@ def pytest_runtest_teardown() -> None:
     for name in ("airflow._shared.secrets_masker", "airflow.sdk._shared.secrets_masker"):
         if masking := sys.modules.get(name):
             masking._secrets_masker().reset_masker()
+    if len(sys.modules) > _frozen[0] + 100:
+        gc.collect()
+        _freeze()
 
 
 def pytest_collection_finish() -> None:
     gc.enable()
-    gc.freeze()  # what is imported by now stays: Airflow alone would make each collection take a third of a second
+    _freeze()
+
+
+def _freeze() -> None:
+    """Keep the collector off what is imported, which stays: Airflow alone makes each collection take half a second."""
+    gc.freeze()
+    _frozen[:] = [len(sys.modules)]
 
 
 @pytest.fixture(scope="session")
