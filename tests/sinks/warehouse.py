@@ -22,6 +22,7 @@ class Warehouse:
 
     dsn: str
     connections: list[psycopg.Connection[Any]] = field(default_factory=list)
+    _looking: psycopg.Connection[dict[str, Any]] | None = None
 
     def connect(self) -> psycopg.Connection[Any]:
         self.connections.append(psycopg.connect(self.dsn))
@@ -39,9 +40,8 @@ class Warehouse:
         return sink.finish(make_certificate(load, write_all(sink, batches)))
 
     def execute(self, statement: str, *parameters: Any) -> list[dict[str, Any]]:
-        with psycopg.connect(self.dsn, autocommit=True, row_factory=dict_row) as connection:
-            cursor = connection.execute(statement, parameters)
-            return cursor.fetchall() if cursor.description else []
+        cursor = self._look().execute(statement, parameters)
+        return cursor.fetchall() if cursor.description else []
 
     def rows(self) -> list[dict[str, Any]]:
         return self.execute("SELECT * FROM recordings ORDER BY recording_id")
@@ -62,8 +62,14 @@ class Warehouse:
         return [{name: value for name, value in row.items() if name not in passing} for row in self.rows()]
 
     def close(self) -> None:
-        for connection in self.connections:
+        for connection in (*self.connections, *([self._looking] if self._looking else [])):
             connection.close()
+
+    def _look(self) -> psycopg.Connection[dict[str, Any]]:
+        """Connect once: to connect takes longer than most statements."""
+        if self._looking is None or self._looking.closed:
+            self._looking = psycopg.connect(self.dsn, autocommit=True, row_factory=dict_row, prepare_threshold=None)
+        return self._looking
 
 
 def write_all(sink: PostgresSink, batches: Iterable[Batch]) -> Checkpoint:
