@@ -130,6 +130,19 @@ def test_the_mode_decides(mode: Mode, dead_letters: int) -> None:
     ]
 
 
+def test_of_several_values_at_a_path_the_one_that_is_lost_counts() -> None:
+    values = [json.dumps([{"parts": [{"count": count} for count in counts]}]) for counts in (["7", 1.5, "8"], ["7"])]
+    certificate, shelf = load(contract(PARTS), *values)
+    assert certificate.counts.dead_letters == 1
+    assert shelf.letters[0].message == "calls[].parts[].count is not of type integer."
+
+
+def test_a_list_may_be_read_as_a_value_too() -> None:
+    whole = Child("calls", "calls", (ChildColumn("parts", "parts", "json"),))
+    certificate, _ = load(contract(PARTS, whole), parts(), parts(count=1.5))
+    assert (certificate.counts.written, certificate.counts.dead_letters) == (1, 1)
+
+
 def test_a_frozen_contract_fails() -> None:
     with pytest.raises(ContractFrozenError, match=r"'calls\[\]\.parts\[\]\.count' a string of 4 characters"):
         load(contract(PARTS, modes=Modes(type="freeze")), parts(), parts(count="many"))
