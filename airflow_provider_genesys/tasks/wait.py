@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
 from airflow.sdk import Context
 
-from airflow_provider_genesys.cloud.exports.base import ExportState, ExportStatus, Outcome, ended
+from airflow_provider_genesys.cloud.exports.base import OTHER_MEMBER, ExportState, ExportStatus, Outcome, ended
 from airflow_provider_genesys.cloud.exports.waiting import Watch, seconds_left
 from airflow_provider_genesys.exceptions import (
     CloudUnavailableError,
@@ -159,7 +159,7 @@ def _with_file(hook: GenesysCloudHook, kind: str, watch: Watch, status: ExportSt
             return status
         time.sleep(watch.pause())
         status = _completed(hook.get_export(watch.export_id, kind))
-    raise ExportGoneError(f"Export {watch.export_id} is COMPLETED, but Genesys gives no file for it.")
+    raise ExportGoneError(f"Export {watch.export_id} is COMPLETED, but Genesys gives no file for it. {OTHER_MEMBER}")
 
 
 def await_job_slot(error: JobLimitError, began: datetime, wait: Wait, defer: Defer | None = None) -> None:

@@ -6,7 +6,14 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_genesys.cloud.config import CloudConfig
-from airflow_provider_genesys.cloud.exports.base import AGAIN, ExportStatus, check_usable, known_status
+from airflow_provider_genesys.cloud.exports.base import (
+    AGAIN,
+    OTHER_MEMBER,
+    ExportState,
+    ExportStatus,
+    check_usable,
+    known_status,
+)
 from airflow_provider_genesys.cloud.exports.registry import family
 from airflow_provider_genesys.cloud.presigned import PresignedUrl, check_host, expires_at
 from airflow_provider_genesys.cloud.seal import seal, unseal
@@ -98,7 +105,8 @@ def _new_url(export_id: str, kind: str, client: CloudClient) -> PresignedUrl:
 def _file_of(status: ExportStatus) -> str:
     check_usable(status, "file")
     if not status.file_uri:
-        raise ExportFailedError(f"Export {status.export_id} is {status.raw_state}. It has no file. {AGAIN}")
+        hint = f"{OTHER_MEMBER} " if status.kind == "recordings" and status.state is ExportState.COMPLETED else ""
+        raise ExportFailedError(f"Export {status.export_id} is {status.raw_state}. It has no file. {hint}{AGAIN}")
     return status.file_uri
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -101,6 +102,12 @@ class Recordings:
                 f"The answer from {self._api.path} is none of an export; it {_described(answer)}. If this happens "
                 "again, check whether a proxy answers in place of Genesys.",
                 status=200,
+            )
+        if name in members(answer):
+            raise ConfigurationError(
+                f"The answer from {self._api.path} has no text in the member {name!r}, but "
+                f"{shown(json.dumps(members(answer)[name]), 80)}. Ask those who run that API, or name another member in "
+                f"the connection's extra 'archive' ({setting!r})."
             )
         raise ConfigurationError(
             f"The answer from {self._api.path} has no member {name!r}; it {_described(answer)}. "
