@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,6 +17,7 @@ import typer
 from airflow_provider_genesys.commands.output import AsJson, print_rows, say
 from airflow_provider_genesys.commands.places import ListedRow, PlaceArgument, PlaceConnection, open_place
 from airflow_provider_genesys.exceptions import NotFoundError
+from airflow_provider_genesys.stores.folder import OWNER_ONLY
 
 if TYPE_CHECKING:
     from airflow_provider_genesys.contracts.contract import Contract
@@ -76,13 +78,13 @@ def export(
     conn_id: PlaceConnection = None,
     load_id: LoadId = None,
 ) -> None:
-    """Write dead letters into a file. Encrypted bytes stay encrypted.
+    """Write dead letters into a file that only its owner may read. Encrypted bytes stay encrypted.
 
     Example: airflow-genesys dead-letters export public.genesys_recordings letters.ndjson
     """
     count = 0
     try:
-        with file.open("wb") as out:
+        with open(file, "wb", opener=partial(os.open, mode=OWNER_ONLY)) as out:
             for letter in open_place(place, conn_id).letters(load_id):
                 out.write(msgspec.json.encode(letter) + b"\n")
                 count += 1

@@ -106,8 +106,8 @@ class Recordings:
         if name in members(answer):
             raise ConfigurationError(
                 f"The answer from {self._api.path} has no text in the member {name!r}, but "
-                f"{shown(json.dumps(members(answer)[name]), 80)}. Ask those who run that API, or name another member in "
-                f"the connection's extra 'archive' ({setting!r})."
+                f"{shown(json.dumps(members(answer)[name]), 80)}. Ask those who run that API, or name another member "
+                f"in the connection's extra 'archive' ({setting!r})."
             )
         raise ConfigurationError(
             f"The answer from {self._api.path} has no member {name!r}; it {_described(answer)}. "

@@ -101,6 +101,7 @@ def test_letters_are_those_of_the_load_that_is_asked_for(
     file = tmp_path / "letters"
     assert main(["dead-letters", "export", "here", str(file), "--load-id", "load-1"]) == 0
     assert [json.loads(line)["source_offset"] for line in file.read_text().splitlines()] == [LENGTH, 2 * LENGTH]
+    assert file.stat().st_mode & 0o777 == 0o600, "a letter may hold personal data in clear"
     capsys.readouterr()
     assert main(["dead-letters", "show", "here", "load-1", str(2 * LENGTH)]) == 0
     assert "recording-0000002" in capsys.readouterr().out
