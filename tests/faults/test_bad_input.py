@@ -17,7 +17,7 @@ import tracemalloc
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from datetime import datetime
 from typing import Any
@@ -39,7 +39,9 @@ from tests.faults.bad_input_table import EXPECTED, FILES, PAGE, TEXTS, with_tabl
 from tests.unit.pipeline.memory_sink import MemorySink, Shelf
 from tests.unit.pipeline.sources import InMemory, a_load
 
-CHUNKS = [1, 7, 64 * 1024]
+CHUNKS = [1, pytest.param(7, marks=[pytest.mark.long]), 64 * 1024]
+EDGE = 24
+"""Bytes at each end of an archive of which none is left out."""
 SHAPES = {"lines": "in lines", "array": "in an array"}
 PERSONAL = "PERSONAL"
 """Stands in the files wherever personal data may be; no message and no log line may show it."""
@@ -255,7 +257,7 @@ PACKED: dict[str, Callable[[bytes], bytes]] = {
 @pytest.mark.parametrize("packed", PACKED)
 @pytest.mark.parametrize("name", EXPECTED["kinds"])
 def test_a_file_of_another_kind_is_refused_by_its_name(name: str, packed: str) -> None:
-    for chunk in CHUNKS:
+    for chunk in (1, 64 * 1024):
         archive, shelf = PACKED[packed](KINDS[name]()), Shelf()
         with pytest.raises(NotAnArchiveError, match=EXPECTED["kinds"][name]["says"]):
             run(a_load(), InMemory(archive, chunk), MemorySink(shelf), Options(max_dead_letter_ratio=None))
@@ -413,10 +415,13 @@ def test_how_deep_a_record_may_be(shape: str, depth: int, outcome: dict[str, int
 @pytest.mark.outcome("bad input", "an archive that is cut off at any byte", "NotAnArchiveError")
 @pytest.mark.parametrize("packed", [False, True])
 @pytest.mark.parametrize("shape", SHAPES)
-def test_an_archive_that_is_cut_at_any_byte_is_never_taken_for_the_whole(shape: str, packed: bool) -> None:
+def test_an_archive_that_is_cut_at_any_byte_is_never_taken_for_the_whole(
+    shape: str, packed: bool, pytestconfig: pytest.Config
+) -> None:
     document = whole(shape)
     archive = gzip.compress(document, mtime=0) if packed else document
-    taken = [length for length in range(len(archive)) if is_loaded(archive[:length])]
+    lengths = some_of(archive, pytestconfig, every=5) if packed else range(len(archive))
+    taken = [length for length in lengths if is_loaded(archive[:length])]
     # Between two records nothing shows that NDJSON was cut, unless the store or Genesys reports how long it is.
     between = [at + end for at in range(len(document)) if document.startswith(b"}}", at) for end in (2, 3)]
     assert taken == (between[:-1] if shape == "lines" and not packed else [])
@@ -438,15 +443,25 @@ UNSUMMED: dict[str, Callable[[bytes], bytes]] = {
 
 @pytest.mark.outcome("bad input", "an archive that is cut off at any byte", "NotAnArchiveError")
 @pytest.mark.parametrize("packed", [*SUMMED, *UNSUMMED])
-def test_a_packed_archive_that_is_cut_at_any_byte_is_never_taken_for_the_whole(packed: str) -> None:
+def test_a_packed_archive_that_is_cut_at_any_byte_is_never_taken_for_the_whole(
+    packed: str, pytestconfig: pytest.Config
+) -> None:
     archive = {**SUMMED, **UNSUMMED}[packed](whole("lines"))
-    assert not [length for length in range(len(archive)) if is_loaded(archive[:length])]
+    assert not [length for length in some_of(archive, pytestconfig, every=5) if is_loaded(archive[:length])]
 
 
-def altered(archive: bytes) -> Iterator[bytes]:
-    """The archive, with one byte altered in each place."""
-    for at, byte in enumerate(archive):
-        yield archive[:at] + bytes([byte ^ (1 << at % 8)]) + archive[at + 1 :]
+def some_of(archive: bytes, config: pytest.Config, *, every: int) -> Iterable[int]:
+    """Places in the archive: all with --long, else those at its ends and some between."""
+    size = len(archive)
+    if config.getoption("--long") or size < 2 * EDGE:
+        return range(size)
+    return [*range(EDGE), *range(EDGE, size - EDGE, every), *range(size - EDGE, size)]
+
+
+def altered(archive: bytes, config: pytest.Config) -> Iterator[bytes]:
+    """The archive, with one byte altered in each of some places."""
+    for at in some_of(archive, config, every=3):
+        yield archive[:at] + bytes([archive[at] ^ (1 << at % 8)]) + archive[at + 1 :]
 
 
 def outcome_of(archive: bytes, **options: Any) -> tuple[list[Any], int] | None:
@@ -463,18 +478,18 @@ def outcome_of(archive: bytes, **options: Any) -> tuple[list[Any], int] | None:
     "bad input", "a byte is altered anywhere in gzip, zip or Zstandard with a checksum", "NotAnArchiveError"
 )
 @pytest.mark.parametrize("packed", SUMMED)
-def test_a_checksum_shows_each_altered_byte(packed: str) -> None:
+def test_a_checksum_shows_each_altered_byte(packed: str, pytestconfig: pytest.Config) -> None:
     archive = SUMMED[packed](good(1) + b"\n" + good(2))
-    found = [outcome_of(changed) for changed in altered(archive)]
+    found = [outcome_of(changed) for changed in altered(archive, pytestconfig)]
     assert {str(rows) for rows in found if rows} == {str(outcome_of(archive))}  # e.g. of a date in the head
     assert found.count(None) > len(found) / 3
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_no_altered_byte_makes_a_plain_archive_lose_a_record(shape: str) -> None:
+def test_no_altered_byte_makes_a_plain_archive_lose_a_record(shape: str, pytestconfig: pytest.Config) -> None:
     records = [good(1), good(2)]
     document = b"\n".join(records) if shape == "lines" else b"[" + b",".join(records) + b"]"
-    for changed in altered(document):
+    for changed in altered(document, pytestconfig):
         shelf = Shelf()
         with suppress(GenesysError):
             run(a_load(), InMemory(changed), MemorySink(shelf), Options(max_dead_letter_ratio=None))
@@ -493,9 +508,9 @@ def test_zstandard_without_a_checksum_is_loaded_with_a_warning(packed: str, capl
 
 
 @pytest.mark.parametrize("packed", UNSUMMED)
-def test_the_number_of_records_shows_those_that_an_altered_byte_costs(packed: str) -> None:
+def test_the_number_of_records_shows_those_that_an_altered_byte_costs(packed: str, pytestconfig: pytest.Config) -> None:
     archive = UNSUMMED[packed](good(1) + b"\n" + good(2))
-    for changed in altered(archive):
+    for changed in altered(archive, pytestconfig):
         found = outcome_of(changed, completeness=Completeness(reported=2))
         assert found is None or len(found[0]) + found[1] >= 2
 

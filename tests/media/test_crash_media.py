@@ -47,6 +47,8 @@ STEPS = {
 """At which of the times that it is reached a step is deadly."""
 ELSEWHERE = (MEDIA_STORED, MEDIA_DESCRIBED, failpoints.PUTTING, failpoints.COMMITTED)
 """At which of them a load with its media in Azure or Google meets its end: where store and table differ."""
+BETWEEN = (MEDIA_STORED, failpoints.COMMITTED)
+"""Of these without --long: a file is there and not described, and all of a batch is known."""
 OF_LARGE_FILES = {failpoints.PIECE_SENT: (2,), failpoints.COMPLETING: (2,)}
 RESUMED = {failpoints.COMMITTED, failpoints.REPORTED, failpoints.FINISHING, failpoints.CHECKED}
 """After these there is a checkpoint to go on from, and the next attempt has to."""
@@ -242,7 +244,9 @@ def test_media_killed_within_a_large_file(large_files: Scene, step: str, nth: in
 
 
 @pytest.mark.outcome("processes", "SIGKILL at a step of a load of media, with the media in Azure or Google", "recovers")
-@pytest.mark.parametrize("step", ELSEWHERE)
+@pytest.mark.parametrize(
+    "step", [pytest.param(step, marks=[] if step in BETWEEN else [pytest.mark.long]) for step in ELSEWHERE]
+)
 def test_media_elsewhere_killed_at_a_step(scene_elsewhere: Scene, step: str) -> None:
     killed, resumed = scene_elsewhere.killed_and_taken_up({"step": step, "nth": STEPS[step][0]})
     assert killed["signal"] == signal.SIGKILL, f"{step} is not reached"
