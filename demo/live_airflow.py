@@ -10,7 +10,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import httpx
 import psutil
@@ -33,6 +33,9 @@ class LiveAirflow(ABC):
 
     :param environment: settings beside those of the services.
     """
+
+    program: ClassVar[tuple[str, ...]] = ("-m", "airflow")
+    """What Python runs for the command ``airflow``."""
 
     def __init__(self, services: Embedded, environment: dict[str, str] | None = None) -> None:
         port = str(free_port())
@@ -73,7 +76,7 @@ class LiveAirflow(ABC):
         """Run ``airflow <command>`` under the name ``part``."""
         with (self.home / f"{part}.log").open("ab") as log:
             self._parts[part] = subprocess.Popen(
-                [sys.executable, "-m", "airflow", *command],
+                [sys.executable, *self.program, *command],
                 env={**self.environment, **environment},
                 stdout=log,
                 stderr=log,
