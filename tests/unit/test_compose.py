@@ -90,52 +90,39 @@ def services(compose: Tree) -> Tree:
 
 
 @pytest.fixture(scope="module")
-def airflow_facts(services: Tree, tmp_path_factory: pytest.TempPathFactory) -> Tree:
+def airflow_facts(services: Tree) -> Tree:
     """What the installed Airflow says of the file's command lines, settings and health pages."""
-    home = tmp_path_factory.mktemp("airflow-home")
-    asked = {"commands": _airflow_commands(services), "settings": _airflow_settings(services)}
-    done = python("-c", ASK_AIRFLOW, input=json.dumps(asked), AIRFLOW_HOME=str(home))
-    assert done.returncode == 0, done.stderr
-    return dict(json.loads(done.stdout.splitlines()[-1]))
+    from airflow.api_fastapi.core_api.routes.public import public_router
+    from airflow.cli.cli_parser import get_parser
+    from airflow.configuration import conf
+
+    def accepted(words: list[str]) -> bool:
+        try:
+            get_parser().parse_args(words)
+        except SystemExit:
+            return False
+        return True
+
+    def known(section: str, key: str) -> bool:
+        return key in conf.configuration_description.get(section, {}).get("options", {})
+
+    return {
+        "commands": {" ".join(words): accepted(words) for words in _airflow_commands(services)},
+        "settings": {f"[{section}] {key}": known(section, key) for section, key in _airflow_settings(services)},
+        "paths": {getattr(route, "path", "") for route in public_router.routes},
+        "scheduler_port": conf.getint("scheduler", "scheduler_health_check_server_port"),
+    }
 
 
-def python(*arguments: str, input: str = "", **environment: str) -> subprocess.CompletedProcess[str]:  # noqa: A002 - as in run
+def python(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run this Python on ``arguments``, with ``environment`` besides the usual one."""
     return subprocess.run(
         [sys.executable, *arguments],
-        input=input,
         env={**os.environ, **environment},
         capture_output=True,
         text=True,
         check=False,
     )
-
-
-ASK_AIRFLOW = """
-import json, sys
-from airflow.api_fastapi.core_api.routes.public import public_router
-from airflow.cli.cli_parser import get_parser
-from airflow.configuration import conf
-
-asked = json.load(sys.stdin)
-
-def accepted(words):
-    try:
-        get_parser().parse_args(words)
-    except SystemExit:
-        return False
-    return True
-
-def known(section, key):
-    return key in conf.configuration_description.get(section, {}).get("options", {})
-
-print(json.dumps({
-    "commands": {" ".join(words): accepted(words) for words in asked["commands"]},
-    "settings": {f"[{section}] {key}": known(section, key) for section, key in asked["settings"]},
-    "paths": sorted({route.path for route in public_router.routes}),
-    "scheduler_port": conf.getint("scheduler", "scheduler_health_check_server_port"),
-}))
-"""
 
 
 def _airflow_commands(services: Tree) -> list[list[str]]:
