@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal, get_args
 
 from airflow_provider_genesys.exceptions import ContractError
@@ -76,13 +77,13 @@ class Column:
         if self.required and self.default is not None:
             raise self._error("default", "a column that is required is never missing, so it needs no default")
 
-    @property
+    @cached_property
     def keys(self) -> tuple[str, ...]:
         """The path up to the first list."""
         taken = steps(self.path)
         return tuple(step for step in taken[: _first_place(taken)] if isinstance(step, str))
 
-    @property
+    @cached_property
     def inside(self) -> Steps:
         """The path from the first list on; empty where there is none."""
         taken = steps(self.path)
