@@ -8,6 +8,7 @@ from typing import Any
 from airflow.sdk import BaseOperator, Context
 
 from airflow_provider_genesys.hooks.object_store import open_folder
+from airflow_provider_genesys.outside import shown
 from airflow_provider_genesys.tasks.failures import failing_fast
 from airflow_provider_genesys.tasks.landed import check_location
 from airflow_provider_genesys.tasks.rendered import Rendered, text_or_none, words
@@ -59,4 +60,6 @@ class GenesysWriteListsOperator(Rendered, BaseOperator):
             check_location(self, location, self.below, self._certificate_in_dag, context)
             store, folder = open_folder(location, text_or_none(self.conn_id, "conn_id"))
             export_id, written = write_lists(store, folder, words(self.lists, "lists", ()))
+        tables = ", ".join(f"{table} ({of_table['rows']:,} rows)" for table, of_table in written.items())
+        self.log.info("Export %s in %s has new lists of: %s.", shown(export_id, 80), shown(location), tables)
         return {"location": location, "export_id": export_id, "lists": written}

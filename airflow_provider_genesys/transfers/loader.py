@@ -258,6 +258,16 @@ class ExportLoader(UsesGenesys, BaseOperator):
             range=shard,
         )
 
+    def arrived(self, certificate: Certificate) -> str:
+        """Return what of the export is there, for the last line of the log."""
+        counts, rules = certificate.counts, ", ".join(f"{rule}: {n:,}" for rule, n in certificate.rules.items())
+        of_rules = f" ({rules})" if rules else ""
+        see = f" See them: {self.letters_at(certificate)}" if counts.dead_letters else ""
+        return (
+            f"{counts.read:,} records read, {counts.written:,} written, {counts.duplicates:,} duplicates, "
+            f"{counts.dead_letters:,} rejected{of_rules}.{see}"
+        )
+
     def report(self, context: Context, certificate: Certificate, contract: Contract) -> dict[str, Any]:
         """Report the load to Airflow: metrics, lineage, assets, drift. Return the certificate's summary.
 
@@ -266,13 +276,10 @@ class ExportLoader(UsesGenesys, BaseOperator):
         reports.loaded(certificate, reports.tags_of(context))
         reports.report(self.hook, certificate)
         summary = certificate.summary()
-        counts, rules = certificate.counts, ", ".join(f"{rule}: {n:,}" for rule, n in certificate.rules.items())
         self.log.info(
-            "Export %s, %s to %s, is in %s: %s records read, %s written, %s duplicates, %s rejected%s.%s",
+            "Export %s, %s to %s, is in %s: %s",
             *(certificate.export_id, certificate.window_start, certificate.window_end, certificate.location),
-            *(f"{n:,}" for n in (counts.read, counts.written, counts.duplicates, counts.dead_letters)),
-            f" ({rules})" if rules else "",
-            f" See them: {self.letters_at(certificate)}" if counts.dead_letters else "",
+            self.arrived(certificate),
         )
         for outlet in self.outlets:
             if not isinstance(outlet, AssetAlias):

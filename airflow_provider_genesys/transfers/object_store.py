@@ -112,6 +112,12 @@ class GenesysExportToObjectStoreOperator(GenesysExportTransferOperator, ObjectSt
         store, settings = self.reading()
         return view_of_folder(store, settings.prefix, settings.partition_format, contract)
 
+    def arrived(self, certificate: Certificate) -> str:
+        """Return what is there; of a raw archive no record was read."""
+        if self.output_format != "raw":
+            return super().arrived(certificate)
+        return f"{certificate.bytes_read:,} bytes, as Genesys made them."
+
     def read_by(self, contract: Contract) -> str:
         """Return the contract's fingerprint; a raw archive is read with no contract."""
         return "raw" if self.output_format == "raw" else super().read_by(contract)

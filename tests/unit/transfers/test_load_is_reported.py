@@ -164,6 +164,11 @@ def test_the_last_line_says_how_to_see_what_was_rejected(
     assert f"See them: the dead letters of load {summary['load_id']}" in line
 
 
+def test_of_a_raw_archive_the_last_line_counts_bytes_for_no_record_was_read() -> None:
+    landed = GenesysExportToS3Operator(task_id="t", handle="e", s3_bucket="b", s3_prefix="p", output_format="raw")
+    assert landed.arrived(SimpleNamespace(bytes_read=1_234_567)) == "1,234,567 bytes, as Genesys made them."  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     ("operator", "arguments", "location", "seen"),
     [
