@@ -7,9 +7,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import PureCloudPlatformClientV2 as Sdk
-
 from airflow_provider_genesys.entities.declaration import Listing
+from tests.support.genesys_sdk import Sdk
 
 _METHOD = re.compile(r"    def (get_\w+)\(self.*?resource_path = '(/api/v2[^']*)'.*?response_type='(\w+)'", re.DOTALL)
 

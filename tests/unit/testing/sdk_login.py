@@ -5,9 +5,8 @@ from __future__ import annotations
 import base64
 from typing import Any
 
-import PureCloudPlatformClientV2 as Sdk
-
 from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
+from tests.support.genesys_sdk import Sdk
 
 
 def logged_in(genesys: FakeGenesys) -> Any:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-import PureCloudPlatformClientV2 as Sdk
+from tests.support.genesys_sdk import Sdk
 
 _LIST, _DICT = re.compile(r"list\[(.+)\]"), re.compile(r"dict\(str, (.+)\)")
 _PLAIN = {"str": str, "int": int, "float": (int, float), "bool": bool, "object": object}

@@ -9,11 +9,11 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import PureCloudPlatformClientV2 as Sdk
 import pytest
 
 from airflow_provider_genesys.cloud.exports.aggregate_domains import domains
 from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
+from tests.support.genesys_sdk import Sdk
 from tests.unit.testing.sdk_login import logged_in
 
 INTERVAL = "2026-11-22T00:00:00.000Z/2026-11-23T00:00:00.000Z"

@@ -7,10 +7,10 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
-import PureCloudPlatformClientV2 as Sdk
 import pytest
 
 from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
+from tests.support.genesys_sdk import Sdk
 from tests.unit.testing.sdk_login import logged_in
 
 

@@ -1,0 +1,27 @@
+"""Genesys' own Python SDK, imported where a test first uses it.
+
+It has thousands of modules, and looks for its settings in every folder below the user's home. A test's is empty.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import tempfile
+from functools import cache
+from typing import Any
+from unittest.mock import patch
+
+
+@cache
+def _imported() -> Any:
+    with tempfile.TemporaryDirectory() as home, patch.dict(os.environ, HOME=home):
+        return importlib.import_module("PureCloudPlatformClientV2")
+
+
+class _Later:
+    def __getattr__(self, name: str) -> Any:
+        return getattr(_imported(), name)
+
+
+Sdk: Any = _Later()
