@@ -175,6 +175,9 @@ def test_certificates_of_one_export_agree() -> None:
         ({"bytes_read": 6}, "bytes_read"),
         ({"export_id": "f"}, "export_id"),
         ({"kind": "calls"}, "kind"),
+        ({"window_start": "0"}, "window_start"),
+        ({"window_end": "c"}, "window_end"),
+        ({"source": {"length": 4, "etag": "x"}}, r"length \(4 and 3\)"),
         ({"source": {"length": 3, "etag": "y"}}, r"etag \(y and x\)"),
         ({"min_timestamp": "s"}, r"min_timestamp \(s and t\)"),
         ({"max_timestamp": None}, "max_timestamp"),
@@ -186,6 +189,17 @@ def test_certificates_of_one_export_agree() -> None:
 def test_certificates_that_differ_fail(changes: dict[str, Any], named: str) -> None:
     with pytest.raises(AccountError, match=named):
         compare([certificate("pg"), certificate("s3", **changes)])
+
+
+def test_a_window_is_final_where_every_sink_says_so() -> None:
+    final = {"reconciliation": {"state": "final"}}
+    for other, state in ((final, "final"), ({}, "provisional"), ({"reconciliation": None}, "provisional")):
+        assert compare([certificate("pg", **final), certificate("s3", **other)])["state"] == state
+
+
+def test_one_place_twice_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="two of the same place"):
+        compare([certificate("pg"), certificate("pg")])
 
 
 def test_what_may_differ_is_not_compared() -> None:
