@@ -28,6 +28,8 @@ SELECT id::text FROM (SELECT DISTINCT conversation_id::text::uuid AS id FROM (
 ) AS asked) AS wanted WHERE id > '{after}' ORDER BY id LIMIT {limit}
 """
 
+_TIMEOUT = "SELECT set_config('statement_timeout', %s, true)"  # of this transaction alone: a pooler may share the rest
+
 
 class QueryIndex:
     """An :data:`~.index.Index` of the conversations that a query names, each once. NULL is skipped.
@@ -37,6 +39,7 @@ class QueryIndex:
     :param size: conversations in a page.
     :param parameters: values for the query's placeholders, ``%(name)s``; then a percent sign is written ``%%``. With
         None the query has no placeholders.
+    :param timeout: seconds that the query may take each time that it runs.
     """
 
     def __init__(
@@ -45,11 +48,13 @@ class QueryIndex:
         query: str,
         size: int,
         parameters: Mapping[str, Any] | None = None,
+        timeout: float = 600.0,
     ) -> None:
         self._connect = connect
         self._query = query.strip().rstrip(";")
         self._parameters = parameters
         self._size = size
+        self._timeout = timeout
         self._after = _FIRST
         self._ids: list[str] = []
 
@@ -57,7 +62,7 @@ class QueryIndex:
         """Return the conversations after the id ``cursor``.
 
         :raises ConfigurationError: PostgreSQL refuses the query, or the query returns something that is not an id.
-        :raises SourceUnavailableError: PostgreSQL cannot be reached.
+        :raises SourceUnavailableError: PostgreSQL cannot be reached, or the query takes too long.
         """
         after = str(UUID(cursor)) if cursor else _FIRST
         if after != self._after or not self._ids:
@@ -71,8 +76,15 @@ class QueryIndex:
         try:
             with closing(self._connect()) as connection:
                 connection.read_only = True
+                connection.execute(_TIMEOUT, [f"{max(1, round(1000 * self._timeout))}ms"])
                 # Binary results come by the extended protocol, which takes one statement: none can end the transaction.
                 ids = [found for (found,) in connection.execute(sql.encode(), self._parameters, binary=True)]
+        except psycopg.errors.QueryCanceled as error:
+            raise SourceUnavailableError(
+                f"The query for conversations did not end within conversations_timeout ({self._timeout:g} s), or was "
+                f"cancelled: {describe(error)}. The next try runs it again. If that takes as long, give its table an "
+                "index for its WHERE, or raise conversations_timeout."
+            ) from None
         except psycopg.Error as error:
             if is_transient(error):
                 raise SourceUnavailableError(

@@ -42,6 +42,7 @@ class GenesysRecordingMediaOperator(GenesysExportToPostgresOperator):
         file with it: these conversations are loaded. (templated)
     :param conversations_parameters: values for its placeholders ``%(name)s``. PostgreSQL gets them separately from the
         query, so use them for all that comes from XCom, a form or a variable. (templated)
+    :param conversations_timeout: seconds that the query may take each time that it runs.
     :param sql_conn_id: the connection that the query runs on; default: ``postgres_conn_id``. (templated)
     :param retention_threshold_days: load the recordings that Genesys retains for more than that many days. (templated)
     :param media_at_once: files that are fetched at the same time; each holds one piece in memory.
@@ -70,6 +71,7 @@ class GenesysRecordingMediaOperator(GenesysExportToPostgresOperator):
         handle: dict[str, Any] | str | None = None,
         conversations_sql: str | None = None,
         conversations_parameters: dict[str, Any] | None = None,
+        conversations_timeout: float = 600.0,
         sql_conn_id: str | None = None,
         retention_threshold_days: int | str | None = None,
         table: str = "recording_media",
@@ -83,6 +85,7 @@ class GenesysRecordingMediaOperator(GenesysExportToPostgresOperator):
         super().__init__(handle=handle, table=table, kind=kind, page_size=page_size, **kwargs)
         self.conversations_sql = conversations_sql
         self.conversations_parameters = conversations_parameters
+        self.conversations_timeout = conversations_timeout
         self.sql_conn_id = sql_conn_id
         self.retention_threshold_days = retention_threshold_days
         self.media_at_once = media_at_once
@@ -153,7 +156,7 @@ class GenesysRecordingMediaOperator(GenesysExportToPostgresOperator):
 
         conn_id = text_or_none(self.sql_conn_id, "sql_conn_id")
         opened = self.connect if conn_id is None else lambda: connect(conn_id)
-        return QueryIndex(opened, self._query(), self.page_size, self._parameters())
+        return QueryIndex(opened, self._query(), self.page_size, self._parameters(), self.conversations_timeout)
 
     def _query(self) -> str:
         query = required(self.conversations_sql, "conversations_sql")

@@ -167,6 +167,31 @@ def test_a_database_that_cannot_be_reached_is_tried_again() -> None:
         QueryIndex(connect, "SELECT conversation_id FROM calls", 3)(0, None)
 
 
+@pytest.mark.outcome("jobs", "the query for conversations does not end", "SourceUnavailableError")
+def test_a_query_that_does_not_end_is_cancelled_and_the_connection_keeps_its_own_limit(connects: Any) -> None:
+    endless = "SELECT conversation_id FROM calls, generate_series(1, 1000000000000) AS n WHERE n < 0"
+    with pytest.raises(SourceUnavailableError, match=r"conversations_timeout \(0.2 s\)"):
+        QueryIndex(connects, endless, 3, timeout=0.2)(0, None)
+    seen: list[str] = []
+
+    def connect() -> psycopg.Connection:
+        connection = connects()
+        connection.execute("SET statement_timeout = 12345")
+        connection.commit()
+        connection.close = lambda: seen.append(limit(connection))
+        return connection
+
+    assert QueryIndex(connect, CALLS, 9)(0, None).ids == IDS
+    assert seen == ["12345ms"]
+
+
+def limit(connection: psycopg.Connection) -> str:
+    connection.rollback()
+    connection.read_only = False
+    [(found,)] = connection.execute("SHOW statement_timeout")
+    return str(found)
+
+
 @pytest.mark.parametrize("size", [1, 4])
 def test_each_recording_that_is_retained_comes_once_however_pages_are_cut(scene: Scenes, size: int) -> None:
     at = scene(conversations=2, recordings_each=3, media_bytes=(10, 20))

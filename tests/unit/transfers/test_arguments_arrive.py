@@ -241,6 +241,7 @@ MEDIA: dict[str, Row] = {
     "retention_threshold_days": Row("7", lambda seen: seen.of("of_retention")["days"], 7, given={"handle": None}),
     "media_at_once": Row(7, of_media("at_once")),
     "batch_poll_interval": Row(0.7, lambda seen: of_media("patience")(seen).first),
+    "conversations_timeout": Row(7.0, lambda seen: seen.of("QueryIndex")["timeout"], given=SQL),
     "batch_timeout": Row(7.0, lambda seen: of_media("patience")(seen).whole),
 }
 MEDIA_S3: dict[str, Row] = {
