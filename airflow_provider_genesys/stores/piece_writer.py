@@ -13,6 +13,7 @@ from airflow_provider_genesys.stores.base import (
     PIECE_UNIT,
     Body,
     NumberedUpload,
+    ObjectStore,
     ResumableUpload,
     SentPieces,
     Upload,
@@ -117,6 +118,40 @@ class PieceWriter:
         self.digest.update(piece)
         self.sent += len(piece)
         return piece
+
+
+class LaterUpload:
+    """Implements :class:`.stores.base.ResumableUpload`: an upload that begins with its first piece.
+
+    In :class:`UploadAhead` that is in the thread, so that nobody else waits for the store to answer.
+    """
+
+    def __init__(self, store: ObjectStore, key: str) -> None:
+        self._store = store
+        self._key = key
+        self._begun: ResumableUpload | None = None
+
+    @property
+    def sent(self) -> SentPieces:
+        """What was sent so far. It has no name before the first piece."""
+        return self._begun.sent if self._begun else SentPieces(self._key, "")
+
+    def send(self, piece: Body) -> None:
+        """Send the next piece."""
+        self._upload().send(piece)
+
+    def complete(self, last: Body, sha256: str) -> str:
+        """Send the last piece and make the object appear."""
+        return self._upload().complete(last, sha256)
+
+    def abort(self) -> None:
+        """Discard what was sent."""
+        if self._begun:
+            self._begun.abort()
+
+    def _upload(self) -> ResumableUpload:
+        self._begun = self._begun or self._store.upload(self._key)
+        return self._begun
 
 
 class UploadAhead:

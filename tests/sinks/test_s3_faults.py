@@ -11,6 +11,7 @@ from airflow_provider_genesys.testing.sink_conformance.source import written
 from tests.sinks.batches import LENGTH, make_load
 from tests.sinks.flaky import FAULTS, STALL, Fault, FlakyProxy
 from tests.sinks.lake import CUT, LOAD, Bucket, batches_of, bulky, client_for, ids, run
+from tests.support.watching import until
 
 
 @pytest.mark.usefixtures("_small_pieces")
@@ -24,7 +25,7 @@ def test_abort_leaves_no_upload_and_is_silent_when_the_store_is_gone(
         sink.open(load, restart=True)
         for batch in bulky(load, 7, size=7):
             written(sink, batch)
-        assert len(lake.uploads()) == 1
+        until(lambda: len(lake.uploads()) == 1, seconds=30, pause=0.01, what="a thread begins the upload")
         if answer == "none":
             proxy.rule = lambda _method, _path: "refuse"
         sink.abort()
@@ -114,7 +115,7 @@ def test_an_abort_that_fails_once_is_repeated(new_sink: Any, lake: Bucket, proxy
     sink.open(load, restart=False)
     for batch in bulky(load, 7, size=7):
         written(sink, batch)
-    assert len(lake.uploads()) == 1
+    until(lambda: len(lake.uploads()) == 1, seconds=30, pause=0.01, what="a thread begins the upload")
     proxy.fail("DELETE", "uploadId=", fault)
     sink.abort()
     assert proxy.count("DELETE", "uploadId=") == 2

@@ -11,6 +11,7 @@ from airflow_provider_genesys.pipeline.load import Batch
 from airflow_provider_genesys.testing.sink_conformance.source import written
 from tests.sinks.batches import LENGTH, make_certificate, make_checkpoint, make_load
 from tests.sinks.lake import Bucket, batches_of, bulky, run
+from tests.support.watching import until
 
 
 @pytest.mark.outcome("object stores", "a precondition fails: another attempt has written", "FencedError")
@@ -68,7 +69,7 @@ def test_a_new_attempt_aborts_the_uploads_of_the_old_one_which_then_learns_that_
     old.open(load, restart=False)
     for batch in batches[:2]:
         written(old, batch)
-    assert len(lake.uploads()) == 1
+    until(lambda: len(lake.uploads()) == 1, seconds=30, pause=0.01, what="a thread begins the upload")
 
     new = new_sink(**settings)
     new.open(load, restart=False)

@@ -9,7 +9,7 @@ from airflow_provider_genesys.contracts.column import Column
 from airflow_provider_genesys.pipeline.load import Batch
 from airflow_provider_genesys.resolved import resolved
 from airflow_provider_genesys.stores.base import ObjectStore
-from airflow_provider_genesys.stores.piece_writer import PieceWriter, UploadAhead
+from airflow_provider_genesys.stores.piece_writer import LaterUpload, PieceWriter, UploadAhead
 
 Taken_contra = TypeVar("Taken_contra", contravariant=True)
 
@@ -69,7 +69,8 @@ class PartWriter(Generic[Taken_contra]):
         self.key = key
         self.rows = 0
         self._form = form
-        self._writer = PieceWriter(lambda body: store.put(key, body), lambda _: UploadAhead(store.upload(key)))
+        upload = LaterUpload(store, key)
+        self._writer = PieceWriter(lambda body: store.put(key, body), lambda _: UploadAhead(upload))
 
     def write(self, taken: Taken_contra, rows: int) -> None:
         """Add ``taken``, which holds ``rows`` rows or dead letters of the part."""

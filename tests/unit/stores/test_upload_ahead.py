@@ -10,8 +10,8 @@ from itertools import count
 import pytest
 
 from airflow_provider_genesys.exceptions import SinkUnavailableError
-from airflow_provider_genesys.stores.base import Body, SentPieces
-from airflow_provider_genesys.stores.piece_writer import UploadAhead
+from airflow_provider_genesys.stores.base import Body, ObjectStore, ResumableUpload, SentPieces
+from airflow_provider_genesys.stores.piece_writer import LaterUpload, UploadAhead
 from tests.support.watching import until
 
 
@@ -159,3 +159,45 @@ def test_an_abort_after_a_failure_still_aborts() -> None:
     upload.send(b"a")
     upload.abort()
     assert gate.aborted
+
+
+class Answering(ObjectStore):
+    """A store that begins an upload when it is told how."""
+
+    def __init__(self, answer: Gate | SinkUnavailableError) -> None:
+        self.answers = threading.Event()
+        self.asked = 0
+        self._answer = answer
+
+    def upload(self, key: str) -> ResumableUpload:
+        assert key == "key"
+        assert self.answers.wait(10)
+        self.asked += 1
+        if isinstance(self._answer, SinkUnavailableError):
+            raise self._answer
+        return self._answer
+
+
+def test_only_the_thread_waits_while_an_upload_begins() -> None:
+    store = Answering(gate := Gate())
+    gate.open.set()
+    upload = UploadAhead(LaterUpload(store, "key"))
+    upload.send(b"a")  # returns before the store answers
+    store.answers.set()
+    upload.send(b"b")
+    assert upload.sent().pieces == 2
+    assert upload.complete(b"c", "digest") == "digest abc"
+    assert store.asked == 1
+    upload.abort()
+    assert gate.aborted
+
+
+def test_an_upload_that_could_not_begin_leaves_nothing_to_discard() -> None:
+    store = Answering(SinkUnavailableError("no answer"))
+    store.answers.set()
+    upload = UploadAhead(LaterUpload(store, "key"))
+    upload.send(b"a")
+    with pytest.raises(SinkUnavailableError, match="no answer"):
+        upload.send(b"b")
+    upload.abort()
+    assert store.asked == 1
