@@ -50,5 +50,5 @@ def read_body(
             )
         )
     if not page.ids:
-        check_answer(body, what)
+        check_answer(body, member, what)
     return page

@@ -54,11 +54,12 @@ class Doubt:
         raise error
 
 
-def check_answer(body: bytes, what: str) -> None:
+def check_answer(body: bytes, member: str, what: str) -> None:
     """Check a page without records.
 
+    :param member: where its records would be.
     :param what: names the page, for the error.
-    :raises ForeignAnswerError: it is an error, although its status is 200.
+    :raises ForeignAnswerError: it is an error, although its status is 200; or it has something under other names only.
     """
     try:
         members = msgspec.json.decode(body or b"{}", type=dict[str, msgspec.Raw])
@@ -70,3 +71,13 @@ def check_answer(body: bytes, what: str) -> None:
             "whether a proxy answers in place of Genesys.",
             status=200,
         )
+    held = [name for name, raw in members.items() if bytes(raw)[:1] in (b"[", b"{") and bytes(raw) not in _HOLD_NOTHING]
+    if held and member not in members:
+        raise ForeignAnswerError(
+            f"{what} has no {member}, but {shown(', '.join(held), 80)}: its records may be there, so it does not count "
+            "as empty. Check whether a gateway or a proxy changes what Genesys answers.",
+            status=200,
+        )
+
+
+_HOLD_NOTHING = (b"[]", b"{}")

@@ -14,7 +14,7 @@ from airflow_provider_genesys.cloud.exports.registry import family
 from airflow_provider_genesys.cloud.http.client import CloudClient
 from airflow_provider_genesys.entities.answers import Pager
 from airflow_provider_genesys.entities.declaration import built_in
-from airflow_provider_genesys.exceptions import AnswerTooLargeError, CloudUnavailableError
+from airflow_provider_genesys.exceptions import AnswerTooLargeError, CloudUnavailableError, ForeignAnswerError
 from airflow_provider_genesys.limits import LONGEST_PAGE, MOST_RECORDS
 from airflow_provider_genesys.source.broken_pages import elements, repaired
 
@@ -100,6 +100,24 @@ def test_an_error_with_status_200_is_no_empty_listing(client: CloudClient, serve
     server.on("GET /api/v2/users", busy)
     with pytest.raises(CloudUnavailableError, match="A page of users is an error with status 200"):
         pager.ask(None)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"data": {"conversations": [{"conversationId": "a"}]}},
+        {"Conversations": [{"conversationId": "a"}], "cursor": "x"},
+        {"items": [1], "totalHits": 1},
+    ],
+)
+def test_records_under_another_name_are_no_empty_page(client: CloudClient, server: ScriptedServer, body: Any) -> None:
+    results = "/api/v2/analytics/conversations/details/jobs/job/results"
+    jobs: Any = family("conversation_details", client.config)
+    server.on(f"GET {results}", Reply(200, body))
+    with pytest.raises(ForeignAnswerError, match=r"no conversations, but .* does not count as empty"):
+        jobs.page(client, "job", None, 100)
+    server.on(f"GET {results}", Reply(200, {"systemToOrganizationMappings": {}, "totalHits": 0, "cursor": None}))
+    assert jobs.page(client, "job", None, 100).ids == []
 
 
 @pytest.mark.parametrize("broken", [b"", b'{"id":"\\ud800"},'], ids=["alone", "beside a broken record"])
