@@ -21,6 +21,8 @@ def _imported() -> Any:
 
 class _Later:
     def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") and name != "__file__":
+            raise AttributeError(name)  # pytest asks each name of a module whether it is a fixture
         return getattr(_imported(), name)
 
 

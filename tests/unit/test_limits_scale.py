@@ -87,7 +87,7 @@ SCALED: dict[str, tuple[int, Callable[[int], object]]] = {
     "MOST_VALUES": (4000 * KB, lambda n: attempted(partial(check_values, b"0," * n))),
     "LONGEST": (4000 * KB, lambda n: shown("a=b&signature=c https://" * (n // 20))),
     "LONGEST_MESSAGE": (4000 * KB, lambda n: message("a\x1b[31m" * (n // 5))),
-    "MOST_NAMES": (KB, lambda n: loaded(b"".join(json.dumps({f"f{i}": 1}).encode() + b"\n" for i in range(n)))),
+    "MOST_NAMES": (KB // 2, lambda n: loaded(b"".join(json.dumps({f"f{i}": 1}).encode() + b"\n" for i in range(n)))),
     "LONGEST_NAME": (400 * KB, lambda n: loaded(GOOD[:-2] + b', "' + b"x" * n + b'": 1}\n')),
 }
 """By the limit's name: the size of the input, and what takes an input of a size."""

@@ -10,7 +10,6 @@ import airflow_provider_genesys
 
 ROOT = Path(airflow_provider_genesys.__file__).parent
 SHIPPED = [path for path in ROOT.rglob("*.py") if "testing" not in path.relative_to(ROOT).parts]
-NODES = [node for path in SHIPPED for node in ast.walk(ast.parse(path.read_text()))]
 PLAIN = {"datetime", "UUID", "Manifest", "dict[str, Any]", "dict[str, msgspec.Raw]"}
 BY_ARGUMENT = {
     "cls": {"LoadFacts"},
@@ -20,9 +19,9 @@ BY_ARGUMENT = {
 """Names of arguments, and the classes that they may be; not those of XComs, which only a task's main thread reads."""
 
 
-def converted() -> Iterator[str]:
+def converted(nodes: list[ast.AST]) -> Iterator[str]:
     """Yield the classes that JSON is converted into."""
-    for call in (node for node in NODES if isinstance(node, ast.Call)):
+    for call in (node for node in nodes if isinstance(node, ast.Call)):
         name = ast.unparse(call.func)
         if name == "msgspec.convert":
             yield ast.unparse(call.args[1])
@@ -31,8 +30,9 @@ def converted() -> Iterator[str]:
 
 
 def test_each_class_that_is_converted_into_is_resolved() -> None:
-    classes = [node for node in NODES if isinstance(node, ast.ClassDef)]
+    nodes = [node for path in SHIPPED for node in ast.walk(ast.parse(path.read_text()))]
+    classes = [node for node in nodes if isinstance(node, ast.ClassDef)]
     marked = {node.name for node in classes if any(ast.unparse(one) == "resolved" for one in node.decorator_list)}
-    wanted = {name[5:-1] if name.startswith("list[") else name for name in converted()} - PLAIN
+    wanted = {name[5:-1] if name.startswith("list[") else name for name in converted(nodes)} - PLAIN
     assert BY_ARGUMENT.keys() <= wanted
     assert marked == wanted - BY_ARGUMENT.keys() | set().union(*BY_ARGUMENT.values())
