@@ -11,10 +11,9 @@ from typing import Any, TypeVar
 
 from airflow_provider_genesys.exceptions import SinkRefusedError
 from airflow_provider_genesys.failpoints import COMPLETING, PIECE_SENT, PUTTING, failpoint
-from airflow_provider_genesys.retries import retried
-from airflow_provider_genesys.stores.advice import not_the_stores
+from airflow_provider_genesys.stores.advice import not_the_stores, understood
 from airflow_provider_genesys.stores.azure_errors import AzureError, code_of, describe, explained, is_transient
-from airflow_provider_genesys.stores.base import Body, SentPieces, Stored, content_type, listed
+from airflow_provider_genesys.stores.base import Body, SentPieces, Stored, content_type, listed, stored
 from airflow_provider_genesys.stores.read_through import completed
 
 T = TypeVar("T")
@@ -25,6 +24,11 @@ _ONE_TRY = {"retry_total": 0, "connection_timeout": 10, "read_timeout": 60}
 
 MOST_BLOCKS = 50_000
 """Largest number of blocks in one blob."""
+
+
+def _named(blob: Any) -> Stored:
+    """Check an uncommitted blob, too."""
+    return stored(blob.name, 0, "")
 
 
 class AzureStore:
@@ -63,9 +67,9 @@ class AzureStore:
     def list_objects(self, prefix: str) -> Iterator[Stored]:
         """Return the blobs below ``prefix``, without those that were never committed, and without folders."""
         # An account with a hierarchical namespace lists folders, which cannot be removed while they hold something.
-        for found in self._listed(prefix, include=["metadata"]):
+        for found in self._listed(prefix, _stored, include=["metadata"]):
             if (found.metadata or {}).get("hdi_isfolder") != "true":
-                yield Stored(found.name, found.size, _etag(found.etag))
+                yield _stored(found)
 
     def delete(self, key: str) -> None:
         """Remove a blob and its snapshots. Azure does not remove a blob that still has snapshots."""
@@ -149,24 +153,25 @@ class AzureStore:
         tolerate = {"BlobNotFound", "ConditionNotMet"} if "etag" in span else {"BlobNotFound"}
         return self._retried("download_blob", key, read, tolerate)
 
-    def _listed(self, prefix: str, **options: Any) -> list[Any]:
+    def _listed(self, prefix: str, check: Callable[[Any], object] = _named, **options: Any) -> list[Any]:
         def read() -> list[Any]:
             found = self._container.list_blobs(name_starts_with=prefix, **options, **_ONE_TRY)
-            return list(listed(found.by_page(), lambda blob: str(blob.name), f"{self.url}/{prefix}"))
+            blobs = list(listed(found.by_page(), lambda blob: str(blob.name), f"{self.url}/{prefix}"))
+            return [blob for blob in blobs if check(blob)]
 
         return self._retried("list_blobs", prefix, read) or []
 
     def _retried(self, operation: str, key: str, action: Callable[[], T], tolerate: Collection[str] = ()) -> T | None:
         request = f"{operation} {self.url}/{key}"
         try:
-            return retried(action, request, self._retries, is_transient=is_transient, describe=describe)
+            return understood(
+                action, request, self._retries, errors=(AzureError,), is_transient=is_transient, describe=describe
+            )
         except AzureError as error:
             if code_of(error) in tolerate:
                 return None
             # Not "from error": the SDK's message may hold a signature, and a traceback would show it.
             raise explained(error, request) from None
-        except (AttributeError, ValueError) as error:  # so the SDK meets a page of a proxy
-            raise not_the_stores(request, type(error).__name__) from None
 
 
 class AzureUpload:
@@ -227,6 +232,10 @@ class AzureUpload:
 
 class _Taken(Exception):  # noqa: N818 - an answer rather than an error
     """The name is taken."""
+
+
+def _stored(blob: Any) -> Stored:
+    return stored(blob.name, blob.size, _etag(blob.etag))
 
 
 def _etag(etag: str) -> str:

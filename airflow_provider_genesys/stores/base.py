@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 from urllib.parse import quote
 
 from airflow_provider_genesys.exceptions import ConfigurationError, SinkRefusedError
@@ -142,6 +142,16 @@ class ObjectStore(Protocol):
 
 
 T = TypeVar("T")
+
+
+def stored(key: Any, size: Any, etag: Any) -> Stored:
+    """Return an object of a list, as a client read it.
+
+    :raises ValueError: it lacks its name or its size.
+    """
+    if not isinstance(key, str) or not key or not isinstance(size, int) or size < 0 or not isinstance(etag, str):
+        raise ValueError
+    return Stored(key, size, etag)
 
 
 def listed(pages: Iterable[Iterable[T]], name: Callable[[T], str], place: str) -> Iterator[T]:

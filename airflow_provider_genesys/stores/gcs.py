@@ -12,9 +12,8 @@ from typing import Any, TypeVar
 from cryptography.fernet import InvalidToken, MultiFernet
 
 from airflow_provider_genesys.failpoints import PUTTING, failpoint
-from airflow_provider_genesys.retries import retried
-from airflow_provider_genesys.stores.advice import not_the_stores
-from airflow_provider_genesys.stores.base import Body, SentPieces, Stored, content_type, listed
+from airflow_provider_genesys.stores.advice import not_the_stores, understood
+from airflow_provider_genesys.stores.base import Body, SentPieces, Stored, content_type, listed, stored
 from airflow_provider_genesys.stores.gcs_errors import (
     ERRORS,
     NOT_FOUND,
@@ -85,7 +84,7 @@ class GCSStore:
             found = self._bucket.list_blobs(prefix=prefix, fields=_LISTED, **_ONE_TRY)
             pages = (self._of_google(page, f"list {self.url}/{prefix}") for page in found.pages)
             blobs = listed(pages, lambda blob: str(blob.name), f"{self.url}/{prefix}")
-            return [Stored(one.name, one.size, str(one.generation)) for one in blobs]
+            return [stored(one.name, one.size, str(int(one.generation))) for one in blobs]
 
         yield from self._retried("list", prefix, read) or []
 
@@ -164,11 +163,11 @@ class GCSStore:
     def _retried(self, operation: str, key: str, action: Callable[[], T], tolerate: Collection[int] = ()) -> T | None:
         request = f"{operation} {self.url}/{key}"
         try:
-            return retried(action, request, self._retries, is_transient=is_transient, describe=describe)
+            return understood(
+                action, request, self._retries, errors=ERRORS, is_transient=is_transient, describe=describe
+            )
         except ERRORS as error:
             if status_of(error) in tolerate:
                 return None
             # Not "from error": its message may hold the URL of a session, and a traceback would show it.
             raise explained(error, request) from None
-        except (AttributeError, KeyError, TypeError) as error:  # so the client meets what is not Google's
-            raise not_the_stores(request, type(error).__name__) from None

@@ -6,6 +6,7 @@ import base64
 from collections.abc import Callable, Collection, Iterator
 from functools import partial
 from itertools import count
+from operator import itemgetter
 from typing import Any, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -15,13 +16,13 @@ from isal import isal_zlib
 from airflow_provider_genesys.aws_errors import code_of, describe, is_transient
 from airflow_provider_genesys.exceptions import SinkRefusedError
 from airflow_provider_genesys.failpoints import COMPLETING, PIECE_SENT, PUTTING, failpoint
-from airflow_provider_genesys.retries import retried
-from airflow_provider_genesys.stores.advice import PROXY, not_the_stores
-from airflow_provider_genesys.stores.base import MOST_PIECES, Body, SentPieces, Stored, content_type, listed
+from airflow_provider_genesys.stores.advice import PROXY, not_the_stores, understood
+from airflow_provider_genesys.stores.base import MOST_PIECES, Body, SentPieces, Stored, content_type, listed, stored
 from airflow_provider_genesys.stores.read_through import completed
 from airflow_provider_genesys.stores.s3_errors import explained
 
 T = TypeVar("T")
+_ERRORS = (ClientError, BotoCoreError, ResponseParserError)
 
 _OF_A_PIECE = {"PartNumber", "ETag", "ChecksumCRC32"}
 """Members of each piece that the request to complete an upload needs."""
@@ -77,7 +78,7 @@ class S3Store:
     def list_objects(self, prefix: str) -> Iterator[Stored]:
         """Return the objects below ``prefix``."""
         for found in self._listed("list_objects_v2", "Contents", prefix, Prefix=prefix):
-            yield Stored(found["Key"], found["Size"], found.get("ETag", ""))
+            yield _stored(found)
 
     def delete(self, key: str) -> None:
         """Remove an object."""
@@ -164,15 +165,18 @@ class S3Store:
                     f"{operation} {self.url}/{place}: the answer does not say whether the list is whole (IsTruncated). "
                     "It is not S3's: correct endpoint_url of the AWS connection, or look for a proxy on the way."
                 )
-            return list(page.get(field, []))
+            found = list(page.get(field, []))
+            return [one for one in found if _NAMED[field](one)]
 
         return self._retried(operation, place, read, tolerate) or []
 
     def _retried(self, operation: str, key: str, action: Callable[[], T], tolerate: Collection[str] = ()) -> T | None:
         request = f"{operation} {self.url}/{key}"
         try:
-            return retried(action, request, self._retries, is_transient=is_transient, describe=describe)
-        except (ClientError, BotoCoreError, ResponseParserError) as error:
+            return understood(
+                action, request, self._retries, errors=_ERRORS, is_transient=is_transient, describe=describe
+            )
+        except _ERRORS as error:
             if code_of(error) in tolerate:
                 return None
             raise explained(error, request) from error
@@ -237,6 +241,18 @@ class S3Upload:
     def abort(self) -> None:
         """Discard what was sent."""
         self._store.call("abort_multipart_upload", tolerate={"NoSuchUpload"}, **self._target)
+
+
+def _stored(one: dict[str, Any]) -> Stored:
+    return stored(one["Key"], one["Size"], one.get("ETag", ""))
+
+
+_NAMED: dict[str, Callable[[dict[str, Any]], object]] = {
+    "Contents": _stored,
+    "Parts": lambda one: one["PartNumber"] and one["ETag"] and stored("part", one["Size"], one["ETag"]),
+    "Uploads": itemgetter("Key", "UploadId"),
+}
+"""What reads one of a list, so that one that lacks something is found while the list can be asked for again."""
 
 
 def _name(one: dict[str, Any]) -> str:
