@@ -60,7 +60,7 @@ EXPORTS = st.builds(
 
 
 @given(st.lists(EXPORTS, min_size=1, max_size=4))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=settings.default.max_examples // 2, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_the_newest_of_each_key_stays_and_everything_else_is_counted(
     warehouse: Warehouse, exports: Sequence[Export]
 ) -> None:
