@@ -24,7 +24,7 @@ from airflow_provider_genesys.tasks import reconcile as module
 from airflow_provider_genesys.tasks.reconcile import KIND, reconciled
 from airflow_provider_genesys.testing.sink_conformance.source import make_certificate, make_checkpoint, make_load
 from airflow_provider_genesys.window import Window
-from tests.support.task_context import DAY_END, DAY_START, context, pushed
+from tests.support.task_context import DAY_END, DAY_START, RUN, context, pushed, stand_in
 
 WHOLE = replace(make_certificate(make_load(), make_checkpoint(make_load(), 10)), kind=KIND)
 
@@ -161,6 +161,19 @@ def test_a_difference_fails_a_load_that_asks_for_it_and_is_kept_first(monkeypatc
         with pytest.raises(IncompleteError, match="two are missing") if mode == "fail" else nullcontext():
             reconciled(WHOLE, Keeping(), nothing, lambda: None, given, mode, filtered=False)  # type: ignore[arg-type]
         assert kept.pop().reconciliation == DIFFERS.as_json() == pushed(given, "reconciliation")
+
+
+def test_a_certificate_that_cannot_be_amended_fails_no_load(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(_: Certificate) -> None:
+        raise SinkUnavailableError("no answer")
+
+    monkeypatch.setattr(module, "compare", lambda *_: DIFFERS)
+    broken: Any = SimpleNamespace(amend=refuse)
+    given: Any = {**stand_in(RUN, DAY_END)}
+    assert reconciled(WHOLE, broken, broken, lambda: None, given, "warn", filtered=False).reconciliation
+    assert "its certificate does not have the comparison: no answer" in caplog.text
 
 
 def test_an_error_of_a_comparison_fails_only_where_that_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta, timezone
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from airflow_provider_genesys.cloud.exports.base import ExportState, ExportStatus
-from airflow_provider_genesys.exceptions import ConfigurationError, ExportTimeoutError, WindowError
+from airflow_provider_genesys.exceptions import (
+    CloudUnavailableError,
+    ConfigurationError,
+    ExportGoneError,
+    ExportTimeoutError,
+    WindowError,
+)
 from airflow_provider_genesys.tasks import availability
+from airflow_provider_genesys.tasks import wait as wait_module
 from airflow_provider_genesys.tasks.availability import wait_for_data
 from airflow_provider_genesys.tasks.handle import read_handle, window_of
-from airflow_provider_genesys.tasks.wait import Wait, wait_for_export
-from tests.support.task_context import DAY_END, DAY_START, Store, context
+from airflow_provider_genesys.tasks.wait import TRIGGER_GRACE, Wait, wait_for_export, waiting_since
+from tests.support.task_context import DAY_END, DAY_START, RUN, Store, context, stand_in
 
 
 class DeferredError(Exception):
@@ -72,3 +80,90 @@ def test_a_window_is_the_operator_s_or_that_of_the_handle_or_an_error() -> None:
     assert [window_of(handle, *given).start.day for given in ((None, None), ("2026-11-22", "2026-11-23"))] == [20, 22]
     with pytest.raises(WindowError, match="Neither Genesys nor the handle says which window export e has"):
         window_of({"export_id": "e"}, None, None)
+
+
+class Kept(dict[str, Any]):
+    """A task's state store."""
+
+    set = dict.__setitem__
+
+    def __bool__(self) -> bool:
+        return True
+
+
+def of_try(store: Kept, start: datetime = DAY_END) -> Any:
+    return {**stand_in(RUN, DAY_END, start_date=start), "task_state_store": store}
+
+
+def test_a_wait_lasts_since_the_first_try_that_waited_for_the_same() -> None:
+    store, later = Kept(), DAY_END + timedelta(hours=1)
+    assert waiting_since(of_try(store), "wait", "a") == DAY_END
+    assert waiting_since(of_try(store, later), "wait", "a") == DAY_END
+    assert waiting_since(of_try(store, later), "wait", "b") == later
+
+
+class Hook:
+    """Gives scripted answers for an export, the last one for ever."""
+
+    genesys_conn_id = "mine"
+
+    def __init__(self, *answers: ExportStatus | Exception) -> None:
+        self._answers = list(answers)
+
+    def get_export(self, *_: Any) -> ExportStatus:
+        answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+def of(state: str, **more: Any) -> ExportStatus:
+    return ExportStatus("e", "recordings", ExportState(state), state, **more)
+
+
+def waited(*answers: ExportStatus | Exception, timeout: float = 60, **given: Any) -> ExportStatus:
+    hook: Any = Hook(*answers)
+    started = datetime.now(timezone.utc)
+    return wait_for_export(hook, "recordings", "e", Wait(0.001, 0.002, timeout), of_try(Kept(), started), **given)
+
+
+def test_a_file_that_comes_later_is_waited_for_unless_the_export_ends_otherwise() -> None:
+    assert waited(of("COMPLETED"), of("COMPLETED"), of("COMPLETED", file_uri="https://x/")).file_uri == "https://x/"
+    with pytest.raises(ExportGoneError, match="gives no file for it"):
+        waited(of("COMPLETED"))
+    with pytest.raises(ExportGoneError, match="has expired"):
+        waited(of("COMPLETED"), of("EXPIRED"))
+
+
+OUTAGE = CloudUnavailableError("no answer", status=503)
+
+
+def test_a_trigger_that_has_given_up_is_believed_and_a_first_look_is_not() -> None:
+    done = of("COMPLETED", file_uri="https://x/")
+    for event in (None, {"state": "READY"}):
+        assert waited(OUTAGE, done, event=event) is done
+    with pytest.raises(CloudUnavailableError):
+        waited(OUTAGE, done, event={"state": "RUNNING"})
+
+
+def test_no_pause_is_longer_than_what_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+    lefts = iter([30.0, 0.5, 0.0])
+    monkeypatch.setattr(wait_module, "seconds_left", lambda _: next(lefts))
+    monkeypatch.setattr(wait_module, "time", SimpleNamespace(sleep=pauses.append))
+    hook: Any = Hook(of("RUNNING"))
+    with pytest.raises(ExportTimeoutError, match="last state was RUNNING"):
+        wait_for_export(hook, "recordings", "e", Wait(5, 60, 7), of_try(Kept()))
+    assert pauses[0] > 0.5 == pauses[1]
+
+
+def test_airflow_ends_a_trigger_only_after_its_deadline() -> None:
+    deferred: dict[str, Any] = {}
+
+    def defer(**given: Any) -> None:
+        deferred.update(given)
+        raise DeferredError
+
+    with pytest.raises(DeferredError):
+        waited(of("RUNNING"), timeout=100, defer=defer)
+    assert 100 < deferred["timeout"].total_seconds() <= 100 + TRIGGER_GRACE
