@@ -42,17 +42,22 @@ class Access:
     properties: dict[str, str] = field(repr=False)
 
 
+_VIRTUAL = {"virtual": "true", "path": "false"}
+
+
 def s3_access(bucket: str, aws_conn_id: str | None) -> Access:
     """Return the access to S3 that the AWS connection has."""
     from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
 
     meta, secret = client("s3", aws_conn_id).meta, AwsBaseHook(aws_conn_id, client_type="s3").get_credentials()
+    style = (meta.config.s3 or {}).get("addressing_style")
     found = {
         "s3.endpoint": meta.endpoint_url,
         "s3.region": meta.region_name,
         "s3.access-key-id": secret.access_key,
         "s3.secret-access-key": secret.secret_key,
         "s3.session-token": secret.token,
+        "s3.force-virtual-addressing": _VIRTUAL.get(str(style)),
     }
     return Access(f"s3://{bucket}", {name: value for name, value in found.items() if value})
 

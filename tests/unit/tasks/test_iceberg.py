@@ -44,6 +44,17 @@ def test_nothing_is_published_where_nothing_is_given(given: Any) -> None:
     assert publisher_of(given, lambda: pytest.fail("the bucket is asked")) is None
 
 
+@pytest.mark.parametrize(("style", "virtual"), [("virtual", "true"), ("path", "false"), ("auto", None)])
+def test_readers_of_s3_address_buckets_as_the_connection_says(
+    style: str, virtual: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    extra = {"endpoint_url": "http://127.0.0.1:9", "config_kwargs": {"s3": {"addressing_style": style}}}
+    monkeypatch.setenv(
+        "AIRFLOW_CONN_MINE", json.dumps({"conn_type": "aws", "login": "k", "password": "s", "extra": extra})
+    )
+    assert s3_access("lake", "mine").properties.get("s3.force-virtual-addressing") == virtual
+
+
 def test_readers_of_s3_get_all_of_its_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     extra = {"aws_session_token": "session", "region_name": "eu-west-1", "endpoint_url": "http://127.0.0.1:9"}
     fields = {"conn_type": "aws", "login": "key", "password": "secret", "extra": extra}
