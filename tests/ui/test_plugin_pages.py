@@ -14,7 +14,7 @@ from uuid import uuid4
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.ui.opening import frame, open_load
+from tests.ui.opening import frame, open_load, open_tab
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,16 +41,16 @@ def test_the_calendar_shows_each_day_in_its_colour(page: Page, server: str) -> N
 
 
 def test_what_needs_a_person_is_said_the_worst_first(page: Page, server: str) -> None:
-    page.goto(f"{server}{LOADS}")
-    rows = frame(page).get_by_role("table", name="What needs a person").locator("tbody tr")
+    page.goto(f"{server}/genesys/loads")
+    rows = page.get_by_role("table", name="What needs a person").locator("tbody tr")
     expect(rows.first).to_contain_text("failed")
     expect(rows.first).to_contain_text("DeadLetterBudgetError")
     expect(rows.first).to_contain_text("max_dead_letters")
     expect(rows.filter(has_text="differs").first).to_contain_text("not in the sink")
     expect(rows.filter(has_text="missing").first).to_contain_text("2026-11-05")
-    expect(frame(page).get_by_text("Backfill what is missing of genesys_recordings_daily")).to_be_visible()
-    expect(frame(page).get_by_text("2026-11-05 00:00 to 2026-11-05 00:00")).to_be_visible()
-    command = frame(page).get_by_text(
+    expect(page.get_by_text("Backfill what is missing of genesys_recordings_daily")).to_be_visible()
+    expect(page.get_by_text("2026-11-05 00:00 to 2026-11-05 00:00")).to_be_visible()
+    command = page.get_by_text(
         "airflow backfill create --dag-id genesys_recordings_daily "
         "--from-date 2026-11-05T00:00Z --to-date 2026-11-05T00:00Z"
     )
@@ -73,15 +73,14 @@ def test_a_day_leads_to_its_runs_by_keyboard(page: Page, server: str) -> None:
 
 
 def test_filters_narrow_everything(page: Page, server: str) -> None:
-    page.goto(f"{server}{LOADS}")
-    inside = frame(page)
-    expect(inside.get_by_role("button", name=re.compile("conversation_details"))).to_have_count(2)
-    inside.get_by_role("combobox", name="Kind").select_option("recordings")
-    expect(inside.get_by_role("button", name=re.compile("conversation_details"))).to_have_count(0)
-    inside.locator("[name=from]").fill("2026-11-06")
-    expect(inside.get_by_role("button", name=re.compile("recordings, 2026-11-0[2-5]"))).to_have_count(0)
-    inside.get_by_role("combobox", name="DAG").select_option("details")
-    expect(inside.get_by_text("0 missing.")).to_be_visible()
+    page.goto(f"{server}/genesys/loads")
+    expect(page.get_by_role("button", name=re.compile("conversation_details"))).to_have_count(2)
+    page.get_by_role("combobox", name="Kind").select_option("recordings")
+    expect(page.get_by_role("button", name=re.compile("conversation_details"))).to_have_count(0)
+    page.locator("[name=from]").fill("2026-11-06")
+    expect(page.get_by_role("button", name=re.compile("recordings, 2026-11-0[2-5]"))).to_have_count(0)
+    page.get_by_role("combobox", name="DAG").select_option("details")
+    expect(page.get_by_text("0 missing.")).to_be_visible()
 
 
 def test_a_complete_load_shows_an_account_that_closes(page: Page, server: str, client: dict[str, httpx.Client]) -> None:
@@ -97,7 +96,7 @@ def test_a_complete_load_shows_an_account_that_closes(page: Page, server: str, c
 
 
 def test_a_failed_load_says_what_to_do(page: Page, server: str, client: dict[str, httpx.Client]) -> None:
-    inside = open_load(page, server, client, "2026-11-07", "load_into_s3", "genesys_recordings_daily")
+    inside = open_tab(page, server, client, "2026-11-07", "load_into_s3", "genesys_recordings_daily")
     expect(inside.get_by_role("alert")).to_contain_text("What to do: Look at the dead letters by rule")
 
 
@@ -169,8 +168,8 @@ def in_object_storage(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
 def test_a_task_that_loads_nothing_says_so(page: Page, server: str, client: dict[str, httpx.Client]) -> None:
     runs = client["admin"].get("/api/v2/dags/genesys_recordings_daily/dagRuns").json()["dag_runs"]
     run = runs[0]["dag_run_id"].replace("+", "%2B")
-    page.goto(f"{server}/dags/genesys_recordings_daily/runs/{run}/tasks/create_export/plugin/genesys-load")
-    expect(frame(page).get_by_text("it has not loaded anything")).to_be_visible()
+    page.goto(f"{server}/genesys/load/genesys_recordings_daily/{run}/create_export/-1")
+    expect(page.get_by_text("it has not loaded anything")).to_be_visible()
 
 
 @pytest.mark.parametrize("width", [1280, 768])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from playwright.sync_api import expect
 
-from tests.ui.opening import frame, open_load
+from tests.ui.opening import frame, open_tab
 from tests.ui.terminal import lines_until, picture
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def test_one_load(folder: Path, shown: Any, name: str) -> None:
     kind, status, task = LOADS[name]
     loads = client["admin"].get("/genesys/api/loads").json()["loads"]
     load = next(one for one in reversed(loads) if (one["kind"], one["status"], one["task_id"]) == (kind, status, task))
-    open_load(page, server, client, load["window_start"][:10], task, load["dag_id"])
+    open_tab(page, server, client, load["window_start"][:10], task, load["dag_id"])
     take(page, folder / f"{name}.png", kind)
 
 
