@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
+from types import SimpleNamespace
 from typing import Any, NoReturn
 
 import msgspec
@@ -14,9 +15,10 @@ from airflow_provider_genesys.exceptions import ExportGoneError, WindowTooLargeE
 from airflow_provider_genesys.hooks.genesys import GenesysCloudHook
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint
 from airflow_provider_genesys.source.pages import open_pages
+from airflow_provider_genesys.tasks import recreate
 from airflow_provider_genesys.tasks.recreate import MOST, Recreated, load_or_recreate
 from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
-from tests.support.task_context import DAY_END, DAY_START, Store, context
+from tests.support.task_context import DAY_END, DAY_START, RUN, Store, context, stand_in
 
 Start = Callable[..., FakeGenesys]
 BY_DAY = {"startOfDayIntervalMatching": True}
@@ -187,3 +189,15 @@ def test_a_window_that_is_too_large_in_however_many_pieces_ends_the_load(start_g
     with pytest.raises(WindowTooLargeError, match="too large"):
         task.run({**task.create({}), "window_end": (DAY_START + timedelta(minutes=5)).isoformat()})
     assert genesys.jobs
+
+
+def test_the_event_of_a_wait_counts_for_that_wait_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If what was created again expires as well, its successor is looked at patiently."""
+    events: list[Any] = []
+    monkeypatch.setattr(recreate, "wait_for_export", lambda *_, event, **__: events.append(event))
+    hook: Any = SimpleNamespace(make_handle=lambda _: {"submitted_at": None})
+    newest = {"of": "e", "export_id": "f", "submitted_at": "now", "times": 1}
+    recreated = Recreated(stand_in(RUN, DAY_END), hook, [], newest, {"state": "COMPLETED"})  # type: ignore[arg-type]
+    for _ in range(2):
+        recreated.handle({"export_id": "e", "kind": KIND, "window_start": "a", "window_end": "b", "request": {"a": 1}})
+    assert events == [{"state": "COMPLETED"}, None]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from types import SimpleNamespace
 from typing import Any
 
@@ -23,7 +24,7 @@ from airflow_provider_genesys.tasks.handle import read_handle
 from airflow_provider_genesys.tasks.landed import NOWHERE
 from airflow_provider_genesys.tasks.result import open_result
 from airflow_provider_genesys.tasks.task_state import is_first_try
-from tests.support.task_context import Store, context, pushed
+from tests.support.task_context import DAY_END, RUN, Store, context, pushed, stand_in
 
 
 class NoHook:
@@ -127,6 +128,29 @@ def test_the_mirror_shows_which_bytes_a_sink_did_not_take(kind: type[SinkError],
     value = pushed(given)
     assert (value["file_uri"], value.get("byte_offset")) == ("sealed", 30 if committed else None)
     assert value["failed"] == {"export_id": "e", "start": 30, "end": 50, "error": kind.__name__, "code": "55P03"}
+
+
+@pytest.mark.parametrize(
+    ("refuses", "done"),
+    [(False, ["0", "99", "closed"]), (True, ["0", "closed"])],
+    ids=["it takes all", "it takes nothing"],
+)
+def test_a_checkpoint_store_is_closed_at_the_end_or_once_it_refuses(
+    monkeypatch: pytest.MonkeyPatch, done: list[str], *, refuses: bool
+) -> None:
+    seen: list[str] = []
+
+    def keep(_: str, text: str) -> None:
+        seen.append(str(json.loads(text)["record_index"]))
+        if refuses:
+            raise SinkUnavailableError("no answer")
+
+    opened = SimpleNamespace(keep=keep, close=lambda: seen.append("closed"))
+    monkeypatch.setattr(checkpoint_mirror, "open_store", lambda _: opened)
+    with CheckpointMirror(stand_in(RUN, DAY_END), "mine") as mirror:  # type: ignore[arg-type]
+        for read in range(100):
+            mirror.committed(checkpoint(read))
+    assert seen == done
 
 
 def checkpoint(read: int, packing: Any = "plain") -> Checkpoint:
