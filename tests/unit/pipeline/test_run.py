@@ -126,8 +126,14 @@ def test_a_load_finds_what_the_archive_holds(genesys: FakeGenesys, name: str) ->
     assert (certificate.min_timestamp, certificate.max_timestamp) == (min(times), max(times))
 
 
-@pytest.mark.parametrize("cut_every", [None, 9_000])
-@pytest.mark.parametrize("answered", [True, False])
+@pytest.mark.parametrize(
+    ("answered", "cut_every"),
+    [
+        (True, 9_000),
+        (False, None),
+        *(pytest.param(*both, marks=pytest.mark.long) for both in ((True, None), (False, 9_000))),
+    ],
+)
 @pytest.mark.parametrize("name", ARCHIVES)
 def test_a_load_that_is_resumed_at_any_batch_equals_one_run(
     genesys: FakeGenesys, name: str, answered: bool, cut_every: int | None
