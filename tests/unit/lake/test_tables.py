@@ -13,7 +13,26 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from pyiceberg.catalog import Catalog
-from pyiceberg.types import StringType
+from pyiceberg.schema import Schema
+from pyiceberg.types import (
+    BinaryType,
+    DateType,
+    DecimalType,
+    DoubleType,
+    FixedType,
+    FloatType,
+    IcebergType,
+    IntegerType,
+    ListType,
+    LongType,
+    MapType,
+    NestedField,
+    StringType,
+    StructType,
+    TimestampType,
+    TimestamptzType,
+    UUIDType,
+)
 
 from airflow_provider_genesys.contracts.column import Column
 from airflow_provider_genesys.exceptions import FencedError, SinkRefusedError
@@ -79,6 +98,41 @@ def test_every_table_is_looked_at_before_anything_is_read(publisher: TablePublis
         other = {**TABLES, name: [replace(one, type="boolean") for one in wrong]}
         with pytest.raises(SinkRefusedError, match=f"lake.rows{'_' * bool(name)}{name} is of type"):
             publisher.check(other)
+
+
+OTHERS: list[IcebergType] = [
+    DecimalType(38, 2),
+    TimestampType(),
+    TimestamptzType(),
+    DateType(),
+    DoubleType(),
+    FloatType(),
+    IntegerType(),
+    UUIDType(),
+    BinaryType(),
+    FixedType(16),
+    ListType(9, StringType(), element_required=False),
+    StructType(NestedField(9, "n", LongType(), required=False)),
+    MapType(8, StringType(), 9, LongType(), value_required=False),
+]
+"""Types that a table of somebody else may have."""
+
+
+@pytest.mark.outcome("Iceberg", "the table is somebody else's, and a column has a near type", "SinkRefusedError")
+def test_a_table_of_somebody_else_has_our_types_or_is_refused(publisher: TablePublisher, catalog: Catalog) -> None:
+    columns = [Column("id", "id", "string"), Column("n", "n", "decimal")]
+    publisher.check({"": columns})
+    made = catalog.load_table("lake.rows")
+    for other in OTHERS:
+        catalog.drop_table("lake.rows")
+        fields = [replaced(field, other) if field.name == "n" else field for field in made.schema().fields]
+        catalog.create_table("lake.rows", Schema(*fields), partition_spec=made.spec())
+        with pytest.raises(SinkRefusedError, match=r"'n' of the Iceberg table lake.rows is of type .* load has string"):
+            publisher.check({"": columns})
+
+
+def replaced(field: NestedField, kind: IcebergType) -> NestedField:
+    return NestedField(field.field_id, field.name, kind, required=False)
 
 
 def test_every_file_of_every_table_is_committed(

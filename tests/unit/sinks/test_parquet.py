@@ -19,11 +19,14 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
+from airflow_provider_genesys.contracts.column import ColumnType
 from airflow_provider_genesys.contracts.contract import RECORDINGS, Column, Contract
+from airflow_provider_genesys.contracts.transform import Transform
 from airflow_provider_genesys.pipeline.load import Batch, Load
 from airflow_provider_genesys.sinks.local import LocalSink
 from airflow_provider_genesys.sinks.objects import parquet
 from airflow_provider_genesys.sinks.objects.parquet import ParquetRows
+from airflow_provider_genesys.source.records import Slice
 from tests.sinks.batches import LENGTH, make_batches, make_certificate, make_load, recording_row
 
 NOON = datetime(2026, 11, 1, 12, 0, 0, 123456, tzinfo=timezone.utc)
@@ -89,6 +92,82 @@ def test_every_type_is_read_by_polars(written: Written) -> None:
     full, nothing = pl.read_parquet(written([batch], load)).rows()
     assert full[:7] == ("ß", NOON, 2**63 - 1, 1.5, "12345678901234567890.10", True, FULL[6])
     assert nothing == ("b", NOON, *[None] * 6)
+
+
+LONG = "ß\U0001f600" * 500_000
+EXACT: dict[str, dict[str, Any]] = {
+    "string": {
+        f'"{LONG}"': LONG,
+        '"a\\ud83d\\ude00"': "a\U0001f600",
+        '""': "",
+        "123": "123",
+        "1.5": None,
+        "true": None,
+    },
+    "integer": {
+        "9223372036854775807": 2**63 - 1,
+        "-9223372036854775808": -(2**63),
+        "9223372036854775808": None,
+        "1e3": 1000,
+        '"-0"': 0,
+        "1.5": None,
+        '"NaN"': None,
+    },
+    "number": {
+        "0.1": 0.1,
+        "-0.0": -0.0,
+        "5e-324": 5e-324,
+        "1.7976931348623157e308": 1.7976931348623157e308,
+        "9007199254740993": None,
+        "1e400": None,
+        "1e-400": None,
+        '"NaN"': None,
+        '"Infinity"': None,
+    },
+    "decimal": {
+        "0.10": "0.10",
+        "-1e-30": "-0." + "0" * 29 + "1",
+        "12345678901234567890123456789.123456789": "12345678901234567890123456789.123456789",
+        "1e41": None,
+        '"NaN"': None,
+    },
+    "timestamp": {
+        '"1969-12-31T23:59:59.999999Z"': datetime(1969, 12, 31, 23, 59, 59, 999999, timezone.utc),
+        '"1500-01-01T00:00:00Z"': datetime(1500, 1, 1, tzinfo=timezone.utc),
+        '"0001-01-01T00:00:00Z"': datetime(1, 1, 1, tzinfo=timezone.utc),
+        '"9999-12-31T23:59:59.999999Z"': datetime(9999, 12, 31, 23, 59, 59, 999999, timezone.utc),
+        '"2026-11-01T12:00:00"': datetime(2026, 11, 1, 12, tzinfo=timezone.utc),
+        '"2026-11-01T12:00:00.5+05:30"': datetime(2026, 11, 1, 6, 30, 0, 500000, timezone.utc),
+        '"9999-12-31T23:59:59-01:00"': None,
+        '"2026-11-01"': None,
+        '"infinity"': None,
+    },
+    "json": {"[1.10, {}]": "[1.10, {}]", "1e400": "1e400", f'"{LONG}"': f'"{LONG}"'},
+}
+"""By type: JSON texts and what is read back; None if the record becomes a dead letter."""
+
+
+@pytest.mark.parametrize("kind", EXACT)
+def test_a_value_is_read_back_as_it_was_or_its_record_is_a_dead_letter(kind: ColumnType, written: Written) -> None:
+    contract = replace(EVERYTHING, columns=(*EVERYTHING.columns[:2], Column("value", "value", kind)))
+    load = make_load(contract=contract)
+    texts = [f'{{"id": "{n}", "at": "2026-11-01T12:00:00Z", "value": {text}}}' for n, text in enumerate(EXACT[kind])]
+    raw = "\n".join([*texts, ""]).encode()
+    [part] = read_lines(raw)
+    [batch] = make_batches(load, 1)
+    held: dict[str, Any] = {}
+    for _, rows in Transform(contract, NOON).read(part):
+        assert {letter.rule for letter in rows.dead_letters} <= {"wrong-type"}
+        path = written([replace(batch, rows=rows.rows, offsets=rows.offsets)], load)
+        held |= dict(zip(*pq.read_table(path).select(["id", "value"]).to_pydict().values(), strict=True))
+    wanted = {str(n): value for n, value in enumerate(EXACT[kind].values()) if value is not None}
+    assert held == wanted
+    assert [*map(str, held.values())] == [*map(str, wanted.values())], "-0.0 is another number than 0.0"
+
+
+def read_lines(raw: bytes) -> list[Slice]:
+    ends = [*accumulate(len(line) for line in raw.splitlines(keepends=True))]
+    return [Slice(0, len(raw), raw, [0, *ends[:-1]], ends, "lines")]
 
 
 def test_an_exponent_does_not_survive_in_a_decimal(written: Written) -> None:
