@@ -49,7 +49,7 @@ def _redis_settings(connection: Connection) -> dict[str, Any]:
     """Read the connection as RedisHook does; its password and extras go nowhere else."""
     extra = connection.extra_dejson
     database = extra.get("db") or connection.schema or 0
-    if not str(database).isdigit():
+    if not str(database).isdecimal():
         raise ConfigurationError(f"Connection {connection.conn_id!r}: the database {database!r} is no number.")
     return {
         "host": connection.host or "localhost",

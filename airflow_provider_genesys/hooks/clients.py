@@ -28,13 +28,22 @@ def client(kind: Literal["s3", "sqs", "dynamodb"], conn_id: str | None, config: 
     from botocore.config import Config
     from botocore.exceptions import BotoCoreError
 
-    if conn_id not in (None, "", AWS_DEFAULT):
-        # Airflow's hook would only warn, and use the credentials of the machine.
-        read_connection(conn_id, "aws")
+    check_aws(conn_id)
     ours = Config(**_settings(kind), **(config or {}))
-    with readable(conn_id, BotoCoreError, ValueError):
+    with readable(conn_id, BotoCoreError):
         chosen = AwsBaseHook(conn_id, client_type=kind).conn_config.botocore_config
         return AwsBaseHook(conn_id, client_type=kind, config=ours.merge(chosen) if chosen else ours).get_conn()
+
+
+def check_aws(conn_id: str | None) -> None:
+    """Check that a connection to AWS can be used, unless it means the machine's own credentials.
+
+    Airflow's hook would only warn of one that does not exist, and use those as well.
+
+    :raises ConfigurationError: it does not exist, is of another type, or its extra cannot be read.
+    """
+    if conn_id:
+        read_connection(conn_id, "aws", optional=conn_id == AWS_DEFAULT)
 
 
 def _settings(kind: str) -> dict[str, Any]:
@@ -64,7 +73,7 @@ def azure_container(conn_id: str, name: str) -> Any:
             "Azure Blob needs Airflow's Azure provider. Run: pip install 'airflow-provider-genesys[azure]'"
         ) from error
     read_connection(conn_id, "wasb")
-    with readable(conn_id, ValueError):
+    with readable(conn_id):
         return WasbHook(wasb_conn_id=conn_id).get_conn().get_container_client(name)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import overload
 
 from airflow.sdk import BaseHook, Connection
 
@@ -20,16 +21,27 @@ _TYPES = ("aws", "genesys_cloud", "google_cloud_platform", "iceberg", "postgres"
 """Types that are never meant where another one of them is needed. Other types may be a user's own."""
 
 
-def read_connection(conn_id: str | None, *kinds: str) -> Connection:
+@overload
+def read_connection(conn_id: str | None, *kinds: str) -> Connection: ...
+
+
+@overload
+def read_connection(conn_id: str | None, *kinds: str, optional: bool) -> Connection | None: ...
+
+
+def read_connection(conn_id: str | None, *kinds: str, optional: bool = False) -> Connection | None:
     """Return a connection of Airflow's.
 
     :param kinds: the types that it should have, e.g. ``postgres``.
+    :param optional: return None if it does not exist.
     :raises ConfigurationError: it does not exist, is for something else, or its extra is no JSON object.
     """
     named, wanted = repr(shown(conn_id, 80)), " or ".join(kinds)
     try:
         connection = BaseHook.get_connection(str(conn_id))
     except AirflowNotFoundException:
+        if optional:
+            return None
         raise ConfigurationError(
             f"There is no connection {named}. Create it in the UI (Admin, Connections) or with `airflow "
             f"connections add`, with the type {wanted}. If it exists, look whether `airflow connections get` finds it."
@@ -53,12 +65,16 @@ def _is_object(text: str) -> bool:
 
 @contextmanager
 def readable(conn_id: str | None, *errors: type[Exception]) -> Iterator[None]:
-    """Raise :class:`ConfigurationError` if making a client within, without a request, raises one of ``errors``."""
+    """Raise :class:`ConfigurationError` if making a client within, without a request, raises one of ``errors``.
+
+    Clients say in other ways, too, that a setting has a wrong type.
+    """
+    kinds: tuple[type[Exception], ...] = (AttributeError, TypeError, ValueError, *errors)
     try:
         yield
     except GenesysError:
         raise
-    except errors as error:
+    except kinds as error:
         raise ConfigurationError(
             f"No client can be made of the connection {shown(conn_id, 80)!r}: {shown(error)}. Correct the connection."
         ) from error

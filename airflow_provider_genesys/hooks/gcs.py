@@ -36,15 +36,15 @@ def gcs_bucket(conn_id: str, name: str) -> Any:
         ) from error
     extras = _extras(read_connection(conn_id, "google_cloud_platform").extra_dejson)
     endpoint = extras.get("endpoint_url") or None
-    if endpoint and not endpoint.startswith("https://") and not extras.get("is_anonymous"):
+    if endpoint and not str(endpoint).startswith("https://") and not extras.get("is_anonymous"):
         raise ConfigurationError(
             f"The endpoint_url of the connection {conn_id} does not begin with https://, so the credentials would be "
             "sent in clear. Correct it; an emulator is used without credentials, with the extra is_anonymous."
         )
-    with readable(conn_id, ValueError, OSError, GoogleAuthError):
+    with readable(conn_id, OSError, GoogleAuthError):
         credentials, project = _credentials(conn_id, extras)
     options = {"api_endpoint": endpoint} if endpoint else None
-    with readable(conn_id, ValueError):
+    with readable(conn_id):
         client = Client(project=project, credentials=credentials, client_options=options)
     try:
         return client.bucket(name)

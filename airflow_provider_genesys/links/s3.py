@@ -9,6 +9,10 @@ from urllib.parse import quote, urlsplit
 from airflow.sdk import BaseOperator, BaseOperatorLink
 from airflow.sdk.execution_time.xcom import XCom
 
+from airflow_provider_genesys.exceptions import ConfigurationError
+from airflow_provider_genesys.hooks.clients import check_aws
+from airflow_provider_genesys.hooks.connections import readable
+
 
 class GenesysS3PrefixLink(BaseOperatorLink):
     """Leads to the load's prefix in the S3 console. Without a certificate, it leads to the operator's prefix.
@@ -36,7 +40,12 @@ def _is_elsewhere(operator: Any) -> bool:
         return False
     from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
 
-    return bool(AwsBaseHook(conn_id, client_type="s3").conn_config.get_service_endpoint_url("s3"))
+    try:
+        check_aws(conn_id)
+        with readable(conn_id):
+            return bool(AwsBaseHook(conn_id, client_type="s3").conn_config.get_service_endpoint_url("s3"))
+    except ConfigurationError:
+        return True  # the task has said it; an error here would come behind it, with a traceback
 
 
 def _location_of(operator: Any) -> str:

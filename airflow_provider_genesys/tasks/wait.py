@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
 from airflow.sdk import Context
 
-from airflow_provider_genesys.cloud.exports.base import OTHER_MEMBER, ExportState, ExportStatus, Outcome, ended
+from airflow_provider_genesys.cloud.exports.base import ExportState, ExportStatus, Outcome, ended
+from airflow_provider_genesys.cloud.exports.recordings import OTHER_MEMBER
 from airflow_provider_genesys.cloud.exports.waiting import Watch, seconds_left
 from airflow_provider_genesys.exceptions import (
     CloudUnavailableError,

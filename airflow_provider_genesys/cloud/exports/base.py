@@ -95,10 +95,6 @@ def _percent(value: Any) -> float | None:
     return float(value) if number and 0 <= value <= 100 else None  # noqa: PLR2004 - percent
 
 
-OTHER_MEMBER = (
-    "If its URL is in another member of the answer, name that as 'uri_field' in the connection's extra 'archive'."
-)
-
 AGAIN = "Clear the task that creates the export to make it again."
 
 

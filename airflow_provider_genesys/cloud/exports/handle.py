@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_genesys.cloud.config import CloudConfig
 from airflow_provider_genesys.cloud.exports.base import (
     AGAIN,
-    OTHER_MEMBER,
     ExportState,
     ExportStatus,
     check_usable,
     known_status,
 )
+from airflow_provider_genesys.cloud.exports.recordings import OTHER_MEMBER
 from airflow_provider_genesys.cloud.exports.registry import family
 from airflow_provider_genesys.cloud.presigned import PresignedUrl, check_host, expires_at
 from airflow_provider_genesys.cloud.seal import seal, unseal

@@ -22,6 +22,10 @@ from airflow_provider_genesys.times import api_time, parse_time
 if TYPE_CHECKING:
     from airflow_provider_genesys.cloud.http.client import CloudClient
 
+OTHER_MEMBER = (
+    "If its URL is in another member of the answer, name that as 'uri_field' in the connection's extra 'archive'."
+)
+
 _STATES = {state.value: state for state in ExportState} | {"CANCELED": ExportState.CANCELLED}
 _NOTHING_TO_CANCEL = frozenset({405, 409})
 """Status codes: the API cannot cancel (405), or the export has ended already (409)."""

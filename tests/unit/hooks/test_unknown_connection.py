@@ -64,6 +64,11 @@ def test_an_address_in_place_of_an_id_is_named_without_its_password(opened: Call
         (gcs, {"conn_type": "google_cloud_platform", "extra": {"keyfile_dict": "secret-of-mine"}}),
         (gcs, {"conn_type": "google_cloud_platform", "extra": {"keyfile_dict": {"type": "secret-of-mine"}}}),
         (gcs, {"conn_type": "google_cloud_platform", "extra": {"key_path": "/no/such/key.json"}}),
+        (gcs, {"conn_type": "google_cloud_platform", "extra": {"key_path": [1], "endpoint_url": "https://a.example"}}),
+        (sqs, {"conn_type": "aws", "login": "a", "extra": {"region_name": "x", "config_kwargs": 5}}),
+        (sqs, {"conn_type": "aws", "login": "a", "extra": {"region_name": "x", "service_config": "text"}}),
+        (azure, {"conn_type": "wasb", "login": "a", "extra": {"connection_string": 5}}),
+        (connect, {"conn_type": "postgres", "host": "127.0.0.1", "port": 9, "extra": {"cursor": 5}}),
     ],
 )
 def test_a_connection_of_which_no_client_can_be_made_is_named(
@@ -118,3 +123,11 @@ def test_an_extra_that_postgresql_does_not_know_is_said(monkeypatch: pytest.Monk
     monkeypatch.setenv("AIRFLOW_CONN_ODD", json.dumps(fields))
     with pytest.raises(ConfigurationError, match=r"'odd': .*endpoint_url.*Correct the connection"):
         connect("odd")
+
+
+def test_the_default_connection_to_aws_may_be_missing_but_not_broken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    assert client("sqs", "aws_default")
+    monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", json.dumps({"conn_type": "aws", "extra": "[1]"}))
+    with pytest.raises(ConfigurationError, match="extra of connection 'aws_default' is no JSON object"):
+        client("sqs", "aws_default")

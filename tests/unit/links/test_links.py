@@ -58,10 +58,13 @@ def test_s3_link_leads_to_the_prefix(location: str, link: str) -> None:
         ({"service_config": {"s3": {"endpoint_url": "https://minio.example.com"}}}, {}, False),
         ({"service_config": {"sqs": {"endpoint_url": "https://minio.example.com"}}}, {}, True),
         ({}, {"AWS_ENDPOINT_URL_S3": "https://minio.example.com"}, False),
+        # The task has ended with an error that says so: none may come behind it.
+        ("[1]", {}, False),
+        ({"service_config": "text"}, {}, False),
     ],
 )
 def test_a_store_that_is_not_amazons_has_no_link(
-    monkeypatch: pytest.MonkeyPatch, extra: dict[str, Any], environment: dict[str, str], *, there: bool
+    monkeypatch: pytest.MonkeyPatch, extra: Any, environment: dict[str, str], *, there: bool
 ) -> None:
     monkeypatch.setenv("AIRFLOW_CONN_STORE", json.dumps({"conn_type": "aws", "extra": extra}))
     for name, value in environment.items():
