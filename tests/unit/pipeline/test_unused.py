@@ -61,6 +61,16 @@ def test_one_value_in_the_last_record_is_enough(last: dict[str, Any]) -> None:
     assert certificate.unused == []
 
 
+def test_where_every_record_was_rejected_no_column_is_to_blame() -> None:
+    certificate = load(reading(replace(QUEUE, pii="mask")), document(b"no JSON"), max_dead_letter_ratio=None)
+    assert (certificate.counts.dead_letters, certificate.drift) == (1, [])
+
+
+def test_a_record_that_was_rejected_does_not_count() -> None:
+    certificate = load(reading(QUEUE), document(record(1), b"no JSON"), max_dead_letter_ratio=None)
+    assert Drift("queue.nmae", "unused", 1) in certificate.drift
+
+
 def test_what_may_be_empty_is_in_the_certificate_alone() -> None:
     certificate = load(reading(replace(QUEUE, may_be_empty=True)), document())
     assert certificate.unused == ["queue.nmae"]
