@@ -6,8 +6,8 @@ import hashlib
 
 import pytest
 
-from airflow_provider_genesys.stores.base import Body
-from airflow_provider_genesys.stores.piece_writer import PieceWriter
+from airflow_provider_genesys.stores.base import MOST_PIECES, PIECE_UNIT, Body
+from airflow_provider_genesys.stores.piece_writer import PIECE, PieceWriter, piece_size
 
 DATA = bytes(range(256))
 
@@ -81,3 +81,11 @@ def test_an_abort_throws_away_what_was_sent() -> None:
     writer.write(DATA)
     writer.abort()
     assert upload.aborted
+
+
+@pytest.mark.parametrize("length", [None, 0, MOST_PIECES * PIECE, MOST_PIECES * PIECE + 1, 10**12 + 7])
+def test_pieces_are_no_more_than_any_store_takes_and_end_where_google_keeps_them(length: int | None) -> None:
+    size = piece_size(length)
+    assert size % PIECE_UNIT == 0
+    assert size * MOST_PIECES >= (length or 0)
+    assert (size == PIECE) == ((length or 0) <= MOST_PIECES * PIECE)
