@@ -89,7 +89,10 @@ class PackingSink(Protocol):
 
 @runtime_checkable
 class ChildSink(Protocol):
-    """What a sink has beside :class:`Sink` where it can write the rows of a contract's children."""
+    """What a sink has beside :class:`Sink` where ``write`` makes the rows of a contract's children.
+
+    PostgreSQL makes them later, for each commit. To hold what was decoded costs more there than to decode it again.
+    """
 
     @property
     def writes_children(self) -> bool:

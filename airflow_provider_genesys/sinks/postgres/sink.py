@@ -97,11 +97,6 @@ class PostgresSink:
         return self._attempt.claim.checkpoint
 
     @property
-    def writes_children(self) -> bool:
-        """See :class:`.sink.ChildSink`."""
-        return self._settings.child_tables
-
-    @property
     def processed_at(self) -> str | None:
         """See :attr:`Sink.processed_at`."""
         return self._opened.claim.processed_at
