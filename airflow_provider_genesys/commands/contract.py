@@ -49,9 +49,7 @@ def check(file: Annotated[Path, typer.Argument(help="The contract, a YAML file."
 
 @app.command()
 def infer(
-    archive: Annotated[
-        Path, typer.Argument(help="NDJSON or a JSON array of records, plain or gzip.", exists=True, dir_okay=False)
-    ],
+    archive: Annotated[Path, typer.Argument(help="NDJSON or a JSON array of records, plain or gzip.")],
     records: Annotated[int, typer.Option(help="Records that are read at most.", min=1, max=sys.maxsize)] = 10_000,
     name: Annotated[str, typer.Option(help="Name of the contract.")] = "records",
 ) -> None:
@@ -61,11 +59,10 @@ def infer(
     """
     seen: dict[str, _Seen] = {}
     count = 0
-    with archive.open("rb") as file:
-        for record in islice(_records(file), records):
-            count += 1
-            for member, value in record.items():
-                seen.setdefault(member, _Seen()).add(value)
+    for record in islice(_records(archive), records):
+        count += 1
+        for member, value in record.items():
+            seen.setdefault(member, _Seen()).add(value)
     if not count:
         raise ConfigurationError(f"{archive} holds no record to make a contract of.")
     say(_contract(name, seen, count).rstrip())
@@ -137,13 +134,12 @@ def _column(seen: _Seen, *, required: bool) -> dict[str, Any]:
     return column
 
 
-def _records(file: IO[bytes]) -> Iterator[dict[str, Any]]:
+def _records(archive: Path) -> Iterator[dict[str, Any]]:
     import ijson
 
     try:
-        for record in _items(file):
-            if isinstance(record, dict):
-                yield record
+        with archive.open("rb") as file:
+            yield from (record for record in _items(file) if isinstance(record, dict))
     except (OSError, EOFError, RecursionError, ValueError, zlib.error, ijson.JSONError) as error:
         raise ConfigurationError(f"The sample cannot be read: {type(error).__name__}: {shown(error)}.") from error
 

@@ -37,8 +37,8 @@ def test_a_sample_that_cannot_be_read_is_said(name: str, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
-        (["contract", "infer", "/"], 2, "is a directory"),
-        (["contract", "infer", "/no/such/file"], 2, "does not exist"),
+        (["contract", "infer", "/"], 1, "Is a directory"),
+        (["contract", "infer", "/no/such/file"], 1, "No such file"),
         (["contract", "infer", __file__, "--records", "-1"], 2, "greater than or equal to 1"),
         *(
             (["loads", place], 1, "names no place")
