@@ -192,6 +192,9 @@ class RawServer:
                         return
                     connection.sendall(piece)
                 if answer not in KEEPING:
+                    connection.shutdown(socket.SHUT_WR)
+                    while connection.recv(65536):  # a close before all is read would take the answer back
+                        pass
                     return
 
     def close(self) -> None:
