@@ -19,6 +19,7 @@ from psycopg import sql
 from typing_extensions import LiteralString
 
 from airflow_provider_genesys import retries
+from airflow_provider_genesys.cloud.http import client
 from airflow_provider_genesys.source import download
 from airflow_provider_genesys.testing.services import AzuriteServer, GCSServer, PostgresServer, S3Server
 from tests.support import outcome_report
@@ -35,7 +36,7 @@ settings.load_profile("a few")  # without a deadline: under load an example may 
 
 os.fsync = lambda _: None  # what a killed process has written stays without it; it is for machines that lose power
 # Seconds between two tries, of which longer ones find nothing more.
-retries.FIRST_WAIT = download._BEFORE_AGAIN = 0.01
+retries.FIRST_WAIT = download._BEFORE_AGAIN = client._FIRST_WAIT = 0.01
 
 # Airflow's hooks make a session for each client, and each session reads a megabyte of descriptions.
 JSONFileLoader.load_file = staticmethod(cache(JSONFileLoader().load_file))

@@ -238,7 +238,12 @@ def _forked() -> None:
 
 os.register_at_fork(after_in_child=_forked)
 
-_backoff = tenacity.wait_random_exponential(multiplier=1.0, max=30.0)
+_FIRST_WAIT = 1.0
+_LONGEST_WAIT = 30.0
+
+
+def _backoff(state: tenacity.RetryCallState) -> float:
+    return tenacity.wait_random_exponential(_FIRST_WAIT, max=_LONGEST_WAIT)(state)
 
 
 def _wait(state: tenacity.RetryCallState) -> float:

@@ -278,6 +278,7 @@ def test_patience_bounds_the_whole_call(
 
 def test_without_retry_after_the_pauses_grow_and_differ(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
+    monkeypatch.setattr(client_module, "_FIRST_WAIT", 1.0)
     state = tenacity.RetryCallState(tenacity.Retrying(), None, (), {})
     state.set_exception((CloudUnavailableError, CloudUnavailableError("x"), None))
     for attempt, ceiling in ((1, 1.0), (3, 4.0), (9, 30.0)):
