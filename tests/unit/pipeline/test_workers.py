@@ -255,6 +255,14 @@ def test_a_sink_that_needs_rows_has_one_process(document: bytes, caplog: pytest.
     assert "processes has no effect" in caplog.text
 
 
+@pytest.mark.parametrize(("free", "expected"), [(1, 0), (2, 2), (7, 7)])
+def test_auto_is_a_worker_for_each_core_and_none_for_one(
+    free: int, expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers_module, "cores", lambda: free)
+    assert worker_count("auto") == expected
+
+
 @pytest.mark.parametrize("processes", [0, -1, "all", 1.5])
 def test_other_numbers_are_refused(processes: Any) -> None:
     with pytest.raises(ConfigurationError, match="from 1 on, or 'auto'"):
