@@ -224,11 +224,11 @@ def _latency(shelf: Shelf, scale: Scale) -> Iterator[Result]:
 
 
 def _resume(shelf: Shelf, scale: Scale) -> Iterator[Result]:
-    for kind in ("ndjson", "gzip"):
-        url, unpacked = shelf.url(kind, scale.megabytes), scale.megabytes * 1_000_000
+    for kind, megabytes in (("ndjson", scale.megabytes), ("gzip", scale.megabytes), ("array", 3 * scale.megabytes)):
+        url, unpacked = shelf.url(kind, megabytes), megabytes * 1_000_000
         figures = measured(python("resume", url, str(unpacked)), scale.runs)
-        detail = f"half-way of {scale.megabytes} MB; {figures['unpacked_again'] / 1e6:.2f} MB unpacked again"
-        bar = 1.0 if kind == "ndjson" else scale.megabytes / 2 / 100
+        detail = f"half-way of {megabytes:,} MB; {figures['unpacked_again'] / 1e6:.2f} MB unpacked again"
+        bar = megabytes / 2 / 100 if kind == "gzip" else 1.0
         what = f"first new record after a kill, {kind}"
         yield Result(what, figures["first_record_s"], bar, at_least=False, detail=detail, unit=" s")
 

@@ -16,7 +16,7 @@ ALLOWED_MIB = 64
 GROWTH_MIB = 4
 MEDIA_ELSE_MIB = 32
 """What a load of media may hold beside the pieces of files: threads, connections, a page of metadata."""
-SIZES = 30, 150
+SIZES = [(30, 150), pytest.param((50, 500), marks=pytest.mark.long)]
 """MB, 10**6 bytes, of the small and the large archive."""
 
 
@@ -34,9 +34,12 @@ def load(archives: Shelf, kind: str, megabytes: int) -> Figures:
 
 
 @pytest.mark.outcome("processes", "the archive is larger than the memory", "recovers")
+@pytest.mark.parametrize("sizes", SIZES, ids=str)
 @pytest.mark.parametrize("kind", ["ndjson", "array", "gzip"])
-def test_the_peak_is_the_same_for_a_small_and_a_large_archive(archives: Shelf, kind: str) -> None:
-    small, large = (load(archives, kind, megabytes) for megabytes in SIZES)
+def test_the_peak_is_the_same_for_a_small_and_a_large_archive(
+    archives: Shelf, kind: str, sizes: tuple[int, int]
+) -> None:
+    small, large = (load(archives, kind, megabytes) for megabytes in sizes)
     assert large["peak_mib"] - large["base_mib"] < ALLOWED_MIB
     assert large["peak_mib"] - small["peak_mib"] < GROWTH_MIB
 

@@ -176,12 +176,15 @@ def test_the_command_says_it_by_its_exit_code(
     assert "no finished load" in capsys.readouterr().err
 
 
-def test_the_operator_fails_where_the_store_differs(certificate: dict[str, Any], bucket: str, client: Any) -> None:
+def test_the_operator_fails_where_the_store_differs(
+    certificate: dict[str, Any], bucket: str, client: Any, capfd: pytest.CaptureFixture[str]
+) -> None:
     def verified(**changed: Any) -> dict[str, Any]:
         given = {**certificate, **changed}
         return GenesysVerifyStoredOperator(task_id="verify", certificate=given).execute({})  # type: ignore[typeddict-item]
 
     assert verified()["rows"] == 249
+    assert f"{certificate['location']} is as its certificate says: " in capfd.readouterr().out
     with pytest.raises(AirflowFailException, match="what is stored has digest"):
         verified(digest="0" * 16)
     with pytest.raises(AirflowFailException, match="location is empty"):

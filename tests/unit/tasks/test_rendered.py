@@ -142,7 +142,7 @@ def test_texts_of_templates_ask_for_the_same_export(genesys: FakeGenesys) -> Non
     assert len(fingerprints) == 1
 
 
-def test_modes_and_certificates_come_as_text_too() -> None:
+def test_modes_and_certificates_come_as_text_too(capfd: pytest.CaptureFixture[str]) -> None:
     strict = contract_of(None, '{"unknown": "freeze"}', kind="recordings", folder=".")  # type: ignore[arg-type]
     assert strict == contract_of(None, {"unknown": "freeze"}, kind="recordings", folder=".")
     one = {
@@ -166,6 +166,7 @@ def test_modes_and_certificates_come_as_text_too() -> None:
         may_differ="['contract']",
     )
     assert verify.execute(context())["read"] == 1  # type: ignore[arg-type]
+    assert "is the same in pg and s3: 1 records, digest 0000000000000001" in capfd.readouterr().out
 
 
 def test_texts_and_objects_are_no_lists() -> None:
