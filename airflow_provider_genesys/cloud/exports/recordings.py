@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 OTHER_MEMBER = (
     "If its URL is in another member of the answer, name that as 'uri_field' in the connection's extra 'archive'."
 )
+"""What an error advises where the answer of an export that is COMPLETED has no URL."""
 
 _STATES = {state.value: state for state in ExportState} | {"CANCELED": ExportState.CANCELLED}
 _NOTHING_TO_CANCEL = frozenset({405, 409})

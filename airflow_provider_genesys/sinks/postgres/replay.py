@@ -155,7 +155,7 @@ class PostgresReplay:
         try:
             found = self._session.retried(lambda: self._loads(window), self._doing("finding its dead letters"))
             loads, total.strays, gone = found
-            total.gone = self._told(gone)
+            total.gone = self._missing(gone)
             for row in loads:
                 processed_at = row.pop("processed_at")
                 try:
@@ -177,7 +177,7 @@ class PostgresReplay:
             gone = self._query(cursor, _GONE, target=self._target, **asdict(window))
         return loads, strays["strays"], gone
 
-    def _told(self, gone: list[dict[str, Any]]) -> int:
+    def _missing(self, gone: list[dict[str, Any]]) -> int:
         """Name each load whose letters are not all there; return how many letters are missing."""
         for load in gone:
             log.warning(

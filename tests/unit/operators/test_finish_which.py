@@ -132,11 +132,11 @@ def test_loads_of_another_kind_contract_or_filter_and_loads_at_work_are_left_alo
     assert list(task._given_up([*others, own, at_work], CONTEXT)) == [own]
 
 
-@pytest.mark.parametrize("told", [None, DAY_END], ids=["genesys does not say", "genesys says otherwise"])
+@pytest.mark.parametrize("submitted", [None, DAY_END], ids=["genesys does not say", "genesys says otherwise"])
 def test_window_and_request_are_those_of_the_ledger(
-    told: datetime | None, loaded: Callable[..., list[dict[str, Any]]]
+    submitted: datetime | None, loaded: Callable[..., list[dict[str, Any]]]
 ) -> None:
-    [handle] = loaded(ExportStatus("export-1", "recordings", ExportState.COMPLETED, "DONE", submitted_at=told))
+    [handle] = loaded(ExportStatus("export-1", "recordings", ExportState.COMPLETED, "DONE", submitted_at=submitted))
     times = {name: datetime.fromisoformat(handle[name]) for name in ("window_start", "window_end", "submitted_at")}
     assert times == {"window_start": DAY_START, "window_end": DAY_END, "submitted_at": REQUESTED}
 

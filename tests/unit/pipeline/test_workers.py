@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -93,6 +93,23 @@ def test_the_same_objects_with_any_number_of_processes(tmp_path: Path, document:
     assert len(made[1][0]) > 1
 
 
+def assert_workers_change_nothing(
+    make_sink: Callable[[Path], LocalSink], folder: Path, *, recordings: int, broken_at: int
+) -> None:
+    """Load an archive with a broken line behind the byte ``broken_at``, with and without workers."""
+    whole = b"".join(map(bytes, Archive(DAY, DAY.replace(day=23), recordings).chunks()))
+    at = whole.index(b"\n", broken_at) + 1
+    broken = whole[:at] + b"{broken\n" + whole[at:]
+    made = {}
+    for processes in (1, 2):
+        place = folder / str(processes)
+        place.mkdir()
+        certificate = load(make_sink(place), InMemory(broken), batch_size=500, processes=processes)
+        parts = [(one["rows"], one["sha256"]) for one in certificate.parts]
+        made[processes] = (parts, certificate.counts, certificate.digest, certificate.rules)
+    assert made[2] == made[1]
+
+
 def test_workers_encode_row_groups_and_change_no_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The second of three row groups has a broken record, so the task's process encodes it."""
     encoded = 0
@@ -103,17 +120,12 @@ def test_workers_encode_row_groups_and_change_no_byte(tmp_path: Path, monkeypatc
         return is_file(data)
 
     monkeypatch.setattr(parquet, "is_file", counting)
-    whole = b"".join(map(bytes, Archive(DAY, DAY.replace(day=23), 20_000).chunks()))
-    at = whole.index(b"\n", 10_000_000) + 1
-    broken = whole[:at] + b"{broken\n" + whole[at:]
-    made = {}
-    for processes in (1, 2):
-        (tmp_path / str(processes)).mkdir()
-        sink = LocalSink(tmp_path / str(processes), "parquet", dead_letter_raw="keep")
-        certificate = load(sink, InMemory(broken), batch_size=500, processes=processes)
-        parts = [(one["rows"], one["sha256"]) for one in certificate.parts]
-        made[processes] = (parts, certificate.counts, certificate.digest, certificate.rules)
-    assert made[2] == made[1]
+    assert_workers_change_nothing(
+        lambda place: LocalSink(place, "parquet", dead_letter_raw="keep"),
+        tmp_path,
+        recordings=20_000,
+        broken_at=10_000_000,
+    )
     assert encoded >= 1
 
 
@@ -127,17 +139,12 @@ def test_workers_make_gzip_members_and_change_no_byte(tmp_path: Path, monkeypatc
         return pack(lines, batch)
 
     monkeypatch.setattr(GzipLines, "pack", counting)
-    whole = b"".join(map(bytes, Archive(DAY, DAY.replace(day=23), 8_000).chunks()))
-    at = whole.index(b"\n", 3_000_000) + 1
-    broken = whole[:at] + b"{broken\n" + whole[at:]
-    made = {}
-    for processes in (1, 2):
-        (tmp_path / str(processes)).mkdir()
-        sink = LocalSink(tmp_path / str(processes), "ndjson.gz", part_size=5_000_000, dead_letter_raw="keep")
-        certificate = load(sink, InMemory(broken), batch_size=500, processes=processes)
-        parts = [(one["rows"], one["sha256"]) for one in certificate.parts]
-        made[processes] = (parts, certificate.counts, certificate.digest, certificate.rules)
-    assert made[2] == made[1]
+    assert_workers_change_nothing(
+        lambda place: LocalSink(place, "ndjson.gz", part_size=5_000_000, dead_letter_raw="keep"),
+        tmp_path,
+        recordings=8_000,
+        broken_at=3_000_000,
+    )
     assert whole_members >= 2
 
 

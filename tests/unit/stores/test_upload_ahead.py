@@ -162,7 +162,7 @@ def test_an_abort_after_a_failure_still_aborts() -> None:
 
 
 class Answering(ObjectStore):
-    """A store that begins an upload when it is told how."""
+    """A store that begins an upload in the way that a test gives."""
 
     def __init__(self, answer: Gate | SinkUnavailableError) -> None:
         self.answers = threading.Event()
