@@ -29,6 +29,9 @@ _empty_databases: list[str] = []
 _frozen = [0]
 """How many modules there were when the collector was last kept off them."""
 
+_BESIDE_EACH_OTHER = ("tests/ui/", "tests/unit/testing/test_fake_sdk")
+"""How files begin that share an API server and its loads, or Genesys' own SDK: they take half a minute and seconds."""
+
 _SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large]
 settings.register_profile("a few", deadline=None, max_examples=30, suppress_health_check=_SLOW)
 settings.register_profile("many", settings.get_profile("a few"), max_examples=200)
@@ -81,13 +84,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """One worker takes all files of tests/ui: they share an API server and its loads, which take half a minute."""
+    """One worker takes all files of a group, which share what takes long to begin."""
     from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]  # xdist has no types
 
     class BesideEachOther(LoadFileScheduling):  # type: ignore[misc]  # as above
         def _split_scope(self, nodeid: str) -> str:
             scope = str(super()._split_scope(nodeid))
-            return "tests/ui" if scope.startswith("tests/ui/") else scope
+            return next((group for group in _BESIDE_EACH_OTHER if scope.startswith(group)), scope)
 
     return BesideEachOther(config, log) if config.getoption("dist") == "loadfile" else None
 
@@ -103,8 +106,8 @@ def pytest_runtest_teardown() -> None:
 
 
 def pytest_collection_finish() -> None:
+    _freeze()  # before the collector is on: else it would look at everything once
     gc.enable()
-    _freeze()
 
 
 def _freeze() -> None:

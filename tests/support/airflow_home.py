@@ -43,6 +43,8 @@ os.environ |= {
     "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{HOME}/airflow.db",
     "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
 }
+# When it is imported, it reads the list of its metrics, for which the loader in Python takes two seconds.
+yaml.safe_load = partial(yaml.load, Loader=yaml.CSafeLoader)
 
 
 @pytest.fixture(scope="session")
@@ -61,9 +63,7 @@ def make_airflow_db() -> Path:
     from jsonschema import Draft202012Validator
     from sqlalchemy import Engine, event
 
-    # Airflow reads the list of its metrics, for which the loader in Python takes two seconds.
-    yaml.safe_load = partial(yaml.load, Loader=yaml.CSafeLoader)
-    # It also checks the schema of each Param each time that it looks at the value.
+    # Airflow checks the schema of each Param each time that it looks at the value.
     good = cache(lambda schema, check=Draft202012Validator.check_schema: check(json.loads(schema)))
     Draft202012Validator.check_schema = lambda schema: good(json.dumps(schema))  # type: ignore[method-assign]
     event.listen(Engine, "connect", _never_wait_for_the_disk)

@@ -6,7 +6,6 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -22,7 +21,7 @@ from airflow_provider_genesys.cloud.http.client import CloudClient
 from airflow_provider_genesys.contracts.contract import built_in
 from airflow_provider_genesys.exceptions import ConfigurationError, WindowError, WindowTooLargeError
 from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
-from tests.support.genesys_sdk import Sdk
+from tests.support.genesys_sdk import folder
 
 DAY = datetime(2026, 11, 22, tzinfo=timezone.utc)
 SDK_NAMES = {
@@ -215,7 +214,7 @@ def test_rows_of_odd_answers() -> None:
 
 def allowed(model: str, member: str) -> set[str]:
     """The words that a member of an SDK's model may have, out of its setter."""
-    text = (Path(Sdk.__file__).parent / "models" / f"{re.sub(r'(?<!^)(?=[A-Z])', '_', model).lower()}.py").read_text()
+    text = (folder() / "models" / f"{re.sub(r'(?<!^)(?=[A-Z])', '_', model).lower()}.py").read_text()
     setter = re.search(rf"@{member}\.setter.*?allowed_values = \[(.*?)\]", text, re.DOTALL)
     assert setter, (model, member)
     return set(re.findall(r'"([^"]+)"', setter[1]))

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from airflow_provider_genesys.entities.declaration import Listing
-from tests.support.genesys_sdk import Sdk
+from tests.support.genesys_sdk import Sdk, folder
 
 _METHOD = re.compile(r"    def (get_\w+)\(self.*?resource_path = '(/api/v2[^']*)'.*?response_type='(\w+)'", re.DOTALL)
 
@@ -17,7 +16,7 @@ _METHOD = re.compile(r"    def (get_\w+)\(self.*?resource_path = '(/api/v2[^']*)
 def _methods() -> dict[str, tuple[str, str, str]]:
     """Return, by path, the names of the class, of the method and of the model of its answer."""
     found = {}
-    for file in sorted((Path(Sdk.__file__).parent / "apis").glob("*_api.py")):
+    for file in sorted((folder() / "apis").glob("*_api.py")):
         text = file.read_text()
         classes = re.findall(r"^class (\w+)", text, re.MULTILINE)
         for part in text.split("\n    def ")[1:]:
