@@ -12,7 +12,8 @@ import sys
 
 from benchmarks.archives import shelf
 from benchmarks.report import header, line, table, write
-from benchmarks.rows import ROWS, Result
+from benchmarks.result import Result
+from benchmarks.rows import ROWS
 from benchmarks.scale import FULL, QUICK
 
 

@@ -125,7 +125,10 @@ def main() -> None:
     parser.add_argument("--sink", choices=SINKS, default="null")
     parser.add_argument("--place", default="", help="of the sink: a folder, a DSN, ENDPOINT/BUCKET, bytes a second")
     parser.add_argument("--processes", type=int, default=1)
+    parser.add_argument("--cores", type=int, help="pin the load to so many cores; all that there are, by default")
     chosen = parser.parse_args()
+    if chosen.cores:
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: chosen.cores])
     sink = SINKS[chosen.sink](chosen.place)
     shared = _shared_memory()
     cpu, base = time.process_time(), peak_memory_mb() * 1e6 / MIB

@@ -10,7 +10,7 @@ from html import escape
 from pathlib import Path
 
 from airflow_provider_genesys.times import now
-from benchmarks.rows import TIMES, Result
+from benchmarks.result import TIMES, Result
 from benchmarks.scale import Scale
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"

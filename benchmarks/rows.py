@@ -6,42 +6,16 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from airflow_provider_genesys.testing.services import AzuriteServer, PostgresServer, S3Server
 from benchmarks.archives import Shelf
 from benchmarks.processes import Figures, apart, compared, curl, measured, node, python, serving, speed
+from benchmarks.result import Result
 from benchmarks.scale import PAGE_SIZE, USERS, Scale
 
 DAGS = Path(__file__).resolve().parent.parent / "dags"
 GB = 1e9
-TIMES = "×"  # noqa: RUF001 - the sign that people read
-
-
-@dataclass(frozen=True)
-class Result:
-    """One line of the table.
-
-    :param value: the ratio, or the figure, that the bar is about.
-    :param at_least: whether the bar is a floor; else a ceiling.
-    :param detail: what was measured, for people.
-    """
-
-    what: str
-    value: float
-    bar: float
-    at_least: bool
-    detail: str
-    unit: str = TIMES
-    when: str = ""
-    """Day of the measurement; empty for one that was made just now."""
-
-    @property
-    def met(self) -> bool:
-        """Whether the bar is reached."""
-        return self.value >= self.bar if self.at_least else self.value <= self.bar
-
 
 Row = Callable[[Shelf, Scale], Iterator[Result]]
 
@@ -172,6 +146,22 @@ def _processes(shelf: Shelf, scale: Scale) -> Iterator[Result]:
         what = f"NDJSON → {form} in a folder with processes=2, against one process"
         yield Result(what, pair.throughput, 1.6, at_least=True, detail=detail)
     yield from _against_duckdb("NDJSON → Parquet with processes=2", ["--processes", "2"], 1, shelf, scale)
+
+
+def _cores(shelf: Shelf, scale: Scale) -> Iterator[Result]:
+    """Compare two cores with one: the loads are pinned to them, and the server of archives runs on any."""
+    url = shelf.url("varied", scale.megabytes)
+    for form in ("ndjson.gz", "parquet"):
+        with _scratch() as folder:
+            load = python("load", url, "--sink", form, "--place", folder)
+            pair = compared([*load, "--processes", "2", "--cores", "2"], [*load, "--cores", "1"], scale.runs)
+        detail = f"{speed(pair.ours):.0f} MB/s, on one core {speed(pair.theirs):.0f} MB/s"
+        what = f"NDJSON → {form} in a folder with processes=2 on two cores, against one process on one core"
+        yield Result(what, pair.throughput, 1.6, at_least=True, detail=detail)
+        if form == "ndjson.gz":
+            what = "NDJSON → ndjson.gz with processes=2: peak of all processes above imports"
+            detail = f"one process on one core {_growth(pair.theirs):.0f} MiB"
+            yield Result(what, _growth(pair.ours), 176, at_least=False, detail=detail, unit=" MiB")
 
 
 def _against_duckdb(what: str, options: list[str], bar: float, shelf: Shelf, scale: Scale) -> Iterator[Result]:
@@ -325,6 +315,7 @@ ROWS: dict[str, Row] = {
     "sqs": _sqs,
     "parquet": _parquet,
     "processes": _processes,
+    "cores": _cores,
     "memory": _memory,
     "bounded": _slow_sink,
     "latency": _latency,
