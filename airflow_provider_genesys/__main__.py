@@ -12,6 +12,8 @@ def run() -> None:
     os.environ.setdefault("AIRFLOW__LOGGING__LOGGING_LEVEL", "ERROR")
     # As Airflow's own `airflow connections test` does: otherwise connections in the metadata database are not found.
     os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")
+    # PostgreSQL's client would try for 130 s.
+    os.environ.setdefault("PGCONNECT_TIMEOUT", "10")
     try:
         from airflow_provider_genesys.commands.app import main
     except KeyboardInterrupt:

@@ -68,7 +68,7 @@ class CloudConfig:
     login_url: str
     """Base URL of the token endpoint, no trailing slash; ``/oauth/token`` is added."""
     timeout: float = 60.0
-    """Seconds to wait for a connection, and for each next byte."""
+    """Seconds to wait for each next byte, and for a connection up to 10."""
     verify: bool | str = True
     """Whether to check certificates; or the path of a file or folder of certificates to trust."""
     requests_per_minute: int = 300

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from airflow_provider_genesys.commands.output import AsJson, print_rows
-from airflow_provider_genesys.commands.places import LoadedFolder, PlaceConnection, open_place
+from airflow_provider_genesys.commands.patience import PATIENCE, waiting_for
+from airflow_provider_genesys.commands.places import LoadedFolder, PlaceConnection, open_place, reach
 from airflow_provider_genesys.exceptions import ConfigurationError, GenesysError
 from airflow_provider_genesys.outside import shown
 from airflow_provider_genesys.times import http_date, now
@@ -45,8 +46,6 @@ _PERMISSIONS: dict[str, Callable[[CloudClient], object]] = {
 }
 """For each kind, a request that reads almost nothing and creates no job."""
 
-NamedCheck = tuple[str, Callable[[], str]]
-
 
 def doctor(
     conn_id: Annotated[str, typer.Option(help="The Genesys connection.")] = "genesys_default",
@@ -64,30 +63,36 @@ def doctor(
 ) -> None:
     """Check the connection, the clock, the permissions of each kind and the place that loads go to.
 
-    Exit 1 if a check fails.
+    If the connection does not work, clock and permissions are not checked. Exit 1 if a check fails.
 
     Example: airflow-genesys doctor --place public.conversations --kind conversation_details --kind aggregates
     """
     if unknown := set(kind or []) - set(_PERMISSIONS):
         raise ConfigurationError(f"doctor knows no kind {min(unknown)!r:.80}. It checks {', '.join(_PERMISSIONS)}.")
-    checks = _checks(conn_id, kind or [*_PERMISSIONS], place, place_conn_id)
-    found = [_result(name, check) for name, check in checks]
+    found = [*_of_genesys(conn_id, kind or [*_PERMISSIONS])]
+    if place:
+        found.append(_result(f"place: {place}", lambda: _place(place, place_conn_id)))
     print_rows(("check", "result", "says"), found, as_json=as_json)
     if any(one["result"] != "ok" for one in found):
         raise typer.Exit(1)
 
 
-def _checks(conn_id: str, kinds: list[str], place: str | None, place_conn_id: str | None) -> Iterator[NamedCheck]:
+def _of_genesys(conn_id: str, kinds: list[str]) -> Iterator[dict[str, str]]:
+    """Yield the results of the checks. Without a connection that works, the others would only take as long to fail."""
     from airflow_provider_genesys.hooks.genesys import GenesysCloudHook
 
-    with GenesysCloudHook(conn_id) as hook:
-        yield "connection", lambda: _connection(hook)
-        yield "clock", lambda: _clock(hook)
-        yield "download hosts", lambda: _hosts(hook)
+    with (
+        GenesysCloudHook(conn_id, patience=PATIENCE) as hook,
+        waiting_for(f"Genesys Cloud, connection {conn_id}"),
+    ):
+        connection = _result("connection", lambda: _connection(hook))
+        yield connection
+        if connection["result"] != "ok":
+            return
+        yield _result("clock", lambda: _clock(hook))
+        yield _result("download hosts", lambda: _hosts(hook))
         for kind in kinds:
-            yield f"permission: {kind}", partial(_ask, hook, kind)
-    if place:
-        yield f"place: {place}", lambda: _place(place, place_conn_id)
+            yield _result(f"permission: {kind}", partial(_ask, hook, kind))
 
 
 def _result(name: str, check: Callable[[], str]) -> dict[str, str]:
@@ -137,9 +142,7 @@ def _place(place: str, conn_id: str | None) -> str:
     if isinstance(where, LoadedFolder):
         next(iter(where.store.list_objects(where.prefix)), None)
         return f"{where.store.url}/{where.prefix} can be listed; the first load shows whether it can be written"
-    from airflow_provider_genesys.hooks.clients import connect
-
-    with closing(connect(where.conn_id)) as connection:
+    with closing(reach(where.conn_id)) as connection:
         return _rights(connection, where.schema)
 
 

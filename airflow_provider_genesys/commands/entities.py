@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from airflow_provider_genesys.commands.output import AsJson, print_rows, say
+from airflow_provider_genesys.commands.patience import PATIENCE, waiting_for
 from airflow_provider_genesys.entities.declaration import Listing, built_in, built_in_names, read_listing
 
 app = typer.Typer(invoke_without_command=True)
@@ -55,7 +56,7 @@ def check(
 
     listing = read_listing(file)
     above = listing.parent_listing()
-    with GenesysCloudHook(conn_id) as hook:
+    with GenesysCloudHook(conn_id, patience=PATIENCE) as hook, waiting_for(hook.config.api_url):
         client = hook.get_conn()
         parents = Pager(client, above).ask(None).ids if above else [None]
         answer = Pager(client, listing).ask(None, parents[0]) if parents else None

@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from airflow_provider_genesys.commands.patience import RETRIES, waiting_for
 from airflow_provider_genesys.exceptions import AccountError, ConfigurationError, SinkError
 from airflow_provider_genesys.hooks.object_store import is_folder_url, open_folder
 from airflow_provider_genesys.outside import shown
 
 if TYPE_CHECKING:
+    import psycopg
+
     from airflow_provider_genesys.sinks.objects.ledger import Entry
     from airflow_provider_genesys.sinks.objects.parts import Part
     from airflow_provider_genesys.stores.base import ObjectStore
@@ -51,7 +54,7 @@ def open_place(place: str, conn_id: str | None) -> LoadedTable | LoadedFolder:
     :raises ConfigurationError: it names nothing.
     """
     if is_folder_url(place):
-        store, folder = open_folder(place, conn_id)
+        store, folder = open_folder(place, conn_id, retries=RETRIES)
         return LoadedFolder(store, folder)
     if place.startswith("postgresql://"):
         from airflow_provider_genesys.sinks.postgres.verify import place_of
@@ -65,6 +68,14 @@ def open_place(place: str, conn_id: str | None) -> LoadedTable | LoadedFolder:
             "gs://bucket/prefix."
         )
     return LoadedTable(schema or "public", table, conn_id or "postgres_default")
+
+
+def reach(postgres_conn_id: str) -> psycopg.Connection:
+    """Connect to PostgreSQL, and say so if it takes long."""
+    from airflow_provider_genesys.hooks.clients import connect
+
+    with waiting_for(f"PostgreSQL, connection {postgres_conn_id}"):
+        return connect(postgres_conn_id)
 
 
 @dataclass(frozen=True)
@@ -88,10 +99,8 @@ class LoadedTable:
         from psycopg import sql
         from psycopg.rows import dict_row
 
-        from airflow_provider_genesys.hooks.clients import connect
-
         name = sql.Identifier(self.schema, table)
-        with closing(connect(self.conn_id)) as connection:
+        with closing(reach(self.conn_id)) as connection:
             there = connection.execute("SELECT to_regclass(%s)", [name.as_string()]).fetchone()
             if there == (None,):
                 return
@@ -153,7 +162,8 @@ class LoadedFolder:
     def _entries(self, unread: list[SinkError | AccountError]) -> Iterator[tuple[int, Entry]]:
         from airflow_provider_genesys.sinks.objects.ledger import newest_entries
 
-        return newest_entries(self.store, self.prefix, unread.append)
+        with waiting_for(self.store.url):
+            yield from newest_entries(self.store, self.prefix, unread.append)
 
 
 def _raise_first(unread: list[SinkError | AccountError]) -> None:

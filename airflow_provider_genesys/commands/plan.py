@@ -9,6 +9,7 @@ import typer
 from airflow_provider_genesys.cloud.exports.base import ExportRequest
 from airflow_provider_genesys.cloud.exports.pieces import BY_START_DAY
 from airflow_provider_genesys.commands.output import say
+from airflow_provider_genesys.commands.patience import PATIENCE, waiting_for
 from airflow_provider_genesys.exceptions import WindowError
 from airflow_provider_genesys.window import read_moment, read_window
 
@@ -31,7 +32,7 @@ def plan(
     window = read_window("the command's arguments", window_start, window_end)
     if window is None:
         raise WindowError("The command's arguments name no window.")
-    with GenesysCloudHook(conn_id) as hook:
+    with GenesysCloudHook(conn_id, patience=PATIENCE) as hook, waiting_for(hook.config.api_url):
         options = {BY_START_DAY: True} if kind == "conversation_details" else {}
         made = make_plan(
             hook.get_conn(),

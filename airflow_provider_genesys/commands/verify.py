@@ -12,9 +12,9 @@ from rich.console import Console
 from rich.progress import Progress
 
 from airflow_provider_genesys.commands.output import AsJson, print_json, say
-from airflow_provider_genesys.commands.places import PlaceConnection
+from airflow_provider_genesys.commands.patience import RETRIES, waiting_for
+from airflow_provider_genesys.commands.places import PlaceConnection, reach
 from airflow_provider_genesys.exceptions import ConfigurationError, NotFoundError
-from airflow_provider_genesys.hooks.clients import connect
 from airflow_provider_genesys.hooks.object_store import open_folder
 from airflow_provider_genesys.outside import shown
 
@@ -56,7 +56,7 @@ def verify(
     if url.startswith("postgresql://"):
         found = _verified_table(url, conn_id or "postgres_default")
     else:
-        found = _verified(*open_folder(url, conn_id))
+        found = _verified(*open_folder(url, conn_id, retries=RETRIES))
     if as_json:
         print_json([{**asdict(one), "certificate": asdict(one.certificate)} for one in found])
     else:
@@ -69,7 +69,8 @@ def verify(
 def _verified(store: ObjectStore, folder: str) -> list[Verified]:
     from airflow_provider_genesys.sinks.objects.verify import manifests_below, size_of, verify
 
-    keys = manifests_below(store, folder)
+    with waiting_for(store.url):
+        keys = manifests_below(store, folder)
     if not keys:
         raise NotFoundError(f"{store.url}/{folder} has no finished load: there is no _manifest.json below it.")
     with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty(), transient=True) as bars:
@@ -83,7 +84,7 @@ def _verified_table(url: str, conn_id: str) -> list[VerifiedRows]:
     with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty(), transient=True) as bars:
         bar = bars.add_task("reading", total=None)
         found = verify_table(
-            lambda: connect(conn_id), url, progress=lambda done, whole: bars.update(bar, completed=done, total=whole)
+            lambda: reach(conn_id), url, progress=lambda done, whole: bars.update(bar, completed=done, total=whole)
         )
     if not found:
         raise NotFoundError(f"The ledger has no finished load of {url}.")

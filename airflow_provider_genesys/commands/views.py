@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from airflow_provider_genesys.commands.output import say
+from airflow_provider_genesys.commands.places import reach
 from airflow_provider_genesys.exceptions import ConfigurationError
 
 SQL = Path(__file__).parent / "views.sql"
@@ -41,9 +42,7 @@ def views(
     if printed:
         say(text.rstrip())
         return
-    from airflow_provider_genesys.hooks.clients import connect
-
-    with connect(postgres_conn_id) as connection:
+    with reach(postgres_conn_id) as connection:
         connection.execute(text.encode())
     made = ", ".join(re.findall(r"VIEW (\w+)", text))
     say(f"Created in {schema}: {made}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import weakref
 from codecs import BOM_UTF8
@@ -31,6 +32,7 @@ from airflow_provider_genesys.exceptions import (
 from airflow_provider_genesys.limits import LONGEST_PAGE
 from airflow_provider_genesys.outside import shown
 
+log = logging.getLogger(__name__)
 REPEATABLE = frozenset({"GET", "HEAD", "DELETE"})
 _REFUSED = frozenset(range(300, 500)) - {408}
 """Status codes after which nothing was done, whatever answered."""
@@ -156,6 +158,7 @@ class CloudClient:
             retry=tenacity.retry_if_exception(again),
             wait=_wait,
             stop=tenacity.stop_after_attempt(ATTEMPTS) | tenacity.stop_before_delay(self._patience),
+            before_sleep=_warn,
             reraise=True,
         )
 
@@ -240,6 +243,12 @@ os.register_at_fork(after_in_child=_forked)
 
 _FIRST_WAIT = 1.0
 _LONGEST_WAIT = 30.0
+
+
+def _warn(state: tenacity.RetryCallState) -> None:
+    error = state.outcome.exception() if state.outcome else None
+    wait = state.next_action.sleep if state.next_action else 0
+    log.warning("%s Attempt %s of %s follows in %.1f s.", error, state.attempt_number + 1, ATTEMPTS, wait)
 
 
 def _backoff(state: tenacity.RetryCallState) -> float:

@@ -29,6 +29,8 @@ _HEADERS = {"User-Agent": USER_AGENT, "Accept-Encoding": "gzip"}
 NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError, httpx.UnsupportedProtocol)
 """Errors after which the server cannot have acted on the request."""
 
+CONNECT = 10.0
+"""Seconds to wait for a connection, at most: a host that takes longer is not there."""
 SLOWEST = 5
 """A whole response may take this many times the timeout. The timeout alone limits only the wait for each byte."""
 
@@ -58,7 +60,8 @@ def hide_queries() -> None:
 def open_http(config: CloudConfig) -> httpx.Client:
     """Return a pooled client with the connection's timeout and certificates, and no cookies. The caller closes it."""
     hide_queries()
-    return strict(httpx.Client(verify=_trust(config), timeout=config.timeout, headers=_HEADERS))
+    timeout = httpx.Timeout(config.timeout, connect=min(config.timeout, CONNECT))
+    return strict(httpx.Client(verify=_trust(config), timeout=timeout, headers=_HEADERS))
 
 
 def trust(verify: bool | str | ssl.SSLContext) -> ssl.SSLContext | bool:  # noqa: FBT001 - what a setting holds
