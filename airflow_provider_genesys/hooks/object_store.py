@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from airflow_provider_genesys.stores.base import ObjectStore
 
 RETRIES = 3
-"""How often a request to a store is sent again, unless told otherwise."""
+"""How often a request to a store is sent again, if the caller does not say."""
 DEFAULT_CONN_IDS = {"s3": "aws_default", "az": "wasb_default", "gs": "google_cloud_default"}
 """What the URL of a folder in an object store begins with, and the connection to such a store."""
 
