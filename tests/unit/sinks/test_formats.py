@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import threading
 import zlib
 from dataclasses import replace
 from datetime import datetime, timezone
@@ -180,6 +181,34 @@ def test_gzip_takes_members_that_another_process_has_packed(cuts: list[int], mad
         shared.append(replace(batch, packed=pack(pieces, part)))
     assert [bool(batch.packed and batch.packed.startswith(b"\x1f\x8b")) for batch in shared] == made_elsewhere
     assert packed(shared) == packed([rows_at(*SIZES[cuts[0] :])])
+
+
+NAMES = [one + other for one in "abcdefg" for other in "uvwxyz"]
+
+
+def test_gzip_gives_the_same_bytes_wherever_the_stack_lies() -> None:
+    # Of so few bytes ISA-L alone finds other matches with one stack of some hundred, another one for each name.
+    at = Column("at", "at", "timestamp")
+    keys = [Column(name, name, "string", required=True) for name in NAMES]
+    tables = [Contract("calls", 1, key=key.name, timestamp="at", columns=(key, at)) for key in keys]
+    batch = replace(rows_at((0, 1)), rows=[("a", NOON)] * 3, offsets=[0, 1, 2])
+    results, written, ended = list[bytes](), threading.Semaphore(0), threading.Event()
+
+    def pack() -> None:
+        for rows in map(GzipLines, tables):
+            results.append(rows.pack(batch) + rows.end())
+        written.release()
+        ended.wait()  # or the next thread would get the same stack
+
+    threads = [threading.Thread(target=pack) for _ in range(100)]
+    for thread in threads:
+        thread.start()
+    for _ in threads:
+        written.acquire()
+    ended.set()
+    for thread in threads:
+        thread.join()
+    assert len(set(results)) == len(tables)
 
 
 def test_no_rows_are_no_member() -> None:

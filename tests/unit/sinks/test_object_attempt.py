@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_genesys.exceptions import AccountError, FencedError, SinkRefusedError
+from airflow_provider_genesys.sinks.objects import settings
 from airflow_provider_genesys.sinks.objects.ledger import unfinished_loads
 from airflow_provider_genesys.sinks.objects.settings import ObjectSettings
 from airflow_provider_genesys.sinks.objects.sink import ObjectSink
@@ -54,6 +55,17 @@ def test_a_batch_that_does_not_follow_is_refused(new_sink: Sink) -> None:
             AccountError, match=f"starts at byte {wrong.start * 1200}, but the load has come to byte 60000"
         ):
             sink.write(next(make_batches(load, wrong, size=50)))
+
+
+def test_another_kind_of_processor_never_writes_to_the_same_names_in_gzip(
+    new_sink: Sink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load, names = make_load(), list[set[str]]()
+    for machine in ("x86_64", "aarch64"):
+        monkeypatch.setattr(settings, "machine", lambda name=machine: name)
+        certificate = run(new_sink("ndjson.gz"), load, batches_of(load, 250), restart=True)
+        names.append({part["key"] for part in certificate.parts})
+    assert names[0].isdisjoint(names[1])
 
 
 @pytest.mark.parametrize("which", [0, -1])
