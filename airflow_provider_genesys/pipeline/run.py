@@ -170,7 +170,7 @@ def _load_records(attempt: _Attempt) -> None:
 
 def _slices(attempt: _Attempt, workers: Workers) -> Generator[Slice, None, None]:
     options, sink = attempt.options, attempt.sink
-    cut, packed = ends_of_slices(sink, shared=bool(workers.pids))
+    cut, packed = ends_of_slices(sink, shared=workers.are_running)
     return attempt.source.slices(
         options.batch_size, cut_every=cut, flush_interval=options.flush_interval, pack_every=packed
     )

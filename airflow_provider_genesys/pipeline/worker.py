@@ -8,6 +8,7 @@ A worker lives as long as the connection to the task's process: that ends, also 
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -83,7 +84,7 @@ class Slots:
     """
 
     def __init__(self, file: int) -> None:
-        self._file = file
+        self.file = file
 
     def put(self, slot: int, part: Slice) -> bool:
         """Write ``part`` into ``slot``; False if it is too large."""
@@ -106,17 +107,17 @@ class Slots:
         for piece in pieces:
             left = memoryview(piece)
             while left:
-                written = os.pwrite(self._file, left, at)
+                written = os.pwrite(self.file, left, at)
                 left, at = left[written:], at + written
         return True
 
     def read(self, slot: int, length: int, begin: int = 0) -> bytes:
         """Return ``length`` bytes of ``slot``, from ``begin`` on."""
-        return os.pread(self._file, length, slot * SLOT_BYTES + begin)
+        return os.pread(self.file, length, slot * SLOT_BYTES + begin)
 
     def close(self) -> None:
         """Give the memory back."""
-        os.close(self._file)
+        os.close(self.file)
 
 
 @dataclass(frozen=True)
@@ -170,15 +171,46 @@ class _Reader:
 
 
 def main() -> None:
-    """Work until the connection ends. The arguments are the descriptors of the connection and of the memory."""
+    """Work until the connection ends.
+
+    The first argument has, for each worker, the descriptors of its connection and of its memory: ``3:4,5:6``. This
+    process becomes the first worker, and makes the others from itself: so all that they need is imported once, and they
+    share its memory.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the task's process
     keep_freed_memory()
-    connection, slots = Connection(int(sys.argv[1])), Slots(int(sys.argv[2]))
+    shares = [_share(*map(int, given.split(":"))) for given in sys.argv[1].split(",")]
     with suppress(EOFError, OSError):
-        reader = _Reader(connection.recv(), slots)
+        job = shares[0][0].recv()
+        connection, slots = _as_many(shares)
+        reader = _Reader(job, slots)
         connection.send(True)  # noqa: FBT003 - it is a message
         while True:
             connection.send(_unless_failed(reader, connection.recv()))
+    with suppress(ChildProcessError):
+        while True:
+            os.wait()
+
+
+_Share = tuple[Connection, Slots]
+
+
+def _share(connection: int, memory: int) -> _Share:
+    return Connection(connection), Slots(memory)
+
+
+def _as_many(shares: Sequence[_Share]) -> _Share:
+    """Become as many processes as there are ``shares``. Return that of this one; the others are closed in it.
+
+    Nothing was started yet that a fork could harm: this process has one thread.
+    """
+    gc.freeze()  # a collection would copy the memory that they share
+    mine = next((share for share in shares[1:] if not os.fork()), shares[0])
+    for connection, slots in shares:
+        if connection is not mine[0]:
+            connection.close()
+            slots.close()
+    return mine
 
 
 class _NotPlainError(Exception):

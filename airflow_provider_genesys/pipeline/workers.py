@@ -1,7 +1,8 @@
 """The worker processes of one load, seen from the task's process: slices go out, and come back in their order.
 
-Each worker is a separate program, not a fork: a Celery worker may not have children of :mod:`multiprocessing`, and a
-fork of a process with threads may hang.
+They are a separate program, not forks of the task's process: a Celery worker may not have children of
+:mod:`multiprocessing`, and a fork of a process with threads may hang. That program makes the further workers from
+itself: two take half the time to start for it.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import pickle
+import signal
 import subprocess
 import sys
 import tempfile
@@ -17,6 +19,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from multiprocessing import Pipe
+from multiprocessing.connection import Connection
 from pathlib import Path
 from types import TracebackType
 from typing import Literal
@@ -33,7 +36,7 @@ Processes = int | Literal["auto"]
 
 _GROUPS = Path("/sys/fs/cgroup")
 
-_PROGRAM = "import sys; sys.path[:] = sys.argv[3:]; from airflow_provider_genesys.pipeline.worker import main; main()"
+_PROGRAM = "import sys; sys.path[:] = sys.argv[2:]; from airflow_provider_genesys.pipeline.worker import main; main()"
 _PATIENCE = 5.0  # seconds for a worker to end
 AHEAD = 8 * 1024 * 1024
 """Bytes of slices for each worker that are read ahead, at most: with Parquet, a row group."""
@@ -55,12 +58,13 @@ class Workers:
 
     def __init__(self, job: Job | None, count: int, *, limit: int = sys.maxsize) -> None:
         self._all: list[_Worker] = []
+        self._process: subprocess.Popen[bytes] | None = None
         self._next = 0
         self._limit = limit
         try:
             message = pickle.dumps(job)
-            for _ in range(count if job else 0):
-                self._all.append(_Worker(message))
+            if job and count:
+                self._all = self._started(message, count)
         except (OSError, pickle.PicklingError, TypeError, AttributeError) as error:
             log.warning("Worker processes cannot be started (%s). The task's process works alone.", error)
             self._end()
@@ -74,9 +78,9 @@ class Workers:
         self._end()
 
     @property
-    def pids(self) -> list[int]:
-        """Of the processes that run."""
-        return [worker.pid for worker in self._all]
+    def are_running(self) -> bool:
+        """Whether there are any, though they may not have begun."""
+        return bool(self._all)
 
     def ahead(self, slices: Iterable[Slice], known: Callable[[], Known]) -> Iterator[Answer]:
         """Return ``slices`` in their order, with the rows that workers have made of them.
@@ -150,12 +154,39 @@ class Workers:
             log.warning("A worker process %s. The load goes on in the task's process alone.", how)
         self._end()
 
+    def _started(self, job: bytes, count: int) -> list[_Worker]:
+        """Start one process, which becomes ``count`` of them."""
+        with ExitStack() as ours, ExitStack() as failed:
+            workers, shared = list[_Worker](), list[int]()
+            for _ in range(count):
+                connection, theirs = Pipe()
+                ours.callback(theirs.close)
+                failed.callback(connection.close)
+                slots = Slots(shared_file())
+                failed.callback(slots.close)
+                workers.append(_Worker(connection, slots))
+                shared += theirs.fileno(), slots.file
+            named = ",".join(f"{theirs}:{memory}" for theirs, memory in zip(shared[::2], shared[1::2], strict=True))
+            # Isolated, so that no module in the current folder is taken for one of Python's.
+            command = [sys.executable, "-I", "-c", _PROGRAM, named, *sys.path]
+            self._process = subprocess.Popen(  # noqa: S603 - our own program
+                command, stdin=subprocess.DEVNULL, pass_fds=shared, start_new_session=True
+            )
+            failed.pop_all()
+        workers[0].begin(job)
+        return workers
+
     def _end(self) -> None:
+        """Let the processes end. Wait for the first, which waits for the others."""
         workers, self._all = self._all, []
         for worker in workers:
             worker.close()
-        for worker in workers:
-            worker.wait()
+        if workers and self._process:
+            try:
+                self._process.wait(_PATIENCE)
+            except subprocess.TimeoutExpired:
+                os.killpg(self._process.pid, signal.SIGKILL)
+                self._process.wait()
 
 
 @dataclass(frozen=True)
@@ -175,27 +206,17 @@ class _Waiting:
 class _Worker:
     """One process, with what it shares."""
 
-    def __init__(self, job: bytes) -> None:
+    def __init__(self, connection: Connection, slots: Slots) -> None:
         self._known: Known | None = None
         self._free = list(range(SLOTS))
         self._up = False
-        memory = shared_file()
-        self._slots = Slots(memory)
-        with ExitStack() as ours, ExitStack() as failed:
-            failed.callback(self._slots.close)
-            self._connection, theirs = Pipe()
-            ours.callback(theirs.close)
-            shared = [theirs.fileno(), memory]
-            # Isolated, so that no module in the current folder is taken for one of Python's.
-            command = [sys.executable, "-I", "-c", _PROGRAM, *map(str, shared), *sys.path]
-            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=shared)  # noqa: S603 - our own program
-            failed.pop_all()
+        self._slots = slots
+        self._connection = connection
+
+    def begin(self, job: bytes) -> None:
+        """Hand over what all of the processes need."""
         with suppress(OSError):  # it has ended, which is seen when it is to take a slice
             self._connection.send_bytes(job)
-
-    @property
-    def pid(self) -> int:
-        return self._process.pid
 
     def is_up(self) -> bool:
         """Whether the process takes slices now. Its first message says so."""
@@ -236,14 +257,6 @@ class _Worker:
         """Let the process end."""
         self._connection.close()
         self._slots.close()
-
-    def wait(self) -> None:
-        """Wait until the process has ended."""
-        with suppress(subprocess.TimeoutExpired):
-            self._process.wait(_PATIENCE)
-        if self._process.poll() is None:
-            self._process.kill()
-            self._process.wait()
 
 
 def _alone(part: Slice) -> Answer:

@@ -88,7 +88,7 @@ def test_batches_are_the_same(
     for batch in shared:
         if batch.packed is not None and batch.source is not None:
             assert batch.packed == PACKINGS[packed_as](batch.contract)([list(batch.rows)], batch.source)
-    assert pools[packed_as].pids, "the workers were lost"
+    assert pools[packed_as].are_running, "the workers were lost"
 
 
 def test_workers_take_what_needs_no_closer_look(pools: dict[str, Workers]) -> None:

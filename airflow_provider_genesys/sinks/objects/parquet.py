@@ -34,7 +34,9 @@ from airflow_provider_genesys.sinks.objects.row_groups import (
 from airflow_provider_genesys.source.records import Slice
 
 # Read when pyarrow is loaded. The writer of Parquet takes no pool, and Arrow's own keeps what is freed.
+# That one would begin a thread, though nothing uses it; a worker forks, for which it should have no other.
 os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
+os.environ.setdefault("JE_ARROW_MALLOC_CONF", "background_thread:false")
 
 try:
     import pyarrow as pa

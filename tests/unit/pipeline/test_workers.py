@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -63,12 +64,13 @@ def load(sink: Any, source: Any, contract: Contract = RECORDINGS, **options: Any
 
 
 def workers_of(process: int) -> list[int]:
-    """The worker processes that ``process`` has."""
+    """The worker processes that ``process`` has: one that it started, and those that this one made from itself."""
     found: list[int] = []
     for thread in Path(f"/proc/{process}/task").iterdir():
         with suppress(OSError):  # the thread has ended
             found += map(int, (thread / "children").read_text().split())
-    return [pid for pid in found if b"pipeline.worker" in command_of(pid)]
+    own = [pid for pid in found if b"pipeline.worker" in command_of(pid)]
+    return [*own, *chain.from_iterable(map(workers_of, own))]
 
 
 def command_of(pid: int) -> bytes:
@@ -151,21 +153,32 @@ def test_workers_make_gzip_members_and_change_no_byte(tmp_path: Path, monkeypatc
 class Killing(InMemory):
     """Kills a worker of this process when half of the archive is read."""
 
+    def __init__(self, data: bytes, chunk: int, which: int) -> None:
+        super().__init__(data, chunk)
+        self.which = which
+        self.workers: list[int] = []
+
     def read(self, start: int) -> Iterator[bytes]:
         for number, chunk in enumerate(super().read(start)):
             if number == len(self.data) // self.chunk // 2:
-                os.kill(workers_of(os.getpid())[0], signal.SIGKILL)
+                until(self.are_two, seconds=60, what="The second worker")
+                os.kill(self.workers[self.which], signal.SIGKILL)
             yield chunk
 
+    def are_two(self) -> bool:
+        self.workers = workers_of(os.getpid())
+        return len(self.workers) > 1
 
+
+@pytest.mark.parametrize("which", [0, 1], ids=["the first", "one that the first made"])
 def test_a_load_goes_on_without_a_worker_that_was_killed(
-    tmp_path: Path, document: bytes, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, document: bytes, caplog: pytest.LogCaptureFixture, which: int
 ) -> None:
-    sink = LocalSink(tmp_path, "ndjson", dead_letter_raw="keep")
-    certificate = load(sink, Killing(document * 4, 10_000), processes=2)
+    sink, source = LocalSink(tmp_path, "ndjson", dead_letter_raw="keep"), Killing(document * 4, 10_000, which)
+    certificate = load(sink, source, processes=2)
     assert certificate.counts.read == 4 * RECORDS
     assert "The load goes on in the task's process alone" in caplog.text
-    assert workers_of(os.getpid()) == []
+    until(lambda: not any(map(command_of, source.workers)), seconds=10, what="The end of the workers")
 
 
 class Unpicklable(LocalSink):
