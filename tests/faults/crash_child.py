@@ -66,6 +66,7 @@ from airflow_provider_genesys.stores.gcs import GCSStore
 from airflow_provider_genesys.stores.s3 import S3Store
 from airflow_provider_genesys.testing.services.azure import connection_string
 from airflow_provider_genesys.testing.services.gcs import client_for as gcs_client
+from tests.faults.dying_workers import DyingWorker, left_by, share_with_workers
 from tests.sinks.gcs import CIPHER
 from tests.sinks.lake import client_for
 from tests.sinks.queues import sqs_client
@@ -130,7 +131,9 @@ def work(job: dict[str, Any], answer: int) -> None:
         done = asdict(load(job))
     except BaseException as error:  # noqa: BLE001 - the test shows it
         done = {"error": f"{type(error).__name__}: {error}"}
-    os.write(answer, json.dumps({**done, "steps": Counter(seen), "took": time.monotonic() - begun}).encode())
+    done |= {"steps": Counter(seen), "took": time.monotonic() - begun}
+    done |= {"dead_workers": len(DyingWorker.dead), "left": left_by(os.getpid())}
+    os.write(answer, json.dumps(done).encode())
     os._exit(0)
 
 
@@ -195,6 +198,8 @@ def in_drops(chunk: bytes, chance: random.Random) -> Iterator[bytes]:
 
 def load(job: dict[str, Any]) -> Any:
     failpoints.hook = listener(job)
+    if "mark" in job:
+        share_with_workers(job["mark"], *job.get("worker", ()))
     signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit("SIGTERM"))
     piece_writer.PIECE = job["place"].get("piece", 5 * 2**20)
     # So that bytes come as fast as they are written, and a kill at any of them finds the sink at work.
@@ -224,6 +229,8 @@ def load(job: dict[str, Any]) -> Any:
             )
 
         options = run.Options(batch_size=job["batch_size"], flush_interval=0.001 if "waits" in job else 10)
+        if "mark" in job:
+            options = replace(options, processes=2)
         contract = replace(resolve(None, kind=kind), records_path=job.get("records_path"))
         submitted_at = datetime.fromisoformat(job["submitted_at"]) if "submitted_at" in job else DAY[1]
         whole = Load("load", job["export_id"], kind, *DAY, submitted_at, contract, "test")
@@ -236,7 +243,8 @@ def load(job: dict[str, Any]) -> Any:
             with closing(media):
                 pages = Pages(media.read, job["export_id"], jobs=jobs)
                 return run.run(whole, lambda _: pages, postgres(job["place"]), options)
-        return run.run(whole, result, SINKS[job["sink"]](job["place"]), options)
+        sink = SINKS[job["sink"].partition("-")[0]]
+        return run.run(whole, result, sink(job["place"]), options)
 
 
 def media_in(place: dict[str, Any], bucket: str) -> ObjectStore:
@@ -342,8 +350,6 @@ def sqs(place: dict[str, Any]) -> Sink:
 
 SINKS: dict[str, Callable[[dict[str, Any]], Sink]] = {
     "postgres": postgres,
-    "postgres-atomic": postgres,
-    "postgres-upsert": postgres,
     "s3": s3,
     "local": local,
     "azure": azure,

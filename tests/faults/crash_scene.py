@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from airflow_provider_genesys.failpoints import SPLIT
 from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
 from airflow_provider_genesys.testing.services import AzuriteServer, GCSServer, S3Server
 from tests.faults.crash_child import DAY
-from tests.faults.kills import Way
+from tests.faults.kills import UPSERTED, Way
 from tests.sinks.lake import Bucket, rows_in
 from tests.sinks.queues import Queues, dynamodb_store, state_of
 
@@ -31,6 +32,8 @@ ROOT = Path(__file__).parents[2]
 TABLE = "crashes"
 ROWS = "rows/"
 """A prefix, beside which an object store keeps the rows of children."""
+TWO_BATCHES = 160
+"""Records that make a commit of two batches, in tables that take several in one."""
 PAGE = 12
 """Conversations in a page."""
 CHILD_TABLES = {f"recordings_{child.name}" for child in resolve("conversation_details", kind="").children}
@@ -131,14 +134,15 @@ class Places:
         makers = {
             "postgres": self._schema,
             "postgres-atomic": self._staged,
-            "postgres-upsert": self._upserted,
+            "postgres-window": self._window,
             "s3": self._prefix,
             "local": self._folder,
             "azure": self._blobs,
             "gcs": self._in_google,
             "sqs": self._queues,
         }
-        return makers[sink](settings)
+        place, read = makers[sink.removesuffix("-upsert")](settings)
+        return ({**place, "straight": False, "commit_rows": TWO_BATCHES} if sink in UPSERTED else place), read
 
     def _schema(self, _: dict[str, Any]) -> Place:
         schema = f"s{next(_numbers)}"
@@ -147,13 +151,14 @@ class Places:
         place = {"dsn": self.dsn, "schema": schema, "publish": "batches", "write_mode": "upsert"}
         return place, lambda: tables(self.dsn, schema)
 
-    def _upserted(self, settings: dict[str, Any]) -> Place:
-        place, read = self._schema(settings)
-        return {**place, "straight": False, "commit_rows": 160}, read
-
     def _staged(self, settings: dict[str, Any]) -> Place:
         place, read = self._schema(settings)
-        return {**place, "publish": "atomic", "write_mode": "replace_window"}, read
+        replaced = {"publish": "atomic", "write_mode": "replace_window"}
+        return {**place, **replaced, "commit_rows": TWO_BATCHES}, read
+
+    def _window(self, settings: dict[str, Any]) -> Place:
+        place, read = self._schema(settings)
+        return {**place, "write_mode": "replace_window"}, read
 
     def _prefix(self, settings: dict[str, Any]) -> Place:
         prefix = f"p{next(_numbers)}/"
@@ -218,7 +223,7 @@ class Places:
 PROCESSED_AT = [f"2026-11-23T0{attempt}:00:00+00:00" for attempt in range(1, 6)]
 """The times at which the attempts would begin: the one that commits first leaves its own in every row."""
 OWN = {"attempts", "ended_at", "location", "parts", "peak_memory_mb", "phases", "seconds", "signal", "started_at"}
-OWN |= {"iceberg", "steps", "took"}
+OWN |= {"dead_workers", "iceberg", "left", "steps", "took"}
 """What differs between certificates of equal loads."""
 
 
@@ -231,6 +236,8 @@ class Scene:
     source: Source
     batch_size: int
     settings: dict[str, Any] = field(default_factory=dict)
+    earlier: Source | None = None
+    """An export that was requested an hour before; windows hold it when the load begins."""
     perfect: dict[tuple[str, str], tuple[dict[str, Any], Contents]] = field(default_factory=dict)
 
     def killed_and_taken_up(self, sink: str, *kills: dict[str, Any]) -> list[dict[str, Any]]:
@@ -239,7 +246,7 @@ class Scene:
 
     def loaded(self, sink: str, *attempts: dict[str, Any]) -> list[dict[str, Any]]:
         """Make these attempts at one load; compare what is there; return all answers."""
-        place, read = self.places.new(sink, **self.settings)
+        place, read = self._place(sink)
         times = zip(attempts, PROCESSED_AT, strict=False)
         answers = [self._attempt(sink, place, processed_at, **how) for how, processed_at in times]
         assert "counts" in answers[-1], answers[-1]
@@ -251,7 +258,7 @@ class Scene:
 
     def perfect_run(self, sink: str, processed_at: str) -> tuple[dict[str, Any], Contents]:
         if (sink, processed_at) not in self.perfect:
-            place, read = self.places.new(sink, **self.settings)
+            place, read = self._place(sink)
             certificate = self._attempt(sink, place, processed_at)
             assert "counts" in certificate, certificate
             self.perfect[sink, processed_at] = certificate, read()
@@ -264,9 +271,17 @@ class Scene:
             return "closes"
         return "begins again" if read == whole else "goes on"
 
-    def _attempt(self, sink: str, place: dict[str, Any], processed_at: str, **kill: Any) -> dict[str, Any]:
+    def _place(self, sink: str) -> Place:
+        place, read = self.places.new(sink, **self.settings)
+        if self.earlier and "window" in sink:
+            hour_before = (DAY[1] - timedelta(hours=1)).isoformat()
+            held = self._attempt(sink, place, hour_before, **self.earlier.job(), submitted_at=hour_before)
+            assert "counts" in held, held
+        return place, read
+
+    def _attempt(self, sink: str, place: dict[str, Any], processed_at: str, **how: Any) -> dict[str, Any]:
         job = {"sink": sink, "place": place, "processed_at": processed_at, "batch_size": self.batch_size}
-        return self.loader.load(**job, **self.source.job(), **kill)
+        return self.loader.load(**{**job, **self.source.job(), **how})
 
 
 def difference(found: Contents, expected: Contents) -> str:

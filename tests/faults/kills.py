@@ -13,6 +13,9 @@ Way = Literal["begins again", "goes on", "closes"]
 """From the first record · from the last commit · nothing is read any more, and the load is completed."""
 
 TABLES = ("postgres", "postgres-atomic")
+UPSERTED = ("postgres-upsert", "postgres-atomic-upsert", "postgres-window-upsert")
+"""No batch goes straight into the table, and two make a commit. As the tables of the same names, and a window in which
+an older export is replaced."""
 OBJECT_STORES = ("s3", "local", "azure", "gcs")
 SINKS = (*TABLES, *OBJECT_STORES, "sqs")
 EVERYWHERE = {
@@ -28,7 +31,18 @@ EVERYWHERE = {
 }
 """At which of the times that it is reached a step is deadly. At the seventh batch a second commit has begun, so the
 first is durable, also in sinks that commit in the background."""
-OF_TABLES = {failpoints.CLAIMING: (1,)}
+OF_TABLES = {failpoints.CLAIMING: (1,), failpoints.LANDED: (3,)}
+UPSERTED_STEPS = [
+    *((sink, step, nth) for sink in UPSERTED for step, times in (EVERYWHERE | OF_TABLES).items() for nth in times),
+    ("postgres-atomic-upsert", failpoints.PUBLISHED, 1),
+]
+OF_MET_KEYS = {
+    failpoints.TAKEN_BACK: (1, 2),
+    failpoints.LANDED: (2,),
+    failpoints.COMMITTING: (2,),
+    failpoints.COMMITTED: (2,),
+}
+"""Of the second batch or commit, which meets a key of the first, and of the next one that is copied in vain."""
 OF_OBJECTS = {
     failpoints.CLAIMED: (1,),
     failpoints.GATHERED: (7,),
@@ -47,6 +61,7 @@ STEPS = [
     *(("sqs", step, nth) for step, times in OF_QUEUES.items() for nth in times),
     *((sink, step, nth) for sink in OBJECT_STORES for step, times in OF_OBJECTS.items() for nth in times),
 ]
+MET_KEYS = [(sink, step, nth) for sink in TABLES for step, times in OF_MET_KEYS.items() for nth in times]
 OF_ICEBERG = [
     (sink, step, 1) for sink in ("s3", "azure") for step in (failpoints.PUBLISHING, failpoints.TABLE_COMMITTED)
 ]
@@ -95,7 +110,7 @@ def _is_step(assigned: ast.stmt, text: ast.stmt) -> bool:
 def kill_table() -> str:
     """Return the table of docs/guarantees.md, as Markdown."""
     ways: dict[str, dict[str, list[Way]]] = {}
-    for sink, step, nth in (*STEPS, *LARGE, *OF_ICEBERG):
+    for sink, step, nth in (*STEPS, *MET_KEYS, *LARGE, *OF_ICEBERG):
         ways.setdefault(step, {}).setdefault(sink, []).append(taken_up(sink, step, nth))
     lines = [f"| {' | '.join(['Killed at', *SINKS])} |\n{'|---' * (len(SINKS) + 1)}|\n"]
     for step, (_, said) in described().items():

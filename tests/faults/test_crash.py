@@ -19,12 +19,25 @@ from airflow_provider_genesys import failpoints
 from airflow_provider_genesys.testing.fake_genesys import FakeGenesys
 from tests.faults.crash_child import DAY
 from tests.faults.crash_scene import PROCESSED_AT, Contents, Loader, Places, Scene, difference, make_source
-from tests.faults.kills import EVERYWHERE, LARGE, OF_ICEBERG, OF_OBJECTS, SINKS, STEPS, taken_up
+from tests.faults.kills import (
+    EVERYWHERE,
+    LARGE,
+    MET_KEYS,
+    OF_ICEBERG,
+    OF_OBJECTS,
+    SINKS,
+    STEPS,
+    UPSERTED,
+    UPSERTED_STEPS,
+    taken_up,
+)
 
 PAGED = ("local", "postgres")
 """An object store takes whole pages, a table pieces of them."""
 IN_PAGES = {failpoints.SPLIT: 4, failpoints.WRITING: 4, failpoints.GATHERED: 4}
 """A folder takes four pages, each as a part: at the fourth the first is durable."""
+KEYS_GONE = 60
+"""Records of an earlier export that come behind the last one of the later export. What is broken there is gone, too."""
 WAITING = 2
 """How many loads wait at random moments without --long."""
 OF_PAGES = {
@@ -67,10 +80,19 @@ SHORT = {
     "s3": {*AT_THE_STORE, failpoints.COMMITTED, failpoints.CHECKED},
     "azure": AT_THE_STORE,
     "gcs": AT_THE_STORE,
+    "postgres-upsert": {failpoints.LANDED, failpoints.COMMITTING, failpoints.COMMITTED},
+    "postgres-atomic-upsert": {failpoints.LANDED, failpoints.PUBLISHED},
+    "postgres-window-upsert": {failpoints.COMMITTING, failpoints.CHECKED, failpoints.COMPLETE},
     "sqs": {failpoints.OPENED, failpoints.SENT, failpoints.COMMITTED, failpoints.CHECKED},
 }
 """At which steps these sinks meet their end without --long, each once. The others meet it at all steps."""
-LAST = {(sink, step): nth for sink, step, nth in STEPS}
+MET_SHORT = {
+    ("postgres", failpoints.TAKEN_BACK, 1),
+    ("postgres", failpoints.LANDED, 2),
+    ("postgres-atomic", failpoints.TAKEN_BACK, 1),
+}
+"""Where a batch that meets a key is killed without --long."""
+LAST = {(sink, step): nth for sink, step, nth in (*STEPS, *UPSERTED_STEPS)}
 """Of each step of a sink the last time that it is deadly."""
 LEAVES = (
     ("SIGTERM", failpoints.SPLIT),
@@ -90,14 +112,22 @@ def case(sink: str, step: str, nth: int) -> Any:
 
 def case_of_pages(sink: str, step: str) -> Any:
     nth = IN_PAGES.get(step, LAST[sink, step] if sink in PAGED else 1)
-    return pytest.param(sink, step, nth, marks=[] if step in OF_PAGES[sink] else [pytest.mark.long])
+    return pytest.param(sink, step, nth, marks=[] if step in OF_PAGES.get(sink, ()) else [pytest.mark.long])
 
 
 @pytest.fixture(scope="module")
 def whole_day(running: tuple[FakeGenesys, Loader], places: Places) -> Scene:
     genesys, children = running
+    earlier = make_source(genesys, records=700 + KEYS_GONE, broken=5, duplicates=0)
     source = make_source(genesys, records=700, broken=20, duplicates=30)
-    return Scene(children, places, source, batch_size=80)
+    return Scene(children, places, source, batch_size=80, earlier=earlier)
+
+
+@pytest.fixture(scope="module")
+def met_keys(running: tuple[FakeGenesys, Loader], places: Places) -> Scene:
+    """Each key twice, in neighbours. A batch, and a commit of three, has the first of a pair at its end."""
+    source = make_source(running[0], records=700, broken=20, duplicates=350)
+    return Scene(running[1], places, source, batch_size=75)
 
 
 @pytest.fixture(scope="module")
@@ -145,17 +175,44 @@ def parquet(running: tuple[FakeGenesys, Loader], places: Places) -> Scene:
 @pytest.mark.outcome("processes", "SIGKILL at every named step of the pipeline, each sink", "recovers")
 @pytest.mark.parametrize(("sink", "step", "nth"), [case(*step) for step in STEPS])
 def test_killed_at_a_step(scene: Scene, sink: str, step: str, nth: int) -> None:
+    killed_and_taken_up(scene, sink, step, nth)
+
+
+def killed_and_taken_up(scene: Scene, sink: str, step: str, nth: int) -> None:
     killed, resumed = scene.killed_and_taken_up(sink, {"step": step, "nth": nth})
     assert killed["signal"] == signal.SIGKILL, f"{step} is not reached {nth} times"
     assert scene.way_of(sink, resumed) == taken_up(sink, step, nth)
 
 
-@pytest.mark.parametrize(("step", "nth"), [(failpoints.COMMITTING, 3), (failpoints.COMMITTED, 3)])
-def test_killed_where_no_batch_goes_straight_into_the_table(whole_day: Scene, step: str, nth: int) -> None:
-    killed, _ = whole_day.killed_and_taken_up("postgres-upsert", {"step": step, "nth": nth})
-    assert killed["signal"] == signal.SIGKILL
-    upserted, straight = (whole_day.perfect_run(sink, PROCESSED_AT[0])[1] for sink in ("postgres-upsert", "postgres"))
-    assert upserted == straight
+def assert_both_ways_agree(scene: Scene, sink: str) -> None:
+    """What a load leaves by which no batch goes straight into the table is what one leaves that tries it."""
+    tried, upserted = (scene.perfect_run(way, PROCESSED_AT[0]) for way in (sink, f"{sink}-upsert"))
+    assert upserted[1] == tried[1]
+    assert upserted[0]["counts"] == tried[0]["counts"]
+    removed = [one["parts"][0].get("removed", 0) for one, _ in (tried, upserted)]
+    assert removed[0] == removed[1]
+    assert (removed[0] >= KEYS_GONE) == ("window" in sink)
+
+
+@pytest.mark.outcome(
+    "processes", "SIGKILL at every named step of PostgreSQL, where every batch is upserted", "recovers"
+)
+@pytest.mark.parametrize(("sink", "step", "nth"), [case(*step) for step in UPSERTED_STEPS])
+def test_killed_where_no_batch_goes_straight_into_the_table(whole_day: Scene, sink: str, step: str, nth: int) -> None:
+    killed_and_taken_up(whole_day, sink, step, nth)
+    assert_both_ways_agree(whole_day, sink.removesuffix("-upsert"))
+
+
+@pytest.mark.outcome(
+    "processes", "SIGKILL while rows that meet a key of the table are taken back and upserted", "recovers"
+)
+@pytest.mark.parametrize(
+    ("sink", "step", "nth"),
+    [pytest.param(*step, marks=[] if step in MET_SHORT else [pytest.mark.long]) for step in MET_KEYS],
+)
+def test_killed_where_a_batch_meets_a_key_of_the_table(met_keys: Scene, sink: str, step: str, nth: int) -> None:
+    killed_and_taken_up(met_keys, sink, step, nth)
+    assert_both_ways_agree(met_keys, sink)
 
 
 @pytest.mark.outcome("processes", "SIGKILL at every named step of the pipeline, each sink", "recovers")
@@ -214,9 +271,7 @@ def test_equal_loads_leave_equal_bytes_however_long_anything_takes(
 @pytest.mark.parametrize(("sink", "step", "nth"), LARGE)
 def test_killed_within_a_large_part(request: pytest.FixtureRequest, sink: str, step: str, nth: int) -> None:
     scene: Scene = request.getfixturevalue("large_parts_in_s3" if sink == "s3" else "large_parts")
-    killed, resumed = scene.killed_and_taken_up(sink, {"step": step, "nth": nth})
-    assert killed["signal"] == signal.SIGKILL, f"{step} is not reached {nth} times"
-    assert scene.way_of(sink, resumed) == taken_up(sink, step, nth)
+    killed_and_taken_up(scene, sink, step, nth)
 
 
 @pytest.mark.outcome("processes", "SIGTERM, or no memory is left (`MemoryError`)", "recovers")
@@ -257,7 +312,7 @@ def test_a_difference_is_named_by_its_object_and_its_first_row() -> None:
 def test_every_step_is_killed_at() -> None:
     """A step that somebody adds is one more to be killed at."""
     named = {value for name, value in vars(failpoints).items() if name.isupper()}
-    assert named == {step for _, step, _ in (*STEPS, *LARGE, *OF_ICEBERG)}
+    assert named == {step for _, step, _ in (*STEPS, *MET_KEYS, *LARGE, *OF_ICEBERG)}
 
 
 @cache
@@ -272,7 +327,7 @@ def random_kills(seed: int) -> list[dict[str, Any]]:
     ("sink", "seed"),
     [
         pytest.param(sink, seed, marks=[pytest.mark.long] if seed or sink not in ANYWHERE else [])
-        for sink in SINKS
+        for sink in (*SINKS, *UPSERTED)
         for seed in range(300)
     ],
 )

@@ -10,7 +10,7 @@ import psycopg
 
 from airflow_provider_genesys.contracts.contract import Contract
 from airflow_provider_genesys.exceptions import GenesysError, SinkRefusedError
-from airflow_provider_genesys.failpoints import CHECKED, CLAIMING, COMMITTING, PUBLISHED, WRITING, failpoint
+from airflow_provider_genesys.failpoints import CHECKED, CLAIMING, COMMITTING, LANDED, PUBLISHED, WRITING, failpoint
 from airflow_provider_genesys.pipeline.certificate import Certificate
 from airflow_provider_genesys.pipeline.checkpoint import Checkpoint, Counts
 from airflow_provider_genesys.pipeline.load import Batch, Load
@@ -249,6 +249,7 @@ class Attempt:
             landed = Landed()
             if rows:
                 landed = table.land(cursor, rows, offsets, loaded_at=now, overtaken=overtaken, sent=sent, ready=ready)
+            failpoint(LANDED)
             child_rows = self._tables.children.replace(cursor, rows, offsets, landed.renewed)
             letters = [*batch.dead_letters, *poison.values()]
             if letters:

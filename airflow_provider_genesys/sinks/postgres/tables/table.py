@@ -16,6 +16,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from airflow_provider_genesys.failpoints import TAKEN_BACK, failpoint
 from airflow_provider_genesys.sinks.postgres.background import Sent
 from airflow_provider_genesys.sinks.postgres.copying import copied, packed
 from airflow_provider_genesys.sinks.postgres.errors import STAGE, is_transient
@@ -114,6 +115,7 @@ class Table:
         if taken == ready.count:  # fewer, if a trigger has kept some out
             return True
         cursor.execute(b"ROLLBACK TO SAVEPOINT straight")
+        failpoint(TAKEN_BACK)
         return False
 
     def _upserted(self, cursor: Cursor, rows: Sequence[tuple[Any, ...]], sent: Sent, *, overtaken: bool) -> Landed:
