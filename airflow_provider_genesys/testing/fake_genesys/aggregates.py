@@ -83,26 +83,27 @@ def read_aggregates_query(domain: str, body: bytes, bucket_cap: int | None) -> t
     return query, bounds
 
 
-def emissions(domain: str, records: Iterable[bytes]) -> Iterator[Emission]:
-    """Yield the metrics that conversations emitted. Other domains emit each metric once, as a conversation begins."""
+def _emissions(domain: str, records: Iterable[bytes], wanted: set[str]) -> Iterator[Emission]:
+    """Yield the wanted metrics that conversations emitted. Other domains emit each once, as a conversation begins."""
     for record in records:
         conversation = msgspec.json.decode(record)
         if domain == "conversations":
-            yield from _of_conversation(conversation)
+            yield from _of_conversation(conversation, wanted)
         else:
             begun, about = _moment(conversation["conversationStart"]), (*_people(conversation), conversation)
             for place, metric in enumerate(domains()[domain].metrics):
-                yield Emission(metric, 1_000.0 * (place + 1), begun, about)
+                if metric in wanted:
+                    yield Emission(metric, 1_000.0 * (place + 1), begun, about)
 
 
-def aggregate(query: AggregatesQuery, bounds: list[datetime], found: Iterable[Emission], domain: str) -> list[bytes]:
-    """Return the groups of an answer, each as JSON, in the order of their dimensions."""
+def aggregate(query: AggregatesQuery, bounds: list[datetime], records: Iterable[bytes], domain: str) -> list[bytes]:
+    """Return the groups of an answer from conversations, each as JSON, in the order of their dimensions."""
     dimensions = tuple(dict.fromkeys([*query.group_by, *domains()[domain].implied]))
     lets_through = _filter(query.filter)
     values: dict[tuple[str | None, ...], dict[tuple[int, str], list[float]]] = defaultdict(lambda: defaultdict(list))
     wanted = {*query.metrics, *(view["target"] for view in query.views)}
-    for one in found:
-        if one.metric in wanted and bounds[0] <= one.moment < bounds[-1] and lets_through(one):
+    for one in _emissions(domain, records, wanted):
+        if bounds[0] <= one.moment < bounds[-1] and lets_through(one):
             group = tuple(map(one.dimension, dimensions))
             values[group][bisect_right(bounds, one.moment) - 1, one.metric].append(one.value)
     ordered = sorted(values, key=lambda group: [part or "" for part in group])
@@ -150,7 +151,7 @@ def _filter(given: dict[str, Any] | None) -> Callable[[Emission], bool]:
     return lambda one: joined(one.dimension(name) == value for name, value in wanted)
 
 
-def _of_conversation(conversation: dict[str, Any]) -> Iterator[Emission]:
+def _of_conversation(conversation: dict[str, Any], wanted: set[str]) -> Iterator[Emission]:
     media: dict[str, tuple[dict[str, Any], ...]] = {}
     for participant in conversation["participants"]:
         for session in participant["sessions"]:
@@ -158,8 +159,9 @@ def _of_conversation(conversation: dict[str, Any]) -> Iterator[Emission]:
             about: tuple[dict[str, Any], ...] = (segments[0], session, participant, conversation)
             media.setdefault(session["mediaType"], about)
             for metric in session["metrics"]:
-                yield Emission(metric["name"], metric["value"], _moment(metric["emitDate"]), about)
-    for about in media.values():
+                if metric["name"] in wanted:
+                    yield Emission(metric["name"], metric["value"], _moment(metric["emitDate"]), about)
+    for about in media.values() if COUNTED in wanted else ():
         yield Emission(COUNTED, 1, _moment(conversation["conversationStart"]), about)
 
 

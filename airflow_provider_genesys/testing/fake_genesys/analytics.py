@@ -12,7 +12,6 @@ from airflow_provider_genesys.testing.fake_genesys.agents import Agents
 from airflow_provider_genesys.testing.fake_genesys.aggregates import (
     AggregatesQuery,
     aggregate,
-    emissions,
     read_aggregates_query,
 )
 from airflow_provider_genesys.testing.fake_genesys.analytics_job import RESULTS_LAST, AnalyticsJob
@@ -106,7 +105,7 @@ class AnalyticsApi:
         earlier = timedelta(days=1 if history.wrapped_up else 0)
         numbers = interactions.of(bounds[0] - earlier, bounds[-1], by_start_day=False)
         records = (self._render(number) for number in numbers if interactions.id_of(number) not in history.erased)
-        return query, aggregate(query, bounds, emissions(domain, records), domain)
+        return query, aggregate(query, bounds, records, domain)
 
     def _answer_at_once(self, kind: str, request: Request) -> Response | None:
         if kind in _MEMBER:
