@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from botocore.exceptions import (
     ClientError,
+    ConnectTimeoutError,
     CredentialRetrievalError,
+    EndpointConnectionError,
     HTTPClientError,
     IncompleteReadError,
     SSLError,
@@ -31,6 +33,7 @@ _TRANSIENT_CODES = {
 }
 
 
+_NOT_REACHED = (ConnectTimeoutError, EndpointConnectionError)
 _TRANSIENT_ERRORS = (
     NoConnectionError,
     HTTPClientError,
@@ -55,6 +58,9 @@ def describe(error: BaseException) -> str:
     """Return S3's own message, without botocore's words on retries, which are switched off here."""
     if isinstance(error, ClientError):
         return f"{code_of(error)}: {shown(error.response['Error'].get('Message', ''))}".rstrip(". :")
+    if isinstance(error, _NOT_REACHED):
+        text = shown(error).rstrip(".")
+        return f"{text}. Look at endpoint_url and region_name of the AWS connection, and at the network"
     if isinstance(error, ResponseParserError):
         return f"the answer cannot be read: {shown(error, 160)}".rstrip(".")
     return shown(error).rstrip(".")

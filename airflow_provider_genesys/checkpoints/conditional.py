@@ -165,8 +165,8 @@ class ConditionalStore(ABC):
             )
         except SinkUnavailableError as error:
             raise SinkUnavailableError(
-                f"{self.where(key)} did not take {doing}. Tried {self._retries + 1} times; the last error: {error}. "
-                "The task's next try resumes at the last checkpoint that was stored."
+                f"{self.where(key)} did not take {doing}. Tried {self._retries + 1} times; the last error: "
+                f"{str(error).rstrip('.')}. The task's next try resumes at the last checkpoint that was stored."
             ) from error
         except SinkRefusedError as error:
             raise SinkRefusedError(f"{self.where(key)} refuses {doing}: {error}") from error

@@ -76,5 +76,6 @@ def readable(conn_id: str | None, *errors: type[Exception]) -> Iterator[None]:
         raise
     except kinds as error:
         raise ConfigurationError(
-            f"No client can be made of the connection {shown(conn_id, 80)!r}: {shown(error)}. Correct the connection."
+            f"No client can be made of the connection {shown(conn_id, 80)!r}: {shown(error).rstrip('.')}. Correct the "
+            "connection."
         ) from error

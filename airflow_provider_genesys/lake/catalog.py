@@ -6,7 +6,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from airflow_provider_genesys.exceptions import ConfigurationError, MissingExtraError, SinkRefusedError
+from botocore.exceptions import BotoCoreError, ClientError
+
+from airflow_provider_genesys import aws_errors
+from airflow_provider_genesys.exceptions import (
+    ConfigurationError,
+    MissingExtraError,
+    SinkRefusedError,
+    SinkUnavailableError,
+)
 from airflow_provider_genesys.outside import shown
 
 try:
@@ -14,7 +22,7 @@ try:
     from pyiceberg.catalog import Catalog, load_catalog
     from pyiceberg.table import CommitTableResponse, Table
     from pyiceberg.table.update import AddSnapshotUpdate, TableRequirement, TableUpdate
-    from sqlalchemy.exc import OperationalError
+    from sqlalchemy.exc import ArgumentError, OperationalError
 except ImportError as missing:
     raise MissingExtraError(
         "publish_to_iceberg needs PyIceberg. Run: pip install 'airflow-provider-genesys[iceberg]'"
@@ -33,6 +41,11 @@ PASSING: tuple[type[Exception], ...] = (
 )
 """Errors after which the same commit may succeed a moment later, or may have succeeded already."""
 
+_CREDENTIALS = (
+    "Set client.access-key-id and client.secret-access-key in the extra of the Iceberg connection, or give the machine "
+    "that runs the task a role."
+)
+_REGION = "Set client.region in the extra of the Iceberg connection, or AWS_DEFAULT_REGION where the task runs."
 _REFUSED: tuple[type[Exception], ...] = (
     iceberg.RESTError,
     iceberg.NoSuchNamespaceError,
@@ -50,9 +63,18 @@ def open_catalog(name: str, properties: dict[str, str]) -> Catalog:
     """
     try:
         return load_catalog(name, **properties)
-    except (ValueError, iceberg.NotInstalledError) as error:
+    except (BotoCoreError, ClientError) as error:
+        raise _of_aws(error, f"The Iceberg catalog {name!r} cannot be opened") from error
+    except (ValueError, iceberg.NotInstalledError, ArgumentError) as error:
         raise ConfigurationError(
-            f"The Iceberg catalog {name!r} cannot be opened: {shown(error)}. Check type and uri of its connection."
+            f"The Iceberg catalog {name!r} cannot be opened: {shown(error).rstrip('.')}. Check type and uri of its "
+            "connection."
+        ) from error
+    except AttributeError as error:
+        if error.name != "get_frozen_credentials":
+            raise
+        raise ConfigurationError(
+            f"The Iceberg catalog {name!r} cannot be opened: there are no AWS credentials to sign with. {_CREDENTIALS}"
         ) from error
 
 
@@ -91,11 +113,24 @@ def explained(table: str) -> Iterator[None]:
         yield
     except PASSING:
         raise
+    except (BotoCoreError, ClientError) as error:
+        raise _of_aws(error, f"The Iceberg table {table}") from None
     except _REFUSED as error:
         raise SinkRefusedError(
             f"The catalog refuses the Iceberg table {table}: {described(error)}. Grant the right or change what it "
             "names, then clear the task."
         ) from None  # what the catalog answered may repeat what it was sent
+
+
+def _of_aws(error: BotoCoreError | ClientError, what: str) -> SinkUnavailableError | ConfigurationError:
+    """Return the error of this package for one that a catalog in AWS (``glue``, ``dynamodb``) raised."""
+    said = aws_errors.describe(error)
+    if aws_errors.is_transient(error):
+        return SinkUnavailableError(f"{what}: {said}. The next try of the task goes on.")
+    advice = {"NoRegionError": _REGION, "NoCredentialsError": _CREDENTIALS}.get(
+        aws_errors.code_of(error), "Correct the Iceberg connection, or the rights of its credentials."
+    )
+    return ConfigurationError(f"{what}: {said}. {advice}")
 
 
 def described(error: Exception) -> str:

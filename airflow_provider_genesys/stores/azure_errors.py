@@ -38,6 +38,10 @@ _TRANSIENT_CODES = {
 }
 _LOST_BLOCKS = {"InvalidBlockList", "InvalidBlobOrBlock"}
 _KEY = "Correct the account key, the SAS or the connection string of the Azure connection."
+_IDENTITY = (
+    "No token could be got: give the Azure connection an account key, a SAS, a connection string or a client's id, "
+    "secret and tenant_id, or the machine that runs the task an identity that may use the account."
+)
 _NAME = "Correct the container's name: 3 to 63 lower-case letters, digits and single hyphens."
 _RIGHTS = "Give the identity or the SAS the rights on the container that docs/azure-blob.md lists."
 _CLOCK = "The worker's clock is wrong: set it, e.g. with NTP."
@@ -110,6 +114,8 @@ def is_transient(error: BaseException) -> bool:
     """Return whether a retry of the same request may succeed."""
     if isinstance(error, DecodeError):
         return True  # the response broke off
+    if isinstance(error, ClientAuthenticationError) and error.response is None:  # of what gives tokens
+        return error.__cause__ is not None and is_transient(error.__cause__)
     if isinstance(error, HttpResponseError):
         return code_of(error) in _TRANSIENT_CODES or error.status_code in _TRANSIENT_STATUS
     if isinstance(error, (ServiceRequestError, ServiceResponseError)):
@@ -135,7 +141,7 @@ def explained(error: AzureError, request: str) -> SinkError:
             code=code_of(error),
         )
     advice = _advice(error)
-    if isinstance(error, HttpResponseError) and not _azures_code(error):
+    if isinstance(error, HttpResponseError) and error.response is not None and not _azures_code(error):
         advice = PROXY
     return SinkRefusedError(f"{request} was refused: {describe(error)}. {advice}", code=code_of(error))
 
@@ -143,6 +149,8 @@ def explained(error: AzureError, request: str) -> SinkError:
 def _advice(error: AzureError) -> str:
     if code_of(error) in _ADVICE:
         return _ADVICE[code_of(error)]
+    if isinstance(error, ClientAuthenticationError) and error.response is None:
+        return _IDENTITY
     if isinstance(error, ClientAuthenticationError):
         detail = str(error).lower()
         return next((advice for words, advice in _IN_DETAIL.items() if words in detail), _KEY)

@@ -119,14 +119,11 @@ class S3Store:
     def member_of(self, answer: Any, name: str, key: str) -> str:
         """Return a member of the response to a write.
 
-        :raises SinkRefusedError: it has none, so it is not S3's.
+        :raises SinkUnavailableError: it has none, so it is not S3's.
         """
         if found := answer.get(name):
             return str(found)
-        raise SinkRefusedError(
-            f"The answer to writing {self.url}/{key} has no {name}, so it is not S3's: correct endpoint_url of the AWS "
-            "connection, or look for a proxy on the way. The next try writes the object again."
-        )
+        raise not_the_stores(f"writing {self.url}/{key}", f"it has no {name}")
 
     def checksum(self, body: Body) -> dict[str, str]:
         """Return the argument with the checksum of ``body``; empty if the client must not send checksums."""
@@ -161,9 +158,8 @@ class S3Store:
 
         def members_of(page: dict[str, Any]) -> list[dict[str, Any]]:
             if operation == "list_objects_v2" and "IsTruncated" not in page:
-                raise SinkRefusedError(
-                    f"{operation} {self.url}/{place}: the answer does not say whether the list is whole (IsTruncated). "
-                    "It is not S3's: correct endpoint_url of the AWS connection, or look for a proxy on the way."
+                raise not_the_stores(
+                    f"{operation} {self.url}/{place}", "IsTruncated, whether the list is whole, is missing"
                 )
             found = list(page.get(field, []))
             return [one for one in found if _NAMED[field](one)]

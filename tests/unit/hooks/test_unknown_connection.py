@@ -126,7 +126,8 @@ def test_an_extra_that_postgresql_does_not_know_is_said(monkeypatch: pytest.Monk
 
 
 def test_the_default_connection_to_aws_may_be_missing_but_not_broken(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    for name in ("DEFAULT_REGION", "ACCESS_KEY_ID", "SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(f"AWS_{name}", "of-the-machine")
     assert client("sqs", "aws_default")
     monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", json.dumps({"conn_type": "aws", "extra": "[1]"}))
     with pytest.raises(ConfigurationError, match="extra of connection 'aws_default' is no JSON object"):

@@ -90,7 +90,7 @@ def test_a_list_that_lacks_a_field_is_an_error_of_ours(kind: str, server: Script
         try:
             found = list(store.list_objects("a"))
         except SinkError as error:
-            assert re.search("not the store's|not S3's|failed after", str(error)), name  # noqa: PT017 - or it is right
+            assert re.search("not the store's|failed after", str(error)), name  # noqa: PT017 - or it is right
         else:
             [one] = found or [Stored("", 0, "")]
             assert name not in NEEDED[kind] or (one.key, one.size) in {("a/1", 5), ("odd", 5)}, (name, answer)
@@ -99,11 +99,11 @@ def test_a_list_that_lacks_a_field_is_an_error_of_ours(kind: str, server: Script
 @pytest.mark.parametrize("kind", STORES)
 def test_it_is_asked_for_again(kind: str, server: ScriptedServer) -> None:
     request, make, whole = STORES[kind]
-    lacking = {"azure": "BlobType", "s3": "Size", "gcs": "size"}[kind]
-    broken = next(answer for name, answer in changed(whole) if name == lacking)
-    server.on(request, reply(broken), reply(whole))
-    [one] = make(server.url).list_objects("a")
-    assert (one.key, one.size) == ("a/1", 5)
-    server.on(request, reply(broken))
-    with pytest.raises(SinkUnavailableError, match="not the store's"):
-        list(make(server.url).list_objects("a"))
+    for lacking in {"azure": ["BlobType"], "s3": ["Size", "IsTruncated"], "gcs": ["size", "kind"]}[kind]:
+        broken = next(answer for name, answer in changed(whole) if name == lacking)
+        server.on(request, reply(broken), reply(whole))
+        [one] = make(server.url).list_objects("a")
+        assert (one.key, one.size) == ("a/1", 5)
+        server.on(request, reply(broken))
+        with pytest.raises(SinkUnavailableError, match="not the store's"):
+            list(make(server.url).list_objects("a"))

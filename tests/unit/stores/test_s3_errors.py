@@ -135,12 +135,17 @@ DTD = b'<!DOCTYPE a [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;">]><ListBucketResult>&
     ("action", "answered", "error", "said"),
     [
         (lambda store: list(store.list_objects("raw/")), (200, PAGE), SinkUnavailableError, "proxy or a login page"),
-        (lambda store: list(store.list_objects("raw/")), (200, XHTML), SinkRefusedError, "whether the list is whole"),
-        (lambda store: list(store.list_objects("raw/")), (200, DTD), SinkRefusedError, "whether the list is whole"),
+        (
+            lambda store: list(store.list_objects("raw/")),
+            (200, XHTML),
+            SinkUnavailableError,
+            "whether the list is whole",
+        ),
+        (lambda store: list(store.list_objects("raw/")), (200, DTD), SinkUnavailableError, "whether the list is whole"),
         (lambda store: list(store.list_objects("raw/")), (403, PAGE), SinkRefusedError, "proxy or a login page"),
-        (lambda store: store.put("raw/a", b"x"), (200, XHTML), SinkRefusedError, "has no ETag"),
+        (lambda store: store.put("raw/a", b"x"), (200, XHTML), SinkUnavailableError, "has no ETag"),
         (lambda store: store.upload("raw/a").send(b"x"), (200, PAGE), SinkUnavailableError, "proxy or a login page"),
-        (lambda store: store.upload("raw/a"), (200, XHTML), SinkRefusedError, "has no UploadId"),
+        (lambda store: store.upload("raw/a"), (200, XHTML), SinkUnavailableError, "has no UploadId"),
     ],
     ids=["page", "xhtml", "dtd", "403 page", "put", "upload", "upload xhtml"],
 )
