@@ -32,8 +32,7 @@ from azure.storage.blob import BlobServiceClient
 from airflow_provider_genesys import failpoints
 from airflow_provider_genesys.checkpoints.dynamodb import DynamoDBCheckpointStore
 from airflow_provider_genesys.cloud.config import CloudConfig
-from airflow_provider_genesys.cloud.exports.handle import make_handle, open_handle
-from airflow_provider_genesys.cloud.exports.registry import family
+from airflow_provider_genesys.cloud.exports.handle import open_handle
 from airflow_provider_genesys.cloud.http.client import CloudClient
 from airflow_provider_genesys.contracts.contract import resolve
 from airflow_provider_genesys.media.batches import Patience
@@ -213,9 +212,8 @@ def load(job: dict[str, Any]) -> Any:
     )
     config = CloudConfig.from_connection(**job["connection"])
     with CloudClient(config) as client:
-        kind = job["kind"]
-        status = family(kind, config).status(client, job["export_id"])
-        handle = make_handle(status, config)
+        handle = job["handle"]
+        export_id, kind = handle["export_id"], handle["kind"]
 
         def result(start: Checkpoint) -> Download | Pages:
             return open_pages(handle, client, page_size=job["page_size"]) or download(start)
@@ -223,7 +221,7 @@ def load(job: dict[str, Any]) -> Any:
         def download(start: Checkpoint) -> Download:
             return DyingDownload(
                 lambda fresh: open_handle(handle, client, fresh=fresh),
-                job["export_id"],
+                export_id,
                 start.source,
                 DownloadSettings(timeout=10, verify=False),
             )
@@ -233,7 +231,7 @@ def load(job: dict[str, Any]) -> Any:
             options = replace(options, processes=2)
         contract = replace(resolve(None, kind=kind), records_path=job.get("records_path"))
         submitted_at = datetime.fromisoformat(job["submitted_at"]) if "submitted_at" in job else DAY[1]
-        whole = Load("load", job["export_id"], kind, *DAY, submitted_at, contract, "test")
+        whole = Load("load", export_id, kind, *DAY, submitted_at, contract, "test")
         if job["place"].get("raw"):
             return land(whole, {}, download, LANDINGS[job["sink"]](job["place"]), options)
         if bucket := job["place"].get("media_bucket"):
@@ -241,7 +239,7 @@ def load(job: dict[str, Any]) -> Any:
             settings = {"page_size": job["page_size"], "at_once": 3, "patience": Patience(0.01, 0.05, 20)}
             media, jobs = open_media(handle, client, store, **settings)
             with closing(media):
-                pages = Pages(media.read, job["export_id"], jobs=jobs)
+                pages = Pages(media.read, export_id, jobs=jobs)
                 return run.run(whole, lambda _: pages, postgres(job["place"]), options)
         sink = SINKS[job["sink"].partition("-")[0]]
         return run.run(whole, result, sink(job["place"]), options)

@@ -17,6 +17,7 @@ import psycopg
 
 from airflow_provider_genesys.cloud.config import CloudConfig
 from airflow_provider_genesys.cloud.exports.base import ExportRequest
+from airflow_provider_genesys.cloud.exports.handle import make_handle
 from airflow_provider_genesys.cloud.exports.registry import family
 from airflow_provider_genesys.cloud.http.client import CloudClient
 from airflow_provider_genesys.contracts.contract import resolve
@@ -74,15 +75,17 @@ def loader() -> Iterator[Loader]:
 class Source:
     """An export, and how a client gets it."""
 
-    export_id: str
+    handle: dict[str, Any]
     connection: dict[str, Any]
     size: int
-    kind: str = "recordings"
-
     records_path: str | None = None
 
+    @property
+    def export_id(self) -> str:
+        return str(self.handle["export_id"])
+
     def job(self) -> dict[str, Any]:
-        job = {"export_id": self.export_id, "connection": self.connection, "kind": self.kind}
+        job = {"handle": self.handle, "connection": self.connection}
         return {**job, "page_size": PAGE, "records_path": self.records_path}
 
 
@@ -98,10 +101,10 @@ def make_source(
     with CloudClient(config) as client:
         found = family(kind, config)
         export_id = found.create(client, ExportRequest(*DAY))
-        while not found.status(client, export_id).state.terminal:
+        while not (status := found.status(client, export_id)).state.terminal:
             pass
     size = genesys.exports[export_id].delivered.size if export_id in genesys.exports else 0
-    return Source(export_id, connection, size, kind, records_path)
+    return Source(make_handle(status, config), connection, size, records_path)
 
 
 @dataclass
