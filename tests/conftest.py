@@ -15,14 +15,13 @@ import psycopg
 import pytest
 from botocore.loaders import JSONFileLoader
 from hypothesis import HealthCheck, settings
-from psycopg import sql
-from typing_extensions import LiteralString
 
 from airflow_provider_genesys import retries
 from airflow_provider_genesys.cloud.http import client
 from airflow_provider_genesys.source import download
 from airflow_provider_genesys.testing.services import AzuriteServer, GCSServer, PostgresServer, S3Server
 from tests.support import outcome_report
+from tests.support.emptied import empty
 
 _numbers = itertools.count(1)
 _empty_databases: list[str] = []
@@ -159,34 +158,8 @@ def database(postgres: PostgresServer) -> Iterator[str]:
     dsn = _empty_databases.pop() if _empty_databases else postgres.create_database(f"test_{next(_numbers)}")
     yield dsn
     with psycopg.connect(dsn, autocommit=True) as connection:
-        _empty(connection)
+        empty(connection)
     _empty_databases.append(dsn)
-
-
-def _empty(connection: psycopg.Connection[Any]) -> None:
-    """Remove what a test has left: making another database takes longer, and a thousand of them take gigabytes."""
-    connection.execute(
-        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
-        "WHERE datname = current_database() AND pid <> pg_backend_pid()"
-    )
-    schemas = "SELECT nspname FROM pg_namespace WHERE nspname !~ '^(pg_|information_schema)'"
-    for schema in _names(connection, schemas):
-        connection.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(schema))
-    for role in _names(connection, "SELECT rolname FROM pg_roles WHERE rolname !~ '^pg_' AND rolname <> current_user"):
-        connection.execute(sql.SQL("DROP OWNED BY {}").format(role))
-        connection.execute(sql.SQL("DROP ROLE {}").format(role))
-    database = sql.Identifier(connection.info.dbname)
-    for begin in (
-        "CREATE SCHEMA public AUTHORIZATION pg_database_owner",
-        "GRANT USAGE ON SCHEMA public TO PUBLIC",
-        "ALTER DATABASE {} RESET ALL",
-        "GRANT CONNECT, TEMPORARY ON DATABASE {} TO PUBLIC",
-    ):
-        connection.execute(sql.SQL(begin).format(database))
-
-
-def _names(connection: psycopg.Connection[Any], query: LiteralString) -> list[sql.Identifier]:
-    return [sql.Identifier(name) for (name,) in connection.execute(query).fetchall()]
 
 
 @pytest.fixture

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
+from functools import cache
 from typing import Any
 
 import psycopg
@@ -23,21 +25,37 @@ from airflow_provider_genesys.testing.services import PostgresServer
 from tests.sinks.replaying import as_it_is, contract
 from tests.sinks.test_postgres_replay import LENIENT, replayed
 from tests.sinks.warehouse import Warehouse
+from tests.support.emptied import empty
 from tests.unit.pipeline.sources import InMemory, a_load
 
 EVOLVING = RECORDINGS.with_modes({"unknown": "evolve"})
 NAMES = ["größe", "naïve", "€uro", "日本", "\U0001f600", "back\\u20acslash", "\\u005c"]
+WIN1252 = pytest.param("WIN1252", marks=pytest.mark.long)
+"""One byte for each character, as LATIN1."""
+
+
+@pytest.fixture(scope="module")
+def foreign_databases(postgres: PostgresServer) -> Callable[[str], str]:
+    """Makes a database in an encoding; the tests of this module share it."""
+
+    @cache
+    def made(encoding: str) -> str:
+        name = f"foreign_{encoding.lower()}"
+        with psycopg.connect(postgres.dsn, autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name} ENCODING '{encoding}' LOCALE 'C' TEMPLATE template0")
+        return postgres.dsn.rsplit("/", 1)[0] + f"/{name}"
+
+    return made
 
 
 @pytest.fixture(params=["LATIN1", "EUC_JP"])
-def foreign(request: pytest.FixtureRequest, postgres: PostgresServer) -> Any:
+def foreign(request: pytest.FixtureRequest, foreign_databases: Callable[[str], str]) -> Iterator[Warehouse]:
     """An empty database in another encoding."""
-    name = f"foreign_{request.param.lower()}_{abs(hash(request.node.name)) % 10**9}"
-    with psycopg.connect(postgres.dsn, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} ENCODING '{request.param}' LOCALE 'C' TEMPLATE template0")
-    warehouse = Warehouse(postgres.dsn.rsplit("/", 1)[0] + f"/{name}")
+    warehouse = Warehouse(foreign_databases(request.param))
     yield warehouse
     warehouse.close()
+    with psycopg.connect(warehouse.dsn, autocommit=True, client_encoding="utf8") as connection:
+        empty(connection)
 
 
 def archive(count: int, **others: Any) -> bytes:
@@ -168,7 +186,7 @@ AGGREGATES = built_in("aggregates")
 
 
 @pytest.mark.outcome("PostgreSQL", "a group of aggregates, or an entity, that the encoding cannot hold", "dead letter")
-@pytest.mark.parametrize("foreign", ["LATIN1", "WIN1252", "EUC_JP"], indirect=True)
+@pytest.mark.parametrize("foreign", ["LATIN1", WIN1252, "EUC_JP"], indirect=True)
 @pytest.mark.parametrize("where", ["id", "metric", "qualifier"])
 @pytest.mark.parametrize("replaces", [False, True])
 def test_a_row_of_aggregates_that_the_encoding_cannot_hold(foreign: Warehouse, where: str, replaces: bool) -> None:
@@ -190,7 +208,7 @@ def test_a_row_of_aggregates_that_the_encoding_cannot_hold(foreign: Warehouse, w
     assert [row["count"] for row in foreign.rows_by("count")] == [1, 3]
 
 
-@pytest.mark.parametrize("foreign", ["LATIN1", "WIN1252", "EUC_JP"], indirect=True)
+@pytest.mark.parametrize("foreign", ["LATIN1", WIN1252, "EUC_JP"], indirect=True)
 @pytest.mark.parametrize("deletes", ["mark", "remove"])
 def test_an_entity_that_the_encoding_cannot_hold_is_rejected_and_nothing_taken_for_deleted(
     foreign: Warehouse, deletes: Any
