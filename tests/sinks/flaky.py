@@ -21,7 +21,9 @@ Rule = Callable[[str, str], Fault | None]
 """Told method and path with query, says what happens to the request; None lets it through."""
 
 STALL = 0.5
-"""Seconds without an answer."""
+"""Seconds without an answer, for clients that give up after half of it."""
+SHORT_STALL = 0.05
+"""Seconds without an answer, for clients whose patience is longer: they see that the connection is closed."""
 
 _ANSWERS: dict[Fault, tuple[int, str]] = {
     "slow-down": (503, "SlowDown"),
@@ -36,8 +38,9 @@ _ANSWERS: dict[Fault, tuple[int, str]] = {
 class FlakyProxy:
     """``rule`` decides about every request; ``seen`` holds them."""
 
-    def __init__(self, upstream: str) -> None:
+    def __init__(self, upstream: str, stall: float) -> None:
         self.upstream = urlsplit(upstream).netloc
+        self.stall = stall
         self.rule: Rule = lambda _method, _path: None
         self.seen: list[tuple[str, str]] = []
         self.endpoint_url = ""
@@ -68,9 +71,9 @@ class FlakyProxy:
 
 
 @contextmanager
-def flaky_proxy(upstream: str) -> Iterator[FlakyProxy]:
+def flaky_proxy(upstream: str, stall: float = STALL) -> Iterator[FlakyProxy]:
     """Serve on a free loopback port."""
-    proxy = FlakyProxy(upstream)
+    proxy = FlakyProxy(upstream, stall)
     server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"proxy": proxy}))
     proxy.endpoint_url = f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
@@ -96,7 +99,7 @@ class _Handler(BaseHTTPRequestHandler):
             status, code = _ANSWERS[fault]
             self._answer(status, f"<Error><Code>{code}</Code><Message>told so</Message></Error>".encode())
         elif fault in {"refuse", "stall"}:
-            time.sleep(STALL if fault == "stall" else 0)
+            time.sleep(self.proxy.stall if fault == "stall" else 0)
             self.close_connection = True
         else:
             self._forward(body, lose=fault == "lose-answer")

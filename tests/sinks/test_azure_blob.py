@@ -21,7 +21,7 @@ from airflow_provider_genesys.testing.services import AzuriteServer
 from airflow_provider_genesys.testing.services.azure import connection_string
 from airflow_provider_genesys.testing.sink_conformance.source import written
 from tests.sinks.batches import LENGTH, make_batches, make_load, recording_row
-from tests.sinks.flaky import FAULTS, FlakyProxy, flaky_proxy
+from tests.sinks.flaky import FAULTS, SHORT_STALL, FlakyProxy, flaky_proxy
 from tests.sinks.lake import CUT, MEBIBYTE, batches_of, ids, run
 from tests.support.watching import until
 
@@ -41,7 +41,7 @@ def client(azurite: AzuriteServer, container: str) -> Any:
 
 @pytest.fixture
 def proxy(azurite: AzuriteServer) -> Iterator[FlakyProxy]:
-    with flaky_proxy(azurite.account_url) as running:
+    with flaky_proxy(azurite.account_url, SHORT_STALL) as running:
         yield running
 
 

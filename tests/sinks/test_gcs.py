@@ -20,7 +20,7 @@ from airflow_provider_genesys.stores.gcs import GCSStore
 from airflow_provider_genesys.testing.services import GCSServer
 from airflow_provider_genesys.testing.services.gcs import client_for
 from tests.sinks.batches import LENGTH, make_batches, make_load, recording_row
-from tests.sinks.flaky import FAULTS, Fault, FlakyProxy, flaky_proxy
+from tests.sinks.flaky import FAULTS, SHORT_STALL, Fault, FlakyProxy, flaky_proxy
 from tests.sinks.gcs import CIPHER
 from tests.sinks.lake import CUT, MEBIBYTE, batches_of, run
 
@@ -31,7 +31,7 @@ PIECE = 2 * PIECE_UNIT
 
 @pytest.fixture(scope="module")
 def gcs_proxy(gcs: GCSServer) -> Iterator[FlakyProxy]:
-    with flaky_proxy(gcs.endpoint_url) as running:
+    with flaky_proxy(gcs.endpoint_url, SHORT_STALL) as running:
         yield running
 
 

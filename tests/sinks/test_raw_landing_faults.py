@@ -29,7 +29,7 @@ from airflow_provider_genesys.stores.s3 import S3Store
 from airflow_provider_genesys.testing.services import AzuriteServer
 from airflow_provider_genesys.testing.services.azure import connection_string
 from tests.sinks.batches import make_load
-from tests.sinks.flaky import FAULTS, FlakyProxy, flaky_proxy
+from tests.sinks.flaky import FAULTS, SHORT_STALL, FlakyProxy, flaky_proxy
 from tests.sinks.lake import MEBIBYTE, client_for
 from tests.unit.pipeline.sources import InMemory
 
@@ -45,7 +45,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def azure_proxy(azurite: AzuriteServer) -> Iterator[FlakyProxy]:
-    with flaky_proxy(azurite.account_url) as running:
+    with flaky_proxy(azurite.account_url, SHORT_STALL) as running:
         yield running
 
 

@@ -36,7 +36,7 @@ def test_abort_leaves_no_upload_and_is_silent_when_the_store_is_gone(
 def load_in_pieces(new_sink: Any, proxy: FlakyProxy) -> None:
     load = make_load()
     client = client_for(proxy.endpoint_url, read_timeout=STALL / 2)
-    run(new_sink(client=client, output_format="ndjson", part_size=20 * LENGTH), load, bulky(load, 12, size=6))
+    run(new_sink(client=client, output_format="ndjson", part_size=20 * LENGTH), load, bulky(load, 7, size=4))
 
 
 @pytest.mark.outcome(
@@ -88,7 +88,7 @@ def test_each_multipart_request_that_fails_once_is_repeated(
     load_in_pieces(new_sink, proxy)
     assert not left
     assert min(proxy.count(*request) for request in requests) >= 2
-    assert [row["recordingId"] for row in lake.rows()] == ids(range(12))
+    assert [row["recordingId"] for row in lake.rows()] == ids(range(7))
     assert lake.uploads() == []
 
 
@@ -97,7 +97,7 @@ def test_a_completion_that_fails_with_status_200_is_repeated(new_sink: Any, lake
     proxy.fail("POST", "uploadId=", "error-in-200")
     load_in_pieces(new_sink, proxy)
     assert proxy.count("POST", "uploadId=") >= 2
-    assert [row["recordingId"] for row in lake.rows()] == ids(range(12))
+    assert [row["recordingId"] for row in lake.rows()] == ids(range(7))
     assert lake.uploads() == []
 
 
@@ -174,9 +174,9 @@ def test_an_upload_whose_completion_is_never_answered_is_read_back(
     proxy.rule = lambda method, path: "lose-answer" if method == "POST" and "uploadId=" in path else None
 
     sink = new_sink(client=client_for(proxy.endpoint_url), output_format="ndjson", part_size=20 * LENGTH)
-    run(sink, load, bulky(load, 12, size=6))
+    run(sink, load, bulky(load, 7, size=4))
 
-    assert len(lake.rows()) == 12
+    assert len(lake.rows()) == 7
 
 
 @pytest.mark.outcome("object stores", "the store stays away", "SinkUnavailableError")

@@ -85,7 +85,7 @@ def of_objects(make_sink: Callable[[], Sink], read: Callable[[str], bytes | None
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     if request.param == "postgres":
         return of_table(request.getfixturevalue("warehouse"))
-    settings = {"prefix": "", "output_format": "ndjson", "part_size": 5_000}
+    settings = {"prefix": "", "output_format": "ndjson", "part_size": 8_000}
     if request.param == "s3":
         lake: Bucket = request.getfixturevalue("lake")
         new_sink = request.getfixturevalue("new_sink")
@@ -95,7 +95,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
         return (tmp_path / key).read_bytes() if (tmp_path / key).exists() else None
 
     return of_objects(
-        lambda: LocalSink(tmp_path, output_format="ndjson", part_size=5_000, dead_letter_raw="keep"), read
+        lambda: LocalSink(tmp_path, output_format="ndjson", part_size=8_000, dead_letter_raw="keep"), read
     )
 
 
@@ -233,7 +233,7 @@ def test_another_number_of_shards_leaves_nothing_of_the_former_ones(place: Place
 
 
 def test_objects_of_other_plans_are_removed(new_sink: Any, lake: Bucket) -> None:
-    place = of_objects(lambda: new_sink(prefix="", output_format="ndjson", part_size=5_000), lake.read)
+    place = of_objects(lambda: new_sink(prefix="", output_format="ndjson", part_size=8_000), lake.read)
     loaded(place, None)
     for count in (4, 2):
         for shard in shards(count):
@@ -263,7 +263,7 @@ def test_a_shard_that_broke_off_is_no_load_to_be_finished_as_a_whole(
 ) -> None:
     """Of the load's shards it alone has begun: nothing else tells that it is one."""
     shard = shards(3)[0]
-    for sink in (warehouse.sink(), new_sink(prefix="", output_format="ndjson", part_size=5_000)):
+    for sink in (warehouse.sink(), new_sink(prefix="", output_format="ndjson", part_size=8_000)):
         sink.open(load_of(shard), restart=False)
         sink.abort()
     assert of_table_unfinished(lambda: psycopg.connect(warehouse.dsn), "public", "recordings") == []
