@@ -96,8 +96,15 @@ def rows(warehouse: Warehouse, table: str) -> list[dict[str, Any]]:
     return [{name: value for name, value in row.items() if name not in ("_loaded_at", "processed_at")} for row in read]
 
 
-@pytest.mark.parametrize("publish", ["batches", "atomic"])
-@pytest.mark.parametrize("nth", [None, 1, 3, 5, 8])
+@pytest.mark.parametrize(
+    ("publish", "nth"),
+    [
+        # Without --long beside the table only in the middle and as it is published.
+        pytest.param(publish, nth, marks=[pytest.mark.long] if publish == "atomic" and nth in (1, 5) else [])
+        for publish in ("batches", "atomic")
+        for nth in (None, 1, 3, 5, 8)
+    ],
+)
 def test_a_load_that_evolves_ends_as_one_that_nothing_disturbed(
     warehouse: Warehouse, publish: str, nth: int | None
 ) -> None:
