@@ -8,8 +8,7 @@ import subprocess
 import sys
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import httpx
@@ -86,15 +85,6 @@ class LiveAirflow(ABC):
     def kill(self, part: str) -> None:
         """End a part and everything that it started, at once, as when its machine is gone."""
         self._end(part, how={signal.SIGKILL: 5})
-
-    @contextmanager
-    def part(self, name: str) -> Iterator[None]:
-        """Run ``airflow <name>`` beside the rest, such as a triggerer in the place of one that was killed."""
-        self.start(name, name)
-        try:
-            yield
-        finally:
-            self._end(name, how=STOP)
 
     def wait(self, seconds: float = 180) -> None:
         """Wait until every part is healthy.
