@@ -23,6 +23,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
+from tests.support import execution_api
+
 if TYPE_CHECKING:
     from airflow.models.dagrun import DagRun
     from airflow.sdk import DAG
@@ -98,6 +100,7 @@ def run_dag(
     :param skipped: regular expression for the ids of tasks that are marked as successful without being run.
     :param conf: the conf of the run.
     """
+    execution_api.quicken()
     run: DagRun = serialized(dag).test(
         logical_date=logical_date, run_after=run_after, run_conf=conf or None, mark_success_pattern=skipped
     )
