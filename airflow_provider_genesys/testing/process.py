@@ -68,6 +68,7 @@ class ServerProcess(ABC):
         self.port = 0
         self._process: subprocess.Popen[bytes] | None = None
         self._folder = Path()
+        self._place: Path | None = None
         self._watchdog: subprocess.Popen[bytes] | None = None
 
     @abstractmethod
@@ -88,7 +89,7 @@ class ServerProcess(ABC):
         self.stop()
 
     def _claim_folder(self) -> None:
-        self._folder = Path(tempfile.mkdtemp(prefix=f"genesys-{self.name}-"))
+        self._folder = Path(tempfile.mkdtemp(prefix=f"genesys-{self.name}-", dir=self._place))
         self._watchdog = subprocess.Popen(  # noqa: S603 - a constant script
             ["/bin/sh", "-c", _WATCHDOG, "watchdog", str(self._folder)], stdin=subprocess.PIPE, start_new_session=True
         )

