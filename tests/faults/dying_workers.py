@@ -6,12 +6,16 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import chain
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import ClassVar, Literal
 
 from airflow_provider_genesys.contracts.transform import Known
 from airflow_provider_genesys.pipeline import workers
+from airflow_provider_genesys.pipeline.worker import Slots
 from airflow_provider_genesys.source.records import Slice
+from tests.support.watching import until
 
 MARK = "GENESYS_CRASH_TEST"
 """Variable of the environment of workers: which test they belong to."""
@@ -31,11 +35,14 @@ class DyingWorker(workers._Worker):
     begun: ClassVar[list[DyingWorker]] = []
     dead: ClassVar[set[int]] = set()
 
-    def __init__(self, job: bytes) -> None:
-        super().__init__(job)
+    def __init__(self, connection: Connection, slots: Slots) -> None:
+        super().__init__(connection, slots)
         self.begun.append(self)
-        if self.moment == "begins" and (self.all_die or self.begun == [self]):
+
+    def is_up(self) -> bool:
+        if self.moment == "begins" and not self.dead:
             self._end(signal.SIGKILL)
+        return super().is_up()
 
     def give(self, part: Slice, known: Known) -> int | None:
         DyingWorker.given += 1
@@ -50,9 +57,11 @@ class DyingWorker(workers._Worker):
         return slot
 
     def _end(self, how: signal.Signals) -> None:
-        for worker in self.begun if self.all_die else [self]:
-            os.kill(worker.pid, how)
-            self.dead.add(worker.pid)
+        until(lambda: len(_workers()) == len(self.begun), seconds=PATIENCE, what="The last worker")
+        processes = _workers()
+        for process in processes if self.all_die else [processes[self.begun.index(self)]]:
+            os.kill(process, how)
+            self.dead.add(process)
 
 
 def share_with_workers(mark: str, moment: Moment | None = None, all_die: bool = False) -> None:
@@ -85,6 +94,12 @@ def left_by(process: int) -> list[str]:
             found.append(str(descriptor.readlink()))
     memory = [name for name in found if name.startswith(("/memfd:genesys", "/dev/shm/"))]  # noqa: S108 - looked at
     return memory + [str(pid) for pid in _children(process)]
+
+
+def _workers() -> list[int]:
+    """Return the worker processes in their order: one that this process started, and those that it made from itself."""
+    own = list(_children(os.getpid()))
+    return [*own, *chain.from_iterable(map(_children, own))]
 
 
 def _children(process: int) -> Iterator[int]:
