@@ -21,7 +21,7 @@ from airflow_provider_genesys.times import iso_time
 LENGTH = 1200
 """Bytes of one record in the imagined archive."""
 
-PART_SIZE = 10 * LENGTH
+PART_SIZE = 18 * LENGTH
 """For a sink that cuts parts: so few records to a part that the suite's loads have several."""
 
 RECORDS = 64
