@@ -37,6 +37,7 @@ STEPS = {
     failpoints.PUTTING: (2, 7),
     failpoints.SPLIT: (3,),
     failpoints.WRITING: (2,),
+    failpoints.LANDED: (2,),
     failpoints.COMMITTING: (2,),
     failpoints.COMMITTED: (2,),
     failpoints.REPORTED: (1,),
