@@ -20,6 +20,7 @@ from airflow_provider_genesys.pipeline.load import Batch, Load
 from airflow_provider_genesys.sinks.dead_letters import opened
 from airflow_provider_genesys.sinks.local import LocalSink
 from airflow_provider_genesys.sinks.objects.replay import ObjectReplay
+from airflow_provider_genesys.sinks.objects.verify import verify
 from airflow_provider_genesys.stores.folder import FolderStore
 from airflow_provider_genesys.testing.sink_conformance.source import (
     LENGTH,
@@ -96,6 +97,17 @@ def test_each_part_has_a_file_of_children_beside_it(tmp_path: Path) -> None:
     }
     assert (other["ordinal"], other["since"]) == (2, None)
     assert {path.split("/")[0] for path in objects(tmp_path)} == {"dt=2026-11-01", "people"}
+
+
+def test_files_of_children_are_read_back_too(tmp_path: Path) -> None:
+    run(tmp_path)
+    [key] = [one.relative_to(tmp_path) for one in tmp_path.glob("dt=*/*/_manifest.json")]
+    found = verify(FolderStore(tmp_path), str(key))
+    assert (found.problems, found.objects, found.rows) == ((), 6, RECORDS)
+    child = tmp_path / manifest(tmp_path)["children"]["people"][1]["key"]
+    child.write_bytes(child.read_bytes()[:-1])
+    [problem] = verify(FolderStore(tmp_path), str(key)).problems
+    assert str(child.relative_to(tmp_path)) in problem
 
 
 @pytest.mark.parametrize("stop_at", [50, 100, 150, 200])

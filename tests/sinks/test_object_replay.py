@@ -32,6 +32,7 @@ from airflow_provider_genesys.sinks.objects import dead_letters
 from airflow_provider_genesys.sinks.objects.ledger import Ledger
 from airflow_provider_genesys.sinks.objects.replay import ObjectReplay
 from airflow_provider_genesys.sinks.objects.sink import ObjectSink
+from airflow_provider_genesys.sinks.objects.verify import verify
 from airflow_provider_genesys.sinks.s3 import S3Sink
 from airflow_provider_genesys.source.shards import plan_shards
 from airflow_provider_genesys.stores import folder
@@ -190,6 +191,8 @@ def test_the_manifest_keeps_the_account_of_the_load_and_says_what_was_replayed(l
     assert sum(part["rows"] for part in after["parts"]) == after["counts"]["written"] + after["replayed"]
     changed = {name for name in after if after[name] != before[name]}
     assert changed == {"parts", "dead_letters", "replayed"}
+    verified = verify(lake.store, f"{LOAD}_manifest.json")
+    assert (verified.problems, verified.rows) == ((), before["counts"]["written"] + 3)
 
 
 def test_the_letters_can_be_queried_as_the_docs_say(lake: Lake, tmp_path: Path) -> None:

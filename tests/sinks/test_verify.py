@@ -102,6 +102,21 @@ def test_rows_are_counted_by_reading_them(tmp_path: Path, output_format: OutputF
     assert any("rows and should hold" in problem for problem in problems)
 
 
+@pytest.mark.parametrize(
+    ("count", "says"),
+    [
+        ("read", "the account does not close"),
+        ("dead_letters", "the manifest lists 2 dead letters and the certificate counts 3"),
+    ],
+)
+def test_an_account_that_does_not_close_is_a_problem(tmp_path: Path, count: str, says: str) -> None:
+    store = loaded(tmp_path, "ndjson")
+    manifest = json.loads((tmp_path / MANIFEST).read_text())
+    manifest["counts"][count] += 1
+    store.put(MANIFEST, json.dumps(manifest).encode())
+    assert any(says in problem for problem in verify(store, MANIFEST).problems)
+
+
 def test_a_gzip_that_is_cut_off_holds_no_rows(tmp_path: Path) -> None:
     store = loaded(tmp_path, "ndjson.gz")
     part = parts_of(tmp_path)[0]
@@ -247,7 +262,17 @@ def test_a_table_is_read_back(in_table: dict[str, Any], database: str, capsys: p
         connection.execute("UPDATE recordings SET recording_id = 'r99' WHERE recording_id = 'r7'")
         assert main(["verify", location]) == 3
         assert "have the digest" in capsys.readouterr().out
-        connection.execute("DELETE FROM recordings WHERE recording_id = 'r99'")
+        connection.execute("UPDATE genesys_ledger SET certificate = jsonb_set(certificate, '{counts,read}', '51')")
+        assert main(["verify", location]) == 3
+        assert "the account does not close" in capsys.readouterr().out
+        connection.execute(
+            "INSERT INTO recordings SELECT (jsonb_populate_record(r, %s)).* FROM recordings AS r "
+            "WHERE recording_id = 'r99'",
+            [json.dumps({"recording_id": "r100"})],
+        )
+        assert main(["verify", location]) == 3
+        assert "the table holds 51 rows of the load; 50 were written" in capsys.readouterr().out
+        connection.execute("DELETE FROM recordings WHERE recording_id IN ('r99', 'r100')")
     assert main(["verify", location, "--json"]) == 3
     assert "the table holds 49 rows of the load; 50 were written" in capsys.readouterr().out
     with pytest.raises(AirflowFailException, match="the table holds 49 rows"):

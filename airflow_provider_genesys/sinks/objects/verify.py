@@ -14,7 +14,7 @@ import msgspec
 from airflow_provider_genesys.exceptions import AccountError
 from airflow_provider_genesys.outside import shown
 from airflow_provider_genesys.pipeline.certificate import Certificate
-from airflow_provider_genesys.sinks.objects.layout import MANIFEST, dead_letters_below, ledgers_below
+from airflow_provider_genesys.sinks.objects.layout import MANIFEST
 from airflow_provider_genesys.sinks.objects.manifest import Manifest, certificate_in, check_keys, read_manifest
 from airflow_provider_genesys.sinks.objects.parts import Part
 from airflow_provider_genesys.sinks.objects.read_back import OnRead, problems_of
@@ -45,9 +45,7 @@ class Verified:
 
 def manifests_below(store: ObjectStore, folder: str) -> list[str]:
     """Return the keys of the manifests of all finished loads below ``folder``, which ends with a slash."""
-    hidden = (dead_letters_below(folder), ledgers_below(folder))
-    found = (stored.key for stored in store.list_objects(folder))
-    return [key for key in found if key.endswith(f"/{MANIFEST}") and not key.startswith(hidden)]
+    return [stored.key for stored in store.list_objects(folder) if stored.key.endswith(f"/{MANIFEST}")]
 
 
 def verify(store: ObjectStore, manifest_key: str, progress: OnRead = lambda _: None) -> Verified:
