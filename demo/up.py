@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import signal
-import sys
 import time
-from types import FrameType
 
-from demo.embedded import BUCKET, embedded
-from demo.standalone import Standalone
+from demo.interrupt import run
 
 WORDS = """
 Airflow     {url}   (no login is asked for)
@@ -28,26 +24,20 @@ Ctrl-C stops everything and removes what it wrote.
 
 def main() -> int:
     """Run until Ctrl-C or SIGTERM."""
+    from demo.embedded import BUCKET, embedded
+    from demo.standalone import Standalone
+
     parser = argparse.ArgumentParser(prog="./run up", description=__doc__)
     parser.add_argument("--records", type=int, default=200_000, help="recordings in each day (default: 200000)")
     chosen = parser.parse_args()
-    signal.signal(signal.SIGTERM, _interrupt)
     print("starting a fake Genesys Cloud, PostgreSQL, an S3 server and Airflow (about a minute)", flush=True)
-    try:
-        with embedded(records=chosen.records, broken=0.0005) as services, Standalone(services) as airflow:
-            airflow.wait()
-            places = {"genesys": services.genesys.url, "dsn": services.postgres.dsn, "s3": services.s3.endpoint_url}
-            print(WORDS.format(url=airflow.url, bucket=BUCKET, **places), flush=True)
-            while True:
-                time.sleep(3600)
-    except KeyboardInterrupt:
-        print("stopped", flush=True)
-    return 0
-
-
-def _interrupt(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001 - what signal.signal calls
-    raise KeyboardInterrupt
+    with embedded(records=chosen.records, broken=0.0005) as services, Standalone(services) as airflow:
+        airflow.wait()
+        places = {"genesys": services.genesys.url, "dsn": services.postgres.dsn, "s3": services.s3.endpoint_url}
+        print(WORDS.format(url=airflow.url, bucket=BUCKET, **places), flush=True)
+        while True:
+            time.sleep(3600)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(main)

@@ -7,7 +7,7 @@ import sys
 import typer
 
 from airflow_provider_genesys.commands import contract, dead_letters, demo, doctor, entities, loads, plan, verify, views
-from airflow_provider_genesys.commands.patience import warnings_shown
+from airflow_provider_genesys.commands.patience import retries_shown
 from airflow_provider_genesys.exceptions import GenesysError
 from airflow_provider_genesys.outside import shown
 
@@ -36,7 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
     :return: the exit code: 0; 1 if the command fails or finds a problem; 2 for wrong arguments.
     """
     try:
-        with warnings_shown():
+        with retries_shown():
             app(args=arguments, prog_name="airflow-genesys")
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 1

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Timer
 
+from airflow_provider_genesys import retries
 from airflow_provider_genesys.outside import printable
 
 PATIENCE = 15.0
@@ -35,17 +36,18 @@ def waiting_for(whom: str) -> Iterator[None]:
 
 
 @contextmanager
-def warnings_shown() -> Iterator[None]:
-    """Show the package's warnings on standard error, e.g. that a request failed and when it is sent again."""
-    log = logging.getLogger("airflow_provider_genesys")
+def retries_shown() -> Iterator[None]:
+    """Show on standard error that a request failed, and when it is sent again."""
     shown = logging.StreamHandler(sys.stderr)
-    before = log.level, log.propagate
-    log.addHandler(shown)
-    log.setLevel(logging.WARNING)
-    log.propagate = False  # Airflow's log goes to standard output
+    logs = [logging.getLogger(name) for name in (retries.__name__, "airflow_provider_genesys.cloud.http.client")]
+    for log in logs:
+        log.addHandler(shown)
+        log.setLevel(logging.WARNING)
+        log.propagate = False  # Airflow's log goes to standard output
     try:
         yield
     finally:
-        log.removeHandler(shown)
-        log.setLevel(before[0])
-        log.propagate = before[1]
+        for log in logs:
+            log.removeHandler(shown)
+            log.setLevel(logging.NOTSET)
+            log.propagate = True
