@@ -7,7 +7,9 @@ Every call retries by itself. It raises :class:`SinkUnavailableError` when its r
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Protocol, TypeVar, runtime_checkable
 from urllib.parse import quote
 
@@ -22,6 +24,9 @@ MOST_PIECES = 10_000
 
 PIECE_UNIT = 256 * 1024
 """Every piece but the last has a multiple of this many bytes: Google keeps no other beginnings of an object."""
+
+_AT_ONCE = 4
+"""Requests that :func:`at_once` has on their way; boto keeps ten connections, some of which send pieces."""
 
 _CONTENT_TYPES = {
     "eml": "message/rfc822",
@@ -174,9 +179,24 @@ def listed(pages: Iterable[Iterable[T]], name: Callable[[T], str], place: str) -
         yield from found
 
 
+def at_once(*requests: Callable[[], T]) -> list[T]:
+    """Send requests to a store beside each other and return their results.
+
+    :raises Exception: what the first of them that failed has raised, once all have ended.
+    """
+    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="genesys-requests") as threads:
+        sent = [threads.submit(request) for request in requests]
+    return [one.result() for one in sent]
+
+
 def below(store: ObjectStore, prefixes: Iterable[str]) -> dict[str, Stored]:
     """Return the objects below any of ``prefixes`` by their keys."""
-    return {stored.key: stored for prefix in prefixes for stored in store.list_objects(prefix)}
+    lists = at_once(*(partial(_list_of, store, prefix) for prefix in prefixes))
+    return {stored.key: stored for found in lists for stored in found}
+
+
+def _list_of(store: ObjectStore, prefix: str) -> list[Stored]:
+    return list(store.list_objects(prefix))
 
 
 LONGEST_KEY = 1024

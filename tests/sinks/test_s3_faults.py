@@ -149,7 +149,7 @@ def test_credentials_that_expire_in_an_upload_are_told_and_the_next_try_goes_on(
         (("PUT", "-000000000120000-"), "expire", "ExpiredToken.*Renew the session token"),
         (("PUT", "-000000000120000-"), "deny", "AccessDenied.*s3:PutObject"),
         (("GET", "list-type=2"), "deny", "list_objects_v2 .*AccessDenied"),
-        (("GET", "uploads"), "deny", "list_multipart_uploads .*AccessDenied"),
+        (("GET", "_dead_letters"), "deny", "list_multipart_uploads .*AccessDenied"),
         (("PUT", "00000001.json"), "not-implemented", "fencing='none'"),
     ],
 )

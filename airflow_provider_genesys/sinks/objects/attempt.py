@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any
 
 from airflow_provider_genesys.contracts.contract import Contract
@@ -36,7 +37,7 @@ from airflow_provider_genesys.sinks.objects.publish import Columns, Publication
 from airflow_provider_genesys.sinks.objects.row_parts import ChildTable, RowParts, WrittenParts, joined, rows_of
 from airflow_provider_genesys.sinks.objects.settings import ObjectSettings
 from airflow_provider_genesys.sinks.objects.shards import withdraw
-from airflow_provider_genesys.sinks.objects.successor import check_other_shards, successor
+from airflow_provider_genesys.sinks.objects.successor import check_other_shards, ledger_keys, successor
 from airflow_provider_genesys.sinks.objects.warehouse_lists import (
     ROWS,
     WrittenLists,
@@ -44,7 +45,7 @@ from airflow_provider_genesys.sinks.objects.warehouse_lists import (
     keys_of,
     write_lists_of,
 )
-from airflow_provider_genesys.stores.base import ObjectStore, Stored, below
+from airflow_provider_genesys.stores.base import ObjectStore, Stored, at_once, below
 from airflow_provider_genesys.stores.read_through import read_through
 from airflow_provider_genesys.times import now, parse_time
 
@@ -86,18 +87,19 @@ class Attempt:
         partition, name = partition_of(load, settings.partition_format), uuid.uuid4().hex
         writes = settings.writes(load.contract)
         layout = Layout(*named, partition)
-        check_other_shards(store, layout, load)
+        keys = ledger_keys(store, layout)
+        check_other_shards(store, layout, load, keys)
         self._ledger = Ledger(store, layout.ledger, settings.fencing)
         self.entry = self._ledger.claim(
-            lambda latest: successor(latest, load, name, restart=restart, partition=partition, writes=writes)
+            lambda latest: successor(latest, load, name, restart=restart, partition=partition, writes=writes), keys
         )
         self.load = replace(load, submitted_at=parse_time(self.entry.submitted_at))
         self._letters = DeadLetterRows(self.load, RawBytes(settings.dead_letter_raw, settings.encrypt))
         self._layout = Layout(*named, self.entry.partition)
         failpoint(CLAIMED)
+        at_once(partial(self._ledger.prove, self.entry), *self._aborts())
         if load.shard and self.entry.checkpoint is None:
             withdraw(store, Layout(settings.prefix, replace(load, shard=0), settings.output_format))
-        self._abort_uploads()
         self._gathered: _Gathered | None = None
         self._committing: Future[Checkpoint] | None = None
         self._handed: _Gathered | None = None  # what is being committed, or could not be
@@ -181,8 +183,9 @@ class Attempt:
         for part in listed:
             self._check(part, stored.get(part.key))
         # Stale objects were listed before this, so objects of a newer attempt cannot be among them.
-        self._ledger.confirm(self.entry)
-        check_other_shards(self._store, self._layout, self.load)
+        at_once(
+            partial(self._ledger.confirm, self.entry), partial(check_other_shards, self._store, self._layout, self.load)
+        )
         failpoint(CHECKED)
         tables = {ROWS: self.entry.parts, **self.entry.children}
         lists = write_lists_of(self._store, self._layout.load, tables, self._settings.lists)
@@ -192,7 +195,7 @@ class Attempt:
         kept = {self._layout.manifest, *keys_of(self._store.url, lists), *self.entry.kept}
         for key in stored.keys() - {part.key for part in listed} - kept:
             self._store.delete(key)
-        self._abort_uploads()
+        at_once(*self._aborts())
         failpoint(CLEANED)
         self._append(state="complete", kept=[key for key in self.entry.kept if key in stored])
         return closed
@@ -228,9 +231,9 @@ class Attempt:
         with suppress(SinkUnavailableError):
             self._ledger.confirm(self.entry)
 
-    def _abort_uploads(self) -> None:
-        for prefix in self._layout.objects:
-            self._store.abort_uploads(prefix)
+    def _aborts(self) -> Iterator[Callable[[], None]]:
+        """Return what discards unfinished uploads, below each prefix."""
+        return (partial(self._store.abort_uploads, prefix) for prefix in self._layout.objects)
 
     def _begin(self, batch: Batch) -> _Gathered:
         start, size = batch.start, self._settings.part_size

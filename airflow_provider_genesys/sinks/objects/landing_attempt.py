@@ -57,6 +57,7 @@ class LandingAttempt:
         )
         self._layout = Layout(settings.prefix, load, RAW, self.entry.partition)
         failpoint(CLAIMED)
+        self._ledger.prove(self.entry)
         self._upload: UploadAhead | None = None
         self._writer: PieceWriter | None = None
         self._digests = Digests(sha256=hashlib.sha256())

@@ -7,7 +7,7 @@ package never removes an entry: an old attempt could write into the gap.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from itertools import groupby
 from typing import Any, Literal
@@ -138,15 +138,8 @@ class Ledger:
         :raises CheckpointError: it cannot be read.
         :raises SinkUnavailableError: the store lists it, and does not give it.
         """
-        names = (stored.key[len(self._prefix) :] for stored in self._store.list_objects(self._prefix))
-        number = max((int(name[:8]) for name in names if re.fullmatch(r"\d{8}\.json", name)), default=0)
-        entry = self._get(number)
-        if number and entry is None:
-            raise SinkUnavailableError(
-                f"{self._store.url}/{self._key(number)} is listed and cannot be read: the store says that it is not "
-                "there. If it lasts, look for a rule or a person that removes ledger entries. A store that is not "
-                "consistent cannot be used."
-            )
+        entry = self._newest(self._keys())
+        number = entry.number if entry else 0
         # A listing may lag behind in stores other than S3.
         for later in range(number + 1, number + 1 + _MOST_UNLISTED):
             newer = self._get(later)
@@ -158,20 +151,35 @@ class Ledger:
             "right store."
         )
 
-    def claim(self, successor: Callable[[Entry | None], Entry]) -> Entry:
-        """Append the entry that ``successor`` returns for the newest one, and return it.
+    def claim(self, successor: Callable[[Entry | None], Entry], keys: Iterable[str] | None = None) -> Entry:
+        """Append the entry that ``successor`` returns for the newest one, and return it. It has to be proved then.
 
-        :raises SinkRefusedError: the store overwrites an object that it was asked to create.
+        :param keys: of the ledger, and maybe of others; None to list them.
         """
+        # An entry that the list lacks is met when its number is to be created, so it is not looked for before.
+        latest = self._newest(self._keys() if keys is None else keys)
         for _ in range(_CLAIMS):
-            entry = successor(self.latest())
+            entry = successor(latest)
             if self._create(entry):
-                self._prove(entry)
                 return entry
+            latest = self.latest()
         raise SinkUnavailableError(
             f"{_CLAIMS} times another attempt claimed {self._place} first. Look for tasks that load the same window "
             "at once."
         )
+
+    def prove(self, entry: Entry) -> None:
+        """Check that the store refuses to create the entry that was just claimed once more.
+
+        :raises SinkRefusedError: it overwrites an object that it was asked to create.
+        """
+        if self._conditional and self._store.put_if_absent(self._key(entry.number), _to_json(entry)):
+            raise SinkRefusedError(
+                f"{self._store.url} ignores 'If-None-Match: *': it overwrote an object that it was asked to create. "
+                "Without it two attempts of one load that are alive at the same time cannot be distinguished. Use a "
+                "store that knows it (Amazon S3 does), or set fencing='none' and make sure that no window is loaded "
+                "twice at once."
+            )
 
     def append(self, entry: Entry) -> Entry:
         """Add ``entry`` and return it.
@@ -188,6 +196,22 @@ class Ledger:
         if found and found.attempt != entry.attempt:
             raise self._fenced(found)
 
+    def _keys(self) -> Iterator[str]:
+        return (stored.key for stored in self._store.list_objects(self._prefix))
+
+    def _newest(self, keys: Iterable[str]) -> Entry | None:
+        """Return the newest of the ledger's entries that are among ``keys``; None if there is none."""
+        names = (key.removeprefix(self._prefix) for key in keys)
+        number = max((int(name[:8]) for name in names if re.fullmatch(r"\d{8}\.json", name)), default=0)
+        entry = self._get(number)
+        if number and entry is None:
+            raise SinkUnavailableError(
+                f"{self._store.url}/{self._key(number)} is listed and cannot be read: the store says that it is not "
+                "there. If it lasts, look for a rule or a person that removes ledger entries. A store that is not "
+                "consistent cannot be used."
+            )
+        return entry
+
     def _create(self, entry: Entry) -> bool:
         key = self._key(entry.number)
         if not self._conditional:
@@ -199,15 +223,6 @@ class Ledger:
             return True
         found = self._get(entry.number)
         return found is not None and found.attempt == entry.attempt
-
-    def _prove(self, entry: Entry) -> None:
-        if self._conditional and self._store.put_if_absent(self._key(entry.number), _to_json(entry)):
-            raise SinkRefusedError(
-                f"{self._store.url} ignores 'If-None-Match: *': it overwrote an object that it was asked to create. "
-                "Without it two attempts of one load that are alive at the same time cannot be distinguished. Use a "
-                "store that knows it (Amazon S3 does), or set fencing='none' and make sure that no window is loaded "
-                "twice at once."
-            )
 
     def _fenced(self, other: Entry | None) -> FencedError:
         since = f" (fence {other.fence}, {other.written_at})" if other else ""

@@ -166,6 +166,7 @@ class ObjectReplay:
         attempt = uuid.uuid4().hex
         try:
             claimed = ledger.claim(lambda latest: _claimed(latest, attempt))
+            ledger.prove(claimed)
         except _LoadingError:
             return Replayed(loads_skipped=1)
         return _LoadReplay(self._store, self._prefix, load, ledger, claimed).run(self._judge, found, damaged)

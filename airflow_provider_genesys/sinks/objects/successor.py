@@ -6,6 +6,7 @@ be at or before the time at which that load began. If that does not decide, the 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from airflow_provider_genesys.exceptions import SinkRefusedError, UnrankedExportError
@@ -56,17 +57,23 @@ def successor(
     return replace(begun, partition=latest.partition, kept=_kept(latest))
 
 
-def check_other_shards(store: ObjectStore, layout: Layout, load: Load) -> None:
+def check_other_shards(store: ObjectStore, layout: Layout, load: Load, keys: Iterable[str] | None = None) -> None:
     """Check the load against its other ledgers: it may also be there in one piece, or in other shards.
 
+    :param keys: of all its ledgers; None to list them.
     :raises SinkRefusedError: one is of an export that was requested later.
     :raises UnrankedExportError: it is not known which of the two exports was requested later.
     """
-    names = (stored.key.rpartition("/")[0] for stored in store.list_objects(layout.ledgers))
-    for folder in sorted({f"{name}/" for name in names} - {layout.ledger}):
+    found = ledger_keys(store, layout) if keys is None else keys
+    for folder in sorted({f"{key.rpartition('/')[0]}/" for key in found} - {layout.ledger}):
         other = Ledger(store, folder, "none").latest()
         if other:
             _check_rank(other, load)
+
+
+def ledger_keys(store: ObjectStore, layout: Layout) -> list[str]:
+    """Return the keys of the entries of all ledgers of the load: of it in one piece, and of each of its shards."""
+    return [stored.key for stored in store.list_objects(layout.ledgers)]
 
 
 def _check_rank(latest: Entry, load: Load) -> None:
