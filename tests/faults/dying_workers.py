@@ -46,7 +46,7 @@ class DyingWorker(workers._Worker):
 
     def give(self, part: Slice, known: Known) -> int | None:
         DyingWorker.given += 1
-        due = self.given == 2
+        due = self.given == 2 and not self.dead
         if due and self.moment == "works":
             self._end(signal.SIGSTOP)
         slot = super().give(part, known)
