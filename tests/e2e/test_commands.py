@@ -108,8 +108,7 @@ def test_connections_that_are_stored_in_airflow_are_found_and_a_machine_gets_jso
     checks = {one["check"]: one for one in json.loads(done.stdout)}
     assert "does not say where your organisation is" in checks["connection"]["says"]
     assert checks[f"place: {places[1]}"]["result"] == "ok"
-    assert done.stderr.startswith("Waiting for Genesys Cloud")
-    assert done.stderr.count("\n") == 1
+    assert all(line.startswith("Waiting for ") for line in done.stderr.splitlines())
 
 
 @pytest.mark.parametrize("pack", [bytes, gzip.compress])

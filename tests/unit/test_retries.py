@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
+from types import SimpleNamespace
 
 import pytest
-import tenacity
 
 from airflow_provider_genesys import retries
 from airflow_provider_genesys.retries import retried
@@ -30,7 +30,7 @@ class Failing:
 def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The seconds of each pause; none of them is waited for."""
     pauses: list[float] = []
-    monkeypatch.setattr(tenacity.nap.time, "sleep", pauses.append)
+    monkeypatch.setattr("tenacity.nap.time", SimpleNamespace(sleep=pauses.append))
     return pauses
 
 

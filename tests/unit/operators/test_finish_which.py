@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -94,7 +95,7 @@ def test_the_connection_is_closed_before_each_wait(monkeypatch: pytest.MonkeyPat
     closed: list[str] = []
     task = finish({"b": None}, {"b": {"id": "b"}})
     monkeypatch.setattr(task.hook, "close", lambda: closed.append("closed"))
-    monkeypatch.setattr(finish_loads.time, "sleep", lambda _: closed.append("waits"))
+    monkeypatch.setattr(finish_loads, "time", SimpleNamespace(sleep=lambda _: closed.append("waits")))
     task.execute(CONTEXT)
     assert closed == ["closed", "waits", "closed"]
 

@@ -56,7 +56,7 @@ def test_the_looks_for_data_become_rarer(monkeypatch: pytest.MonkeyPatch) -> Non
     pauses: list[float] = []
     lefts = iter([1000.0] * 5 + [0.0])
     monkeypatch.setattr(availability, "seconds_left", lambda _: next(lefts))
-    monkeypatch.setattr(availability.time, "sleep", pauses.append)
+    monkeypatch.setattr(availability, "time", SimpleNamespace(sleep=pauses.append))
     hook: Any = SimpleNamespace(available_until=lambda _: DAY_START)
     with pytest.raises(ExportTimeoutError, match="late_data='load'"):
         wait_for_data(hook, "user_details", DAY_END, Wait(5, 60, 10), context(), late_data="wait", defer=None)  # type: ignore[arg-type]
