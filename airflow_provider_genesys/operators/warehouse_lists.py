@@ -58,8 +58,9 @@ class GenesysWriteListsOperator(Rendered, BaseOperator):
         with failing_fast():
             location = checked_summary(self.certificate, "certificate")["location"]
             check_location(self, location, self.below, self._certificate_in_dag, context)
+            lists = words(self.lists, "lists", ())
             store, folder = open_folder(location, text_or_none(self.conn_id, "conn_id"))
-            export_id, written = write_lists(store, folder, words(self.lists, "lists", ()))
+            export_id, written = write_lists(store, folder, lists)
         tables = ", ".join(f"{table} ({of_table['rows']:,} rows)" for table, of_table in written.items())
         self.log.info("Export %s in %s has new lists of: %s.", shown(export_id, 80), shown(location), tables)
         return {"location": location, "export_id": export_id, "lists": written}

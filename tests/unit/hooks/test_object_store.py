@@ -179,6 +179,6 @@ def test_a_bucket_is_opened_with_what_is_given(scheme: str, monkeypatch: pytest.
     monkeypatch.setattr(object_store, "gcs_bucket", lambda conn_id, name: f"gs {name} by {conn_id}")
     object_store.open_bucket(scheme, "lake", "mine", {"an": "extra"})
     first = ("s3 by mine", "lake") if scheme == "s3" else (f"{scheme} lake by mine",)
-    assert opened == [(*first, {"extra_args": {"an": "extra"}})]
+    assert opened == [(*first, {"retries": 3, "extra_args": {"an": "extra"}})]
     open_folder(f"{scheme}://lake/raw", None)
     assert object_store.DEFAULT_CONN_IDS[scheme] in opened[1][0]
