@@ -37,7 +37,7 @@ _MEMORY, _ROOM = Path("/dev/shm"), 6 * 2**30  # noqa: S108 - the server makes a 
 """Where Linux has files in memory, and the bytes that have to be free: each worker's cluster grows to 1.5 GiB."""
 
 _SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large]
-settings.register_profile("a few", deadline=None, max_examples=30, suppress_health_check=_SLOW)
+settings.register_profile("a few", deadline=None, max_examples=20, suppress_health_check=_SLOW)
 settings.register_profile("many", settings.get_profile("a few"), max_examples=200)
 settings.load_profile("a few")  # without a deadline: under load an example may take seconds, and is no worse for it
 
