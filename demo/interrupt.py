@@ -23,7 +23,7 @@ def run(main: Callable[[], int]) -> None:
 
 
 def _interrupt(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001 - what signal.signal calls
-    # Whoever presses Ctrl-C twice must not interrupt the end of the services.
+    # A second Ctrl-C must not interrupt the end of the services.
     for one in (signal.SIGINT, signal.SIGTERM):
         signal.signal(one, signal.SIG_IGN)
     raise KeyboardInterrupt

@@ -2,7 +2,7 @@
 
 They are a separate program, not forks of the task's process: a Celery worker may not have children of
 :mod:`multiprocessing`, and a fork of a process with threads may hang. That program makes the further workers from
-itself: two take half the time to start for it.
+itself, so two start in half the time.
 """
 
 from __future__ import annotations

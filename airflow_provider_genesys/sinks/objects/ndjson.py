@@ -34,8 +34,8 @@ a tenth, for 24 and 6 MiB less in all processes."""
 _HEAD = 16
 """Bytes of a member that are packed as a block of their own. On x86, ISA-L up to 2.32 takes the hash of a stream's
 third place from a register that it has not set (``.write_first_byte`` in ``igzip_icf_body_h1_gr_bt.asm``). The stack's
-address is in it, so one process or thread of some hundred to thousand finds other matches in the same lines. So few
-bytes do not come to that code, nor does what follows them in the stream. It takes 3 to 8 % more time."""
+address is in it, so of some hundred to thousand processes or threads one finds other matches in the same lines. A block
+of so few bytes does not run that code, and neither does the block after it. Packing takes 3 to 8 % longer for it."""
 
 _GZIP_WRAPPER = 31
 """zlib's ``wbits`` for a gzip header, with a modification time of 0."""

@@ -34,7 +34,7 @@ from airflow_provider_genesys.sinks.objects.row_groups import (
 from airflow_provider_genesys.source.records import Slice
 
 # Read when pyarrow is loaded. The writer of Parquet takes no pool, and Arrow's own keeps what is freed.
-# That one would begin a thread, though nothing uses it; a worker forks, for which it should have no other.
+# Arrow's own would begin a thread all the same. A worker makes others by a fork, so it should have one thread only.
 os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
 os.environ.setdefault("JE_ARROW_MALLOC_CONF", "background_thread:false")
 

@@ -157,10 +157,10 @@ def test_errors_of_aws_in_a_catalog_are_of_ours() -> None:
 
 
 def test_an_azure_connection_without_credentials_is_no_matter_of_a_proxy() -> None:
-    told = azure_errors.explained(ClientAuthenticationError(message="no token"), "list az://lake/p")
-    assert isinstance(told, SinkRefusedError)
-    assert "give the Azure connection an account key" in str(told)
-    assert "proxy" not in str(told)
+    said = azure_errors.explained(ClientAuthenticationError(message="no token"), "list az://lake/p")
+    assert isinstance(said, SinkRefusedError)
+    assert "give the Azure connection an account key" in str(said)
+    assert "proxy" not in str(said)
     lost = ClientAuthenticationError(message="Authentication failed")
     lost.__cause__ = ServiceRequestError("no such host")
     assert isinstance(azure_errors.explained(lost, "list az://lake/p"), SinkUnavailableError)
